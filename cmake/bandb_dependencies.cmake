@@ -1,0 +1,17 @@
+# What the libraries need, found and never fetched. Tools, tests and benchmarks find what they alone need in their own folders.
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(fmt REQUIRED)
+find_package(xxHash REQUIRED)
+
+set(BANDB_HAVE_LZ4 OFF)
+if(BANDB_WITH_LZ4)
+  find_package(LZ4)
+  set(BANDB_HAVE_LZ4 ${LZ4_FOUND})
+endif()
+set(BANDB_HAVE_ZSTD OFF)
+if(BANDB_WITH_ZSTD)
+  find_package(Zstd)
+  set(BANDB_HAVE_ZSTD ${Zstd_FOUND})
+endif()

@@ -1,0 +1,38 @@
+# bandb_library(NAME [SUBFOLDER folder] [SRCS file...] [DEPS target...] [PRIVATE_DEPS target...])
+#
+# Adds the static library bandb::NAME from lib/NAME (or lib/SUBFOLDER). Without SRCS it is header-only.
+#
+# A target's include directory is a *view*: a folder in the build tree that holds one link, to the target's own sources.
+# So `#include "raft/core.h"` compiles only in a target that lists raft among its DEPS, and the arrows between the libraries
+# are held by the compiler instead of by good will.
+function(bandb_library name)
+  cmake_parse_arguments(A "" "SUBFOLDER" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
+  set(folder "${name}")
+  if(A_SUBFOLDER)
+    set(folder "${A_SUBFOLDER}")
+  endif()
+  set(view "${PROJECT_BINARY_DIR}/view/${name}")
+  get_filename_component(parent "${view}/${folder}" DIRECTORY)
+  file(MAKE_DIRECTORY "${parent}")
+  file(CREATE_LINK "${PROJECT_SOURCE_DIR}/lib/${folder}" "${view}/${folder}" SYMBOLIC)
+
+  if(A_SRCS)
+    add_library(bandb_${name} STATIC ${A_SRCS})
+    target_include_directories(bandb_${name} PUBLIC "$<BUILD_INTERFACE:${view}>")
+    target_link_libraries(bandb_${name} PUBLIC ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS} $<BUILD_INTERFACE:bandb_settings>)
+  else()
+    add_library(bandb_${name} INTERFACE)
+    target_include_directories(bandb_${name} INTERFACE "$<BUILD_INTERFACE:${view}>")
+    target_link_libraries(bandb_${name} INTERFACE ${A_DEPS})
+  endif()
+  set_target_properties(bandb_${name} PROPERTIES EXPORT_NAME ${name})
+  add_library(bandb::${name} ALIAS bandb_${name})
+  set_property(GLOBAL APPEND PROPERTY BANDB_LIBRARIES bandb_${name})
+endfunction()
+
+# bandb_program(NAME SRCS file... DEPS target...): a program of tools/ or examples/.
+function(bandb_program name)
+  cmake_parse_arguments(A "" "" "SRCS;DEPS" ${ARGN})
+  add_executable(${name} ${A_SRCS})
+  target_link_libraries(${name} PRIVATE ${A_DEPS} bandb_settings)
+endfunction()

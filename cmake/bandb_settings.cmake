@@ -1,0 +1,41 @@
+# Language level, warnings and output folders: the same for every target of the project.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+endif()
+
+set(BANDB_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread; empty for none")
+option(BANDB_COVERAGE "Instrument for gcov" OFF)
+
+# An interface that every target of the project links, and no user of the project sees.
+add_library(bandb_settings INTERFACE)
+target_compile_options(bandb_settings INTERFACE -Wall -Wextra -Werror -Werror=unused-result -Wnon-virtual-dtor)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(bandb_settings INTERFACE -Wthread-safety -Werror=thread-safety)
+endif()
+if(BANDB_SANITIZE)
+  target_compile_options(bandb_settings INTERFACE -fsanitize=${BANDB_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(bandb_settings INTERFACE -fsanitize=${BANDB_SANITIZE})
+  if(BANDB_SANITIZE MATCHES "undefined")
+    target_compile_options(bandb_settings INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+endif()
+if(BANDB_COVERAGE)
+  target_compile_options(bandb_settings INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(bandb_settings INTERFACE --coverage)
+endif()
+
+find_program(BANDB_CCACHE ccache)
+mark_as_advanced(BANDB_CCACHE)
+if(BANDB_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # The tests share a precompiled Catch2 header; ccache needs to be told that it may trust it.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${BANDB_CCACHE})
+endif()

@@ -1,0 +1,67 @@
+// An ordered, persistent key-value store in a directory, inside the calling process.
+#ifndef BANDB_DB_H_
+#define BANDB_DB_H_
+
+#include <filesystem>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bandb/options.h"
+#include "bandb/stats.h"
+#include "bandb/store.h"
+
+namespace bandb {
+
+// Store has the reads and writes; Db adds what concerns one directory on one disk.
+//
+//   absl::StatusOr<std::unique_ptr<bandb::Db>> db = bandb::Db::Open("/var/lib/app/data");
+//   if (!db.ok()) ...
+//   absl::Status done = (*db)->Put("name", "Alice", {.sync = true});
+//
+// After any crash the database is a prefix of the commit order that contains every write acknowledged at its level:
+// never a hole, never half a batch.
+//
+// Thread safety: every method may be called from any thread.
+class Db : public Store {
+ public:
+  // Opens the database in `dir`, recovering from a crash if need be.
+  // Errors: kNotFound            there is none and create_if_missing is false
+  //         kAlreadyExists       there is one and error_if_exists is true
+  //         kFailedPrecondition  another process, or this one, has it open; or its format is newer than this library
+  //         kInvalidArgument     options that make no sense, all of them named; or a directory that is not BanDB's
+  //         kDataLoss            a checksum failed on bytes that had been synced; nothing was changed on disk
+  //         kPermissionDenied, kResourceExhausted, kInternal  the operating system refused
+  static absl::StatusOr<std::unique_ptr<Db>> Open(const std::filesystem::path& dir, const Options& options = {});
+
+  // Puts everything written so far into tables.
+  // Durability: what was written before the call survives power loss when it returns OK.
+  virtual absl::Status Flush() = 0;
+  // Compacts the tables that hold keys of [begin, limit), so that space of deleted and overwritten keys is given back.
+  // Empty means unbounded. Returns when it is done.
+  virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
+  // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file system allows. The
+  // copy can be opened as a database of its own; it keeps the identity of this one. Durability: the copy survives power
+  // loss when this returns OK.
+  virtual absl::Status CreateCheckpoint(const std::filesystem::path& dir) = 0;
+  // Reads every byte of every file that the database consists of. Errors: kDataLoss names the file and offset of the
+  // first damage.
+  virtual absl::Status VerifyChecksums() = 0;
+  // Accepts writes again after the disk was full, once there is space. OK if nothing was wrong. Errors:
+  // kFailedPrecondition if the cause was another, and the database must be reopened; kResourceExhausted if there is
+  // still no space.
+  virtual absl::Status Resume() = 0;
+  virtual Stats GetStats() const = 0;
+  // Waits for running calls and background work, then closes the files. What was acknowledged is kept as it was
+  // promised; nothing is flushed. Later calls answer kFailedPrecondition. Idempotent; the destructor calls it. Must not
+  // be called from a callback of the database.
+  virtual absl::Status Close() = 0;
+
+ protected:
+  Db() = default;
+};
+
+}  // namespace bandb
+
+#endif  // BANDB_DB_H_

@@ -1,0 +1,55 @@
+// An ordered cursor over the keys of a store.
+#ifndef BANDB_ITERATOR_H_
+#define BANDB_ITERATOR_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace bandb {
+
+// Walks keys in unsigned bytewise order, forward or backward, over the state that was current (or the snapshot that was
+// given) when it was made. A new iterator is not Valid until a Seek.
+//
+// An iterator that is not Valid either stands past an end of its bounds, and status() is OK, or met an error. Check
+// status() when a loop ends, or a damaged file looks like the end of the data:
+//
+//   for (it->SeekToFirst(); it->Valid(); it->Next()) Use(it->key(), it->value());
+//   if (!it->status().ok()) ...
+//
+// Lifetime: keeps alive what it reads. After the store closed every Seek, Next and Prev answers by becoming invalid
+// with status() kFailedPrecondition; key() and value() of before stay readable until then. Thread safety: one thread at
+// a time.
+class Iterator {
+ public:
+  Iterator() = default;
+  virtual ~Iterator() = default;
+  Iterator(const Iterator&) = delete;
+  Iterator& operator=(const Iterator&) = delete;
+
+  // True on a key. The other accessors and Next and Prev require it.
+  virtual bool Valid() const = 0;
+
+  // To the first or last key within the bounds.
+  virtual void SeekToFirst() = 0;
+  virtual void SeekToLast() = 0;
+  // To the first key at or after `target` within the bounds.
+  virtual void Seek(std::string_view target) = 0;
+  // To the last key at or before `target` within the bounds.
+  virtual void SeekForPrev(std::string_view target) = 0;
+  virtual void Next() = 0;
+  virtual void Prev() = 0;
+
+  // Valid until the iterator moves or is destroyed.
+  virtual std::string_view key() const = 0;
+  virtual std::string_view value() const = 0;
+
+  // OK, or the error that ended the walk: kDataLoss a checksum failed, file and offset in the message ·
+  // kFailedPrecondition the store is closed · kInvalidArgument the read options did not fit the store · kInternal a
+  // read was refused.
+  virtual absl::Status status() const = 0;
+};
+
+}  // namespace bandb
+
+#endif  // BANDB_ITERATOR_H_

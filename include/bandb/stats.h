@@ -1,0 +1,70 @@
+// What a database tells about itself: typed, cheap to take, no strings to parse.
+#ifndef BANDB_STATS_H_
+#define BANDB_STATS_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace bandb {
+
+struct LevelStats {
+  uint64_t tables = 0;
+  uint64_t bytes = 0;
+  uint64_t target_bytes = 0;   // 0 for level 0, which counts tables
+  uint64_t bytes_read = 0;     // by compactions out of this level, since open
+  uint64_t bytes_written = 0;  // by flushes and compactions into this level, since open
+  uint64_t bytes_moved = 0;    // into this level without rewriting, since open
+};
+
+// Thread safety: a plain value. All counts are since Open unless said otherwise; bytes are bytes on disk.
+struct Stats {
+  std::vector<LevelStats> levels;
+
+  // Where the data is.
+  uint64_t table_bytes = 0;
+  uint64_t log_bytes = 0;
+  uint64_t memtable_bytes = 0;
+  uint64_t immutable_memtables = 0;
+
+  // Writes.
+  uint64_t operations_written = 0;
+  uint64_t batches_written = 0;
+  uint64_t user_bytes_written = 0;  // keys and values
+  uint64_t log_bytes_written = 0;
+  uint64_t log_syncs = 0;
+  uint64_t flushes = 0;
+  uint64_t compactions = 0;
+  double write_amplification = 0;  // (log + flush + compaction bytes) / user bytes; 0 before the first write
+
+  // Back-pressure.
+  uint64_t stall_count = 0;            // writes that had to wait
+  uint64_t stall_micros = 0;           // time that they waited, summed
+  uint64_t compaction_debt_bytes = 0;  // what compactions have still to rewrite to bring the levels in shape
+
+  // Reads.
+  uint64_t gets = 0;
+  uint64_t tables_probed = 0;     // tables that a Get looked at beyond their filter
+  uint64_t filter_negatives = 0;  // tables that a filter let a Get skip
+  uint64_t block_reads = 0;
+  uint64_t block_read_bytes = 0;
+
+  // Memory.
+  uint64_t cache_hits = 0;
+  uint64_t cache_misses = 0;
+  uint64_t cache_bytes = 0;
+  uint64_t pinned_bytes = 0;  // indexes, filters and what readers hold
+  uint64_t memory_bytes = 0;  // all that counts against the budget
+  uint64_t memory_budget_bytes = 0;
+
+  // Recovery, of the last Open.
+  uint64_t recovered_log_records = 0;
+  uint64_t dropped_log_bytes = 0;  // the torn tail: written, never acknowledged as durable
+
+  uint64_t live_snapshots = 0;
+  uint64_t oldest_snapshot_sequence = 0;  // 0 if there is none
+  uint64_t last_sequence = 0;
+};
+
+}  // namespace bandb
+
+#endif  // BANDB_STATS_H_

@@ -1,0 +1,97 @@
+// What an embedded database and a cluster node have in common; host code written against Store runs on either.
+#ifndef BANDB_STORE_H_
+#define BANDB_STORE_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "bandb/iterator.h"
+#include "bandb/options.h"
+#include "bandb/pinned_value.h"
+#include "bandb/snapshot.h"
+#include "bandb/write_batch.h"
+
+namespace bandb {
+
+// Run exactly once, on a background thread of the store, with no lock of BanDB held; also when the store closes.
+using WriteCallback = absl::AnyInvocable<void(absl::Status) &&>;
+using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
+
+// A persistent map from byte strings to byte strings, ordered bytewise (unsigned).
+//
+// Limits: keys up to 64 KiB; a value, and a batch, up to 64 MiB or a quarter of the memory budget, whichever is less.
+// Empty keys and empty values are allowed.
+//
+// Errors, the same at every method:
+//   kNotFound            there is no such key
+//   kInvalidArgument     the caller's mistake: a limit exceeded, a foreign snapshot, an empty limit of a DeleteRange
+//   kFailedPrecondition  wrong state: the store is closed, or stopped by an I/O error and needs Resume or reopening
+//   kAborted             a condition of the batch did not hold; nothing was changed
+//   kUnavailable         not done, try again: overloaded, or a cluster without a leader
+//   kDeadlineExceeded    gave up before the operation was submitted: not done
+//   kUnknown             the outcome is unknown: the write may or may not take effect. Nothing else means that
+//   kDataLoss            a checksum failed; file and offset are in the message
+//   kResourceExhausted   the disk is full
+//   kInternal            the operating system refused
+//
+// Thread safety: every method may be called from any thread.
+// Lifetime: iterators, snapshots and pinned values may outlive the store; see there.
+class Store {
+ public:
+  virtual ~Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Sets `key` to `value`.
+  // Durability: see WriteOptions::sync.
+  absl::Status Put(std::string_view key, std::string_view value, const WriteOptions& options = {});
+  // Removes `key`; OK whether it exists or not.
+  absl::Status Delete(std::string_view key, const WriteOptions& options = {});
+  // Applies the batch: all of it or, on any error but kUnknown, none.
+  absl::Status Write(const WriteBatch& batch, const WriteOptions& options = {});
+  // As Write, without ever blocking: `done` gets the outcome. Writes take effect in the order of the calls. Where Write
+  // would wait because the store is stalled, the outcome is kUnavailable.
+  void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done);
+
+  // The value of `key`, or kNotFound.
+  absl::StatusOr<std::string> Get(std::string_view key, const ReadOptions& options = {});
+  // As Get, without copying; see PinnedValue. On error `value` is reset.
+  absl::Status GetPinned(std::string_view key, PinnedValue* value, const ReadOptions& options = {});
+  // One result for each key, in their order, all of one state.
+  std::vector<absl::StatusOr<std::string>> MultiGet(absl::Span<const std::string_view> keys,
+                                                    const ReadOptions& options = {});
+  // Never null; a mistake in the options shows as the iterator's status.
+  std::unique_ptr<Iterator> NewIterator(const ReadOptions& options = {});
+  // The present state. Empty if the store is closed.
+  Snapshot GetSnapshot();
+
+  // Calls `ready` once reads with Consistency::kLocal, made inside the callback, have the consistency that `options`
+  // asks for.
+  void ReadBarrierAsync(const ReadOptions& options, ReadCallback ready);
+
+ protected:
+  Store() = default;
+
+ private:
+  // What Put, Delete and Write come to; a single operation is not made into a batch first.
+  virtual absl::Status DoPut(std::string_view key, std::string_view value, const WriteOptions& options) = 0;
+  virtual absl::Status DoDelete(std::string_view key, const WriteOptions& options) = 0;
+  virtual absl::Status DoWrite(const WriteBatch& batch, const WriteOptions& options) = 0;
+  virtual void DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) = 0;
+  virtual absl::Status DoGet(std::string_view key, PinnedValue* value, const ReadOptions& options) = 0;
+  virtual std::vector<absl::StatusOr<std::string>> DoMultiGet(absl::Span<const std::string_view> keys,
+                                                              const ReadOptions& options) = 0;
+  virtual std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) = 0;
+  virtual Snapshot DoGetSnapshot() = 0;
+  virtual void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) = 0;
+};
+
+}  // namespace bandb
+
+#endif  // BANDB_STORE_H_

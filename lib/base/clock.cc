@@ -1,0 +1,20 @@
+#include "base/clock.h"
+
+#include <time.h>
+
+namespace bandb::base {
+
+namespace {
+
+int64_t ReadNanos(clockid_t id) {
+  timespec now{};
+  clock_gettime(id, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+}  // namespace
+
+int64_t SystemClock::MonotonicNanos() { return ReadNanos(CLOCK_MONOTONIC); }
+int64_t SystemClock::WallMillis() { return ReadNanos(CLOCK_REALTIME) / 1'000'000; }
+
+}  // namespace bandb::base

@@ -1,0 +1,99 @@
+#include "kv/batch_format.h"
+
+#include "base/assert.h"
+#include "base/coding.h"
+
+namespace bandb::kv {
+
+bool OperationCursor::Next(Operation* operation) {
+  if (rest_.empty()) return false;
+  base::ByteReader reader(rest_);
+  uint8_t kind = 0;
+  ok_ = reader.ReadFixed(&kind) && reader.ReadLengthPrefixed(&operation->key);
+  operation->kind = static_cast<Kind>(kind);
+  operation->value = {};
+  operation->expiry_ms = 0;
+  switch (operation->kind) {
+    case Kind::kDelete:
+      break;
+    case Kind::kPut:
+    case Kind::kRangeDelete:
+      ok_ = ok_ && reader.ReadLengthPrefixed(&operation->value);
+      break;
+    case Kind::kPutWithExpiry:
+      ok_ = ok_ && reader.ReadFixed(&operation->expiry_ms) && reader.ReadLengthPrefixed(&operation->value);
+      break;
+    default:
+      ok_ = false;
+  }
+  rest_ = ok_ ? reader.rest() : std::string_view();
+  return ok_;
+}
+
+bool ConditionCursor::Next(Condition* condition) {
+  if (rest_.empty()) return false;
+  base::ByteReader reader(rest_);
+  uint8_t check = 0;
+  ok_ = reader.ReadFixed(&check) && check <= static_cast<uint8_t>(Check::kAbsent) &&
+        reader.ReadLengthPrefixed(&condition->key);
+  condition->check = static_cast<Check>(check);
+  condition->value = {};
+  if (ok_ && condition->check == Check::kHasValue) ok_ = reader.ReadLengthPrefixed(&condition->value);
+  rest_ = ok_ ? reader.rest() : std::string_view();
+  return ok_;
+}
+
+size_t EncodedBytes(const Operation& operation) {
+  size_t bytes = 1 + static_cast<size_t>(base::VarintLength(operation.key.size())) + operation.key.size();
+  if (operation.kind == Kind::kPutWithExpiry) bytes += sizeof(uint64_t);
+  if (operation.kind != Kind::kDelete) {
+    bytes += static_cast<size_t>(base::VarintLength(operation.value.size())) + operation.value.size();
+  }
+  return bytes;
+}
+
+namespace {
+
+char* StoreBytes(char* to, std::string_view bytes) {
+  to = base::StoreVarint(to, bytes.size());
+  // A view of nothing may have no address, and memcpy wants one.
+  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+  return to + bytes.size();
+}
+
+}  // namespace
+
+char* StoreOperation(char* to, const Operation& operation) {
+  *to++ = static_cast<char>(operation.kind);
+  to = StoreBytes(to, operation.key);
+  if (operation.kind == Kind::kPutWithExpiry) {
+    base::StoreFixed<uint64_t>(to, operation.expiry_ms);
+    to += sizeof(uint64_t);
+  }
+  return operation.kind == Kind::kDelete ? to : StoreBytes(to, operation.value);
+}
+
+void AppendOperation(std::string* to, const Operation& operation) {
+  base::PutFixed8(to, static_cast<uint8_t>(operation.kind));
+  base::PutLengthPrefixed(to, operation.key);
+  if (operation.kind == Kind::kPutWithExpiry) base::PutFixed64(to, operation.expiry_ms);
+  if (operation.kind != Kind::kDelete) base::PutLengthPrefixed(to, operation.value);
+}
+
+uint64_t ExpiryAt(uint64_t now_ms, uint64_t ttl_ms) {
+  return ttl_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ttl_ms;
+}
+
+void ResolveTimeToLive(std::string* operations, uint64_t now_ms) {
+  OperationCursor cursor(*operations);
+  Operation operation;
+  while (cursor.Next(&operation)) {
+    if (operation.kind != Kind::kPutWithExpiry) continue;
+    // The expiry stands right behind the key.
+    const size_t at = static_cast<size_t>(operation.key.data() + operation.key.size() - operations->data());
+    base::StoreFixed<uint64_t>(operations->data() + at, ExpiryAt(now_ms, operation.expiry_ms));
+  }
+  BANDB_ASSERT(cursor.ok());
+}
+
+}  // namespace bandb::kv

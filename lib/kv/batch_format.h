@@ -1,0 +1,109 @@
+// The encoding of a batch: what a WriteBatch holds, what a log record carries, what a Raft entry carries.
+//
+//   operations := operation*
+//   operation  := kind:u8 length:varint key[length] rest
+//   rest       := length:varint value[length]                              kind = put
+//               | expiry_ms:u64 length:varint value[length]                kind = put with expiry
+//               |                                                          kind = delete
+//               | length:varint limit[length]                              kind = range delete, key is its begin
+//   conditions := condition*
+//   condition  := check:u8 length:varint key[length] [length:varint value[length]]     a value only for check = has
+//   value
+//
+// The kinds are those of the internal key (lib/storage/internal_key.h), fixed for ever by docs/file-formats.md. In a
+// WriteBatch that was not yet committed, `expiry_ms` of a put with expiry is the time to live; committing it turns it
+// into the absolute time (ResolveTimeToLive).
+#ifndef BANDB_KV_BATCH_FORMAT_H_
+#define BANDB_KV_BATCH_FORMAT_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "bandb/write_batch.h"
+
+namespace bandb::kv {
+
+// What an operation does, and what a stored entry is. The numbers are part of every format.
+enum class Kind : uint8_t {
+  kDelete = 0,
+  kPut = 1,
+  kPutWithExpiry = 2,
+  kRangeDelete = 3,
+  // Reserved for values that are kept apart from their keys.
+  kBlobReference = 4,
+  kBlobReferenceWithExpiry = 5,
+};
+
+enum class Check : uint8_t { kHasValue = 0, kPresent = 1, kAbsent = 2 };
+
+struct Operation {
+  Kind kind = Kind::kPut;
+  std::string_view key;    // the begin of a range delete
+  std::string_view value;  // the limit of a range delete
+  uint64_t expiry_ms = 0;  // of a put with expiry
+};
+
+struct Condition {
+  Check check = Check::kPresent;
+  std::string_view key;
+  std::string_view value;
+};
+
+// Walks encoded operations. Usage: while (cursor.Next(&operation)) ...; if (!cursor.ok()) the bytes are malformed.
+class OperationCursor {
+ public:
+  explicit OperationCursor(std::string_view operations) : rest_(operations) {}
+  // False at the end and on malformed bytes. The views point into the bytes that were given.
+  bool Next(Operation* operation);
+  bool ok() const { return ok_; }
+
+ private:
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+class ConditionCursor {
+ public:
+  explicit ConditionCursor(std::string_view conditions) : rest_(conditions) {}
+  bool Next(Condition* condition);
+  bool ok() const { return ok_; }
+
+ private:
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+// Appends one encoded operation.
+void AppendOperation(std::string* to, const Operation& operation);
+size_t EncodedBytes(const Operation& operation);
+// As AppendOperation, into memory with room for EncodedBytes(operation); returns the end.
+char* StoreOperation(char* to, const Operation& operation);
+
+// Turns the time to live of every put with expiry into the absolute time, in place.
+void ResolveTimeToLive(std::string* operations, uint64_t now_ms);
+
+// now + ttl without overflow.
+uint64_t ExpiryAt(uint64_t now_ms, uint64_t ttl_ms);
+
+}  // namespace bandb::kv
+
+namespace bandb {
+
+// What stores may see of a WriteBatch.
+class WriteBatchAccess {
+ public:
+  static const std::string& Operations(const WriteBatch& batch) { return batch.operations_; }
+  static std::string TakeOperations(WriteBatch&& batch) { return static_cast<std::string&&>(batch.operations_); }
+  static const std::string& Conditions(const WriteBatch& batch) { return batch.conditions_; }
+  static uint32_t OperationCount(const WriteBatch& batch) { return batch.operation_count_; }
+  static uint32_t ConditionCount(const WriteBatch& batch) { return batch.condition_count_; }
+  static size_t KeyBytesMax(const WriteBatch& batch) { return batch.key_bytes_max_; }
+  static size_t ValueBytesMax(const WriteBatch& batch) { return batch.value_bytes_max_; }
+  static bool HasEmptyLimit(const WriteBatch& batch) { return batch.has_empty_limit_; }
+  static bool HasTimeToLive(const WriteBatch& batch) { return batch.has_time_to_live_; }
+};
+
+}  // namespace bandb
+
+#endif  // BANDB_KV_BATCH_FORMAT_H_

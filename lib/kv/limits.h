@@ -1,0 +1,34 @@
+// The limits on keys, values and batches: the same at every door.
+#ifndef BANDB_KV_LIMITS_H_
+#define BANDB_KV_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "bandb/write_batch.h"
+
+namespace bandb::kv {
+
+inline constexpr size_t kKeyBytesMax = 64 << 10;
+inline constexpr size_t kValueBytesMax = 64 << 20;
+inline constexpr size_t kBatchBytesMax = 64 << 20;
+
+struct Limits {
+  size_t key_bytes_max = kKeyBytesMax;
+  size_t value_bytes_max = kValueBytesMax;
+  size_t batch_bytes_max = kBatchBytesMax;
+};
+
+// The limits of a store with this memory budget: a value and a batch may take a quarter of it.
+Limits LimitsFor(uint64_t memory_budget_bytes);
+
+// Errors: kInvalidArgument says which limit was exceeded, by what.
+absl::Status CheckKey(const Limits& limits, size_t key_bytes);
+absl::Status CheckValue(const Limits& limits, size_t value_bytes);
+// Also refuses a DeleteRange with an empty limit.
+absl::Status CheckBatch(const Limits& limits, const WriteBatch& batch);
+
+}  // namespace bandb::kv
+
+#endif  // BANDB_KV_LIMITS_H_

@@ -1,0 +1,132 @@
+#include "kv/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/status.h"
+#include "kv/batch_format.h"
+#include "kv/limits.h"
+
+namespace bandb::kv {
+
+namespace {
+
+constexpr uint64_t kWorkingSpaceBytes = 64ull << 20;
+
+// Collects the rules that a set of options breaks.
+class Complaints {
+ public:
+  void Range(std::string_view name, uint64_t value, uint64_t low, uint64_t high) {
+    if (value < low || value > high) Add(fmt::format("{} is {}, not in [{}, {}]", name, value, low, high));
+  }
+  void Add(std::string complaint) {
+    if (!text_.empty()) text_.append("; ");
+    text_.append(complaint);
+  }
+  absl::Status ToStatus() const {
+    if (text_.empty()) return absl::OkStatus();
+    return base::Error(absl::StatusCode::kInvalidArgument, "options: {}", text_);
+  }
+
+ private:
+  std::string text_;
+};
+
+bool BuiltWith(Compression compression) {
+  switch (compression) {
+    case Compression::kNone:
+      return true;
+    case Compression::kLz4:
+#ifdef BANDB_HAVE_LZ4
+      return true;
+#else
+      return false;
+#endif
+    case Compression::kZstd:
+#ifdef BANDB_HAVE_ZSTD
+      return true;
+#else
+      return false;
+#endif
+  }
+  return false;
+}
+
+uint64_t DerivedBudget(const Options& options) {
+  return options.write_buffer_bytes + options.block_cache_bytes + kWorkingSpaceBytes;
+}
+
+}  // namespace
+
+uint64_t MemoryBudgetBytes(const Options& options) {
+  return options.memory_budget_bytes == 0 ? DerivedBudget(options) : options.memory_budget_bytes;
+}
+
+absl::Status Validate(const Options& options) {
+  Complaints complaints;
+  complaints.Range("background_threads", static_cast<uint64_t>(std::max(options.background_threads, 0)), 1, 64);
+  complaints.Range("write_buffer_bytes", options.write_buffer_bytes, 64 << 10, 2ull << 30);
+  complaints.Range("block_cache_bytes", options.block_cache_bytes, 0, 1ull << 40);
+  complaints.Range("block_bytes", options.block_bytes, 512, 1 << 20);
+  if (options.bloom_bits_per_key < 0 || options.bloom_bits_per_key > 32) {
+    complaints.Add(fmt::format("bloom_bits_per_key is {}, not in [0, 32]", options.bloom_bits_per_key));
+  }
+  complaints.Range("table_bytes", options.table_bytes, 64 << 10, 1 << 30);
+  complaints.Range("level0_tables", static_cast<uint64_t>(std::max(options.level0_tables, 0)), 1, 64);
+  complaints.Range("level_base_bytes", options.level_base_bytes, 64 << 10, 1ull << 40);
+  if (options.memory_budget_bytes != 0 && options.memory_budget_bytes < DerivedBudget(options)) {
+    complaints.Add(
+        fmt::format("memory_budget_bytes is {}, less than the {} that write_buffer_bytes, block_cache_bytes and "
+                    "{} of working space come to",
+                    options.memory_budget_bytes, DerivedBudget(options), kWorkingSpaceBytes));
+  }
+  if (options.table_bytes < options.block_bytes) {
+    complaints.Add(
+        fmt::format("table_bytes is {}, less than block_bytes, {}", options.table_bytes, options.block_bytes));
+  }
+  if (options.error_if_exists && !options.create_if_missing) {
+    complaints.Add("error_if_exists without create_if_missing leaves nothing that could be opened");
+  }
+  if (!BuiltWith(options.compression)) {
+    complaints.Add(fmt::format("compression is {}, which this library was built without",
+                               options.compression == Compression::kLz4 ? "kLz4" : "kZstd"));
+  }
+  return complaints.ToStatus();
+}
+
+Limits LimitsFor(uint64_t memory_budget_bytes) {
+  Limits limits;
+  const uint64_t quarter = memory_budget_bytes / 4;
+  limits.value_bytes_max = static_cast<size_t>(std::min<uint64_t>(kValueBytesMax, quarter));
+  limits.batch_bytes_max = static_cast<size_t>(std::min<uint64_t>(kBatchBytesMax, quarter));
+  return limits;
+}
+
+absl::Status CheckKey(const Limits& limits, size_t key_bytes) {
+  if (key_bytes <= limits.key_bytes_max) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kInvalidArgument, "a key of {} bytes, more than the limit of {}", key_bytes,
+                     limits.key_bytes_max);
+}
+
+absl::Status CheckValue(const Limits& limits, size_t value_bytes) {
+  if (value_bytes <= limits.value_bytes_max) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kInvalidArgument, "a value of {} bytes, more than the limit of {}", value_bytes,
+                     limits.value_bytes_max);
+}
+
+absl::Status CheckBatch(const Limits& limits, const WriteBatch& batch) {
+  BANDB_RETURN_IF_ERROR(CheckKey(limits, WriteBatchAccess::KeyBytesMax(batch)));
+  BANDB_RETURN_IF_ERROR(CheckValue(limits, WriteBatchAccess::ValueBytesMax(batch)));
+  if (WriteBatchAccess::HasEmptyLimit(batch)) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "a DeleteRange without a limit");
+  }
+  if (batch.ByteSize() > limits.batch_bytes_max) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "a batch of {} bytes, more than the limit of {}",
+                       batch.ByteSize(), limits.batch_bytes_max);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bandb::kv

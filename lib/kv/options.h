@@ -1,0 +1,20 @@
+// Checks on Options, and what is derived from them.
+#ifndef BANDB_KV_OPTIONS_H_
+#define BANDB_KV_OPTIONS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "bandb/options.h"
+
+namespace bandb::kv {
+
+// Errors: kInvalidArgument names every setting that is out of range or contradicts another, all at once.
+absl::Status Validate(const Options& options);
+
+// memory_budget_bytes, or what it is when it is 0.
+uint64_t MemoryBudgetBytes(const Options& options);
+
+}  // namespace bandb::kv
+
+#endif  // BANDB_KV_OPTIONS_H_

@@ -1,0 +1,108 @@
+#include "kv/batch_format.h"
+
+#include "bandb/write_batch.h"
+#include "kv/limits.h"
+#include "support/catch.h"
+
+namespace bandb::kv {
+
+TEST_CASE("a batch holds its operations in the order in which they were added") {
+  WriteBatch batch;
+  batch.Put("a", "1");
+  batch.Delete("b");
+  batch.DeleteRange("c", "d");
+  batch.PutWithTtl("e", "2", absl::Milliseconds(1500));
+  CHECK(batch.Count() == 4);
+
+  OperationCursor cursor(WriteBatchAccess::Operations(batch));
+  Operation operation;
+  REQUIRE(cursor.Next(&operation));
+  CHECK(operation.kind == Kind::kPut);
+  CHECK(operation.key == "a");
+  CHECK(operation.value == "1");
+  REQUIRE(cursor.Next(&operation));
+  CHECK(operation.kind == Kind::kDelete);
+  CHECK(operation.key == "b");
+  REQUIRE(cursor.Next(&operation));
+  CHECK(operation.kind == Kind::kRangeDelete);
+  CHECK(operation.key == "c");
+  CHECK(operation.value == "d");
+  REQUIRE(cursor.Next(&operation));
+  CHECK(operation.kind == Kind::kPutWithExpiry);
+  CHECK(operation.expiry_ms == 1500);
+  CHECK_FALSE(cursor.Next(&operation));
+  CHECK(cursor.ok());
+}
+
+TEST_CASE("a batch that is cut at any byte is either whole operations or malformed") {
+  WriteBatch batch;
+  batch.PutWithTtl("key", "value", absl::Seconds(1));
+  batch.Delete("other");
+  const std::string bytes = WriteBatchAccess::Operations(batch);
+  for (size_t length = 1; length < bytes.size(); ++length) {
+    OperationCursor cursor(std::string_view(bytes).substr(0, length));
+    Operation operation;
+    int count = 0;
+    while (cursor.Next(&operation)) ++count;
+    CHECK(cursor.ok() == (count == 1 && length == 1 + 1 + 3 + 8 + 1 + 5));
+  }
+}
+
+TEST_CASE("reserved and unknown kinds are malformed in a batch") {
+  for (int kind = 4; kind < 256; ++kind) {
+    std::string bytes(1, static_cast<char>(kind));
+    bytes += std::string("\x01k\x01v", 4);
+    OperationCursor cursor(bytes);
+    Operation operation;
+    CHECK_FALSE(cursor.Next(&operation));
+    CHECK_FALSE(cursor.ok());
+  }
+}
+
+TEST_CASE("committing a batch turns its times to live into absolute times that never overflow") {
+  WriteBatch batch;
+  batch.Put("x", "y");
+  batch.PutWithTtl("a", "1", absl::Microseconds(1));
+  batch.PutWithTtl("b", "2", absl::Seconds(-5));
+  batch.PutWithTtl("c", "3", absl::Hours(1'000'000'000));
+  std::string operations = WriteBatchAccess::Operations(batch);
+  ResolveTimeToLive(&operations, 1000);
+  OperationCursor cursor(operations);
+  Operation operation;
+  REQUIRE(cursor.Next(&operation));
+  REQUIRE(cursor.Next(&operation));
+  CHECK(operation.expiry_ms == 1001);
+  REQUIRE(cursor.Next(&operation));
+  CHECK(operation.expiry_ms == 1000);
+  CHECK(ExpiryAt(UINT64_MAX - 1, 5) == UINT64_MAX);
+}
+
+TEST_CASE("limits are checked for every part of a batch, and follow the memory budget") {
+  const Limits limits = LimitsFor(1 << 20);
+  CHECK(limits.batch_bytes_max == 256 << 10);
+  CHECK(LimitsFor(uint64_t{1} << 40).batch_bytes_max == kBatchBytesMax);
+
+  WriteBatch batch;
+  batch.Put(std::string(kKeyBytesMax, 'k'), "v");
+  CHECK_OK(CheckBatch(limits, batch));
+  batch.Delete(std::string(kKeyBytesMax + 1, 'k'));
+  CHECK_CODE(CheckBatch(limits, batch), kInvalidArgument);
+
+  batch.Clear();
+  batch.RequirePresent(std::string(kKeyBytesMax + 1, 'k'));
+  CHECK_CODE(CheckBatch(limits, batch), kInvalidArgument);
+
+  batch.Clear();
+  batch.Put("k", std::string(limits.value_bytes_max + 1, 'v'));
+  CHECK_CODE(CheckBatch(limits, batch), kInvalidArgument);
+
+  batch.Clear();
+  batch.DeleteRange("k", "");
+  CHECK_CODE(CheckBatch(limits, batch), kInvalidArgument);
+
+  batch.Clear();
+  for (int i = 0; i < 5; ++i) batch.Put("k", std::string(60 << 10, 'v'));
+  CHECK_CODE(CheckBatch(limits, batch), kInvalidArgument);
+}
+
+}  // namespace bandb::kv
