@@ -1,0 +1,147 @@
+// A store behind TCP.
+//
+//   auto db = bandb::Db::Open("/var/lib/app");
+//   auto server = bandb::Server::Start(**db, {.listen = "127.0.0.1:8080"});
+//   ...
+//   (*server)->Drain();
+#ifndef BANDB_SERVER_H_
+#define BANDB_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "bandb/server_hooks.h"
+#include "bandb/store.h"
+
+namespace bandb {
+
+class Logger;
+
+// What an acknowledged write survives.
+enum class Durability : int {
+  kSync,  // power loss: fsync before every acknowledgement, shared by all writes that wait
+  kOs,    // the death of the process, but not of the machine
+};
+
+// How to serve. The defaults suit a small machine; Start refuses settings that make no sense and names all of them.
+struct ServerOptions {
+  // HOST:PORT to listen on; HOST is a name or an address, in brackets if IPv6. Port 0 takes a free one.
+  std::string listen = "127.0.0.1:8080";
+  // Default: fsync before every acknowledgement.
+  Durability durability = Durability::kSync;
+
+  // Threads that serve connections. 1 to 64; default 1, which is fastest on two cores.
+  int loops = 1;
+  // Threads for routes that ask for a worker; started if there is such a route. 1 to 64; default 2.
+  int worker_threads = 2;
+  // Answer GET on the loop, which is quickest while reads are served from memory. If false, the reads of a turn go to a
+  // background thread of the store, so that a slow disk or a quorum round holds nobody up. SCAN always does. Default:
+  // yes.
+  bool reads_inline = true;
+
+  // The largest payload of a frame, both ways, in bytes. 64 to 65 MiB; default 16 MiB.
+  uint32_t frame_bytes_max = 16u << 20;
+  // Connections served at once; one more gets an error frame and is closed. 1 to 1,000,000; default 10,000.
+  int connections_max = 10000;
+  // New connections taken in one turn of a loop, so that a storm of them does not starve the others. 1 to 1,000;
+  // default 16.
+  int accepts_per_turn_max = 16;
+
+  // Per connection: requests that wait for the store, and their bytes. At either the connection is not read until half
+  // of it is done. 1 to 1,000,000, default 1,024; 4 KiB to 1 GiB, default 4 MiB.
+  int in_flight_requests_max = 1024;
+  uint64_t in_flight_bytes_max = 4ull << 20;
+  // Per connection: bytes of replies that the client has not taken. At this mark its requests wait until half is gone.
+  // 4 KiB to 1 GiB; default 1 MiB.
+  uint64_t output_bytes_max = 1ull << 20;
+  // All connections together: bytes of frames not complete, requests in flight and replies not taken. At three quarters
+  // the connections that hold much are not read; beyond, the one that holds most is closed. At least four frames;
+  // default 256 MiB.
+  uint64_t memory_bytes_max = 256ull << 20;
+
+  // A frame must be complete this long after its first byte. Default 30 s.
+  absl::Duration frame_timeout = absl::Seconds(30);
+  // A client must take some of its waiting replies within this time. Default 10 s.
+  absl::Duration unread_timeout = absl::Seconds(10);
+  // A connection without a request for this long is closed. Default: never.
+  absl::Duration idle_timeout = absl::InfiniteDuration();
+  // When TCP begins to probe a silent peer. Infinite: never. Default 300 s.
+  absl::Duration keepalive = absl::Seconds(300);
+  // What Drain allows requests and replies before it closes what is left. Default 10 s.
+  absl::Duration drain_timeout = absl::Seconds(10);
+
+  // Told what happens, for people. May be null. Lifetime: must outlive the server.
+  Logger* logger = nullptr;
+};
+
+// Errors: kInvalidArgument names every setting that is out of range.
+absl::Status Validate(const ServerOptions& options);
+
+// Counters since the start, but for the gauges, which are marked (now).
+struct ServerStats {
+  uint64_t connections_open = 0;  // (now)
+  uint64_t connections_accepted = 0;
+  uint64_t connections_refused = 0;    // over connections_max, or by on_connect
+  uint64_t connections_evicted = 0;    // memory_bytes_max
+  uint64_t connections_timed_out = 0;  // frame, unread and idle timeouts
+  uint64_t accept_failures = 0;        // out of file descriptors, mostly
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+  uint64_t frames_read = 0;
+  uint64_t replies = 0;
+  uint64_t error_replies = 0;
+  uint64_t malformed_frames = 0;  // too long or of an unknown message id
+  uint64_t read_calls = 0;
+  uint64_t write_calls = 0;
+  uint64_t turns = 0;
+  uint64_t pauses = 0;         // connections not read for a while, for backpressure
+  uint64_t hook_failures = 0;  // hooks and handlers that threw
+  uint64_t hook_drops = 0;
+  uint64_t hook_rejections = 0;
+  uint64_t write_groups = 0;      // batches handed to the store
+  uint64_t write_operations = 0;  // PUT, DELETE and BATCH in them
+  uint64_t reads = 0;             // GET and SCAN
+  uint64_t overloaded = 0;        // requests answered "overloaded"
+  uint64_t memory_bytes = 0;      // (now) what memory_bytes_max bounds
+  uint64_t in_flight = 0;         // (now) requests that wait for the store
+};
+
+// Serves the protocol of docs/protocol.md on one address.
+//
+// Thread safety: every method may be called from any thread, but none from a hook or a route.
+// Lifetime: the store, the logger and what the hooks use must outlive the server. The destructor stops it.
+class Server {
+ public:
+  // Listens and serves when it returns.
+  // Errors: kInvalidArgument the options or hooks make no sense · kFailedPrecondition the address is in use ·
+  // kPermissionDenied the address may not be taken · kInternal the operating system refused.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(Store& store, const ServerOptions& options,
+                                                       ServerHooks hooks = {});
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // HOST:PORT that clients can connect to, with the port that was taken.
+  std::string Address() const;
+  ServerStats Stats() const;
+
+  // Ends in order: takes no more connections and requests, answers those it has, lets clients take their replies,
+  // closes. Errors: kDeadlineExceeded after drain_timeout; what was left is closed then.
+  absl::Status Drain();
+  // Closes every connection at once and returns when nothing of the server runs any more. Writes that the store has
+  // already taken may take effect. Idempotent.
+  void Stop();
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bandb
+
+#endif  // BANDB_SERVER_H_

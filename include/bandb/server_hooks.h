@@ -1,0 +1,153 @@
+// Code of the host in front of the store: hooks on requests, routes of its own, and the life of connections.
+#ifndef BANDB_SERVER_HOOKS_H_
+#define BANDB_SERVER_HOOKS_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace bandb {
+
+// The requests of the protocol (docs/protocol.md). Ids from kFirstUserMessage belong to the host.
+inline constexpr uint32_t kPutMessage = 1;
+inline constexpr uint32_t kGetMessage = 2;
+inline constexpr uint32_t kDeleteMessage = 3;
+inline constexpr uint32_t kBatchMessage = 18;
+inline constexpr uint32_t kScanMessage = 19;
+inline constexpr uint32_t kFirstUserMessage = 65536;
+
+// Error codes of the host's own; those below are BanDB's.
+inline constexpr uint16_t kFirstHookErrorCode = 32768;
+
+// A request as hooks and routes see it. Lifetime: the views are valid until the hook or handler returns.
+struct ServerRequest {
+  uint64_t connection = 0;  // never used twice while a server lives
+  uint32_t message_id = 0;
+  std::string_view payload;  // everything behind the frame header
+  std::string_view peer;     // HOST:PORT of the client
+};
+
+// What a hook in front of a request decides.
+class HookResult {
+ public:
+  enum class Verdict : uint8_t { kPass, kModify, kDrop, kReject };
+
+  // Go on with the request as it is.
+  static HookResult Pass() { return HookResult(Verdict::kPass, 0, {}); }
+  // Go on with this payload in its place. One that is malformed or exceeds a limit is answered as if the client had
+  // sent it.
+  static HookResult Modify(std::string payload) { return HookResult(Verdict::kModify, 0, std::move(payload)); }
+  // Do nothing and answer OK, without a value.
+  static HookResult Drop() { return HookResult(Verdict::kDrop, 0, {}); }
+  // Do nothing and answer with this error; `code` is kFirstHookErrorCode or above (others become that).
+  static HookResult Reject(uint16_t code, std::string message) {
+    return HookResult(Verdict::kReject, code < kFirstHookErrorCode ? kFirstHookErrorCode : code, std::move(message));
+  }
+
+  Verdict verdict() const { return verdict_; }
+  uint16_t code() const { return code_; }
+  // The payload of Modify or the message of Reject.
+  const std::string& text() const { return text_; }
+  std::string TakeText() { return std::move(text_); }
+
+ private:
+  HookResult(Verdict verdict, uint16_t code, std::string text)
+      : verdict_(verdict), code_(code), text_(std::move(text)) {}
+
+  Verdict verdict_;
+  uint16_t code_;
+  std::string text_;
+};
+
+// How a request ended, as hooks behind it see it.
+struct ServerOutcome {
+  bool ok = false;
+  uint16_t code = 0;  // of the error reply: an absl::StatusCode, or 256 and up (docs/protocol.md)
+};
+
+namespace internal {
+class ReplySink;
+}
+
+// The right to answer one request of a route, once, now or later. Destroyed without an answer, it answers kInternal: no
+// request stays without a reply.
+//
+// Lifetime: may outlive the request, its connection and the server; an answer that nobody waits for is dropped. Thread
+// safety: any thread, one at a time.
+class Responder {
+ public:
+  Responder(Responder&&) noexcept = default;
+  Responder& operator=(Responder&& other) noexcept;
+  ~Responder();
+
+  // Answers OK: status byte 0, then `payload`.
+  void Ok(std::string_view payload = {});
+  // Answers an error; a `code` that is not an absl::StatusCode should be kFirstHookErrorCode or above.
+  void Error(uint16_t code, std::string_view message);
+
+  // For the server.
+  Responder(std::shared_ptr<internal::ReplySink> sink, uint64_t ticket) : sink_(std::move(sink)), ticket_(ticket) {}
+
+ private:
+  // Shared by the server and every responder not yet used; the last to go frees it.
+  std::shared_ptr<internal::ReplySink> sink_;
+  uint64_t ticket_ = 0;
+};
+
+// Thread safety: these functions are called by the server's loops (see ServerOptions::loops), several at once where
+// there are several, and must not block for long: everybody waits for them. Blocking routes ask for a worker. A
+// function that throws is contained: a hook or route rejects the request with the error code "hook failed", and it is
+// counted.
+using PreHook = std::function<HookResult(const ServerRequest&)>;
+using PostHook = std::function<void(const ServerRequest&, const ServerOutcome&)>;
+using RouteHandler = std::function<void(const ServerRequest&, Responder)>;
+
+struct RouteOptions {
+  // Run the handler (and the hooks of its id) on a worker thread. It then starts when everything before it on its
+  // connection has ended, and what follows it there waits for its answer.
+  bool on_worker = false;
+};
+
+// What the host registers with Server::Start. Functions of one kind and id run in the order of registration.
+struct ServerHooks {
+  struct Pre {
+    uint32_t message_id;
+    PreHook hook;
+  };
+  struct Post {
+    uint32_t message_id;
+    PostHook hook;
+  };
+  struct Route {
+    uint32_t message_id;
+    RouteHandler handler;
+    RouteOptions options;
+  };
+
+  // Run before the request is looked at; the first verdict that is not Pass or Modify ends the chain.
+  std::vector<Pre> before;
+  // Run once the outcome is known, before the reply leaves. They do not run for requests that a PreHook ended. While a
+  // write is on its way a copy of its payload is kept for them.
+  std::vector<Post> after;
+  // Ids from kFirstUserMessage on, each at most once.
+  std::vector<Route> routes;
+  // A connection was accepted; an error status refuses it: the client gets an error frame with its text. May be null.
+  std::function<absl::Status(uint64_t connection, std::string_view peer)> on_connect;
+  // A connection that on_connect let in has ended. May be null.
+  std::function<void(uint64_t connection)> on_disconnect;
+};
+
+// Payloads of PUT and of GET and DELETE, for hooks that look into them. Views into `payload`; false if it is malformed.
+bool DecodePutPayload(std::string_view payload, std::string_view* key, std::string_view* value);
+bool DecodeKeyPayload(std::string_view payload, std::string_view* key);
+std::string EncodePutPayload(std::string_view key, std::string_view value);
+
+}  // namespace bandb
+
+#endif  // BANDB_SERVER_HOOKS_H_

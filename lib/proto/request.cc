@@ -1,0 +1,162 @@
+#include "proto/request.h"
+
+#include "proto/frame.h"
+#include "proto/message_id.h"
+
+namespace bandb::proto {
+
+namespace {
+
+constexpr uint8_t kScanReverse = 1;
+constexpr uint8_t kScanKeysOnly = 2;
+
+void AppendHeader(std::string* to, MessageId id, size_t payload_bytes) {
+  base::PutFixed32(to, static_cast<uint32_t>(payload_bytes));
+  base::PutFixed32(to, static_cast<uint32_t>(id));
+}
+
+void PutLength(std::string* to, std::string_view bytes) { base::PutFixed32(to, static_cast<uint32_t>(bytes.size())); }
+
+void AppendKeyFrame(std::string* to, MessageId id, std::string_view key) {
+  AppendHeader(to, id, sizeof(uint32_t) + key.size());
+  PutLength(to, key);
+  to->append(key);
+}
+
+}  // namespace
+
+bool DecodePut(std::string_view payload, std::string_view* key, std::string_view* value) {
+  base::ByteReader reader(payload);
+  uint32_t key_bytes = 0, value_bytes = 0;
+  return reader.ReadFixed(&key_bytes) && reader.ReadFixed(&value_bytes) && reader.ReadBytes(key_bytes, key) &&
+         reader.ReadBytes(value_bytes, value) && reader.empty();
+}
+
+bool DecodeKey(std::string_view payload, std::string_view* key) {
+  base::ByteReader reader(payload);
+  uint32_t key_bytes = 0;
+  return reader.ReadFixed(&key_bytes) && reader.ReadBytes(key_bytes, key) && reader.empty();
+}
+
+bool DecodeHello(std::string_view payload, Hello* hello) {
+  base::ByteReader reader(payload);
+  uint32_t name_bytes = 0;
+  return reader.ReadFixed(&hello->version_min) && reader.ReadFixed(&hello->version_max) &&
+         reader.ReadFixed(&hello->features) && reader.ReadFixed(&name_bytes) && name_bytes <= kHelloNameBytesMax &&
+         reader.ReadBytes(name_bytes, &hello->name) && reader.empty() && hello->version_min <= hello->version_max;
+}
+
+BatchCursor::BatchCursor(std::string_view payload) : reader_(payload) {
+  uint8_t flags = 0;
+  ok_ = reader_.ReadFixed(&flags) && flags == 0 && reader_.ReadFixed(&conditions_left_) &&
+        reader_.ReadFixed(&operations_left_);
+}
+
+bool BatchCursor::ReadLengths(uint8_t* first, uint32_t* key_bytes, uint32_t* value_bytes) {
+  return reader_.ReadFixed(first) && reader_.ReadFixed(key_bytes) && reader_.ReadFixed(value_bytes);
+}
+
+bool BatchCursor::NextCondition(BatchCondition* condition) {
+  if (!ok_ || conditions_left_ == 0) return false;
+  uint8_t check = 0;
+  uint32_t key_bytes = 0, value_bytes = 0;
+  ok_ = ReadLengths(&check, &key_bytes, &value_bytes) && check <= static_cast<uint8_t>(BatchCheck::kAbsent) &&
+        (check == static_cast<uint8_t>(BatchCheck::kHasValue) || value_bytes == 0) &&
+        reader_.ReadBytes(key_bytes, &condition->key) && reader_.ReadBytes(value_bytes, &condition->value);
+  condition->check = static_cast<BatchCheck>(check);
+  if (ok_) conditions_left_--;
+  return ok_;
+}
+
+bool BatchCursor::NextOperation(BatchOperation* operation) {
+  if (!ok_ || conditions_left_ != 0 || operations_left_ == 0) return false;
+  uint8_t kind = 0;
+  uint32_t key_bytes = 0, value_bytes = 0;
+  operation->ttl_ms = 0;
+  ok_ = ReadLengths(&kind, &key_bytes, &value_bytes) && kind <= static_cast<uint8_t>(BatchKind::kRangeDelete) &&
+        (kind != static_cast<uint8_t>(BatchKind::kDelete) || value_bytes == 0) &&
+        (kind != static_cast<uint8_t>(BatchKind::kPutWithTtl) || reader_.ReadFixed(&operation->ttl_ms)) &&
+        reader_.ReadBytes(key_bytes, &operation->key) && reader_.ReadBytes(value_bytes, &operation->value);
+  operation->kind = static_cast<BatchKind>(kind);
+  if (ok_) operations_left_--;
+  return ok_;
+}
+
+bool DecodeScan(std::string_view payload, Scan* scan) {
+  base::ByteReader reader(payload);
+  uint8_t flags = 0;
+  uint32_t begin_bytes = 0, limit_bytes = 0, cursor_bytes = 0;
+  const bool ok = reader.ReadFixed(&flags) && (flags & ~(kScanReverse | kScanKeysOnly)) == 0 &&
+                  reader.ReadFixed(&scan->entries_max) && reader.ReadFixed(&scan->bytes_max) &&
+                  reader.ReadFixed(&begin_bytes) && reader.ReadFixed(&limit_bytes) && reader.ReadFixed(&cursor_bytes) &&
+                  reader.ReadBytes(begin_bytes, &scan->begin) && reader.ReadBytes(limit_bytes, &scan->limit) &&
+                  reader.ReadBytes(cursor_bytes, &scan->cursor) && reader.empty();
+  scan->reverse = (flags & kScanReverse) != 0;
+  scan->keys_only = (flags & kScanKeysOnly) != 0;
+  return ok;
+}
+
+void AppendPut(std::string* to, std::string_view key, std::string_view value) {
+  AppendHeader(to, MessageId::kPut, 2 * sizeof(uint32_t) + key.size() + value.size());
+  PutLength(to, key);
+  PutLength(to, value);
+  to->append(key).append(value);
+}
+
+void AppendGet(std::string* to, std::string_view key) { AppendKeyFrame(to, MessageId::kGet, key); }
+
+void AppendDelete(std::string* to, std::string_view key) { AppendKeyFrame(to, MessageId::kDelete, key); }
+
+void AppendHello(std::string* to, const Hello& hello) {
+  AppendHeader(to, MessageId::kHello, 2 * sizeof(uint16_t) + sizeof(uint64_t) + sizeof(uint32_t) + hello.name.size());
+  base::PutFixed16(to, hello.version_min);
+  base::PutFixed16(to, hello.version_max);
+  base::PutFixed64(to, hello.features);
+  PutLength(to, hello.name);
+  to->append(hello.name);
+}
+
+void AppendPing(std::string* to, std::string_view payload) {
+  AppendFrame(to, static_cast<uint32_t>(MessageId::kPing), payload);
+}
+
+void AppendScan(std::string* to, const Scan& scan) {
+  AppendHeader(to, MessageId::kScan,
+               1 + 5 * sizeof(uint32_t) + scan.begin.size() + scan.limit.size() + scan.cursor.size());
+  base::PutFixed8(to, static_cast<uint8_t>((scan.reverse ? kScanReverse : 0) | (scan.keys_only ? kScanKeysOnly : 0)));
+  base::PutFixed32(to, scan.entries_max);
+  base::PutFixed32(to, scan.bytes_max);
+  PutLength(to, scan.begin);
+  PutLength(to, scan.limit);
+  PutLength(to, scan.cursor);
+  to->append(scan.begin).append(scan.limit).append(scan.cursor);
+}
+
+void AppendStats(std::string* to) { AppendHeader(to, MessageId::kStats, 0); }
+
+void BatchBuilder::Require(const BatchCondition& condition) {
+  base::PutFixed8(&conditions_, static_cast<uint8_t>(condition.check));
+  PutLength(&conditions_, condition.key);
+  PutLength(&conditions_, condition.value);
+  conditions_.append(condition.key).append(condition.value);
+  condition_count_++;
+}
+
+void BatchBuilder::Add(const BatchOperation& operation) {
+  base::PutFixed8(&operations_, static_cast<uint8_t>(operation.kind));
+  PutLength(&operations_, operation.key);
+  PutLength(&operations_, operation.value);
+  if (operation.kind == BatchKind::kPutWithTtl) base::PutFixed64(&operations_, operation.ttl_ms);
+  operations_.append(operation.key).append(operation.value);
+  operation_count_++;
+}
+
+void BatchBuilder::AppendTo(std::string* to) const {
+  AppendHeader(to, MessageId::kBatch, 1 + 2 * sizeof(uint32_t) + conditions_.size() + operations_.size());
+  base::PutFixed8(to, 0);
+  base::PutFixed32(to, condition_count_);
+  base::PutFixed32(to, operation_count_);
+  to->append(conditions_).append(operations_);
+}
+
+}  // namespace bandb::proto

@@ -1,0 +1,117 @@
+// Payloads of requests, byte by byte. All integers little-endian.
+//
+//   PUT        := keyLen:u32 valueLen:u32 key value
+//   GET        := keyLen:u32 key
+//   DELETE     := keyLen:u32 key
+//   HELLO      := versionMin:u16 versionMax:u16 features:u64 nameLen:u32 name
+//   PING       := any bytes, at most 1024
+//   BATCH      := flags:u8 conditionCount:u32 operationCount:u32 condition* operation*     flags = 0
+//   condition  := check:u8 keyLen:u32 valueLen:u32 key value        0 has value, 1 present, 2 absent; a value for 0
+//   only operation  := kind:u8 keyLen:u32 valueLen:u32 [ttlMs:u64] key value
+//                 0 delete (no value), 1 put, 2 put with ttlMs, 3 range delete [key, value)
+//   SCAN       := flags:u8 entriesMax:u32 bytesMax:u32 beginLen:u32 limitLen:u32 cursorLen:u32 begin limit cursor
+//                 flags: 1 from the end backwards, 2 keys without their values
+//   STATS      := nothing
+//
+// A payload is well-formed only if its lengths add up to exactly its size. Decoders answer false otherwise; their views
+// point into the payload, and nothing is allocated by a length or count that was not checked against it.
+#ifndef BANDB_PROTO_REQUEST_H_
+#define BANDB_PROTO_REQUEST_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/coding.h"
+
+namespace bandb::proto {
+
+inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr size_t kPingBytesMax = 1024;
+inline constexpr size_t kHelloNameBytesMax = 256;
+
+bool DecodePut(std::string_view payload, std::string_view* key, std::string_view* value);
+// GET and DELETE.
+bool DecodeKey(std::string_view payload, std::string_view* key);
+
+struct Hello {
+  uint16_t version_min = kProtocolVersion;
+  uint16_t version_max = kProtocolVersion;
+  uint64_t features = 0;  // none are defined yet; a server ignores bits that it does not know
+  std::string_view name;  // of the client, for logs
+};
+bool DecodeHello(std::string_view payload, Hello* hello);
+
+enum class BatchCheck : uint8_t { kHasValue = 0, kPresent = 1, kAbsent = 2 };
+struct BatchCondition {
+  BatchCheck check = BatchCheck::kPresent;
+  std::string_view key;
+  std::string_view value;
+};
+
+enum class BatchKind : uint8_t { kDelete = 0, kPut = 1, kPutWithTtl = 2, kRangeDelete = 3 };
+struct BatchOperation {
+  BatchKind kind = BatchKind::kPut;
+  std::string_view key;
+  std::string_view value;  // the limit of a range delete
+  uint64_t ttl_ms = 0;     // from 2^63 on: for ever
+};
+
+// Walks a BATCH. Usage: while (cursor.NextCondition(&c)) ...; while (cursor.NextOperation(&o)) ...; then Complete()
+// tells whether the payload was well-formed.
+class BatchCursor {
+ public:
+  explicit BatchCursor(std::string_view payload);
+  bool NextCondition(BatchCondition* condition);
+  bool NextOperation(BatchOperation* operation);
+  // Everything announced was there, and nothing else.
+  bool Complete() const { return ok_ && conditions_left_ == 0 && operations_left_ == 0 && reader_.empty(); }
+  uint32_t conditions_left() const { return conditions_left_; }
+
+ private:
+  bool ReadLengths(uint8_t* first, uint32_t* key_bytes, uint32_t* value_bytes);
+
+  base::ByteReader reader_;
+  bool ok_ = false;
+  uint32_t conditions_left_ = 0;
+  uint32_t operations_left_ = 0;
+};
+
+struct Scan {
+  bool reverse = false;
+  bool keys_only = false;
+  uint32_t entries_max = 0;  // 0: as many as the server likes
+  uint32_t bytes_max = 0;    // of the reply; 0: as many as the server likes
+  std::string_view begin;    // the range is [begin, limit), empty means unbounded
+  std::string_view limit;
+  std::string_view cursor;  // of the reply before; empty at first
+};
+bool DecodeScan(std::string_view payload, Scan* scan);
+
+// Whole frames, for clients. Their sizes must be within the limits, which the server checks again.
+void AppendPut(std::string* to, std::string_view key, std::string_view value);
+void AppendGet(std::string* to, std::string_view key);
+void AppendDelete(std::string* to, std::string_view key);
+void AppendHello(std::string* to, const Hello& hello);
+void AppendPing(std::string* to, std::string_view payload);
+void AppendScan(std::string* to, const Scan& scan);
+void AppendStats(std::string* to);
+
+// Builds the frame of one BATCH.
+class BatchBuilder {
+ public:
+  void Require(const BatchCondition& condition);
+  void Add(const BatchOperation& operation);
+  void AppendTo(std::string* to) const;
+
+ private:
+  std::string conditions_;
+  std::string operations_;
+  uint32_t condition_count_ = 0;
+  uint32_t operation_count_ = 0;
+};
+
+}  // namespace bandb::proto
+
+#endif  // BANDB_PROTO_REQUEST_H_
