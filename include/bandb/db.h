@@ -52,6 +52,7 @@ class Db : public Store {
   // kFailedPrecondition if the cause was another, and the database must be reopened; kResourceExhausted if there is
   // still no space.
   virtual absl::Status Resume() = 0;
+  // What the database has done since it was opened, and what it consists of. After Close the last figures.
   virtual Stats GetStats() const = 0;
   // Waits for running calls and background work, then closes the files. What was acknowledged is kept as it was
   // promised; nothing is flushed. Later calls answer kFailedPrecondition. Idempotent; the destructor calls it. Must not

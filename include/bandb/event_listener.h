@@ -39,8 +39,11 @@ enum class StallState : int { kNone = 0, kSlowed = 1, kStopped = 2 };
 class EventListener {
  public:
   virtual ~EventListener() = default;
+  // A memtable was flushed.
   virtual void OnFlush(const FlushInfo&) {}
+  // A compaction was installed.
   virtual void OnCompaction(const CompactionInfo&) {}
+  // Writers began or ceased to wait.
   virtual void OnStallChanged(StallState /*before*/, StallState /*now*/) {}
   // The store stopped accepting writes. kResourceExhausted: Resume once there is space. Else reopen.
   virtual void OnBackgroundError(const absl::Status&) {}

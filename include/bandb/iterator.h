@@ -30,18 +30,22 @@ class Iterator {
   // True on a key. The other accessors and Next and Prev require it.
   virtual bool Valid() const = 0;
 
-  // To the first or last key within the bounds.
+  // To the first key within the bounds.
   virtual void SeekToFirst() = 0;
+  // To the last key within the bounds.
   virtual void SeekToLast() = 0;
   // To the first key at or after `target` within the bounds.
   virtual void Seek(std::string_view target) = 0;
   // To the last key at or before `target` within the bounds.
   virtual void SeekForPrev(std::string_view target) = 0;
+  // To the key after this one; not Valid if there is none within the bounds.
   virtual void Next() = 0;
+  // To the key before this one; not Valid if there is none within the bounds.
   virtual void Prev() = 0;
 
-  // Valid until the iterator moves or is destroyed.
+  // The key it stands on. Lifetime: until the iterator moves or is destroyed.
   virtual std::string_view key() const = 0;
+  // The value of that key. Lifetime: until the iterator moves or is destroyed.
   virtual std::string_view value() const = 0;
 
   // OK, or the error that ended the walk: kDataLoss a checksum failed, file and offset in the message ·

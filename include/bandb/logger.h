@@ -6,6 +6,7 @@
 
 namespace bandb {
 
+// How much a line matters: for developers, for the record, for a look soon, for a look now.
 enum class LogSeverity : int { kDebug = 0, kInfo = 1, kWarning = 2, kError = 3 };
 
 // Implemented by the application; without one BanDB is silent.

@@ -14,6 +14,7 @@ class EventListener;
 class Logger;
 class Snapshot;
 
+// How the blocks of tables are compressed. Which of them BanDB can do was decided when it was built.
 enum class Compression : int { kNone = 0, kLz4 = 1, kZstd = 2 };
 
 // How to open a database. Two settings matter to most users: memory_budget_bytes and background_threads.
@@ -58,12 +59,15 @@ struct Options {
   Logger* logger = nullptr;
 
 #ifdef BANDB_BUILT_WITHOUT_LZ4
+  // What `compression` is unless set.
   static constexpr Compression kDefaultCompression = Compression::kNone;
 #else
+  // What `compression` is unless set.
   static constexpr Compression kDefaultCompression = Compression::kLz4;
 #endif
 };
 
+// What one write asks for.
 struct WriteOptions {
   // False: an acknowledged write survives the death of the process, but not of the machine, like write(2). True: it
   // survives power loss, like write(2) and fdatasync(2). Writes that wait at the same time share one fdatasync.
@@ -81,6 +85,7 @@ enum class Consistency : int {
   kLocal,         // what this node has applied
 };
 
+// What one read asks for.
 struct ReadOptions {
   // Read this state instead of the present one. Errors: kInvalidArgument if it is of another store or empty.
   // Lifetime: must live until the call returns; an iterator keeps what it needs.

@@ -17,6 +17,7 @@ class PinnedValue {
   // Called once, to let go of what the value lies in.
   using Release = void (*)(void* owner);
 
+  // Holds nothing.
   PinnedValue() = default;
   ~PinnedValue() { Reset(); }
   PinnedValue(PinnedValue&& other) noexcept { *this = static_cast<PinnedValue&&>(other); }

@@ -27,8 +27,9 @@ class Snapshot {
   Snapshot& operator=(const Snapshot&) = delete;
   ~Snapshot() = default;
 
-  // For implementations of Store.
+  // For implementations of Store: a handle on `state`.
   explicit Snapshot(std::shared_ptr<const internal::SnapshotState> state) : state_(std::move(state)) {}
+  // For implementations of Store: what this is a handle on; null if empty.
   const internal::SnapshotState* state() const { return state_.get(); }
 
  private:

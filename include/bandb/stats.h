@@ -7,6 +7,7 @@
 
 namespace bandb {
 
+// One level of tables.
 struct LevelStats {
   uint64_t tables = 0;
   uint64_t bytes = 0;
@@ -18,6 +19,7 @@ struct LevelStats {
 
 // Thread safety: a plain value. All counts are since Open unless said otherwise; bytes are bytes on disk.
 struct Stats {
+  // Level 0, where flushes go, first.
   std::vector<LevelStats> levels;
 
   // Where the data is.
@@ -60,6 +62,7 @@ struct Stats {
   uint64_t recovered_log_records = 0;
   uint64_t dropped_log_bytes = 0;  // the torn tail: written, never acknowledged as durable
 
+  // Versions.
   uint64_t live_snapshots = 0;
   uint64_t oldest_snapshot_sequence = 0;  // 0 if there is none
   uint64_t last_sequence = 0;

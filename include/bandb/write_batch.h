@@ -35,9 +35,11 @@ class WriteBatch {
   void DeleteRange(std::string_view begin, std::string_view limit);
 
   // The batch applies only if every required condition holds at its place in the commit order; else Write answers
-  // kAborted and changes nothing.
+  // kAborted and changes nothing. This one: `key` has exactly `value`.
   void RequireValue(std::string_view key, std::string_view value);
+  // Condition: `key` exists, whatever its value.
   void RequirePresent(std::string_view key);
+  // Condition: `key` does not exist.
   void RequireAbsent(std::string_view key);
 
   // Forgets everything; keeps the memory.

@@ -21,7 +21,7 @@ class Complaints {
   void Range(std::string_view name, uint64_t value, uint64_t low, uint64_t high) {
     if (value < low || value > high) Add(fmt::format("{} is {}, not in [{}, {}]", name, value, low, high));
   }
-  void Add(std::string complaint) {
+  void Add(std::string_view complaint) {
     if (!text_.empty()) text_.append("; ");
     text_.append(complaint);
   }
