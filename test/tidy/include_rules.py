@@ -1,0 +1,121 @@
+"""The house: which folder may include which, how headers are guarded."""
+
+import re
+
+# The only arrows between folders. A folder may include itself and what is listed; docs/architecture.md draws the same.
+# "bandb" is include/bandb.
+ARROWS = {
+    "include/bandb": ["bandb"],
+    "lib/base": [],
+    "lib/kv": ["bandb", "base"],
+    "lib/raft/types": ["base"],
+    "lib/raft": ["raft/types", "base"],
+    "lib/net": ["base"],
+    "lib/proto": ["raft/types", "base"],
+    "lib/storage": ["bandb", "kv", "base"],
+    "lib/cluster": ["bandb", "storage", "raft", "proto", "net", "kv", "base"],
+    "lib/server": ["bandb", "kv", "proto", "net", "base"],
+    "tools": ["bandb", "server", "kv", "proto", "net", "base"],
+    "examples": ["bandb"],
+    "test/api": ["bandb", "support"],
+    "test/install": ["bandb"],
+    "test": ["bandb", "server", "cluster", "storage", "raft", "proto", "net", "kv", "base", "support"],
+}
+
+# What else may be included, and where. The longest matching prefix of the file's path counts.
+THIRD_PARTY = {
+    "absl/": ["include", "lib", "tools", "examples", "test"],
+    "fmt/": ["lib", "tools", "test"],
+    "xxhash.h": ["lib/base"],
+    "lz4": ["lib/storage"],
+    "zstd": ["lib/storage"],
+    "toml++/": ["tools"],
+    "CLI/": ["tools"],
+    "histedit.h": ["tools"],
+    "catch2/": ["test/support"],
+    "rocksdb/": ["tools/bandb_bench"],
+    "leveldb/": ["tools/bandb_bench"],
+    "lmdb.h": ["tools/bandb_bench"],
+    "sys/": ["lib/base", "lib/net", "test"],
+    "netinet/": ["lib/net", "test"],
+    "arpa/": ["lib/net", "test"],
+    "fcntl.h": ["lib/base", "lib/net", "test"],
+    "thread": ["lib/base", "test"],
+    "mutex": ["lib/base", "test"],
+    "condition_variable": ["lib/base", "test"],
+    "chrono": ["lib/base", "test"],
+    "random": ["lib/base"],
+    "future": ["lib/base", "test"],
+    "fstream": ["test"],
+}
+
+
+def inside(path, folder):
+    return path == folder or path.startswith(folder + "/")
+
+
+def room_of(path):
+    """The longest key of ARROWS that holds `path`."""
+    rooms = [room for room in ARROWS if inside(path, room)]
+    return max(rooms, key=len) if rooms else None
+
+
+def allowed_prefixes(file):
+    room = room_of(file.path)
+    if room is None:
+        return None
+    own = {"include/bandb": "bandb"}.get(room, room.split("/", 1)[1] if room.startswith("lib/") else "")
+    if room == "lib/raft":
+        own = "raft"
+    return ARROWS[room] + ([own] if own else [])
+
+
+def arrows(tree):
+    for file in tree.cxx:
+        prefixes = allowed_prefixes(file)
+        if prefixes is None:
+            yield file.violation(1, "arrows", "this folder is not in the table of test/tidy/include_rules.py")
+            continue
+        for line, name, quoted in file.includes:
+            if name.startswith("../") or "/../" in name:
+                yield file.violation(line, "arrows", f'"{name}" climbs; include by the path from the root of the library')
+            elif third_party_rule(name) is not None:
+                if not any(inside(file.path, folder) or file.path.startswith(folder)
+                           for folder in third_party_rule(name)):
+                    yield file.violation(line, "arrows", f"<{name}> has no place here")
+            elif quoted and not quoted_allowed(tree, file, name, prefixes):
+                yield file.violation(line, "arrows", f'{room_of(file.path)} may not include "{name}"')
+
+
+def third_party_rule(name):
+    for prefix, folders in THIRD_PARTY.items():
+        if name == prefix or (prefix[-1] == "/" and name.startswith(prefix)) or (
+                prefix in ("lz4", "zstd") and re.match(prefix + r"\w*\.h$", name)):
+            return folders
+    return None
+
+
+def quoted_allowed(tree, file, name, prefixes):
+    if any(name.startswith(prefix + "/") for prefix in prefixes):
+        return True
+    # Tools and tests include what stands beside them, by name or by the path from tools/ or test/.
+    top = file.path.split("/", 1)[0]
+    found = tree.resolve_include(file, name)
+    return top in ("tools", "test") and found is not None and found.path.startswith(top + "/")
+
+
+def include_guards(tree):
+    for file in tree.cxx:
+        if not file.is_header:
+            continue
+        path = re.sub(r"^(include/bandb|include|lib)/", "", file.path)
+        guard = "BANDB_" + re.sub(r"[^A-Za-z0-9]", "_", path).upper() + "_"
+        wanted = (f"#ifndef {guard}", f"#define {guard}")
+        directives = [line.strip() for line in file.lines if line.startswith("#")]
+        if tuple(directives[:2]) != wanted or f"#endif  // {guard}" != directives[-1]:
+            yield file.violation(1, "include-guards", f"the guard must be {guard}")
+        if "#pragma once" in file.code:
+            yield file.violation(1, "include-guards", "#pragma once: one file can be reached by two paths")
+
+
+RULES = {"arrows": arrows, "include-guards": include_guards}

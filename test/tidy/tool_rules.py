@@ -1,0 +1,145 @@
+"""Rules that a compiler or a clang tool decides. What passed is remembered by the hash of everything it depends on."""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+
+HEADER_FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+
+
+class Checker:
+    """Runs a command for each of many files, a few at a time, and remembers the clean ones in `cache`."""
+
+    def __init__(self, cache, jobs):
+        self.cache = pathlib.Path(cache) if cache else None
+        self.jobs = jobs
+
+    def run(self, work):
+        """`work` yields (file, key, command); returns (file, output) of those that failed."""
+        failed, waiting = [], []
+        for file, key, command in work:
+            mark = self.cache / key[:2] / key if self.cache else None
+            if mark is None or not mark.exists():
+                waiting.append((file, mark, command))
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            for (file, mark, _), done in zip(waiting, pool.map(lambda item: execute(item[2]), waiting)):
+                if done.returncode != 0:
+                    failed.append((file, done.stdout))
+                elif mark is not None:
+                    mark.parent.mkdir(parents=True, exist_ok=True)
+                    mark.touch()
+        return failed
+
+
+def execute(command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          check=False)
+
+
+def version(tool):
+    path = shutil.which(tool)
+    if path is None:
+        raise SystemExit(f"tidy: {tool} is not installed; tools/test.sh installs it")
+    return execute([path, "--version"]).stdout
+
+
+def key_of(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def first_error(output):
+    lines = [line for line in output.split("\n") if re.search(r"(error|warning):", line)]
+    return (lines or output.strip().split("\n"))[0][-300:]
+
+
+def headers_compile(tree, context):
+    """Every header compiles alone: with nothing in front of it."""
+    compiler = version("g++")
+    flags = HEADER_FLAGS + [f"-I{tree.root / folder}" for folder in ("include", "lib", "test", "tools")]
+
+    def work():
+        for file in tree.cxx:
+            # catch.h asks which Catch2 there is; the other public questions are asked of CMake only.
+            if file.is_header and file.path.startswith(("include/", "lib/", "tools/", "test/")):
+                contents = [part.data for part in tree.closure(file)]
+                extra = context.header_flags
+                command = ["g++", *flags, *extra, "-x", "c++", str(tree.root / file.path)]
+                yield file, key_of("header", compiler, command, *contents), command
+
+    for file, output in Checker(context.cache, context.jobs).run(work()):
+        yield file.violation(1, "headers-compile", first_error(output))
+
+
+def clang_format(tree, context):
+    tool, style = version("clang-format"), (tree.root / ".clang-format")
+    config = style.read_bytes() if style.exists() else b""
+
+    def work():
+        for file in tree.cxx:
+            command = ["clang-format", "--dry-run", "--Werror", "--style=file", str(tree.root / file.path)]
+            yield file, key_of("format", tool, config, file.data), command
+
+    for file, output in Checker(context.cache, context.jobs).run(work()):
+        match = re.search(r":(\d+):\d+: error", output)
+        yield file.violation(int(match.group(1)) if match else 1, "clang-format", "run clang-format -i")
+
+
+def compile_command(entry):
+    """The command of a compilation database, made fit for clang: without gcc's precompiled header and launcher."""
+    words = shlex.split(entry["command"]) if "command" in entry else list(entry["arguments"])
+    kept, at = [], 0
+    while at < len(words):
+        if words[at] == "-include" and "cmake_pch" in words[at + 1]:
+            at += 2
+            continue
+        if words[at] == "-o":
+            at += 2
+            continue
+        if words[at].startswith(("-I", "-D", "-std=", "-W")) and words[at] not in ("-Winvalid-pch", "-Werror"):
+            kept.append(words[at])
+        elif words[at] == "-isystem":
+            kept += words[at:at + 2]
+            at += 1
+        at += 1
+    return kept
+
+
+def clang_tidy(tree, context):
+    """clang-tidy with the checks of .clang-tidy over every translation unit that the build knows."""
+    tool = version("clang-tidy")
+    config_file = tree.root / ".clang-tidy"
+    config = config_file.read_bytes()
+    database = json.loads((pathlib.Path(context.build) / "compile_commands.json").read_text())
+
+    def work():
+        for entry in database:
+            path = os.path.relpath(os.path.realpath(os.path.join(entry["directory"], entry["file"])), tree.root)
+            file = tree.by_path.get(pathlib.PurePath(path).as_posix())
+            if file is None or file.suffix != ".cc":
+                continue
+            flags = compile_command(entry)
+            contents = [part.data for part in tree.closure(file)]
+            command = ["clang-tidy", "--quiet", f"--config-file={config_file}", str(tree.root / file.path), "--", *flags]
+            yield file, key_of("tidy", tool, config, flags, *contents), command
+
+    for file, output in Checker(context.cache, context.jobs).run(work()):
+        found = set(re.findall(r"^(\S+?):(\d+):\d+: (?:error|warning): (.*)$", output, re.MULTILINE))
+        for where, line, message in sorted(found):
+            path = os.path.relpath(os.path.realpath(where), tree.root)
+            reported = tree.by_path.get(path, file)
+            yield reported.violation(int(line), "clang-tidy", message)
+        if not found:
+            yield file.violation(1, "clang-tidy", first_error(output))
+
+
+RULES = {"headers-compile": headers_compile, "clang-format": clang_format, "clang-tidy": clang_tidy}
