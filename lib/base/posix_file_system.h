@@ -1,0 +1,52 @@
+// The file system of the operating system, behind the seam of base/file_system.h.
+//
+// Files are created with mode 0600 and directories with 0700, closed on exec, and never by following a symbolic link.
+// System calls that a signal interrupts are repeated, all but fsync, which is never repeated. Directory locks are
+// flock(2) on a file that holds the owner's process id in decimal, for people: the lock counts, not the file, so that
+// one left behind by a dead process is no obstacle.
+#ifndef BANDB_BASE_POSIX_FILE_SYSTEM_H_
+#define BANDB_BASE_POSIX_FILE_SYSTEM_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+
+namespace bandb::base {
+
+// What may be chosen about files; the defaults serve.
+struct PosixFileSystemOptions {
+  // Bytes that a kBuffered file collects before it writes them.
+  size_t write_buffer_bytes = 256 << 10;
+  // Bytes of a kWriteThrough file that are mapped at a time, a multiple of the page size. 0: never map, append by
+  // pwrite(2).
+  size_t window_bytes = 1 << 20;
+};
+
+// Thread safety: any thread, any number of calls at once.
+class PosixFileSystem final : public FileSystem {
+ public:
+  explicit PosixFileSystem(const PosixFileSystemOptions& options = {}) : options_(options) {}
+
+  absl::StatusOr<std::unique_ptr<AppendableFile>> Create(const std::string& path, AppendMode mode) override;
+  absl::StatusOr<std::unique_ptr<RandomAccessFile>> Open(const std::string& path) override;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
+  absl::StatusOr<uint64_t> FileSize(const std::string& path) override;
+  absl::StatusOr<bool> Exists(const std::string& path) override;
+  absl::Status CreateDirs(const std::string& path) override;
+  absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status Link(const std::string& from, const std::string& to) override;
+  absl::Status Remove(const std::string& path) override;
+  absl::Status RemoveDir(const std::string& path) override;
+  absl::Status SyncDir(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
+
+ private:
+  const PosixFileSystemOptions options_;
+};
+
+}  // namespace bandb::base
+
+#endif  // BANDB_BASE_POSIX_FILE_SYSTEM_H_
