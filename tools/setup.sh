@@ -1,0 +1,84 @@
+# Sourced by run.sh and test.sh: `bandb_setup run` or `bandb_setup test` installs the packages that are missing.
+#
+# It knows Debian 12 and later and Ubuntu 24.04 and later. It says what it will install and why before it does, asks for
+# nothing, and when nothing is missing it takes a few hundredths of a second and touches no network.
+
+# One line for each package: who needs it (run: to build and start the server; test: also for the tests), name, reason.
+bandb_packages() {
+  cat <<'PACKAGES'
+run g++ the compiler
+run cmake configures the build
+run ninja-build runs the build
+run libabsl-dev Abseil: statuses, time, containers
+run libfmt-dev formats messages
+run libxxhash-dev checksums
+run liblz4-dev compresses tables
+run libzstd-dev compresses tables, tighter
+run libtomlplusplus-dev reads the configuration file
+run libcli11-dev reads the command line
+run libedit-dev line editing in the interactive client
+test catch2 the test framework
+test clang the second compiler, with its thread-safety analysis
+test libclang-rt-dev the sanitizers of clang
+test clang-format checks the layout of the code
+test clang-tidy checks the code for mistakes
+test python3 runs the style checks and the tests of the programs
+test pkg-config tests that an installed BanDB is found
+test ccache makes the second build quick
+PACKAGES
+}
+
+bandb_fail() {
+  echo "bandb: $*" >&2
+  exit 1
+}
+
+# Says in one sentence why this system will not do, or nothing.
+bandb_why_unknown() {
+  local os_release=${BANDB_OS_RELEASE:-/etc/os-release} id="" version="" least
+  [ -r "$os_release" ] || { echo "this system has no $os_release"; return; }
+  id=$(. "$os_release" && echo "${ID:-}")
+  version=$(. "$os_release" && echo "${VERSION_ID:-}")
+  case "$id" in
+    debian) least=12 ;;
+    ubuntu) least=24.04 ;;
+    *) echo "this system is ${id:-of no known kind}"; return ;;
+  esac
+  # A system without a number is a rolling one, newer than every release.
+  if [ -n "$version" ] && [ "$(printf '%s\n' "$least" "$version" | sort -V | head -n 1)" != "$least" ]; then
+    echo "this is $id $version"
+  fi
+}
+
+bandb_install() {
+  local sudo=""
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null ||
+      bandb_fail "installing packages needs root, and there is no sudo: run as root 'apt-get install $*' and try again."
+    sudo=sudo
+  fi
+  command -v apt-get >/dev/null || bandb_fail "there is no apt-get here to install packages with."
+  $sudo apt-get update -q || bandb_fail "apt-get update failed: see above; is there a network?"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" ||
+    bandb_fail "apt-get install failed: see above."
+}
+
+# bandb_setup run|test
+bandb_setup() {
+  local purpose=$1 unknown user package reason installed missing=()
+  unknown=$(bandb_why_unknown)
+  [ -z "$unknown" ] ||
+    bandb_fail "this script knows Debian 12 or later and Ubuntu 24.04 or later, and $unknown: install what" \
+      "tools/setup.sh lists by hand and build with CMake as docs/HACKING.md says."
+  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p' | sort -u)
+  while read -r user package reason; do
+    [ "$user" = run ] || [ "$purpose" = test ] || continue
+    grep -qxF "$package" <<<"$installed" && continue
+    [ ${#missing[@]} -gt 0 ] || echo "BanDB needs packages that are not installed:"
+    echo "  $package: $reason"
+    missing+=("$package")
+  done < <(bandb_packages)
+  [ ${#missing[@]} -eq 0 ] && return
+  echo "Installing them with apt-get."
+  bandb_install "${missing[@]}"
+}
