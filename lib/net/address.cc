@@ -1,0 +1,69 @@
+#include "net/address.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+
+#include <charconv>
+#include <cstring>
+
+#include "base/status.h"
+
+namespace bandb::net {
+
+namespace {
+
+absl::Status NotAnAddress(const std::string& text) {
+  return base::Error(absl::StatusCode::kInvalidArgument, "'{}' is not HOST:PORT", text);
+}
+
+bool ParsePort(std::string_view text, uint16_t* port) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *port);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  uint16_t port = 0;
+  if (colon == std::string::npos || !ParsePort(std::string_view(text).substr(colon + 1), &port)) {
+    return NotAnAddress(text);
+  }
+  std::string host = text.substr(0, colon);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string::npos) {
+    return NotAnAddress(text);
+  }
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV | (host.empty() ? AI_PASSIVE : 0);
+  addrinfo* found = nullptr;
+  const std::string service = std::to_string(port);
+  const int error = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), service.c_str(), &hints, &found);
+  if (error != 0 || found == nullptr) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "'{}': {}", text, ::gai_strerror(error));
+  }
+  SocketAddress address;
+  std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
+  address.length = found->ai_addrlen;
+  ::freeaddrinfo(found);
+  return address;
+}
+
+std::string FormatAddress(const SocketAddress& address) {
+  char host[INET6_ADDRSTRLEN] = "";
+  if (address.storage.ss_family == AF_INET6) {
+    const auto* in6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
+    ::inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+    return fmt::format("[{}]:{}", host, ntohs(in6->sin6_port));
+  }
+  if (address.storage.ss_family != AF_INET) return "unknown";
+  const auto* in = reinterpret_cast<const sockaddr_in*>(&address.storage);
+  ::inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+  return fmt::format("{}:{}", host, ntohs(in->sin_port));
+}
+
+}  // namespace bandb::net

@@ -1,0 +1,29 @@
+// HOST:PORT, and what the socket calls want instead.
+#ifndef BANDB_NET_ADDRESS_H_
+#define BANDB_NET_ADDRESS_H_
+
+#include <sys/socket.h>
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace bandb::net {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// HOST is a numeric address, in brackets if IPv6, or a name, which may block to be looked up; empty means every
+// interface. Errors: kInvalidArgument.
+absl::StatusOr<SocketAddress> ParseAddress(const std::string& text);
+
+// The same, back.
+std::string FormatAddress(const SocketAddress& address);
+
+}  // namespace bandb::net
+
+#endif  // BANDB_NET_ADDRESS_H_

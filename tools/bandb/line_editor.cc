@@ -1,0 +1,60 @@
+#include "line_editor.h"
+
+#include <histedit.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace bandb::cli {
+
+namespace {
+
+constexpr int kHistoryLines = 1000;
+
+char* Prompt(EditLine* /*editor*/) {
+  static char prompt[] = "> ";
+  return prompt;
+}
+
+std::string HistoryPath() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user == nullptr || user->pw_dir == nullptr ? "" : std::string(user->pw_dir) + "/.bandb_history";
+}
+
+}  // namespace
+
+LineEditor::LineEditor() : history_path_(HistoryPath()) {
+  editor_ = ::el_init("bandb", stdin, stdout, stderr);
+  history_ = ::history_init();
+  HistEvent event{};
+  ::history(history_, &event, H_SETSIZE, kHistoryLines);
+  ::history(history_, &event, H_SETUNIQUE, 1);
+  if (!history_path_.empty()) ::history(history_, &event, H_LOAD, history_path_.c_str());
+  ::el_set(editor_, EL_PROMPT, &Prompt);
+  ::el_set(editor_, EL_EDITOR, "emacs");
+  ::el_set(editor_, EL_SIGNAL, 1);
+  ::el_set(editor_, EL_HIST, &::history, history_);
+}
+
+LineEditor::~LineEditor() {
+  HistEvent event{};
+  if (!history_path_.empty()) ::history(history_, &event, H_SAVE, history_path_.c_str());
+  ::history_end(history_);
+  ::el_end(editor_);
+}
+
+bool LineEditor::Read(std::string* line) {
+  int length = 0;
+  const char* text = ::el_gets(editor_, &length);
+  if (text == nullptr || length <= 0) return false;
+  line->assign(text, static_cast<size_t>(length));
+  while (!line->empty() && (line->back() == '\n' || line->back() == '\r')) line->pop_back();
+  if (!line->empty()) {
+    HistEvent event{};
+    ::history(history_, &event, H_ENTER, line->c_str());
+  }
+  return true;
+}
+
+}  // namespace bandb::cli

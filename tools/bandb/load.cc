@@ -1,0 +1,175 @@
+#include "load.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "proto/request.h"
+
+namespace bandb::cli {
+
+namespace {
+
+constexpr size_t kWindowBytes = 4 << 20;
+constexpr int64_t kBackOffFirstNanos = 50'000'000;
+constexpr int64_t kBackOffMaxNanos = 1'000'000'000;
+
+// Errors after which sending the same line again may succeed. The outcome of a kUnknown put is settled by putting
+// again.
+bool WorthRetrying(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsUnknown(status);
+}
+
+// Errors of one line, not of the server.
+bool ConcernsTheLine(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsAborted(status) || absl::IsPermissionDenied(status);
+}
+
+}  // namespace
+
+absl::Status Loader::Run(LineSource* source) {
+  last_progress_nanos_ = clock_->MonotonicNanos();
+  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(clock_, options_.address));
+  while (true) {
+    BANDB_RETURN_IF_ERROR(FillWindow(source));
+    progress_->Show(summary_.acknowledged_lines, source->bytes_read());
+    if (!pending_.empty()) {
+      BANDB_RETURN_IF_ERROR(Advance());
+    } else if (end_of_input_) {
+      return absl::OkStatus();
+    }
+  }
+}
+
+absl::Status Loader::FillWindow(LineSource* source) {
+  while (!end_of_input_ && !sending_again_ && pending_.size() < options_.window_lines &&
+         pending_bytes_ < kWindowBytes) {
+    // Somebody may take long to write the next line: see to what is pending first.
+    if (!pending_.empty() && !source->Ready()) return absl::OkStatus();
+    std::string_view line;
+    BANDB_ASSIGN_OR_RETURN(const bool more, source->Next(&line));
+    if (more) {
+      AddLine(line);
+    } else {
+      end_of_input_ = true;
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Loader::AddLine(std::string_view line) {
+  const uint64_t number = summary_.lines++;
+  if (number < options_.skip_lines) return;
+  std::string key;
+  std::string_view value = line;
+  if (options_.delimiter.empty()) {
+    key = fmt::format("{}{:012}", options_.prefix, options_.first_number + number);
+  } else {
+    const size_t at = line.find(options_.delimiter);
+    if (at == std::string_view::npos) return Refuse(number, "no delimiter");
+    key = line.substr(0, at);
+    value = line.substr(at + options_.delimiter.size());
+  }
+  if (value.size() + key.size() + 2 * sizeof(uint32_t) > proto::kFrameBytesHardMax) {
+    return Refuse(number, "longer than any frame");
+  }
+  Pending pending{number, key.size() + value.size(), {}};
+  proto::AppendPut(&pending.frame, key, value);
+  client_->output()->append(pending.frame);
+  pending_bytes_ += pending.frame.size();
+  ++outstanding_;
+  pending_.push_back(std::move(pending));
+}
+
+void Loader::Refuse(uint64_t line, std::string_view why) {
+  if (summary_.refused_lines++ == 0) summary_.first_refusal = fmt::format("line {}: {}", line + 1, why);
+}
+
+absl::Status Loader::Advance() {
+  absl::Status status = client_->Exchange();
+  // What arrived before the connection broke still counts.
+  const absl::Status taken = TakeReplies();
+  if (status.ok()) status = taken;
+  if (status.ok()) {
+    if (!sending_again_ || outstanding_ > 0) return status;
+    BANDB_RETURN_IF_ERROR(BackOff(last_failure_));
+    SendAgain();
+    return absl::OkStatus();
+  }
+  if (!absl::IsUnavailable(status) && !absl::IsUnknown(status)) return status;
+  last_failure_ = status;
+  return Connect();
+}
+
+absl::Status Loader::Connect() {
+  while (true) {
+    client_.reset();
+    BANDB_RETURN_IF_ERROR(BackOff(last_failure_));
+    absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(clock_, options_.address);
+    if (client.ok()) {
+      client_ = *std::move(client);
+      ++summary_.reconnections;
+      SendAgain();
+      return absl::OkStatus();
+    }
+    last_failure_ = client.status();
+  }
+}
+
+absl::Status Loader::BackOff(const absl::Status& cause) {
+  if (clock_->MonotonicNanos() - last_progress_nanos_ > options_.retry_for_nanos) return cause;
+  back_off_nanos_ = std::clamp(back_off_nanos_ * 2, kBackOffFirstNanos, kBackOffMaxNanos);
+  base::Event never;
+  executor_->Wait(&never, back_off_nanos_);
+  return absl::OkStatus();
+}
+
+void Loader::SendAgain() {
+  for (const Pending& pending : pending_) client_->output()->append(pending.frame);
+  outstanding_ = pending_.size();
+  sending_again_ = false;
+}
+
+absl::Status Loader::TakeReplies() {
+  while (true) {
+    proto::Reply reply;
+    BANDB_ASSIGN_OR_RETURN(const bool got, client_->Next(&reply));
+    if (!got) return absl::OkStatus();
+    BANDB_RETURN_IF_ERROR(OnReply(reply));
+  }
+}
+
+absl::Status Loader::OnReply(const proto::Reply& reply) {
+  if (outstanding_ == 0) {
+    // A server that is full or about to stop says so unasked, and closes.
+    return reply.ok ? base::Error(absl::StatusCode::kDataLoss, "a reply without a request") : reply.ToStatus();
+  }
+  --outstanding_;
+  if (sending_again_) return absl::OkStatus();
+  BANDB_ASSERT(!pending_.empty());
+  const Pending& first = pending_.front();
+  if (!reply.ok) {
+    const absl::Status status = reply.ToStatus();
+    if (WorthRetrying(status)) {
+      sending_again_ = true;
+      last_failure_ = status;
+      return absl::OkStatus();
+    }
+    if (!ConcernsTheLine(status)) return status;
+    Refuse(first.line, base::Message(status));
+  } else {
+    ++summary_.acknowledged_lines;
+    summary_.acknowledged_bytes += first.bytes;
+  }
+  last_progress_nanos_ = clock_->MonotonicNanos();
+  back_off_nanos_ = 0;
+  pending_bytes_ -= first.frame.size();
+  pending_.pop_front();
+  return absl::OkStatus();
+}
+
+}  // namespace bandb::cli

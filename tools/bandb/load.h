@@ -1,0 +1,105 @@
+// `bandb load`: puts lines into a server, many at a time, and survives the server being restarted meanwhile.
+//
+// The idea: lines wait in order in a bounded window until the server has acknowledged them. When the connection breaks,
+// or the server asks to try later, everything from the first line that is not acknowledged is sent again in the same
+// order. Sending a put twice changes nothing, and since the order is kept, the last line of a key wins, as it would
+// have.
+#ifndef BANDB_TOOLS_BANDB_LOAD_H_
+#define BANDB_TOOLS_BANDB_LOAD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "client/client.h"
+#include "line_source.h"
+#include "progress.h"
+
+namespace bandb::cli {
+
+struct LoadOptions {
+  std::string address;
+  // Without a delimiter the key of line n, counted from 0 over all files, is prefix + (first_number + n), twelve
+  // digits.
+  std::string prefix = "line:";
+  uint64_t first_number = 1;
+  // If not empty: the key is what stands in front of the first delimiter, the value what stands behind it.
+  std::string delimiter{};
+  // Lines to pass over at the beginning; they keep their numbers.
+  uint64_t skip_lines = 0;
+  // Lines under way at once.
+  size_t window_lines = 1024;
+  // Gives up when no line was acknowledged for so long.
+  int64_t retry_for_nanos = 30'000'000'000;
+};
+
+struct LoadSummary {
+  uint64_t lines = 0;  // read, those skipped included
+  uint64_t acknowledged_lines = 0;
+  uint64_t acknowledged_bytes = 0;  // keys and values
+  uint64_t refused_lines = 0;       // by the server or for lack of a delimiter
+  std::string first_refusal{};      // with its line number
+  uint64_t reconnections = 0;
+};
+
+// Used once.
+class Loader {
+ public:
+  // Lifetime: borrows everything.
+  Loader(base::Clock* clock, base::Executor* executor, Progress* progress, LoadOptions options)
+      : clock_(clock), executor_(executor), progress_(progress), options_(std::move(options)) {}
+
+  // Loads all lines. Errors: kUnavailable the server could not be reached, or not any more for retry_for_nanos; or
+  // whatever stopped the server from taking more. summary() tells how far it came.
+  absl::Status Run(LineSource* source);
+
+  const LoadSummary& summary() const { return summary_; }
+
+ private:
+  struct Pending {
+    uint64_t line = 0;
+    uint64_t bytes = 0;
+    std::string frame;
+  };
+
+  absl::Status Connect();
+  // Waits a little longer each time; fails once there was no progress for too long.
+  absl::Status BackOff(const absl::Status& cause);
+  // Hands all pending frames to the connection, from the first on.
+  void SendAgain();
+  // Reads lines into the window while there is room.
+  absl::Status FillWindow(LineSource* source);
+  void AddLine(std::string_view line);
+  void Refuse(uint64_t line, std::string_view why);
+  absl::Status TakeReplies();
+  absl::Status OnReply(const proto::Reply& reply);
+  // Exchanges bytes with the server; a broken connection is made anew.
+  absl::Status Advance();
+
+  base::Clock* const clock_;
+  base::Executor* const executor_;
+  Progress* const progress_;
+  const LoadOptions options_;
+  LoadSummary summary_;
+
+  std::unique_ptr<client::Client> client_;
+  std::deque<Pending> pending_;  // not acknowledged, in order
+  size_t pending_bytes_ = 0;
+  size_t outstanding_ = 0;      // replies that will still come over this connection
+  bool sending_again_ = false;  // the first pending line failed; the replies to the others do not count
+  absl::Status last_failure_;
+  bool end_of_input_ = false;
+  int64_t last_progress_nanos_ = 0;
+  int64_t back_off_nanos_ = 0;
+};
+
+}  // namespace bandb::cli
+
+#endif  // BANDB_TOOLS_BANDB_LOAD_H_

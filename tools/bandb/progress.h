@@ -1,0 +1,36 @@
+// A progress bar on standard error, for people who watch.
+#ifndef BANDB_TOOLS_BANDB_PROGRESS_H_
+#define BANDB_TOOLS_BANDB_PROGRESS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+
+namespace bandb::cli {
+
+// "1234567" as "1,234,567".
+std::string Thousands(uint64_t number);
+
+// Draws at most ten times a second, over its own last line. If standard error is no terminal it draws nothing.
+class Progress {
+ public:
+  // `total_bytes` is 0 if it is not known. Lifetime: borrows the clock.
+  Progress(base::Clock* clock, uint64_t total_bytes);
+
+  void Show(uint64_t lines, uint64_t bytes);
+  // Wipes the bar away.
+  void Finish();
+
+ private:
+  base::Clock* const clock_;
+  const uint64_t total_bytes_;
+  const bool watched_;
+  const int64_t begin_nanos_;
+  int64_t last_drawn_nanos_;
+  bool drawn_ = false;
+};
+
+}  // namespace bandb::cli
+
+#endif  // BANDB_TOOLS_BANDB_PROGRESS_H_

@@ -1,0 +1,95 @@
+#include "client/client.h"
+
+#include <utility>
+
+#include "absl/types/span.h"
+
+#include "base/status.h"
+#include "proto/request.h"
+
+namespace bandb::client {
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(base::Clock* clock, const std::string& address,
+                                                        const ClientOptions& options) {
+  BANDB_ASSIGN_OR_RETURN(auto stream, net::ClientStream::Connect(address, options.connect_timeout_nanos));
+  return std::unique_ptr<Client>(new Client(clock, std::move(stream), options));
+}
+
+absl::Status Client::Put(std::string_view key, std::string_view value) {
+  proto::AppendPut(&output_, key, value);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(Call(&reply));
+  return reply.ToStatus();
+}
+
+absl::StatusOr<std::string> Client::Get(std::string_view key) {
+  proto::AppendGet(&output_, key);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(Call(&reply));
+  if (!reply.ok) return reply.ToStatus();
+  std::string_view value;
+  if (!proto::DecodeValueBody(reply.body, &value)) {
+    return base::Error(absl::StatusCode::kDataLoss, "the reply to a GET holds no value");
+  }
+  return std::string(value);
+}
+
+absl::Status Client::Delete(std::string_view key) {
+  proto::AppendDelete(&output_, key);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(Call(&reply));
+  return reply.ToStatus();
+}
+
+absl::Status Client::Pump() {
+  if (has_output()) {
+    BANDB_ASSIGN_OR_RETURN(const size_t n, stream_->WriteSome(std::string_view(output_).substr(written_)));
+    written_ += n;
+    if (!has_output()) {
+      output_.clear();
+      written_ = 0;
+    }
+  }
+  BANDB_ASSIGN_OR_RETURN(const size_t read, stream_->ReadSome(absl::MakeSpan(input_)));
+  if (read > 0) reader_.Append(std::string_view(input_.data(), read));
+  return absl::OkStatus();
+}
+
+absl::Status Client::Exchange() {
+  const size_t buffered = reader_.buffered_bytes();
+  BANDB_RETURN_IF_ERROR(Pump());
+  if (reader_.buffered_bytes() > buffered) return absl::OkStatus();
+  net::ClientStream::Interest interest{stream_.get(), has_output(), false};
+  if (!net::ClientStream::Wait(absl::MakeSpan(&interest, 1), options_.reply_timeout_nanos)) {
+    return base::Error(absl::StatusCode::kUnknown, "the server did not answer in time");
+  }
+  return Pump();
+}
+
+absl::StatusOr<bool> Client::Next(proto::Reply* reply) {
+  proto::Frame frame;
+  switch (reader_.Next(&frame)) {
+    case proto::CutResult::kIncomplete:
+      return false;
+    case proto::CutResult::kTooLong:
+      break;
+    case proto::CutResult::kFrame:
+      if (proto::DecodeReply(frame, reply)) return true;
+      break;
+  }
+  return base::Error(absl::StatusCode::kDataLoss, "what came back is no reply: is this a BanDB server?");
+}
+
+absl::Status Client::Call(proto::Reply* reply) {
+  const int64_t deadline = clock_->MonotonicNanos() + options_.reply_timeout_nanos;
+  while (true) {
+    BANDB_ASSIGN_OR_RETURN(const bool got, Next(reply));
+    if (got) return absl::OkStatus();
+    if (clock_->MonotonicNanos() > deadline) {
+      return base::Error(absl::StatusCode::kUnknown, "the server did not answer in time");
+    }
+    BANDB_RETURN_IF_ERROR(Exchange());
+  }
+}
+
+}  // namespace bandb::client

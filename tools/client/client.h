@@ -1,0 +1,80 @@
+// A client of the protocol of docs/protocol.md: one connection, requests in a pipe, replies in their order.
+//
+// Call Put, Get and Delete for one request at a time. To keep many under way, append frames to output() with the
+// codecs of lib/proto, call Exchange, and take replies with Next until there is none.
+#ifndef BANDB_TOOLS_CLIENT_CLIENT_H_
+#define BANDB_TOOLS_CLIENT_CLIENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "net/client_stream.h"
+#include "proto/frame.h"
+#include "proto/response.h"
+
+namespace bandb::client {
+
+// How long to wait. The original client gives each reply 5 s.
+struct ClientOptions {
+  int64_t connect_timeout_nanos = 5'000'000'000;
+  int64_t reply_timeout_nanos = 10'000'000'000;
+};
+
+// Errors of every call: kUnavailable the connection is gone or the server closed it · kUnknown no reply came in time ·
+// kDataLoss what came is no reply. After each of these the client is of no more use. Otherwise what the server said.
+// Thread safety: one thread at a time.
+class Client {
+ public:
+  // Lifetime: borrows the clock.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(base::Clock* clock, const std::string& address,
+                                                         const ClientOptions& options = {});
+
+  absl::Status Put(std::string_view key, std::string_view value);
+  absl::StatusOr<std::string> Get(std::string_view key);
+  absl::Status Delete(std::string_view key);
+
+  // Frames that wait to be written; append to it.
+  std::string* output() { return &output_; }
+  // False once everything appended has been handed to the socket.
+  bool has_output() const { return written_ < output_.size(); }
+  // Writes and reads what goes without waiting.
+  absl::Status Pump();
+  // Pumps, and if that brought no reply waits until something moves. kUnknown if nothing does in time.
+  absl::Status Exchange();
+  // Takes the next reply: false if there is none yet. Lifetime: its views are valid until the next call of anything.
+  absl::StatusOr<bool> Next(proto::Reply* reply);
+
+  net::ClientStream* stream() { return stream_.get(); }
+
+ private:
+  Client(base::Clock* clock, std::unique_ptr<net::ClientStream> stream, const ClientOptions& options)
+      : clock_(clock),
+        options_(options),
+        stream_(std::move(stream)),
+        input_(kInputBytes),
+        reader_(proto::kFrameBytesHardMax) {}
+
+  // Sends what stands in output_ and waits for one reply.
+  absl::Status Call(proto::Reply* reply);
+
+  static constexpr size_t kInputBytes = 64 << 10;
+
+  base::Clock* const clock_;
+  const ClientOptions options_;
+  const std::unique_ptr<net::ClientStream> stream_;
+  std::string output_;
+  size_t written_ = 0;  // bytes of output_ that the socket has taken
+  std::vector<char> input_;
+  proto::FrameReader reader_;
+};
+
+}  // namespace bandb::client
+
+#endif  // BANDB_TOOLS_CLIENT_CLIENT_H_
