@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/posix_file_system.h"
+#include "support/crash_file_system.h"
 #include "support/temp_dir.h"
 
 namespace bandb::test {
@@ -34,9 +35,20 @@ struct PosixWithoutMapping : PosixRig {
   PosixWithoutMapping() : PosixRig({.write_buffer_bytes = 1, .window_bytes = 0}) {}
 };
 
+class CrashRig {
+ public:
+  CrashRig() { files_.CreateDirs(dir()).IgnoreError(); }
+  base::FileSystem& files() { return files_; }
+  std::string dir() const { return "/work/dir"; }
+
+ private:
+  CrashFileSystem files_;
+};
+
 }  // namespace bandb::test
 
-#define BANDB_FILE_SYSTEMS \
-  ::bandb::test::PosixDefault, ::bandb::test::PosixSmallWindows, ::bandb::test::PosixWithoutMapping
+#define BANDB_FILE_SYSTEMS                                                                \
+  ::bandb::test::CrashRig, ::bandb::test::PosixDefault, ::bandb::test::PosixSmallWindows, \
+      ::bandb::test::PosixWithoutMapping
 
 #endif  // BANDB_TEST_BASE_FILE_SYSTEM_RIGS_H_
