@@ -1,0 +1,123 @@
+#include "storage/block.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// True if the restart entry comes before the internal key.
+bool RestartIsBefore(const Block& block, uint32_t restart, std::string_view spaced_key, uint64_t trailer) {
+  const BlockEntry entry = block.entry(block.restart(restart).entry_at);
+  const size_t shorter = std::min<size_t>(entry.unshared, spaced_key.size());
+  const size_t agree = CommonPrefixBytes(entry.delta, spaced_key.data(), shorter);
+  if (agree < shorter) {
+    return static_cast<uint8_t>(entry.delta[agree]) < static_cast<uint8_t>(spaced_key[agree]);
+  }
+  if (entry.unshared != spaced_key.size()) return entry.unshared < spaced_key.size();
+  return entry.trailer() > trailer;
+}
+
+// The last restart before the internal key; 0 if there is none.
+uint32_t FindRestart(const Block& block, std::string_view spaced_key, uint64_t trailer) {
+  uint32_t low = 0;
+  uint32_t high = block.restart_count();
+  while (high - low > 1) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (RestartIsBefore(block, middle, spaced_key, trailer)) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+}  // namespace
+
+std::optional<Block> Block::Parse(std::string_view payload, Trailers trailers) {
+  if (payload.size() < sizeof(uint32_t) || payload.size() > UINT32_MAX) return std::nullopt;
+  const auto restart_count = base::LoadFixed<uint32_t>(payload.data() + payload.size() - sizeof(uint32_t));
+  if (restart_count > (payload.size() - sizeof(uint32_t)) / sizeof(Restart)) return std::nullopt;
+  const Block block(payload);
+  if (block.entries_end_ > block.restarts_at_) return std::nullopt;
+  if (!block.CheckEntries(trailers)) return std::nullopt;
+  return block;
+}
+
+bool Block::CheckEntries(Trailers trailers) const {
+  base::ByteReader reader(std::string_view(data_, entries_end_));
+  uint64_t value_at = entries_end_;
+  uint64_t key_bytes = 0;
+  uint64_t entries = 0;
+  while (!reader.empty()) {
+    const auto entry_at = static_cast<uint32_t>(entries_end_ - reader.remaining());
+    uint32_t shared = 0, unshared = 0, value_bytes = 0;
+    const size_t before = reader.remaining();
+    if (!reader.ReadVarint32(&shared) || !reader.ReadVarint32(&unshared) || !reader.ReadVarint32(&value_bytes)) {
+      return false;
+    }
+    // Each length in as few bytes as it takes: entry() relies on five being enough.
+    const int lengths_bytes =
+        base::VarintLength(shared) + base::VarintLength(unshared) + base::VarintLength(value_bytes);
+    if (before - reader.remaining() != static_cast<size_t>(lengths_bytes)) return false;
+    if (entries % kRestartInterval == 0) {
+      const uint64_t number = entries / kRestartInterval;
+      if (number >= restart_count_ || shared != 0) return false;
+      const Restart expected = restart(static_cast<uint32_t>(number));
+      if (expected.entry_at != entry_at || expected.value_at != value_at) return false;
+    }
+    if (shared > key_bytes) return false;
+    key_bytes = uint64_t{shared} + unshared;
+    if (key_bytes < kSpaceBytes || key_bytes > kSpacedKeyBytesMax || !reader.Skip(unshared)) return false;
+    uint64_t trailer = 0;
+    if (!reader.ReadFixed(&trailer)) return false;
+    if (trailers == Trailers::kInternalKeys && (trailer & 0xff) > kKindMax) return false;
+    if (value_bytes > restarts_at_ - value_at) return false;
+    value_at += value_bytes;
+    ++entries;
+  }
+  return value_at == restarts_at_ && (entries + kRestartInterval - 1) / kRestartInterval == restart_count_;
+}
+
+BlockMatch SeekInBlock(const Block& block, std::string_view internal_key) {
+  BANDB_ASSERT(internal_key.size() >= kTrailerBytes);
+  BlockMatch match;
+  if (block.empty()) return match;
+  const std::string_view target = SpacedKey(internal_key);
+  const uint64_t target_trailer = Trailer(internal_key);
+  const Block::Restart start = block.restart(FindRestart(block, target, target_trailer));
+  match.entry_at = start.entry_at;
+  match.value_at = start.value_at;
+  // How many bytes the entry before this one has in common with the target. It is before the target.
+  size_t agree = 0;
+  while (match.entry_at < block.entries_end()) {
+    match.entry = block.entry(match.entry_at);
+    const BlockEntry& entry = match.entry;
+    // A restart shares nothing even where it could, so what its predecessor agrees in says nothing.
+    if (entry.shared == 0) agree = 0;
+    if (entry.shared <= agree) {
+      match.found = true;
+      if (entry.shared < agree) return match;
+      const size_t shorter = std::min<size_t>(entry.unshared, target.size() - agree);
+      const size_t more = CommonPrefixBytes(entry.delta, target.data() + agree, shorter);
+      agree += more;
+      if (more < shorter) {
+        if (static_cast<uint8_t>(entry.delta[more]) > static_cast<uint8_t>(target[agree])) return match;
+      } else if (more < entry.unshared) {
+        return match;
+      } else if (agree == target.size() && entry.trailer() <= target_trailer) {
+        match.same_key = true;
+        return match;
+      }
+      match.found = false;
+    }
+    match.value_at += entry.value_bytes;
+    match.entry_at = static_cast<uint32_t>(entry.end() - block.data());
+  }
+  return match;
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,75 @@
+// Walks the entries of a table, block by block, in both directions.
+#ifndef BANDB_STORAGE_TABLE_CURSOR_H_
+#define BANDB_STORAGE_TABLE_CURSOR_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "storage/block_cache.h"
+#include "storage/block_cursor.h"
+#include "storage/cursor.h"
+#include "storage/table_file.h"
+#include "storage/table_reader.h"
+
+namespace bandb::storage {
+
+// Made by TableReader::NewCursor. Errors, in status(): as TableFile. Final, so that a walk which knows it has a table
+// before it makes no virtual calls.
+class TableCursor final : public Cursor {
+ public:
+  TableCursor(const TableReader& table, const TableCursorOptions& options) : table_(table), options_(options) {}
+  TableCursor(const TableCursor&) = delete;
+  TableCursor& operator=(const TableCursor&) = delete;
+
+  bool Valid() const override { return entries_.Valid(); }
+  void SeekToFirst() override;
+  void SeekToLast() override;
+  void Seek(std::string_view internal_key) override;
+  void SeekForPrev(std::string_view internal_key) override;
+  void Next() override {
+    entries_.Next();
+    if (!entries_.Valid()) [[unlikely]] {
+      SkipForward();
+    }
+  }
+  void Prev() override {
+    entries_.Prev();
+    if (!entries_.Valid()) [[unlikely]] {
+      SkipBackward();
+    }
+  }
+  std::string_view key() const override { return entries_.key(); }
+  std::string_view value() const override { return entries_.value(); }
+  absl::Status status() const override { return status_; }
+
+ private:
+  static constexpr size_t kNoBlock = SIZE_MAX;
+
+  // Makes data block i the current one, not positioned. False: status_ says why not.
+  bool Load(size_t i);
+  bool ReadBlock(size_t i);
+  // Fills the readahead buffer with what lies before or behind block i, if it is time to.
+  void MaybeReadAhead(size_t i);
+  // From past the end of the current block to the first entry of the next one that has any, and the other way.
+  void SkipForward();
+  void SkipBackward();
+  void Unload();
+
+  const TableReader& table_;
+  const TableCursorOptions options_;
+  absl::Status status_;
+  size_t block_number_ = kNoBlock;
+  BlockRef block_;
+  BlockCursor entries_;
+
+  // The last block that was not in the cache, and how many before it were its neighbours and were not either.
+  size_t missed_block_ = kNoBlock;
+  uint32_t missed_in_a_row_ = 0;
+  uint32_t readahead_bytes_ = 0;
+  ReadaheadBuffer readahead_;
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_TABLE_CURSOR_H_

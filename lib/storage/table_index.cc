@@ -1,0 +1,126 @@
+#include "storage/table_index.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "storage/block_cursor.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// The first eight bytes as a number that orders like them; zeros stand for what is missing.
+uint64_t Head(std::string_view bytes) {
+  uint64_t head = 0;
+  std::memcpy(&head, bytes.data(), std::min(bytes.size(), sizeof(head)));
+  return __builtin_bswap64(head);
+}
+
+size_t CommonPrefixOf(std::string_view a, std::string_view b) {
+  const size_t shorter = std::min(a.size(), b.size());
+  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(shorter), b.begin()).first -
+                             a.begin());
+}
+
+}  // namespace
+
+std::string MakeSeparator(std::string_view last, std::string_view next) {
+  BANDB_ASSERT(CompareInternalKeys(last, next) < 0);
+  const std::string_view last_key = SpacedKey(last);
+  const std::string_view next_key = SpacedKey(next);
+  const size_t agree = CommonPrefixOf(last_key, next_key);
+  if (agree == next_key.size()) return std::string(last);
+  return MakeInternalKey(next_key.substr(0, agree + 1), kSeparatorTrailer);
+}
+
+std::optional<TableIndex> TableIndex::Make(const Block& block, uint64_t blocks_end) {
+  TableIndex index;
+  BlockCursor cursor;
+  cursor.Reset(block);
+  cursor.SeekToLast();
+  if (!cursor.Valid()) return index;
+  const std::string last(SpacedKey(cursor.key()));
+  cursor.SeekToFirst();
+  index.common_prefix_.assign(last, 0, CommonPrefixOf(SpacedKey(cursor.key()), last));
+  const size_t prefix_bytes = index.common_prefix_.size();
+
+  std::string before;
+  for (; cursor.Valid(); cursor.Next()) {
+    const std::string_view separator = cursor.key();
+    if (!before.empty() && CompareInternalKeys(before, separator) >= 0) return std::nullopt;
+    // In order between the first and the last, so it begins with what those have in common; but what the bytes say
+    // is not taken on trust.
+    if (SpacedKey(separator).substr(0, prefix_bytes) != index.common_prefix_) return std::nullopt;
+    before.assign(separator);
+    BlockHandle handle;
+    if (!ParseHandle(cursor.value(), blocks_end, &handle) || handle.payload_bytes > UINT32_MAX) return std::nullopt;
+    const uint64_t free_from = index.offsets_.empty() ? kFileHeaderBytes : index.block(index.offsets_.size() - 1).end();
+    if (handle.offset < free_from) return std::nullopt;
+    const std::string_view rest = separator.substr(prefix_bytes);
+    index.heads_.push_back(Head(rest.substr(0, rest.size() - kTrailerBytes)));
+    index.rests_.append(rest);
+    index.rest_ends_.push_back(index.rests_.size());
+    index.offsets_.push_back(handle.offset);
+    index.payload_bytes_.push_back(static_cast<uint32_t>(handle.payload_bytes));
+  }
+  index.heads_.shrink_to_fit();
+  index.rest_ends_.shrink_to_fit();
+  index.rests_.shrink_to_fit();
+  index.offsets_.shrink_to_fit();
+  index.payload_bytes_.shrink_to_fit();
+  return index;
+}
+
+bool TableIndex::BlockIsBefore(size_t i, std::string_view rest, uint64_t trailer) const {
+  const int by_key = Rest(i).compare(rest);
+  if (by_key != 0) return by_key < 0;
+  const uint64_t separator_trailer = RestTrailer(i);
+  // A separator that is no internal key stands before everything with its spaced key, whatever one looks for.
+  return separator_trailer == kSeparatorTrailer || separator_trailer > trailer;
+}
+
+size_t TableIndex::Find(std::string_view internal_key) const {
+  const std::string_view key = SpacedKey(internal_key);
+  const int to_prefix = key.substr(0, common_prefix_.size()).compare(common_prefix_);
+  if (to_prefix != 0) return to_prefix < 0 ? 0 : size();
+  const std::string_view rest = key.substr(common_prefix_.size());
+  const uint64_t head = Head(rest);
+  // The first separator whose head is not less: written so that it compiles to conditional moves.
+  const uint64_t* first = heads_.data();
+  size_t count = heads_.size();
+  while (count > 1) {
+    const size_t half = count / 2;
+    first += first[half - 1] < head ? half : 0;
+    count -= half;
+  }
+  auto low = static_cast<size_t>(first - heads_.data());
+  if (count == 1 && *first < head) ++low;
+  if (low == size() || heads_[low] != head) return low;
+  // Equal heads: the keys decide.
+  size_t high = static_cast<size_t>(std::upper_bound(heads_.begin() + static_cast<ptrdiff_t>(low), heads_.end(), head) -
+                                    heads_.begin());
+  const uint64_t trailer = Trailer(internal_key);
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (BlockIsBefore(middle, rest, trailer)) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+std::string TableIndex::Separator(size_t i) const {
+  std::string separator = common_prefix_;
+  separator.append(Rest(i));
+  return separator;
+}
+
+size_t TableIndex::memory_bytes() const {
+  return common_prefix_.capacity() + rests_.capacity() + payload_bytes_.capacity() * sizeof(uint32_t) +
+         (heads_.capacity() + rest_ends_.capacity() + offsets_.capacity()) * sizeof(uint64_t);
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,102 @@
+#include "storage/table_reader.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "storage/block_cursor.h"
+#include "storage/table_cursor.h"
+
+namespace bandb::storage {
+
+absl::StatusOr<std::unique_ptr<TableReader>> TableReader::Open(std::unique_ptr<base::RandomAccessFile> file,
+                                                               std::string path, BlockCache* cache) {
+  BANDB_ASSERT(cache != nullptr);
+  BANDB_ASSIGN_OR_RETURN(TableFile table, TableFile::Open(std::move(file), std::move(path)));
+  BANDB_ASSIGN_OR_RETURN(TableMeta meta, TableMeta::Read(table, cache));
+  return std::unique_ptr<TableReader>(new TableReader(std::move(table), std::move(meta), cache));
+}
+
+TableReader::TableReader(TableFile file, TableMeta meta, BlockCache* cache)
+    : file_(std::move(file)),
+      meta_(std::move(meta)),
+      cache_(cache),
+      table_id_(cache->NewTableId()),
+      memory_bytes_(meta_.memory_bytes()),
+      charge_(cache->ChargePinned(memory_bytes_)) {}
+
+absl::StatusOr<BlockRef> TableReader::ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const {
+  const BlockHandle handle = index().block(i);
+  BANDB_ASSIGN_OR_RETURN(BlockRef block, file_.ReadEntries(handle, Block::Trailers::kInternalKeys, cache_, readahead));
+  if (!fill_cache) return block;
+  return cache_->Insert(table_id_, handle.offset, std::move(block));
+}
+
+absl::Status TableReader::Get(std::string_view internal_key, bool fill_cache, GetResult* result) const {
+  result->found = false;
+  result->value = {};
+  result->block.Reset();
+  const size_t i = index().Find(internal_key);
+  if (i == index().size()) return absl::OkStatus();
+  BlockRef block = FindDataBlock(i);
+  if (!block) {
+    absl::StatusOr<BlockRef> read = ReadDataBlock(i, fill_cache, nullptr);
+    if (!read.ok()) return std::move(read).status();
+    block = *std::move(read);
+  }
+  const Block entries = Block::FromParsed(block.payload());
+  const BlockMatch match = SeekInBlock(entries, internal_key);
+  if (!match.found || !match.same_key) return absl::OkStatus();
+  const uint64_t trailer = match.entry.trailer();
+  result->found = true;
+  result->kind = TrailerKind(trailer);
+  result->sequence = TrailerSequence(trailer);
+  result->value = std::string_view(entries.data() + match.value_at, match.entry.value_bytes);
+  result->block = std::move(block);
+  return absl::OkStatus();
+}
+
+std::unique_ptr<TableCursor> TableReader::NewCursor(const TableCursorOptions& options) const {
+  return std::make_unique<TableCursor>(*this, options);
+}
+
+uint64_t TableReader::ApproximateOffset(std::string_view internal_key) const {
+  const size_t i = index().Find(internal_key);
+  if (i < index().size()) return index().block(i).offset;
+  return index().size() == 0 ? kFileHeaderBytes : index().block(index().size() - 1).end();
+}
+
+absl::Status TableReader::VerifyDataBlock(size_t i, std::string* last_key, uint64_t* entries) const {
+  const BlockHandle handle = index().block(i);
+  BANDB_ASSIGN_OR_RETURN(const BlockRef block,
+                         file_.ReadEntries(handle, Block::Trailers::kInternalKeys, cache_, nullptr));
+  BlockCursor cursor;
+  cursor.Reset(Block::FromParsed(block.payload()));
+  for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) {
+    if (!last_key->empty() && CompareInternalKeys(*last_key, cursor.key()) >= 0) {
+      return file_.Damage(handle.offset, "the keys of the block are out of order");
+    }
+    if (index().Find(cursor.key()) != i) return file_.Damage(handle.offset, "the block holds keys of another block");
+    if (!MayContain(FilterHash(SpacedKey(cursor.key())))) {
+      return file_.Damage(handle.offset, "the block holds keys that the filter does not");
+    }
+    last_key->assign(cursor.key());
+    ++*entries;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TableReader::VerifyChecksums() const {
+  BANDB_RETURN_IF_ERROR(file_.CheckEnds());
+  std::string last_key;
+  uint64_t entries = 0;
+  for (size_t i = 0; i < index().size(); ++i) BANDB_RETURN_IF_ERROR(VerifyDataBlock(i, &last_key, &entries));
+  // The rest, as Open reads it.
+  BANDB_ASSIGN_OR_RETURN(const TableMeta meta, TableMeta::Read(file_, cache_));
+  if (entries != meta.properties().entries) {
+    return file_.Damage(file_.meta_index().offset, "the properties count another number of entries");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,100 @@
+// Reads a table (table_format.h): the file, and what is kept of it in memory as long as it is open.
+//
+// Open reads and verifies everything but the data blocks. Those are read when they are needed, through the cache, and
+// verified each time that they come from the file.
+#ifndef BANDB_STORAGE_TABLE_READER_H_
+#define BANDB_STORAGE_TABLE_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/file_system.h"
+#include "storage/block_cache.h"
+#include "storage/internal_key.h"
+#include "storage/range_tombstones.h"
+#include "storage/table_file.h"
+#include "storage/table_format.h"
+#include "storage/table_index.h"
+#include "storage/table_meta.h"
+
+namespace bandb::storage {
+
+// What a Get found. Reused for many Gets; Find sets all members.
+struct GetResult {
+  bool found = false;
+  Kind kind = Kind::kDelete;
+  Sequence sequence = 0;
+  std::string_view value;  // lies in `block`
+  BlockRef block;          // keeps the value alive; Detach it to hand the value on
+};
+
+// How a cursor over a whole table reads.
+struct TableCursorOptions {
+  // Keep the blocks that are read in the cache.
+  bool fill_cache = true;
+  // Read this many bytes of the file at a time, from the first block on: for compactions, which read all there is.
+  // 0: block by block, with readahead once three blocks in a row were not in the cache.
+  uint32_t readahead_bytes = 0;
+};
+
+class TableCursor;
+
+// Errors of all calls that read: as TableFile.
+// Lifetime: the cache must outlive it; cursors must not outlive it, results of Get may.
+// Thread safety: const methods from any thread, any number of calls at once.
+class TableReader {
+ public:
+  // Does not check whose database the table belongs to: header() tells.
+  static absl::StatusOr<std::unique_ptr<TableReader>> Open(std::unique_ptr<base::RandomAccessFile> file,
+                                                           std::string path, BlockCache* cache);
+  TableReader(const TableReader&) = delete;
+  TableReader& operator=(const TableReader&) = delete;
+
+  // Finds the first entry at or after the internal key if it has the same spaced key. Looks neither at the filter nor
+  // at range tombstones: the caller does, once for many tables.
+  absl::Status Get(std::string_view internal_key, bool fill_cache, GetResult* result) const;
+  // False: the table holds no entry whose spaced key has this FilterHash.
+  bool MayContain(uint64_t filter_hash) const { return meta_.filter().MayContain(filter_hash); }
+  void PrefetchFilter(uint64_t filter_hash) const { meta_.filter().Prefetch(filter_hash); }
+  // Over the entries, without range tombstones. Lifetime: borrows the reader.
+  std::unique_ptr<TableCursor> NewCursor(const TableCursorOptions& options = {}) const;
+  const FragmentedTombstones& tombstones() const { return meta_.tombstones(); }
+
+  const FileHeader& header() const { return file_.header(); }
+  const TableProperties& properties() const { return meta_.properties(); }
+  const std::string& path() const { return file_.path(); }
+  const TableIndex& index() const { return meta_.index(); }
+  const TableFile& file() const { return file_; }
+  // Where in the file an entry with this key would stand.
+  uint64_t ApproximateOffset(std::string_view internal_key) const;
+  // Of index, filter and range tombstones; also counted by the cache.
+  uint64_t memory_bytes() const { return memory_bytes_; }
+
+  // Reads the whole file anew, past the cache, and checks every checksum, the order of all keys and the counts. The
+  // message names the offset of the first damage.
+  absl::Status VerifyChecksums() const;
+
+  // Reads data block i through the cache; `readahead` may be null.
+  absl::StatusOr<BlockRef> ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const;
+  // The block if the cache holds it.
+  BlockRef FindDataBlock(size_t i) const { return cache_->Lookup(table_id_, index().block(i).offset); }
+
+ private:
+  TableReader(TableFile file, TableMeta meta, BlockCache* cache);
+  absl::Status VerifyDataBlock(size_t i, std::string* last_key, uint64_t* entries) const;
+
+  const TableFile file_;
+  const TableMeta meta_;
+  BlockCache* const cache_;
+  const uint64_t table_id_;
+  const uint64_t memory_bytes_;
+  const BlockCache::PinnedCharge charge_;
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_TABLE_READER_H_
