@@ -15,7 +15,7 @@ mkdir -p "$build"
 if ! (
   cd "$root"
   [ -f "$build/build.ninja" ] || cmake --preset release
-  cmake --build --preset release --target bandb_server bandb
+  cmake --build --preset release --target bandb_server_program bandb
 ) >"$log" 2>&1; then
   tail -n 40 "$log" >&2
   bandb_fail "the build failed: the end of $log is above."

@@ -17,14 +17,15 @@ char* Prompt(EditLine* /*editor*/) {
   return prompt;
 }
 
-std::string HistoryPath() {
+std::string DefaultHistoryPath() {
   const passwd* user = ::getpwuid(::getuid());
   return user == nullptr || user->pw_dir == nullptr ? "" : std::string(user->pw_dir) + "/.bandb_history";
 }
 
 }  // namespace
 
-LineEditor::LineEditor() : history_path_(HistoryPath()) {
+LineEditor::LineEditor(const std::string& history_path)
+    : history_path_(history_path.empty() ? DefaultHistoryPath() : history_path) {
   editor_ = ::el_init("bandb", stdin, stdout, stderr);
   history_ = ::history_init();
   HistEvent event{};

@@ -12,7 +12,8 @@ namespace bandb::cli {
 // Over libedit. One at a time: the terminal is one.
 class LineEditor {
  public:
-  LineEditor();
+  // The history is kept in `history_path`; empty: in .bandb_history in the user's home.
+  explicit LineEditor(const std::string& history_path);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;

@@ -106,9 +106,11 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
 int Run(int argc, char** argv) {
   CLI::App app("A client of bandb_server.", "bandb");
   std::string address = "127.0.0.1:8080";
+  std::string history;
   bool raw = false;
   app.add_option("--addr", address, "HOST:PORT of the server")->capture_default_str();
   app.add_flag("--raw", raw, "print values as they are, without quotes and a line end");
+  app.add_option("--history", history, "where interactive mode keeps its history [~/.bandb_history]");
   app.footer(kFooter);
   // What stands behind the command is its own, dashes included.
   app.prefix_command();
@@ -121,7 +123,7 @@ int Run(int argc, char** argv) {
   if (!arguments.empty() && arguments[0] == "--") arguments.erase(arguments.begin());
   base::SystemClock clock;
   Shell shell(&clock, address, raw);
-  if (arguments.empty()) return shell.Interact();
+  if (arguments.empty()) return shell.Interact(history);
   if (arguments[0] == "help") {
     fmt::print("{}", app.help());
     return kDone;

@@ -172,11 +172,11 @@ bool Shell::RunLine(std::string_view line) {
   return true;
 }
 
-int Shell::Interact() {
+int Shell::Interact(const std::string& history_path) {
   errors_ = stdout;
   std::string line;
   if (::isatty(STDIN_FILENO) != 0) {
-    LineEditor editor;
+    LineEditor editor(history_path);
     while (editor.Read(&line) && RunLine(line)) {
     }
   } else {

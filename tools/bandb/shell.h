@@ -45,8 +45,8 @@ class Shell {
   // Runs one command, prints its result, and returns the exit code for it.
   int Run(const Command& command);
   // Reads commands from standard input until quit, exit or its end. At a terminal there is a prompt with line editing
-  // and a history in ~/.bandb_history. Returns the exit code: 3 if the last command could not be carried out, else 0.
-  int Interact();
+  // and a history; see LineEditor. Returns the exit code: 3 if the last command could not be carried out, else 0.
+  int Interact(const std::string& history_path);
 
  private:
   // Runs one line. Returns false if it asks to leave.

@@ -41,15 +41,19 @@ absl::Status Client::Delete(std::string_view key) {
   return reply.ToStatus();
 }
 
-absl::Status Client::Pump() {
-  if (has_output()) {
-    BANDB_ASSIGN_OR_RETURN(const size_t n, stream_->WriteSome(std::string_view(output_).substr(written_)));
-    written_ += n;
-    if (!has_output()) {
-      output_.clear();
-      written_ = 0;
-    }
+absl::Status Client::Write() {
+  if (!has_output()) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(const size_t n, stream_->WriteSome(std::string_view(output_).substr(written_)));
+  written_ += n;
+  if (!has_output()) {
+    output_.clear();
+    written_ = 0;
   }
+  return absl::OkStatus();
+}
+
+absl::Status Client::Pump() {
+  BANDB_RETURN_IF_ERROR(Write());
   BANDB_ASSIGN_OR_RETURN(const size_t read, stream_->ReadSome(absl::MakeSpan(input_)));
   if (read > 0) reader_.Append(std::string_view(input_.data(), read));
   return absl::OkStatus();

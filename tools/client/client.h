@@ -44,6 +44,8 @@ class Client {
   std::string* output() { return &output_; }
   // False once everything appended has been handed to the socket.
   bool has_output() const { return written_ < output_.size(); }
+  // Writes what goes without waiting.
+  absl::Status Write();
   // Writes and reads what goes without waiting.
   absl::Status Pump();
   // Pumps, and if that brought no reply waits until something moves. kUnknown if nothing does in time.

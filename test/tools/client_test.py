@@ -1,0 +1,240 @@
+"""bandb against a server that answers as a test says: results, exit codes, and what load does in trouble."""
+
+import os
+import pty
+import selectors
+import struct
+import sys
+import time
+import unittest
+
+import wire
+from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli
+
+
+class ClientTest(ProgramTest):
+    def serve(self, answer):
+        server = wire.ScriptedServer(answer)
+        self.addCleanup(server.close)
+        return server
+
+    def check(self, done, code, output=b"", errors=b""):
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (code, output, errors))
+
+
+class OneCommand(ClientTest):
+    def test_put_get_and_delete_do_what_the_seed_shows(self):
+        server = self.serve(wire.Table())
+        self.check(cli(server.address, "put", "name", "Alice"), 0, b"OK\n")
+        self.check(cli(server.address, "get", "name"), 0, b'"Alice"\n')
+        self.check(cli(server.address, "delete", "name"), 0, b"OK\n")
+        self.check(cli(server.address, "get", "name"), 1, b"", b"(not found)\n")
+
+    def test_values_may_hold_spaces_and_dashes(self):
+        server = self.serve(wire.Table())
+        self.check(cli(server.address, "put", "k", "a b", "--addr", "-c"), 0, b"OK\n")
+        self.check(cli(server.address, "get", "k"), 0, b'"a b --addr -c"\n')
+
+    def test_bytes_that_are_not_printable_are_escaped_and_raw_shows_them_as_they_are(self):
+        table = wire.Table()
+        table.values[b"k"] = b'\x00\x1b[2J"\\\n\xff\xc3\xa9\xe2\x80\xae'
+        server = self.serve(table)
+        shown = b'"\\x00\\x1b[2J\\"\\\\\\n\\xff\xc3\xa9\\xe2\\x80\\xae"\n'
+        self.check(cli(server.address, "get", "k"), 0, shown)
+        self.check(cli(server.address, "--raw", "get", "k"), 0, table.values[b"k"])
+
+    def test_usage_errors_exit_with_2(self):
+        for arguments in (["bogus"], ["put", "k"], ["get"], ["get", "a", "b"], ["delete"], ["load"], ["--bogus"]):
+            done = cli("127.0.0.1:1", *arguments)
+            self.assertEqual((arguments, done.returncode, done.stdout), (arguments, 2, b""))
+        self.assertEqual(cli("127.0.0.1:1", "load", str(self.scratch / "absent")).returncode, 2)
+
+    def test_help_exits_with_0(self):
+        for arguments in (["help"], ["--help"], ["load", "--help"]):
+            done = cli("127.0.0.1:1", *arguments)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertIn(b"Usage", done.stdout)
+
+    def test_server_errors_exit_with_3_and_say_what_the_server_said(self):
+        server = self.serve(lambda *_: wire.error(wire.INVALID_ARGUMENT, b"key too long"))
+        self.check(cli(server.address, "put", "k", "v"), 3, b"", b"(error) INVALID_ARGUMENT: key too long\n")
+
+    def test_no_server_exits_with_3(self):
+        done = cli("127.0.0.1:1", "get", "k")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"127.0.0.1:1", done.stderr)
+
+    def test_a_server_that_closes_or_talks_nonsense_exits_with_3(self):
+        for reply in (None, b"HTTP/1.1 400 Bad Request\r\n\r\n", wire.frame(wire.OK, b""), wire.frame(77, b"\0")):
+            server = self.serve(lambda *_, reply=reply: reply)
+            self.assertEqual(cli(server.address, "get", "k").returncode, 3)
+
+
+class Session(ClientTest):
+    def test_a_piped_session_runs_command_after_command(self):
+        server = self.serve(wire.Table())
+        lines = b'put name Alice\nget name\n\nput k  two words \nget k\nput "a b" "x\\x00y"\nget "a b"\n' \
+                b'nonsense\nget\nget none\ndelete name\nget name\nexit\nget k\n'
+        self.check(cli(server.address, input=lines), 0,
+                   b'OK\n"Alice"\nOK\n"two words"\nOK\n"x\\x00y"\n'
+                   b'(error) unknown command "nonsense"; help lists what there is\n(error) usage: get KEY\n'
+                   b'(not found)\nOK\n(not found)\n')
+        self.assertEqual(server.connections, 1)
+
+    def test_the_session_goes_on_over_a_new_connection(self):
+        table = wire.Table()
+        server = self.serve(lambda number, *request: None if number == 1 else table(number, *request))
+        done = cli(server.address, input=b"put a 1\nget a\nget a\n")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, rb'\AOK\n\(error\) UNAVAILABLE[^\n]*\n"1"\n\Z')
+
+    def test_at_a_terminal_there_is_a_prompt_with_editing_and_history(self):
+        server = self.serve(wire.Table())
+        command = [CLI, "--addr", server.address, "--history", str(self.scratch / "history")]
+        terminal = Terminal(command)
+        terminal.expect(b"> ")
+        terminal.type(b"put name Alicf\x7fe\n")  # a typing error and backspace
+        terminal.expect(b"OK\r\n")
+        terminal.type(b"get name\n")
+        terminal.expect(b'"Alice"\r\n')
+        terminal.type(b"\x1b[A\n")  # arrow up: the command before
+        terminal.expect(b'"Alice"\r\n')
+        terminal.type(b"quit\n")
+        self.assertEqual(terminal.wait(), 0)
+        again = Terminal(command)
+        again.expect(b"> ")
+        again.type(b"\x1b[A\x1b[A\n")  # past quit to what the session before typed
+        again.expect(b'"Alice"\r\n')
+        again.type(b"\x04")  # the end of the input
+        self.assertEqual(again.wait(), 0)
+
+
+class Terminal:
+    """A program at a pseudo-terminal."""
+
+    def __init__(self, command):
+        self.pid, self.descriptor = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = "xterm"
+            os.execv(command[0], command)
+        self.seen = b""
+
+    def type(self, keys):
+        os.write(self.descriptor, keys)
+
+    def expect(self, text):
+        end = time.monotonic() + DEADLINE_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.descriptor, selectors.EVENT_READ)
+            while text not in self.seen:
+                if not selector.select(end - time.monotonic()):
+                    raise AssertionError(f"expected {text!r}, saw {self.seen!r}")
+                try:
+                    self.seen += os.read(self.descriptor, 4096)
+                except OSError as error:
+                    raise AssertionError(f"expected {text!r}, saw {self.seen!r} and the end") from error
+        self.seen = self.seen[self.seen.index(text) + len(text):]
+
+    def wait(self):
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.descriptor)
+        return code
+
+
+class Load(ClientTest):
+    def test_lines_get_keys_of_prefix_and_number(self):
+        table = wire.Table()
+        server = self.serve(table)
+        one, two = self.write("one", "first\nsecond\n\n"), self.write("two", "no end")
+        done = cli(server.address, "load", "--prefix", "log:", "--first", "7", one, two)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertIn(b"loaded 4 lines", done.stdout)
+        self.assertEqual(table.values, {b"log:000000000007": b"first", b"log:000000000008": b"second",
+                                        b"log:000000000009": b"", b"log:000000000010": b"no end"})
+
+    def test_a_delimiter_splits_lines_into_key_and_value(self):
+        table = wire.Table()
+        server = self.serve(table)
+        done = cli(server.address, "load", "--delimiter", "::", "-", input=b"a::1\nb::2::3\nnone\n")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"line 3: no delimiter", done.stderr)
+        self.assertEqual(table.values, {b"a": b"1", b"b": b"2::3"})
+
+    def test_what_was_not_acknowledged_is_sent_again_in_order_after_the_connection_broke(self):
+        table = wire.Table()
+
+        def answer(number, *request):
+            return None if number in (3, 50, 51, 200) else table(number, *request)
+
+        server = self.serve(answer)
+        lines = b"".join(b"%d=%d\n" % (i % 10, i) for i in range(300))
+        done = cli(server.address, "load", "--delimiter", "=", "-", input=lines)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertIn(b"loaded 300 lines", done.stdout)
+        self.assertIn(b"reconnected 4 times", done.stdout)
+        self.assertEqual(table.values, {b"%d" % i: b"%d" % (290 + i) for i in range(10)})
+
+    def test_overload_is_answered_by_sending_again_in_order(self):
+        table = wire.Table()
+
+        def answer(number, *request):
+            return wire.error(wire.OVERLOADED, b"later") if number % 97 == 5 and number < 300 else table(number, *request)
+
+        server = self.serve(answer)
+        lines = b"".join(b"%d=%d\n" % (i % 10, i) for i in range(300))
+        done = cli(server.address, "load", "--window", "64", "--delimiter", "=", "-", input=lines)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertEqual(table.values, {b"%d" % i: b"%d" % (290 + i) for i in range(10)})
+
+    def test_the_window_bounds_what_is_under_way(self):
+        seen = []
+
+        def answer(number, *request):
+            seen.append(request)
+            return wire.ok()
+
+        server = self.serve(answer)
+        done = cli(server.address, "load", "--window", "1", "-", input=b"a\nb\nc\n")
+        self.assertEqual((done.returncode, len(seen)), (0, 3))
+
+    def test_a_refused_line_is_reported_and_the_others_are_loaded(self):
+        table = wire.Table()
+
+        def answer(number, message_id, payload):
+            if payload.endswith(b"bad"):
+                return wire.error(wire.INVALID_ARGUMENT, b"not liked")
+            return table(number, message_id, payload)
+
+        server = self.serve(answer)
+        done = cli(server.address, "load", "-", input=b"good\nbad\ngood\n")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"1 lines were refused; the first: line 2: not liked", done.stderr)
+        self.assertEqual(sorted(table.values.values()), [b"good", b"good"])
+
+    def test_it_gives_up_when_the_server_stays_away_and_says_where_to_go_on(self):
+        table = wire.Table()
+
+        def answer(number, *request):
+            if number == 2:
+                server.close()
+                return None
+            return table(number, *request)
+
+        server = self.serve(answer)
+        done = cli(server.address, "load", "--retry-for", "0.2", "-", input=b"a\nb\nc\nd\n")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"--skip 2", done.stderr)
+        again = self.serve(wire.Table())
+        done = cli(again.address, "load", "--skip", "2", "-", input=b"a\nb\nc\nd\n")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(again.answer.values, {b"line:000000000003": b"c", b"line:000000000004": b"d"})
+
+    def test_the_requests_are_those_of_the_protocol(self):
+        server = self.serve(wire.Table())
+        cli(server.address, "load", "-", input=b"v\n")
+        self.assertEqual(server.requests, [(wire.PUT, struct.pack("<II", 17, 1) + b"line:000000000001v")])
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()

@@ -1,0 +1,108 @@
+"""What the tests of the programs share: where they are, how to run one, a server process that can be killed."""
+
+import os
+import pathlib
+import re
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+BIN = pathlib.Path(os.environ.get("BANDB_BIN", "build/dev/bin")).resolve()
+CLI = str(BIN / "bandb")
+SERVER = str(BIN / "bandb_server")
+BENCH = str(BIN / "bandb_bench")
+# Far beyond what anything takes; only a hang gets there.
+DEADLINE_SECONDS = 120
+
+
+def run(*arguments, **options):
+    """Runs a program to its end; returns its CompletedProcess with bytes of output."""
+    return subprocess.run(arguments, capture_output=True, timeout=DEADLINE_SECONDS, check=False, **options)
+
+
+def cli(address, *arguments, **options):
+    return run(CLI, "--addr", address, *arguments, **options)
+
+
+class Server:
+    """A bandb_server process on a port of its own. Start it again after kill, and it takes the same port and data."""
+
+    def __init__(self, data, *arguments):
+        self.data = str(data)
+        self.arguments = arguments
+        self.listen = "127.0.0.1:0"
+        self.process = None
+        self.errors = tempfile.TemporaryFile()
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([SERVER, "--data", self.data, "--listen", self.listen, *self.arguments],
+                                        stdout=subprocess.PIPE, stderr=self.errors)
+        line = self.first_line()
+        match = re.fullmatch(rb"listening on (127\.0\.0\.1:\d+)\n", line)
+        if match is None:
+            self.process.kill()
+            raise AssertionError(f"the server said {line!r} and {self.error_text()!r}")
+        self.listen = match.group(1).decode()
+
+    def first_line(self):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            return self.process.stdout.readline() if selector.select(DEADLINE_SECONDS) else b""
+
+    @property
+    def address(self):
+        return self.listen
+
+    def error_text(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")
+
+    def kill(self):
+        """SIGKILL: nothing is flushed, nobody is told."""
+        self.process.kill()
+        self.process.wait(DEADLINE_SECONDS)
+        self.process.stdout.close()
+
+    def terminate(self, number=signal.SIGTERM):
+        """Asks the server to end; returns its exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(DEADLINE_SECONDS)
+        self.process.stdout.close()
+        return code
+
+    def close(self):
+        if self.process.poll() is None:
+            self.kill()
+        self.errors.close()
+
+
+def wait_until(condition, what):
+    """For what another process does in its own time: looks again and again, and fails after the deadline."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited in vain until {what}")
+        os.sched_yield()
+
+
+class ProgramTest(unittest.TestCase):
+    """A test case with a scratch folder."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.scratch = pathlib.Path(self.folder.name)
+
+    def write(self, name, data):
+        path = self.scratch / name
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return str(path)
+
+    def server(self, *arguments):
+        server = Server(self.scratch / "data", *arguments)
+        self.addCleanup(server.close)
+        return server

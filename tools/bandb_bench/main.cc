@@ -1,0 +1,100 @@
+// bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "net_bench.h"
+
+namespace bandb::bench {
+
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kUsage = 2;
+constexpr int kServerError = 3;
+
+// What CLI11 cannot put into NetBenchOptions by itself.
+struct NetFlags {
+  std::string mode = "mixed";
+  bool no_fill = false;
+};
+
+void DeclareNet(CLI::App* net, NetBenchOptions* options, NetFlags* flags) {
+  const CLI::Range positive(1, 1'000'000'000);
+  net->add_option("--addr", options->address, "HOST:PORT of the server")->capture_default_str();
+  net->add_option("--mode", flags->mode, "put, get or mixed")
+      ->check(CLI::IsMember({"put", "get", "mixed"}))
+      ->capture_default_str();
+  net->add_option("--connections", options->connections)->check(positive)->capture_default_str();
+  net->add_option("--depth", options->depth, "requests under way on each connection")
+      ->check(positive)
+      ->capture_default_str();
+  net->add_option("--duration", options->duration_seconds, "seconds measured")->capture_default_str();
+  net->add_option("--warmup", options->warm_up_seconds, "seconds before, not measured")->capture_default_str();
+  net->add_option("--key-size", options->key_bytes, "bytes")->check(CLI::Range(1, 65536))->capture_default_str();
+  net->add_option("--value-size", options->value_bytes, "bytes")->check(CLI::Range(0, 67108864))->capture_default_str();
+  net->add_option("--keys", options->keys, "different keys")->check(positive)->capture_default_str();
+  net->add_option("--read-ratio", options->read_ratio, "share of reads in mixed")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  net->add_flag("--no-fill", flags->no_fill, "do not put every key once before get and mixed");
+  net->add_option("--seed", options->seed, "of the order of keys and operations")->capture_default_str();
+}
+
+void Print(std::string_view what, const Measured& measured, double seconds) {
+  const LatencyHistogram& latency = measured.latency;
+  if (latency.count() == 0) return;
+  const auto millis = [](double nanos) { return nanos / 1e6; };
+  const auto percentile = [&](double share) { return millis(static_cast<double>(latency.PercentileNanos(share))); };
+  fmt::print("{:5} {:>9} requests {:>9.0f} QPS   average {:.3f} ms  p50 {:.3f}  p95 {:.3f}  p99 {:.3f}  max {:.3f}\n",
+             what, latency.count(), static_cast<double>(latency.count()) / seconds, millis(latency.AverageNanos()),
+             percentile(0.5), percentile(0.95), percentile(0.99), millis(static_cast<double>(latency.max_nanos())));
+  if (measured.errors > 0) fmt::print("{:5} {:>9} errors\n", what, measured.errors);
+  if (measured.not_found > 0) fmt::print("{:5} {:>9} not found\n", what, measured.not_found);
+}
+
+int RunNet(const NetBenchOptions& options) {
+  base::SystemClock clock;
+  NetBench bench(&clock, options);
+  const absl::Status status = bench.Run();
+  if (!status.ok()) {
+    fmt::print(stderr, "(error) {}\n", base::Message(status));
+    return kServerError;
+  }
+  fmt::print("{} connections, {} under way on each, {}-byte keys, {}-byte values, {} keys, {:.1f} s\n",
+             options.connections, options.depth, options.key_bytes, options.value_bytes, options.keys,
+             bench.measured_seconds());
+  Print("put", bench.puts(), bench.measured_seconds());
+  Print("get", bench.gets(), bench.measured_seconds());
+  return bench.puts().errors + bench.gets().errors == 0 ? kDone : kServerError;
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("Measures BanDB.", "bandb_bench");
+  app.require_subcommand(1);
+  CLI::App* net = app.add_subcommand("net", "drive a server over many connections");
+  NetBenchOptions options;
+  NetFlags flags;
+  DeclareNet(net, &options, &flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  options.fill = !flags.no_fill;
+  options.mode = flags.mode == "put" ? Mode::kPut : flags.mode == "get" ? Mode::kGet : Mode::kMixed;
+  if (std::to_string(options.keys - 1).size() > options.key_bytes) {
+    fmt::print(stderr, "{} different keys do not fit in {} bytes\n", options.keys, options.key_bytes);
+    return kUsage;
+  }
+  return RunNet(options);
+}
+
+}  // namespace
+
+}  // namespace bandb::bench
+
+int main(int argc, char** argv) { return bandb::bench::Run(argc, argv); }
