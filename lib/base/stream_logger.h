@@ -1,0 +1,63 @@
+// The logger of production: lines to standard error or to a file.
+//
+// Text:  2026-11-22T19:12:27.123Z WARNING message
+// JSON:  {"time":"2026-11-22T19:12:27.123Z","level":"warning","message":"message"}
+//
+// Each line is one write(2), so that lines of several threads and processes do not mix. Whatever would end or spoil a
+// line is escaped, which is a second line of defence: bytes from outside are escaped by those who log them. A line that
+// cannot be written is dropped and counted; nobody fails because a log disk is full.
+#ifndef BANDB_BASE_STREAM_LOGGER_H_
+#define BANDB_BASE_STREAM_LOGGER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/logger.h"
+
+namespace bandb::base {
+
+struct StreamLoggerOptions {
+  // Lines below it are not written.
+  LogLevel level = LogLevel::kInfo;
+  // JSON lines instead of text.
+  bool json = false;
+};
+
+// Thread safety: any thread.
+class StreamLogger final : public Logger {
+ public:
+  // Lifetime: `clock` is borrowed.
+  static std::unique_ptr<StreamLogger> ToStderr(Clock* clock, const StreamLoggerOptions& options = {});
+  // Appends to the file, and creates it if need be. Errors: as FileSystem::Create, but for kAlreadyExists.
+  static absl::StatusOr<std::unique_ptr<StreamLogger>> ToFile(const std::string& path, Clock* clock,
+                                                              const StreamLoggerOptions& options = {});
+  ~StreamLogger() override;
+
+  bool Enabled(LogLevel level) const override { return level >= options_.level; }
+  void Write(LogLevel level, std::string_view message) override;
+
+  // Lines that could not be written.
+  uint64_t dropped_lines() const { return dropped_lines_.load(std::memory_order_relaxed); }
+
+ private:
+  StreamLogger(int fd, bool owns_fd, Clock* clock, const StreamLoggerOptions& options)
+      : fd_(fd), owns_fd_(owns_fd), clock_(clock), options_(options) {}
+
+  const int fd_;
+  const bool owns_fd_;
+  Clock* const clock_;
+  const StreamLoggerOptions options_;
+  std::atomic<uint64_t> dropped_lines_{0};
+};
+
+// "2026-11-22T19:12:27.123Z".
+std::string FormatUtc(int64_t wall_ms);
+
+}  // namespace bandb::base
+
+#endif  // BANDB_BASE_STREAM_LOGGER_H_

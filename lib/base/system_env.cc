@@ -1,0 +1,17 @@
+#include "base/system_env.h"
+
+#include <utility>
+
+namespace bandb::base {
+
+SystemEnv::SystemEnv(const SystemEnvOptions& options, std::unique_ptr<Logger> logger)
+    : logger_(logger != nullptr ? std::move(logger) : std::make_unique<NullLogger>()),
+      files_(options.files),
+      random_(SeedFromOs()),
+      executor_(options.threads) {}
+
+Env SystemEnv::env() {
+  return Env{.files = &files_, .clock = &clock_, .executor = &executor_, .logger = logger_.get(), .random = &random_};
+}
+
+}  // namespace bandb::base
