@@ -136,6 +136,7 @@ TEST_CASE("sixteen threads share a crashable file system while images are taken"
   CrashFileSystem files;
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
+  threads.reserve(16);
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back([&, i] {
       const std::string path = fmt::format("/{}", i);

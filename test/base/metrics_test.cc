@@ -14,6 +14,7 @@ namespace bandb::base {
 TEST_CASE("a counter counts what all threads add") {
   Counter counter;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < 10'000; ++j) counter.Add(j % 3);

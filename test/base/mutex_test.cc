@@ -41,6 +41,7 @@ class Account {
 TEST_CASE("a mutex keeps threads apart, and a condition wakes those who wait for it") {
   Account account;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < 1000; ++j) account.Deposit(2);
@@ -86,6 +87,7 @@ TEST_CASE("an event wakes all who wait, and can be used again") {
   for (int round = 0; round < 3; ++round) {
     CHECK_FALSE(event.IsSet());
     std::vector<std::thread> threads;
+    threads.reserve(8);
     for (int i = 0; i < 4; ++i) threads.emplace_back([&] { event.BlockUntilSet(kForever); });
     event.Set();
     for (std::thread& thread : threads) thread.join();

@@ -76,6 +76,7 @@ TEST_CASE("lines of many threads do not mix") {
   auto logger = StreamLogger::ToFile(dir.File("log"), &clock);
   REQUIRE_OK(logger.status());
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       for (int j = 0; j < 100; ++j) (*logger)->Log(LogLevel::kInfo, "{}", std::string(100, static_cast<char>('a' + i)));

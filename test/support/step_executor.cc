@@ -92,14 +92,11 @@ bool StepExecutor::RunReadyOne() {
   in_step_ = true;
   if (work.job == nullptr) {
     std::move(work.task)();
-    work.task = nullptr;
-  } else {
-    work.begun = true;
-    if (work.job->Step() == base::Job::Next::kAgain) {
-      if (!stopped_) queues_[priority].push_back(std::move(work));
-    }
-    work.job = nullptr;
+  } else if (work.job->Step() == base::Job::Next::kAgain && !stopped_) {
+    queues_[priority].push_back(Work{nullptr, std::move(work.job), true});
   }
+  // Destroyed as a part of the step.
+  work = Work();
   in_step_ = false;
   return true;
 }
