@@ -39,16 +39,16 @@ uint32_t FindRestart(const Block& block, std::string_view spaced_key, uint64_t t
 
 std::optional<Block> Block::Parse(std::string_view payload, Trailers trailers) {
   if (payload.size() < sizeof(uint32_t) || payload.size() > UINT32_MAX) return std::nullopt;
-  const auto restart_count = base::LoadFixed<uint32_t>(payload.data() + payload.size() - sizeof(uint32_t));
+  const auto restart_count = base::LoadFixed<uint32_t>(payload.data());
   if (restart_count > (payload.size() - sizeof(uint32_t)) / sizeof(Restart)) return std::nullopt;
   const Block block(payload);
-  if (block.entries_end_ > block.restarts_at_) return std::nullopt;
-  if (!block.CheckEntries(trailers)) return std::nullopt;
+  if (block.entries_end_ < block.entries_at() || block.entries_end_ > payload.size()) return std::nullopt;
+  if (!block.CheckEntries(payload.size(), trailers)) return std::nullopt;
   return block;
 }
 
-bool Block::CheckEntries(Trailers trailers) const {
-  base::ByteReader reader(std::string_view(data_, entries_end_));
+bool Block::CheckEntries(uint64_t payload_bytes, Trailers trailers) const {
+  base::ByteReader reader(std::string_view(data_ + entries_at(), entries_end_ - entries_at()));
   uint64_t value_at = entries_end_;
   uint64_t key_bytes = 0;
   uint64_t entries = 0;
@@ -75,11 +75,11 @@ bool Block::CheckEntries(Trailers trailers) const {
     uint64_t trailer = 0;
     if (!reader.ReadFixed(&trailer)) return false;
     if (trailers == Trailers::kInternalKeys && (trailer & 0xff) > kKindMax) return false;
-    if (value_bytes > restarts_at_ - value_at) return false;
+    if (value_bytes > payload_bytes - value_at) return false;
     value_at += value_bytes;
     ++entries;
   }
-  return value_at == restarts_at_ && (entries + kRestartInterval - 1) / kRestartInterval == restart_count_;
+  return value_at == payload_bytes && (entries + kRestartInterval - 1) / kRestartInterval == restart_count_;
 }
 
 BlockMatch SeekInBlock(const Block& block, std::string_view internal_key) {

@@ -1,9 +1,9 @@
 // A block of entries: what data blocks, the index and the range tombstones of a table consist of.
 //
-//   block   := entry* value* restart* restart_count:u32
+//   block   := restart_count:u32 restart* entry* value*
+//   restart := entry_at:u32 value_at:u32          offsets from the beginning of the block
 //   entry   := shared:varint unshared:varint value_bytes:varint delta[unshared] trailer:u64
 //   value   := bytes[value_bytes]                 of the entry with the same number
-//   restart := entry_at:u32 value_at:u32          offsets from the beginning of the block
 //
 // An entry's internal key is the first `shared` bytes of the spaced key before it, then delta, then the trailer. Every
 // kRestartInterval-th entry, beginning with the first, is a restart: it shares nothing, and the restart array tells
@@ -13,7 +13,8 @@
 // same number are compared at all, and no key is put together on the way. Trailers are never shared, so that the bytes
 // that are compared are those of spaced keys alone.
 //
-// Keys lie apart from values: a search reads a few dense cache lines whatever the size of the values.
+// What a search reads lies together at the beginning, restarts and keys, apart from the values: a few cache lines that
+// can be asked for all at once. In a cache larger than the processor's, that is where the time goes.
 //
 // A Block is made by Parse, which checks every entry and every restart once; whatever works on a Block relies on that
 // and checks no bounds. Bytes from outside become a Block by Parse and in no other way.
@@ -31,6 +32,9 @@
 namespace bandb::storage {
 
 inline constexpr uint32_t kRestartInterval = 16;
+// Behind the payload of a block there are this many bytes that may be read, whatever they are: keys are copied eight
+// bytes at a time.
+inline constexpr size_t kBlockSlackBytes = sizeof(uint64_t);
 // No spaced key is longer: twice what a user may store. Bounds what a hostile block can make of few bytes, since each
 // entry may share its predecessor's key.
 inline constexpr uint32_t kSpacedKeyBytesMax = 128 << 10;
@@ -59,7 +63,8 @@ struct BlockEntry {
   const char* end() const { return delta + unshared + kTrailerBytes; }
 };
 
-// A view of a well-formed block. Lifetime: of the payload. Thread safety: const.
+// A view of a well-formed block, behind which there are kBlockSlackBytes. Lifetime: of the payload. Thread safety:
+// const.
 class Block {
  public:
   struct Restart {
@@ -78,11 +83,12 @@ class Block {
 
   bool empty() const { return restart_count_ == 0; }
   const char* data() const { return data_; }
-  // Where the entries end and the values begin.
+  // The entries, and after them the values.
+  uint32_t entries_at() const { return static_cast<uint32_t>(sizeof(uint32_t) + restart_count_ * sizeof(Restart)); }
   uint32_t entries_end() const { return entries_end_; }
   uint32_t restart_count() const { return restart_count_; }
   Restart restart(uint32_t i) const {
-    const char* at = data_ + restarts_at_ + i * sizeof(Restart);
+    const char* at = data_ + sizeof(uint32_t) + i * sizeof(Restart);
     return {base::LoadFixed<uint32_t>(at), base::LoadFixed<uint32_t>(at + sizeof(uint32_t))};
   }
 
@@ -90,16 +96,13 @@ class Block {
 
  private:
   explicit Block(std::string_view payload)
-      : data_(payload.data()),
-        restart_count_(base::LoadFixed<uint32_t>(payload.data() + payload.size() - sizeof(uint32_t))),
-        restarts_at_(static_cast<uint32_t>(payload.size() - sizeof(uint32_t) - restart_count_ * sizeof(Restart))) {
-    entries_end_ = restart_count_ == 0 ? 0 : restart(0).value_at;
+      : data_(payload.data()), restart_count_(base::LoadFixed<uint32_t>(payload.data())) {
+    entries_end_ = restart_count_ == 0 ? entries_at() : restart(0).value_at;
   }
-  bool CheckEntries(Trailers trailers) const;
+  bool CheckEntries(uint64_t payload_bytes, Trailers trailers) const;
 
   const char* data_ = nullptr;
   uint32_t restart_count_ = 0;
-  uint32_t restarts_at_ = 0;
   uint32_t entries_end_ = 0;
 };
 

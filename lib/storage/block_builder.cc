@@ -48,17 +48,20 @@ void BlockBuilder::Add(std::string_view internal_key, std::string_view value) {
 
 std::string_view BlockBuilder::Finish() {
   const size_t all = bytes();
-  const auto entries_end = static_cast<uint32_t>(keys_bytes_);
-  char* to = MakeRoom(&keys_, keys_bytes_, &keys_capacity_, all - keys_bytes_);
-  if (values_bytes_ > 0) std::memcpy(to, values_.get(), values_bytes_);
-  to += values_bytes_;
+  block_.clear();
+  block_.reserve(all + kBlockSlackBytes);
+  const auto entries_at = static_cast<uint32_t>(sizeof(uint32_t) + restarts_.size() * sizeof(Block::Restart));
+  const auto values_at = static_cast<uint32_t>(entries_at + keys_bytes_);
+  base::PutFixed32(&block_, static_cast<uint32_t>(restarts_.size()));
   for (const Block::Restart& restart : restarts_) {
-    base::StoreFixed<uint32_t>(to, restart.entry_at);
-    base::StoreFixed<uint32_t>(to + sizeof(uint32_t), entries_end + restart.value_at);
-    to += sizeof(Block::Restart);
+    base::PutFixed32(&block_, entries_at + restart.entry_at);
+    base::PutFixed32(&block_, values_at + restart.value_at);
   }
-  base::StoreFixed<uint32_t>(to, static_cast<uint32_t>(restarts_.size()));
-  return std::string_view(keys_.get(), all);
+  block_.append(keys_.get(), keys_bytes_);
+  if (values_bytes_ > 0) block_.append(values_.get(), values_bytes_);
+  BANDB_ASSERT(block_.size() == all);
+  block_.append(kBlockSlackBytes, '\0');
+  return std::string_view(block_).substr(0, all);
 }
 
 void BlockBuilder::Reset() {

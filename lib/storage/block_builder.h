@@ -31,9 +31,10 @@ class BlockBuilder {
     return keys_bytes_ + values_bytes_ + restarts_.size() * sizeof(Block::Restart) + sizeof(uint32_t);
   }
   // Memory held, in bytes.
-  size_t memory_bytes() const { return keys_capacity_ + values_capacity_; }
+  size_t memory_bytes() const { return keys_capacity_ + values_capacity_ + block_.capacity(); }
 
-  // The payload of the block. Lifetime: until the next call that is not const. Only Reset may follow.
+  // The payload of the block, kBlockSlackBytes behind it. Lifetime: until the next call that is not const. Only Reset
+  // may follow.
   std::string_view Finish();
   // Begins the next block.
   void Reset();
@@ -48,9 +49,10 @@ class BlockBuilder {
   std::unique_ptr<char[]> values_;
   size_t values_bytes_ = 0;
   size_t values_capacity_ = 0;
-  // value_at counts from the beginning of the values until Finish.
+  // Counted from the first entry and the first value until Finish knows where those lie.
   std::vector<Block::Restart> restarts_;
   std::string last_key_;
+  std::string block_;
   uint64_t entries_ = 0;
 };
 

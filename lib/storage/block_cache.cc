@@ -14,6 +14,8 @@ constexpr uint64_t kShardBytesWanted = 512 << 10;
 constexpr uint32_t kShardsWanted = 16;
 constexpr uint32_t kShardsMax = 256;
 constexpr size_t kFirstSlots = 64;
+// The restarts and keys of a block of the default size with values of a hundred bytes.
+constexpr size_t kPrefetchedLines = 8;
 constexpr std::align_val_t kBlockAlignment{alignof(CachedBlock)};
 
 uint32_t ShardCount(uint64_t capacity_bytes, uint32_t asked) {
@@ -79,13 +81,21 @@ uint64_t BlockCache::ShardRoom() const {
   return pinned >= capacity_bytes_ ? 0 : (capacity_bytes_ - pinned) / shard_count_;
 }
 
+static_assert(sizeof(CachedBlock) == 64, "a header takes one cache line");
+
 size_t BlockCache::FindLocked(const Shard& shard, uint64_t hash, uint64_t table_id, uint64_t offset) {
   const auto tag = static_cast<uint32_t>(hash);
   size_t at = HomeSlot(tag, shard.slots.size());
   while (true) {
     const Slot& slot = shard.slots[at];
     if (slot.block == nullptr) return at;
-    if (slot.tag == tag && slot.block->offset == offset && slot.block->table_id == table_id) return at;
+    if (slot.tag == tag) {
+      // Whoever looks a block up reads its beginning next: ask for it while the header is on its way.
+      for (size_t line = 0; line < kPrefetchedLines; ++line) {
+        __builtin_prefetch(slot.block->payload() + line * sizeof(CachedBlock));
+      }
+      if (slot.block->offset == offset && slot.block->table_id == table_id) return at;
+    }
     at = (at + 1) & (shard.slots.size() - 1);
   }
 }

@@ -16,7 +16,7 @@ void BlockCursor::ReserveKey(size_t bytes, size_t keep) {
 void BlockCursor::SeekToFirst() {
   Invalidate();
   if (block_.empty()) return;
-  Take(block_.entry(0), 0, block_.entries_end());
+  Take(block_.entry(block_.entries_at()), block_.entries_at(), block_.entries_end());
 }
 
 void BlockCursor::SeekToLast() {

@@ -97,7 +97,7 @@ inline void BlockCursor::Take(const BlockEntry& entry, uint32_t entry_at, uint32
   if (key_bytes > buffer_capacity_) [[unlikely]] {
     ReserveKey(key_bytes, entry.shared);
   }
-  // Reads up to seven bytes past the entry, where at least twelve bytes of restarts follow.
+  // Reads up to seven bytes past the entry: values, or the slack behind the block.
   char* to = buffer_ + entry.shared;
   const char* from = entry.delta;
   for (size_t copied = 0; copied < rest_bytes; copied += sizeof(uint64_t)) {

@@ -99,6 +99,7 @@ absl::StatusOr<BlockRef> TableFile::ReadBlock(const BlockHandle& handle, BlockCa
   // Handles are checked where they are read: no block is longer than the file.
   BANDB_ASSERT(handle.end() <= blocks_end());
   const size_t stored_bytes = handle.payload_bytes + kBlockTrailerBytes;
+  static_assert(kBlockTrailerBytes >= kBlockSlackBytes, "a block that is not compressed keeps its trailer behind it");
   BlockRef block = cache->Allocate(stored_bytes);
   BANDB_RETURN_IF_ERROR(ReadStored(handle, readahead, block.writable()));
   const std::string_view stored = block.payload();
@@ -117,7 +118,8 @@ absl::StatusOr<BlockRef> TableFile::ReadCompressed(const BlockHandle& handle, Co
   if (!ReadUncompressedBytes(payload, &uncompressed_bytes) || uncompressed_bytes > kDataBlockBytesMax) {
     return Damage(handle.offset, "the block declares an impossible size");
   }
-  BlockRef block = cache->Allocate(uncompressed_bytes);
+  BlockRef block = cache->Allocate(uncompressed_bytes + kBlockSlackBytes);
+  block.ShrinkPayload(uncompressed_bytes);
   if (!Decompress(compression, payload, absl::MakeSpan(block.writable(), uncompressed_bytes))) {
     return Damage(handle.offset, "the block does not decompress");
   }

@@ -17,6 +17,19 @@ uint64_t Head(std::string_view bytes) {
   return __builtin_bswap64(head);
 }
 
+// How many of the sorted numbers are less. Written so that it compiles to conditional moves: the outcome of each
+// comparison is as good as random.
+size_t CountLess(const uint64_t* sorted, size_t count, uint64_t number) {
+  if (count == 0) return 0;
+  const uint64_t* first = sorted;
+  while (count > 1) {
+    const size_t half = count / 2;
+    first += first[half - 1] < number ? half : 0;
+    count -= half;
+  }
+  return static_cast<size_t>(first - sorted) + (*first < number ? 1 : 0);
+}
+
 size_t CommonPrefixOf(std::string_view a, std::string_view b) {
   const size_t shorter = std::min(a.size(), b.size());
   return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(shorter), b.begin()).first -
@@ -43,33 +56,34 @@ std::optional<TableIndex> TableIndex::Make(const Block& block, uint64_t blocks_e
   const std::string last(SpacedKey(cursor.key()));
   cursor.SeekToFirst();
   index.common_prefix_.assign(last, 0, CommonPrefixOf(SpacedKey(cursor.key()), last));
-  const size_t prefix_bytes = index.common_prefix_.size();
 
   std::string before;
   for (; cursor.Valid(); cursor.Next()) {
-    const std::string_view separator = cursor.key();
-    if (!before.empty() && CompareInternalKeys(before, separator) >= 0) return std::nullopt;
-    // In order between the first and the last, so it begins with what those have in common; but what the bytes say
-    // is not taken on trust.
-    if (SpacedKey(separator).substr(0, prefix_bytes) != index.common_prefix_) return std::nullopt;
-    before.assign(separator);
-    BlockHandle handle;
-    if (!ParseHandle(cursor.value(), blocks_end, &handle) || handle.payload_bytes > UINT32_MAX) return std::nullopt;
-    const uint64_t free_from = index.offsets_.empty() ? kFileHeaderBytes : index.block(index.offsets_.size() - 1).end();
-    if (handle.offset < free_from) return std::nullopt;
-    const std::string_view rest = separator.substr(prefix_bytes);
-    index.heads_.push_back(Head(rest.substr(0, rest.size() - kTrailerBytes)));
-    index.rests_.append(rest);
-    index.rest_ends_.push_back(index.rests_.size());
-    index.offsets_.push_back(handle.offset);
-    index.payload_bytes_.push_back(static_cast<uint32_t>(handle.payload_bytes));
+    if (!before.empty() && CompareInternalKeys(before, cursor.key()) >= 0) return std::nullopt;
+    before.assign(cursor.key());
+    if (!index.Add(cursor.key(), cursor.value(), blocks_end)) return std::nullopt;
   }
+  for (size_t i = kSampled - 1; i < index.size(); i += kSampled) index.samples_.push_back(index.heads_[i]);
   index.heads_.shrink_to_fit();
-  index.rest_ends_.shrink_to_fit();
+  index.samples_.shrink_to_fit();
+  index.places_.shrink_to_fit();
   index.rests_.shrink_to_fit();
-  index.offsets_.shrink_to_fit();
-  index.payload_bytes_.shrink_to_fit();
   return index;
+}
+
+bool TableIndex::Add(std::string_view separator, std::string_view handle_bytes, uint64_t blocks_end) {
+  // In order between the first and the last one it would begin with what those have in common, but that is not known
+  // before all are seen.
+  if (SpacedKey(separator).substr(0, common_prefix_.size()) != common_prefix_) return false;
+  BlockHandle handle;
+  if (!ParseHandle(handle_bytes, blocks_end, &handle) || handle.payload_bytes > UINT32_MAX) return false;
+  if (handle.offset < (places_.empty() ? kFileHeaderBytes : block(places_.size() - 1).end())) return false;
+  const std::string_view rest = separator.substr(common_prefix_.size());
+  if (rests_.size() + rest.size() > UINT32_MAX) return false;
+  rests_.append(rest);
+  heads_.push_back(Head(rest.substr(0, rest.size() - kTrailerBytes)));
+  places_.push_back({handle.offset, static_cast<uint32_t>(handle.payload_bytes), static_cast<uint32_t>(rests_.size())});
+  return true;
 }
 
 bool TableIndex::BlockIsBefore(size_t i, std::string_view rest, uint64_t trailer) const {
@@ -80,22 +94,19 @@ bool TableIndex::BlockIsBefore(size_t i, std::string_view rest, uint64_t trailer
   return separator_trailer == kSeparatorTrailer || separator_trailer > trailer;
 }
 
+size_t TableIndex::FindHead(uint64_t head) const {
+  const size_t group = CountLess(samples_.data(), samples_.size(), head);
+  const size_t first = group * kSampled;
+  return first + CountLess(heads_.data() + first, std::min(kSampled, heads_.size() - first), head);
+}
+
 size_t TableIndex::Find(std::string_view internal_key) const {
   const std::string_view key = SpacedKey(internal_key);
   const int to_prefix = key.substr(0, common_prefix_.size()).compare(common_prefix_);
   if (to_prefix != 0) return to_prefix < 0 ? 0 : size();
   const std::string_view rest = key.substr(common_prefix_.size());
   const uint64_t head = Head(rest);
-  // The first separator whose head is not less: written so that it compiles to conditional moves.
-  const uint64_t* first = heads_.data();
-  size_t count = heads_.size();
-  while (count > 1) {
-    const size_t half = count / 2;
-    first += first[half - 1] < head ? half : 0;
-    count -= half;
-  }
-  auto low = static_cast<size_t>(first - heads_.data());
-  if (count == 1 && *first < head) ++low;
+  size_t low = FindHead(head);
   if (low == size() || heads_[low] != head) return low;
   // Equal heads: the keys decide.
   size_t high = static_cast<size_t>(std::upper_bound(heads_.begin() + static_cast<ptrdiff_t>(low), heads_.end(), head) -
@@ -119,8 +130,8 @@ std::string TableIndex::Separator(size_t i) const {
 }
 
 size_t TableIndex::memory_bytes() const {
-  return common_prefix_.capacity() + rests_.capacity() + payload_bytes_.capacity() * sizeof(uint32_t) +
-         (heads_.capacity() + rest_ends_.capacity() + offsets_.capacity()) * sizeof(uint64_t);
+  return common_prefix_.capacity() + rests_.capacity() + places_.capacity() * sizeof(Place) +
+         (heads_.capacity() + samples_.capacity()) * sizeof(uint64_t);
 }
 
 }  // namespace bandb::storage
