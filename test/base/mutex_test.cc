@@ -57,18 +57,17 @@ TEST_CASE("a mutex keeps threads apart, and a condition wakes those who wait for
 TEST_CASE("a lock that is held is not taken twice") {
   Mutex mutex;
   mutex.Lock();
-  bool taken = true;
-  std::thread([&] {
-    taken = mutex.TryLock();
-    if (taken) mutex.Unlock();
-  }).join();
-  CHECK_FALSE(taken);
+  int taken = 0;
+  const auto take = [&] {
+    if (!mutex.TryLock()) return;
+    ++taken;
+    mutex.Unlock();
+  };
+  std::thread(take).join();
+  CHECK(taken == 0);
   mutex.Unlock();
-  std::thread([&] {
-    taken = mutex.TryLock();
-    if (taken) mutex.Unlock();
-  }).join();
-  CHECK(taken);
+  std::thread(take).join();
+  CHECK(taken == 1);
 }
 
 TEST_CASE("a timed wait ends without a signal") {
