@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/assert.h"
+#include "raft/mutant.h"
 #include "raft/types/configuration.h"
 
 namespace bandb::raft {
@@ -28,7 +29,7 @@ uint64_t MajorityValue(const Configuration& configuration, Counts counts, ValueO
   }
   if (count == 0) return std::numeric_limits<uint64_t>::max();
   // With the values in descending order, the one at count / 2 has been reached by count / 2 + 1 members: a majority.
-  const size_t place = count / 2;
+  const size_t place = BANDB_RAFT_MUTANT(36) && count > 1 ? count / 2 - 1 : count / 2;
   std::nth_element(values.begin(), values.begin() + place, values.begin() + count, std::greater<uint64_t>());
   return values[place];
 }

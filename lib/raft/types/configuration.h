@@ -47,7 +47,8 @@ struct Configuration {
   uint64_t version = 0;
   // The log index of the entry that brought it; 0 for the one a group is started with.
   Index index = 0;
-  // A joint configuration that the leader leaves by itself once it is committed.
+  // The leader leaves this configuration by itself once it is committed. So it does with every joint one: what had to
+  // be left by hand has been forgotten in other systems.
   bool auto_leave = false;
 
   bool joint() const {
@@ -82,7 +83,7 @@ inline bool IsValid(const Configuration& configuration) {
     previous = m.id;
     voters = voters || m.voter;
   }
-  return voters && (configuration.joint() || !configuration.auto_leave);
+  return voters && configuration.joint() == configuration.auto_leave;
 }
 
 // The configuration of the given voters and learners, as a group is started with; version 1.

@@ -1,0 +1,164 @@
+// Changes of membership and of leadership, step by step.
+//
+// A leader has one change at a time in its log, and begins one only after it has committed an entry of its own term: a
+// configuration of a predecessor that was never committed may otherwise be overtaken by one that does not overlap with
+// it. The steps after the first (leaving a joint configuration, promoting a learner, leaving office) follow from the
+// state alone, so a new leader goes on where the old one stopped.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/assert.h"
+#include "raft/membership.h"
+#include "raft/mutant.h"
+#include "raft/replica.h"
+#include "raft/types/configuration_codec.h"
+
+namespace bandb::raft {
+namespace {
+
+using absl::StatusCode;
+
+StepResult Refused(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
+
+}  // namespace
+
+StepResult Replica::On(ChangeMembership event) {
+  if (role_ != Role::kLeader) return Refused("not the leader");
+  if (transfer_.has_value()) return {StatusCode::kUnavailable, "leadership is being transferred"};
+  const Configuration& now = configuration();
+  if (event.expected_version.has_value() && *event.expected_version != now.version) {
+    return {StatusCode::kAborted, "the configuration has another version"};
+  }
+  if (now.index > log_.commit() || now.joint()) return Refused("another change is under way");
+  if (!CommittedInOwnTerm() && !BANDB_RAFT_MUTANT(10)) return Refused("no entry of this term is committed yet");
+  if (log_.last() >= kMaxNumber) return {StatusCode::kResourceExhausted, "out of indexes"};
+  ChangePlan plan = PlanChange(now, event.changes);
+  if (!plan.ok()) return {plan.code, plan.reason};
+  for (const Change& change : event.changes) {
+    if (change.kind == ChangeKind::kPromote && !CaughtUp(change.node)) return Refused("the learner has not caught up");
+  }
+  AppendConfiguration(std::move(plan.next));
+  return {StatusCode::kOk, "", term_, log_.last()};
+}
+
+bool Replica::CaughtUp(NodeId id) const {
+  for (const Progress& peer : peers_) {
+    if (peer.id != id) continue;
+    const bool alive = now_ - options_.election_timeout_nanos < peer.heard;
+    return alive && peer.state == PeerState::kReplicate && peer.match > 0 &&
+           log_.last() - peer.match <= options_.promotion_lag_entries;
+  }
+  return false;
+}
+
+void Replica::AppendConfiguration(Configuration next) {
+  BANDB_ASSERT(role_ == Role::kLeader);
+  BANDB_ASSERT(IsValid(next));
+  next.version = configuration().version + 1;
+  next.index = log_.last() + 1;
+  std::string bytes;
+  EncodeConfiguration(next, &bytes);
+  AppendOwn(EntryKind::kConfiguration, Payload(bytes));
+  configurations_.Append(std::move(next));
+  // Who leaves is told so as far as it goes in one message: it then knows better than to stand for election.
+  for (Progress& peer : peers_) {
+    if (configuration().Find(peer.id) == nullptr && peer.next <= log_.last() && peer.MaySend(options_)) {
+      SendEntries(&peer);
+    }
+  }
+  SyncPeers();
+  MaybeCommit();
+}
+
+void Replica::FinishChange() {
+  const Configuration& now = configuration();
+  if (now.index > log_.commit()) return;
+  if (now.joint()) {
+    if (BANDB_RAFT_MUTANT(12) && !log_.Matches(now.index, term_)) return;
+    AppendConfiguration(LeaveJoint(now));
+    return;
+  }
+  const Member* self = now.Find(options_.self);
+  if (self == nullptr || !self->voter) {
+    if (!BANDB_RAFT_MUTANT(13)) LeaveOffice();
+    return;
+  }
+  if (CommittedInOwnTerm() && !transfer_.has_value()) PromoteLearners();
+}
+
+void Replica::PromoteLearners() {
+  std::vector<NodeId> ready;
+  for (const Member& member : configuration().members) {
+    if (member.promote && CaughtUp(member.id)) ready.push_back(member.id);
+  }
+  if (!ready.empty()) AppendConfiguration(PlanPromotion(configuration(), ready));
+}
+
+// The configuration without this node is committed, so it leads nobody. The others learn of the commit at once, and the
+// best of them need not wait for a timeout.
+void Replica::LeaveOffice() {
+  for (Progress& peer : peers_) Replicate(&peer);
+  if (Progress* peer = FindPeer(BestSuccessor()); peer != nullptr) SendTimeoutNow(*peer);
+  BecomeFollower(term_, kNoNode);
+}
+
+NodeId Replica::BestSuccessor() const {
+  const Progress* best = nullptr;
+  for (const Progress& peer : peers_) {
+    const Member* member = configuration().Find(peer.id);
+    const bool alive = now_ - options_.election_timeout_nanos < peer.heard;
+    if (member == nullptr || !member->voter || !alive || peer.log_full || !log_.TermAt(peer.match)) continue;
+    if (best == nullptr || peer.match > best->match) best = &peer;
+  }
+  return best == nullptr ? kNoNode : best->id;
+}
+
+StepResult Replica::On(TransferLeadership event) {
+  if (role_ != Role::kLeader) return Refused("not the leader");
+  if (transfer_.has_value()) return Refused("another transfer is under way");
+  const NodeId to = event.to == kNoNode ? BestSuccessor() : event.to;
+  if (to == kNoNode) return Refused("no voter fits");
+  if (to == options_.self) return Refused("leads already");
+  const Member* member = configuration().Find(to);
+  if (member == nullptr || !member->voter) return {StatusCode::kNotFound, "no such voter"};
+  transfer_ = Transfer{to, now_ + options_.election_timeout_nanos, false};
+  return {};
+}
+
+void Replica::ContinueTransfer() {
+  if (!transfer_.has_value() || transfer_->asked) return;
+  const Progress* peer = FindPeer(transfer_->to);
+  if (peer == nullptr) {
+    EndTransfer(StatusCode::kUnavailable);
+    return;
+  }
+  if (peer->match != log_.last()) return;
+  transfer_->asked = true;
+  SendTimeoutNow(*peer);
+}
+
+void Replica::SendTimeoutNow(const Progress& to) {
+  BANDB_ASSERT(role_ == Role::kLeader);
+  // From here on an election may be won against every promise made to this leader, and the request for it may arrive at
+  // any later time. No lease is trusted again in this term, even if this node goes on leading.
+  lease_void_ = true;
+  Message message = MakeMessage(MessageKind::kTimeoutNow, to.id);
+  message.index = to.match;
+  message.log_term = log_.TermAt(to.match).value_or(0);
+  Send(std::move(message));
+}
+
+StepResult Replica::HandleTimeoutNowReply(const Message& m) {
+  if (!transfer_.has_value() || transfer_->to != m.from || !m.reject) return Refused("no such transfer");
+  EndTransfer(StatusCode::kUnavailable);
+  return {};
+}
+
+void Replica::EndTransfer(StatusCode code) {
+  BANDB_ASSERT(transfer_.has_value());
+  out_.transfer = TransferResult{transfer_->to, code};
+  transfer_.reset();
+}
+
+}  // namespace bandb::raft

@@ -1,0 +1,208 @@
+// Elections. A node first asks whether it would be elected (pre-vote) and only then raises its term, so that one that
+// was cut off does not come back with a term that deposes a working leader. Whoever heard a leader less than an
+// election timeout ago supports no other one: together with the leader's own check of its quorum, this makes leadership
+// stable under partial partitions, and it is what a lease stands on.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "raft/mutant.h"
+#include "raft/replica.h"
+
+namespace bandb::raft {
+namespace {
+
+using absl::StatusCode;
+
+StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
+
+}  // namespace
+
+void Replica::ResetElectionTimer() {
+  const Nanos base = options_.election_timeout_nanos;
+  const Nanos handicap = base / 2 * static_cast<Nanos>(kMaxPriority - options_.priority);
+  election_deadline_ = now_ + base + handicap + random_.Between(0, base - 1);
+}
+
+bool Replica::InLease() const {
+  if (BANDB_RAFT_MUTANT(3)) return false;
+  const Nanos promise = options_.election_timeout_nanos;
+  if (now_ < quiet_until_) return true;
+  if (role_ == Role::kLeader) return now_ < rounds_.proved_at() + promise;
+  // Not asked of leader_: a message of a higher term makes a node forget its leader, but not what it promised.
+  return heard_leader_.has_value() && now_ < *heard_leader_ + promise;
+}
+
+const char* Replica::UnfitToCampaign() const {
+  if (!IsVoter()) return "not a voter";
+  if (install_.has_value()) return "a snapshot is being installed";
+  if (DiskStalled()) return "the disk is stalled";
+  if (InLease()) return "a leader may be alive";
+  if (term_ >= kMaxNumber) return "out of terms";
+  return nullptr;
+}
+
+void Replica::StartPreVote() {
+  BANDB_ASSERT(role_ != Role::kLeader);
+  BANDB_ASSERT(IsVoter());
+  FailReads();
+  role_ = Role::kPreCandidate;
+  leader_ = kNoNode;
+  ++campaign_;
+  votes_.assign(1, {options_.self, true});
+  for (const Member& member : configuration().members) {
+    if (!member.votes() || member.id == options_.self) continue;
+    Message request = MakeMessage(MessageKind::kPreVote, member.id);
+    request.term = term_ + 1;
+    request.index = log_.last();
+    request.log_term = log_.last_term();
+    request.round = campaign_;
+    Send(std::move(request));
+  }
+  CountVotes();
+}
+
+void Replica::StartElection(bool force) {
+  BANDB_ASSERT(role_ != Role::kLeader || BANDB_RAFT_MUTANT(6));
+  BANDB_ASSERT(IsVoter());
+  FailReads();
+  ++term_;
+  vote_ = options_.self;
+  hard_state_dirty_ = true;
+  role_ = Role::kCandidate;
+  leader_ = kNoNode;
+  ++campaign_;
+  ResetElectionTimer();
+  votes_.assign(1, {options_.self, true});
+  // The requests need not wait for the own vote to be durable, because leadership does: a node that crashes now and
+  // comes back without its vote has not led this term, and is free to stand in it again.
+  for (const Member& member : configuration().members) {
+    if (!member.votes() || member.id == options_.self) continue;
+    Message request = MakeMessage(MessageKind::kVote, member.id);
+    request.index = log_.last();
+    request.log_term = log_.last_term();
+    request.round = campaign_;
+    request.force = force;
+    Send(std::move(request));
+  }
+}
+
+void Replica::RecordVote(NodeId from, bool granted) {
+  if (!configuration().Votes(from)) return;
+  for (const auto& [node, vote] : votes_) {
+    if (node == from) return;
+  }
+  votes_.emplace_back(from, granted);
+}
+
+void Replica::CountVotes() {
+  const bool durable = durable_term_ == term_ && durable_vote_ == options_.self;
+  const VoteResult result = QuorumVote(configuration(), [&](NodeId id) -> std::optional<bool> {
+    // The own vote counts once it cannot be forgotten.
+    if (id == options_.self && role_ == Role::kCandidate && !durable) return std::nullopt;
+    for (const auto& [node, granted] : votes_) {
+      if (node == id) return granted;
+    }
+    return std::nullopt;
+  });
+  if (result == VoteResult::kPending) return;
+  if (result == VoteResult::kLost) {
+    BecomeFollower(term_, kNoNode);
+  } else if (role_ == Role::kPreCandidate) {
+    StartElection(false);
+  } else if (durable) {
+    BecomeLeader();
+  }
+}
+
+void Replica::BecomeFollower(Term term, NodeId leader) {
+  BANDB_ASSERT(term >= term_);
+  if (role_ == Role::kLeader || term > term_ || leader_ != leader) FailReads();
+  if (transfer_.has_value()) EndTransfer(StatusCode::kOk);
+  if (term > term_) {
+    term_ = term;
+    vote_ = kNoNode;
+    hard_state_dirty_ = true;
+  }
+  role_ = Role::kFollower;
+  leader_ = leader;
+  votes_.clear();
+  peers_.clear();
+  ResetElectionTimer();
+}
+
+void Replica::BecomeLeader() {
+  BANDB_ASSERT(role_ == Role::kCandidate);
+  BANDB_ASSERT(durable_term_ == term_);
+  BANDB_ASSERT(durable_vote_ == options_.self);
+  role_ = Role::kLeader;
+  leader_ = options_.self;
+  votes_.clear();
+  rounds_.Reset(now_);
+  lease_void_ = false;
+  next_session_ = 1;
+  SyncPeers();
+  // What the predecessors left can only be committed under an entry of this term.
+  AppendOwn(EntryKind::kNoop, Payload());
+  heartbeat_deadline_ = now_ + options_.heartbeat_interval_nanos;
+  BeginRound();
+}
+
+StepResult Replica::HandleVoteRequest(const Message& m) {
+  const bool pre = m.kind == MessageKind::kPreVote;
+  // Whether this node votes at all is for the candidate's configuration to say: this one may not know yet that it does.
+  if (BANDB_RAFT_MUTANT(7) && !IsVoter()) return Dropped("not a voter");
+  const bool free =
+      pre ? m.term > term_ : (vote_ == kNoNode || vote_ == m.from) && (leader_ == kNoNode || leader_ == m.from);
+  const bool bound = InLease() && (pre || !m.force);
+  const bool grant = free && !bound && log_.UpToDate(m.index, m.log_term);
+  if (grant && !pre) {
+    if (role_ == Role::kPreCandidate) BecomeFollower(term_, kNoNode);
+    if (vote_ != m.from) {
+      vote_ = m.from;
+      hard_state_dirty_ = true;
+    }
+    ResetElectionTimer();
+  }
+  Message answer = MakeMessage(pre ? MessageKind::kPreVoteReply : MessageKind::kVoteReply, m.from);
+  answer.term = pre && grant ? m.term : term_;
+  answer.reject = !grant;
+  answer.round = m.round;
+  if (BANDB_RAFT_MUTANT(2)) {
+    Send(std::move(answer));
+  } else {
+    Answer(std::move(answer));
+  }
+  return {};
+}
+
+StepResult Replica::HandleVoteReply(const Message& m) {
+  const bool pre = m.kind == MessageKind::kPreVoteReply;
+  if (BANDB_RAFT_MUTANT(6) && pre && !m.reject && role_ != Role::kFollower && role_ != Role::kPreCandidate) {
+    StartElection(false);
+    return {};
+  }
+  if (role_ != (pre ? Role::kPreCandidate : Role::kCandidate)) return Dropped("no such campaign");
+  if (m.round != campaign_) return Dropped("an earlier campaign");
+  if (m.term != (pre && !m.reject ? term_ + 1 : term_)) return Dropped("another term");
+  RecordVote(m.from, !m.reject);
+  CountVotes();
+  return {};
+}
+
+StepResult Replica::HandleTimeoutNow(const Message& m) {
+  if (role_ == Role::kLeader || (leader_ != kNoNode && leader_ != m.from)) return Dropped("not from the leader");
+  const bool ready = IsVoter() && !install_.has_value() && !DiskStalled() && term_ < kMaxNumber && !log_full_ &&
+                     role_ == Role::kFollower && log_.Matches(m.index, m.log_term);
+  if (ready) {
+    StartElection(true);
+    return {};
+  }
+  Message answer = MakeMessage(MessageKind::kTimeoutNowReply, m.from);
+  answer.reject = true;
+  answer.index = log_.last();
+  Answer(std::move(answer));
+  return Dropped("not ready to lead");
+}
+
+}  // namespace bandb::raft

@@ -1,0 +1,145 @@
+// A follower's side of replication: what is taken from a leader, and what is said about it.
+//
+// An acknowledgement speaks of the disk. If a message brought something new, the answer waits until that is durable; if
+// it did not (a heartbeat, or entries that came before), it is sent at once and claims no more than what is durable
+// now.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "raft/mutant.h"
+#include "raft/replica.h"
+#include "raft/types/configuration_codec.h"
+
+namespace bandb::raft {
+namespace {
+
+using absl::StatusCode;
+
+StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
+
+}  // namespace
+
+bool Replica::AcceptLeader(const Message& m) {
+  BANDB_ASSERT(m.term == term_);
+  if (role_ == Role::kLeader || (leader_ != kNoNode && leader_ != m.from)) {
+    Report(FaultKind::kTwoLeaders, m.from, m.index);
+    return false;
+  }
+  if (role_ != Role::kFollower) BecomeFollower(term_, m.from);
+  leader_ = m.from;
+  heard_leader_ = now_;
+  ResetElectionTimer();
+  return true;
+}
+
+// An entry that the leader must not have much more of than this node may hold uncommitted is not taken; the margin is
+// for commit indexes that are still on their way.
+bool Replica::RefusesEntries(const Message& m) const {
+  if (m.entries.empty()) return false;
+  const uint64_t expected = options_.max_uncommitted_bytes + options_.max_message_bytes;
+  if (log_.uncommitted_bytes() / 4 > expected) return true;
+  if (log_.cached_bytes() / 4 > expected + options_.max_cached_bytes + options_.max_inflight_bytes) return true;
+  return log_full_ && std::any_of(m.entries.begin(), m.entries.end(),
+                                  [](const Entry& entry) { return entry.kind == EntryKind::kData; });
+}
+
+StepResult Replica::HandleAppend(Message m) {
+  if (!AcceptLeader(m)) return Dropped("two leaders in one term");
+  Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
+  answer.session = m.session;
+  answer.round = m.round;
+  answer.log_full = log_full_;
+  if (install_.has_value()) {
+    // The log is about to be replaced. The leader is acknowledged, nothing else.
+    Answer(std::move(answer));
+    return Dropped("a snapshot is being installed");
+  }
+  // Below the floor everything is committed, so it matches, whatever is still known of it.
+  const bool matches = m.index < log_.floor() ? !BANDB_RAFT_MUTANT(21) : log_.Matches(m.index, m.log_term);
+  if (!matches) {
+    RejectAppend(m);
+    return {};
+  }
+  if (RefusesEntries(m)) m.entries.clear();
+  const Index last = log_.last();
+  const Term last_term = log_.last_term();
+  const std::optional<Index> matched = TakeEntries(&m);
+  if (!matched.has_value()) return Dropped("contradicts what is committed");
+  CommitTo(std::min(m.commit, BANDB_RAFT_MUTANT(47) ? log_.last() : *matched));
+  const bool grew = log_.last() != last || log_.last_term() != last_term;
+  if (grew) {
+    answer.index = *matched;
+    Answer(std::move(answer), BANDB_RAFT_MUTANT(33) ? 0 : *matched);
+  } else {
+    answer.index = BANDB_RAFT_MUTANT(25) ? *matched : std::min(*matched, log_.durable());
+    Answer(std::move(answer));
+  }
+  return {};
+}
+
+std::optional<Index> Replica::TakeEntries(Message* m) {
+  if (BANDB_RAFT_MUTANT(20) && m->index >= log_.commit() && m->index < log_.last()) {
+    configurations_.TruncateFrom(m->index + 1);
+    log_.TruncateFrom(m->index + 1);
+  }
+  Index matched = m->index;
+  for (Entry& entry : m->entries) {
+    const Index index = entry.index;
+    // A message that arrives late must not undo what came after it: only a real contradiction removes entries.
+    const std::optional<Term> present = log_.TermAt(index);
+    const bool compacted = index <= log_.floor();
+    if (!compacted && present != std::optional<Term>(entry.term)) {
+      if (index <= log_.commit()) {
+        Report(FaultKind::kCommittedConflict, m->from, index);
+        return std::nullopt;
+      }
+      if (present.has_value()) {
+        log_.TruncateFrom(index);
+        configurations_.TruncateFrom(index);
+      }
+      // Where the message begins below the floor, its first entries were not compared with anything.
+      if (entry.term < log_.last_term()) {
+        Report(FaultKind::kCommittedConflict, m->from, index);
+        return std::nullopt;
+      }
+      TakeEntry(std::move(entry));
+    }
+    matched = index;
+  }
+  return matched;
+}
+
+void Replica::TakeEntry(Entry entry) {
+  if (entry.kind == EntryKind::kConfiguration) {
+    Configuration configuration;
+    // Checked when the message came in.
+    const bool decoded = DecodeConfiguration(entry.payload.bytes(), &configuration);
+    BANDB_ASSERT(decoded);
+    configurations_.Append(std::move(configuration));
+  }
+  log_bytes_since_snapshot_ += CostBytes(entry);
+  log_.Append(std::move(entry));
+}
+
+void Replica::RejectAppend(const Message& m) {
+  BANDB_ASSERT(m.index > 0);
+  if (m.index <= log_.commit() && m.index > log_.floor()) Report(FaultKind::kCommittedConflict, m.from, m.index);
+  Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
+  answer.session = m.session;
+  answer.round = m.round;
+  answer.log_full = log_full_;
+  answer.reject = true;
+  answer.index = m.index;
+  // Skips whole terms at a time. The leader holds all that is committed, so it need never look below that.
+  answer.hint = std::max(log_.commit(), log_.HighestAtMost(m.index - 1, m.log_term));
+  answer.hint_term = log_.TermAt(answer.hint).value_or(0);
+  Answer(std::move(answer));
+}
+
+void Replica::CommitTo(Index index) {
+  index = std::min(index, log_.last());
+  if (index > log_.commit()) log_.CommitTo(index);
+}
+
+}  // namespace bandb::raft

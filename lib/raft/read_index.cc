@@ -1,0 +1,94 @@
+// Linearizable reads: how they come in, join a round, and are answered. reads.h says why.
+#include <utility>
+
+#include "base/assert.h"
+#include "raft/mutant.h"
+#include "raft/replica.h"
+
+namespace bandb::raft {
+namespace {
+
+using absl::StatusCode;
+
+StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
+
+}  // namespace
+
+bool Replica::LeaseValid(Nanos now) const {
+  if (!options_.lease_reads || role_ != Role::kLeader || failed_) return false;
+  if (lease_void_ && !BANDB_RAFT_MUTANT(40)) return false;
+  // The promise of the followers that counts is the one behind a proved round; leadership alone promises nothing.
+  if (rounds_.proved() == 0 || !CommittedInOwnTerm()) return false;
+  return now < rounds_.proved_at() + LeaseDurationNanos(options_);
+}
+
+StepResult Replica::On(Read event) {
+  if (leader_ == kNoNode) return {StatusCode::kUnavailable, "no leader is known"};
+  if (reads_.pending() >= options_.max_pending_reads) return {StatusCode::kResourceExhausted, "too many reads wait"};
+  if (role_ == Role::kLeader && LeaseValid(now_)) {
+    reads_.Ready(event.id, log_.commit(), true);
+  } else {
+    reads_.Wait({kNoNode, event.id});
+  }
+  return {};
+}
+
+StepResult Replica::HandleReadIndex(const Message& m) {
+  const bool full = reads_.pending() >= options_.max_pending_reads;
+  if (role_ == Role::kLeader && !full) {
+    reads_.Wait({m.from, m.round});
+    return {};
+  }
+  Message answer = MakeMessage(MessageKind::kReadIndexReply, m.from);
+  answer.round = m.round;
+  answer.reject = true;
+  Send(std::move(answer));
+  return Dropped(full ? "too many reads wait" : "not the leader");
+}
+
+StepResult Replica::HandleReadIndexReply(const Message& m) {
+  if (role_ != Role::kFollower || m.from != leader_) return Dropped("not from the leader");
+  if (m.round == 0 || m.round != reads_.asked()) return Dropped("of an earlier question");
+  if (m.reject) {
+    FailReads();
+  } else {
+    reads_.Answered(m.round, m.index);
+  }
+  return {};
+}
+
+void Replica::StartReadRound() {
+  // One round at a time: whoever comes while it is under way shares the next one.
+  if (!reads_.waiting() || reads_.round_under_way()) return;
+  if (!CommittedInOwnTerm() && !BANDB_RAFT_MUTANT(38)) return;
+  if (BANDB_RAFT_MUTANT(39)) {
+    // The bug: the number of a round that is long under way, or answered, stands for a new question.
+    reads_.JoinRound(rounds_.current(), log_.commit());
+    ProveRounds();
+    return;
+  }
+  BeginRound();
+}
+
+void Replica::AskForReadIndex() {
+  if (!reads_.waiting() || reads_.asked() != 0 || leader_ == kNoNode) return;
+  BANDB_ASSERT(role_ == Role::kFollower);
+  ++read_number_;
+  reads_.Ask(read_number_, now_ + options_.election_timeout_nanos);
+  Message question = MakeMessage(MessageKind::kReadIndex, leader_);
+  question.round = read_number_;
+  Send(std::move(question));
+}
+
+void Replica::FailReads() {
+  std::vector<Reads::Request> refused;
+  reads_.Fail(&out_.reads, &refused);
+  for (const Reads::Request& request : refused) {
+    Message answer = MakeMessage(MessageKind::kReadIndexReply, request.from);
+    answer.round = request.id;
+    answer.reject = true;
+    Send(std::move(answer));
+  }
+}
+
+}  // namespace bandb::raft

@@ -1,0 +1,135 @@
+// Snapshots, and the compaction of the log behind them.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/assert.h"
+#include "raft/mutant.h"
+#include "raft/replica.h"
+
+namespace bandb::raft {
+namespace {
+
+using absl::StatusCode;
+
+StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
+
+}  // namespace
+
+std::optional<SnapshotMeta> Replica::SnapshotAt(Index index) const {
+  const std::optional<Term> term = log_.TermAt(index);
+  if (index == 0 || index > log_.applied() || !term.has_value()) return std::nullopt;
+  // The configuration of that index: a later one may still be truncated.
+  const Configuration& then = BANDB_RAFT_MUTANT(48) ? configuration() : configurations_.At(index);
+  if (!then.has_voters()) return std::nullopt;
+  return SnapshotMeta{index, *term, then, 0};
+}
+
+StepResult Replica::On(SnapshotTaken event) {
+  if (event.index <= snapshot_.index) return Dropped("not newer than the last one");
+  std::optional<SnapshotMeta> snapshot = SnapshotAt(event.index);
+  if (!snapshot.has_value()) return Dropped("not applied");
+  snapshot_ = std::move(*snapshot);
+  snapshot_.id = event.id;
+  log_bytes_since_snapshot_ = 0;
+  CompactLog();
+  return {};
+}
+
+void Replica::CompactLog() {
+  BANDB_ASSERT(snapshot_.index <= log_.applied());
+  const Index snapshot = snapshot_.index;
+  Index floor = snapshot > options_.retained_entries ? snapshot - options_.retained_entries : 0;
+  if (role_ == Role::kLeader) {
+    // What everybody has is kept for nobody.
+    Index everywhere = snapshot;
+    for (const Progress& peer : peers_) everywhere = std::min(everywhere, peer.match);
+    floor = std::max(floor, everywhere);
+  }
+  if (floor <= log_.floor() || !SnapshotAt(floor).has_value()) return;
+  log_.CompactTo(floor);
+  configurations_.CompactTo(floor);
+  out_.compact_to = floor;
+}
+
+// What comes next for the peer is not in the log any more.
+void Replica::StartSnapshot(Progress* peer) {
+  const bool alive = now_ - options_.election_timeout_nanos < peer->heard;
+  if (!alive) return;
+  if (snapshot_.index < log_.floor() || snapshot_.index <= peer->match) {
+    out_.take_snapshot = true;
+    return;
+  }
+  peer->StartSnapshot(snapshot_.index);
+  Message message = MakeMessage(MessageKind::kSnapshot, peer->id);
+  message.session = peer->session;
+  message.commit = log_.commit();
+  message.snapshot = std::make_shared<const SnapshotMeta>(snapshot_);
+  out_.send_snapshots.push_back({std::move(message)});
+}
+
+StepResult Replica::On(SnapshotSent event) {
+  Progress* peer = FindPeer(event.to);
+  if (peer == nullptr || peer->session != event.session || peer->state != PeerState::kSnapshot) {
+    return Dropped("no such snapshot under way");
+  }
+  if (event.ok) {
+    // The peer answers when it has installed it. If it never does, it is asked again.
+    peer->snapshot_deadline = now_ + 10 * options_.election_timeout_nanos;
+  } else {
+    peer->Probe(peer->match + 1);
+    peer->probe_sent = true;
+  }
+  return {};
+}
+
+StepResult Replica::HandleSnapshot(const Message& m) {
+  if (!AcceptLeader(m)) return Dropped("two leaders in one term");
+  if (install_.has_value()) return Dropped("another snapshot is being installed");
+  const SnapshotMeta& snapshot = *m.snapshot;
+  Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
+  answer.session = m.session;
+  answer.log_full = log_full_;
+  const std::optional<Term> present = log_.TermAt(snapshot.index);
+  if (snapshot.index <= log_.commit() && present.has_value() && *present != snapshot.term) {
+    Report(FaultKind::kCommittedConflict, m.from, snapshot.index);
+    return Dropped("contradicts what is committed");
+  }
+  // A log that already holds what the snapshot covers is better than the snapshot: it may hold more, and what it holds
+  // more may have been acknowledged.
+  const bool covered = snapshot.index <= log_.commit() || log_.Matches(snapshot.index, snapshot.term);
+  if (covered && !BANDB_RAFT_MUTANT(31)) {
+    CommitTo(snapshot.index);
+    answer.index = std::min(snapshot.index, log_.durable());
+    Answer(std::move(answer));
+    return {};
+  }
+  install_ = Install{snapshot, m.from, m.term, m.session};
+  out_.install = snapshot;
+  return {};
+}
+
+StepResult Replica::On(SnapshotInstalled event) {
+  if (!install_.has_value() || install_->snapshot.index != event.index || install_->snapshot.term != event.term) {
+    return Dropped("no such snapshot is being installed");
+  }
+  const Install install = std::move(*install_);
+  install_.reset();
+  if (!event.ok) return {};
+  log_.Reset(event.index, event.term);
+  configurations_.Reset(install.snapshot.configuration);
+  snapshot_ = install.snapshot;
+  applying_.clear();
+  applying_bytes_ = 0;
+  log_bytes_since_snapshot_ = 0;
+  if (term_ == install.term) {
+    Message answer = MakeMessage(MessageKind::kAppendReply, install.from);
+    answer.session = install.session;
+    answer.index = event.index;
+    answer.log_full = log_full_;
+    Answer(std::move(answer));
+  }
+  return {};
+}
+
+}  // namespace bandb::raft

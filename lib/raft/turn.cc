@@ -1,0 +1,138 @@
+// A turn: everything that the events since the last one have brought about becomes one Output.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/assert.h"
+#include "raft/replica.h"
+
+namespace bandb::raft {
+namespace {
+
+// Entries that are not in memory any more are handed out as a range to be read from the log, this many at a time.
+constexpr Index kMaxUncachedHandedOut = 1024;
+
+}  // namespace
+
+void Replica::TakeOutput(Output* output) {
+  if (!failed_) {
+    if (role_ == Role::kLeader) {
+      LeaderTurn();
+    } else if (role_ == Role::kFollower) {
+      AskForReadIndex();
+    }
+    HandOutCommitted();
+    if (log_bytes_since_snapshot_ >= options_.snapshot_log_bytes && log_.applied() > snapshot_.index) {
+      out_.take_snapshot = true;
+      log_bytes_since_snapshot_ = 0;
+    }
+  }
+  reads_.Serve(log_.applied(), &out_.reads);
+  if (!failed_) TakeWrites();
+  EmitMessages();
+  ReportChanges();
+  EvictEntries();
+  out_.next_deadline = NextDeadline();
+  std::swap(*output, out_);
+  out_.Clear();
+}
+
+void Replica::HandOutCommitted() {
+  if (install_.has_value() || applying_bytes_ >= options_.max_applying_bytes) return;
+  // Not beyond the own disk: a state machine that runs ahead of its log could not be rebuilt from it.
+  const Index limit = std::min(log_.commit(), log_.durable());
+  const Index first = log_.handed_out() + 1;
+  if (first > limit) return;
+  Index last = first;
+  uint64_t bytes = 0;
+  if (log_.Cached(first)) {
+    bytes = CostBytes(log_.At(first));
+    while (last < limit && applying_bytes_ + bytes + CostBytes(log_.At(last + 1)) <= options_.max_applying_bytes) {
+      bytes += CostBytes(log_.At(++last));
+    }
+    out_.committed.entries.reserve(static_cast<size_t>(last - first + 1));
+    for (Index i = first; i <= last; ++i) out_.committed.entries.push_back(log_.At(i));
+  } else {
+    last = std::min({limit, log_.first_cached() - 1, first + kMaxUncachedHandedOut - 1});
+    // Their size is not known, so they count for all that may be under way at a time.
+    bytes = options_.max_applying_bytes;
+  }
+  out_.committed.first = first;
+  out_.committed.last = last;
+  log_.HandOutTo(last);
+  applying_.push_back({last, bytes});
+  applying_bytes_ += bytes;
+}
+
+void Replica::TakeWrites() {
+  if (hard_state_dirty_) {
+    hard_state_dirty_ = false;
+    out_.hard_state = HardStateWrite{next_write_, {term_, vote_, log_.commit()}};
+    hard_writes_.push_back({next_write_++, term_, vote_});
+  }
+  if (install_.has_value()) return;
+  LogWrite write;
+  if (log_.TakeWrite(next_write_, now_, &write)) {
+    ++next_write_;
+    out_.log = std::move(write);
+  }
+}
+
+void Replica::EmitMessages() {
+  const uint64_t hard_write = hard_writes_.empty() ? 0 : hard_writes_.back().id;
+  for (PendingMessage& pending : pending_) {
+    uint64_t log_write = 0;
+    if (pending.after_hard_state && failed_) continue;
+    if (pending.after_index != 0) {
+      // What it acknowledges may have been truncated, or be about to be replaced by a snapshot, in this same turn.
+      if (pending.message.term != term_ || pending.after_index > log_.last() || install_.has_value()) continue;
+      log_write = log_.WriteCovering(pending.after_index);
+    }
+    out_.messages.push_back({std::move(pending.message), log_write, pending.after_hard_state ? hard_write : 0});
+  }
+  pending_.clear();
+}
+
+void Replica::ReportChanges() {
+  if (reported_role_.role != role_ || reported_role_.term != term_ || reported_role_.leader != leader_) {
+    reported_role_ = {role_, term_, leader_};
+    out_.role = reported_role_;
+  }
+  const Configuration& latest = configuration();
+  const bool committed = latest.index <= log_.commit();
+  if (reported_any_ && reported_version_ == latest.version && reported_configuration_ == latest.index &&
+      reported_committed_ == committed) {
+    return;
+  }
+  reported_any_ = true;
+  reported_version_ = latest.version;
+  reported_configuration_ = latest.index;
+  reported_committed_ = committed;
+  out_.configuration = ConfigurationChange{latest, committed};
+}
+
+void Replica::EvictEntries() {
+  Index needed_from = std::numeric_limits<Index>::max();
+  for (const Progress& peer : peers_) {
+    if (peer.state == PeerState::kReplicate) needed_from = std::min(needed_from, peer.match + 1);
+  }
+  log_.Evict(needed_from, options_.max_cached_bytes, options_.max_cached_bytes + options_.max_uncommitted_bytes);
+}
+
+Nanos Replica::NextDeadline() const {
+  Nanos deadline = std::numeric_limits<Nanos>::max();
+  if (failed_) return deadline;
+  if (role_ != Role::kLeader) {
+    if (IsVoter()) deadline = election_deadline_;
+    if (reads_.asked() != 0) deadline = std::min(deadline, reads_.ask_deadline());
+    return deadline;
+  }
+  deadline = std::min(heartbeat_deadline_, rounds_.proved_at() + options_.election_timeout_nanos);
+  if (transfer_.has_value()) deadline = std::min(deadline, transfer_->deadline);
+  for (const Progress& peer : peers_) {
+    if (peer.state == PeerState::kSnapshot) deadline = std::min(deadline, peer.snapshot_deadline);
+  }
+  return deadline;
+}
+
+}  // namespace bandb::raft
