@@ -45,13 +45,13 @@ void DeclareNet(CLI::App* net, NetBenchOptions* options, NetFlags* flags) {
 }
 
 void Print(std::string_view what, const Measured& measured, double seconds) {
-  const LatencyHistogram& latency = measured.latency;
+  const base::HistogramSnapshot& latency = measured.latency_nanos;
   if (latency.count() == 0) return;
   const auto millis = [](double nanos) { return nanos / 1e6; };
-  const auto percentile = [&](double share) { return millis(static_cast<double>(latency.PercentileNanos(share))); };
+  const auto percentile = [&](double percent) { return millis(static_cast<double>(latency.Percentile(percent))); };
   fmt::print("{:5} {:>9} requests {:>9.0f} QPS   average {:.3f} ms  p50 {:.3f}  p95 {:.3f}  p99 {:.3f}  max {:.3f}\n",
-             what, latency.count(), static_cast<double>(latency.count()) / seconds, millis(latency.AverageNanos()),
-             percentile(0.5), percentile(0.95), percentile(0.99), millis(static_cast<double>(latency.max_nanos())));
+             what, latency.count(), static_cast<double>(latency.count()) / seconds, millis(latency.Mean()),
+             percentile(50), percentile(95), percentile(99), millis(static_cast<double>(latency.max())));
   if (measured.errors > 0) fmt::print("{:5} {:>9} errors\n", what, measured.errors);
   if (measured.not_found > 0) fmt::print("{:5} {:>9} not found\n", what, measured.not_found);
 }

@@ -30,8 +30,8 @@ absl::Status NetBench::Run() {
   const int64_t begin = clock_->MonotonicNanos();
   const int64_t measure_from = begin + Nanos(options_.warm_up_seconds);
   BANDB_RETURN_IF_ERROR(RunUntil(measure_from));
-  puts_ = Measured();
-  gets_ = Measured();
+  puts_ = std::make_unique<Meter>();
+  gets_ = std::make_unique<Meter>();
   const int64_t measured_from = clock_->MonotonicNanos();
   BANDB_RETURN_IF_ERROR(RunUntil(measured_from + Nanos(options_.duration_seconds)));
   measured_seconds_ = static_cast<double>(clock_->MonotonicNanos() - measured_from) / 1e9;
@@ -118,13 +118,13 @@ void NetBench::SendOne(Lane* lane) {
 }
 
 void NetBench::Record(const Request& request, const proto::Reply& reply, int64_t now_nanos) {
-  Measured& measured = request.is_read ? gets_ : puts_;
-  measured.latency.Add(now_nanos - request.begin_nanos);
+  Meter& meter = request.is_read ? *gets_ : *puts_;
+  meter.latency_nanos.Record(static_cast<uint64_t>(now_nanos - request.begin_nanos));
   if (reply.ok) return;
   if (request.is_read && reply.code == proto::ToCode(absl::StatusCode::kNotFound)) {
-    ++measured.not_found;
+    ++meter.not_found;
   } else {
-    ++measured.errors;
+    ++meter.errors;
   }
 }
 

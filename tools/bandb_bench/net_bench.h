@@ -14,9 +14,9 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/random.h"
 #include "client/client.h"
-#include "latency_histogram.h"
 
 namespace bandb::bench {
 
@@ -39,7 +39,7 @@ struct NetBenchOptions {
 
 // What was measured of one kind of request.
 struct Measured {
-  LatencyHistogram latency;
+  base::HistogramSnapshot latency_nanos;
   uint64_t errors = 0;     // error replies other than "not found"
   uint64_t not_found = 0;  // of reads
 };
@@ -53,14 +53,21 @@ class NetBench {
   // Connects, fills if asked to, warms up and measures. Errors: what broke the first connection that broke.
   absl::Status Run();
 
-  const Measured& puts() const { return puts_; }
-  const Measured& gets() const { return gets_; }
+  Measured puts() const { return puts_->Read(); }
+  Measured gets() const { return gets_->Read(); }
   double measured_seconds() const { return measured_seconds_; }
 
  private:
   struct Request {
     bool is_read = false;
     int64_t begin_nanos = 0;
+  };
+  // What is being measured.
+  struct Meter {
+    Measured Read() const { return {latency_nanos.Snapshot(), errors, not_found}; }
+    base::Histogram latency_nanos;
+    uint64_t errors = 0;
+    uint64_t not_found = 0;
   };
   struct Lane {
     std::unique_ptr<client::Client> client;
@@ -84,8 +91,9 @@ class NetBench {
   std::vector<Lane> lanes_;
   std::string key_;
   std::string value_;
-  Measured puts_;
-  Measured gets_;
+  // Made anew when the warm-up is over.
+  std::unique_ptr<Meter> puts_ = std::make_unique<Meter>();
+  std::unique_ptr<Meter> gets_ = std::make_unique<Meter>();
   double measured_seconds_ = 0;
 };
 

@@ -1,0 +1,68 @@
+#include "line_source.h"
+
+#include <string>
+#include <vector>
+
+#include "base/posix_file_system.h"
+#include "base/status.h"
+#include "support/catch.h"
+#include "support/temp_dir.h"
+
+namespace bandb::cli {
+namespace {
+
+class Files {
+ public:
+  std::string Write(const std::string& name, std::string_view content) {
+    const std::string path = base::JoinPath(dir_.path(), name);
+    REQUIRE_OK(base::InstallFile(&files_, path, content));
+    return path;
+  }
+  std::vector<std::string> LinesOf(const std::vector<std::string>& paths) {
+    LineSource source(&files_, paths);
+    std::vector<std::string> lines;
+    while (true) {
+      std::string_view line;
+      const absl::StatusOr<bool> more = source.Next(&line);
+      REQUIRE_OK(more.status());
+      if (!*more) break;
+      lines.emplace_back(line);
+      CHECK(source.Ready());
+    }
+    return lines;
+  }
+  base::FileSystem* files() { return &files_; }
+
+ private:
+  base::PosixFileSystem files_;
+  test::TempDir dir_;
+};
+
+TEST_CASE("lines come in order, of one file after the other, with or without a last line end") {
+  Files files;
+  const std::string one = files.Write("one", "a\n\nb c\r\n");
+  const std::string two = files.Write("two", "");
+  const std::string three = files.Write("three", "d");
+  const std::vector<std::string> expected{"a", "", "b c\r", "d"};
+  CHECK(files.LinesOf({one, two, three}) == expected);
+}
+
+TEST_CASE("a line may be longer than a piece that is read at once") {
+  Files files;
+  const std::string long_line(1'000'000, 'x');
+  const std::string path = files.Write("long", long_line + "\nshort\n" + long_line);
+  const std::vector<std::string> expected{long_line, "short", long_line};
+  CHECK(files.LinesOf({path}) == expected);
+}
+
+TEST_CASE("the size of all files is known, and a missing file is an error") {
+  Files files;
+  const std::string one = files.Write("one", "12345");
+  const std::string two = files.Write("two", "678");
+  CHECK(LineSource(files.files(), {one, two}).TotalBytes().value() == 8);
+  CHECK(LineSource(files.files(), {one, "-"}).TotalBytes().value() == 0);
+  CHECK_CODE(LineSource(files.files(), {one, two + ".absent"}).TotalBytes().status(), kNotFound);
+}
+
+}  // namespace
+}  // namespace bandb::cli
