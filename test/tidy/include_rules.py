@@ -101,7 +101,8 @@ def quoted_allowed(tree, file, name, prefixes):
     # Tools and tests include what stands beside them, by name or by the path from tools/ or test/.
     top = file.path.split("/", 1)[0]
     found = tree.resolve_include(file, name)
-    return top in ("tools", "test") and found is not None and found.path.startswith(top + "/")
+    beside = ("tools", "test") if file.path.startswith("test/tools/") else (top,)
+    return top in ("tools", "test") and found is not None and found.path.split("/", 1)[0] in beside
 
 
 def include_guards(tree):

@@ -91,6 +91,7 @@ BAD = [
     ("characters", "lib/base/widget.cc", widget("int Count() {\n\treturn 1;\n}"), "tab"),
     ("characters", "README.md", "Two spaces  \n", "end of the line"),
     ("characters", "README.md", "No end", "one line end"),
+    ("paths", "README.md", "See `docs/absent.md` and `./lib/base/widget.cc`.\n", "there is no docs/absent.md"),
     ("heads", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace("// A widget.\n", ""), "what it is"),
 ]
 

@@ -118,6 +118,11 @@ class SourceTree:
         for candidate in (f"include/{name}", f"lib/{name}", f"test/{name}", f"tools/{name}", name, beside):
             if candidate in self.by_path:
                 return self.by_path[candidate]
+        if file.path.startswith("test/tools/") and "/" not in name:
+            # The tests of the programs see the folder of each program.
+            for folder in sorted({path.split("/")[1] for path in self.by_path if re.match(r"tools/\w+/", path)}):
+                if f"tools/{folder}/{name}" in self.by_path:
+                    return self.by_path[f"tools/{folder}/{name}"]
         return None
 
     def closure(self, file):

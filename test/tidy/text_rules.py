@@ -2,6 +2,8 @@
 
 import re
 
+import source_tree
+
 # Everything here is done by lib/base and handed on through Env. Where a rule of the second column matches, the code
 # belongs behind a seam.
 SEAM_WORDS = (
@@ -94,5 +96,17 @@ def heads(tree):
             yield file.violation(1, "heads", "the file does not begin with a comment that says what it is")
 
 
+def paths_in_documents(tree):
+    """A path of the tree that a document names exists."""
+    tops = {path.split("/", 1)[0] for path in source_tree.FOLDERS}
+    for file in tree.files:
+        if file.suffix != ".md":
+            continue
+        for number, line in enumerate(file.lines, 1):
+            for path in re.findall(r"`(?:\./)?([\w.-]+/[\w./-]*\w)`", line):
+                if path.split("/", 1)[0] in tops and not (tree.root / path).exists():
+                    yield file.violation(number, "paths", f"there is no {path}")
+
+
 RULES = {"seam-words": seam_words, "unfinished": unfinished, "file-names": file_names, "concepts": concepts,
-         "characters": characters, "heads": heads}
+         "characters": characters, "heads": heads, "paths": paths_in_documents}

@@ -1,0 +1,113 @@
+"""tools/setup.sh on systems that are not this one: a fake package manager in front of the real one tells what it would do."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+from programs import ProgramTest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SETUP = ROOT / "tools" / "setup.sh"
+
+
+class Setup(ProgramTest):
+    def system(self, os_release, installed, user_id=0, sudo=True):
+        """Writes a system: what it is, which packages it has, who is there."""
+        self.fakes = self.scratch / "bin"
+        self.fakes.mkdir()
+        self.write("os-release", os_release)
+        self.log = self.scratch / "log"
+        self.fake("dpkg-query", "".join(f"echo '{name} installed'\n" for name in installed))
+        self.fake("apt-get", f'echo "apt-get $*" >>{self.log}\n')
+        self.fake("id", f"echo {user_id}\n")
+        if sudo:
+            self.fake("sudo", f'echo sudo >>{self.log}\n"$@"\n')
+        for tool in ("bash", "sed", "sort", "grep", "cat", "head", "env"):
+            (self.fakes / tool).symlink_to(next(path for path in (pathlib.Path("/usr/bin") / tool,
+                                                                  pathlib.Path("/bin") / tool) if path.exists()))
+
+    def fake(self, name, body):
+        path = self.fakes / name
+        path.write_text("#!/bin/sh\n" + body)
+        path.chmod(0o755)
+
+    def setup(self, purpose):
+        environment = {"PATH": str(self.fakes), "BANDB_OS_RELEASE": str(self.scratch / "os-release")}
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", f". {SETUP}; bandb_setup {purpose}"], env=environment,
+                              capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def commands(self):
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def packages(self, purpose):
+        text = subprocess.run(["bash", "-c", f". {SETUP}; bandb_packages"], capture_output=True, text=True,
+                              check=True).stdout
+        return [line.split()[1] for line in text.splitlines() if purpose == "test" or line.startswith("run")]
+
+    def test_missing_packages_are_named_with_a_reason_and_installed(self):
+        present = [name for name in self.packages("run") if name not in ("cmake", "libfmt-dev")]
+        self.system('ID=debian\nVERSION_ID="12"\n', present)
+        code, output, errors = self.setup("run")
+        self.assertEqual((code, errors), (0, ""))
+        self.assertIn("  cmake: configures the build\n  libfmt-dev: formats messages\n", output)
+        self.assertEqual(self.commands(), ["apt-get update -q",
+                                           "apt-get install -q -y --no-install-recommends cmake libfmt-dev"])
+
+    def test_when_nothing_is_missing_nothing_is_done_or_said(self):
+        self.system('ID=ubuntu\nVERSION_ID="24.04"\n', self.packages("test"))
+        self.assertEqual(self.setup("test"), (0, "", ""))
+        self.assertEqual(self.commands(), [])
+
+    def test_the_tests_need_more_than_running(self):
+        self.system('ID=debian\nVERSION_ID="13"\n', self.packages("run"))
+        self.assertEqual(self.setup("run"), (0, "", ""))
+        code, output, _ = self.setup("test")
+        self.assertEqual(code, 0)
+        self.assertIn("  catch2: ", output)
+        self.assertNotIn("  cmake: ", output)
+
+    def test_who_is_not_root_uses_sudo(self):
+        self.system('ID=debian\nVERSION_ID="12"\n', [], user_id=1000)
+        self.assertEqual(self.setup("run")[0], 0)
+        self.assertEqual(self.commands()[:2], ["sudo", "apt-get update -q"])
+
+    def test_without_sudo_it_fails_with_one_sentence(self):
+        self.system('ID=debian\nVERSION_ID="12"\n', [], user_id=1000, sudo=False)
+        code, _, errors = self.setup("run")
+        self.assertEqual((code, errors.count("\n")), (1, 1))
+        self.assertIn("there is no sudo: run as root 'apt-get install g++ cmake", errors)
+        self.assertEqual(self.commands(), [])
+
+    def test_a_failing_package_manager_is_reported(self):
+        self.system('ID=debian\nVERSION_ID="12"\n', [])
+        self.fake("apt-get", "echo 'no network' >&2; exit 100\n")
+        code, _, errors = self.setup("run")
+        self.assertEqual(code, 1)
+        self.assertIn("bandb: apt-get update failed", errors)
+
+    def test_unknown_and_old_systems_are_refused_with_one_sentence(self):
+        for release, what in (("ID=fedora\n", "this system is fedora"), ("", "of no known kind"),
+                              ('ID=debian\nVERSION_ID="11"\n', "this is debian 11"),
+                              ('ID=ubuntu\nVERSION_ID="22.04"\n', "this is ubuntu 22.04")):
+            with self.subTest(release=release):
+                self.setUp()
+                self.system(release, [])
+                code, output, errors = self.setup("run")
+                self.assertEqual((code, output, errors.count("\n")), (1, "", 1))
+                self.assertIn(what, errors)
+                self.assertEqual(self.commands(), [])
+
+    def test_the_scripts_stop_there(self):
+        for script in ("run.sh", "test.sh"):
+            environment = {**os.environ, "BANDB_OS_RELEASE": str(self.scratch / "absent")}
+            done = subprocess.run([str(ROOT / "tools" / script)], env=environment, capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1))
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()
