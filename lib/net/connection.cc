@@ -1,0 +1,351 @@
+#include "net/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "net/dispatcher.h"
+
+namespace bandb::net {
+
+namespace {
+// Gathered into one write: up to 256 KiB of small replies, so that one connection does not hold up the turn.
+constexpr size_t kPiecesMax = 64;
+// What a connection may hold while memory is tight and still be read.
+constexpr int64_t kFairBytes = 64 << 10;
+// An input buffer larger than this is given back when it is empty.
+constexpr size_t kInputKeptBytes = 512;
+}  // namespace
+
+void ConnectionHost::Touch(Connection* connection) {
+  if (std::exchange(connection->touched_, true)) return;
+  touched.push_back(connection);
+}
+
+void ConnectionHost::MarkResumable(Connection* connection) {
+  if (std::exchange(connection->resumable_, true)) return;
+  resumable.push_back(connection);
+}
+
+Connection::Connection(ConnectionHost* host, ConnectionId id, std::unique_ptr<base::Stream> stream, bool refused)
+    : host_(host), id_(id), stream_(std::move(stream)), refused_(refused), output_(&host->pool) {
+  last_frame_nanos_ = last_taken_nanos_ = host_->loop->NowNanos();
+  stream_->SetHandler(this);
+  WatchReading(!refused);
+}
+
+Connection::~Connection() { BANDB_ASSERT(closed()); }
+
+bool Connection::OverMark() const {
+  return output_.bytes() + replies_.held_bytes() >= host_->limits.output_bytes_max ||
+         in_flight_ >= host_->limits.in_flight_requests_max || in_flight_bytes_ >= host_->limits.in_flight_bytes_max ||
+         HoldsTooMuch();
+}
+
+bool Connection::HoldsTooMuch() const {
+  // Only while something is on its way: its end will go on with this connection.
+  return accounted_bytes_ > kFairBytes && in_flight_ > 0 && host_->MemoryIsTight();
+}
+
+bool Connection::BelowHalf() const {
+  return output_.bytes() + replies_.held_bytes() <= host_->limits.output_bytes_max / 2 &&
+         in_flight_ <= host_->limits.in_flight_requests_max / 2 &&
+         in_flight_bytes_ <= host_->limits.in_flight_bytes_max / 2 && !HoldsTooMuch();
+}
+
+bool Connection::MayStart(Lane lane) const {
+  return lane == kLaneFree || lane_in_flight_ == 0 || (lane == lane_ && lane != kLaneExclusive);
+}
+
+void Connection::OnReadable() {
+  host_->Touch(this);
+  if (phase_ == Phase::kLingering) return Discard();
+  if (phase_ == Phase::kServing && !HeldUp() && OverMark()) {
+    paused_ = true;
+    host_->counters->pauses.Add();
+  }
+  if (phase_ != Phase::kServing || HeldUp()) return WatchReading(false);
+  host_->counters->read_calls.Add();
+  base::IoResult result;
+  const bool small = Unprocessed().size() <= ConnectionHost::kSmallRestBytes;
+  if (small ? ReadIntoShared(&result) : ReadIntoInput(&result)) return AfterProcess();
+  switch (result.state) {
+    case base::IoResult::State::kEnd:
+      peer_ended_ = true;
+      WatchReading(false);
+      return AfterProcess();
+    case base::IoResult::State::kFailed:
+      return Close();
+    default:
+      return;
+  }
+}
+
+bool Connection::ReadIntoShared(base::IoResult* result) {
+  char* const buffer = host_->read_buffer.get();
+  const std::string_view rest = Unprocessed();
+  *result = stream_->Read(buffer + rest.size(), ConnectionHost::kReadBytes);
+  if (result->state != base::IoResult::State::kDone) return false;
+  host_->counters->bytes_read.Add(result->bytes);
+  if (!rest.empty()) std::memcpy(buffer, rest.data(), rest.size());
+  const std::string_view bytes(buffer, rest.size() + result->bytes);
+  KeepRest(bytes.substr(Process(bytes)));
+  return true;
+}
+
+bool Connection::ReadIntoInput(base::IoResult* result) {
+  const size_t before = input_.size();
+  input_.resize(before + ConnectionHost::kReadBytes);
+  *result = stream_->Read(input_.data() + before, ConnectionHost::kReadBytes);
+  input_.resize(before + (result->state == base::IoResult::State::kDone ? result->bytes : 0));
+  if (result->state != base::IoResult::State::kDone) return false;
+  host_->counters->bytes_read.Add(result->bytes);
+  input_start_ += Process(Unprocessed());
+  if (Unprocessed().size() <= ConnectionHost::kSmallRestBytes) {
+    const std::string rest(Unprocessed());
+    KeepRest(rest);
+  } else if (input_start_ > 0) {
+    input_.erase(0, input_start_);
+    input_start_ = 0;
+  }
+  return true;
+}
+
+void Connection::KeepRest(std::string_view rest) {
+  // Swapped for a string that fits, if the old one is much too large.
+  if (input_.capacity() > kInputKeptBytes && rest.size() < input_.capacity() / 2) {
+    std::string(rest).swap(input_);
+  } else {
+    input_.assign(rest);
+  }
+  input_start_ = 0;
+}
+
+void Connection::Discard() {
+  const base::IoResult result = stream_->Read(host_->read_buffer.get(), ConnectionHost::kReadBytes);
+  if (result.state == base::IoResult::State::kEnd || result.state == base::IoResult::State::kFailed) Close();
+}
+
+size_t Connection::Process(std::string_view bytes) {
+  size_t used = 0;
+  while (phase_ == Phase::kServing && used < bytes.size()) {
+    if (OverMark()) {
+      paused_ = true;
+      host_->counters->pauses.Add();
+      break;
+    }
+    Frame frame;
+    size_t frame_bytes = 0;
+    const Cut cut = host_->protocol->Next(bytes.substr(used), &frame, &frame_bytes);
+    if (cut == Cut::kIncomplete) break;
+    if (cut == Cut::kTooLong) {
+      host_->counters->malformed_frames.Add();
+      Refuse(Refusal::kFrameTooLong);
+      return bytes.size();
+    }
+    if (!host_->dispatcher->Start(*this, frame)) {
+      waiting_for_lane_ = true;
+      break;
+    }
+    used += frame_bytes;
+    last_frame_nanos_ = host_->loop->NowNanos();
+    frame_started_nanos_ = 0;
+    host_->counters->frames_read.Add();
+  }
+  return used;
+}
+
+void Connection::AfterProcess() {
+  if (phase_ != Phase::kServing) {
+    std::string().swap(input_);
+    input_start_ = 0;
+    frame_started_nanos_ = 0;
+    return;
+  }
+  if (HeldUp() || Unprocessed().empty()) {
+    frame_started_nanos_ = 0;
+  } else if (frame_started_nanos_ == 0) {
+    frame_started_nanos_ = host_->loop->NowNanos();
+  }
+  if (!HeldUp() && (peer_ended_ || draining_)) {
+    phase_ = Phase::kFinishing;
+    WatchReading(false);
+  }
+}
+
+void Connection::Resume() {
+  resumable_ = false;
+  if (phase_ != Phase::kServing || !HeldUp()) return;
+  host_->Touch(this);
+  waiting_for_lane_ = false;
+  paused_ = false;
+  input_start_ += Process(Unprocessed());
+  if (input_start_ == input_.size()) KeepRest({});
+  AfterProcess();
+  if (phase_ == Phase::kServing && !HeldUp()) WatchReading(!peer_ended_);
+}
+
+void Connection::AnswerNow(Reply reply) {
+  host_->counters->replies.Add();
+  if (!reply.ok) host_->counters->error_replies.Add();
+  host_->Touch(this);
+  if (!replies_.empty()) return replies_.PushReady(std::move(reply));
+  if (output_.empty()) last_taken_nanos_ = host_->loop->NowNanos();
+  output_.Append(reply.head);
+  output_.Append(reply.body);
+  output_.AppendOwned(std::move(reply.tail));
+}
+
+Ticket Connection::Defer(Lane lane, size_t held_bytes, std::unique_ptr<AfterContext> after) {
+  in_flight_++;
+  in_flight_bytes_ += held_bytes;
+  host_->counters->in_flight.Add();
+  if (lane != kLaneFree) {
+    lane_in_flight_++;
+    lane_ = lane;
+  }
+  return {id_, replies_.PushPending(lane, held_bytes, std::move(after))};
+}
+
+bool Connection::Complete(uint64_t sequence, Reply reply) {
+  ReplyQueue::Place* place = replies_.FindPending(sequence);
+  if (place == nullptr) return false;
+  host_->Touch(this);
+  host_->counters->replies.Add();
+  if (!reply.ok) host_->counters->error_replies.Add();
+  if (place->after != nullptr) host_->dispatcher->RunAfter(*this, *std::exchange(place->after, nullptr), reply);
+  in_flight_--;
+  in_flight_bytes_ -= place->request_bytes;
+  host_->counters->in_flight.Subtract(1);
+  if (place->lane != kLaneFree) lane_in_flight_--;
+  if (output_.empty()) last_taken_nanos_ = host_->loop->NowNanos();
+  replies_.Fill(place, std::move(reply));
+  replies_.Drain(&output_);
+  if (waiting_for_lane_ && lane_in_flight_ == 0) host_->MarkResumable(this);
+  return true;
+}
+
+void Connection::Flush() {
+  touched_ = false;
+  if (phase_ == Phase::kClosed) return;
+  if (!output_.empty()) {
+    std::array<std::string_view, kPiecesMax> pieces;
+    const size_t count = output_.Gather(absl::MakeSpan(pieces));
+    host_->counters->write_calls.Add();
+    const base::IoResult result = stream_->Write(absl::MakeConstSpan(pieces.data(), count));
+    if (result.state == base::IoResult::State::kFailed) return Close();
+    if (result.bytes > 0) {
+      output_.Consume(result.bytes);
+      host_->counters->bytes_written.Add(result.bytes);
+      last_taken_nanos_ = host_->loop->NowNanos();
+    }
+  }
+  if (writing_ != !output_.empty()) {
+    writing_ = !output_.empty();
+    stream_->Watch(reading_, writing_);
+  }
+  if (paused_ && BelowHalf()) host_->MarkResumable(this);
+  MaybeFinish();
+  Account();
+}
+
+void Connection::MaybeFinish() {
+  if (phase_ != Phase::kFinishing || !replies_.empty() || !output_.empty()) return;
+  if (peer_ended_) return Close();
+  phase_ = Phase::kLingering;
+  linger_until_nanos_ = host_->loop->NowNanos() + host_->limits.linger_nanos;
+  stream_->CloseWrite();
+  WatchReading(true);
+}
+
+void Connection::Account() {
+  const size_t held = (phase_ == Phase::kClosed ? 0 : input_.capacity()) + output_.held_bytes() +
+                      replies_.held_bytes() + in_flight_bytes_;
+  const int64_t change = static_cast<int64_t>(held) - accounted_bytes_;
+  if (change == 0) return;
+  accounted_bytes_ += change;
+  host_->quota->memory_bytes.fetch_add(change, std::memory_order_relaxed);
+}
+
+void Connection::WatchReading(bool on) {
+  if (reading_ == on) return;
+  reading_ = on;
+  stream_->Watch(reading_, writing_);
+}
+
+void Connection::OnWritable() { host_->Touch(this); }
+
+void Connection::OnBroken() { Close(); }
+
+void Connection::Sweep(int64_t now_nanos) {
+  const Limits& limits = host_->limits;
+  const auto over = [now_nanos](int64_t since_nanos, int64_t timeout_nanos) {
+    return timeout_nanos != kNoTimeout && now_nanos - since_nanos > timeout_nanos;
+  };
+  if (phase_ == Phase::kClosed) return;
+  if (phase_ == Phase::kLingering) {
+    if (now_nanos >= linger_until_nanos_) Close();
+    return;
+  }
+  if (paused_ && BelowHalf()) host_->MarkResumable(this);
+  if (!output_.empty() && over(last_taken_nanos_, limits.unread_timeout_nanos)) {
+    host_->counters->connections_timed_out.Add();
+    return Close();
+  }
+  if (phase_ != Phase::kServing) return;
+  if (frame_started_nanos_ != 0 && over(frame_started_nanos_, limits.frame_timeout_nanos)) {
+    host_->counters->connections_timed_out.Add();
+    return Refuse(Refusal::kFrameTimedOut);
+  }
+  const bool idle = output_.empty() && in_flight_ == 0 && !HeldUp();
+  if (idle && over(last_frame_nanos_, limits.idle_timeout_nanos)) {
+    host_->counters->connections_timed_out.Add();
+    phase_ = Phase::kFinishing;
+    WatchReading(false);
+    host_->Touch(this);
+  }
+}
+
+void Connection::Drain() {
+  if (phase_ != Phase::kServing || draining_) return;
+  // One more read, for what had arrived when the drain began.
+  if (!HeldUp()) OnReadable();
+  if (phase_ != Phase::kServing) return;
+  draining_ = true;
+  WatchReading(false);
+  AfterProcess();
+  host_->Touch(this);
+}
+
+void Connection::Refuse(Refusal refusal) {
+  RefuseWith(host_->protocol->CodeOf(refusal), host_->protocol->MessageOf(refusal));
+}
+
+void Connection::RefuseWith(uint16_t code, std::string_view message) {
+  if (phase_ != Phase::kServing) return;
+  std::string error;
+  host_->protocol->AppendError(code, message, &error);
+  AnswerNow({.head = error, .ok = false, .code = code});
+  phase_ = Phase::kFinishing;
+  waiting_for_lane_ = paused_ = false;
+  WatchReading(false);
+  AfterProcess();
+}
+
+void Connection::Close() {
+  if (phase_ == Phase::kClosed) return;
+  phase_ = Phase::kClosed;
+  stream_.reset();
+  output_.Clear();
+  replies_.Clear();
+  std::string().swap(input_);
+  input_start_ = 0;
+  host_->counters->in_flight.Subtract(in_flight_);
+  in_flight_ = in_flight_bytes_ = lane_in_flight_ = 0;
+  Account();
+  host_->retired.push_back(this);
+}
+
+}  // namespace bandb::net

@@ -1,0 +1,59 @@
+// From a frame to its handler: finds the route, runs the hooks, and takes routes that ask for it to a worker.
+#ifndef BANDB_NET_DISPATCHER_H_
+#define BANDB_NET_DISPATCHER_H_
+
+#include "absl/status/status.h"
+#include "base/executor.h"
+#include "net/connection_host.h"
+#include "net/protocol.h"
+#include "net/reply_queue.h"
+#include "net/router.h"
+
+namespace bandb::net {
+
+class Connection;
+
+// Where replies that come later find their connection.
+class Completions {
+ public:
+  // On the loop. Errors: kNotFound the connection is gone, or has its reply.
+  virtual absl::Status Complete(const Ticket& ticket, Reply reply) = 0;
+
+ protected:
+  ~Completions() = default;
+};
+
+// Thread safety: the loop's thread. Lifetime: borrows everything; must outlive the work it has on workers.
+class Dispatcher {
+ public:
+  // `executor` may be null if no route asks for a worker.
+  Dispatcher(ConnectionHost* host, const Router* router, base::Executor* executor, Completions* completions)
+      : host_(host), router_(router), executor_(executor), completions_(completions) {}
+
+  // Starts the request, or answers why not; false if it must wait for what is unanswered before it.
+  bool Start(Connection& connection, const Frame& frame);
+  // Tells the hooks behind a deferred request how it ended.
+  void RunAfter(const Connection& connection, const AfterContext& context, const Reply& reply);
+
+  // Requests that a worker has not given back.
+  int work_on_workers() const { return work_on_workers_; }
+
+ private:
+  class LoopCall;
+  class WorkerCall;
+  struct WorkerRequest;
+
+  void StartOnWorker(Connection& connection, const Route& route, const RequestView& request);
+  void RunOnWorker(WorkerRequest* work);
+  void FinishWork(WorkerRequest* work);
+
+  ConnectionHost* const host_;
+  const Router* const router_;
+  base::Executor* const executor_;
+  Completions* const completions_;
+  int work_on_workers_ = 0;
+};
+
+}  // namespace bandb::net
+
+#endif  // BANDB_NET_DISPATCHER_H_

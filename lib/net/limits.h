@@ -1,0 +1,38 @@
+// What bounds a frame server. Every queue in it is bounded in bytes by one of these.
+#ifndef BANDB_NET_LIMITS_H_
+#define BANDB_NET_LIMITS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace bandb::net {
+
+inline constexpr int64_t kNoTimeout = INT64_MAX;
+
+struct Limits {
+  int64_t connections_max = 10000;
+  int accepts_per_turn_max = 16;
+  // Per connection; at the mark it is not read until half is done.
+  size_t in_flight_requests_max = 1024;
+  size_t in_flight_bytes_max = 4 << 20;
+  size_t output_bytes_max = 1 << 20;
+  // All connections; see Quota.
+  int64_t memory_bytes_max = 256 << 20;
+
+  int64_t frame_timeout_nanos = int64_t{30} * 1000000000;   // from a frame's first byte to its last
+  int64_t unread_timeout_nanos = int64_t{10} * 1000000000;  // without a byte of waiting output taken
+  int64_t idle_timeout_nanos = kNoTimeout;                  // without a frame
+  int64_t linger_nanos = int64_t{1} * 1000000000;           // for the peer to take our last words
+  int64_t accept_pause_nanos = 50 * 1000000;                // after running out of descriptors
+};
+
+// What all loops of one server share of the limits. Atomics without order: each is a sum that nothing else hangs on.
+struct Quota {
+  std::atomic<int64_t> connections{0};
+  std::atomic<int64_t> memory_bytes{0};
+};
+
+}  // namespace bandb::net
+
+#endif  // BANDB_NET_LIMITS_H_
