@@ -127,6 +127,7 @@ class Server {
 
   // HOST:PORT that clients can connect to, with the port that was taken.
   std::string Address() const;
+  // The sums over all loops, each counter read by itself.
   ServerStats Stats() const;
 
   // Ends in order: takes no more connections and requests, answers those it has, lets clients take their replies,

@@ -36,6 +36,7 @@ struct ServerRequest {
 // What a hook in front of a request decides.
 class HookResult {
  public:
+  // One for each of the functions below.
   enum class Verdict : uint8_t { kPass, kModify, kDrop, kReject };
 
   // Go on with the request as it is.
@@ -50,10 +51,13 @@ class HookResult {
     return HookResult(Verdict::kReject, code < kFirstHookErrorCode ? kFirstHookErrorCode : code, std::move(message));
   }
 
+  // What was decided.
   Verdict verdict() const { return verdict_; }
+  // The error code of Reject; else 0.
   uint16_t code() const { return code_; }
   // The payload of Modify or the message of Reject.
   const std::string& text() const { return text_; }
+  // As text(), moved out.
   std::string TakeText() { return std::move(text_); }
 
  private:
@@ -82,7 +86,7 @@ class ReplySink;
 // safety: any thread, one at a time.
 class Responder {
  public:
-  Responder(Responder&&) noexcept = default;
+  Responder(Responder&&) noexcept;
   Responder& operator=(Responder&& other) noexcept;
   ~Responder();
 
@@ -92,60 +96,66 @@ class Responder {
   void Error(uint16_t code, std::string_view message);
 
   // For the server.
-  Responder(std::shared_ptr<internal::ReplySink> sink, uint64_t ticket) : sink_(std::move(sink)), ticket_(ticket) {}
+  explicit Responder(std::unique_ptr<internal::ReplySink> sink);
 
  private:
-  // Shared by the server and every responder not yet used; the last to go frees it.
-  std::shared_ptr<internal::ReplySink> sink_;
-  uint64_t ticket_ = 0;
+  std::unique_ptr<internal::ReplySink> sink_;  // null once answered
 };
 
 // Thread safety: these functions are called by the server's loops (see ServerOptions::loops), several at once where
 // there are several, and must not block for long: everybody waits for them. Blocking routes ask for a worker. A
 // function that throws is contained: a hook or route rejects the request with the error code "hook failed", and it is
 // counted.
+//
+// Before a request, behind it, and in the place of BanDB's own handling.
 using PreHook = std::function<HookResult(const ServerRequest&)>;
 using PostHook = std::function<void(const ServerRequest&, const ServerOutcome&)>;
 using RouteHandler = std::function<void(const ServerRequest&, Responder)>;
 
+// How to run a route.
 struct RouteOptions {
-  // Run the handler (and the hooks of its id) on a worker thread. It then starts when everything before it on its
-  // connection has ended, and what follows it there waits for its answer.
+  // Run the handler (and the hooks in front of it) on a worker thread.
   bool on_worker = false;
+};
+
+// A function for the requests of one message id.
+struct PreHookEntry {
+  uint32_t message_id = 0;
+  PreHook hook;
+};
+// Likewise, run when the outcome is known.
+struct PostHookEntry {
+  uint32_t message_id = 0;
+  PostHook hook;
+};
+// A message id of the host's own.
+struct RouteEntry {
+  uint32_t message_id = 0;
+  RouteHandler handler;
+  RouteOptions options;
 };
 
 // What the host registers with Server::Start. Functions of one kind and id run in the order of registration.
 struct ServerHooks {
-  struct Pre {
-    uint32_t message_id;
-    PreHook hook;
-  };
-  struct Post {
-    uint32_t message_id;
-    PostHook hook;
-  };
-  struct Route {
-    uint32_t message_id;
-    RouteHandler handler;
-    RouteOptions options;
-  };
-
   // Run before the request is looked at; the first verdict that is not Pass or Modify ends the chain.
-  std::vector<Pre> before;
-  // Run once the outcome is known, before the reply leaves. They do not run for requests that a PreHook ended. While a
-  // write is on its way a copy of its payload is kept for them.
-  std::vector<Post> after;
-  // Ids from kFirstUserMessage on, each at most once.
-  std::vector<Route> routes;
+  std::vector<PreHookEntry> before;
+  // Run once the outcome is known, before the reply leaves. They do not run for requests that a PreHook ended, nor for
+  // those whose connection ended first. While a write is on its way a copy of its payload is kept for them.
+  std::vector<PostHookEntry> after;
+  // Ids from kFirstUserMessage on, each at most once. A request of a route starts when everything before it on its
+  // connection has been answered, and what follows it there waits for its answer.
+  std::vector<RouteEntry> routes;
   // A connection was accepted; an error status refuses it: the client gets an error frame with its text. May be null.
   std::function<absl::Status(uint64_t connection, std::string_view peer)> on_connect;
   // A connection that on_connect let in has ended. May be null.
   std::function<void(uint64_t connection)> on_disconnect;
 };
 
-// Payloads of PUT and of GET and DELETE, for hooks that look into them. Views into `payload`; false if it is malformed.
+// The parts of a PUT, as views into `payload`; false if it is malformed.
 bool DecodePutPayload(std::string_view payload, std::string_view* key, std::string_view* value);
+// Likewise of a GET or DELETE.
 bool DecodeKeyPayload(std::string_view payload, std::string_view* key);
+// The payload of a PUT, for HookResult::Modify.
 std::string EncodePutPayload(std::string_view key, std::string_view value);
 
 }  // namespace bandb

@@ -1,0 +1,139 @@
+#include "server/host_code.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "proto/message_id.h"
+#include "server/reply_sink.h"
+
+namespace bandb::server {
+
+namespace {
+
+bool IsBanDbMessage(uint32_t id) {
+  switch (static_cast<proto::MessageId>(id)) {
+    case proto::MessageId::kPut:
+    case proto::MessageId::kGet:
+    case proto::MessageId::kDelete:
+    case proto::MessageId::kHello:
+    case proto::MessageId::kPing:
+    case proto::MessageId::kBatch:
+    case proto::MessageId::kScan:
+    case proto::MessageId::kStats:
+      return true;
+    case proto::MessageId::kOk:
+    case proto::MessageId::kError:
+      return false;
+  }
+  return false;
+}
+
+ServerRequest ToRequest(const net::RequestView& view) {
+  return {ToNumber(view.connection), view.message_id, view.payload, view.peer};
+}
+
+net::HookDecision ToDecision(HookResult result) {
+  const auto verdict = static_cast<net::HookDecision::Verdict>(result.verdict());
+  return {verdict, result.code(), result.TakeText()};
+}
+
+static_assert(static_cast<int>(HookResult::Verdict::kPass) == static_cast<int>(net::HookDecision::Verdict::kPass));
+static_assert(static_cast<int>(HookResult::Verdict::kModify) == static_cast<int>(net::HookDecision::Verdict::kModify));
+static_assert(static_cast<int>(HookResult::Verdict::kDrop) == static_cast<int>(net::HookDecision::Verdict::kDrop));
+static_assert(static_cast<int>(HookResult::Verdict::kReject) == static_cast<int>(net::HookDecision::Verdict::kReject));
+
+}  // namespace
+
+absl::Status Validate(const ServerHooks& hooks) {
+  std::string wrong;
+  const auto has_route = [&hooks](uint32_t id) {
+    return std::any_of(hooks.routes.begin(), hooks.routes.end(), [id](const auto& r) { return r.message_id == id; });
+  };
+  const auto check_hook = [&](uint32_t id, bool callable) {
+    if (!callable) wrong += fmt::format("; a hook on message {} is empty", id);
+    if (!IsBanDbMessage(id) && !has_route(id)) wrong += fmt::format("; a hook on message {}, which has no route", id);
+  };
+  for (const PreHookEntry& entry : hooks.before) check_hook(entry.message_id, entry.hook != nullptr);
+  for (const PostHookEntry& entry : hooks.after) check_hook(entry.message_id, entry.hook != nullptr);
+  for (size_t i = 0; i < hooks.routes.size(); i++) {
+    const RouteEntry& route = hooks.routes[i];
+    if (route.handler == nullptr) wrong += fmt::format("; the route {} has no handler", route.message_id);
+    if (route.message_id < kFirstUserMessage) {
+      wrong += fmt::format("; the route {} is below {}", route.message_id, kFirstUserMessage);
+    }
+    for (size_t j = 0; j < i; j++) {
+      if (hooks.routes[j].message_id == route.message_id) {
+        wrong += fmt::format("; the route {} is registered twice", route.message_id);
+      }
+    }
+  }
+  if (wrong.empty()) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kInvalidArgument, "server hooks: {}", wrong.substr(2));
+}
+
+// A route of the host's: always answered through a Responder, from whatever thread.
+class HostCode::RouteAdapter final : public net::Handler {
+ public:
+  RouteAdapter(const HostCode* host, const RouteHandler* handler) : host_(host), handler_(handler) {}
+  void Handle(net::Call& call) override {
+    const net::Ticket ticket = call.Defer(call.request().payload.size());
+    auto sink =
+        std::make_unique<internal::ReplySink>(host_->loop_, host_->completions_, ticket, host_->frame_bytes_max_);
+    // If the handler throws, the responder that it lets go of answers.
+    (*handler_)(ToRequest(call.request()), Responder(std::move(sink)));
+  }
+
+ private:
+  const HostCode* const host_;
+  const RouteHandler* const handler_;
+};
+
+HostCode::HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
+                   uint32_t frame_bytes_max)
+    : hooks_(hooks), loop_(std::move(loop)), completions_(completions), frame_bytes_max_(frame_bytes_max) {}
+
+HostCode::~HostCode() = default;
+
+void HostCode::AddTo(net::Router* router) {
+  for (const RouteEntry& route : hooks_->routes) {
+    routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler));
+    router->Add(route.message_id, routes_.back().get(), net::kLaneExclusive, route.options.on_worker);
+  }
+  for (const PreHookEntry& entry : hooks_->before) {
+    router->AddBefore(entry.message_id, [hook = &entry.hook](const net::RequestView& view) {
+      return ToDecision((*hook)(ToRequest(view)));
+    });
+  }
+  for (const PostHookEntry& entry : hooks_->after) {
+    router->AddAfter(entry.message_id, [hook = &entry.hook](const net::RequestView& view, bool ok, uint16_t code) {
+      (*hook)(ToRequest(view), {ok, code});
+    });
+  }
+}
+
+net::HookDecision HostCode::OnConnect(net::ConnectionId id, std::string_view peer, bool* failed) const {
+  if (hooks_->on_connect == nullptr) return {};
+  try {
+    const absl::Status status = hooks_->on_connect(ToNumber(id), peer);
+    if (status.ok()) return {};
+    return {net::HookDecision::Verdict::kReject, proto::CodeFor(status), std::string(base::Message(status))};
+  } catch (...) {
+    *failed = true;
+    return {net::HookDecision::Verdict::kReject, ToCode(proto::ErrorCode::kHookFailed), "a hook failed"};
+  }
+}
+
+bool HostCode::OnDisconnect(net::ConnectionId id) const {
+  if (hooks_->on_disconnect == nullptr) return true;
+  try {
+    hooks_->on_disconnect(ToNumber(id));
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace bandb::server

@@ -1,0 +1,62 @@
+// GET: on the loop, or on a thread of the store. The one place where that is decided.
+//
+// On the loop a read costs no hop, and while it is served from memory that is the quickest for everybody. What may have
+// to wait, for a disk or for a quorum, is collected and made behind one read barrier, on the store's thread, one step
+// of bounded keys and bytes at a time, in the order of arrival: so reads of one connection take effect in request
+// order.
+#ifndef BANDB_SERVER_READ_PATH_H_
+#define BANDB_SERVER_READ_PATH_H_
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bandb/store.h"
+#include "base/event_loop.h"
+#include "net/dispatcher.h"
+#include "net/router.h"
+#include "server/answer.h"
+
+namespace bandb::server {
+
+// Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
+class ReadPath {
+ public:
+  ReadPath(Store* store, base::EventLoop* loop, const AnswerContext& context, bool reads_inline);
+  ~ReadPath();
+
+  void Get(net::Call& call, std::string_view key);
+  void EndTurn();
+  bool idle() const { return step_ == nullptr && waiting_.empty(); }
+
+ private:
+  // A key on its way to the store's thread, and what was found on the way back.
+  struct Item {
+    net::Ticket ticket;
+    std::string key;
+    std::string reply;  // empty: not yet read
+    bool ok = true;
+    uint16_t code = 0;
+  };
+
+  void GetInline(net::Call& call, std::string_view key);
+  void StartStep();
+  void ReadStep(const absl::Status& barrier);
+  void Read(Item* item);
+  void FinishStep();
+
+  Store* const store_;
+  base::EventLoop* const loop_;
+  const AnswerContext context_;
+  const bool reads_inline_;
+  const ReadOptions options_;
+  const ReadOptions local_options_;
+  std::deque<Item> waiting_;
+  std::unique_ptr<std::vector<Item>> step_;  // while there is one, the store's thread's
+};
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_READ_PATH_H_

@@ -1,0 +1,166 @@
+// bandb::Server: threads for the loops, and waiting for them.
+#include "bandb/server.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "bandb/logger.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "base/thread.h"
+#include "base/thread_executor.h"
+#include "net/epoll_loop.h"
+#include "server/host_code.h"
+#include "server/server_stats.h"
+#include "server/server_unit.h"
+
+namespace bandb {
+
+class Server::Impl {
+ public:
+  Impl(Store* store, const ServerOptions& options, ServerHooks hooks)
+      : store_(store), options_(options), hooks_(std::move(hooks)) {}
+  ~Impl() { Stop(); }
+
+  absl::Status Start();
+  const std::string& address() const { return address_; }
+  ServerStats Stats() const;
+  absl::Status Drain() ABSL_LOCKS_EXCLUDED(ending_);
+  void Stop() ABSL_LOCKS_EXCLUDED(ending_);
+
+ private:
+  // A loop, its thread and what runs on it.
+  struct Lane {
+    std::shared_ptr<net::EpollLoop> loop;  // shared with responders, see server/host_code.h
+    std::unique_ptr<server::ServerUnit> unit;
+    std::unique_ptr<base::Thread> thread;
+  };
+
+  absl::Status AddLane(int number);
+  bool WantsWorkers() const {
+    return std::any_of(hooks_.routes.begin(), hooks_.routes.end(), [](const auto& r) { return r.options.on_worker; });
+  }
+  void Log(LogSeverity severity, std::string_view message) {
+    if (options_.logger != nullptr) options_.logger->Log(severity, message);
+  }
+
+  Store* const store_;
+  const ServerOptions options_;
+  const ServerHooks hooks_;
+  base::SystemClock clock_;
+  net::Quota quota_;
+  std::unique_ptr<base::ThreadExecutor> workers_;
+  std::vector<Lane> lanes_;  // does not change once Start returned
+  std::string address_;
+
+  // Held while ending, so that one thread ends the server and others wait for it.
+  base::Mutex ending_;
+  bool drained_ ABSL_GUARDED_BY(ending_) = false;
+  bool stopped_ ABSL_GUARDED_BY(ending_) = false;
+};
+
+absl::Status Server::Impl::AddLane(int number) {
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<net::EpollLoop> loop, net::EpollLoop::Create(&clock_));
+  Lane lane;
+  lane.loop = std::move(loop);
+  lane.unit = std::make_unique<server::ServerUnit>(
+      server::ServerUnit::Parts{.loop = lane.loop,
+                                .store = store_,
+                                .hooks = &hooks_,
+                                .executor = workers_.get(),
+                                .quota = &quota_,
+                                .number = static_cast<uint8_t>(number),
+                                .stats = [this] { return server::ToText(Stats()); }},
+      options_);
+  BANDB_RETURN_IF_ERROR(lane.unit->Listen(number == 0 ? options_.listen : address_, options_.loops > 1));
+  if (number == 0) address_ = lane.unit->address();
+  lanes_.push_back(std::move(lane));
+  return absl::OkStatus();
+}
+
+absl::Status Server::Impl::Start() {
+  if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads);
+  for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLane(i));
+  for (Lane& lane : lanes_) {
+    lane.thread = std::make_unique<base::Thread>([loop = lane.loop.get()] { loop->Run(); });
+  }
+  Log(LogSeverity::kInfo, fmt::format("serving on {}", address_));
+  if (options_.durability == Durability::kOs) {
+    Log(LogSeverity::kWarning, "durability os: acknowledged writes survive the process, but not the machine");
+  }
+  return absl::OkStatus();
+}
+
+ServerStats Server::Impl::Stats() const {
+  ServerStats stats;
+  for (const Lane& lane : lanes_) lane.unit->AddTo(&stats);
+  stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
+  stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
+  return stats;
+}
+
+absl::Status Server::Impl::Drain() {
+  base::MutexLock lock(&ending_);
+  if (stopped_ || drained_) return absl::OkStatus();
+  drained_ = true;
+  Log(LogSeverity::kInfo, "draining");
+  struct Outcome {
+    base::Event done;
+    bool in_time = false;  // written before done is set
+  };
+  std::vector<std::unique_ptr<Outcome>> outcomes;
+  for (Lane& lane : lanes_) {
+    outcomes.push_back(std::make_unique<Outcome>());
+    lane.loop->Post([unit = lane.unit.get(), outcome = outcomes.back().get()] {
+      unit->Drain([outcome](bool in_time) {
+        outcome->in_time = in_time;
+        outcome->done.Set();
+      });
+    });
+  }
+  bool in_time = true;
+  for (const auto& outcome : outcomes) {
+    outcome->done.BlockUntilSet(base::kForever);
+    in_time = in_time && outcome->in_time;
+  }
+  if (in_time) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDeadlineExceeded, "the drain timeout passed; what was left was closed");
+}
+
+void Server::Impl::Stop() {
+  base::MutexLock lock(&ending_);
+  if (std::exchange(stopped_, true)) return;
+  for (Lane& lane : lanes_) {
+    if (lane.thread == nullptr) continue;
+    lane.loop->Post([&lane] { lane.unit->End([&lane] { lane.loop->Stop(); }); });
+  }
+  for (Lane& lane : lanes_) {
+    if (lane.thread != nullptr) lane.thread->Join();
+  }
+  // Workers have given everything back by now; what they might still do is to let go of responders.
+  workers_.reset();
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() = default;
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(Store& store, const ServerOptions& options, ServerHooks hooks) {
+  BANDB_RETURN_IF_ERROR(Validate(options));
+  BANDB_RETURN_IF_ERROR(server::Validate(hooks));
+  auto impl = std::make_unique<Impl>(&store, options, std::move(hooks));
+  BANDB_RETURN_IF_ERROR(impl->Start());
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+std::string Server::Address() const { return impl_->address(); }
+
+ServerStats Server::Stats() const { return impl_->Stats(); }
+
+absl::Status Server::Drain() { return impl_->Drain(); }
+
+void Server::Stop() { impl_->Stop(); }
+
+}  // namespace bandb

@@ -1,0 +1,68 @@
+// One loop's share of a server: BanNet's frame server with BanDB's service and the host's code above it.
+//
+// Knows no thread and no socket: it runs on whatever loop it is given, the simulator's too.
+#ifndef BANDB_SERVER_SERVER_UNIT_H_
+#define BANDB_SERVER_SERVER_UNIT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "bandb/server.h"
+#include "base/event_loop.h"
+#include "base/executor.h"
+#include "net/frame_server.h"
+#include "server/host_code.h"
+#include "server/service.h"
+#include "server/wire_protocol.h"
+
+namespace bandb::server {
+
+// Thread safety: the loop's thread, or before the loop runs; AddTo from any thread.
+// Lifetime: borrows the store, hooks, executor and quota. To be destroyed when it said that it ended.
+class ServerUnit final : private net::FrameServerObserver {
+ public:
+  struct Parts {
+    std::shared_ptr<base::EventLoop> loop;  // shared with the responders, see HostCode
+    Store* store = nullptr;
+    const ServerHooks* hooks = nullptr;
+    base::Executor* executor = nullptr;
+    net::Quota* quota = nullptr;
+    uint8_t number = 0;
+    std::function<std::string()> stats;
+  };
+  ServerUnit(const Parts& parts, const ServerOptions& options);
+  ~ServerUnit();
+
+  // Errors: as Server::Start.
+  absl::Status Listen(const std::string& address, bool share_port);
+  const std::string& address() const { return frames_.address(); }
+
+  // See net::FrameServer::Drain.
+  void Drain(absl::AnyInvocable<void(bool in_time) &&> done);
+  // Closes every connection, and runs `ended` on the loop once nothing is under way, in the store either.
+  void End(absl::AnyInvocable<void() &&> ended);
+
+  void AddTo(ServerStats* stats) const;
+
+ private:
+  net::HookDecision OnConnect(net::ConnectionId id, std::string_view peer) override;
+  void OnDisconnect(net::ConnectionId id) override;
+  void OnTurn() override;
+
+  const Parts parts_;
+  const ServerOptions options_;
+  const WireProtocol protocol_;
+  net::Router router_;
+  net::FrameServer frames_;
+  Service service_;
+  HostCode host_code_;
+  net::Counter connect_hook_failures_;
+  absl::AnyInvocable<void() &&> ended_;
+};
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_SERVER_UNIT_H_

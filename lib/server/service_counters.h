@@ -1,0 +1,19 @@
+// What the service counts, next to what BanNet counts.
+#ifndef BANDB_SERVER_SERVICE_COUNTERS_H_
+#define BANDB_SERVER_SERVICE_COUNTERS_H_
+
+#include "net/counters.h"
+
+namespace bandb::server {
+
+struct ServiceCounters {
+  net::Counter malformed;
+  net::Counter write_groups;
+  net::Counter write_operations;
+  net::Counter reads;
+  net::Counter overloaded;
+};
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_SERVICE_COUNTERS_H_

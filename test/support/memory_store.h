@@ -1,0 +1,79 @@
+// A Store in an ordered map: the plainest thing that keeps the contract, for tests of what stands above a Store.
+#ifndef BANDB_TEST_SUPPORT_MEMORY_STORE_H_
+#define BANDB_TEST_SUPPORT_MEMORY_STORE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bandb/store.h"
+#include "base/executor.h"
+#include "base/mutex.h"
+
+namespace bandb::test {
+
+// Nothing is durable. Values with a time to live never expire. Async calls take effect at once, in order, and answer on
+// the executor, which may be told to hold the answers back.
+// Lifetime: the executor must outlive it. Thread safety: any thread.
+class MemoryStore final : public Store {
+ public:
+  explicit MemoryStore(base::Executor* executor);
+  ~MemoryStore() override;
+
+  // While stalled, WriteAsync answers kUnavailable and changes nothing.
+  void SetStalled(bool stalled) ABSL_LOCKS_EXCLUDED(mutex_);
+  // While holding, neither writes take effect nor barriers open; letting go runs them in their order.
+  void SetHolding(bool holding) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Every write fails with this; OK ends it.
+  void FailWritesWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Every read fails with this; OK ends it.
+  void FailReadsWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Batches that were written, with their sync flag.
+  uint64_t batches() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t synced_batches() const ABSL_LOCKS_EXCLUDED(mutex_);
+  size_t held() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  using Map = std::map<std::string, std::string>;
+  struct Held {
+    std::optional<WriteBatch> batch;  // none: a barrier
+    bool sync = false;
+    WriteCallback done;
+  };
+
+  absl::Status DoPut(std::string_view key, std::string_view value, const WriteOptions& options) override;
+  absl::Status DoDelete(std::string_view key, const WriteOptions& options) override;
+  absl::Status DoWrite(const WriteBatch& batch, const WriteOptions& options) override;
+  void DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
+  absl::Status DoGet(std::string_view key, PinnedValue* value, const ReadOptions& options) override;
+  std::vector<absl::StatusOr<std::string>> DoMultiGet(absl::Span<const std::string_view> keys,
+                                                      const ReadOptions& options) override;
+  std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) override;
+  Snapshot DoGetSnapshot() override { return Snapshot(); }
+  void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
+
+  absl::Status Apply(const WriteBatch& batch, bool sync) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status ApplyLocked(const WriteBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Finish(Held held);
+
+  base::Executor* const executor_;
+  mutable base::Mutex mutex_;
+  Map map_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);
+  bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool holding_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status write_error_ ABSL_GUARDED_BY(mutex_);
+  absl::Status read_error_ ABSL_GUARDED_BY(mutex_);
+  uint64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t synced_batches_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace bandb::test
+
+#endif  // BANDB_TEST_SUPPORT_MEMORY_STORE_H_
