@@ -1,0 +1,277 @@
+#include "storage/db.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "bandb/logger.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/posix_file_system.h"
+#include "base/status.h"
+#include "base/thread_executor.h"
+#include "kv/options.h"
+#include "storage/engine.h"
+#include "storage/write_requests.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// Delays that back-pressure asks of writers are saved up until they are worth a sleep.
+constexpr int64_t kDelayNanosWorthWaiting = 1'000'000;
+
+int64_t Nanos(absl::Duration duration) {
+  if (duration >= absl::Hours(24 * 365)) return base::kForever;
+  return std::max<int64_t>(absl::ToInt64Nanoseconds(duration), 0);
+}
+
+// Hands log lines to the application's logger.
+class ForwardingLogger final : public base::Logger {
+ public:
+  explicit ForwardingLogger(bandb::Logger* logger) : logger_(logger) {}
+  bool Enabled(base::LogLevel) const override { return logger_ != nullptr; }
+  void Write(base::LogLevel level, std::string_view message) override {
+    if (logger_ != nullptr) logger_->Log(static_cast<LogSeverity>(level), message);
+  }
+
+ private:
+  bandb::Logger* const logger_;
+};
+
+// What a database of its own brings along.
+struct ProductionParts {
+  explicit ProductionParts(const Options& options)
+      : executor(options.background_threads), logger(options.logger), random(base::SeedFromOs()) {}
+
+  base::PosixFileSystem files;
+  base::SystemClock clock;
+  base::ThreadExecutor executor;
+  ForwardingLogger logger;
+  base::Random random;
+};
+
+class DbImpl final : public Db {
+ public:
+  DbImpl(std::unique_ptr<ProductionParts> parts, const base::Env& env, std::unique_ptr<Engine> engine)
+      : parts_(std::move(parts)), executor_(env.executor), clock_(env.clock), engine_(std::move(engine)) {}
+
+  ~DbImpl() override { Close().IgnoreError(); }
+
+  absl::Status Flush() override;
+  absl::Status CompactRange(std::string_view begin, std::string_view limit) override;
+  absl::Status CreateCheckpoint(const std::filesystem::path& dir) override;
+  absl::Status VerifyChecksums() override { return engine_->VerifyChecksums(); }
+  absl::Status Resume() override { return engine_->Resume(); }
+  Stats GetStats() const override { return engine_->GetStats(); }
+  absl::Status Close() override ABSL_LOCKS_EXCLUDED(close_mutex_);
+
+ private:
+  absl::Status DoPut(std::string_view key, std::string_view value, const WriteOptions& options) override;
+  absl::Status DoDelete(std::string_view key, const WriteOptions& options) override;
+  absl::Status DoWrite(const WriteBatch& batch, const WriteOptions& options) override;
+  void DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
+  absl::Status DoGet(std::string_view key, PinnedValue* value, const ReadOptions& options) override {
+    return engine_->Get(key, options, value);
+  }
+  std::vector<absl::StatusOr<std::string>> DoMultiGet(absl::Span<const std::string_view> keys,
+                                                      const ReadOptions& options) override {
+    return engine_->MultiGet(keys, options);
+  }
+  std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) override { return engine_->NewIterator(options); }
+  Snapshot DoGetSnapshot() override { return engine_->GetSnapshot(); }
+  void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
+
+  // Submits the request and waits for its outcome, a given time at the most.
+  template <typename Fill>
+  absl::Status WriteAndWait(const WriteOptions& options, const Fill& fill);
+  absl::Status AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned);
+  void Throttle(uint64_t bytes);
+  // Waits for something that ends in a Done.
+  absl::Status WaitForDone(const std::function<void(Engine::Done)>& start);
+
+  // Null in an environment of somebody else's. Destroyed after the engine.
+  const std::unique_ptr<ProductionParts> parts_;
+  base::Executor* const executor_;
+  base::Clock* const clock_;
+  const std::unique_ptr<Engine> engine_;
+  std::atomic<int64_t> delay_nanos_{0};
+  base::Mutex close_mutex_;
+  bool closed_ ABSL_GUARDED_BY(close_mutex_) = false;
+};
+
+absl::Status DbImpl::DoPut(std::string_view key, std::string_view value, const WriteOptions& options) {
+  BANDB_RETURN_IF_ERROR(kv::CheckKey(engine_->limits(), key.size()));
+  BANDB_RETURN_IF_ERROR(kv::CheckValue(engine_->limits(), value.size()));
+  const kv::Operation operation{.kind = kv::Kind::kPut, .key = key, .value = value};
+  return WriteAndWait(options, [&](BlockingWrite* write) { write->FromOperation(&operation); });
+}
+
+absl::Status DbImpl::DoDelete(std::string_view key, const WriteOptions& options) {
+  BANDB_RETURN_IF_ERROR(kv::CheckKey(engine_->limits(), key.size()));
+  const kv::Operation operation{.kind = kv::Kind::kDelete, .key = key, .value = {}};
+  return WriteAndWait(options, [&](BlockingWrite* write) { write->FromOperation(&operation); });
+}
+
+absl::Status DbImpl::DoWrite(const WriteBatch& batch, const WriteOptions& options) {
+  BANDB_RETURN_IF_ERROR(kv::CheckBatch(engine_->limits(), batch));
+  return WriteAndWait(options, [&](BlockingWrite* write) { write->FromBatch(batch); });
+}
+
+void DbImpl::Throttle(uint64_t bytes) {
+  const int64_t delay = engine_->WriteDelayNanos(bytes);
+  if (delay == 0) return;
+  if (delay_nanos_.fetch_add(delay, std::memory_order_relaxed) + delay < kDelayNanosWorthWaiting) return;
+  const int64_t wait = delay_nanos_.exchange(0, std::memory_order_relaxed);
+  base::Event never;
+  executor_->Wait(&never, wait);
+  engine_->CountStall(wait);
+}
+
+template <typename Fill>
+absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill) {
+  const int64_t timeout_nanos = Nanos(options.timeout);
+  bool abandoned = false;
+  if (timeout_nanos == base::kForever) {
+    BlockingWrite write;
+    fill(&write);
+    write.sync = options.sync;
+    Throttle(write.payload_bytes);
+    return AwaitOutcome(&write, base::kForever, &abandoned);
+  }
+  // The caller may leave before the outcome is there, and the request must not refer to what is his.
+  auto write = std::make_unique<BlockingWrite>();
+  fill(write.get());
+  write->OwnBytes();
+  write->sync = options.sync;
+  absl::Status outcome = AwaitOutcome(write.get(), timeout_nanos, &abandoned);
+  if (abandoned) (void)write.release();
+  return outcome;
+}
+
+absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned) {
+  engine_->Submit(write, false);
+  if (write->sync && !write->IsComplete()) engine_->SyncWaiting();
+  if (!write->IsComplete()) {
+    const int64_t begin_nanos = clock_->MonotonicNanos();
+    const bool stalled = engine_->Stalled();
+    const bool complete = write->Wait(executor_, timeout_nanos);
+    if (stalled) engine_->CountStall(clock_->MonotonicNanos() - begin_nanos);
+    if (!complete) {
+      if (engine_->Cancel(write)) {
+        return base::Error(absl::StatusCode::kDeadlineExceeded, "writes are stalled; given up before it was submitted");
+      }
+      if (write->Abandon()) {
+        *abandoned = true;
+        return base::Error(absl::StatusCode::kUnknown, "given up while the write was on its way to disk");
+      }
+    }
+  }
+  // Whoever was left waiting for a sync when ours ended is served in the background.
+  if (write->sync) engine_->SyncInBackground();
+  return write->TakeOutcome();
+}
+
+void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
+  absl::Status refused = kv::CheckBatch(engine_->limits(), batch);
+  if (refused.ok() && !engine_->Retain()) {
+    refused = base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  } else if (!refused.ok() && !engine_->Retain()) {
+    // Nothing runs on the executor any more.
+    return std::move(done)(std::move(refused));
+  }
+  if (!refused.ok()) {
+    executor_->Post(base::Priority::kHigh, [this, done = std::move(done), refused = std::move(refused)]() mutable {
+      std::move(done)(std::move(refused));
+      engine_->Release();
+    });
+    return;
+  }
+  // A condition may have to be read from disk.
+  const bool in_background = !WriteBatchAccess::Conditions(batch).empty();
+  auto* write = new AsyncWrite(std::move(batch), options, std::move(done), executor_, [this]() { engine_->Release(); });
+  engine_->Submit(write, in_background);
+  engine_->SyncInBackground();
+}
+
+void DbImpl::DoReadBarrierAsync(const ReadOptions&, ReadCallback ready) {
+  // Every read of a single node is linearizable.
+  if (!engine_->Retain()) {
+    return std::move(ready)(base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"));
+  }
+  executor_->Post(base::Priority::kHigh, [this, ready = std::move(ready)]() mutable {
+    std::move(ready)(absl::OkStatus());
+    engine_->Release();
+  });
+}
+
+absl::Status DbImpl::WaitForDone(const std::function<void(Engine::Done)>& start) {
+  base::Event event;
+  absl::Status outcome;
+  start([&](absl::Status status) {
+    outcome = std::move(status);
+    event.Set();
+  });
+  while (!executor_->Wait(&event, base::kForever)) {
+  }
+  return outcome;
+}
+
+absl::Status DbImpl::Flush() {
+  BlockingWrite freeze;
+  freeze.freeze = true;
+  bool abandoned = false;
+  BANDB_RETURN_IF_ERROR(AwaitOutcome(&freeze, base::kForever, &abandoned));
+  return WaitForDone([this](Engine::Done done) { engine_->WhenFlushed(std::move(done)); });
+}
+
+absl::Status DbImpl::CompactRange(std::string_view begin, std::string_view limit) {
+  BANDB_RETURN_IF_ERROR(Flush());
+  return WaitForDone(
+      [&](Engine::Done done) { engine_->CompactRange(std::string(begin), std::string(limit), std::move(done)); });
+}
+
+absl::Status DbImpl::CreateCheckpoint(const std::filesystem::path& dir) {
+  BANDB_RETURN_IF_ERROR(Flush());
+  return engine_->CreateCheckpoint(dir.string());
+}
+
+absl::Status DbImpl::Close() {
+  base::MutexLock lock(&close_mutex_);
+  if (closed_) return absl::OkStatus();
+  closed_ = true;
+  WaitForDone([this](Engine::Done done) { engine_->BeginClose(std::move(done)); }).IgnoreError();
+  const absl::Status finished = engine_->FinishClose();
+  // No task of the engine's is left; its last one may still be returning.
+  if (parts_ != nullptr) parts_->executor.Shutdown();
+  return finished;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options) {
+  BANDB_RETURN_IF_ERROR(kv::Validate(options));
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options));
+  return std::unique_ptr<Db>(std::make_unique<DbImpl>(nullptr, env, std::move(engine)));
+}
+
+absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, const Options& options) {
+  BANDB_RETURN_IF_ERROR(kv::Validate(options));
+  auto parts = std::make_unique<ProductionParts>(options);
+  const base::Env env{.files = &parts->files,
+                      .clock = &parts->clock,
+                      .executor = &parts->executor,
+                      .logger = &parts->logger,
+                      .random = &parts->random};
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options));
+  return std::unique_ptr<Db>(std::make_unique<DbImpl>(std::move(parts), env, std::move(engine)));
+}
+
+}  // namespace bandb::storage
+
+namespace bandb {
+
+absl::StatusOr<std::unique_ptr<Db>> Db::Open(const std::filesystem::path& dir, const Options& options) {
+  return storage::OpenProductionDb(dir.string(), options);
+}
+
+}  // namespace bandb

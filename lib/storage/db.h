@@ -1,0 +1,20 @@
+// bandb::Db over the engine: the façade that owns threads and waits.
+#ifndef BANDB_STORAGE_DB_H_
+#define BANDB_STORAGE_DB_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "bandb/db.h"
+#include "base/env.h"
+
+namespace bandb::storage {
+
+// As Db::Open, in a given environment: its executor runs the background work, and waits go through it.
+// Lifetime: what `env` refers to must outlive the database.
+absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options);
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_DB_H_

@@ -1,0 +1,63 @@
+#include "storage/live_table.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "storage/file_names.h"
+
+namespace bandb::storage {
+
+TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache)
+    : engine_dir_(std::move(engine_dir)), cache_(std::move(cache)), files_(env.files), executor_(env.executor) {}
+
+absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& meta) {
+  const std::string path = base::JoinPath(engine_dir_, TableName(meta.number));
+  std::unique_ptr<base::RandomAccessFile> file;
+  {
+    // Held while the file is opened, so that Close does not return under it; reading its index needs the file alone.
+    base::MutexLock lock(&mutex_);
+    if (files_ == nullptr) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+    absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = files_->Open(path);
+    if (!opened.ok() && opened.status().code() == absl::StatusCode::kNotFound) {
+      return base::Error(absl::StatusCode::kDataLoss, "{}: the table is missing", path);
+    }
+    BANDB_RETURN_IF_ERROR(opened.status());
+    file = *std::move(opened);
+  }
+  if (file->Size() != meta.file_bytes) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
+                       std::min(file->Size(), meta.file_bytes), file->Size(), meta.file_bytes);
+  }
+  return TableReader::Open(std::move(file), path, cache_.get());
+}
+
+void TableStore::Remove(uint64_t number) {
+  base::MutexLock lock(&mutex_);
+  if (files_ == nullptr) return;
+  // A file that cannot be removed now is found and removed at the next open.
+  executor_->Post(base::Priority::kLow, [files = files_, path = base::JoinPath(engine_dir_, TableName(number))]() {
+    files->Remove(path).IgnoreError();
+  });
+}
+
+void TableStore::Close() {
+  base::MutexLock lock(&mutex_);
+  files_ = nullptr;
+  executor_ = nullptr;
+}
+
+LiveTable::~LiveTable() {
+  if (obsolete_.load(std::memory_order_acquire)) store_->Remove(meta_.number);
+}
+
+absl::StatusOr<const TableReader*> LiveTable::Reader() const {
+  if (const TableReader* reader = reader_.load(std::memory_order_acquire)) return reader;
+  base::MutexLock lock(&open_mutex_);
+  if (owned_ == nullptr) {
+    BANDB_ASSIGN_OR_RETURN(owned_, store_->Open(meta_));
+    reader_.store(owned_.get(), std::memory_order_release);
+  }
+  return owned_.get();
+}
+
+}  // namespace bandb::storage

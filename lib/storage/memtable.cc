@@ -1,0 +1,111 @@
+#include "storage/memtable.h"
+
+#include <cstring>
+
+#include "base/assert.h"
+#include "base/coding.h"
+
+namespace bandb::storage {
+
+struct Memtable::TombstoneNode {
+  RangeTombstone tombstone;
+  TombstoneNode* older = nullptr;
+};
+
+Memtable::Memtable(size_t capacity_bytes, uint64_t log_number) : list_(capacity_bytes), log_number_(log_number) {}
+
+Memtable::~Memtable() {
+  for (TombstoneNode* node = tombstones_.load(std::memory_order_relaxed); node != nullptr;) {
+    const std::unique_ptr<TombstoneNode> owned(node);
+    node = owned->older;
+  }
+}
+
+size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
+  // Besides its key and value, which the payload holds, an entry takes its space, trailer, expiry and node.
+  const size_t each = SkipList::EntryBytesMax(kSpaceBytes + kTrailerBytes + sizeof(uint64_t), 0) + 8;
+  return operations * each + payload_bytes + SkipList::EntryBytesMax(0, 0) * 2;
+}
+
+bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
+  if (tombstone_count_.load(std::memory_order_relaxed) >= kRangeTombstonesMax) return false;
+  return list_.FreeBytes() >= CapacityFor(operations, payload_bytes);
+}
+
+void Memtable::Add(Sequence sequence, Space space, const kv::Operation& operation) {
+  BANDB_ASSERT(sequence > largest_sequence_ || Empty());
+  BANDB_ASSERT(sequence <= kSequenceMax);
+  largest_sequence_ = sequence;
+  operations_.store(operations_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (operation.kind == Kind::kRangeDelete) {
+    // An inverted range holds no key.
+    if (operation.key >= operation.value) return;
+    auto node = std::make_unique<TombstoneNode>();
+    node->tombstone = {MakeSpacedKey(space, operation.key), MakeSpacedKey(space, operation.value), sequence};
+    node->older = tombstones_.load(std::memory_order_relaxed);
+    tombstones_.store(node.release(), std::memory_order_release);
+    tombstone_count_.store(tombstone_count_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    return;
+  }
+  const size_t key_bytes = kSpaceBytes + operation.key.size() + kTrailerBytes;
+  const size_t expiry_bytes = operation.kind == Kind::kPutWithExpiry ? sizeof(uint64_t) : 0;
+  SkipList::Node* node = list_.Allocate(key_bytes, expiry_bytes + operation.value.size());
+  char* key = SkipList::KeyBytes(node);
+  *key = static_cast<char>(space);
+  if (!operation.key.empty()) std::memcpy(key + kSpaceBytes, operation.key.data(), operation.key.size());
+  base::StoreFixed<uint64_t>(key + key_bytes - kTrailerBytes, MakeTrailer(sequence, operation.kind));
+  char* value = SkipList::ValueBytes(node);
+  if (expiry_bytes != 0) base::StoreFixed<uint64_t>(value, operation.expiry_ms);
+  if (!operation.value.empty()) std::memcpy(value + expiry_bytes, operation.value.data(), operation.value.size());
+  list_.Insert(node);
+}
+
+MemtableHit Memtable::Get(std::string_view lookup_key) const {
+  const SkipList::Node* node = list_.Seek(lookup_key);
+  if (node == nullptr || SpacedKey(node->key()) != SpacedKey(lookup_key)) return {};
+  const uint64_t trailer = Trailer(node->key());
+  return {.found = true, .kind = TrailerKind(trailer), .sequence = TrailerSequence(trailer), .value = node->value()};
+}
+
+Sequence Memtable::CoveringTombstone(std::string_view spaced_key, Sequence sequence) const {
+  if (!HasRangeTombstones()) return 0;
+  for (const TombstoneNode* node = tombstones_.load(std::memory_order_acquire); node != nullptr; node = node->older) {
+    const RangeTombstone& tombstone = node->tombstone;
+    if (tombstone.sequence <= sequence && tombstone.begin <= spaced_key && spaced_key < tombstone.limit) {
+      return tombstone.sequence;
+    }
+  }
+  return 0;
+}
+
+void Memtable::CollectRangeTombstones(Sequence sequence, std::vector<RangeTombstone>* to) const {
+  for (const TombstoneNode* node = tombstones_.load(std::memory_order_acquire); node != nullptr; node = node->older) {
+    if (node->tombstone.sequence <= sequence) to->push_back(node->tombstone);
+  }
+}
+
+class Memtable::MemtableCursor final : public Cursor {
+ public:
+  explicit MemtableCursor(const SkipList& list) : list_(list) {}
+  bool Valid() const override { return node_ != nullptr; }
+  void SeekToFirst() override { node_ = list_.First(); }
+  void SeekToLast() override { node_ = list_.Last(); }
+  void Seek(std::string_view internal_key) override { node_ = list_.Seek(internal_key); }
+  void SeekForPrev(std::string_view internal_key) override {
+    node_ = list_.Seek(internal_key);
+    if (node_ == nullptr || node_->key() != internal_key) node_ = list_.SeekBefore(internal_key);
+  }
+  void Next() override { node_ = list_.Next(node_); }
+  void Prev() override { node_ = list_.Prev(node_); }
+  std::string_view key() const override { return node_->key(); }
+  std::string_view value() const override { return node_->value(); }
+  absl::Status status() const override { return absl::OkStatus(); }
+
+ private:
+  const SkipList& list_;
+  const SkipList::Node* node_ = nullptr;
+};
+
+std::unique_ptr<Cursor> Memtable::NewCursor() const { return std::make_unique<MemtableCursor>(list_); }
+
+}  // namespace bandb::storage

@@ -1,0 +1,50 @@
+// What Open finds on disk, and what it makes of it.
+//
+// The order of a recovery: the lock; the identity; the manifest; the logs from the manifest's log number on, checked
+// whole before anything is replayed; then, and only then, changes: the recovered logs are synced, a new log is begun,
+// and a new manifest that says how far each recovered log counts. An error before that point leaves the directory as it
+// was.
+#ifndef BANDB_STORAGE_RECOVERY_H_
+#define BANDB_STORAGE_RECOVERY_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bandb/options.h"
+#include "base/env.h"
+#include "storage/file_header.h"
+#include "storage/live_table.h"
+#include "storage/manifest.h"
+#include "storage/memtable.h"
+
+namespace bandb::storage {
+
+struct RecoveredDatabase {
+  std::unique_ptr<base::FileLock> lock;
+  Uuid database_id;
+  std::shared_ptr<TableStore> tables;
+  ManifestState state;
+  // Oldest first; what they hold is in logs that the next manifest still names.
+  std::vector<std::shared_ptr<Memtable>> memtables;
+  Sequence last_sequence = 0;
+  uint64_t last_commit_time_ms = 0;
+  uint64_t records = 0;
+  uint64_t dropped_bytes = 0;
+  // Files of ours that nothing refers to; removed once the database is open.
+  std::vector<std::string> orphans;
+};
+
+// Errors: as Db::Open.
+absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options);
+
+// The bytes of the IDENTITY file.
+std::string EncodeIdentity(const Uuid& database_id);
+absl::StatusOr<Uuid> DecodeIdentity(std::string_view bytes, std::string_view path);
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_RECOVERY_H_
