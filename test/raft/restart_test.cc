@@ -1,0 +1,164 @@
+// What a core is started from, and the recovery of a lost quorum.
+#include "raft/restart.h"
+
+#include <string>
+
+#include "raft/core.h"
+#include "raft/membership.h"
+#include "raft/types/configuration_codec.h"
+#include "support/catch.h"
+
+namespace bandb::raft {
+namespace {
+
+using absl::StatusCode;
+
+Entry Data(Index index, Term term) { return {.term = term, .index = index, .payload = Payload("x")}; }
+
+Restart ThreeVoters(Term term, Index last) {
+  Restart state = FirstStart(MakeConfiguration({1, 2, 3}));
+  state.hard_state.term = term;
+  for (Index i = 1; i <= last; ++i) REQUIRE_OK(state.AddEntry(Data(i, term)));
+  return state;
+}
+
+TEST_CASE("a log on disk that is no log is refused", "[raft]") {
+  Restart state;
+  REQUIRE_OK(state.AddEntry(Data(1, 2)));
+  CHECK_CODE(state.AddEntry(Data(3, 2)), kDataLoss);
+  CHECK_CODE(state.AddEntry(Data(2, 1)), kDataLoss);
+  Entry configuration = Data(2, 2);
+  configuration.kind = EntryKind::kConfiguration;
+  CHECK_CODE(state.AddEntry(configuration), kDataLoss);
+}
+
+TEST_CASE("state that is older or newer than its log is refused", "[raft]") {
+  Options options;
+  options.self = 1;
+  Restart ahead = ThreeVoters(1, 3);
+  ahead.applied = 4;
+  ahead.tail_costs.clear();
+  CHECK_CODE(Core::Create(options, ahead, 0).status(), kDataLoss);
+  Restart behind = ThreeVoters(1, 3);
+  behind.floor.index = 2;
+  behind.floor.term = 1;
+  CHECK_CODE(Core::Create(options, behind, 0).status(), kDataLoss);
+  Restart future = ThreeVoters(5, 3);
+  future.hard_state.term = 4;
+  CHECK_CODE(Core::Create(options, future, 0).status(), kDataLoss);
+}
+
+TEST_CASE("wrong options are all named", "[raft]") {
+  Options options;
+  options.heartbeat_interval_nanos = options.election_timeout_nanos;
+  const absl::Status status = options.Validate();
+  CHECK_CODE(status, kInvalidArgument);
+  CHECK(status.ToString().find("self") != std::string::npos);
+  CHECK(status.ToString().find("heartbeat_interval_nanos") != std::string::npos);
+}
+
+TEST_CASE("a configuration survives its encoding, and no other bytes pass for one", "[raft]") {
+  Configuration configuration = MakeConfiguration({1, 2, 900}, {4, 5});
+  configuration.members[3].promote = true;
+  configuration.members[3].replaces = 2;
+  configuration.members[0].outgoing = true;
+  configuration.members[0].address = "10.0.0.1:7000";
+  configuration.auto_leave = true;
+  configuration.index = 77;
+  std::string bytes;
+  EncodeConfiguration(configuration, &bytes);
+  Configuration decoded;
+  REQUIRE(DecodeConfiguration(bytes, &decoded));
+  CHECK(decoded == configuration);
+  for (size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(DecodeConfiguration(bytes.substr(0, size), &decoded));
+  CHECK_FALSE(DecodeConfiguration(bytes + '\0', &decoded));
+  std::string huge;
+  base::PutFixed8(&huge, kConfigurationFormat);
+  base::PutFixed8(&huge, 0);
+  for (int i = 0; i < 3; ++i) base::PutVarint(&huge, uint64_t{1} << 60);
+  CHECK_FALSE(DecodeConfiguration(huge, &decoded));
+}
+
+TEST_CASE("after the loss of a quorum the best survivor alone adds one entry, and all agree on it", "[raft]") {
+  const Restart one = ThreeVoters(4, 7);
+  LostQuorum lost;
+  lost.survivors = {{1, 4, 7, 4}};
+  lost.new_cluster = 99;
+  const auto recovery = RecoverLostQuorum(one, 1, 0, 7, lost);
+  REQUIRE_OK(recovery.status());
+  REQUIRE(recovery->entry.has_value());
+  CHECK(recovery->entry->index == 8);
+  CHECK(recovery->entry->term == 5);
+  CHECK(recovery->hard_state.term == 5);
+  CHECK(recovery->hard_state.vote == 1);
+  Configuration forced;
+  REQUIRE(DecodeConfiguration(recovery->entry->payload.bytes(), &forced));
+  CHECK(forced.members.size() == 1);
+  CHECK(forced.Votes(1));
+  CHECK(forced.version == 2);
+}
+
+TEST_CASE("the recovery of a quorum is refused where there is one, and where positions are not what they are",
+          "[raft]") {
+  const Restart one = ThreeVoters(4, 7);
+  LostQuorum lost;
+  lost.new_cluster = 99;
+  lost.survivors = {{1, 4, 7, 4}, {2, 4, 6, 4}};
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kFailedPrecondition);
+  lost.survivors = {{1, 4, 6, 4}};
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kInvalidArgument);
+  lost.survivors = {{9, 4, 7, 4}};
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kFailedPrecondition);
+  lost.survivors = {{1, 4, 7, 4}};
+  lost.new_cluster = 7;
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kInvalidArgument);
+}
+
+TEST_CASE("of two survivors only the better one adds the entry", "[raft]") {
+  Restart state = FirstStart(MakeConfiguration({1, 2, 3, 4, 5}));
+  state.hard_state.term = 4;
+  for (Index i = 1; i <= 6; ++i) REQUIRE_OK(state.AddEntry(Data(i, 4)));
+  LostQuorum lost;
+  lost.new_cluster = 99;
+  lost.survivors = {{1, 4, 7, 4}, {2, 4, 6, 4}};
+  const auto worse = RecoverLostQuorum(state, 2, 0, 7, lost);
+  REQUIRE_OK(worse.status());
+  CHECK_FALSE(worse->entry.has_value());
+  CHECK(worse->hard_state == state.hard_state);
+  CHECK(worse->cluster == 99);
+}
+
+TEST_CASE("changes that make no sense are refused by name", "[raft]") {
+  const Configuration now = MakeConfiguration({1, 2, 3}, {4});
+  auto plan = [&](ChangeKind kind, NodeId node, NodeId other = kNoNode) {
+    return PlanChange(now, {{.kind = kind, .node = node, .other = other, .address = {}}}).code;
+  };
+  CHECK(plan(ChangeKind::kAddLearner, 4) == StatusCode::kAlreadyExists);
+  CHECK(plan(ChangeKind::kAddVoter, 2) == StatusCode::kAlreadyExists);
+  CHECK(plan(ChangeKind::kAddVoter, 0) == StatusCode::kInvalidArgument);
+  CHECK(plan(ChangeKind::kRemove, 9) == StatusCode::kNotFound);
+  CHECK(plan(ChangeKind::kReplace, 5, 4) == StatusCode::kNotFound);
+  CHECK(plan(ChangeKind::kDemote, 4) == StatusCode::kNotFound);
+  CHECK(plan(static_cast<ChangeKind>(99), 1) == StatusCode::kInvalidArgument);
+  CHECK(PlanChange(now, {}).code == StatusCode::kInvalidArgument);
+  std::vector<Change> all;
+  for (NodeId id = 1; id <= 3; ++id) all.push_back({.kind = ChangeKind::kRemove, .node = id, .address = {}});
+  CHECK(PlanChange(now, all).code == StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("a change of voters is joint, and leaving it drops who has gone", "[raft]") {
+  const Configuration now = MakeConfiguration({1, 2, 3});
+  const ChangePlan plan = PlanChange(now, {{.kind = ChangeKind::kRemove, .node = 1, .address = {}},
+                                           {.kind = ChangeKind::kDemote, .node = 2, .address = {}}});
+  REQUIRE(plan.ok());
+  CHECK(plan.next.joint());
+  CHECK(plan.next.Votes(1));
+  const Configuration after = LeaveJoint(plan.next);
+  CHECK(after.Find(1) == nullptr);
+  CHECK(after.Find(2)->learner);
+  CHECK_FALSE(after.joint());
+  CHECK(IsValid(after));
+}
+
+}  // namespace
+}  // namespace bandb::raft
