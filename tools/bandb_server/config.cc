@@ -1,0 +1,137 @@
+#include "config.h"
+
+// The only file of BanDB that knows TOML. Built from its headers alone: a shared library of it would fix whether it
+// throws.
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "kv/options.h"
+#include "settings.h"
+
+namespace bandb::server_program {
+
+namespace {
+
+constexpr uint64_t kFileBytesMax = 1 << 20;
+
+// Goes through the file and collects what is wrong with it.
+class Reader {
+ public:
+  Reader(std::string_view name, Config* config) : name_(name), config_(config) {}
+
+  void ReadFile(const toml::table& file) {
+    for (auto&& [key, node] : file) {
+      const std::string_view section = key.str();
+      const std::vector<std::string_view> sections = Sections();
+      if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
+        ComplainUnknown(key.source().begin.line, section, sections, SettingsCalled(section));
+      } else if (const toml::table* table = node.as_table(); table != nullptr) {
+        ReadSection(section, *table);
+      } else {
+        Complain(key.source().begin.line, fmt::format("{} is a section: write [{}]", section, section));
+      }
+    }
+  }
+
+  const std::string& complaints() const { return complaints_; }
+
+  void Complain(size_t line, std::string_view what) {
+    if (!complaints_.empty()) complaints_ += '\n';
+    complaints_ += fmt::format("{}:{}: {}", name_, line, what);
+  }
+
+ private:
+  void ReadSection(std::string_view section, const toml::table& table) {
+    std::vector<std::string_view> keys;
+    for (const Setting& setting : Settings()) {
+      if (setting.section == section) keys.push_back(setting.key);
+    }
+    for (auto&& [key, node] : table) {
+      const Setting* found = nullptr;
+      for (const Setting& setting : Settings()) {
+        if (setting.section == section && setting.key == key.str()) found = &setting;
+      }
+      const size_t line = key.source().begin.line;
+      if (found == nullptr) {
+        ComplainUnknown(line, fmt::format("{}.{}", section, key.str()), keys, SettingsCalled(key.str()), key.str());
+      } else if (!found->apply(ToValue(node), config_)) {
+        Complain(line, fmt::format("{}.{} takes {}", section, key.str(), found->takes));
+      }
+    }
+  }
+
+  static Value ToValue(const toml::node& node) {
+    if (const auto* flag = node.as_boolean(); flag != nullptr) return flag->get();
+    if (const auto* number = node.as_integer(); number != nullptr) return number->get();
+    if (const auto* text = node.as_string(); text != nullptr) return text->get();
+    return std::monostate();
+  }
+
+  static std::vector<std::string_view> Sections() {
+    std::vector<std::string_view> sections;
+    for (const Setting& setting : Settings()) {
+      if (sections.empty() || sections.back() != setting.section) sections.push_back(setting.section);
+    }
+    return sections;
+  }
+
+  // The full name of the setting called `key` in whatever section; empty if there is none.
+  static std::string SettingsCalled(std::string_view key) {
+    for (const Setting& setting : Settings()) {
+      if (setting.key == key) return fmt::format("{}.{}", setting.section, setting.key);
+    }
+    return "";
+  }
+
+  void ComplainUnknown(size_t line, std::string_view shown, const std::vector<std::string_view>& known,
+                       const std::string& elsewhere, std::string_view key = {}) {
+    std::string text = fmt::format("there is no {}", shown);
+    const std::string_view nearest = Nearest(key.empty() ? shown : key, known);
+    if (!elsewhere.empty()) {
+      text += fmt::format("; did you mean {}?", elsewhere);
+    } else if (!nearest.empty()) {
+      text += fmt::format("; did you mean {}?", nearest);
+    }
+    Complain(line, text);
+  }
+
+  const std::string_view name_;
+  Config* const config_;
+  std::string complaints_;
+};
+
+}  // namespace
+
+absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name) {
+  Config config;
+  Reader reader(name, &config);
+  const toml::parse_result result = toml::parse(text);
+  if (result.failed()) {
+    reader.Complain(result.error().source().begin.line, result.error().description());
+  } else {
+    reader.ReadFile(result.table());
+  }
+  if (!reader.complaints().empty()) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "{}", reader.complaints());
+  }
+  return config;
+}
+
+absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path) {
+  BANDB_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(files, path, kFileBytesMax));
+  return ParseConfig(text, path);
+}
+
+absl::Status CheckConfig(const Config& config) {
+  BANDB_RETURN_IF_ERROR(kv::Validate(config.storage));
+  return Validate(config.server);
+}
+
+}  // namespace bandb::server_program

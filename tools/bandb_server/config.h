@@ -1,0 +1,39 @@
+// The configuration of bandb_server: a TOML file, every key of which is described in docs/operations.md.
+//
+// A mistake is never passed over: an unknown key, a value of the wrong type or without its unit, and a number out of
+// range are refused, all of them at once, each with file and line and, where a name is wrong, the nearest right one.
+#ifndef BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
+#define BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bandb/logger.h"
+#include "bandb/options.h"
+#include "bandb/server.h"
+#include "base/file_system.h"
+
+namespace bandb::server_program {
+
+struct Config {
+  std::string data = "./bandb-data";
+  LogSeverity log_level = LogSeverity::kInfo;
+  Options storage;
+  ServerOptions server;
+};
+
+// Reads the configuration from `text`; `name` stands for it in messages.
+// Errors: kInvalidArgument, one line "NAME:LINE: what is wrong" for each mistake.
+absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name);
+
+// The same from a file.
+absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path);
+
+// What cannot be seen line by line. Errors: kInvalidArgument names everything that is out of range.
+absl::Status CheckConfig(const Config& config);
+
+}  // namespace bandb::server_program
+
+#endif  // BANDB_TOOLS_BANDB_SERVER_CONFIG_H_

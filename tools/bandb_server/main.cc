@@ -1,0 +1,72 @@
+// bandb_server: a database behind TCP.
+//
+//   bandb_server [--config FILE] [--listen HOST:PORT] [--data DIR] [--check-config] [--version] [--help]
+//
+// Flags override the file. Exit codes: 0 ended in order, 1 could not open, listen or close, 2 usage or configuration.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "base/posix_file_system.h"
+#include "base/status.h"
+#include "config.h"
+#include "service.h"
+
+namespace bandb::server_program {
+
+namespace {
+
+struct Flags {
+  std::string config;
+  std::string listen;
+  std::string data;
+  bool check_config = false;
+};
+
+void Declare(CLI::App* app, Flags* flags) {
+  app->add_option("--config", flags->config, "a TOML file; docs/operations.md describes every key");
+  app->add_option("--listen", flags->listen, "HOST:PORT to listen on, port 0 for a free one [127.0.0.1:8080]");
+  app->add_option("--data", flags->data, "the directory of the database [./bandb-data]");
+  app->add_flag("--check-config", flags->check_config, "say whether the configuration is good, and exit");
+  app->set_version_flag("--version", "bandb_server " BANDB_VERSION);
+}
+
+absl::StatusOr<Config> Configure(const Flags& flags) {
+  Config config;
+  if (!flags.config.empty()) {
+    base::PosixFileSystem files;
+    BANDB_ASSIGN_OR_RETURN(config, ReadConfig(&files, flags.config));
+  }
+  if (!flags.listen.empty()) config.server.listen = flags.listen;
+  if (!flags.data.empty()) config.data = flags.data;
+  BANDB_RETURN_IF_ERROR(CheckConfig(config));
+  return config;
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("A database behind TCP.", "bandb_server");
+  Flags flags;
+  Declare(&app, &flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  const absl::StatusOr<Config> config = Configure(flags);
+  if (!config.ok()) {
+    fmt::print(stderr, "{}\n", base::Message(config.status()));
+    return kUsage;
+  }
+  if (flags.check_config) {
+    fmt::print("the configuration is good\n");
+    return kDone;
+  }
+  return Serve(*config);
+}
+
+}  // namespace
+
+}  // namespace bandb::server_program
+
+int main(int argc, char** argv) { return bandb::server_program::Run(argc, argv); }

@@ -1,0 +1,123 @@
+#include "service.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <string>
+
+#include "bandb/db.h"
+#include "bandb/event_listener.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/stream_logger.h"
+#include "logger_bridge.h"
+
+namespace bandb::server_program {
+
+namespace {
+
+// Remembers that the disk was full, so that writes go on by themselves once it no longer is.
+class DiskWatch final : public EventListener {
+ public:
+  void OnBackgroundError(const absl::Status& status) override {
+    if (absl::IsResourceExhausted(status)) full_ = true;
+  }
+
+  // To be called now and then.
+  void Look(Db* db, Logger* logger) {
+    if (!full_.exchange(false)) return;
+    const absl::Status status = db->Resume();
+    if (status.ok()) {
+      logger->Log(LogSeverity::kInfo, "there is space again: writes are accepted");
+    } else if (absl::IsResourceExhausted(status)) {
+      full_ = true;
+    } else {
+      logger->Log(LogSeverity::kError, fmt::format("writes stay refused: {}", base::Message(status)));
+    }
+  }
+
+ private:
+  std::atomic<bool> full_ = false;
+};
+
+// SIGTERM and SIGINT, taken one after the other by the thread that waits for them instead of interrupting one that
+// works.
+class EndSignals {
+ public:
+  EndSignals() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    // A client that goes away while it is written to is an error of that write.
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+
+  // True if one came within a second.
+  bool Wait() const {
+    const timespec second{1, 0};
+    return sigtimedwait(&signals_, nullptr, &second) > 0;
+  }
+
+ private:
+  sigset_t signals_{};
+};
+
+int Fail(std::string_view what, const absl::Status& status) {
+  fmt::print(stderr, "bandb_server: {}: {}: {}\n", what, absl::StatusCodeToString(status.code()),
+             base::Message(status));
+  return kFailed;
+}
+
+bool IsLoopback(std::string_view listen) {
+  return listen.starts_with("127.") || listen.starts_with("[::1]") || listen.starts_with("localhost:");
+}
+
+void Announce(const Config& config, const Server& server, Logger* logger) {
+  if (config.server.durability == Durability::kOs) {
+    logger->Log(LogSeverity::kWarning,
+                "durability is \"os\": acknowledged writes survive the death of this process, not of the machine");
+  }
+  if (!IsLoopback(config.server.listen)) {
+    logger->Log(LogSeverity::kWarning, "there are no users and permissions yet: whoever reaches this port may do all");
+  }
+  fmt::print("listening on {}\n", server.Address());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int Serve(const Config& config) {
+  const EndSignals signals;
+  base::SystemClock clock;
+  const auto lines = base::StreamLogger::ToStderr(&clock, {.level = static_cast<base::LogLevel>(config.log_level)});
+  LoggerBridge logger(lines.get());
+  DiskWatch disk_watch;
+  Options storage = config.storage;
+  storage.logger = &logger;
+  storage.listener = &disk_watch;
+  absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(config.data, storage);
+  if (!db.ok()) return Fail(fmt::format("cannot open {}", config.data), db.status());
+
+  ServerOptions options = config.server;
+  options.logger = &logger;
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(**db, options);
+  if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
+  Announce(config, **server, &logger);
+  while (!signals.Wait()) disk_watch.Look(db->get(), &logger);
+
+  logger.Log(LogSeverity::kInfo, "told to end: draining");
+  const absl::Status drained = (*server)->Drain();
+  server->reset();
+  const absl::Status closed = (*db)->Close();
+  if (!closed.ok()) return Fail("closing the database", closed);
+  if (!drained.ok()) return Fail("draining", drained);
+  logger.Log(LogSeverity::kInfo, "closed");
+  return kDone;
+}
+
+}  // namespace bandb::server_program

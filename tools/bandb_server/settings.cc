@@ -1,0 +1,189 @@
+#include "settings.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "units.h"
+
+namespace bandb::server_program {
+
+namespace {
+
+using Apply = std::function<bool(const Value& value, Config* config)>;
+
+// `target` maps a Config* to a reference to the option.
+template <typename Target>
+Setting SizeSetting(std::string_view section, std::string_view key, Target target) {
+  Apply apply = [target](const Value& value, Config* config) {
+    const auto* text = std::get_if<std::string>(&value);
+    const std::optional<uint64_t> size = text == nullptr ? std::nullopt : ParseSize(*text);
+    using Option = std::remove_reference_t<decltype(target(config))>;
+    if (!size.has_value() || *size > std::numeric_limits<Option>::max()) return false;
+    target(config) = static_cast<Option>(*size);
+    return true;
+  };
+  return {section, key, "a size with its unit, such as \"64 MiB\" (B, KiB, MiB, GiB, TiB)", std::move(apply)};
+}
+
+template <typename Target>
+Setting DurationSetting(std::string_view section, std::string_view key, Target target) {
+  Apply apply = [target](const Value& value, Config* config) {
+    const auto* text = std::get_if<std::string>(&value);
+    const std::optional<absl::Duration> duration = text == nullptr ? std::nullopt : ParseDuration(*text);
+    if (!duration.has_value()) return false;
+    target(config) = *duration;
+    return true;
+  };
+  return {section, key, "a duration with its unit, such as \"5 s\" (ms, s, min, h), or \"never\"", std::move(apply)};
+}
+
+template <typename Target>
+Setting IntegerSetting(std::string_view section, std::string_view key, Target target) {
+  Apply apply = [target](const Value& value, Config* config) {
+    const auto* number = std::get_if<int64_t>(&value);
+    using Option = std::remove_reference_t<decltype(target(config))>;
+    if (number == nullptr || *number < 0 || *number > std::numeric_limits<Option>::max()) return false;
+    target(config) = static_cast<Option>(*number);
+    return true;
+  };
+  return {section, key, "a whole number", std::move(apply)};
+}
+
+template <typename Target>
+Setting BooleanSetting(std::string_view section, std::string_view key, Target target) {
+  Apply apply = [target](const Value& value, Config* config) {
+    const auto* flag = std::get_if<bool>(&value);
+    if (flag == nullptr) return false;
+    target(config) = *flag;
+    return true;
+  };
+  return {section, key, "true or false", std::move(apply)};
+}
+
+template <typename Target>
+Setting TextSetting(std::string_view section, std::string_view key, std::string takes, Target target) {
+  Apply apply = [target](const Value& value, Config* config) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr || text->empty()) return false;
+    target(config) = *text;
+    return true;
+  };
+  return {section, key, std::move(takes), std::move(apply)};
+}
+
+template <typename Option, typename Target>
+Setting ChoiceSetting(std::string_view section, std::string_view key,
+                      std::vector<std::pair<std::string_view, Option>> choices, Target target) {
+  std::string takes = "one of";
+  for (const auto& choice : choices) takes.append(" \"").append(choice.first).append("\"");
+  Apply apply = [target, choices = std::move(choices)](const Value& value, Config* config) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) return false;
+    for (const auto& [name, option] : choices) {
+      if (*text != name) continue;
+      target(config) = option;
+      return true;
+    }
+    return false;
+  };
+  return {section, key, std::move(takes), std::move(apply)};
+}
+
+#define BANDB_OPTION(path) \
+  [](Config * config) -> auto& { return config->path; }
+
+void AddServerSettings(std::vector<Setting>* settings) {
+  settings->push_back(TextSetting("server", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.listen)));
+  settings->push_back(ChoiceSetting<Durability>(
+      "server", "durability", {{"sync", Durability::kSync}, {"os", Durability::kOs}}, BANDB_OPTION(server.durability)));
+  settings->push_back(IntegerSetting("server", "loops", BANDB_OPTION(server.loops)));
+  settings->push_back(IntegerSetting("server", "worker_threads", BANDB_OPTION(server.worker_threads)));
+  settings->push_back(BooleanSetting("server", "reads_inline", BANDB_OPTION(server.reads_inline)));
+  settings->push_back(SizeSetting("server", "frame_max", BANDB_OPTION(server.frame_bytes_max)));
+  settings->push_back(IntegerSetting("server", "connections_max", BANDB_OPTION(server.connections_max)));
+  settings->push_back(IntegerSetting("server", "accepts_per_turn_max", BANDB_OPTION(server.accepts_per_turn_max)));
+  settings->push_back(IntegerSetting("server", "in_flight_requests_max", BANDB_OPTION(server.in_flight_requests_max)));
+  settings->push_back(SizeSetting("server", "in_flight_max", BANDB_OPTION(server.in_flight_bytes_max)));
+  settings->push_back(SizeSetting("server", "output_max", BANDB_OPTION(server.output_bytes_max)));
+  settings->push_back(SizeSetting("server", "memory_max", BANDB_OPTION(server.memory_bytes_max)));
+  settings->push_back(DurationSetting("server", "frame_timeout", BANDB_OPTION(server.frame_timeout)));
+  settings->push_back(DurationSetting("server", "unread_timeout", BANDB_OPTION(server.unread_timeout)));
+  settings->push_back(DurationSetting("server", "idle_timeout", BANDB_OPTION(server.idle_timeout)));
+  settings->push_back(DurationSetting("server", "keepalive", BANDB_OPTION(server.keepalive)));
+  settings->push_back(DurationSetting("server", "drain_timeout", BANDB_OPTION(server.drain_timeout)));
+}
+
+void AddStorageSettings(std::vector<Setting>* settings) {
+  settings->push_back(TextSetting("storage", "data", "the path of a directory", BANDB_OPTION(data)));
+  settings->push_back(BooleanSetting("storage", "create_if_missing", BANDB_OPTION(storage.create_if_missing)));
+  settings->push_back(SizeSetting("storage", "memory_budget", BANDB_OPTION(storage.memory_budget_bytes)));
+  settings->push_back(IntegerSetting("storage", "background_threads", BANDB_OPTION(storage.background_threads)));
+  settings->push_back(SizeSetting("storage", "write_buffer", BANDB_OPTION(storage.write_buffer_bytes)));
+  settings->push_back(SizeSetting("storage", "block_cache", BANDB_OPTION(storage.block_cache_bytes)));
+  settings->push_back(SizeSetting("storage", "block", BANDB_OPTION(storage.block_bytes)));
+  settings->push_back(IntegerSetting("storage", "bloom_bits_per_key", BANDB_OPTION(storage.bloom_bits_per_key)));
+  settings->push_back(ChoiceSetting<Compression>(
+      "storage", "compression",
+      {{"none", Compression::kNone}, {"lz4", Compression::kLz4}, {"zstd", Compression::kZstd}},
+      BANDB_OPTION(storage.compression)));
+  settings->push_back(SizeSetting("storage", "table", BANDB_OPTION(storage.table_bytes)));
+  settings->push_back(IntegerSetting("storage", "level0_tables", BANDB_OPTION(storage.level0_tables)));
+  settings->push_back(SizeSetting("storage", "level_base", BANDB_OPTION(storage.level_base_bytes)));
+}
+
+void AddLogSettings(std::vector<Setting>* settings) {
+  settings->push_back(ChoiceSetting<LogSeverity>("log", "level",
+                                                 {{"debug", LogSeverity::kDebug},
+                                                  {"info", LogSeverity::kInfo},
+                                                  {"warning", LogSeverity::kWarning},
+                                                  {"error", LogSeverity::kError}},
+                                                 BANDB_OPTION(log_level)));
+}
+
+size_t EditDistance(std::string_view a, std::string_view b) {
+  // One row of the usual table: row[j] is the distance of what was read of `a` to b[0, j).
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t above = row[j + 1];
+      row[j + 1] = std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+const std::vector<Setting>& Settings() {
+  static const std::vector<Setting>& settings = *[] {
+    auto* all = new std::vector<Setting>;
+    AddServerSettings(all);
+    AddStorageSettings(all);
+    AddLogSettings(all);
+    return all;
+  }();
+  return settings;
+}
+
+std::string_view Nearest(std::string_view name, const std::vector<std::string_view>& names) {
+  std::string_view nearest;
+  size_t best = std::max<size_t>(2, name.size() / 2) + 1;
+  for (const std::string_view candidate : names) {
+    const size_t distance = EditDistance(name, candidate);
+    if (distance < best) {
+      best = distance;
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
+}  // namespace bandb::server_program

@@ -1,0 +1,36 @@
+// The keys of the configuration file: what each is called, what it takes, and which option it sets.
+#ifndef BANDB_TOOLS_BANDB_SERVER_SETTINGS_H_
+#define BANDB_TOOLS_BANDB_SERVER_SETTINGS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config.h"
+
+namespace bandb::server_program {
+
+// What stands in the file; monostate for what no setting takes, like a list.
+using Value = std::variant<std::monostate, bool, int64_t, std::string>;
+
+struct Setting {
+  std::string_view section;
+  std::string_view key;
+  // What it takes, for messages: "a size with its unit, such as "64 MiB"".
+  std::string takes;
+  // Sets the option; false if the value is not what the setting takes.
+  std::function<bool(const Value& value, Config* config)> apply;
+};
+
+// Every key there is.
+const std::vector<Setting>& Settings();
+
+// The one of `names` that is nearest to `name` by single-character edits; empty if none is near.
+std::string_view Nearest(std::string_view name, const std::vector<std::string_view>& names);
+
+}  // namespace bandb::server_program
+
+#endif  // BANDB_TOOLS_BANDB_SERVER_SETTINGS_H_
