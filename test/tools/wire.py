@@ -68,20 +68,25 @@ def connect(address):
 def get_many(address, keys, window=500):
     """The values of `keys`, in order, None for those that do not exist. Keeps `window` requests under way."""
     connection = connect(address)
-    for begin in range(0, len(keys), window):
-        part = keys[begin:begin + window]
-        connection.send(b"".join(get(key) for key in part))
-        for _ in part:
-            message_id, payload = connection.read_frame()
-            if message_id == OK:
-                (length,) = struct.unpack_from("<I", payload, 1)
-                assert len(payload) == 5 + length, "the reply to a GET does not add up"
-                yield payload[5:]
-            else:
-                (code,) = struct.unpack_from("<H", payload, 1)
-                assert code == NOT_FOUND, f"GET failed with code {code}: {payload[7:]!r}"
-                yield None
-    connection.close()
+    try:
+        for begin in range(0, len(keys), window):
+            part = keys[begin:begin + window]
+            connection.send(b"".join(get(key) for key in part))
+            for _ in part:
+                yield value_of(*connection.read_frame())
+    finally:
+        connection.close()
+
+
+def value_of(message_id, payload):
+    """The value in a reply to GET, or None if there is no such key."""
+    if message_id == OK:
+        (length,) = struct.unpack_from("<I", payload, 1)
+        assert len(payload) == 5 + length, "the reply to a GET does not add up"
+        return payload[5:]
+    (code,) = struct.unpack_from("<H", payload, 1)
+    assert code == NOT_FOUND, f"GET failed with code {code}: {payload[7:]!r}"
+    return None
 
 
 class ScriptedServer:

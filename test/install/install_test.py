@@ -1,0 +1,90 @@
+"""Installs the build to a scratch prefix, moves it, and builds and runs an outside project against it: by CMake and by
+pkg-config. The library folder, include folder and programs must be all that it needs."""
+
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD = os.environ["BANDB_BUILD"]
+COMPILER = os.environ["BANDB_CXX"]
+FLAGS = shlex.split(os.environ.get("BANDB_FLAGS", ""))
+README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+OUTSIDE = pathlib.Path(__file__).resolve().parent / "outside"
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{shlex.join(command)} failed:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+class InstallTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        root = pathlib.Path(cls.folder.name)
+        run("cmake", "--install", BUILD, "--prefix", str(root / "first"))
+        # Nothing may remember where it was installed.
+        cls.prefix = root / "moved"
+        shutil.move(root / "first", cls.prefix)
+        # The project must not see the sources either: it lies elsewhere.
+        cls.project = root / "project"
+        shutil.copytree(OUTSIDE, cls.project)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def run_both(self, embedded, served):
+        self.assertEqual(run(str(embedded), str(self.project / "data-embedded")), "Alice\n")
+        self.assertRegex(run(str(served), str(self.project / "data-served")), r"\A127\.0\.0\.1:\d+\n\Z")
+        shutil.rmtree(self.project / "data-embedded")
+        shutil.rmtree(self.project / "data-served")
+
+    def test_find_package(self):
+        build = self.project / "build"
+        run("cmake", "-S", str(self.project), "-B", str(build), "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}",
+            f"-DCMAKE_CXX_COMPILER={COMPILER}", f"-DCMAKE_CXX_FLAGS={shlex.join(FLAGS)}")
+        run("cmake", "--build", str(build))
+        self.run_both(build / "outside_embedded", build / "outside_served")
+
+    def test_pkg_config(self):
+        (libdir,) = {path.parent for path in self.prefix.rglob("bandb.pc")}
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(libdir)}
+        for program, package in (("embedded", "bandb-storage"), ("served", "bandb")):
+            flags = shlex.split(run("pkg-config", "--cflags", "--libs", package, env=environment))
+            run(COMPILER, "-std=c++20", *FLAGS, str(self.project / f"{program}.cc"), *flags, "-o",
+                str(self.project / program))
+        self.run_both(self.project / "embedded", self.project / "served")
+
+    def test_the_example_of_the_readme_compiles_as_shown_and_works(self):
+        (example,) = re.findall(r"```cpp\n(.*?)```", README.read_text(), re.DOTALL)
+        source = self.project / "readme.cc"
+        source.write_text(example)
+        (libdir,) = {path.parent for path in self.prefix.rglob("bandb.pc")}
+        flags = shlex.split(run("pkg-config", "--cflags", "--libs", "bandb-storage",
+                                env={**os.environ, "PKG_CONFIG_PATH": str(libdir)}))
+        program = self.project / "readme"
+        run(COMPILER, "-std=c++20", "-Wall", "-Wextra", "-Werror", *FLAGS, str(source), *flags, "-o", str(program))
+        self.assertEqual(run(str(program), cwd=self.project), "Alice\n")
+
+    def test_the_programs_run_from_where_they_are_installed(self):
+        self.assertRegex(run(str(self.prefix / "bin" / "bandb_server"), "--version"), r"\d+\.\d+\.\d+")
+        self.assertIn("Usage", run(str(self.prefix / "bin" / "bandb"), "help"))
+        self.assertIn("net", run(str(self.prefix / "bin" / "bandb_bench"), "--help"))
+
+    def test_only_public_headers_are_installed(self):
+        headers = {path.relative_to(self.prefix / "include").parts[0] for path in self.prefix.rglob("*.h")}
+        self.assertEqual(headers, {"bandb"})
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()

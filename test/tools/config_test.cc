@@ -1,0 +1,126 @@
+#include "config.h"
+
+#include <string>
+
+#include "base/status.h"
+#include "settings.h"
+#include "support/catch.h"
+#include "units.h"
+
+namespace bandb::server_program {
+namespace {
+
+std::string ComplaintsAbout(std::string_view text) {
+  const absl::StatusOr<Config> config = ParseConfig(text, "file");
+  REQUIRE_CODE(config.status(), kInvalidArgument);
+  return std::string(base::Message(config.status()));
+}
+
+TEST_CASE("sizes are whole numbers with a unit") {
+  CHECK(ParseSize("0 B") == 0u);
+  CHECK(ParseSize("64 MiB") == 64u << 20);
+  CHECK(ParseSize("64MiB") == 64u << 20);
+  CHECK(ParseSize("16777215 TiB") == 16777215ull << 40);
+  for (const char* bad :
+       {"", "64", "MiB", "64  MiB", "64 MB", "6.4 MiB", "-1 B", "64 MiB ", "16777216 TiB", "99999999999999999999 B"}) {
+    CHECK_FALSE(ParseSize(bad).has_value());
+  }
+}
+
+TEST_CASE("durations are whole numbers with a unit, or never") {
+  CHECK(ParseDuration("5 s") == absl::Seconds(5));
+  CHECK(ParseDuration("5ms") == absl::Milliseconds(5));
+  CHECK(ParseDuration("2 min") == absl::Minutes(2));
+  CHECK(ParseDuration("1 h") == absl::Hours(1));
+  CHECK(ParseDuration("never") == absl::InfiniteDuration());
+  for (const char* bad : {"", "5", "s", "5 m", "0.5 s", "-5 s", "Never", "99999999999999999999 s"}) {
+    CHECK_FALSE(ParseDuration(bad).has_value());
+  }
+}
+
+TEST_CASE("every kind of setting reaches its option") {
+  const absl::StatusOr<Config> config = ParseConfig(R"(
+[server]
+listen = "[::1]:0"
+durability = "os"
+loops = 3
+reads_inline = false
+frame_max = "1 MiB"
+idle_timeout = "90 s"
+[storage]
+data = "/srv/bandb"
+write_buffer = "8 MiB"
+compression = "none"
+bloom_bits_per_key = 0
+[log]
+level = "error"
+)",
+                                                    "file");
+  REQUIRE_OK(config.status());
+  CHECK(config->server.listen == "[::1]:0");
+  CHECK(config->server.durability == Durability::kOs);
+  CHECK(config->server.loops == 3);
+  CHECK_FALSE(config->server.reads_inline);
+  CHECK(config->server.frame_bytes_max == 1u << 20);
+  CHECK(config->server.idle_timeout == absl::Seconds(90));
+  CHECK(config->data == "/srv/bandb");
+  CHECK(config->storage.write_buffer_bytes == 8u << 20);
+  CHECK(config->storage.compression == Compression::kNone);
+  CHECK(config->storage.bloom_bits_per_key == 0);
+  CHECK(config->log_level == LogSeverity::kError);
+}
+
+TEST_CASE("an empty file is the defaults") {
+  const absl::StatusOr<Config> config = ParseConfig("", "file");
+  REQUIRE_OK(config.status());
+  CHECK(config->data == "./bandb-data");
+  CHECK(config->server.listen == "127.0.0.1:8080");
+  CHECK_OK(CheckConfig(*config));
+}
+
+TEST_CASE("an unknown key is refused with its line and the nearest name") {
+  CHECK(ComplaintsAbout("\n[storage]\nwrite_bufer = \"8 MiB\"") ==
+        "file:3: there is no storage.write_bufer; did you mean write_buffer?");
+  CHECK(ComplaintsAbout("[sever]") == "file:1: there is no sever; did you mean server?");
+  CHECK(ComplaintsAbout("[server]\nwrite_buffer = \"8 MiB\"") ==
+        "file:2: there is no server.write_buffer; did you mean storage.write_buffer?");
+  CHECK(ComplaintsAbout("listen = \"127.0.0.1:1\"") == "file:1: there is no listen; did you mean server.listen?");
+  CHECK(ComplaintsAbout("[server]\nzzzzzzzzzzzz = 1") == "file:2: there is no server.zzzzzzzzzzzz");
+}
+
+TEST_CASE("a value of the wrong type or without its unit is refused with what the key takes") {
+  for (const char* value : {"64", "\"64\"", "true", "[1]", "1.5", "\"5 GiB of it\""}) {
+    CHECK(ComplaintsAbout(std::string("[storage]\nwrite_buffer = ") + value) ==
+          "file:2: storage.write_buffer takes a size with its unit, such as \"64 MiB\" (B, KiB, MiB, GiB, TiB)");
+  }
+  CHECK(ComplaintsAbout("[storage]\nblock = \"5 GiB\"").starts_with("file:2: storage.block takes a size"));
+  CHECK(ComplaintsAbout("[server]\nloops = \"2\"") == "file:2: server.loops takes a whole number");
+  CHECK(ComplaintsAbout("[server]\nloops = -1") == "file:2: server.loops takes a whole number");
+  CHECK(ComplaintsAbout("[server]\nloops = 3000000000") == "file:2: server.loops takes a whole number");
+  CHECK(ComplaintsAbout("[server]\nreads_inline = 1") == "file:2: server.reads_inline takes true or false");
+  CHECK(ComplaintsAbout("[server]\ndurability = \"fsync\"") ==
+        "file:2: server.durability takes one of \"sync\" \"os\"");
+  CHECK(ComplaintsAbout("server = 1") == "file:1: server is a section: write [server]");
+}
+
+TEST_CASE("all mistakes are named at once") {
+  const std::string complaints = ComplaintsAbout("[server]\nloops = true\nlisten = 1\n[storage]\nx = 1\n");
+  CHECK(std::count(complaints.begin(), complaints.end(), '\n') == 2);
+}
+
+TEST_CASE("what is no TOML is refused with its line") {
+  CHECK(ComplaintsAbout("[server]\nlisten = \n").starts_with("file:2: "));
+  CHECK(ComplaintsAbout("[server]\nloops = 1\nloops = 2\n").starts_with("file:3: "));
+}
+
+TEST_CASE("every name is unique and nearest to itself") {
+  std::vector<std::string_view> names;
+  for (const Setting& setting : Settings()) names.push_back(setting.key);
+  for (const std::string_view name : names) {
+    CHECK(Nearest(name, names) == name);
+    CHECK(std::count(names.begin(), names.end(), name) == 1);
+  }
+}
+
+}  // namespace
+}  // namespace bandb::server_program

@@ -1,0 +1,35 @@
+"""The examples do what they say."""
+
+import sys
+import unittest
+
+from programs import BIN, ProgramTest, run
+
+
+class Examples(ProgramTest):
+    def example(self, name, **options):
+        done = run(str(BIN / name), str(self.scratch / name), **options)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        return done.stdout
+
+    def test_embedded(self):
+        expected = b"name is Alice\nthe same batch again: refused\nprevious-name is gone\n"
+        self.assertEqual(self.example("embedded"), expected)
+        self.assertEqual(self.example("embedded"), expected)
+
+    def test_snapshot_scan(self):
+        self.assertEqual(self.example("snapshot_scan"),
+                         b"now, backwards:\n  user:dave = 4\n  user:carol = 3\n  user:alice = changed\n"
+                         b"as it was at the snapshot:\n  user:alice = 1\n  user:bob = 2\n  user:carol = 3\n"
+                         b"alice was 1\n")
+
+    def test_log_ingest_goes_on_behind_what_it_has(self):
+        lines = b"".join(b"line %d\n" % i for i in range(1234))
+        self.assertRegex(self.example("log_ingest", input=lines), rb"\A1234 lines; ")
+        self.assertRegex(self.example("log_ingest", input=lines), rb"\A1234 lines; ")
+        self.assertRegex(self.example("log_ingest", input=b""), rb"\A0 lines; ")
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()

@@ -1,0 +1,209 @@
+"""bandb_server as a process: its flags and exit codes, its life, and the protocol as the original client speaks it."""
+
+import pathlib
+import re
+import signal
+import struct
+import sys
+import unittest
+
+import wire
+from programs import SERVER, ProgramTest, Server, cli, run
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Life(ProgramTest):
+    def test_it_serves_the_client(self):
+        server = self.server()
+        self.assertEqual(cli(server.address, "put", "name", "Alice").stdout, b"OK\n")
+        self.assertEqual(cli(server.address, "get", "name").stdout, b'"Alice"\n')
+        self.assertEqual(cli(server.address, "delete", "name").stdout, b"OK\n")
+        self.assertEqual(cli(server.address, "get", "name").returncode, 1)
+
+    def test_sigterm_and_sigint_end_it_with_0_and_the_data_stays(self):
+        server = self.server()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assertEqual(cli(server.address, "put", "signal", str(number)).returncode, 0)
+            self.assertEqual(server.terminate(number), 0, server.error_text())
+            server.start()
+            self.assertEqual(cli(server.address, "get", "signal").stdout, b'"%d"\n' % number)
+
+    def test_an_open_connection_does_not_keep_it_from_ending(self):
+        server = self.server()
+        connection = wire.connect(server.address)
+        connection.send(wire.put(b"k", b"v"))
+        self.assertEqual(connection.read_frame(), (wire.OK, b"\0"))
+        connection.send(wire.get(b"k")[:5])  # half a frame that will never be whole
+        self.assertEqual(server.terminate(), 0, server.error_text())
+        connection.close()
+
+    def test_what_was_acknowledged_survives_sigkill(self):
+        server = self.server()
+        for generation in range(5):
+            connection = wire.connect(server.address)
+            keys = [b"%d:%d" % (generation, i) for i in range(300)]
+            connection.send(b"".join(wire.put(key, b"value of " + key) for key in keys))
+            for _ in keys:
+                self.assertEqual(connection.read_frame(), (wire.OK, b"\0"))
+            server.kill()
+            connection.close()
+            server.start()
+            everything = [b"%d:%d" % (g, i) for g in range(generation + 1) for i in range(300)]
+            self.assertEqual(list(wire.get_many(server.address, everything)), [b"value of " + k for k in everything])
+
+    def test_a_second_server_on_the_directory_is_refused(self):
+        server = self.server()
+        done = run(SERVER, "--data", server.data, "--listen", "127.0.0.1:0")
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        self.assertIn(b"FAILED_PRECONDITION", done.stderr)
+
+    def test_a_port_in_use_is_refused(self):
+        server = self.server()
+        done = run(SERVER, "--data", str(self.scratch / "other"), "--listen", server.address)
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        self.assertIn(server.address.encode(), done.stderr)
+
+    def test_a_directory_that_cannot_be_made_is_refused(self):
+        file = self.write("file", "not a directory")
+        done = run(SERVER, "--data", file + "/data", "--listen", "127.0.0.1:0")
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        self.assertIn(b"cannot open", done.stderr)
+
+
+class Flags(ProgramTest):
+    def check(self, text, *arguments):
+        return run(SERVER, "--config", self.write("server.toml", text), "--check-config", *arguments)
+
+    def test_help_and_version(self):
+        self.assertRegex(run(SERVER, "--version").stdout, rb"\d+\.\d+\.\d+")
+        done = run(SERVER, "--help")
+        self.assertEqual(done.returncode, 0)
+        for flag in (b"--config", b"--listen", b"--data", b"--check-config", b"--version"):
+            self.assertIn(flag, done.stdout)
+
+    def test_unknown_flags_and_words_exit_with_2(self):
+        for arguments in (["--bogus"], ["word"], ["--listen"]):
+            done = run(SERVER, *arguments)
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+
+    def test_a_good_configuration_is_called_good(self):
+        done = self.check('[server]\nlisten = "127.0.0.1:0"\n[storage]\nwrite_buffer = "8 MiB"\n')
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"the configuration is good\n", b""))
+
+    def test_mistakes_are_refused_with_file_line_and_the_nearest_name(self):
+        done = self.check('[server]\nlisen = "127.0.0.1:0"\nkeepalive = 5\n\n[storage]\nwrite_buffer = 64\n')
+        self.assertEqual((done.returncode, done.stdout), (2, b""))
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 3, lines)
+        self.assertRegex(lines[0], r"server\.toml:3: server\.keepalive takes a duration with its unit")
+        self.assertRegex(lines[1], r"server\.toml:2: there is no server\.lisen; did you mean listen\?")
+        self.assertRegex(lines[2], r"server\.toml:6: storage\.write_buffer takes a size with its unit")
+
+    def test_what_is_out_of_range_is_refused(self):
+        done = self.check("[storage]\nbackground_threads = 1000\n")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"background_threads", done.stderr)
+
+    def test_a_file_that_is_no_toml_or_absent_is_refused(self):
+        done = self.check("[server\n")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"server.toml:1:", done.stderr)
+        done = run(SERVER, "--config", str(self.scratch / "absent.toml"))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"absent.toml", done.stderr)
+
+    def test_flags_override_the_file(self):
+        config = self.write("server.toml", '[server]\nlisten = "256.0.0.1:1"\n[storage]\ndata = "/dev/null/x"\n')
+        server = self.server("--config", config)  # with --listen and --data of its own
+        self.assertEqual(cli(server.address, "put", "a", "b").returncode, 0)
+
+
+class Reference(ProgramTest):
+    def test_the_reference_lists_every_key_and_its_example_is_a_good_configuration(self):
+        source = (ROOT / "tools/bandb_server/settings.cc").read_text()
+        keys = {".".join(match) for match in re.findall(r'\(\s*"(server|storage|log)", "(\w+)"', source)}
+        self.assertGreater(len(keys), 25)
+        document = (ROOT / "docs/operations.md").read_text()
+        self.assertEqual(set(re.findall(r"^\| `((?:server|storage|log)\.\w+)`", document, re.MULTILINE)), keys)
+
+    def test_the_example_of_the_reference_is_good(self):
+        document = (ROOT / "docs/operations.md").read_text()
+        (example,) = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
+        done = run(SERVER, "--config", self.write("server.toml", example), "--check-config")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+
+class Protocol(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.process = self.server()
+        self.connection = wire.connect(self.process.address)
+        self.addCleanup(self.connection.close)
+
+    def expect_error(self):
+        message_id, payload = self.connection.read_frame()
+        self.assertEqual((message_id, payload[:1]), (wire.ERROR, b"\x01"))
+        code, length = struct.unpack_from("<HI", payload, 1)
+        self.assertEqual(len(payload), 7 + length)
+        return code
+
+    def test_replies_are_those_of_the_original(self):
+        self.connection.send(wire.put(b"name", b"Alice") + wire.get(b"name") + wire.delete(b"name") +
+                             wire.delete(b"name") + wire.get(b"name"))
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00"))
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00\x05\x00\x00\x00Alice"))
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00"))
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00"))
+        self.assertEqual(self.expect_error(), wire.NOT_FOUND)
+
+    def test_a_frame_may_arrive_byte_by_byte(self):
+        for byte in wire.put(b"k", b"v") + wire.get(b"k"):
+            self.connection.send(bytes([byte]))
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00"))
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00\x01\x00\x00\x00v"))
+
+    def test_empty_keys_and_values_and_all_bytes(self):
+        every_byte = bytes(range(256))
+        self.connection.send(wire.put(b"", every_byte) + wire.put(every_byte, b"") + wire.get(b"") + wire.get(every_byte))
+        replies = [self.connection.read_frame() for _ in range(4)]
+        self.assertEqual(replies[2], (wire.OK, b"\x00\x00\x01\x00\x00" + every_byte))
+        self.assertEqual(replies[3], (wire.OK, b"\x00\x00\x00\x00\x00"))
+
+    def test_malformed_payloads_and_unknown_ids_get_errors_and_the_connection_stays(self):
+        bad = [wire.frame(wire.PUT, b""), wire.frame(wire.PUT, struct.pack("<II", 1, 1) + b"k"),
+               wire.frame(wire.PUT, struct.pack("<II", 1, 1) + b"kv+"), wire.frame(wire.GET, struct.pack("<I", 9) + b"k"),
+               wire.frame(wire.PUT, struct.pack("<II", 0xffffffff, 0xffffffff)), wire.frame(wire.DELETE, b"\0\0"),
+               wire.frame(0, b""), wire.frame(4, b"\0"), wire.frame(12345, b"x")]
+        self.connection.send(b"".join(bad) + wire.put(b"k", b"v"))
+        for _ in bad:
+            self.expect_error()
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00"))
+
+    def test_an_oversized_frame_gets_an_error_and_the_connection_is_closed(self):
+        self.connection.send(struct.pack("<II", 0x7fffffff, wire.PUT))
+        self.expect_error()
+        self.assertIsNone(self.connection.read_frame())
+
+    def test_noise_and_other_protocols_do_no_harm(self):
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", b"*1\r\n$4\r\nPING\r\n", b"\xff" * 100, b"\0" * 7):
+            other = wire.connect(self.process.address)
+            other.send(noise)
+            other.close()
+        self.connection.send(wire.put(b"k", b"v"))
+        self.assertEqual(self.connection.read_frame(), (wire.OK, b"\x00"))
+
+    def test_a_hundred_connections_at_once(self):
+        connections = [wire.connect(self.process.address) for _ in range(100)]
+        for i, connection in enumerate(connections):
+            connection.send(wire.put(b"%d" % i, b"of %d" % i) + wire.get(b"%d" % i))
+        for i, connection in enumerate(connections):
+            self.assertEqual(connection.read_frame(), (wire.OK, b"\x00"))
+            value = b"of %d" % i
+            self.assertEqual(connection.read_frame(), (wire.OK, b"\x00" + struct.pack("<I", len(value)) + value))
+            connection.close()
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()
