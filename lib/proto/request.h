@@ -38,24 +38,24 @@ bool DecodeKey(std::string_view payload, std::string_view* key);
 struct Hello {
   uint16_t version_min = kProtocolVersion;
   uint16_t version_max = kProtocolVersion;
-  uint64_t features = 0;  // none are defined yet; a server ignores bits that it does not know
-  std::string_view name;  // of the client, for logs
+  uint64_t features = 0;    // none are defined yet; a server ignores bits that it does not know
+  std::string_view name{};  // of the client, for logs
 };
 bool DecodeHello(std::string_view payload, Hello* hello);
 
 enum class BatchCheck : uint8_t { kHasValue = 0, kPresent = 1, kAbsent = 2 };
 struct BatchCondition {
   BatchCheck check = BatchCheck::kPresent;
-  std::string_view key;
-  std::string_view value;
+  std::string_view key{};
+  std::string_view value{};
 };
 
 enum class BatchKind : uint8_t { kDelete = 0, kPut = 1, kPutWithTtl = 2, kRangeDelete = 3 };
 struct BatchOperation {
   BatchKind kind = BatchKind::kPut;
-  std::string_view key;
-  std::string_view value;  // the limit of a range delete
-  uint64_t ttl_ms = 0;     // from 2^63 on: for ever
+  std::string_view key{};
+  std::string_view value{};  // the limit of a range delete
+  uint64_t ttl_ms = 0;       // from 2^63 on: for ever
 };
 
 // Walks a BATCH. Usage: while (cursor.NextCondition(&c)) ...; while (cursor.NextOperation(&o)) ...; then Complete()
@@ -83,9 +83,9 @@ struct Scan {
   bool keys_only = false;
   uint32_t entries_max = 0;  // 0: as many as the server likes
   uint32_t bytes_max = 0;    // of the reply; 0: as many as the server likes
-  std::string_view begin;    // the range is [begin, limit), empty means unbounded
-  std::string_view limit;
-  std::string_view cursor;  // of the reply before; empty at first
+  std::string_view begin{};  // the range is [begin, limit), empty means unbounded
+  std::string_view limit{};
+  std::string_view cursor{};  // of the reply before; empty at first
 };
 bool DecodeScan(std::string_view payload, Scan* scan);
 

@@ -1,0 +1,253 @@
+// BanDB's own messages: BATCH, SCAN, HELLO, PING, STATS.
+#include <map>
+#include <string>
+
+#include "base/random.h"
+#include "server/wire_client.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+namespace {
+
+std::string BatchFrame(const proto::BatchBuilder& builder) {
+  std::string frame;
+  builder.AppendTo(&frame);
+  return frame;
+}
+
+std::string ScanFrame(const proto::Scan& scan) {
+  std::string frame;
+  proto::AppendScan(&frame, scan);
+  return frame;
+}
+
+using Entries = std::vector<std::pair<std::string, std::string>>;
+
+struct Piece {
+  Entries entries;
+  std::string cursor;
+};
+
+Piece Scan(WireClient* client, const proto::Scan& scan) {
+  const auto reply = client->Ask(ScanFrame(scan));
+  REQUIRE(reply.has_value());
+  REQUIRE(reply->ok);
+  Piece piece;
+  proto::ScanBodyCursor body(reply->body);
+  std::string_view key, value;
+  while (body.Next(&key, &value)) piece.entries.emplace_back(key, value);
+  REQUIRE(body.Complete());
+  piece.cursor = body.next_cursor();
+  return piece;
+}
+
+Entries ScanAll(WireClient* client, proto::Scan scan) {
+  Entries all;
+  std::string cursor;
+  do {
+    scan.cursor = cursor;
+    Piece piece = Scan(client, scan);
+    REQUIRE((scan.entries_max == 0 || piece.entries.size() <= scan.entries_max));
+    all.insert(all.end(), piece.entries.begin(), piece.entries.end());
+    cursor = piece.cursor;
+  } while (!cursor.empty());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a batch is applied whole, in its order") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  proto::BatchBuilder batch;
+  batch.Add({proto::BatchKind::kPut, "a", "1"});
+  batch.Add({proto::BatchKind::kPut, "b", "2"});
+  batch.Add({proto::BatchKind::kPut, "c", "3"});
+  batch.Add({proto::BatchKind::kDelete, "a", ""});
+  batch.Add({proto::BatchKind::kRangeDelete, "b", "c"});
+  batch.Add({proto::BatchKind::kPutWithTtl, "d", "4", 1000000});
+  batch.Add({proto::BatchKind::kPutWithTtl, "e", "5", UINT64_MAX});
+  CHECK(client.Ask(BatchFrame(batch)) == OkReply());
+  CHECK(ScanAll(&client, {}) == Entries{{"c", "3"}, {"d", "4"}, {"e", "5"}});
+  CHECK(client.Ask(BatchFrame(proto::BatchBuilder())) == OkReply());
+}
+
+TEST_CASE("a conditional batch applies only if all its conditions hold, at its place in the order") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  proto::BatchBuilder create;
+  create.Require({proto::BatchCheck::kAbsent, "lock", ""});
+  create.Add({proto::BatchKind::kPut, "lock", "mine"});
+  proto::BatchBuilder swap;
+  swap.Require({proto::BatchCheck::kHasValue, "lock", "mine"});
+  swap.Require({proto::BatchCheck::kPresent, "lock", ""});
+  swap.Add({proto::BatchKind::kPut, "lock", "yours"});
+  REQUIRE(
+      client.Send(BatchFrame(swap) + BatchFrame(create) + BatchFrame(create) + BatchFrame(swap) + BatchFrame(swap)));
+  const auto replies = client.ReceiveMany(5);
+  REQUIRE(replies.size() == 5);
+  CHECK(replies[0].code == proto::ToCode(absl::StatusCode::kAborted));
+  CHECK(replies[1] == OkReply());
+  CHECK(replies[2].code == proto::ToCode(absl::StatusCode::kAborted));
+  CHECK(replies[3] == OkReply());
+  CHECK(replies[4].code == proto::ToCode(absl::StatusCode::kAborted));
+  CHECK(client.Ask(GetFrame("lock")) == ValueReply("yours"));
+}
+
+TEST_CASE("a condition that does not hold fails nobody else's write of the same turn") {
+  ServerFixture fixture;
+  fixture.store.SetHolding(true);
+  WireClient one(fixture.address()), two(fixture.address()), three(fixture.address());
+  proto::BatchBuilder fails;
+  fails.Require({proto::BatchCheck::kPresent, "nothing", ""});
+  fails.Add({proto::BatchKind::kPut, "x", "1"});
+  REQUIRE(one.Send(PutFrame("a", "1")));
+  REQUIRE(two.Send(BatchFrame(fails)));
+  REQUIRE(three.Send(PutFrame("b", "2")));
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 3; }));
+  fixture.store.SetHolding(false);
+  CHECK(one.Receive() == OkReply());
+  const auto failed = two.Receive();
+  REQUIRE(failed.has_value());
+  CHECK(failed->code == proto::ToCode(absl::StatusCode::kAborted));
+  CHECK(three.Receive() == OkReply());
+}
+
+TEST_CASE("what a batch must not hold is refused before anything of it is done") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  proto::BatchBuilder no_limit;
+  no_limit.Add({proto::BatchKind::kPut, "a", "1"});
+  no_limit.Add({proto::BatchKind::kRangeDelete, "a", ""});
+  const std::string long_key((64 << 10) + 1, 'k');
+  proto::BatchBuilder too_long;
+  too_long.Add({proto::BatchKind::kPut, long_key, "1"});
+  for (const proto::BatchBuilder* batch : {&no_limit, &too_long}) {
+    const auto reply = client.Ask(BatchFrame(*batch));
+    REQUIRE(reply.has_value());
+    CHECK(reply->code == proto::ToCode(absl::StatusCode::kInvalidArgument));
+  }
+  // A million elements announced and none there: refused, and nothing was allocated for them.
+  std::string bomb;
+  proto::AppendFrame(&bomb, 18, std::string("\0\x40\x42\x0f\0\x40\x42\x0f\0", 9));
+  const auto reply = client.Ask(bomb);
+  REQUIRE(reply.has_value());
+  CHECK(reply->code == ToCode(proto::ErrorCode::kMalformed));
+  CHECK(fixture.store.size() == 0);
+}
+
+TEST_CASE("a scan in pieces sees what an ordered map sees, both ways, within any bounds") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  base::Random random(11);
+  std::map<std::string, std::string> model;
+  for (int i = 0; i < 300; i++) {
+    std::string key;
+    for (uint64_t n = random.Uniform(4); n > 0; n--) key.push_back("\0a\x7f\xff"[random.Uniform(4)]);
+    model[key] = std::to_string(i);
+    REQUIRE_OK(fixture.store.Put(key, std::to_string(i)));
+  }
+  const auto any_key = [&] {
+    std::string key;
+    for (uint64_t n = random.Uniform(4); n > 0; n--) key.push_back("\0a\x7f\xff"[random.Uniform(4)]);
+    return key;
+  };
+  for (int round = 0; round < 200; round++) {
+    const std::string begin = any_key(), limit = any_key();
+    Entries expected;
+    for (const auto& [key, value] : model) {
+      if (key >= begin && (limit.empty() || key < limit)) expected.emplace_back(key, value);
+    }
+    proto::Scan scan;
+    scan.begin = begin;
+    scan.limit = limit;
+    scan.reverse = random.OneIn(2);
+    scan.entries_max = static_cast<uint32_t>(random.Uniform(20));
+    scan.bytes_max = random.OneIn(2) ? static_cast<uint32_t>(40 + random.Uniform(100)) : 0;
+    if (scan.reverse) std::reverse(expected.begin(), expected.end());
+    REQUIRE(ScanAll(&client, scan) == expected);
+    scan.keys_only = true;
+    for (auto& entry : expected) entry.second.clear();
+    REQUIRE(ScanAll(&client, scan) == expected);
+  }
+}
+
+TEST_CASE("a scan reply keeps to its byte limit, and says so where not one entry fits") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  for (int i = 0; i < 100; i++) REQUIRE_OK(fixture.store.Put("key" + std::to_string(i), std::string(1000, 'v')));
+  const auto reply = client.Ask(ScanFrame({.bytes_max = 5000}));
+  REQUIRE(reply.has_value());
+  CHECK(reply->body.size() + 1 <= 5000);
+  CHECK(reply->body.size() > 3000);
+  const auto refused = client.Ask(ScanFrame({.bytes_max = 500}));
+  REQUIRE(refused.has_value());
+  CHECK(refused->code == ToCode(proto::ErrorCode::kTooLarge));
+  CHECK(Scan(&client, {.keys_only = true, .bytes_max = 500}).entries.size() > 10);
+}
+
+TEST_CASE("a cursor that is none is malformed, and one at the first key backwards is the end") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  REQUIRE_OK(fixture.store.Put("", "first"));
+  REQUIRE_OK(fixture.store.Put("b", "second"));
+  const auto reply = client.Ask(ScanFrame({.cursor = "\x02key"}));
+  REQUIRE(reply.has_value());
+  CHECK(reply->code == ToCode(proto::ErrorCode::kMalformed));
+  CHECK(ScanAll(&client, {.reverse = true, .entries_max = 1}) == Entries{{"b", "second"}, {"", "first"}});
+  CHECK(Scan(&client, {.reverse = true, .cursor = "\x01"}).entries.empty());
+  // A cursor from elsewhere does not lead out of the range.
+  CHECK(Scan(&client, {.reverse = true, .limit = "a", .cursor = "\x01zzz"}).entries == Entries{{"", "first"}});
+  CHECK(Scan(&client, {.begin = "a", .cursor = "\x01"}).entries == Entries{{"b", "second"}});
+}
+
+TEST_CASE("a scan sees the writes before it on its connection, and not those behind it") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  REQUIRE(client.Send(PutFrame("a", "1") + ScanFrame({}) + PutFrame("b", "2") + ScanFrame({}) + DeleteFrame("a") +
+                      ScanFrame({})));
+  const auto replies = client.ReceiveMany(6);
+  REQUIRE(replies.size() == 6);
+  const auto count = [](const OwnedReply& reply) { return base::LoadFixed<uint32_t>(reply.body.data()); };
+  CHECK(count(replies[1]) == 1);
+  CHECK(count(replies[3]) == 2);
+  CHECK(count(replies[5]) == 1);
+}
+
+TEST_CASE("HELLO names the version and the limits, and refuses versions it does not speak") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  std::string frame;
+  proto::AppendHello(&frame, {.version_min = 1, .version_max = 9, .features = ~uint64_t{0}, .name = "test"});
+  const auto reply = client.Ask(frame);
+  REQUIRE(reply.has_value());
+  proto::HelloReply hello;
+  REQUIRE(proto::DecodeHelloBody(reply->body, &hello));
+  CHECK(hello.version == 1);
+  CHECK(hello.features == 0);
+  CHECK(hello.frame_bytes_max == 16 << 20);
+  CHECK(hello.key_bytes_max == 64 << 10);
+  frame.clear();
+  proto::AppendHello(&frame, {.version_min = 2, .version_max = 9, .features = 0, .name = ""});
+  const auto refused = client.Ask(frame);
+  REQUIRE(refused.has_value());
+  CHECK(refused->code == ToCode(proto::ErrorCode::kUnsupportedVersion));
+}
+
+TEST_CASE("PING echoes, and STATS lists counters by name") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  std::string frame;
+  proto::AppendPing(&frame, "anybody there?");
+  CHECK(client.Ask(frame) == OkReply("anybody there?"));
+  frame.clear();
+  proto::AppendStats(&frame);
+  const auto reply = client.Ask(frame);
+  REQUIRE(reply.has_value());
+  std::string_view text;
+  REQUIRE(proto::DecodeStatsBody(reply->body, &text));
+  CHECK(text.find("connections_open 1\n") != std::string_view::npos);
+  CHECK(text.find("replies 1\n") != std::string_view::npos);
+}
+
+}  // namespace bandb::test

@@ -1,0 +1,159 @@
+// Starting, grouping, draining and stopping.
+#include <atomic>
+#include <string>
+
+#include "base/thread.h"
+#include "server/wire_client.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+
+TEST_CASE("options that make no sense are refused, all at once") {
+  base::ThreadExecutor executor(1);
+  MemoryStore store(&executor);
+  ServerOptions options;
+  options.loops = 0;
+  options.frame_bytes_max = (65u << 20) + 1;
+  options.frame_timeout = absl::ZeroDuration();
+  options.listen = "";
+  const absl::Status status = Server::Start(store, options).status();
+  CHECK_CODE(status, kInvalidArgument);
+  const std::string message(status.message());
+  for (const char* name : {"loops", "frame_bytes_max", "frame_timeout", "listen"}) {
+    CHECK(message.find(name) != std::string::npos);
+  }
+  CHECK(message.find("worker_threads") == std::string::npos);
+}
+
+TEST_CASE("an address that is taken or none is refused with its code") {
+  ServerFixture fixture;
+  base::ThreadExecutor executor(1);
+  MemoryStore store(&executor);
+  CHECK_CODE(Server::Start(store, {.listen = fixture.address()}).status(), kFailedPrecondition);
+  CHECK_CODE(Server::Start(store, {.listen = "no port"}).status(), kInvalidArgument);
+  CHECK_CODE(Server::Start(store, {.listen = "192.0.2.1:1"}).status(), kInvalidArgument);
+}
+
+TEST_CASE("the writes of many connections become few groups, synced as the durability says") {
+  const bool sync = GENERATE(true, false);
+  ServerOptions options;
+  options.durability = sync ? Durability::kSync : Durability::kOs;
+  ServerFixture fixture(options);
+  fixture.store.SetHolding(true);
+  std::vector<std::unique_ptr<WireClient>> clients;
+  for (int i = 0; i < 20; i++) {
+    clients.push_back(std::make_unique<WireClient>(fixture.address()));
+    std::string frames;
+    for (int j = 0; j < 50; j++) frames += PutFrame(std::to_string(i) + "/" + std::to_string(j), "v");
+    REQUIRE(clients.back()->Send(frames));
+  }
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 1000; }));
+  fixture.store.SetHolding(false);
+  for (const auto& client : clients) REQUIRE(client->ReceiveMany(50).size() == 50);
+  CHECK(fixture.store.size() == 1000);
+  CHECK(fixture.store.batches() <= 4);
+  CHECK(fixture.store.synced_batches() == (sync ? fixture.store.batches() : 0));
+  CHECK(fixture.server->Stats().write_operations == 1000);
+  CHECK(fixture.server->Stats().write_groups == fixture.store.batches());
+}
+
+TEST_CASE("no write is acknowledged before the store has it") {
+  ServerFixture fixture;
+  fixture.store.SetHolding(true);
+  WireClient client(fixture.address());
+  REQUIRE(client.Send(PutFrame("a", "1")));
+  CHECK(client.StaysSilent(50));
+  fixture.store.SetHolding(false);
+  CHECK(client.Receive() == OkReply());
+}
+
+TEST_CASE("a drain answers what was asked, closes, and takes nobody new") {
+  ServerFixture fixture;
+  fixture.store.SetHolding(true);
+  WireClient client(fixture.address()), idle(fixture.address());
+  REQUIRE(idle.Ask(GetFrame("x")).has_value());
+  REQUIRE(client.Send(PutFrame("a", "1") + GetFrame("a")));
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 1; }));
+  absl::Status drained;
+  {
+    base::Thread drain([&] { drained = fixture.server->Drain(); });
+    CHECK(idle.SeesEnd());
+    CHECK_FALSE(WireClient(fixture.address()).connected());
+    fixture.store.SetHolding(false);
+    CHECK(client.Receive() == OkReply());
+    CHECK(client.Receive() == ValueReply("1"));
+    CHECK(client.SeesEnd());
+    client.Close();
+    idle.Close();
+  }
+  CHECK_OK(drained);
+  CHECK(fixture.server->Stats().connections_open == 0);
+  fixture.server->Stop();
+  fixture.server->Stop();
+}
+
+TEST_CASE("a drain that takes too long says so, and has closed what was left") {
+  ServerOptions options;
+  options.drain_timeout = absl::Milliseconds(100);
+  ServerFixture fixture(options);
+  fixture.store.SetHolding(true);
+  WireClient client(fixture.address());
+  REQUIRE(client.Send(PutFrame("a", "1")));
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 1; }));
+  CHECK_CODE(fixture.server->Drain(), kDeadlineExceeded);
+  CHECK(client.SeesEnd());
+  CHECK(fixture.server->Stats().connections_open == 0);
+}
+
+TEST_CASE("under load a drain loses no acknowledged write, and every client sees whole replies and then the end") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 2);
+  ServerFixture fixture(options);
+  constexpr int kClients = 4;
+  std::vector<int> acknowledged(kClients, 0);
+  std::atomic<int> running{0};
+  {
+    std::vector<std::unique_ptr<base::Thread>> threads;
+    for (int c = 0; c < kClients; c++) {
+      threads.push_back(std::make_unique<base::Thread>([&, c] {
+        WireClient client(fixture.address());
+        running++;
+        for (int i = 0;; i++) {
+          if (!client.Send(PutFrame(std::to_string(c) + "/" + std::to_string(i), "v"))) break;
+          const auto reply = client.Receive();
+          if (!reply.has_value() || !reply->ok) break;
+          acknowledged[static_cast<size_t>(c)] = i + 1;
+        }
+      }));
+    }
+    REQUIRE(fixture.Eventually([&] { return running == kClients && fixture.store.size() > 1000; }));
+    CHECK_OK(fixture.server->Drain());
+  }
+  for (int c = 0; c < kClients; c++) {
+    for (int i = 0; i < acknowledged[static_cast<size_t>(c)]; i++) {
+      REQUIRE(fixture.store.Get(std::to_string(c) + "/" + std::to_string(i)).ok());
+    }
+  }
+}
+
+TEST_CASE("a server stops at once with clients at every stage, and without its store's leave it does not go") {
+  ServerFixture fixture;
+  fixture.store.SetHolding(true);
+  WireClient half(fixture.address()), waiting(fixture.address()), idle(fixture.address());
+  REQUIRE(half.Send(PutFrame("a", "1").substr(0, 5)));
+  REQUIRE(waiting.Send(PutFrame("a", "1")));
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 1; }));
+  std::atomic<bool> stopped{false};
+  base::Thread stop([&] {
+    fixture.server->Stop();
+    stopped = true;
+  });
+  CHECK(waiting.SeesEnd());
+  CHECK(half.SeesEnd());
+  CHECK_FALSE(stopped);
+  fixture.store.SetHolding(false);
+  stop.Join();
+  CHECK(stopped);
+}
+
+}  // namespace bandb::test
