@@ -69,7 +69,8 @@ TEST_CASE("a block yields its entries forward, backward and by seeking") {
     for (cursor.SeekToLast(); cursor.Valid(); cursor.Prev()) backward.emplace_back(cursor.key(), cursor.value());
     std::reverse(backward.begin(), backward.end());
     CHECK(backward == entries);
-    for (const auto& [key, value] : RandomEntries(&random, 50)) {
+    for (const auto& probe : RandomEntries(&random, 50)) {
+      const std::string& key = probe.first;
       const auto at = std::find_if(entries.begin(), entries.end(),
                                    [&](const auto& entry) { return CompareInternalKeys(entry.first, key) >= 0; });
       cursor.Seek(key);
@@ -151,6 +152,16 @@ TEST_CASE("a block that was cut or changed is refused or harmless") {
       if (block) Exercise(*block, targets);
     }
   }
+}
+
+TEST_CASE("the example in docs/file-formats.md is what is written") {
+  const unsigned char expected[] = {1,   0,   0,  0,                                                     //
+                                    12,  0,   0,  0,   41,  0,   0,   0,                                 //
+                                    0,   6,   3,  1,   'a', 'p', 'p', 'l', 'e', 1, 1, 0, 0, 0, 0, 0, 0,  //
+                                    5,   1,   0,  'y', 1,   1,   0,   0,   0,   0, 0, 0,                 //
+                                    'r', 'e', 'd'};
+  CHECK(BuildBlock({{Key("apple", 1), "red"}, {Key("apply", 1), ""}}) ==
+        std::string(reinterpret_cast<const char*>(expected), sizeof(expected)));
 }
 
 TEST_CASE("only an index may hold separators that are no internal keys") {
