@@ -13,7 +13,6 @@ namespace {
 constexpr uint64_t kShardBytesWanted = 512 << 10;
 constexpr uint32_t kShardsWanted = 16;
 constexpr uint32_t kShardsMax = 256;
-constexpr size_t kFirstSlots = 64;
 // The restarts and keys of a block of the default size with values of a hundred bytes.
 constexpr size_t kPrefetchedLines = 8;
 constexpr std::align_val_t kBlockAlignment{alignof(CachedBlock)};
@@ -24,8 +23,13 @@ uint32_t ShardCount(uint64_t capacity_bytes, uint32_t asked) {
   return std::bit_ceil(static_cast<uint32_t>(std::min<uint64_t>(wanted, kShardsMax)));
 }
 
-// The part of the hash that chooses the slot.
-size_t HomeSlot(uint32_t tag, size_t slot_count) { return tag & (slot_count - 1); }
+void PrefetchBlock(CachedBlock* block) {
+  // The header to write, the payload to read.
+  __builtin_prefetch(block, 1);
+  for (size_t line = 0; line < kPrefetchedLines; ++line) {
+    __builtin_prefetch(block->payload() + line * sizeof(CachedBlock));
+  }
+}
 
 }  // namespace
 
@@ -48,21 +52,11 @@ BlockCache::BlockCache(uint64_t capacity_bytes, uint32_t shard_count)
 BlockCache::~BlockCache() {
   BANDB_ASSERT(pinned_charge_bytes_.load(std::memory_order_relaxed) == 0);
   for (uint32_t i = 0; i < shard_count_; ++i) {
-    Shard& shard = shards_[i];
-    const base::MutexLock lock(&shard.mutex);
-    for (const Slot& slot : shard.slots) {
-      if (slot.block != nullptr) slot.block->Unref();
-    }
+    // The tables took their blocks with them.
+    const base::MutexLock lock(&shards_[i].mutex);
+    BANDB_ASSERT(shards_[i].bytes == 0);
   }
   ledger_->Leave(0);
-}
-
-uint64_t BlockCache::Hash(uint64_t table_id, uint64_t offset) {
-  // Two rounds of multiply and fold: neighbouring offsets must not fall into neighbouring slots.
-  uint64_t hash = (offset ^ table_id * 0x9e3779b97f4a7c15ull) * 0xbf58476d1ce4e5b9ull;
-  hash ^= hash >> 32;
-  hash *= 0x94d049bb133111ebull;
-  return hash ^ hash >> 29;
 }
 
 BlockRef BlockCache::Allocate(size_t payload_bytes) {
@@ -83,122 +77,112 @@ uint64_t BlockCache::ShardRoom() const {
 
 static_assert(sizeof(CachedBlock) == 64, "a header takes one cache line");
 
-size_t BlockCache::FindLocked(const Shard& shard, uint64_t hash, uint64_t table_id, uint64_t offset) {
-  const auto tag = static_cast<uint32_t>(hash);
-  size_t at = HomeSlot(tag, shard.slots.size());
-  while (true) {
-    const Slot& slot = shard.slots[at];
-    if (slot.block == nullptr) return at;
-    if (slot.tag == tag) {
-      // Whoever looks a block up reads its beginning next: ask for it while the header is on its way.
-      for (size_t line = 0; line < kPrefetchedLines; ++line) {
-        __builtin_prefetch(slot.block->payload() + line * sizeof(CachedBlock));
-      }
-      if (slot.block->offset == offset && slot.block->table_id == table_id) return at;
+BlockCache::Table::Table(BlockCache* cache, size_t block_count)
+    : cache_(cache),
+      block_count_(block_count),
+      first_shard_(cache->tables_.fetch_add(1, std::memory_order_relaxed)),
+      blocks_(new std::atomic<CachedBlock*>[block_count]()) {}
+
+BlockCache::Table::~Table() {
+  for (size_t i = 0; i < block_count_; ++i) {
+    if (blocks_[i].load(std::memory_order_relaxed) == nullptr) continue;
+    Shard& shard = cache_->ShardOf(first_shard_ + i);
+    CachedBlock* block = nullptr;
+    {
+      const base::MutexLock lock(&shard.mutex);
+      block = blocks_[i].load(std::memory_order_relaxed);
+      if (block != nullptr) RemoveLocked(&shard, block);
     }
-    at = (at + 1) & (shard.slots.size() - 1);
+    if (block != nullptr) block->Unref();
   }
 }
 
-BlockRef BlockCache::Lookup(uint64_t table_id, uint64_t offset) {
-  const uint64_t hash = Hash(table_id, offset);
-  Shard& shard = ShardOf(hash);
+BlockRef BlockCache::Table::Lookup(size_t block) const {
+  BANDB_ASSERT(block < block_count_);
+  // Only a hint, which may be gone already; what is asked for is on its way while the lock is taken.
+  CachedBlock* found = blocks_[block].load(std::memory_order_relaxed);
+  if (found != nullptr) PrefetchBlock(found);
+  Shard& shard = cache_->ShardOf(first_shard_ + block);
   const base::MutexLock lock(&shard.mutex);
-  if (!shard.slots.empty()) {
-    Slot& slot = shard.slots[FindLocked(shard, hash, table_id, offset)];
-    if (slot.block != nullptr) {
-      slot.marked = true;
-      slot.block->references.fetch_add(1, std::memory_order_relaxed);
-      ++shard.hits;
-      return BlockRef(slot.block);
-    }
+  found = blocks_[block].load(std::memory_order_relaxed);
+  if (found == nullptr) {
+    ++shard.misses;
+    return BlockRef();
   }
-  ++shard.misses;
-  return BlockRef();
+  found->marked = true;
+  found->references.fetch_add(1, std::memory_order_relaxed);
+  ++shard.hits;
+  return BlockRef(found);
 }
 
-BlockRef BlockCache::Insert(uint64_t table_id, uint64_t offset, BlockRef block) {
-  BANDB_ASSERT(static_cast<bool>(block));
-  BANDB_ASSERT(!block.block_->cached);
-  CachedBlock* const added = block.block_;
-  const uint64_t hash = Hash(table_id, offset);
-  Shard& shard = ShardOf(hash);
-  const uint64_t room = ShardRoom();
+BlockRef BlockCache::Table::Insert(size_t block, BlockRef content) const {
+  BANDB_ASSERT(block < block_count_);
+  BANDB_ASSERT(static_cast<bool>(content));
+  BANDB_ASSERT(content.block_->home == nullptr);
+  CachedBlock* const added = content.block_;
+  const uint64_t room = cache_->ShardRoom();
+  Shard& shard = cache_->ShardOf(first_shard_ + block);
   BlockRef present;
   CachedBlock* evicted = nullptr;
   {
     const base::MutexLock lock(&shard.mutex);
-    if (shard.slots.empty()) shard.slots.resize(kFirstSlots);
-    const Slot& found = shard.slots[FindLocked(shard, hash, table_id, offset)];
-    if (found.block != nullptr) {
-      found.block->references.fetch_add(1, std::memory_order_relaxed);
-      present = BlockRef(found.block);
+    CachedBlock* const found = blocks_[block].load(std::memory_order_relaxed);
+    if (found != nullptr) {
+      found->references.fetch_add(1, std::memory_order_relaxed);
+      present = BlockRef(found);
     } else {
       evicted = MakeRoomLocked(&shard, added->charge_bytes, room);
       if (added->charge_bytes <= room && shard.bytes <= room - added->charge_bytes) {
-        if ((shard.used + 1) * 4 > shard.slots.size() * 3) GrowLocked(&shard);
-        added->table_id = table_id;
-        added->offset = offset;
-        added->cached = true;
-        added->references.fetch_add(1, std::memory_order_relaxed);
-        shard.slots[FindLocked(shard, hash, table_id, offset)] = {added, static_cast<uint32_t>(hash), false};
-        ++shard.used;
-        shard.bytes += added->charge_bytes;
+        AddLocked(&shard, &blocks_[block], added);
       }
     }
   }
   while (evicted != nullptr) std::exchange(evicted, evicted->next_evicted)->Unref();
-  return present ? std::move(present) : std::move(block);
+  return present ? std::move(present) : std::move(content);
+}
+
+void BlockCache::AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block) {
+  if (shard->free_places.empty()) {
+    block->clock_place = static_cast<uint32_t>(shard->clock.size());
+    shard->clock.push_back(block);
+  } else {
+    // Where a block was evicted last, just behind the hand: the hand comes by there as late as can be.
+    block->clock_place = shard->free_places.back();
+    shard->free_places.pop_back();
+    shard->clock[block->clock_place] = block;
+  }
+  block->home = home;
+  block->references.fetch_add(1, std::memory_order_relaxed);
+  home->store(block, std::memory_order_relaxed);
+  shard->bytes += block->charge_bytes;
+}
+
+void BlockCache::RemoveLocked(Shard* shard, CachedBlock* block) {
+  BANDB_ASSERT(shard->clock[block->clock_place] == block);
+  BANDB_ASSERT(shard->bytes >= block->charge_bytes);
+  shard->clock[block->clock_place] = nullptr;
+  shard->free_places.push_back(block->clock_place);
+  shard->bytes -= block->charge_bytes;
+  block->home->store(nullptr, std::memory_order_relaxed);
 }
 
 CachedBlock* BlockCache::MakeRoomLocked(Shard* shard, uint64_t bytes, uint64_t room) {
   CachedBlock* evicted = nullptr;
   // A block that is too large whatever is evicted must not empty the shard; a shard that has become too large must.
   const uint64_t wanted = bytes <= room ? room - bytes : room;
-  for (size_t steps = 2 * shard->slots.size(); steps > 0 && shard->bytes > wanted; --steps) {
-    shard->hand &= shard->slots.size() - 1;
-    Slot& slot = shard->slots[shard->hand];
+  for (size_t steps = 2 * shard->clock.size(); steps > 0 && shard->bytes > wanted; --steps) {
+    if (shard->hand >= shard->clock.size()) shard->hand = 0;
+    CachedBlock* const block = shard->clock[shard->hand++];
+    if (block == nullptr) continue;
     // One reference is the cache's own, and nobody can take another without the lock.
-    if (slot.block != nullptr && !slot.marked && slot.block->references.load(std::memory_order_acquire) == 1) {
-      slot.block->next_evicted = evicted;
-      evicted = slot.block;
-      shard->bytes -= slot.block->charge_bytes;
-      // The hand stays: another block may have moved into the slot.
-      EraseLocked(shard, shard->hand);
-      continue;
+    if (!block->marked && block->references.load(std::memory_order_acquire) == 1) {
+      RemoveLocked(shard, block);
+      block->next_evicted = evicted;
+      evicted = block;
     }
-    slot.marked = false;
-    ++shard->hand;
+    block->marked = false;
   }
   return evicted;
-}
-
-void BlockCache::EraseLocked(Shard* shard, size_t slot) {
-  std::vector<Slot>& slots = shard->slots;
-  const size_t mask = slots.size() - 1;
-  size_t hole = slot;
-  for (size_t at = (hole + 1) & mask; slots[at].block != nullptr; at = (at + 1) & mask) {
-    // A block may move up into the hole if that does not take it before its home.
-    const size_t home = HomeSlot(slots[at].tag, slots.size());
-    if (((at - home) & mask) >= ((at - hole) & mask)) {
-      slots[hole] = slots[at];
-      hole = at;
-    }
-  }
-  slots[hole] = Slot{};
-  --shard->used;
-}
-
-void BlockCache::GrowLocked(Shard* shard) {
-  std::vector<Slot> old(shard->slots.size() * 2);
-  old.swap(shard->slots);
-  const size_t mask = shard->slots.size() - 1;
-  for (const Slot& slot : old) {
-    if (slot.block == nullptr) continue;
-    size_t at = HomeSlot(slot.tag, shard->slots.size());
-    while (shard->slots[at].block != nullptr) at = (at + 1) & mask;
-    shard->slots[at] = slot;
-  }
 }
 
 BlockCache::PinnedCharge& BlockCache::PinnedCharge::operator=(PinnedCharge&& other) noexcept {
@@ -228,11 +212,11 @@ BlockCache::CacheStats BlockCache::GetStats() const {
     const base::MutexLock lock(&shard.mutex);
     stats.hits += shard.hits;
     stats.misses += shard.misses;
-    stats.blocks += shard.used;
     stats.block_bytes += shard.bytes;
-    for (const Slot& slot : shard.slots) {
-      if (slot.block == nullptr || slot.block->references.load(std::memory_order_relaxed) == 1) continue;
-      pinned_and_cached_bytes += slot.block->charge_bytes;
+    for (const CachedBlock* block : shard.clock) {
+      if (block == nullptr) continue;
+      ++stats.blocks;
+      if (block->references.load(std::memory_order_relaxed) > 1) pinned_and_cached_bytes += block->charge_bytes;
     }
   }
   stats.live_bytes = ledger_->live_bytes();

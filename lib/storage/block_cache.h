@@ -3,11 +3,15 @@
 // A block is one piece of memory, a header and the payload behind it, counted by references: one for the cache while it
 // holds the block, one for each BlockRef. Whoever drops the last one frees it, so a value that lies in a block outlives
 // eviction, and the cache itself. Dropping a reference takes no lock, looking a block up takes the lock of its shard
-// for one probe of a hash table.
+// for a few instructions.
 //
-// Eviction is CLOCK: a hand goes round the slots of the shard's hash table, takes the mark from blocks that were looked
-// up since it came by last, and evicts those that bear none and are in nobody's hands. A block enters without the mark,
-// so a scan over more than the cache holds does not push out what is used again and again.
+// There is no hash table: each table has an array with a pointer for each of its blocks, null while the cache does not
+// hold it. A reader of tables knows a block by its number, so it finds it in one step; a hash table would cost
+// another cache line from far away, which is what the time of a read goes to.
+//
+// Eviction is CLOCK: a hand goes round the blocks of a shard, takes the mark from those that were looked up since it
+// came by last, and evicts those that bear none and are in nobody's hands. A block enters without the mark, so a scan
+// over more than the cache holds does not push out what is used again and again.
 #ifndef BANDB_STORAGE_BLOCK_CACHE_H_
 #define BANDB_STORAGE_BLOCK_CACHE_H_
 
@@ -48,13 +52,15 @@ class BlockLedger {
 // A block in memory; known outside the cache through BlockRef only. The payload follows, aligned to a cache line.
 struct alignas(64) CachedBlock {
   std::atomic<uint32_t> references{1};
-  bool cached = false;  // constant once the block is shared; false: not in the cache's table
-  uint64_t table_id = 0;
-  uint64_t offset = 0;
+  // Guarded by the lock of the shard, from when the block enters the cache.
+  bool marked = false;
+  uint32_t clock_place = 0;
+  std::atomic<CachedBlock*>* home = nullptr;  // the pointer in the table's array; null outside the cache
+  CachedBlock* next_evicted = nullptr;
+  // Constant once the block is shared.
   size_t payload_bytes = 0;
   size_t charge_bytes = 0;
   BlockLedger* ledger = nullptr;
-  CachedBlock* next_evicted = nullptr;
 
   char* payload() { return reinterpret_cast<char*>(this + 1); }
   void Free();
@@ -124,16 +130,31 @@ class BlockCache {
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
 
-  // A number that no other table of this cache has.
-  uint64_t NewTableId() { return next_table_id_.fetch_add(1, std::memory_order_relaxed); }
-
   // Memory for a block, not yet in the cache. The payload is not initialized.
   BlockRef Allocate(size_t payload_bytes);
-  // Empty if the cache does not hold the block.
-  BlockRef Lookup(uint64_t table_id, uint64_t offset);
-  // Puts a block of Allocate's into the cache if there is room for it, and returns it; or, if another thread was
-  // quicker, the block that is there already.
-  BlockRef Insert(uint64_t table_id, uint64_t offset, BlockRef block);
+
+  // What the cache holds of one table: blocks [0, block_count). Thread safety: as the cache. Lifetime: the cache must
+  // outlive it. Its blocks leave the cache with it.
+  class Table {
+   public:
+    Table(BlockCache* cache, size_t block_count);
+    ~Table();
+    Table(const Table&) = delete;
+    Table& operator=(const Table&) = delete;
+
+    // Empty if the cache does not hold the block.
+    BlockRef Lookup(size_t block) const;
+    // Puts a block of Allocate's into the cache if there is room for it, and returns it; or, if another thread was
+    // quicker, the block that is there already.
+    BlockRef Insert(size_t block, BlockRef content) const;
+    uint64_t memory_bytes() const { return block_count_ * sizeof(std::atomic<CachedBlock*>); }
+
+   private:
+    BlockCache* const cache_;
+    const size_t block_count_;
+    const size_t first_shard_;                                   // that of block 0; the others follow in turn
+    const std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;  // changed under the lock of the block's shard
+  };
 
   // Memory that is not in blocks of the cache and still comes out of its budget, counted as long as this lives.
   class PinnedCharge {
@@ -159,32 +180,22 @@ class BlockCache {
   CacheStats GetStats() const;
 
  private:
-  struct Slot {
-    CachedBlock* block = nullptr;
-    uint32_t tag = 0;  // more bits of the hash, so that probing rarely touches a block that is not meant
-    bool marked = false;
-  };
   // On cache lines of its own, so that shards do not slow one another down.
   struct alignas(128) Shard {
     mutable base::Mutex mutex;
-    std::vector<Slot> slots ABSL_GUARDED_BY(mutex);  // open addressing, linear probing; a power of two
-    size_t used ABSL_GUARDED_BY(mutex) = 0;
+    std::vector<CachedBlock*> clock ABSL_GUARDED_BY(mutex);  // null where a block has left
+    std::vector<uint32_t> free_places ABSL_GUARDED_BY(mutex);
     size_t hand ABSL_GUARDED_BY(mutex) = 0;
     uint64_t bytes ABSL_GUARDED_BY(mutex) = 0;
     uint64_t hits ABSL_GUARDED_BY(mutex) = 0;
     uint64_t misses ABSL_GUARDED_BY(mutex) = 0;
   };
 
-  static uint64_t Hash(uint64_t table_id, uint64_t offset);
-  // By other bits of the hash than the slot.
-  Shard& ShardOf(uint64_t hash) const { return shards_[hash >> 32 & (shard_count_ - 1)]; }
+  Shard& ShardOf(size_t number) const { return shards_[number & (shard_count_ - 1)]; }
   uint64_t ShardRoom() const;
-  // The slot of a block, or the empty one where it would stand.
-  static size_t FindLocked(const Shard& shard, uint64_t hash, uint64_t table_id, uint64_t offset)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mutex);
-  static void GrowLocked(Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
-  // Empties a slot and moves up what was displaced by it.
-  static void EraseLocked(Shard* shard, size_t slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  static void AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  static void RemoveLocked(Shard* shard, CachedBlock* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   // Evicts until `bytes` more fit into `room`, or the hand has been round twice. Returns what it took out, as a list.
   static CachedBlock* MakeRoomLocked(Shard* shard, uint64_t bytes, uint64_t room)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
@@ -194,7 +205,7 @@ class BlockCache {
   const std::unique_ptr<Shard[]> shards_;
   BlockLedger* const ledger_;
   std::atomic<uint64_t> pinned_charge_bytes_{0};
-  std::atomic<uint64_t> next_table_id_{1};
+  std::atomic<size_t> tables_{0};
 };
 
 }  // namespace bandb::storage

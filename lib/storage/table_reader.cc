@@ -21,15 +21,15 @@ TableReader::TableReader(TableFile file, TableMeta meta, BlockCache* cache)
     : file_(std::move(file)),
       meta_(std::move(meta)),
       cache_(cache),
-      table_id_(cache->NewTableId()),
-      memory_bytes_(meta_.memory_bytes()),
+      cached_(cache, meta_.index().size()),
+      memory_bytes_(meta_.memory_bytes() + cached_.memory_bytes()),
       charge_(cache->ChargePinned(memory_bytes_)) {}
 
 absl::StatusOr<BlockRef> TableReader::ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const {
   const BlockHandle handle = index().block(i);
   BANDB_ASSIGN_OR_RETURN(BlockRef block, file_.ReadEntries(handle, Block::Trailers::kInternalKeys, cache_, readahead));
   if (!fill_cache) return block;
-  return cache_->Insert(table_id_, handle.offset, std::move(block));
+  return cached_.Insert(i, std::move(block));
 }
 
 absl::Status TableReader::Get(std::string_view internal_key, bool fill_cache, GetResult* result) const {

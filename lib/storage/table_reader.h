@@ -81,7 +81,7 @@ class TableReader {
   // Reads data block i through the cache; `readahead` may be null.
   absl::StatusOr<BlockRef> ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const;
   // The block if the cache holds it.
-  BlockRef FindDataBlock(size_t i) const { return cache_->Lookup(table_id_, index().block(i).offset); }
+  BlockRef FindDataBlock(size_t i) const { return cached_.Lookup(i); }
 
  private:
   TableReader(TableFile file, TableMeta meta, BlockCache* cache);
@@ -90,7 +90,7 @@ class TableReader {
   const TableFile file_;
   const TableMeta meta_;
   BlockCache* const cache_;
-  const uint64_t table_id_;
+  const BlockCache::Table cached_;
   const uint64_t memory_bytes_;
   const BlockCache::PinnedCharge charge_;
 };
