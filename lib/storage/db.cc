@@ -5,10 +5,8 @@
 
 #include "bandb/logger.h"
 #include "base/assert.h"
-#include "base/clock.h"
-#include "base/posix_file_system.h"
 #include "base/status.h"
-#include "base/thread_executor.h"
+#include "base/system_env.h"
 #include "kv/options.h"
 #include "storage/engine.h"
 #include "storage/write_requests.h"
@@ -38,22 +36,10 @@ class ForwardingLogger final : public base::Logger {
   bandb::Logger* const logger_;
 };
 
-// What a database of its own brings along.
-struct ProductionParts {
-  explicit ProductionParts(const Options& options)
-      : executor(options.background_threads), logger(options.logger), random(base::SeedFromOs()) {}
-
-  base::PosixFileSystem files;
-  base::SystemClock clock;
-  base::ThreadExecutor executor;
-  ForwardingLogger logger;
-  base::Random random;
-};
-
 class DbImpl final : public Db {
  public:
-  DbImpl(std::unique_ptr<ProductionParts> parts, const base::Env& env, std::unique_ptr<Engine> engine)
-      : parts_(std::move(parts)), executor_(env.executor), clock_(env.clock), engine_(std::move(engine)) {}
+  DbImpl(std::unique_ptr<base::SystemEnv> own_env, const base::Env& env, std::unique_ptr<Engine> engine)
+      : own_env_(std::move(own_env)), executor_(env.executor), clock_(env.clock), engine_(std::move(engine)) {}
 
   ~DbImpl() override { Close().IgnoreError(); }
 
@@ -90,7 +76,7 @@ class DbImpl final : public Db {
   absl::Status WaitForDone(const std::function<void(Engine::Done)>& start);
 
   // Null in an environment of somebody else's. Destroyed after the engine.
-  const std::unique_ptr<ProductionParts> parts_;
+  const std::unique_ptr<base::SystemEnv> own_env_;
   base::Executor* const executor_;
   base::Clock* const clock_;
   const std::unique_ptr<Engine> engine_;
@@ -242,7 +228,7 @@ absl::Status DbImpl::Close() {
   WaitForDone([this](Engine::Done done) { engine_->BeginClose(std::move(done)); }).IgnoreError();
   const absl::Status finished = engine_->FinishClose();
   // No task of the engine's is left; its last one may still be returning.
-  if (parts_ != nullptr) parts_->executor.Shutdown();
+  if (own_env_ != nullptr) own_env_->Shutdown();
   return finished;
 }
 
@@ -256,14 +242,12 @@ absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::stri
 
 absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, const Options& options) {
   BANDB_RETURN_IF_ERROR(kv::Validate(options));
-  auto parts = std::make_unique<ProductionParts>(options);
-  const base::Env env{.files = &parts->files,
-                      .clock = &parts->clock,
-                      .executor = &parts->executor,
-                      .logger = &parts->logger,
-                      .random = &parts->random};
+  auto own_env =
+      std::make_unique<base::SystemEnv>(base::SystemEnvOptions{.threads = options.background_threads, .files = {}},
+                                        std::make_unique<ForwardingLogger>(options.logger));
+  const base::Env env = own_env->env();
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options));
-  return std::unique_ptr<Db>(std::make_unique<DbImpl>(std::move(parts), env, std::move(engine)));
+  return std::unique_ptr<Db>(std::make_unique<DbImpl>(std::move(own_env), env, std::move(engine)));
 }
 
 }  // namespace bandb::storage
