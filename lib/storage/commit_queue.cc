@@ -90,7 +90,7 @@ void CommitQueue::Submit(WriteRequest* request) {
   if (refused) {
     Refuse({request});
   } else {
-    Lead();
+    Lead(false);
   }
 }
 
@@ -139,38 +139,50 @@ void CommitQueue::WhenIdle(base::Task then) {
 }
 
 void CommitQueue::PostLead() {
-  executor_->Post(base::Priority::kHigh, [this]() { Lead(); });
+  executor_->Post(base::Priority::kHigh, [this]() { Lead(true); });
 }
 
-void CommitQueue::Lead() {
+void CommitQueue::Lead(bool in_background) {
+  bool told = !in_background;
   for (int groups = 0;; ++groups) {
     {
       base::MutexLock lock(&mutex_);
       BANDB_ASSERT(state_ == State::kLeading);
       unparked_ = false;
-      if (groups == kGroupsLedMax) return PostLead();
+      if (groups >= kGroupsLedMax && told) return PostLead();
       TakeGroup(&group_);
-      if (group_.empty()) {
+      if (group_.empty() && told) {
         state_ = State::kIdle;
         if (when_idle_) executor_->Post(base::Priority::kHigh, std::exchange(when_idle_, nullptr));
         return;
       }
     }
-    if (committer_->CommitGroup(group_)) continue;
-    Group refused;
-    bool parked = false;
-    {
-      base::MutexLock lock(&mutex_);
-      PutBack(&group_, &refused);
-      TakeImpatient(&refused);
-      if (front_ != nullptr && !unparked_) {
-        state_ = State::kParked;
-        parked = true;
-      }
+    const bool committed = !group_.empty() && committer_->CommitGroup(group_);
+    if (committed && (!in_background || groups < kGroupsLedMax)) {
+      told = !in_background;
+      continue;
     }
-    Refuse(refused);
-    if (parked) return;
+    // Told while we lead: once the queue is idle, it may be gone.
+    if (in_background) committer_->AfterBackgroundCommits();
+    told = true;
+    if (!committed && !group_.empty() && Park()) return;
   }
+}
+
+bool CommitQueue::Park() {
+  Group refused;
+  bool parked = false;
+  {
+    base::MutexLock lock(&mutex_);
+    PutBack(&group_, &refused);
+    TakeImpatient(&refused);
+    if (front_ != nullptr && !unparked_) {
+      state_ = State::kParked;
+      parked = true;
+    }
+  }
+  Refuse(refused);
+  return parked;
 }
 
 }  // namespace bandb::storage

@@ -58,6 +58,8 @@ class CommitQueue {
     // Commits the requests and completes each of them, now or once it is durable. False: nothing was done, since the
     // store is stalled; the queue keeps those that may wait.
     virtual bool CommitGroup(const Group& group) = 0;
+    // A background task has committed groups, perhaps of callers who now wait for durability.
+    virtual void AfterBackgroundCommits() = 0;
   };
 
   // Requests with more payload than this together are not joined into one group.
@@ -90,7 +92,9 @@ class CommitQueue {
   void PutBack(Group* group, Group* refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those that must not wait, wherever they stand.
   void TakeImpatient(Group* refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Lead() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Lead(bool in_background) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Puts the leader's group back after a stall. False: there is nothing left to wait for, or the stall is over already.
+  bool Park() ABSL_LOCKS_EXCLUDED(mutex_);
   void PostLead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Committer* const committer_;

@@ -152,8 +152,8 @@ absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, b
       }
     }
   }
-  // Whoever was left waiting for a sync when ours ended is served in the background.
-  if (write->sync) engine_->SyncInBackground();
+  // Whom we committed and did not sync, and who was left waiting when our sync ended, is served in the background.
+  engine_->SyncInBackground();
   return write->TakeOutcome();
 }
 

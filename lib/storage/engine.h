@@ -147,7 +147,10 @@ class Engine final : private CommitQueue::Committer {
 
   // engine_write.cc
   bool CommitGroup(const CommitQueue::Group& group) override;
+  void AfterBackgroundCommits() override { SyncInBackground(); }
   Room MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure);
+  // Freezes the memtable and begins one of this capacity, unless too much is frozen already.
+  Room FreezeIfRoom(size_t capacity_bytes, absl::Status* failure);
   absl::Status Freeze(size_t capacity_bytes);
   absl::Status CheckConditions(std::string_view conditions);
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);

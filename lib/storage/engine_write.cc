@@ -93,6 +93,10 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
     InstallView(&retired);
     return Room::kYes;
   }
+  return FreezeIfRoom(capacity, failure);
+}
+
+Engine::Room Engine::FreezeIfRoom(size_t capacity, absl::Status* failure) {
   if (level0_full_.load(std::memory_order_relaxed)) return Room::kStalled;
   {
     base::MutexLock lock(&mutex_);
@@ -138,8 +142,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   if (!group.front()->freeze) {
     room = MakeRoom(operations, payload_bytes, &failure);
   } else if (!memtable_->Empty()) {
-    // More than fits: freezes.
-    room = MakeRoom(1, memtable_bytes_, &failure);
+    room = FreezeIfRoom(memtable_bytes_, &failure);
   }
   if (room == Room::kStalled) return false;
   if (room == Room::kFailed) {

@@ -48,12 +48,16 @@ void LogSet::AddWaiter(WriteRequest* request) {
   {
     base::MutexLock lock(&mutex_);
     failure = failure_;
-    if (failure.ok()) waiting_.push_back(request);
+    if (failure.ok()) {
+      waiting_.push_back(request);
+      anybody_waits_.store(true, std::memory_order_release);
+    }
   }
   if (!failure.ok()) request->Complete(UnknownOutcome(failure));
 }
 
 bool LogSet::SyncNeeded() const {
+  if (!anybody_waits_.load(std::memory_order_acquire)) return false;
   base::MutexLock lock(&mutex_);
   return !waiting_.empty() && !syncing_;
 }
@@ -77,6 +81,7 @@ absl::Status LogSet::SyncWaiting() {
     syncing_ = true;
     // Whoever waits now has appended before now, so this sync covers it.
     served.swap(waiting_);
+    anybody_waits_.store(false, std::memory_order_release);
     entries = !entries_synced_;
     entries_synced_ = true;
     for (const Log& log : logs_) {

@@ -72,6 +72,9 @@ class LogSet {
   std::atomic<uint64_t> number_{0};
   std::atomic<uint64_t> syncs_{0};
 
+  // Whether waiting_ holds anybody, for those who ask often.
+  std::atomic<bool> anybody_waits_{false};
+
   mutable base::Mutex mutex_;
   // Oldest first; the last is the current one.
   std::vector<Log> logs_ ABSL_GUARDED_BY(mutex_);

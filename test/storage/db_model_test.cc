@@ -4,7 +4,7 @@
 namespace bandb::test {
 
 TEST_CASE("a database answers like a sorted map, whatever is done to it") {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
     INFO("seed " << seed);
     DbModel model(seed);
     model.Run(3000);
