@@ -23,6 +23,7 @@ class Declaration:
     last_line: int
     public: bool
     depth: int  # enclosing types
+    of_class: bool  # the innermost enclosing scope is the private or protected part of a type
 
     @property
     def is_definition_of_code(self):
@@ -35,9 +36,13 @@ class Declaration:
             text = re.split(r"(?<!:):(?!:)|\bfinal\b|;", text)[0]
             words = re.findall(r"\w+", re.sub(r"\([^)]*\)", "", text))
             return words[-1] if words else ""
-        match = re.search(r"(~?\w+)\s*\(", text) or re.search(r"using\s+(\w+)", text) or re.search(
-            r"(\w+)\s*(?:\[[^\]]*\]\s*)*(?:=.*|\{.*)?$", text, re.DOTALL)
-        return match.group(1) if match else ""
+        if self.kind == "function":
+            match = re.search(r"(~?\w+)\s*\(", text)
+            return match.group(1) if match else ""
+        # What is left of a value is its type and, last, its name.
+        text = outside_of_angles(re.sub(r"\b[A-Z][A-Z_]+\s*\([^()]*\)", "", text))
+        words = re.findall(r"\w+", re.sub(r"\{.*|\[[^\]]*\]|:\s*\d+", "", text, flags=re.DOTALL))
+        return words[-1] if words else ""
 
 
 def strip_template(head):
@@ -116,8 +121,9 @@ class Scanner:
     def add(self, kind, end, last):
         public = all(scope[1] for scope in self.scopes)
         depth = sum(1 for scope in self.scopes if scope[0] == "type")
+        of_class = bool(self.scopes) and not self.scopes[-1][1]
         declaration = Declaration(kind, self.code[self.head_start:end].strip(), self.first_line(end),
-                                  self.line_of(last), public, depth)
+                                  self.line_of(last), public, depth, of_class)
         self.found.append(declaration)
         return declaration
 

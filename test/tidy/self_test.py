@@ -64,9 +64,17 @@ BAD = [
     ("arrows", "lib/new_room/widget.cc", "// A room that nobody drew.\n", "not in the table"),
     ("include-guards", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace("BASE_WIDGET", "WIDGET"), "guard must be"),
     ("include-guards", "lib/base/widget.h", "// A widget.\n#pragma once\n" + GOOD["lib/base/widget.h"], "once"),
-    ("headers-compile", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace("int Count", "std::string Count"), "std"),
+    ("headers-compile", "include/bandb/door.h", GOOD["include/bandb/door.h"].replace("int passed", "std::string passed"),
+     "std"),
+    # A source hides what its header lacks by including something before it.
+    ("headers-compile", "lib/base/widget.h", {
+        "lib/base/widget.h": GOOD["lib/base/widget.h"].replace("int Count", "std::string Count"),
+        "lib/base/widget.cc": "#include <string>\n\n" + GOOD["lib/base/widget.cc"]}, "std"),
+    ("names", "lib/base/widget.cc", widget("class count {};"), "CamelCase"),
+    ("names", "lib/base/widget.cc", widget("class Count {\n  int passed;\n};"), "ends in _"),
+    ("names", "lib/base/widget.cc", widget("constexpr int LIMIT = 1;"), "kName"),
     ("clang-format", "lib/base/widget.cc", widget("int  Count() { return 1; }"), "clang-format -i"),
-    ("clang-tidy", "lib/base/widget.cc", widget("int Count() {\n  int BadName = 1;\n  return BadName;\n}"), "BadName"),
+    ("clang-tidy", "lib/base/widget.cc", widget("struct Count {\n  Count(int n);\n};"), "explicit"),
     ("seam-words", "lib/storage/widget.cc", storage("std::thread t;"), "a thread"),
     ("seam-words", "lib/storage/widget.cc", storage("std::mutex m;"), "a mutex"),
     ("seam-words", "lib/storage/widget.cc", storage("void F() { std::this_thread::sleep_for(x); }"), "sleeping"),
@@ -120,7 +128,7 @@ def violations(files, rules):
 def main():
     failures = [f"the good tree is not clean: {found}" for found in violations(GOOD, None)]
     for rule, path, text, message in BAD:
-        found = violations({**GOOD, path: text}, [rule])
+        found = violations({**GOOD, **(text if isinstance(text, dict) else {path: text})}, [rule])
         if not any(violation.rule == rule and message in violation.message for violation in found):
             failures.append(f"{rule} does not see {path} ({message}); it reported: {[str(item) for item in found]}")
     for rule in sorted(set(tidy.TREE_RULES) | set(tidy.TOOL_RULES)):

@@ -95,4 +95,26 @@ def shares_comment(declaration, previous, previous_documented):
     return declaration.kind == "function" and declaration.name == previous.name
 
 
-RULES = {"file-length": file_length, "function-length": function_length, "public-comments": public_comments}
+def names(tree):
+    """Types and aliases are CamelCase, members that are not public end in an underscore, constants are kName."""
+    for file in tree.cxx:
+        for declaration in cxx_scopes.declarations(file.code):
+            complaint = name_complaint(declaration)
+            if complaint:
+                yield file.violation(declaration.first_line, "names", f"{declaration.name} {complaint}")
+
+
+def name_complaint(declaration):
+    name, head = declaration.name, cxx_scopes.strip_template(declaration.head)
+    if declaration.kind in ("type", "enum"):
+        return None if not name or re.fullmatch(r"[A-Z]\w*", name) else "is a type: CamelCase"
+    if declaration.kind != "value" or re.match(r"(using|friend|typedef|extern|static_assert)\b|(class|struct|enum)\s", head):
+        return None
+    if re.search(r"\bconstexpr\b", head) or (declaration.depth == 0 and re.match(r"(inline |static )*const ", head)):
+        return None if re.fullmatch(r"k[A-Z]\w*", name) else "is a constant: kName"
+    if declaration.depth > 0 and declaration.of_class and not declaration.public:
+        return None if re.fullmatch(r"[a-z][a-z0-9_]*_", name) else "is a member that is not public: it ends in _"
+    return None
+
+
+RULES = {"names": names, "file-length": file_length, "function-length": function_length, "public-comments": public_comments}
