@@ -272,6 +272,15 @@ void ScriptedCluster::Change(Node* node, const Words& words) {
   Step(node, std::move(event), what);
 }
 
+// Gives a node that is down the log of a scenario: its term, then the terms of its entries.
+void ScriptedCluster::Preset(Node* node, const Words& words) {
+  node->hard_state.term = words.size() > 2 ? Number(words[2]) : 0;
+  node->log.clear();
+  for (size_t i = 3; i < words.size(); ++i) {
+    node->log.push_back({.term = Number(words[i]), .index = i - 2, .payload = Payload("preset")});
+  }
+}
+
 void ScriptedCluster::Network(const Words& words) {
   size_t count = Number(Named(words, "count", "1000000"));
   const NodeId from = Number(Named(words, "from", "0"));
@@ -426,6 +435,8 @@ bool ScriptedCluster::RunOnNode(const Words& words) {
     Answer(node, third != "fail");
   else if (verb == "snapshot")
     Step(node, SnapshotTaken{Number(third), 1}, "snapshot taken at " + third);
+  else if (verb == "preset" && node->core == nullptr)
+    Preset(node, words);
   else if (verb == "restart" && node->core == nullptr)
     StartNode(node);
   else if (verb == "crash") {

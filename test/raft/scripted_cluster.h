@@ -22,6 +22,7 @@
 //   stabilize [N]...                             everything happens until nothing is left to (on these nodes)
 //   settle                                       the same; prints nothing
 //   crash N | restart N                          what was not persisted is lost
+//   preset N TERM T1 T2 ...                      while it is down: its term and the terms of its entries
 //   status | log N | disk N | peers N | network
 #ifndef BANDB_TEST_RAFT_SCRIPTED_CLUSTER_H_
 #define BANDB_TEST_RAFT_SCRIPTED_CLUSTER_H_
@@ -80,6 +81,7 @@ class ScriptedCluster {
   void Install(Node* node, bool ok);
   void Answer(Node* node, bool ok);
   void Change(Node* node, const Words& words);
+  void Preset(Node* node, const Words& words);
   void Network(const Words& words);
   void DeliverOne(Message message);
   void Elapse(Nanos until, bool settle);
