@@ -13,10 +13,13 @@ endif()
 
 set(BANDB_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread; empty for none")
 option(BANDB_COVERAGE "Instrument for gcov" OFF)
+# Where BanDB is developed a warning is an error; a user's newer compiler may know warnings that we have not seen.
+option(BANDB_WERROR "Treat warnings as errors" ${BANDB_BUILD_TESTS})
 
 # An interface that every target of the project links, and no user of the project sees.
 add_library(bandb_settings INTERFACE)
-target_compile_options(bandb_settings INTERFACE -Wall -Wextra -Werror -Werror=unused-result -Wnon-virtual-dtor)
+target_compile_options(bandb_settings INTERFACE
+  -Wall -Wextra $<$<BOOL:${BANDB_WERROR}>:-Werror> -Werror=unused-result -Wnon-virtual-dtor)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(bandb_settings INTERFACE -Wthread-safety -Werror=thread-safety)
 endif()

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import wire
-from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli
+from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli, wait_until
 
 
 class ClientTest(ProgramTest):
@@ -92,20 +92,18 @@ class Session(ClientTest):
         server = self.serve(wire.Table())
         command = [CLI, "--addr", server.address, "--history", str(self.scratch / "history")]
         terminal = Terminal(command)
-        terminal.expect(b"> ")
-        terminal.type(b"put name Alicf\x7fe\n")  # a typing error and backspace
+        terminal.at_prompt(b"put name Alicf\x7fe\n")  # a typing error and backspace
         terminal.expect(b"OK\r\n")
-        terminal.type(b"get name\n")
+        terminal.at_prompt(b"get name\n")
         terminal.expect(b'"Alice"\r\n')
-        terminal.type(b"\x1b[A\n")  # arrow up: the command before
+        terminal.at_prompt(b"\x1b[A\n")  # arrow up: the command before
         terminal.expect(b'"Alice"\r\n')
-        terminal.type(b"quit\n")
+        terminal.at_prompt(b"quit\n")
         self.assertEqual(terminal.wait(), 0)
         again = Terminal(command)
-        again.expect(b"> ")
-        again.type(b"\x1b[A\x1b[A\n")  # past quit to what the session before typed
+        again.at_prompt(b"\x1b[A\x1b[A\n")  # past quit to what the session before typed
         again.expect(b'"Alice"\r\n')
-        again.type(b"\x04")  # the end of the input
+        again.at_prompt(b"\x04")  # the end of the input
         self.assertEqual(again.wait(), 0)
 
 
@@ -119,7 +117,9 @@ class Terminal:
             os.execv(command[0], command)
         self.seen = b""
 
-    def type(self, keys):
+    def at_prompt(self, keys):
+        """Types when the editor listens: what is typed earlier meets a terminal that gives keys another meaning."""
+        self.expect(b"> ")
         os.write(self.descriptor, keys)
 
     def expect(self, text):
@@ -136,9 +136,16 @@ class Terminal:
         self.seen = self.seen[self.seen.index(text) + len(text):]
 
     def wait(self):
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        ended = []
+
+        def has_ended():
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            ended.append(status)
+            return pid != 0
+
+        wait_until(has_ended, "the program has ended")
         os.close(self.descriptor)
-        return code
+        return os.waitstatus_to_exitcode(ended[-1])
 
 
 class Load(ClientTest):
@@ -185,6 +192,16 @@ class Load(ClientTest):
         done = cli(server.address, "load", "--window", "64", "--delimiter", "=", "-", input=lines)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         self.assertEqual(table.values, {b"%d" % i: b"%d" % (290 + i) for i in range(10)})
+
+    def test_a_person_who_watches_sees_a_bar_and_a_script_does_not(self):
+        server = self.serve(wire.Table())
+        # One line at a time, so that it takes far longer than the bar needs to appear.
+        file = self.write("lines", "x\n" * 4000)
+        terminal = Terminal([CLI, "--addr", server.address, "load", "--window", "1", file])
+        terminal.expect(b" lines/s [")
+        terminal.expect(b"%")
+        terminal.expect(b"loaded 4,000 lines")
+        self.assertEqual(terminal.wait(), 0)
 
     def test_the_window_bounds_what_is_under_way(self):
         seen = []
