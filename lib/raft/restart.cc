@@ -49,10 +49,6 @@ absl::Status Restart::Validate() const {
   if (applied > last) {
     return base::Error(StatusCode::kDataLoss, "applied up to {}, but the log ends at {}", applied, last);
   }
-  if (hard_state.term < last_term()) {
-    return base::Error(StatusCode::kDataLoss, "the log ends in term {}, but the term is {}", last_term(),
-                       hard_state.term);
-  }
   if ((floor.index == 0) != (floor.term == 0)) {
     return base::Error(StatusCode::kDataLoss, "the log begins after index {} of term {}", floor.index, floor.term);
   }
@@ -89,7 +85,7 @@ absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId se
   };
   const LogPosition* own = nullptr;
   const LogPosition* best = nullptr;
-  Term term = state.hard_state.term;
+  Term term = std::max(state.hard_state.term, state.last_term());
   for (const LogPosition& p : lost.survivors) {
     if (before.Find(p.node) == nullptr) {
       return base::Error(StatusCode::kFailedPrecondition, "node {} is not a member", p.node);

@@ -19,6 +19,9 @@ struct TermRun {
   Term term = 0;
 };
 
+// The log may be of a later term than the hard state: entries and hard state are written apart, and either may reach
+// the disk first. The node then starts in the term of its log, in which it cannot have voted.
+//
 // A node that never ran: Restart{} if it is to join a group, FirstStart() if it is one of the first members. Otherwise
 // filled from disk: hard_state, floor, applied, then AddEntry() for each entry of the log, in order.
 struct Restart {

@@ -45,6 +45,10 @@ void Replica::CompactLog() {
     Index everywhere = snapshot;
     for (const Progress& peer : peers_) everywhere = std::min(everywhere, peer.match);
     floor = std::max(floor, everywhere);
+    // Who is given a snapshot needs what follows it, else it is given the next one as soon as it has this one.
+    for (const Progress& peer : peers_) {
+      if (peer.state == PeerState::kSnapshot) floor = std::min(floor, peer.snapshot_index);
+    }
   }
   if (floor <= log_.floor() || !SnapshotAt(floor).has_value()) return;
   log_.CompactTo(floor);

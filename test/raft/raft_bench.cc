@@ -6,7 +6,6 @@
 // own included, of all three cores), and what a group costs in which nothing happens.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "raft/core.h"
 
 namespace {

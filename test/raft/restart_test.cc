@@ -43,9 +43,24 @@ TEST_CASE("state that is older or newer than its log is refused", "[raft]") {
   behind.floor.index = 2;
   behind.floor.term = 1;
   CHECK_CODE(Core::Create(options, behind, 0).status(), kDataLoss);
-  Restart future = ThreeVoters(5, 3);
-  future.hard_state.term = 4;
-  CHECK_CODE(Core::Create(options, future, 0).status(), kDataLoss);
+}
+
+TEST_CASE("a log of a later term than the hard state starts the node in that term, without a vote", "[raft]") {
+  // The entries reached the disk before the term did, and then the node crashed.
+  Options options;
+  options.self = 1;
+  Restart state = ThreeVoters(5, 3);
+  state.hard_state.term = 4;
+  state.hard_state.vote = 2;
+  const auto core = Core::Create(options, state, 0);
+  REQUIRE_OK(core.status());
+  CHECK((*core)->inspect().term == 5);
+  CHECK((*core)->inspect().vote == kNoNode);
+  CHECK((*core)->inspect().durable_term == 4);
+  Output output;
+  (*core)->TakeOutput(&output);
+  REQUIRE(output.hard_state.has_value());
+  CHECK(output.hard_state->state.term == 5);
 }
 
 TEST_CASE("wrong options are all named", "[raft]") {
