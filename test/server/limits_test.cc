@@ -10,8 +10,8 @@
 namespace bandb::test {
 namespace {
 
-// Resident memory of this process, which holds server and clients. Sanitizers keep what was freed, so under them there is
-// nothing to measure.
+// Resident memory of this process, which holds server and clients. Sanitizers keep what was freed, so under them there
+// is nothing to measure.
 int64_t ResidentBytes() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return 0;

@@ -45,7 +45,7 @@ std::string DeleteFrame(std::string_view key) {
 
 WireClient::WireClient(const std::string& address) {
   auto to = net::ParseAddress(address);
-  REQUIRE(to.ok());
+  if (!to.ok()) return;
   fd_ = ::socket(to->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   connected_ = fd_ >= 0 && ::connect(fd_, to->get(), to->length) == 0;
 }
@@ -95,7 +95,8 @@ std::optional<OwnedReply> WireClient::Receive() {
     if (!Fill()) return std::nullopt;
   }
   proto::Reply reply;
-  REQUIRE(proto::DecodeReply(frame, &reply));
+  // Not by Catch's macros: tests use clients on several threads. Whoever wants a reply sees that there is none.
+  if (!proto::DecodeReply(frame, &reply)) return std::nullopt;
   return OwnedReply{reply.ok, std::string(reply.body), reply.code, std::string(reply.message)};
 }
 
