@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -106,6 +107,60 @@ class Setup(ProgramTest):
             done = subprocess.run([str(ROOT / "tools" / script)], env=environment, capture_output=True, text=True,
                                   check=False)
             self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1))
+
+
+class Stages(ProgramTest):
+    """tools/test.sh, with a compiler and a test runner that say what the test wants."""
+
+    def setUp(self):
+        super().setUp()
+        self.fakes = self.scratch / "bin"
+        self.fakes.mkdir()
+        (self.scratch / "tools").mkdir()
+        (self.scratch / "tools" / "setup.sh").write_text("bandb_setup() { :; }\nbandb_fail() { echo $* >&2; exit 1; }\n")
+        shutil.copy(ROOT / "tools" / "test.sh", self.scratch / "tools")
+        self.log = self.scratch / "log"
+        self.fake("cmake", "")
+        self.fake("ctest", "echo '100% tests passed, 0 tests failed out of 7'")
+
+    def fake(self, name, body):
+        path = self.fakes / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self.log}\n{body}\n')
+        path.chmod(0o755)
+
+    def run_script(self, *arguments):
+        environment = {**os.environ, "PATH": f"{self.fakes}:{os.environ['PATH']}"}
+        done = subprocess.run([str(self.scratch / "tools" / "test.sh"), *arguments], env=environment,
+                              capture_output=True, text=True, check=False)
+        last = done.stdout.splitlines()[-1] if done.stdout else ""
+        return done.returncode, last, self.log.read_text() if self.log.exists() else ""
+
+    def test_all_stages_are_built_tested_and_counted(self):
+        code, last, log = self.run_script()
+        self.assertEqual((code, last), (0, "21 passed, 0 failed"))
+        for preset in ("dev", "clang-asan", "tsan"):
+            self.assertIn(f"cmake --build --preset {preset}\n", log)
+            self.assertIn(f"ctest --preset {preset} ", log)
+
+    def test_quick_and_patterns_run_dev_alone(self):
+        for arguments in (["--quick"], ["-R", "kv"], ["--stage", "dev"]):
+            self.assertEqual(self.run_script(*arguments)[:2], (0, "7 passed, 0 failed"))
+        self.assertIn("-R kv", self.log.read_text())
+        self.assertNotIn("tsan", self.log.read_text())
+
+    def test_a_failing_test_fails_the_script(self):
+        self.fake("ctest", "echo '71% tests passed, 2 tests failed out of 7'; exit 8")
+        self.assertEqual(self.run_script("--quick")[:2], (1, "5 passed, 2 failed"))
+
+    def test_a_build_that_fails_and_a_runner_that_dies_fail_the_script(self):
+        self.fake("ctest", "exit 8")
+        self.assertEqual(self.run_script("--quick")[:2], (1, "0 passed, 1 failed"))
+        self.fake("cmake", "echo 'x.cc:1: error: no'; exit 1")
+        self.assertEqual(self.run_script("--quick")[:2], (1, "0 passed, 1 failed"))
+
+    def test_what_it_does_not_know_is_refused(self):
+        self.assertEqual(self.run_script("--bogus")[0], 1)
+        self.assertEqual(self.run_script("--stage", "bogus")[0], 1)
 
 
 if __name__ == "__main__":
