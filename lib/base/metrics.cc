@@ -69,6 +69,15 @@ uint64_t HistogramSnapshot::Percentile(double percent) const {
   return max_;
 }
 
+double HistogramSnapshot::SumAbove(uint64_t limit) const {
+  double sum = 0;
+  for (size_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    const uint64_t value = std::min(Histogram::BucketMax(bucket), max_);
+    if (value > limit) sum += static_cast<double>(buckets_[bucket]) * static_cast<double>(value);
+  }
+  return sum;
+}
+
 void HistogramSnapshot::Merge(const HistogramSnapshot& other) {
   count_ += other.count_;
   sum_ += other.sum_;

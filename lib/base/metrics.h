@@ -53,6 +53,8 @@ class HistogramSnapshot {
   double Mean() const { return count_ == 0 ? 0 : static_cast<double>(sum_) / static_cast<double>(count_); }
   // The value that `percent` of the recorded ones do not exceed; within 1/16, and never above max().
   uint64_t Percentile(double percent) const;
+  // Of the recorded values greater than this, the sum, as exact as the buckets are.
+  double SumAbove(uint64_t limit) const;
   // Adds what another one held.
   void Merge(const HistogramSnapshot& other);
 

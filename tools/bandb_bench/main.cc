@@ -1,4 +1,5 @@
-// bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do.
+// bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench db` runs the embedded
+// store beside its peers.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -6,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "db_bench.h"
 #include "net_bench.h"
 
 namespace bandb::bench {
@@ -72,6 +74,35 @@ int RunNet(const NetBenchOptions& options) {
   return bench.puts().errors + bench.gets().errors == 0 ? kDone : kServerError;
 }
 
+void DeclareDb(CLI::App* db, DbBenchOptions* options) {
+  const CLI::Range positive(1, 1'000'000'000);
+  db->add_option("--dir", options->dir, "where the stores are made, and removed again")->capture_default_str();
+  db->add_option("--workload", options->workloads, "run only these")->check(CLI::IsMember(WorkloadNames()));
+  db->add_option("--store", options->subjects, "run only these")->check(CLI::IsMember(SubjectNames()));
+  db->add_option("--keys", options->keys, "different keys, and writes")->check(positive)->capture_default_str();
+  db->add_option("--reads", options->reads)->check(positive)->capture_default_str();
+  db->add_option("--synced", options->synced, "writes of each writer of fillsync")
+      ->check(positive)
+      ->capture_default_str();
+  db->add_option("--value-size", options->value_bytes, "bytes")->check(CLI::Range(0, 67108864))->capture_default_str();
+  db->add_option("--rounds", options->rounds)->check(CLI::Range(1, 100))->capture_default_str();
+  db->add_option("--write-buffer", options->settings.write_buffer_bytes, "bytes")->capture_default_str();
+  db->add_option("--cache", options->settings.block_cache_bytes, "bytes")->capture_default_str();
+  db->add_option("--bloom-bits", options->settings.bloom_bits_per_key)->check(CLI::Range(0, 32))->capture_default_str();
+  db->add_option("--background-threads", options->settings.background_threads)
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  db->add_option("--seed", options->seed)->capture_default_str();
+}
+
+int RunDb(const DbBenchOptions& options) {
+  base::SystemClock clock;
+  const absl::Status status = DbBench(&clock, options).Run();
+  if (status.ok()) return kDone;
+  fmt::print(stderr, "(error) {}\n", base::Message(status));
+  return kServerError;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Measures BanDB.", "bandb_bench");
   app.require_subcommand(1);
@@ -79,11 +110,15 @@ int Run(int argc, char** argv) {
   NetBenchOptions options;
   NetFlags flags;
   DeclareNet(net, &options, &flags);
+  CLI::App* db = app.add_subcommand("db", "run the embedded store and its peers side by side");
+  DbBenchOptions db_options;
+  DeclareDb(db, &db_options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
+  if (db->parsed()) return RunDb(db_options);
   options.fill = !flags.no_fill;
   options.mode = flags.mode == "put" ? Mode::kPut : flags.mode == "get" ? Mode::kGet : Mode::kMixed;
   if (std::to_string(options.keys - 1).size() > options.key_bytes) {
