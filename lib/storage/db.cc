@@ -158,13 +158,11 @@ absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, b
 }
 
 void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
-  absl::Status refused = kv::CheckBatch(engine_->limits(), batch);
-  if (refused.ok() && !engine_->Retain()) {
-    refused = base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-  } else if (!refused.ok() && !engine_->Retain()) {
+  if (!engine_->Retain()) {
     // Nothing runs on the executor any more.
-    return std::move(done)(std::move(refused));
+    return std::move(done)(base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"));
   }
+  absl::Status refused = kv::CheckBatch(engine_->limits(), batch);
   if (!refused.ok()) {
     executor_->Post(base::Priority::kHigh, [this, done = std::move(done), refused = std::move(refused)]() mutable {
       std::move(done)(std::move(refused));

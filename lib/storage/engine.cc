@@ -184,7 +184,11 @@ void Engine::EndActivity() {
     base::MutexLock lock(&mutex_);
     BANDB_ASSERT(activities_ > 0);
     --activities_;
-    if (closing_ && activities_ == 0) done = std::exchange(when_closed_, nullptr);
+    if (closing_ && activities_ == 0) {
+      BANDB_ASSERT(!at_rest_);
+      at_rest_ = true;
+      done = std::exchange(when_closed_, nullptr);
+    }
   }
   if (done) done(absl::OkStatus());
 }

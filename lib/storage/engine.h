@@ -226,6 +226,8 @@ class Engine final : private CommitQueue::Committer {
   std::optional<Stop> stop_ ABSL_GUARDED_BY(mutex_);
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   Done when_closed_ ABSL_GUARDED_BY(mutex_);
+  // Closing has come so far that nothing may begin any more.
+  bool at_rest_ ABSL_GUARDED_BY(mutex_) = false;
   int activities_ ABSL_GUARDED_BY(mutex_) = 0;
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool flushing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -31,16 +31,28 @@ void Engine::Submit(WriteRequest* request, bool in_background) {
 }
 
 void Engine::SyncWaiting() {
-  const absl::Status synced = logs_.SyncWaiting();
-  if (!synced.ok()) {
-    StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)));
+  {
+    base::MutexLock lock(&mutex_);
+    if (at_rest_) return;
+    BeginActivity();
   }
+  bool again = true;
+  while (again) {
+    const absl::Status synced = logs_.SyncWaiting();
+    if (!synced.ok()) {
+      StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)));
+    }
+    // Whoever syncs while the database closes serves all who are left: nobody comes after him.
+    base::MutexLock lock(&mutex_);
+    again = closing_ && logs_.SyncNeeded();
+  }
+  EndActivity();
 }
 
 void Engine::SyncInBackground() {
   if (!logs_.SyncNeeded()) return;
   base::MutexLock lock(&mutex_);
-  if (sync_posted_) return;
+  if (sync_posted_ || at_rest_) return;
   sync_posted_ = true;
   BeginActivity();
   env_.executor->Post(base::Priority::kHigh, [this]() {
