@@ -1,3 +1,4 @@
+// Validate: which ServerOptions make no sense.
 #include <string>
 
 #include "absl/strings/string_view.h"

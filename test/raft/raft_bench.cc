@@ -38,7 +38,7 @@ namespace {
 
 constexpr size_t kNodes = 3;
 
-double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double Seconds() { return static_cast<double>(base::SystemClock().MonotonicNanos()) / 1e9; }
 
 class Group {
  public:

@@ -3,8 +3,8 @@
 #define BANDB_TEST_SERVER_WIRE_CLIENT_H_
 
 #include <cstdint>
-#include <optional>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>

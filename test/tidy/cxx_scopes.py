@@ -77,7 +77,7 @@ def outside_brackets(text):
 
 def classify(head):
     text = strip_template(head)
-    if re.match(r'(inline\s+)?namespace\b|extern\s*"', text):
+    if re.match(r'(inline\s+)?namespace\b|extern\s*"[^"]*"$', text):
         return "namespace"
     if re.match(r"(typedef\s+|static\s+|const\s+|constexpr\s+|inline\s+)*(class|struct|union)\b", text):
         return "type"

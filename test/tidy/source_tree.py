@@ -9,8 +9,8 @@ import re
 FOLDERS = ("include", "lib", "tools", "examples", "test", "docs", "cmake", ".ci")
 TOP_FILES = ("CMakeLists.txt", "CMakePresets.json", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
              ".clang-format", ".clang-tidy", ".editorconfig", ".gitignore")
-# Files that are data, not text: golden files and compressed input.
-BINARY_SUFFIXES = (".bin", ".gz", ".golden", ".pyc")
+# What people write. Everything else is data: golden files, corpora of fuzzers, compressed input.
+TEXT_SUFFIXES = (".h", ".cc", ".py", ".sh", ".cmake", ".in", ".md", ".txt", ".json", ".toml", ".yaml", ".yml")
 
 COMMENT_OR_LITERAL = re.compile(
     r'//[^\n]*|/\*.*?\*/|R"([^\s()\\]{0,16})\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'',
@@ -31,6 +31,13 @@ class Violation:
 def blank(text):
     """`text` with everything but its line ends replaced by spaces."""
     return re.sub(r"[^\n]", " ", text)
+
+
+def is_text(path):
+    if path.suffix:
+        return path.suffix in TEXT_SUFFIXES
+    with path.open("rb") as file:
+        return file.read(2) == b"#!"
 
 
 class SourceFile:
@@ -103,7 +110,7 @@ class SourceTree:
         paths = [name for name in TOP_FILES if (self.root / name).is_file()]
         for folder in FOLDERS:
             for path in (self.root / folder).rglob("*"):
-                if path.is_file() and path.suffix not in BINARY_SUFFIXES:
+                if path.is_file() and is_text(path):
                     paths.append(path.relative_to(self.root).as_posix())
         self.files = [SourceFile(self.root, path) for path in sorted(paths)]
         self.by_path = {file.path: file for file in self.files}
