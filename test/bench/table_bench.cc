@@ -45,6 +45,7 @@ class Bench {
     StringFile file(&content_);
     content_.reserve(entries_ * (value_.size() + 64));
     std::vector<std::string> keys;
+    keys.reserve(entries_);
     for (uint64_t i = 0; i < entries_; ++i) keys.push_back(Key(UserKey(2 * i), i + 1));
     const int64_t start = clock_.MonotonicNanos();
     TableBuilder builder(&file, TestHeader(), options_);
@@ -80,6 +81,7 @@ class Bench {
   void Gets(const char* what, bool present, int with_filter) {
     base::Random random(9);
     std::vector<std::string> keys;
+    keys.reserve(200'000);
     for (int i = 0; i < 200'000; ++i) keys.push_back(UserKey(2 * random.Uniform(entries_) + (present ? 0 : 1)));
     uint64_t found = 0;
     GetResult result;
@@ -97,6 +99,7 @@ class Bench {
   void Seeks() {
     base::Random random(10);
     std::vector<std::string> keys;
+    keys.reserve(100'000);
     for (int i = 0; i < 100'000; ++i) keys.push_back(SeekKey(UserKey(2 * random.Uniform(entries_) + 1)));
     const auto cursor = table_->NewCursor();
     uint64_t valid = 0;

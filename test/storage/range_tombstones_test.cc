@@ -85,6 +85,7 @@ TEST_CASE("moved fragments still answer") {
 TEST_CASE("nested tombstones take memory in proportion to their number") {
   std::vector<RangeTombstone> tombstones;
   const auto key = [](int i) { return "\x01" + std::to_string(1'000'000 + i); };
+  tombstones.reserve(20'000);
   for (int i = 0; i < 20'000; ++i) tombstones.push_back({key(i), key(99'999 - i), static_cast<Sequence>(i + 1)});
   const FragmentedTombstones fragments(std::move(tombstones));
   // A list for each fragment would hold 400 million sequences.

@@ -14,9 +14,8 @@ struct Sample {
 
 Sample MakeSample(Compression compression) {
   Sample sample;
-  for (int i = 0; i < 60; ++i) {
-    sample.entries.emplace_back(Key("key" + std::to_string(100 + i), static_cast<Sequence>(i + 1)),
-                                "value value value " + std::to_string(i));
+  for (Sequence i = 0; i < 60; ++i) {
+    sample.entries.emplace_back(Key("key" + std::to_string(100 + i), i + 1), "value value value " + std::to_string(i));
   }
   sample.tombstones.push_back({MakeSpacedKey(Space::kUser, "a"), MakeSpacedKey(Space::kUser, "b"), 99});
   TableOptions options;

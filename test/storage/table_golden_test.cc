@@ -30,10 +30,10 @@ Entries GoldenEntries() {
   };
   add(Space::kSystem, "session", 3, Kind::kPut, "state");
   add(Space::kUser, "", 9, Kind::kPut, "the empty key");
-  for (int i = 0; i < 50; ++i) {
+  for (uint64_t i = 0; i < 50; ++i) {
     const std::string key = fmt::format("key{}", 1000 + i * 7);
-    add(Space::kUser, key, static_cast<Sequence>(200 + i), Kind::kPut, std::string(static_cast<size_t>(i) * 3, 'a'));
-    if (i % 5 == 0) add(Space::kUser, key, static_cast<Sequence>(100 + i), Kind::kDelete, "");
+    add(Space::kUser, key, 200 + i, Kind::kPut, std::string(i * 3, 'a'));
+    if (i % 5 == 0) add(Space::kUser, key, 100 + i, Kind::kDelete, "");
   }
   add(Space::kUser, "t", 300, Kind::kPutWithExpiry, std::string("\x00\x10\0\0\0\0\0\0expires", 15));
   add(Space::kUser, "u", 301, Kind::kBlobReference, "blob");
