@@ -44,7 +44,7 @@ class ConfigurationHistory {
   void CompactTo(Index floor) {
     while (all_.size() > 1 && all_[1].index <= floor) all_.erase(all_.begin());
   }
-  void Reset(Configuration configuration) { all_.assign(1, std::move(configuration)); }
+  void Reset(const Configuration& configuration) { all_.assign(1, configuration); }
   size_t size() const { return all_.size(); }
 
  private:
