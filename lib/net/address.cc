@@ -24,7 +24,7 @@ bool ParsePort(std::string_view text, uint16_t* port) {
 
 }  // namespace
 
-absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
+absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& text) {
   const size_t colon = text.rfind(':');
   uint16_t port = 0;
   if (colon == std::string::npos || !ParsePort(std::string_view(text).substr(colon + 1), &port)) {
@@ -46,11 +46,20 @@ absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
   if (error != 0 || found == nullptr) {
     return base::Error(absl::StatusCode::kInvalidArgument, "'{}': {}", text, ::gai_strerror(error));
   }
-  SocketAddress address;
-  std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
-  address.length = found->ai_addrlen;
+  std::vector<SocketAddress> addresses;
+  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+    SocketAddress address;
+    std::memcpy(&address.storage, at->ai_addr, at->ai_addrlen);
+    address.length = at->ai_addrlen;
+    addresses.push_back(address);
+  }
   ::freeaddrinfo(found);
-  return address;
+  return addresses;
+}
+
+absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
+  BANDB_ASSIGN_OR_RETURN(const std::vector<SocketAddress> addresses, ParseAddresses(text));
+  return addresses.front();
 }
 
 std::string FormatAddress(const SocketAddress& address) {

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -20,6 +21,9 @@ struct SocketAddress {
 // HOST is a numeric address, in brackets if IPv6, or a name, which may block to be looked up; empty means every
 // interface. Errors: kInvalidArgument.
 absl::StatusOr<SocketAddress> ParseAddress(const std::string& text);
+
+// All addresses that the name has, at least one, in the order in which to try them: "localhost" is often two.
+absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& text);
 
 // The same, back.
 std::string FormatAddress(const SocketAddress& address);

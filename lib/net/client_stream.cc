@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "base/status.h"
-#include "net/address.h"
 
 namespace bandb::net {
 
@@ -35,7 +34,16 @@ int PollMillis(int64_t timeout_nanos) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ClientStream>> ClientStream::Connect(const std::string& address, int64_t timeout_nanos) {
-  BANDB_ASSIGN_OR_RETURN(const SocketAddress peer, ParseAddress(address));
+  BANDB_ASSIGN_OR_RETURN(const std::vector<SocketAddress> peers, ParseAddresses(address));
+  absl::StatusOr<std::unique_ptr<ClientStream>> stream = ConnectTo(peers.front(), address, timeout_nanos);
+  for (size_t i = 1; i < peers.size() && absl::IsUnavailable(stream.status()); ++i) {
+    stream = ConnectTo(peers[i], address, timeout_nanos);
+  }
+  return stream;
+}
+
+absl::StatusOr<std::unique_ptr<ClientStream>> ClientStream::ConnectTo(const SocketAddress& peer,
+                                                                      const std::string& name, int64_t timeout_nanos) {
   const int descriptor = ::socket(peer.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return base::ErrnoStatus(errno, "socket");
   std::unique_ptr<ClientStream> stream(new ClientStream(descriptor));
@@ -43,17 +51,17 @@ absl::StatusOr<std::unique_ptr<ClientStream>> ClientStream::Connect(const std::s
   // Without effect on correctness; a socket that refuses it is only slower.
   static_cast<void>(::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
   if (::connect(descriptor, peer.get(), peer.length) == 0) return stream;
-  if (errno != EINPROGRESS) return Gone(address, errno);
+  if (errno != EINPROGRESS) return Gone(name, errno);
   pollfd waited{descriptor, POLLOUT, 0};
   int ready = 0;
   do {
     ready = ::poll(&waited, 1, PollMillis(timeout_nanos));
   } while (ready < 0 && errno == EINTR);
-  if (ready == 0) return Gone(address, ETIMEDOUT);
+  if (ready == 0) return Gone(name, ETIMEDOUT);
   int error = 0;
   socklen_t length = sizeof(error);
   if (::getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
-  if (error != 0) return Gone(address, error);
+  if (error != 0) return Gone(name, error);
   return stream;
 }
 

@@ -15,14 +15,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "net/address.h"
 
 namespace bandb::net {
 
 // Thread safety: one thread at a time.
 class ClientStream {
  public:
-  // Connects to HOST:PORT. Errors: kInvalidArgument no such address · kUnavailable nobody listens there, or not in
-  // time.
+  // Connects to HOST:PORT, trying each address that the name has; the time is for each. Errors: kInvalidArgument no
+  // such address · kUnavailable nobody listens there, or not in time.
   static absl::StatusOr<std::unique_ptr<ClientStream>> Connect(const std::string& address, int64_t timeout_nanos);
   ~ClientStream();
   ClientStream(const ClientStream&) = delete;
@@ -44,6 +45,8 @@ class ClientStream {
   static bool Wait(absl::Span<Interest> interests, int64_t timeout_nanos);
 
  private:
+  static absl::StatusOr<std::unique_ptr<ClientStream>> ConnectTo(const SocketAddress& peer, const std::string& name,
+                                                                 int64_t timeout_nanos);
   explicit ClientStream(int descriptor) : descriptor_(descriptor) {}
 
   const int descriptor_;

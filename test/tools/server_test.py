@@ -21,6 +21,11 @@ class Life(ProgramTest):
         self.assertEqual(cli(server.address, "delete", "name").stdout, b"OK\n")
         self.assertEqual(cli(server.address, "get", "name").returncode, 1)
 
+    def test_a_name_may_have_several_addresses(self):
+        server = self.server()
+        port = server.address.rsplit(":", 1)[1]
+        self.assertEqual(cli(f"localhost:{port}", "put", "k", "v").stdout, b"OK\n")
+
     def test_sigterm_and_sigint_end_it_with_0_and_the_data_stays(self):
         server = self.server()
         for number in (signal.SIGTERM, signal.SIGINT):
