@@ -210,8 +210,7 @@ absl::Status DbImpl::Flush() {
 
 absl::Status DbImpl::CompactRange(std::string_view begin, std::string_view limit) {
   BANDB_RETURN_IF_ERROR(Flush());
-  return WaitForDone(
-      [&](Engine::Done done) { engine_->CompactRange(std::string(begin), std::string(limit), std::move(done)); });
+  return WaitForDone([&](Engine::Done done) { engine_->CompactRange(begin, limit, std::move(done)); });
 }
 
 absl::Status DbImpl::CreateCheckpoint(const std::filesystem::path& dir) {

@@ -91,7 +91,7 @@ class Engine final : private CommitQueue::Committer {
   // Once everything in frozen memtables is in tables.
   void WhenFlushed(Done done);
   // Compacts level by level what holds keys of [begin, limit); empty: unbounded.
-  void CompactRange(std::string begin, std::string limit, Done done);
+  void CompactRange(std::string_view begin, std::string_view limit, Done done);
   absl::Status CreateCheckpoint(const std::string& dir);
   absl::Status VerifyChecksums();
   absl::Status Resume();

@@ -46,7 +46,7 @@ void Engine::WhenFlushed(Done done) {
   done(status);
 }
 
-void Engine::CompactRange(std::string begin, std::string limit, Done done) {
+void Engine::CompactRange(std::string_view begin, std::string_view limit, Done done) {
   if (absl::Status stopped = StopStatus(); !stopped.ok()) return done(stopped);
   auto manual = std::make_shared<ManualCompaction>();
   manual->begin = MakeSpacedKey(Space::kUser, begin);

@@ -1,3 +1,4 @@
+// BanDB as a subject of bandb_bench db.
 #include <fmt/format.h>
 
 #include "bandb/db.h"

@@ -1,3 +1,4 @@
+// LevelDB as a subject of bandb_bench db.
 #include <leveldb/cache.h>
 #include <leveldb/db.h>
 #include <leveldb/filter_policy.h>

@@ -1,3 +1,4 @@
+// LMDB as a subject of bandb_bench db.
 #include <lmdb.h>
 
 #include "base/status.h"

@@ -1,3 +1,4 @@
+// RocksDB as a subject of bandb_bench db.
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
