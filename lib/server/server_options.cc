@@ -1,7 +1,7 @@
 // Validate: which ServerOptions make no sense.
 #include <string>
+#include <string_view>
 
-#include "absl/strings/string_view.h"
 #include "bandb/server.h"
 #include "base/status.h"
 #include "proto/frame.h"

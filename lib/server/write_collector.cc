@@ -18,7 +18,8 @@ namespace {
 constexpr size_t kGroupBytesMax = 1 << 20;
 constexpr size_t kRequestOverheadBytes = 64;
 constexpr size_t kFreeGroupsMax = 8;
-// Two: one is being synced while the next is on its way to the store's thread; more would only make them smaller.
+// Two: one is being synced while the next is on its way to the store's thread. One leaves the disk idle in between (a
+// quarter fewer writes a second from 50 clients); more would only make groups smaller.
 constexpr int kGroupsInFlightMax = 2;
 
 // The bounds that do not depend on the store; see kv::Limits.

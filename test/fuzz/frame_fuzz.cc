@@ -100,9 +100,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   FrameReader reader(kPayloadBytesMax);
   size_t found = 0;
-  const size_t step = size == 0 ? 1 : 1 + data[0] % 16;
-  for (size_t at = 0; at < size; at += step) {
-    reader.Append(bytes.substr(at, step));
+  size_t piece_bytes = size == 0 ? 1 : 1 + data[0] % 16;
+  for (size_t at = 0; at < size; at += piece_bytes) {
+    reader.Append(bytes.substr(at, piece_bytes));
     while (reader.Next(&frame) == CutResult::kFrame) {
       BANDB_ASSERT(found < whole.size());
       BANDB_ASSERT(whole[found] == frame.payload);
