@@ -28,6 +28,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const base::Env& env, const
   RecoveredDatabase rest;
   rest.memtables = std::move(recovered.memtables);
   rest.orphans = std::move(recovered.orphans);
+  rest.found_logs = std::move(recovered.found_logs);
   rest.state = recovered.state;
   std::unique_ptr<Engine> engine(new Engine(env, dir, options, std::move(recovered)));
   BANDB_RETURN_IF_ERROR(engine->Start(&rest));
@@ -63,10 +64,10 @@ Engine::~Engine() = default;
 
 absl::Status Engine::Start(RecoveredDatabase* recovered) {
   ManifestState state = std::move(recovered->state);
-  // What recovery accepts must not be lost later, when writes that come after it are already durable.
-  for (const auto& [number, bytes] : state.log_ends) {
-    if (bytes == 0) continue;
-    BANDB_RETURN_IF_ERROR(env_.files->SyncFile(base::JoinPath(engine_dir_, LogName(number))));
+  for (const uint64_t number : recovered->found_logs) {
+    // Those before the first memtable hold nothing that is not in tables.
+    if (recovered->memtables.empty() || number < recovered->memtables.front()->log_number()) continue;
+    BANDB_RETURN_IF_ERROR(RewriteLog(number, state.log_ends[number]));
   }
   for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number);
   const uint64_t log_number = NewFileNumber();
@@ -105,6 +106,16 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
   return absl::OkStatus();
 }
 
+absl::Status Engine::RewriteLog(uint64_t number, uint64_t bytes) {
+  if (bytes == 0) return absl::OkStatus();
+  const std::string path = base::JoinPath(engine_dir_, LogName(number));
+  BANDB_ASSIGN_OR_RETURN(const std::string content, base::ReadFile(env_.files, path, UINT64_MAX));
+  if (content.size() < bytes) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the log was cut off", path, content.size());
+  }
+  return base::InstallFile(env_.files, path, std::string_view(content).substr(0, bytes));
+}
+
 void Engine::InstallView(ViewHolder::Retired* retired) {
   auto view = std::make_unique<ReadView>();
   view->memtable = active_;
@@ -118,6 +129,15 @@ uint64_t Engine::NowMs() const {
   return std::max(wall, last_commit_time_ms_.load(std::memory_order_relaxed));
 }
 
+void Engine::TakeWaiters(std::vector<Done>* waiters) {
+  for (FlushWaiter& waiter : flush_waiters_) waiters->push_back(std::move(waiter.done));
+  flush_waiters_.clear();
+  for (const std::shared_ptr<ManualCompaction>& manual : manual_) {
+    if (!manual->running) waiters->push_back(std::move(manual->done));
+  }
+  std::erase_if(manual_, [](const auto& manual) { return !manual->running; });
+}
+
 void Engine::StopWrites(const absl::Status& status) {
   BANDB_ASSERT(!status.ok());
   const bool resumable = status.code() == absl::StatusCode::kResourceExhausted;
@@ -129,8 +149,7 @@ void Engine::StopWrites(const absl::Status& status) {
     // What cannot be resumed outweighs what can.
     if (first || (stop_->resumable && !resumable)) stop_ = Stop{status, resumable};
     stopped_.store(true, std::memory_order_release);
-    for (FlushWaiter& waiter : flush_waiters_) abandoned.push_back(std::move(waiter.done));
-    flush_waiters_.clear();
+    TakeWaiters(&abandoned);
   }
   for (Done& done : abandoned) done(status);
   // Those who wait for room would wait for ever.
@@ -209,12 +228,7 @@ void Engine::BeginClose(Done done) {
     when_closed_ = std::move(done);
     stopped_.store(true, std::memory_order_release);
     BeginActivity();
-    for (FlushWaiter& waiter : flush_waiters_) abandoned.push_back(std::move(waiter.done));
-    flush_waiters_.clear();
-    for (const std::shared_ptr<ManualCompaction>& manual : manual_) {
-      if (!manual->running) abandoned.push_back(std::move(manual->done));
-    }
-    std::erase_if(manual_, [](const auto& manual) { return !manual->running; });
+    TakeWaiters(&abandoned);
   }
   for (Done& abandon : abandoned) abandon(StopStatus());
   queue_.Unpark();

@@ -175,6 +175,12 @@ class Engine final : private CommitQueue::Committer {
   absl::Status WriteEdit(const PendingEdit& edit);
   void InstallEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Puts the first `bytes` of a recovered log on disk for good: what recovery accepts must not be lost later, when
+  // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
+  // has forgotten which pages it still owes, and answers OK.
+  absl::Status RewriteLog(uint64_t number, uint64_t bytes);
+  // Those who wait for background work that will not be done now, as far as it is not running.
+  void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishCompaction(const Compaction& compaction, const std::shared_ptr<ManualCompaction>& manual,
                         const absl::Status& status, const CompactionInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
   void RemoveLogs(const std::vector<uint64_t>& numbers);

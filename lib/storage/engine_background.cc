@@ -387,7 +387,7 @@ void Engine::FinishCompaction(const Compaction& compaction, const std::shared_pt
       BANDB_ASSERT(manual_.front() == manual);
       manual->running = false;
       ++manual->level;
-      if (!status.ok() || closing_) {
+      if (!status.ok() || closing_ || stop_) {
         abandoned = std::move(manual->done);
         manual_.pop_front();
       }

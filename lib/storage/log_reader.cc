@@ -68,6 +68,10 @@ absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& p
   if (content.bytes.size() < kFileHeaderBytes || AllZero(std::string_view(content.bytes).substr(0, kFileHeaderBytes))) {
     content.dropped_bytes = UsedBytes(content.bytes);
     content.end = content.dropped_bytes == 0 ? LogEnd::kOpen : LogEnd::kDamaged;
+    // The header is synced before anything is appended to it.
+    if (content.dropped_bytes > kFileHeaderBytes) {
+      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the file header is gone", path);
+    }
     return content;
   }
   const absl::StatusOr<FileHeader> header = DecodeFileHeader(content.bytes, type, path);

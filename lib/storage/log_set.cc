@@ -24,10 +24,11 @@ absl::Status LogSet::Begin(uint64_t number, const Uuid& file_id, const RecordHea
   // written.
   if (current_writer_ != nullptr) BANDB_RETURN_IF_ERROR(current_writer_->Reserve(0));
   absl::StatusOr<std::unique_ptr<LogWriter>> created = LogWriter::Create(files_, path, header);
-  if (!created.ok()) {
+  const absl::Status begun = created.ok() ? (*created)->SyncHeader() : created.status();
+  if (!begun.ok()) {
     // If it was begun at all; else it is found at the next open.
     files_->Remove(path).IgnoreError();
-    return created.status();
+    return begun;
   }
   std::shared_ptr<LogWriter> writer = *std::move(created);
   if (current_writer_ != nullptr) {

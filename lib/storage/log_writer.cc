@@ -56,6 +56,11 @@ absl::Status LogWriter::Append(const RecordHead& head, std::string_view payload_
   return Finish();
 }
 
+absl::Status LogWriter::SyncHeader() {
+  BANDB_ASSERT(Size() == kFileHeaderBytes);
+  return file_->Sync();
+}
+
 absl::Status LogWriter::Sync() {
   const uint64_t target = Size();
   BANDB_RETURN_IF_ERROR(file_->Sync());

@@ -34,6 +34,10 @@ class LogWriter {
 
   absl::Status Append(const RecordHead& head, std::string_view payload_bytes);
 
+  // Makes the header durable before anything is appended, so that a file which lost its header is known to be damaged.
+  // It says nothing of records: SyncedOffset stays 0, which readers take for a statement about earlier files.
+  absl::Status SyncHeader();
+
   // Durability: all records whose Finish had returned before the call survive power loss.
   absl::Status Sync();
   absl::Status Close() { return file_->Close(); }

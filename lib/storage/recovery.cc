@@ -156,14 +156,19 @@ absl::Status Recovery::ListFiles() {
   for (const std::string& name : names) {
     const auto parsed = ParseFileName(name);
     if (!parsed) {
-      if (name == "CURRENT.tmp") recovered_.orphans.push_back(name);
+      const std::string_view stem = std::string_view(name).substr(0, name.size() - std::min<size_t>(name.size(), 4));
+      const bool temporary = name.ends_with(".tmp") && (stem == "CURRENT" || ParseFileName(stem));
+      if (temporary) recovered_.orphans.push_back(name);
       continue;
     }
     uint64_t& next = recovered_.state.next_file_number;
     next = std::max(next, parsed->number + 1);
     switch (parsed->type) {
       case NumberedFile::kLog:
-        if (parsed->number < recovered_.state.log_number) {
+        // A log that was there when the present manifest was begun, and that it names no end of, was given up by the
+        // recovery that began it: its predecessor breaks off.
+        if (parsed->number < recovered_.state.log_number ||
+            (parsed->number < recovered_.state.begun_log && !recovered_.state.log_ends.contains(parsed->number))) {
           recovered_.orphans.push_back(name);
         } else {
           log_numbers_.push_back(parsed->number);
@@ -314,6 +319,7 @@ absl::Status Recovery::ReplayLogs() {
     if (recorded == recovered_.state.log_ends.end()) {
       recovered_.dropped_bytes += log.content.dropped_bytes;
       recovered_.state.log_ends[log.number] = log.content.valid_bytes;
+      recovered_.found_logs.push_back(log.number);
     }
     log.content = LogContent();
   }
