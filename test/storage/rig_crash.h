@@ -1,0 +1,45 @@
+// Crashes a scenario at every file-system call, in every way, and looks at what is left.
+//
+// The scenario runs once. Before each call that changes something, images are taken of what a disk could hold if the
+// power failed now, and of what is left if the process died now. Each image is opened like a database after a crash,
+// and must hold a prefix of the writes that contains everything acknowledged; opened again, the same; and so must
+// images that are taken while it is being opened.
+#ifndef BANDB_TEST_STORAGE_RIG_CRASH_H_
+#define BANDB_TEST_STORAGE_RIG_CRASH_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "storage/rig_actor.h"
+
+namespace bandb::test {
+
+struct CrashPlan {
+  uint64_t seed = 1;
+  // Kinds of power loss to try at each call; the death of the process too?
+  std::vector<Damage> damages{std::begin(kAllDamages), std::end(kAllDamages)};
+  bool process_death = true;
+  // Every how many images the recovery is crashed, too; 0 for never.
+  uint64_t recovery_stride = 61;
+  // Stop looking once so many violations are known.
+  size_t violations_max = 5;
+  // What is done to the file system before the scenario: taking out syncs.
+  std::function<void(CrashFileSystem*)> sabotage{};
+};
+
+struct CrashReport {
+  uint64_t crash_points = 0;
+  // Images looked at, and those of them that were taken during a recovery.
+  uint64_t images = 0;
+  uint64_t recovery_images = 0;
+  std::vector<std::string> violations;
+  std::vector<FaultPlan::SyncCall> syncs;
+};
+
+CrashReport RunCrashes(const RigScenario& scenario, const CrashPlan& plan);
+
+}  // namespace bandb::test
+
+#endif  // BANDB_TEST_STORAGE_RIG_CRASH_H_
