@@ -34,7 +34,7 @@ bool Replica::InLease() const {
 }
 
 const char* Replica::UnfitToCampaign() const {
-  if (!IsVoter()) return "not a voter";
+  if (!MayLead()) return "not a voter";
   if (install_.has_value()) return "a snapshot is being installed";
   if (DiskStalled()) return "the disk is stalled";
   if (InLease()) return "a leader may be alive";
@@ -44,7 +44,7 @@ const char* Replica::UnfitToCampaign() const {
 
 void Replica::StartPreVote() {
   BANDB_ASSERT(role_ != Role::kLeader);
-  BANDB_ASSERT(IsVoter());
+  BANDB_ASSERT(MayLead());
   FailReads();
   role_ = Role::kPreCandidate;
   leader_ = kNoNode;
@@ -64,7 +64,7 @@ void Replica::StartPreVote() {
 
 void Replica::StartElection(bool force) {
   BANDB_ASSERT(role_ != Role::kLeader || BANDB_RAFT_MUTANT(6));
-  BANDB_ASSERT(IsVoter());
+  BANDB_ASSERT(MayLead());
   FailReads();
   ++term_;
   vote_ = options_.self;
@@ -192,7 +192,7 @@ StepResult Replica::HandleVoteReply(const Message& m) {
 
 StepResult Replica::HandleTimeoutNow(const Message& m) {
   if (role_ == Role::kLeader || (leader_ != kNoNode && leader_ != m.from)) return Dropped("not from the leader");
-  const bool ready = IsVoter() && !install_.has_value() && !DiskStalled() && term_ < kMaxNumber && !log_full_ &&
+  const bool ready = MayLead() && !install_.has_value() && !DiskStalled() && term_ < kMaxNumber && !log_full_ &&
                      role_ == Role::kFollower && log_.Matches(m.index, m.log_term);
   if (ready) {
     StartElection(true);

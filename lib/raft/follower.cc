@@ -33,12 +33,12 @@ bool Replica::AcceptLeader(const Message& m) {
   return true;
 }
 
-// An entry that the leader must not have much more of than this node may hold uncommitted is not taken; the margin is
-// for commit indexes that are still on their way.
+// What is not durable yet stays in memory, so there is a limit to it; the margin is for entries larger than any limit.
+// Of what is durable but not committed there may be more than this node itself would admit: a predecessor of the leader
+// committed most of it without anybody hearing of it, and refusing any of it now would refuse it for ever.
 bool Replica::RefusesEntries(const Message& m) const {
   if (m.entries.empty()) return false;
   const uint64_t expected = options_.max_uncommitted_bytes + options_.max_message_bytes;
-  if (log_.uncommitted_bytes() / 4 > expected) return true;
   if (log_.cached_bytes() / 4 > expected + options_.max_cached_bytes + options_.max_inflight_bytes) return true;
   return log_full_ && std::any_of(m.entries.begin(), m.entries.end(),
                                   [](const Entry& entry) { return entry.kind == EntryKind::kData; });

@@ -250,8 +250,8 @@ bool Replica::ReconcileTerm(const Message& m) {
   switch (m.kind) {
     case MessageKind::kAppend:
     case MessageKind::kSnapshot:
+      // Without its session: that belongs to another term, whose numbers begin anew.
       answer = MakeMessage(MessageKind::kAppendReply, m.from);
-      answer.session = m.session;
       break;
     case MessageKind::kPreVote:
     case MessageKind::kVote:

@@ -100,6 +100,9 @@ class Replica {
 
   // ---- election.cc ----
   bool IsVoter() const { return configuration().Votes(options_.self); }
+  // A node that the latest configuration leaves out may still be the only one that can be elected: as long as that
+  // configuration is not committed, the one before may need its vote, and it may have the longer log (thesis, 4.2.2).
+  bool MayLead() const { return IsVoter() || configurations_.At(log_.commit()).Votes(options_.self); }
   void ResetElectionTimer();
   // Whether this node has promised a leader not to elect another one yet.
   bool InLease() const;

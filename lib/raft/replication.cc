@@ -20,6 +20,9 @@ StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition
 }  // namespace
 
 void Replica::Replicate(Progress* peer) {
+  // What comes next for the peer was given up, so a snapshot is needed whatever becomes of what is in flight. And if
+  // that was lost, no heartbeat would find it out: it can no longer name the last entry that was sent.
+  if (peer->state == PeerState::kReplicate && peer->next <= log_.floor()) peer->Probe(peer->match + 1);
   if (peer->round_sent < rounds_.current()) SendEmptyAppend(peer, rounds_.current());
   while (peer->next <= log_.last() && peer->MaySend(options_)) {
     if (!SendEntries(peer)) break;
@@ -99,18 +102,21 @@ StepResult Replica::On(EntriesFetched event) {
     return {};
   }
   // A read error that passes for the end of the log, or entries of another time, would become a malformed message.
-  Index index = waits->next;
-  uint64_t bytes = 0;
-  bool right = !event.entries.empty() && index > log_.floor();
+  Index index = event.entries.empty() ? 0 : event.entries.front().index;
+  if (index != 0 && index <= log_.floor()) return Dropped("meanwhile given up");
+  bool right = index != 0;
   for (const Entry& entry : event.entries) {
     right = right && entry.index == index && entry.group == options_.group && log_.Matches(index, entry.term);
-    bytes += CostBytes(entry);
     ++index;
   }
-  if (!right || !waits->MaySend(options_)) {
-    if (!right) Report(FaultKind::kMalformedEntries, options_.self, waits->next);
-    return Dropped("not the entries that were asked for, or no longer needed");
+  if (!right) {
+    Report(FaultKind::kMalformedEntries, options_.self, waits->next);
+    return Dropped("not the entries that were asked for");
   }
+  // Meanwhile the peer may have acknowledged some of them, which had been sent before.
+  if (event.entries.front().index != waits->next || !waits->MaySend(options_)) return Dropped("no longer needed");
+  uint64_t bytes = 0;
+  for (const Entry& entry : event.entries) bytes += CostBytes(entry);
   Message message = MakeAppend(*waits, waits->next - 1);
   BANDB_ASSERT(message.index == waits->next - 1);
   message.entries = std::move(event.entries);

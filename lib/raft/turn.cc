@@ -123,7 +123,7 @@ Nanos Replica::NextDeadline() const {
   Nanos deadline = std::numeric_limits<Nanos>::max();
   if (failed_) return deadline;
   if (role_ != Role::kLeader) {
-    if (IsVoter()) deadline = election_deadline_;
+    if (MayLead()) deadline = election_deadline_;
     if (reads_.asked() != 0) deadline = std::min(deadline, reads_.ask_deadline());
     return deadline;
   }
