@@ -1,0 +1,159 @@
+// What a run is made of, all of it drawn from the seed: topology, timeouts, sizes, fault rates, workload.
+//
+// THE FAULT MODEL. What must be survived, in any combination, without a wrong answer or a lost acknowledgement:
+//
+// * Network. A message may be lost, duplicated, overtaken, delayed by many election timeouts, or arrive after its
+// sender
+//   died. Links may be slow, cut, or cut in one direction only. Messages are not altered: the transport checks them.
+// * Disk. Writes of one node reach its disk in the order in which they were issued; each becomes durable at some later
+//   time, whatever was sent or received meanwhile. A crash keeps any prefix of what was not yet durable, cut anywhere
+//   between two records. A write may fail: the process must not trust that disk again before it has reopened it. A disk
+//   may hang for a long time, and it may be full. What was reported durable stays, except on a node that is wiped.
+// * Processes. Crash at any instant, also between two of the steps that follow from one event; restart at any later
+//   time; pause (SIGSTOP) for any time, the disk going on meanwhile.
+// * Clocks. Monotonic on each node and unrelated between nodes. They drift: by up to 1 % where leases are in use, up to
+//   25 % elsewhere. Without leases they may jump forward at any time, by up to a minute; under leases they do not (a
+//   lease is a bet on the clock, see the promises).
+// * Loss of disks. A node that was wiped never comes back under its id. It joins again under a new one, as a learner.
+// No
+//   more members are wiped than leave a majority of every configuration in use unharmed.
+//
+// What is required: safety always (invariants.h), answers that are linearizable, and, once a majority of the members is
+// healed and left alone, progress within a bounded time, the rest of the cluster staying as broken as it was.
+#ifndef BANDB_TEST_SIM_KNOBS_H_
+#define BANDB_TEST_SIM_KNOBS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "sim/scheduler.h"
+
+namespace bandb::sim {
+
+enum class FaultKind : uint8_t {
+  kCrash,         // one node, restarted later
+  kCrashMany,     // several or all at the same instant
+  kCrashMidStep,  // one node, between two of the actions that follow from one event
+  kPause,         // one node stands still
+  kPartition,     // two halves
+  kIsolate,       // one node, often the leader, from all others
+  kOneWay,        // some directed links
+  kBridge,        // two halves that share one node
+  kSlowLinks,     // some links, for a while
+  kLossBurst,     // a bad time for all links
+  kClockJump,     // one node, forward
+  kClockDrift,    // one node changes its rate
+  kDiskHang,      // one node's disk completes nothing for a while
+  kDiskFail,      // one write of one node fails
+  kDiskFull,      // one node's disk takes nothing more for a while
+  kWipe,          // one node loses its disk for good and joins anew
+};
+inline constexpr size_t kFaultKinds = 16;
+const char* Name(FaultKind kind);
+
+struct NetworkKnobs {
+  Nanos delay_min = 0;
+  Nanos delay_mean = 0;
+  double loss = 0;
+  double duplicate = 0;
+  // Some messages take very long, so that they arrive in another term.
+  double straggler = 0;
+  Nanos straggler_mean = 0;
+  // Messages of one link keep their order, as on one connection.
+  bool in_order = false;
+};
+
+struct DiskKnobs {
+  Nanos write_min = 0;
+  Nanos write_mean = 0;
+  // Now and then a write takes this long.
+  double stall = 0;
+  Nanos stall_mean = 0;
+  Nanos read_mean = 0;
+  // The log refuses entries beyond this many bytes; 0: no limit.
+  uint64_t capacity_bytes = 0;
+};
+
+struct ClockKnobs {
+  double drift_max = 0;
+  Nanos jump_max = 0;
+};
+
+// The sizes and times that the core is configured with.
+struct CoreKnobs {
+  Nanos election_timeout = 0;
+  Nanos heartbeat_interval = 0;
+  uint64_t append_bytes_max = 0;
+  uint64_t inflight_bytes_max = 0;
+  uint32_t inflight_messages_max = 0;
+  uint64_t uncommitted_bytes_max = 0;
+  uint64_t commit_batch_bytes_max = 0;
+  uint64_t cached_bytes_max = 0;
+  uint64_t promotion_lag = 0;
+  bool leases = false;
+};
+
+struct StateMachineKnobs {
+  // A checkpoint is taken after about this many applied entries.
+  uint32_t checkpoint_every = 0;
+  // So many entries before the checkpoint stay in the log for followers that are behind.
+  uint32_t log_retained = 0;
+  Nanos apply_mean = 0;
+  Nanos checkpoint_mean = 0;
+};
+
+struct WorkloadKnobs {
+  uint32_t clients = 0;
+  uint32_t keys = 0;
+  uint32_t value_bytes_max = 0;
+  uint32_t reads_percent = 0;
+  uint32_t cas_percent = 0;
+  uint32_t delete_percent = 0;
+  // Of the reads, those that go to a random node instead of the leader.
+  uint32_t follower_reads_percent = 0;
+  Nanos think_mean = 0;
+  Nanos timeout = 0;
+  // Now and then a client sends many operations at once.
+  uint32_t burst_max = 1;
+};
+
+struct NemesisKnobs {
+  Nanos fault_interval_mean = 0;
+  Nanos fault_duration_mean = 0;
+  // Relative weights; a kind of weight 0 does not occur in this run.
+  std::array<uint32_t, kFaultKinds> weights = {};
+  // Changes of membership and transfers of leadership; 0: never.
+  Nanos membership_interval_mean = 0;
+  Nanos transfer_interval_mean = 0;
+  uint32_t wipes_max = 0;
+  // Chance for each step of a node that a planned mid-step crash strikes there.
+  double mid_step_chance = 0.02;
+};
+
+struct Knobs {
+  uint64_t seed = 0;
+  uint32_t voters = 3;
+  uint32_t learners = 0;
+  // The virtual time and the number of client operations after which the healing begins.
+  Nanos duration = 0;
+  uint32_t operations_min = 2000;
+  uint32_t faults_min = 10;
+  NetworkKnobs network;
+  DiskKnobs disk;
+  ClockKnobs clock;
+  CoreKnobs core;
+  StateMachineKnobs machine;
+  WorkloadKnobs workload;
+  NemesisKnobs nemesis;
+};
+
+// The knobs of a seed.
+Knobs DrawKnobs(uint64_t seed);
+// One line.
+std::string Describe(const Knobs& knobs);
+
+}  // namespace bandb::sim
+
+#endif  // BANDB_TEST_SIM_KNOBS_H_

@@ -1,0 +1,100 @@
+// SimDisk: the simulated log device. The fault model is in knobs.h.
+//
+// Two images: what is durable, and what has been written, which is the durable one with all writes under way applied.
+// Writes become durable in order, each after a random time; a crash keeps a random prefix of them, the last one cut
+// between two of its entries. Hard state and log are one stream or two, by a knob: the core may rely on neither.
+#ifndef BANDB_TEST_SIM_SIM_DISK_H_
+#define BANDB_TEST_SIM_SIM_DISK_H_
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/random.h"
+#include "sim/knobs.h"
+#include "sim/log_device.h"
+#include "sim/log_image.h"
+#include "sim/scheduler.h"
+
+namespace bandb::sim {
+
+class SimDisk : public LogDevice {
+ public:
+  SimDisk(Scheduler* scheduler, const DiskKnobs& knobs, Nanos checkpoint_mean, uint64_t seed);
+
+  // The disk of a first member of a group.
+  void Format(const raft::Configuration& configuration);
+
+  absl::StatusOr<Recovered> Open(Listener* listener) override;
+  void Abandon() override;
+  void WriteHardState(const raft::HardStateWrite& write) override;
+  void WriteLog(const raft::LogWrite& write) override;
+  void Fetch(const raft::Fetch& fetch) override;
+  void Install(const Checkpoint& checkpoint) override;
+  void SaveCheckpoint(const Checkpoint& checkpoint) override;
+  void Compact(raft::Index index) override;
+  const Checkpoint& checkpoint() const override { return checkpoint_; }
+
+  // Faults.
+  void HangUntil(Nanos when) { hang_until_ = std::max(hang_until_, when); }
+  void FailNextWrite() { fail_next_ = true; }
+  void SetFull(bool full);
+  // Ends hangs and fullness, and from now on there are no stalls.
+  void Heal();
+
+  uint64_t log_bytes() const { return written_.bytes; }
+
+ private:
+  enum class WriteKind : uint8_t { kHardState, kLog, kInstall };
+  struct Write {
+    WriteKind kind = WriteKind::kLog;
+    uint64_t number = 0;
+    Nanos due = 0;
+    raft::HardState hard_state;
+    std::vector<raft::Entry> entries;
+    Checkpoint checkpoint;
+  };
+  // Writes of one order. `armed`: an event is planned for the first of them.
+  struct Stream {
+    std::deque<Write> writes;
+    Nanos last_due = 0;
+    bool armed = false;
+  };
+
+  Nanos Latency();
+  Stream& StreamOf(WriteKind kind);
+  void Enqueue(Write write);
+  void Arm(Stream* stream);
+  void Pump(Stream* stream, uint64_t generation);
+  void Report(const Write& write);
+  void Fail();
+  // Makes `write` durable, or the part of it that `entries_kept` says.
+  void Settle(const Write& write, size_t entries_kept);
+  void SettlePrefix(Stream* stream);
+  void UpdateCapacity();
+
+  Scheduler* const scheduler_;
+  DiskKnobs knobs_;
+  const Nanos checkpoint_mean_;
+  base::Random random_;
+  const bool one_stream_;
+  Listener* listener_ = nullptr;
+  // One more with every process, so that the completions of a dead one are void.
+  uint64_t generation_ = 0;
+  LogImage durable_;
+  LogImage written_;
+  Checkpoint checkpoint_;
+  std::optional<Checkpoint> pending_checkpoint_;
+  Stream main_;
+  Stream hard_states_;
+  Nanos hang_until_ = 0;
+  bool fail_next_ = false;
+  bool failed_ = false;
+  bool full_ = false;
+  bool told_full_ = false;
+};
+
+}  // namespace bandb::sim
+
+#endif  // BANDB_TEST_SIM_SIM_DISK_H_
