@@ -27,7 +27,7 @@ class Iterator {
   Iterator(const Iterator&) = delete;
   Iterator& operator=(const Iterator&) = delete;
 
-  // True on a key. The other accessors and Next and Prev require it.
+  // True on a key. Where it is not, key() and value() are empty, and Next and Prev do nothing.
   virtual bool Valid() const = 0;
 
   // To the first key within the bounds.

@@ -137,6 +137,8 @@ absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill)
 absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned) {
   engine_->Submit(write, false);
   if (write->sync && !write->IsComplete()) engine_->SyncWaiting();
+  // Whom we committed and did not sync is served in the background, before we wait for anything ourselves.
+  engine_->SyncInBackground();
   if (!write->IsComplete()) {
     const int64_t begin_nanos = clock_->MonotonicNanos();
     const bool stalled = engine_->Stalled();
@@ -152,8 +154,6 @@ absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, b
       }
     }
   }
-  // Whom we committed and did not sync, and who was left waiting when our sync ended, is served in the background.
-  engine_->SyncInBackground();
   return write->TakeOutcome();
 }
 

@@ -44,9 +44,9 @@ class DbIterator final : public Iterator {
     SeekBackwardBefore(std::min<std::string_view>(spaced_target_, parts_.upper));
   }
 
+  // A caller's mistake ends his walk and not his process.
   void Next() override {
-    BANDB_ASSERT(valid_);
-    if (!Begin()) return;
+    if (!valid_ || !Begin()) return;
     if (forward_) {
       key_.assign(SpacedKey(cursor().key()));
       cursor().Next();
@@ -64,8 +64,7 @@ class DbIterator final : public Iterator {
   }
 
   void Prev() override {
-    BANDB_ASSERT(valid_);
-    if (!Begin()) return;
+    if (!valid_ || !Begin()) return;
     if (forward_) {
       // Go back over the versions of the present key.
       key_.assign(SpacedKey(cursor().key()));
@@ -78,12 +77,12 @@ class DbIterator final : public Iterator {
   }
 
   std::string_view key() const override {
-    BANDB_ASSERT(valid_);
+    if (!valid_) return {};
     return UserKey(forward_ ? SpacedKey(cursor().key()) : std::string_view(key_));
   }
 
   std::string_view value() const override {
-    BANDB_ASSERT(valid_);
+    if (!valid_) return {};
     return forward_ ? value_ : std::string_view(copied_value_);
   }
 
@@ -225,10 +224,10 @@ class ErrorIterator final : public Iterator {
   void SeekToLast() override {}
   void Seek(std::string_view) override {}
   void SeekForPrev(std::string_view) override {}
-  void Next() override { BANDB_UNREACHABLE(); }
-  void Prev() override { BANDB_UNREACHABLE(); }
-  std::string_view key() const override { BANDB_UNREACHABLE(); }
-  std::string_view value() const override { BANDB_UNREACHABLE(); }
+  void Next() override {}
+  void Prev() override {}
+  std::string_view key() const override { return {}; }
+  std::string_view value() const override { return {}; }
   absl::Status status() const override { return status_; }
 
  private:

@@ -161,6 +161,10 @@ void Engine::StopWrites(const absl::Status& status) {
 
 absl::Status Engine::StopStatus() const {
   base::MutexLock lock(&mutex_);
+  return StopStatusLocked();
+}
+
+absl::Status Engine::StopStatusLocked() const {
   if (closing_) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
   if (!stop_) return absl::OkStatus();
   if (stop_->resumable) {
@@ -233,7 +237,7 @@ void Engine::BeginClose(Done done) {
   for (Done& abandon : abandoned) abandon(StopStatus());
   queue_.Unpark();
   queue_.WhenIdle([this]() {
-    // Nobody appends any more; those who wait for a sync are still served.
+    // Nobody appends any more; those who wait for a sync are still served, here or by who syncs now and then looks.
     SyncWaiting();
     EndActivity();
   });

@@ -116,6 +116,8 @@ class Engine final : private CommitQueue::Committer {
     // The oldest frozen memtables that the edit puts into tables.
     size_t flushed_memtables = 0;
     Done done;
+    // What the edit makes of the present state.
+    ManifestState result;
   };
   struct ManualCompaction {
     std::string begin;  // spaced keys
@@ -139,6 +141,7 @@ class Engine final : private CommitQueue::Committer {
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatus() const ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status StopStatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t NewFileNumber() { return next_file_number_.fetch_add(1, std::memory_order_relaxed); }
   uint64_t NowMs() const;
   void BeginActivity() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { ++activities_; }
@@ -172,7 +175,7 @@ class Engine final : private CommitQueue::Committer {
   void ScheduleManual() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   MergeOutputs OutputsFor(uint64_t table_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ApplyEdit(PendingEdit edit) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status WriteEdit(const PendingEdit& edit);
+  absl::Status WriteEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
   void InstallEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the first `bytes` of a recovered log on disk for good: what recovery accepts must not be lost later, when

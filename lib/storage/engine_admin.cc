@@ -34,27 +34,33 @@ absl::Status CopyFile(base::FileSystem* files, const std::string& from, const st
 }  // namespace
 
 void Engine::WhenFlushed(Done done) {
-  absl::Status status = StopStatus();
+  absl::Status status;
   {
     base::MutexLock lock(&mutex_);
-    if (status.ok() && !frozen_.empty() && !stop_ && !closing_) {
+    status = StopStatusLocked();
+    if (status.ok() && !frozen_.empty()) {
       flush_waiters_.push_back({active_->log_number(), std::move(done)});
       return;
     }
   }
-  if (status.ok()) status = StopStatus();
   done(status);
 }
 
 void Engine::CompactRange(std::string_view begin, std::string_view limit, Done done) {
-  if (absl::Status stopped = StopStatus(); !stopped.ok()) return done(stopped);
   auto manual = std::make_shared<ManualCompaction>();
   manual->begin = MakeSpacedKey(Space::kUser, begin);
   manual->end = limit.empty() ? MakeSpacedKey(Space::kDeadLetters, {}) : MakeSpacedKey(Space::kUser, limit);
-  manual->done = std::move(done);
-  base::MutexLock lock(&mutex_);
-  manual_.push_back(std::move(manual));
-  MaybeScheduleWork();
+  absl::Status stopped;
+  {
+    base::MutexLock lock(&mutex_);
+    stopped = StopStatusLocked();
+    if (stopped.ok()) {
+      manual->done = std::move(done);
+      manual_.push_back(std::move(manual));
+      MaybeScheduleWork();
+    }
+  }
+  if (!stopped.ok()) done(stopped);
 }
 
 absl::Status Engine::CreateCheckpoint(const std::string& dir) {
@@ -106,25 +112,27 @@ absl::Status Engine::VerifyChecksums() {
   ViewRef view = views_.Acquire();
   if (!view) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
   view.Detach();
+  // What is appended from now on is not looked at.
+  const uint64_t manifest_bytes = manifest_->Size();
+  const std::vector<LogSet::Extent> logs = logs_.Extents();
   BANDB_ASSIGN_OR_RETURN(const std::string identity, base::ReadFile(env_.files, IdentityPath(dir_), kCopyBytes));
   BANDB_RETURN_IF_ERROR(DecodeIdentity(identity, IdentityPath(dir_)).status());
   BANDB_ASSIGN_OR_RETURN(const std::string current, base::ReadFile(env_.files, CurrentPath(engine_dir_), kCopyBytes));
   const std::optional<std::string> manifest = DecodeCurrent(current);
   if (!manifest) return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: damaged", CurrentPath(engine_dir_));
-  BANDB_RETURN_IF_ERROR(ReadLog(env_.files, base::JoinPath(engine_dir_, *manifest), FileType::kManifest).status());
+  BANDB_RETURN_IF_ERROR(
+      ReadLog(env_.files, base::JoinPath(engine_dir_, *manifest), FileType::kManifest, manifest_bytes).status());
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : view->version->level(level)) {
       BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
       BANDB_RETURN_IF_ERROR(reader->VerifyChecksums());
     }
   }
-  BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_.files->List(engine_dir_));
-  for (const std::string& name : names) {
-    const auto parsed = ParseFileName(name);
-    if (!parsed || parsed->type != NumberedFile::kLog) continue;
-    const absl::Status log = ReadLog(env_.files, base::JoinPath(engine_dir_, name), FileType::kLog).status();
+  for (const LogSet::Extent& log : logs) {
+    const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
+    const absl::Status read = ReadLog(env_.files, path, FileType::kLog, log.bytes).status();
     // One that a flush removed meanwhile is no loss.
-    if (!log.ok() && log.code() != absl::StatusCode::kNotFound) return log;
+    if (!read.ok() && read.code() != absl::StatusCode::kNotFound) return read;
   }
   return absl::OkStatus();
 }

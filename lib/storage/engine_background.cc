@@ -19,6 +19,14 @@ constexpr uint64_t kStepBytes = 1 << 20;
 // Compactions read their inputs in stretches of this size.
 constexpr uint32_t kCompactionReadaheadBytes = 512 << 10;
 
+// Whether an edit takes a table from one level to another.
+bool IsMoved(const VersionEdit& edit, uint64_t number) {
+  const auto is_it = [number](const VersionEdit::AddedTable& added) { return added.meta.number == number; };
+  const auto goes = [number](const VersionEdit::DeletedTable& gone) { return gone.number == number; };
+  return std::any_of(edit.added.begin(), edit.added.end(), is_it) &&
+         std::any_of(edit.deleted.begin(), edit.deleted.end(), goes);
+}
+
 absl::Duration Since(base::Clock* clock, int64_t begin_nanos) {
   return absl::Nanoseconds(clock->MonotonicNanos() - begin_nanos);
 }
@@ -37,7 +45,10 @@ class Engine::FlushJob final : public base::Job {
         merge_(std::make_unique<TableMerge>(std::move(inputs), std::move(outputs))) {}
 
   Next Step() override {
-    if (engine_->stopped_.load(std::memory_order_acquire)) return Finish(engine_->StopStatus());
+    if (engine_->stopped_.load(std::memory_order_acquire)) {
+      // OK if Resume came in between: then go on.
+      if (const absl::Status stopped = engine_->StopStatus(); !stopped.ok()) return Finish(stopped);
+    }
     absl::StatusOr<bool> done = merge_->Step(kStepBytes);
     if (done.ok() && !*done) return Next::kAgain;
     if (!done.ok()) return Finish(done.status());
@@ -92,7 +103,10 @@ class Engine::CompactionJob final : public base::Job {
         begin_nanos_(engine->env_.clock->MonotonicNanos()) {}
 
   Next Step() override {
-    if (engine_->stopped_.load(std::memory_order_acquire)) return Finish(engine_->StopStatus());
+    if (engine_->stopped_.load(std::memory_order_acquire)) {
+      // OK if Resume came in between: then go on.
+      if (const absl::Status stopped = engine_->StopStatus(); !stopped.ok()) return Finish(stopped);
+    }
     if (compaction_.is_move) return Install({});
     if (merge_ == nullptr) {
       if (const absl::Status begun = BeginMerge(); !begun.ok()) return Finish(begun);
@@ -284,27 +298,32 @@ void Engine::ApplyEdit(PendingEdit edit) {
       edits_.pop_front();
       next.edit.next_file_number = next_file_number_.load(std::memory_order_relaxed);
     }
-    const absl::Status written = WriteEdit(next);
+    const absl::Status written = WriteEdit(&next);
     if (written.ok()) {
       InstallEdit(&next);
-    } else if (written.code() == absl::StatusCode::kResourceExhausted && next.edit.deleted.empty()) {
-      // The edit is surely not on disk, so that its table can go; a flush writes it anew.
-      for (const TablePtr& table : next.added) table->MarkObsolete();
+    } else if (written.code() == absl::StatusCode::kResourceExhausted) {
+      // The edit is surely not on disk, so that its new tables can go; they will be written anew.
+      for (const TablePtr& table : next.added) {
+        if (!IsMoved(next.edit, table->meta().number)) table->MarkObsolete();
+      }
     }
     next.added.clear();
     next.done(written);
   }
 }
 
-absl::Status Engine::WriteEdit(const PendingEdit& edit) {
-  if (stopped_.load(std::memory_order_acquire)) {
-    // After a failed edit nothing may be appended; while closing, what is done already may still count.
+absl::Status Engine::WriteEdit(PendingEdit* edit) {
+  {
     base::MutexLock lock(&mutex_);
+    // After a failed edit nothing may be appended; while closing, what is done already may still count.
     if (stop_) return stop_->status;
+    // An edit that does not fit comes of tables that are not what the manifest says of them, and must not reach it.
+    edit->result = state_;
+    BANDB_RETURN_IF_ERROR(edit->result.Apply(edit->edit, edit->added));
   }
   // The new tables, and the log that the edit makes the oldest, must be found before the edit says that they are there.
   BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
-  return manifest_->Append(edit.edit);
+  return manifest_->Append(edit->edit);
 }
 
 void Engine::InstallEdit(PendingEdit* edit) {
@@ -314,16 +333,13 @@ void Engine::InstallEdit(PendingEdit* edit) {
   {
     base::MutexLock lock(&mutex_);
     for (const VersionEdit::DeletedTable& gone : edit->edit.deleted) {
-      const bool moved = std::any_of(edit->edit.added.begin(), edit->edit.added.end(),
-                                     [&](const auto& added) { return added.meta.number == gone.number; });
-      if (moved) continue;
+      if (IsMoved(edit->edit, gone.number)) continue;
       for (const TablePtr& table : state_.version->level(gone.level)) {
         if (table->meta().number == gone.number) obsolete.push_back(table);
       }
     }
-    const absl::Status applied = state_.Apply(edit->edit, edit->added);
-    // The picker chose tables of this very version.
-    BANDB_ASSERT(applied.ok());
+    // One edit is applied at a time, so nothing has changed since its result was made.
+    state_ = std::move(edit->result);
     BANDB_ASSERT(edit->flushed_memtables <= frozen_.size());
     frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(edit->flushed_memtables));
     InstallView(&retired);

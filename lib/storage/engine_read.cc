@@ -229,7 +229,7 @@ std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
 
 Snapshot Engine::GetSnapshot() {
   if (closed_->load(std::memory_order_acquire)) return Snapshot();
-  return Snapshot(std::make_shared<const DbSnapshot>(snapshots_, last_sequence_, NowMs()));
+  return Snapshot(std::make_shared<const DbSnapshot>(snapshots_, last_sequence_, [this]() { return NowMs(); }));
 }
 
 }  // namespace bandb::storage

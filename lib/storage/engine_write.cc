@@ -141,8 +141,11 @@ absl::Status Engine::Freeze(size_t capacity_bytes) {
 
 bool Engine::CommitGroup(const CommitQueue::Group& group) {
   if (stopped_.load(std::memory_order_acquire)) {
-    CompleteAll(group, StopStatus());
-    return true;
+    // OK if Resume came in between: then go on, for nothing is written yet.
+    if (const absl::Status stopped = StopStatus(); !stopped.ok()) {
+      CompleteAll(group, stopped);
+      return true;
+    }
   }
   uint64_t operations = 0, payload_bytes = 0;
   for (const WriteRequest* request : group) {

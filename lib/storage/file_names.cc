@@ -22,7 +22,7 @@ namespace {
 std::optional<uint64_t> ParseNumber(std::string_view digits) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  if (error != std::errc() || end != digits.data() + digits.size() || number > kFileNumberMax) return std::nullopt;
   return number;
 }
 

@@ -28,6 +28,9 @@ std::string ManifestName(uint64_t number);
 std::string LogName(uint64_t number);
 std::string TableName(uint64_t number);
 
+// No database gives out as many; a larger number is damage, or somebody else's.
+inline constexpr uint64_t kFileNumberMax = uint64_t{1} << 48;
+
 enum class NumberedFile : uint8_t { kManifest, kLog, kTable };
 struct ParsedName {
   NumberedFile type = NumberedFile::kTable;

@@ -2,7 +2,8 @@
 //
 //   record   := checksum:u64        XXH3-64 of everything behind it in the record, bound to the file and to the
 //   record's offset
-//               marker:u16          0xbd1c; where a search for records behind damage looks
+//               marker:u16          0xbd1c XOR the low bits of the file's checksum seed; where a search for records
+//                                   behind damage looks
 //               version:u8          1
 //               type:u8
 //               payload_bytes:u32

@@ -30,10 +30,12 @@ void ScanRecords(LogContent* content) {
         content->records++;
         content->synced_offset = std::max(content->synced_offset, record.head.synced_offset);
         offset += record.record_bytes;
-        if (record.head.type == RecordType::kEnd) content->end = LogEnd::kEnded;
-        if (record.head.type == RecordType::kSeal) content->end = LogEnd::kSealed;
         content->valid_bytes = offset;
-        continue;
+        if (record.head.type != RecordType::kEnd && record.head.type != RecordType::kSeal) continue;
+        // Nothing was written behind it.
+        content->end = record.head.type == RecordType::kEnd ? LogEnd::kEnded : LogEnd::kSealed;
+        content->dropped_bytes = UsedBytes(std::string_view(content->bytes).substr(offset));
+        return;
       case ParseResult::kZeros:
       case ParseResult::kEnd:
         content->valid_bytes = offset;
@@ -62,9 +64,11 @@ void ScanBehindDamage(LogContent* content, bool* sealed) {
 
 }  // namespace
 
-absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type) {
+absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
+                                   uint64_t bytes_max) {
   LogContent content;
   BANDB_ASSIGN_OR_RETURN(content.bytes, base::ReadFile(files, path, UINT64_MAX));
+  if (content.bytes.size() > bytes_max) content.bytes.resize(bytes_max);
   if (content.bytes.size() < kFileHeaderBytes || AllZero(std::string_view(content.bytes).substr(0, kFileHeaderBytes))) {
     content.dropped_bytes = UsedBytes(content.bytes);
     content.end = content.dropped_bytes == 0 ? LogEnd::kOpen : LogEnd::kDamaged;

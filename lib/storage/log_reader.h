@@ -38,12 +38,15 @@ struct LogContent {
   bool has_header = false;
 };
 
-// Errors: kDataLoss           damage in bytes that were synced: file and offset in the message; damage anywhere in a
-// sealed file
+// Errors: kDataLoss           damage in bytes that were synced: file and offset in the message; damage anywhere before
+// a seal
 //         kFailedPrecondition a newer format
 //         and what the file system says
 // Damage behind all synced offsets is not an error here: see LogContent::end.
-absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type);
+// Of a file that is still written to, `bytes_max` is what it held before the call: what is appended meanwhile may be
+// seen in part.
+absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
+                                   uint64_t bytes_max = UINT64_MAX);
 
 // Walks the whole records of a content.
 class LogCursor {

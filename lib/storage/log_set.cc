@@ -33,7 +33,10 @@ absl::Status LogSet::Begin(uint64_t number, const Uuid& file_id, const RecordHea
   std::shared_ptr<LogWriter> writer = *std::move(created);
   if (current_writer_ != nullptr) {
     BANDB_ASSERT(end_head.type == RecordType::kEnd);
-    BANDB_RETURN_IF_ERROR(current_writer_->Append(end_head, {}));
+    // Room was reserved for it, so this is no full disk, whatever the cause: the old log is poisoned.
+    if (const absl::Status ended = current_writer_->Append(end_head, {}); !ended.ok()) {
+      return base::Error(absl::StatusCode::kInternal, "the log could not be ended: {}", base::Message(ended));
+    }
   }
   current_writer_ = writer.get();
   number_.store(number, std::memory_order_release);
@@ -157,6 +160,13 @@ absl::Status LogSet::Seal(const RecordHead& seal_head, uint64_t* bytes) {
   BANDB_RETURN_IF_ERROR(current_writer_->Sync());
   *bytes = current_writer_->Size();
   return current_writer_->Close();
+}
+
+std::vector<LogSet::Extent> LogSet::Extents() const {
+  base::MutexLock lock(&mutex_);
+  std::vector<Extent> extents;
+  for (const Log& log : logs_) extents.push_back({log.number, log.writer != nullptr ? log.writer->Size() : UINT64_MAX});
+  return extents;
 }
 
 uint64_t LogSet::TotalBytes() const {

@@ -52,6 +52,12 @@ class LogSet {
   // length of the sealed log.
   absl::Status Seal(const RecordHead& seal_head, uint64_t* bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // How much of each log has been written; UINT64_MAX for one that is not written any more.
+  struct Extent {
+    uint64_t number = 0;
+    uint64_t bytes = 0;
+  };
+  std::vector<Extent> Extents() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t TotalBytes() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
 

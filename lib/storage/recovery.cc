@@ -61,8 +61,18 @@ class Recovery {
   absl::Status ListFiles();
   absl::Status CheckTables();
   absl::Status ReadLogs();
+  // True for a log that the last open had found and not kept: its removal need not have survived.
+  bool IsForgottenLog(uint64_t number) const {
+    return number < recovered_.state.begun_log && !recovered_.state.log_ends.contains(number);
+  }
   absl::Status CheckRecordedEnd(const FoundLog& log, uint64_t bytes) const;
   absl::Status CheckLogChain();
+  bool IsKnownSynced(const FoundLog& log) const {
+    return log.content.synced_offset != 0 || recovered_.state.log_ends.contains(log.number);
+  }
+  // Leaves the logs from number i on, in the order of logs_, out of the database.
+  void DropLogsFrom(size_t i);
+  absl::Status CheckContinuity(size_t i, bool* continues) const;
   absl::Status ReplayLogs();
   absl::Status ReplayRecord(const FoundLog& log, const ParsedRecord& record, uint64_t offset);
 
@@ -71,6 +81,8 @@ class Recovery {
   const std::string engine_dir_;
   const Options& options_;
   RecoveredDatabase recovered_;
+  // Above the database, where LockDirectory made folders.
+  std::vector<std::string> changed_dirs_;
   std::vector<uint64_t> log_numbers_;
   std::vector<uint64_t> table_numbers_;
   std::vector<FoundLog> logs_;
@@ -81,7 +93,15 @@ absl::Status Recovery::LockDirectory() {
   if (!exists && !options_.create_if_missing) {
     return base::Error(absl::StatusCode::kNotFound, "{}: holds no database, and create_if_missing is not set", dir_);
   }
-  if (!exists) BANDB_RETURN_IF_ERROR(env_.files->CreateDirs(engine_dir_));
+  if (!exists) {
+    // Each folder that is missing gets an entry in the one above it.
+    for (std::string path = dir_;; path = base::ParentPath(path)) {
+      BANDB_ASSIGN_OR_RETURN(const bool there, env_.files->Exists(path));
+      if (there || path == base::ParentPath(path)) break;
+      changed_dirs_.push_back(base::ParentPath(path));
+    }
+    BANDB_RETURN_IF_ERROR(env_.files->CreateDirs(engine_dir_));
+  }
   BANDB_ASSIGN_OR_RETURN(recovered_.lock, env_.files->Lock(LockPath(dir_)));
   return absl::OkStatus();
 }
@@ -90,9 +110,16 @@ absl::StatusOr<bool> Recovery::ReadIdentity() {
   const std::string path = IdentityPath(dir_);
   BANDB_ASSIGN_OR_RETURN(const bool has_identity, env_.files->Exists(path));
   BANDB_ASSIGN_OR_RETURN(const bool has_current, env_.files->Exists(CurrentPath(engine_dir_)));
+  BANDB_ASSIGN_OR_RETURN(const bool has_dir, env_.files->Exists(engine_dir_));
+  std::vector<std::string> names;
+  if (has_dir && !has_current) {
+    BANDB_ASSIGN_OR_RETURN(names, env_.files->List(engine_dir_));
+  }
   if (!has_identity) {
     // The identity is written first, so that nothing of ours can be there without it.
-    if (has_current)
+    const bool has_files =
+        std::any_of(names.begin(), names.end(), [](const auto& name) { return ParseFileName(name); });
+    if (has_current || has_files)
       return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: missing, though there is a database", path);
     return false;
   }
@@ -101,9 +128,6 @@ absl::StatusOr<bool> Recovery::ReadIdentity() {
   if (has_current) return true;
   // A crash may have come between the identity and the first manifest; then no numbered file was ever synced into a
   // manifest.
-  BANDB_ASSIGN_OR_RETURN(const bool has_dir, env_.files->Exists(engine_dir_));
-  if (!has_dir) return false;
-  BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_.files->List(engine_dir_));
   for (const std::string& name : names) {
     const auto parsed = ParseFileName(name);
     if (!parsed) continue;
@@ -138,6 +162,7 @@ absl::Status Recovery::CreateIdentity() {
   for (std::string path = base::ParentPath(engine_dir_); path.size() >= dir_.size(); path = base::ParentPath(path)) {
     BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
   }
+  for (const std::string& path : changed_dirs_) BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
   return env_.files->SyncDir(base::ParentPath(dir_));
 }
 
@@ -165,10 +190,7 @@ absl::Status Recovery::ListFiles() {
     next = std::max(next, parsed->number + 1);
     switch (parsed->type) {
       case NumberedFile::kLog:
-        // A log that was there when the present manifest was begun, and that it names no end of, was given up by the
-        // recovery that began it: its predecessor breaks off.
-        if (parsed->number < recovered_.state.log_number ||
-            (parsed->number < recovered_.state.begun_log && !recovered_.state.log_ends.contains(parsed->number))) {
+        if (parsed->number < recovered_.state.log_number || IsForgottenLog(parsed->number)) {
           recovered_.orphans.push_back(name);
         } else {
           log_numbers_.push_back(parsed->number);
@@ -252,7 +274,6 @@ absl::Status Recovery::CheckLogChain() {
   }
   // A log that breaks off ends the database's history there, unless what comes later shows that it had been synced
   // whole.
-  size_t keep = logs_.size();
   for (size_t i = 0; i < logs_.size(); ++i) {
     const FoundLog& log = logs_[i];
     const auto recorded = state.log_ends.find(log.number);
@@ -260,22 +281,43 @@ absl::Status Recovery::CheckLogChain() {
       BANDB_RETURN_IF_ERROR(CheckRecordedEnd(log, recorded->second));
       continue;
     }
-    const bool whole = log.content.end == LogEnd::kEnded || log.content.end == LogEnd::kSealed;
-    if (whole && log.content.dropped_bytes == 0) continue;
+    if (log.content.end == LogEnd::kEnded || log.content.end == LogEnd::kSealed) continue;
+    // One that could not be begun, or of which all is lost: if anything is missing, the sequences will tell.
+    if (log.content.records == 0 && i + 1 < logs_.size()) continue;
     for (size_t later = i + 1; later < logs_.size(); ++later) {
-      if (logs_[later].content.synced_offset == 0 && !state.log_ends.contains(logs_[later].number)) continue;
+      if (!IsKnownSynced(logs_[later])) continue;
       return base::Error(absl::StatusCode::kDataLoss,
                          "{}: offset {}: the log breaks off, though {} was synced after it", log.path,
                          log.content.valid_bytes, logs_[later].path);
     }
-    keep = i + 1;
-    break;
+    DropLogsFrom(i + 1);
   }
-  for (size_t i = keep; i < logs_.size(); ++i) {
-    recovered_.dropped_bytes += logs_[i].content.valid_bytes;
+  return absl::OkStatus();
+}
+
+void Recovery::DropLogsFrom(size_t first) {
+  for (size_t i = first; i < logs_.size(); ++i) {
+    recovered_.dropped_bytes += logs_[i].content.valid_bytes + logs_[i].content.dropped_bytes;
     recovered_.orphans.push_back(LogName(logs_[i].number));
   }
-  logs_.resize(keep);
+  logs_.resize(first);
+}
+
+// A log whose directory entry was lost leaves a hole in the sequences: what comes after it was never durable, or else
+// it is corruption.
+absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
+  *continues = true;
+  LogCursor cursor(logs_[i].content);
+  ParsedRecord record;
+  if (!cursor.Next(&record) || record.head.first_sequence <= recovered_.last_sequence + 1) return absl::OkStatus();
+  *continues = false;
+  for (size_t later = i; later < logs_.size(); ++later) {
+    if (!IsKnownSynced(logs_[later])) continue;
+    return base::Error(absl::StatusCode::kDataLoss,
+                       "{}: offset {}: the operations from sequence {} to {} are missing, though {} was synced",
+                       logs_[i].path, cursor.offset(), recovered_.last_sequence + 1, record.head.first_sequence - 1,
+                       logs_[later].path);
+  }
   return absl::OkStatus();
 }
 
@@ -285,8 +327,8 @@ absl::Status Recovery::ReplayRecord(const FoundLog& log, const ParsedRecord& rec
   kv::Operation operation;
   uint64_t count = 0;
   while (cursor.Next(&operation)) ++count;
-  const bool in_order = record.head.first_sequence > recovered_.last_sequence || count == 0;
-  if (!cursor.ok() || !in_order || record.head.first_sequence + count > kSequenceMax) {
+  const bool in_order = record.head.first_sequence == recovered_.last_sequence + 1 && count != 0;
+  if (!cursor.ok() || !in_order || count > kSequenceMax - recovered_.last_sequence) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record whose content is malformed", log.path,
                        offset);
   }
@@ -308,7 +350,14 @@ absl::Status Recovery::ReplayRecord(const FoundLog& log, const ParsedRecord& rec
 }
 
 absl::Status Recovery::ReplayLogs() {
-  for (FoundLog& log : logs_) {
+  for (size_t i = 0; i < logs_.size(); ++i) {
+    bool continues = true;
+    BANDB_RETURN_IF_ERROR(CheckContinuity(i, &continues));
+    if (!continues) {
+      DropLogsFrom(i);
+      break;
+    }
+    FoundLog& log = logs_[i];
     const auto recorded = recovered_.state.log_ends.find(log.number);
     const uint64_t end = recorded == recovered_.state.log_ends.end() ? log.content.valid_bytes : recorded->second;
     LogCursor cursor(log.content);

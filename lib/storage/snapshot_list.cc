@@ -6,13 +6,11 @@
 
 namespace bandb::storage {
 
-DbSnapshot::DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence, uint64_t now_ms)
-    : SnapshotState(list.get()),
-      list_(std::move(list)),
-      now_ms_(now_ms),
-      sequence_(list_->Add(last_sequence, now_ms)) {}
+DbSnapshot::DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence,
+                       const std::function<uint64_t()>& now_ms)
+    : SnapshotState(list.get()), list_(std::move(list)), place_(list_->Add(last_sequence, now_ms)) {}
 
-DbSnapshot::~DbSnapshot() { list_->Remove(sequence_, now_ms_); }
+DbSnapshot::~DbSnapshot() { list_->Remove(place_); }
 
 SnapshotHorizon SnapshotList::Horizon(uint64_t now_ms) const {
   SnapshotHorizon horizon{.snapshots = {}, .now_ms = now_ms};
@@ -34,16 +32,17 @@ Sequence SnapshotList::Oldest() const {
   return live_.empty() ? 0 : live_.begin()->first;
 }
 
-Sequence SnapshotList::Add(const std::atomic<Sequence>& last_sequence, uint64_t now_ms) {
+std::pair<Sequence, uint64_t> SnapshotList::Add(const std::atomic<Sequence>& last_sequence,
+                                                const std::function<uint64_t()>& now_ms) {
   base::MutexLock lock(&mutex_);
-  const Sequence sequence = last_sequence.load(std::memory_order_acquire);
-  live_.emplace(sequence, now_ms);
-  return sequence;
+  const std::pair<Sequence, uint64_t> place(last_sequence.load(std::memory_order_acquire), now_ms());
+  live_.insert(place);
+  return place;
 }
 
-void SnapshotList::Remove(Sequence sequence, uint64_t now_ms) {
+void SnapshotList::Remove(const std::pair<Sequence, uint64_t>& place) {
   base::MutexLock lock(&mutex_);
-  const auto at = live_.find({sequence, now_ms});
+  const auto at = live_.find(place);
   BANDB_ASSERT(at != live_.end());
   live_.erase(at);
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <utility>
@@ -21,17 +22,18 @@ class DbSnapshot final : public internal::SnapshotState {
  public:
   // Takes the present `last_sequence` and registers it in one step: a merge that began before it ends before that
   // sequence, and one that begins later knows of it.
-  DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence, uint64_t now_ms);
+  // So it is with its time, which `now_ms` tells: a merge must not drop what expires between the two.
+  DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence,
+             const std::function<uint64_t()>& now_ms);
   ~DbSnapshot() override;
 
-  Sequence sequence() const { return sequence_; }
-  uint64_t now_ms() const { return now_ms_; }
+  Sequence sequence() const { return place_.first; }
+  uint64_t now_ms() const { return place_.second; }
 
  private:
   // Shared: a snapshot may outlive its database.
   const std::shared_ptr<SnapshotList> list_;
-  const uint64_t now_ms_;
-  const Sequence sequence_;
+  const std::pair<Sequence, uint64_t> place_;
 };
 
 // Thread safety: any thread.
@@ -46,8 +48,9 @@ class SnapshotList {
 
  private:
   friend class DbSnapshot;
-  Sequence Add(const std::atomic<Sequence>& last_sequence, uint64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Remove(Sequence sequence, uint64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::pair<Sequence, uint64_t> Add(const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Remove(const std::pair<Sequence, uint64_t>& place) ABSL_LOCKS_EXCLUDED(mutex_);
 
   mutable base::Mutex mutex_;
   std::multiset<std::pair<Sequence, uint64_t>> live_ ABSL_GUARDED_BY(mutex_);

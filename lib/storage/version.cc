@@ -113,6 +113,13 @@ absl::StatusOr<std::shared_ptr<const Version>> Version::Apply(const VersionEdit&
 }
 
 absl::Status Version::CheckLevels() const {
+  std::vector<uint64_t> numbers;
+  for (const Level& tables : levels_) {
+    for (const TablePtr& table : tables) numbers.push_back(table->meta().number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
+  if (twice != numbers.end()) return base::Error(absl::StatusCode::kDataLoss, "table {} is there twice", *twice);
   for (size_t number = 0; number < kLevels; ++number) {
     const Level& tables = levels_[number];
     for (size_t i = 1; i < tables.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include "base/coding.h"
 #include "base/status.h"
+#include "storage/file_names.h"
 
 namespace bandb::storage {
 
@@ -65,15 +66,17 @@ bool ReadAddedTable(base::ByteReader* reader, VersionEdit::AddedTable* table) {
   if (!whole || !IsInternalKey(smallest)) return false;
   // The trailer of an exclusive bound has no kind, so only its length can be checked.
   if (largest.size() < kSpaceBytes + kTrailerBytes) return false;
+  if (meta.smallest_sequence > meta.largest_sequence || meta.largest_sequence > kSequenceMax) return false;
   meta.smallest = smallest;
   meta.largest = largest;
   return CompareInternalKeys(meta.smallest, meta.largest) <= 0;
 }
 
+// Numbers that are counted on from here must have room to count.
 template <typename Value>
-bool ReadNumber(base::ByteReader* reader, std::optional<Value>* to) {
+bool ReadNumber(base::ByteReader* reader, std::optional<Value>* to, uint64_t number_max = kFileNumberMax) {
   uint64_t number = 0;
-  if (!reader->ReadVarint(&number)) return false;
+  if (!reader->ReadVarint(&number) || number > number_max) return false;
   *to = number;
   return true;
 }
@@ -89,9 +92,9 @@ bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
     case kNextFileNumber:
       return ReadNumber(reader, &edit->next_file_number);
     case kLastSequence:
-      return ReadNumber(reader, &edit->last_sequence);
+      return ReadNumber(reader, &edit->last_sequence, kSequenceMax);
     case kCommitTime:
-      return ReadNumber(reader, &edit->commit_time_ms);
+      return ReadNumber(reader, &edit->commit_time_ms, UINT64_MAX);
     case kEpoch:
       return ReadNumber(reader, &edit->epoch);
     case kDeletedTable: {
