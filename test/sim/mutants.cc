@@ -10,11 +10,11 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "sim/campaign.h"
 #include "sim/mutation.h"
 #include "sim/simulation.h"
@@ -68,7 +68,7 @@ constexpr Mutant kMutants[] = {
     {48, "a snapshot carries a configuration that is not committed"},
 };
 
-double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double Seconds() { return static_cast<double>(base::SystemClock().MonotonicNanos()) / 1e9; }
 
 // True if it was caught.
 bool Hunt(const Mutant& mutant, double cpu_limit) {
