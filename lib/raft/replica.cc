@@ -49,7 +49,7 @@ Replica::Replica(const Options& options, const Restart& restart, Nanos now)
 StepResult Replica::Step(Nanos now, Event event) {
   now_ = std::max(now_, now);
   if (failed_) return Dropped("out of service after a failed write");
-  return std::visit([this](auto&& e) { return On(std::move(e)); }, std::move(event));
+  return std::visit([this](auto& e) { return On(std::move(e)); }, event);
 }
 
 StepResult Replica::On(Tick) {
