@@ -50,17 +50,17 @@ void Engine::CompactRange(std::string_view begin, std::string_view limit, Done d
   auto manual = std::make_shared<ManualCompaction>();
   manual->begin = MakeSpacedKey(Space::kUser, begin);
   manual->end = limit.empty() ? MakeSpacedKey(Space::kDeadLetters, {}) : MakeSpacedKey(Space::kUser, limit);
+  manual->done = std::move(done);
   absl::Status stopped;
   {
     base::MutexLock lock(&mutex_);
     stopped = StopStatusLocked();
     if (stopped.ok()) {
-      manual->done = std::move(done);
-      manual_.push_back(std::move(manual));
+      manual_.push_back(manual);
       MaybeScheduleWork();
     }
   }
-  if (!stopped.ok()) done(stopped);
+  if (!stopped.ok()) manual->done(stopped);
 }
 
 absl::Status Engine::CreateCheckpoint(const std::string& dir) {
