@@ -116,6 +116,10 @@ def compile_command(entry):
         if words[at] == "-o":
             at += 2
             continue
+        if words[at] == "-include":
+            kept += words[at:at + 2]
+            at += 2
+            continue
         if words[at].startswith(("-I", "-D", "-std=", "-W")) and words[at] not in ("-Winvalid-pch", "-Werror"):
             kept.append(words[at])
         elif words[at] == "-isystem":
@@ -132,13 +136,18 @@ def clang_tidy(tree, context):
     config = config_file.read_bytes()
     database = json.loads((pathlib.Path(context.build) / "compile_commands.json").read_text())
 
-    def work():
-        for entry in database:
-            path = os.path.relpath(os.path.realpath(os.path.join(entry["directory"], entry["file"])), tree.root)
-            file = tree.by_path.get(pathlib.PurePath(path).as_posix())
-            if file is None or file.suffix != ".cc":
-                continue
+    # A file that two targets build is checked once, with the shorter command: the other one only adds to it.
+    flags_of = {}
+    for entry in database:
+        path = os.path.relpath(os.path.realpath(os.path.join(entry["directory"], entry["file"])), tree.root)
+        file = tree.by_path.get(pathlib.PurePath(path).as_posix())
+        if file is not None and file.suffix == ".cc":
             flags = compile_command(entry)
+            if file not in flags_of or len(flags) < len(flags_of[file]):
+                flags_of[file] = flags
+
+    def work():
+        for file, flags in flags_of.items():
             contents = [part.data for part in tree.closure(file)]
             command = ["clang-tidy", "--quiet", f"--config-file={config_file}", str(tree.root / file.path), "--", *flags]
             yield file, key_of("tidy", tool, config, flags, *contents), command
