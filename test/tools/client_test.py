@@ -195,13 +195,15 @@ class Load(ClientTest):
 
     def test_a_person_who_watches_sees_a_bar_and_a_script_does_not(self):
         server = self.serve(wire.Table())
-        # One line at a time, so that it takes far longer than the bar needs to appear.
-        file = self.write("lines", "x\n" * 4000)
-        terminal = Terminal([CLI, "--addr", server.address, "load", "--window", "1", file])
-        terminal.expect(b" lines/s [")
-        terminal.expect(b"%")
-        terminal.expect(b"loaded 4,000 lines")
+        file = self.write("lines", "x\n" * 40)
+        terminal = Terminal([CLI, "--addr", server.address, "load", file])
+        terminal.expect(b"0 lines, 0 lines/s [")
+        terminal.expect(b"40 lines, ")
+        terminal.expect(b" lines/s [" + 30 * b"#" + b"] 100%\r\n")
+        terminal.expect(b"loaded 40 lines")
         self.assertEqual(terminal.wait(), 0)
+        script = cli(server.address, "load", file)
+        self.assertEqual((script.returncode, script.stderr), (0, b""))
 
     def test_the_window_bounds_what_is_under_way(self):
         seen = []

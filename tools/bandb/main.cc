@@ -50,10 +50,10 @@ void DeclareLoad(CLI::App* app, LoadOptions* options, double* retry_seconds, std
       ->capture_default_str();
 }
 
-int Report(const absl::Status& status, const LoadSummary& summary, double seconds) {
+int Report(const absl::Status& status, const LoadSummary& summary, int64_t nanos) {
   fmt::print("loaded {} lines, {} bytes, in {:.1f} s: {} lines/s\n", Thousands(summary.acknowledged_lines),
-             Thousands(summary.acknowledged_bytes), seconds,
-             Thousands(static_cast<uint64_t>(static_cast<double>(summary.acknowledged_lines) / seconds)));
+             Thousands(summary.acknowledged_bytes), static_cast<double>(nanos) / 1e9,
+             PerSecond(summary.acknowledged_lines, nanos));
   if (summary.reconnections > 0) fmt::print("reconnected {} times\n", summary.reconnections);
   if (summary.refused_lines > 0) {
     fmt::print(stderr, "{} lines were refused; the first: {}\n", summary.refused_lines, summary.first_refusal);
@@ -93,9 +93,9 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
   const uint64_t skipped = options.skip_lines;
   Loader loader(&clock, &executor, &progress, std::move(options));
   const absl::Status status = loader.Run(&source);
-  progress.Finish();
   const LoadSummary& summary = loader.summary();
-  const int code = Report(status, summary, static_cast<double>(clock.MonotonicNanos() - begin) / 1e9);
+  progress.Finish(summary.acknowledged_lines, source.bytes_read());
+  const int code = Report(status, summary, clock.MonotonicNanos() - begin);
   if (!status.ok()) {
     const uint64_t settled = skipped + summary.acknowledged_lines + summary.refused_lines;
     fmt::print(stderr, "to go on where it stopped: --skip {}\n", settled);

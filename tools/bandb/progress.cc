@@ -21,34 +21,41 @@ std::string Thousands(uint64_t number) {
   return text;
 }
 
+std::string PerSecond(uint64_t number, int64_t nanos) {
+  const double seconds = static_cast<double>(std::max<int64_t>(nanos, 1)) / 1e9;
+  return Thousands(static_cast<uint64_t>(static_cast<double>(number) / seconds));
+}
+
 Progress::Progress(base::Clock* clock, uint64_t total_bytes)
     : clock_(clock),
       total_bytes_(total_bytes),
       watched_(::isatty(STDERR_FILENO) != 0),
-      begin_nanos_(clock->MonotonicNanos()),
-      last_drawn_nanos_(begin_nanos_) {}
+      begin_nanos_(clock->MonotonicNanos()) {}
 
 void Progress::Show(uint64_t lines, uint64_t bytes) {
   if (!watched_) return;
   const int64_t now = clock_->MonotonicNanos();
-  if (now - last_drawn_nanos_ < kDrawIntervalNanos) return;
-  last_drawn_nanos_ = now;
+  if (drawn_ && now - last_drawn_nanos_ < kDrawIntervalNanos) return;
+  Draw(lines, bytes, now);
+}
+
+void Progress::Finish(uint64_t lines, uint64_t bytes) {
+  if (!drawn_) return;
+  Draw(lines, bytes, clock_->MonotonicNanos());
+  fmt::print(stderr, "\n");
+}
+
+void Progress::Draw(uint64_t lines, uint64_t bytes, int64_t now_nanos) {
+  last_drawn_nanos_ = now_nanos;
   drawn_ = true;
-  const double seconds = static_cast<double>(now - begin_nanos_) / 1e9;
-  const std::string rate = Thousands(static_cast<uint64_t>(static_cast<double>(lines) / seconds));
   std::string bar;
   if (total_bytes_ > 0) {
     const uint64_t done = std::min(bytes, total_bytes_);
     const uint64_t filled = done * kBarWidth / total_bytes_;
     bar = fmt::format(" [{:#<{}}{:.<{}}] {:3}%", "", filled, "", kBarWidth - filled, done * 100 / total_bytes_);
   }
-  fmt::print(stderr, "\r\x1b[K{} lines, {} lines/s{}", Thousands(lines), rate, bar);
-  std::fflush(stderr);
-}
-
-void Progress::Finish() {
-  if (!drawn_) return;
-  fmt::print(stderr, "\r\x1b[K");
+  fmt::print(stderr, "\r\x1b[K{} lines, {} lines/s{}", Thousands(lines), PerSecond(lines, now_nanos - begin_nanos_),
+             bar);
   std::fflush(stderr);
 }
 

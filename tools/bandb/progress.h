@@ -11,23 +11,28 @@ namespace bandb::cli {
 
 // "1234567" as "1,234,567".
 std::string Thousands(uint64_t number);
+// `number` in `nanos`, as so many in a second.
+std::string PerSecond(uint64_t number, int64_t nanos);
 
-// Draws at most ten times a second, over its own last line. If standard error is no terminal it draws nothing.
+// Draws at once, then at most ten times a second, over its own last line, and once more at the end, so that a short
+// load shows its bar, too. If standard error is no terminal it draws nothing.
 class Progress {
  public:
   // `total_bytes` is 0 if it is not known. Lifetime: borrows the clock.
   Progress(base::Clock* clock, uint64_t total_bytes);
 
   void Show(uint64_t lines, uint64_t bytes);
-  // Wipes the bar away.
-  void Finish();
+  // Draws where it ended, and leaves that line behind.
+  void Finish(uint64_t lines, uint64_t bytes);
 
  private:
+  void Draw(uint64_t lines, uint64_t bytes, int64_t now_nanos);
+
   base::Clock* const clock_;
   const uint64_t total_bytes_;
   const bool watched_;
   const int64_t begin_nanos_;
-  int64_t last_drawn_nanos_;
+  int64_t last_drawn_nanos_ = 0;
   bool drawn_ = false;
 };
 
