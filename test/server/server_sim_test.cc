@@ -294,6 +294,20 @@ TEST_CASE("hundreds of clients that send a byte every ten seconds are cut off, a
   CHECK(busy.breaks() == 0);
 }
 
+TEST_CASE("a silent client is cut off by the idle timeout, and a busy one is not") {
+  ServerOptions options;
+  options.idle_timeout = absl::Seconds(60);
+  options.frame_timeout = absl::InfiniteDuration();
+  SimServer world({.seed = 7, .delay_nanos_min = 50000000, .delay_nanos_max = 500000000}, options);
+  const auto loop = world.network.MakeLoop();
+  CountingClient busy(loop.get(), world.unit->address(), "busy", 7);
+  // One byte of a frame, and then nothing.
+  DrippingClient silent(loop.get(), world.unit->address(), 1000 * kSecond);
+  REQUIRE(world.RunUntil([&] { return silent.cut_off(); }));
+  CHECK(world.Stats().connections_timed_out == 1);
+  CHECK(busy.breaks() == 0);
+}
+
 TEST_CASE("accepting goes on by itself after it failed") {
   SimServer world({.seed = 6});
   world.network.FailAccepts(10);

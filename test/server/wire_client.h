@@ -31,7 +31,7 @@ struct OwnedReply {
 OwnedReply OkReply(std::string body = {});
 OwnedReply ValueReply(std::string_view value);
 
-// Blocks, but for ten seconds at most, after which whatever was waited for did not come.
+// Blocks, but for a minute at most, after which whatever was waited for did not come.
 class WireClient {
  public:
   explicit WireClient(const std::string& address);
