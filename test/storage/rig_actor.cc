@@ -94,8 +94,8 @@ void RigActor::Kill() {
   db_.reset();
   auto next = std::make_unique<TestEnv>(random_.Next(), std::move(image));
   next->clock().Advance(now - next->clock().MonotonicNanos() + 1'000'000);
+  prepare_(&next->files());
   env_ = std::move(next);
-  prepare_(&env_->files());
   Open();
 }
 

@@ -24,7 +24,8 @@ absl::StatusOr<std::unique_ptr<Db>> OpenRig(TestEnv* env, const std::string& dir
 
 class RigActor {
  public:
-  // Lifetime: the observer is borrowed. `prepare` is told of each new file system before anything is done to it.
+  // Lifetime: the observer is borrowed. `prepare` is told of each new file system before anything is done to it, and
+  // while the one before it, if there is one, is still that of env().
   using Prepare = std::function<void(CrashFileSystem*)>;
   RigActor(uint64_t seed, RigObserver* observer, Prepare prepare, const Options& options = RigOptions());
   ~RigActor();

@@ -32,6 +32,9 @@ class CrashRunner {
   using Image = std::unique_ptr<CrashFileSystem>;
 
   void TakeImages(CrashFileSystem* files, uint64_t mutation);
+  void NoteSyncs(const std::vector<FaultPlan::SyncCall>& syncs);
+  // Of the present file system, which has no future.
+  void EndLife();
   void Look(Image image, const Allowed& allowed, bool durable, const std::string& what);
   // Opens what is left; answers how many writes it holds.
   absl::StatusOr<uint64_t> Inspect(TestEnv* env, const Allowed& allowed);
@@ -48,6 +51,12 @@ class CrashRunner {
   RigActor* actor_ = nullptr;
   CrashReport report_;
   uint64_t seed_ = 0;
+  uint64_t life_ = 0;
+  uint64_t syncs_noted_ = 0;  // of this life
+  // What had been promised before the call that is being made.
+  uint64_t durable_before_ = 0;
+  uint64_t checkpoints_before_ = 0;
+  bool sabotaged_ = false;  // in an earlier life, and nothing made up for it
 };
 
 std::unique_ptr<TestEnv> CrashRunner::NewEnv(Image image, const Allowed& allowed) {
@@ -118,6 +127,12 @@ void CrashRunner::Look(Image image, const Allowed& allowed, bool durable, const 
 }
 
 void CrashRunner::TakeImages(CrashFileSystem* files, uint64_t mutation) {
+  const std::vector<FaultPlan::SyncCall> syncs = files->syncs();
+  NoteSyncs(syncs);
+  if (plan_.only_after_sabotage) {
+    const bool before = files->syncs_ignored() == 0;
+    if (before ? !sabotaged_ : syncs.size() >= plan_.until_sync) return;
+  }
   ++report_.crash_points;
   const int64_t nanos = actor_ == nullptr ? 0 : actor_->env().clock().MonotonicNanos();
   for (const Damage damage : plan_.damages) {
@@ -135,17 +150,34 @@ void CrashRunner::TakeImages(CrashFileSystem* files, uint64_t mutation) {
        fmt::format("{}: process died at call {}, after {}", scenario_.name, mutation, files->LastCall()));
 }
 
+void CrashRunner::NoteSyncs(const std::vector<FaultPlan::SyncCall>& syncs) {
+  for (; syncs_noted_ < syncs.size(); ++syncs_noted_) {
+    report_.syncs.push_back({life_, syncs[syncs_noted_], durable_before_, checkpoints_before_});
+  }
+  durable_before_ = oracle_.durable();
+  checkpoints_before_ = oracle_.checkpoints().size();
+}
+
+void CrashRunner::EndLife() {
+  const CrashFileSystem& files = actor_->env().files();
+  NoteSyncs(files.syncs());
+  sabotaged_ = sabotaged_ || (files.syncs_ignored() != 0 && plan_.until_sync == UINT64_MAX);
+  syncs_noted_ = 0;
+  ++life_;
+}
+
 CrashReport CrashRunner::Run() {
   seed_ = plan_.seed << 32;
   RigActor actor(plan_.seed, &oracle_, [this](CrashFileSystem* files) {
-    if (plan_.sabotage != nullptr) plan_.sabotage(files);
+    if (actor_ != nullptr) EndLife();
+    if (plan_.sabotage != nullptr) plan_.sabotage(files, life_);
     files->SetHook([this, files](uint64_t mutation) { TakeImages(files, mutation); });
   });
   actor_ = &actor;
   scenario_.run(&actor);
   // What is there when all is over.
   TakeImages(&actor.env().files(), 0);
-  report_.syncs = actor.env().files().syncs();
+  EndLife();
   if (!oracle_.surprise().ok()) {
     report_.violations.push_back(fmt::format("{}: {}", scenario_.name, oracle_.surprise().ToString()));
   }

@@ -25,8 +25,21 @@ struct CrashPlan {
   uint64_t recovery_stride = 61;
   // Stop looking once so many violations are known.
   size_t violations_max = 5;
-  // What is done to the file system before the scenario: taking out syncs.
-  std::function<void(CrashFileSystem*)> sabotage{};
+  // What is done to each file system before it is used: taking out syncs. `life` counts the processes of the scenario,
+  // from 0: each has a file system of its own.
+  std::function<void(CrashFileSystem*, uint64_t life)> sabotage{};
+  // With a sync taken out: take images from there on, for before nothing can be wrong that is not wrong without, and up
+  // to the sync of this number of the same life, which makes up for it.
+  bool only_after_sabotage = false;
+  uint64_t until_sync = UINT64_MAX;
+};
+
+// A sync of a scenario, and what had been promised when it was asked for.
+struct RigSync {
+  uint64_t life = 0;
+  FaultPlan::SyncCall sync{};
+  uint64_t durable = 0;
+  uint64_t checkpoints = 0;
 };
 
 struct CrashReport {
@@ -35,7 +48,7 @@ struct CrashReport {
   uint64_t images = 0;
   uint64_t recovery_images = 0;
   std::vector<std::string> violations;
-  std::vector<FaultPlan::SyncCall> syncs;
+  std::vector<RigSync> syncs;
 };
 
 CrashReport RunCrashes(const RigScenario& scenario, const CrashPlan& plan);

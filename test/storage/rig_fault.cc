@@ -110,11 +110,10 @@ namespace {
 class FaultRun {
  public:
   FaultRun(const RigScenario& scenario, const Fault& fault)
-      : actor_(7, &oracle_, [&](CrashFileSystem* files) {
-          if (!std::exchange(armed_, true)) files->Inject(fault);
-        }) {
+      : fault_(fault), actor_(7, &oracle_, [this](CrashFileSystem* files) { BeginLife(files); }) {
     scenario.run(&actor_);
-    failures = actor_.env().files().failures();
+    EndLife();
+    over_ = true;
     refusals = oracle_.failures();
   }
 
@@ -122,14 +121,30 @@ class FaultRun {
   absl::Status Check();
   std::string Log() { return actor_.env().files().Log() + actor_.env().logger().Text(); }
 
+  uint64_t calls = 0;
   uint64_t failures = 0;
   uint64_t refusals = 0;
 
  private:
+  // Calls are counted on from one life of the process to the next. A fault ends with the life in which it began.
+  void BeginLife(CrashFileSystem* files) {
+    if (over_) return;
+    if (std::exchange(begun_, true)) EndLife();
+    if (failures > 0 || calls > fault_.skip) return;
+    Fault fault = fault_;
+    fault.skip -= calls;
+    files->Inject(fault);
+  }
+  void EndLife() {
+    calls += actor_.env().files().calls();
+    failures += actor_.env().files().failures();
+  }
   absl::Status CheckReads();
 
+  const Fault fault_;
   OutcomeOracle oracle_;
-  bool armed_ = false;
+  bool begun_ = false;
+  bool over_ = false;
   RigActor actor_;
 };
 
@@ -164,15 +179,17 @@ absl::Status FaultRun::Check() {
 
 }  // namespace
 
-FaultReport RunFaults(const RigScenario& scenario, FaultKind kind, bool sticky, uint64_t first, uint64_t stride) {
+FaultReport RunFaults(const RigScenario& scenario, FaultKind kind, bool sticky) {
   FaultReport report;
-  for (uint64_t skip = first;; skip += stride) {
+  for (uint64_t skip = 0;; ++skip) {
     const Fault fault{.kind = kind, .skip = skip, .count = sticky ? Fault::kSticky : 1};
     FaultRun run(scenario, fault);
-    if (run.failures == 0) {
+    if (run.failures == 0 && skip >= run.calls) {
       report.calls = skip;
       return report;
     }
+    // What a process that is being killed still asks for is refused without a fault.
+    if (run.failures == 0) continue;
     ++report.runs;
     report.failures += run.failures;
     report.refusals += run.refusals;

@@ -61,10 +61,11 @@ struct FaultReport {
   std::vector<std::string> violations;
 };
 
-// Fails call n of the scenario, for n = first, first + stride ... until it is over: that call alone, or all from it on.
+// Fails call n of the scenario, for n = 1, 2 ... until it is over: that call alone, or all from it on until the process
+// ends.
 // Afterwards the faults end, the process is restarted, and the database must open and hold what was promised; and so
 // must what is left of it if the power fails.
-FaultReport RunFaults(const RigScenario& scenario, FaultKind kind, bool sticky, uint64_t first, uint64_t stride);
+FaultReport RunFaults(const RigScenario& scenario, FaultKind kind, bool sticky);
 
 }  // namespace bandb::test
 

@@ -96,6 +96,16 @@ void CrashDisk::SyncDirectory(const DiskNode::Ptr& directory) {
   std::erase_if(pending_, [&](const Effect& effect) { return effect.directory == directory; });
 }
 
+Unsynced CrashDisk::DirectoryUnsynced(const DiskNode::Ptr& directory) const {
+  Unsynced unsynced = Unsynced::kNothing;
+  for (const Effect& effect : pending_) {
+    if (effect.directory != directory) continue;
+    if (effect.node != nullptr) return Unsynced::kMore;
+    unsynced = Unsynced::kRemovals;
+  }
+  return unsynced;
+}
+
 uint64_t CrashDisk::UsedBytes() const {
   uint64_t used = 0;
   // A file with two names counts twice, which is of no consequence here.

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "support/fault_plan.h"
 
 namespace bandb::test {
 
@@ -47,6 +48,10 @@ struct DiskNode {
   std::string* MutableBytes();
   // What a reader finds: the visible bytes, then reserved zeros.
   uint64_t ReadableSize() const { return end > visible ? end : visible; }
+  // Of what the operating system has been handed.
+  Unsynced FileUnsynced() const {
+    return synced == visible && synced_end == end ? Unsynced::kNothing : Unsynced::kMore;
+  }
 
   const bool directory;
 
@@ -81,6 +86,7 @@ class CrashDisk {
   void SetEntry(const DiskNode::Ptr& parent, const std::string& name, const DiskNode::Ptr& node);
   void Move(const Place& from, const Place& to);
   void SyncDirectory(const DiskNode::Ptr& directory);
+  Unsynced DirectoryUnsynced(const DiskNode::Ptr& directory) const;
 
   // Bytes allocated to all files that have a name.
   uint64_t UsedBytes() const;

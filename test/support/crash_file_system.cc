@@ -162,7 +162,8 @@ absl::Status CrashFileSystem::SyncFile(const std::string& path) {
     return status;
   }
   if (error_number != 0) return PathError(error_number, FileCall::kSync, path);
-  if (state_->plan.IgnoresSync(FileCall::kSync, path) || place.node->unsyncable) return absl::OkStatus();
+  const bool ignored = state_->plan.IgnoresSync(FileCall::kSync, path, place.node->FileUnsynced());
+  if (ignored || place.node->unsyncable) return absl::OkStatus();
   // What is still in its writer's own buffer is not the operating system's to write.
   place.node->synced = place.node->visible;
   place.node->synced_end = place.node->end;
@@ -177,7 +178,8 @@ absl::Status CrashFileSystem::SyncDir(const std::string& path) {
   int error_number = MustExist(state_->disk.Find(path, &place), place);
   if (error_number == 0 && !place.node->directory) error_number = ENOTDIR;
   if (error_number != 0) return PathError(error_number, FileCall::kSyncDir, path);
-  if (!state_->plan.IgnoresSync(FileCall::kSyncDir, path)) state_->disk.SyncDirectory(place.node);
+  const Unsynced unsynced = state_->disk.DirectoryUnsynced(place.node);
+  if (!state_->plan.IgnoresSync(FileCall::kSyncDir, path, unsynced)) state_->disk.SyncDirectory(place.node);
   return absl::OkStatus();
 }
 

@@ -97,7 +97,7 @@ absl::Status CrashFileSystem::Writer::Sync() {
   }
   node_->visible = node_->bytes().size();
   node_->end = std::max(node_->end, node_->visible);
-  if (state_->plan.IgnoresSync(FileCall::kSync, path_)) return absl::OkStatus();
+  if (state_->plan.IgnoresSync(FileCall::kSync, path_, node_->FileUnsynced())) return absl::OkStatus();
   node_->synced = node_->visible;
   node_->synced_end = node_->end;
   return absl::OkStatus();

@@ -90,8 +90,8 @@ absl::Status FaultPlan::Begin(FileCall call, std::string_view path, std::string_
   return status;
 }
 
-bool FaultPlan::IgnoresSync(FileCall call, std::string_view path) {
-  syncs_.push_back(SyncCall{syncs_.size() + 1, call, std::string(path)});
+bool FaultPlan::IgnoresSync(FileCall call, std::string_view path, Unsynced unsynced) {
+  syncs_.push_back(SyncCall{syncs_.size() + 1, call, std::string(path), unsynced});
   const bool ignores =
       syncs_.size() == ignored_number_ || std::any_of(ignored_.begin(), ignored_.end(), [&](const IgnoredSyncs& rule) {
         return rule.call == call && Matches(rule.pattern, path);

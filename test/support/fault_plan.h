@@ -49,6 +49,13 @@ enum class FaultKind {
   kNoAccess,  // kPermissionDenied
 };
 
+// What a file or directory has that is not durable.
+enum class Unsynced {
+  kNothing,
+  kRemovals,  // of a directory: nothing but names that went away
+  kMore,
+};
+
 // Makes calls fail.
 struct Fault {
   FaultKind kind = FaultKind::kIoError;
@@ -70,12 +77,13 @@ class FaultPlan {
     uint64_t number;  // counts syncs, from 1
     FileCall call;
     std::string path;
+    Unsynced unsynced;  // what it found to do
   };
 
   // Counts a call and answers what it must return instead of doing its work; OK to go on.
   absl::Status Begin(FileCall call, std::string_view path, std::string_view detail);
   // True if this sync, which Begin let pass, must do nothing and answer OK.
-  bool IgnoresSync(FileCall call, std::string_view path);
+  bool IgnoresSync(FileCall call, std::string_view path, Unsynced unsynced);
 
   // From mutation number `n` on, counted from 1, every call fails.
   void StopAt(uint64_t n) { stop_at_ = n; }
