@@ -94,6 +94,9 @@ struct ReadOptions {
   std::string lower_bound{}, upper_bound{};
   // Keep the blocks that are read in the cache. Turn off for large scans.
   bool fill_cache = true;
+  // Get and its relatives answer from memory or not at all: what would have to wait for the disk is kUnavailable, and
+  // may be asked again without this, by a thread that may wait. Iterators take no notice of it.
+  bool only_cached = false;
   Consistency consistency = Consistency::kLinearizable;
   // How long to wait for the asked consistency: kDeadlineExceeded when it has passed.
   absl::Duration timeout = absl::InfiniteDuration();

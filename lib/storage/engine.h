@@ -130,6 +130,11 @@ class Engine final : private CommitQueue::Committer {
     uint64_t log_number = 0;  // memtables of logs below this
     Done done;
   };
+  // What a get does about blocks that are not in the cache; see ReadOptions.
+  struct BlockPolicy {
+    bool fill_cache = true;
+    bool only_cached = false;
+  };
   enum class Room : uint8_t { kYes, kStalled, kFailed };
   class FlushJob;
   class CompactionJob;
@@ -161,11 +166,11 @@ class Engine final : private CommitQueue::Committer {
 
   // engine_read.cc
   absl::Status ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const;
-  absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, bool fill_cache,
+  absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                      PinnedValue* value);
   absl::Status GetFromTables(const ReadView& view, const LookupKey& lookup, Sequence covering, uint64_t now_ms,
-                             bool fill_cache, PinnedValue* value);
-  absl::Status ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, bool fill_cache,
+                             BlockPolicy blocks, PinnedValue* value);
+  absl::Status ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
                           Sequence* covering, GetResult* result);
 
   // engine_background.cc

@@ -20,6 +20,9 @@ absl::Status Closed() { return base::Error(absl::StatusCode::kFailedPrecondition
 
 absl::Status NotFound() { return absl::Status(absl::StatusCode::kNotFound, ""); }
 
+// What ReadOptions::only_cached keeps from the disk. Frequent, and followed by a read that may wait: no message.
+absl::Status NotInMemory() { return absl::Status(absl::StatusCode::kUnavailable, ""); }
+
 // What an entry means to a reader: its value, or that there is none.
 absl::Status ValueOf(Kind kind, std::string_view stored, uint64_t now_ms, std::string_view* value) {
   switch (kind) {
@@ -70,10 +73,10 @@ absl::Status Engine::Get(std::string_view key, const ReadOptions& options, Pinne
   BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, &sequence, &now_ms));
   counters_.gets.fetch_add(1, std::memory_order_relaxed);
   const LookupKey lookup(Space::kUser, key, sequence);
-  return GetAt(view, lookup, now_ms, options.fill_cache, value);
+  return GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, value);
 }
 
-absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, bool fill_cache,
+absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                            PinnedValue* value) {
   Sequence covering = 0;
   const size_t memtables = 1 + view->frozen.size();
@@ -95,13 +98,17 @@ absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_
     // Whatever lies deeper is older than the tombstone.
     if (covering != 0) return NotFound();
   }
-  return GetFromTables(*view, lookup, covering, now_ms, fill_cache, value);
+  return GetFromTables(*view, lookup, covering, now_ms, blocks, value);
 }
 
-absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, bool fill_cache,
+absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
                                 Sequence* covering, GetResult* result) {
   result->found = false;
-  BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table.Reader());
+  const TableReader* reader = table.ReaderIfOpen();
+  if (reader == nullptr) {
+    if (blocks.only_cached) return NotInMemory();
+    BANDB_ASSIGN_OR_RETURN(reader, table.Reader());
+  }
   if (!reader->tombstones().empty()) {
     *covering = std::max(*covering, reader->tombstones().CoveringSequence(lookup.spaced_key(), lookup.sequence()));
   }
@@ -110,11 +117,12 @@ absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup,
     return absl::OkStatus();
   }
   counters_.tables_probed.fetch_add(1, std::memory_order_relaxed);
-  return reader->Get(lookup.internal_key(), fill_cache, result);
+  if (!blocks.only_cached) return reader->Get(lookup.internal_key(), blocks.fill_cache, result);
+  return reader->GetCached(lookup.internal_key(), result) ? absl::OkStatus() : NotInMemory();
 }
 
 absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup, Sequence covering, uint64_t now_ms,
-                                   bool fill_cache, PinnedValue* value) {
+                                   BlockPolicy blocks, PinnedValue* value) {
   const uint64_t hash = FilterHash(lookup.spaced_key());
   const std::string_view key = lookup.internal_key();
   GetResult result;
@@ -130,7 +138,7 @@ absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup
       const TableInfo& meta = tables[at]->meta();
       if (CompareSpacedKeys(lookup.spaced_key(), SpacedKey(meta.smallest)) < 0) continue;
       if (level == 0 && CompareSpacedKeys(lookup.spaced_key(), SpacedKey(meta.largest)) > 0) continue;
-      BANDB_RETURN_IF_ERROR(ProbeTable(*tables[at], lookup, hash, fill_cache, &covering, &result));
+      BANDB_RETURN_IF_ERROR(ProbeTable(*tables[at], lookup, hash, blocks, &covering, &result));
       if (!result.found) {
         if (covering != 0) return NotFound();
         continue;
@@ -158,7 +166,7 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
     absl::Status status = ready;
     if (status.ok()) {
       const LookupKey lookup(Space::kUser, key, sequence);
-      status = GetAt(view, lookup, now_ms, options.fill_cache, &value);
+      status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, &value);
     }
     if (status.ok()) {
       results.emplace_back(std::string(value.value()));

@@ -54,6 +54,8 @@ class LiveTable {
   const TableInfo& meta() const { return meta_; }
   // The reader; opened when it is first needed. Thread safety: any thread.
   absl::StatusOr<const TableReader*> Reader() const ABSL_LOCKS_EXCLUDED(open_mutex_);
+  // The same if it is open already, else null; never waits.
+  const TableReader* ReaderIfOpen() const { return reader_.load(std::memory_order_acquire); }
   // Called once the manifest edit that removes the table is durable.
   void MarkObsolete() { obsolete_.store(true, std::memory_order_release); }
 

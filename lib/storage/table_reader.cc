@@ -44,16 +44,32 @@ absl::Status TableReader::Get(std::string_view internal_key, bool fill_cache, Ge
     if (!read.ok()) return std::move(read).status();
     block = *std::move(read);
   }
+  FindInBlock(std::move(block), internal_key, result);
+  return absl::OkStatus();
+}
+
+bool TableReader::GetCached(std::string_view internal_key, GetResult* result) const {
+  result->found = false;
+  result->value = {};
+  result->block.Reset();
+  const size_t i = index().Find(internal_key);
+  if (i == index().size()) return true;
+  BlockRef block = FindDataBlock(i);
+  if (!block) return false;
+  FindInBlock(std::move(block), internal_key, result);
+  return true;
+}
+
+void TableReader::FindInBlock(BlockRef block, std::string_view internal_key, GetResult* result) {
   const Block entries = Block::FromParsed(block.payload());
   const BlockMatch match = SeekInBlock(entries, internal_key);
-  if (!match.found || !match.same_key) return absl::OkStatus();
+  if (!match.found || !match.same_key) return;
   const uint64_t trailer = match.entry.trailer();
   result->found = true;
   result->kind = TrailerKind(trailer);
   result->sequence = TrailerSequence(trailer);
   result->value = std::string_view(entries.data() + match.value_at, match.entry.value_bytes);
   result->block = std::move(block);
-  return absl::OkStatus();
 }
 
 std::unique_ptr<TableCursor> TableReader::NewCursor(const TableCursorOptions& options) const {

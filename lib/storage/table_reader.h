@@ -57,6 +57,8 @@ class TableReader {
   // Finds the first entry at or after the internal key if it has the same spaced key. Looks neither at the filter nor
   // at range tombstones: the caller does, once for many tables.
   absl::Status Get(std::string_view internal_key, bool fill_cache, GetResult* result) const;
+  // As Get, without reading the file. False, and nothing is known, if that would take a block that is not in the cache.
+  bool GetCached(std::string_view internal_key, GetResult* result) const;
   // False: the table holds no entry whose spaced key has this FilterHash.
   bool MayContain(uint64_t filter_hash) const { return meta_.filter().MayContain(filter_hash); }
   void PrefetchFilter(uint64_t filter_hash) const { meta_.filter().Prefetch(filter_hash); }
@@ -84,6 +86,7 @@ class TableReader {
   BlockRef FindDataBlock(size_t i) const { return cached_.Lookup(i); }
 
  private:
+  static void FindInBlock(BlockRef block, std::string_view internal_key, GetResult* result);
   TableReader(TableFile file, TableMeta meta, BlockCache* cache);
   absl::Status VerifyDataBlock(size_t i, std::string* last_key, uint64_t* entries) const;
 
