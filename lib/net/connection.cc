@@ -62,11 +62,8 @@ bool Connection::MayStart(Lane lane) const {
 void Connection::OnReadable() {
   host_->Touch(this);
   if (phase_ == Phase::kLingering) return Discard();
-  if (phase_ == Phase::kServing && !HeldUp() && OverMark()) {
-    paused_ = true;
-    host_->counters->pauses.Add();
-  }
-  if (phase_ != Phase::kServing || HeldUp()) return WatchReading(false);
+  if (Reads() && !HeldUp() && OverMark()) Pause();
+  if (!Reads() || HeldUp()) return WatchReading(false);
   host_->counters->read_calls.Add();
   base::IoResult result;
   const bool small = Unprocessed().size() <= ConnectionHost::kSmallRestBytes;
@@ -130,10 +127,9 @@ void Connection::Discard() {
 
 size_t Connection::Process(std::string_view bytes) {
   size_t used = 0;
-  while (phase_ == Phase::kServing && used < bytes.size()) {
+  while (Reads() && used < bytes.size()) {
     if (OverMark()) {
-      paused_ = true;
-      host_->counters->pauses.Add();
+      Pause();
       break;
     }
     Frame frame;
@@ -145,7 +141,9 @@ size_t Connection::Process(std::string_view bytes) {
       Refuse(Refusal::kFrameTooLong);
       return bytes.size();
     }
-    if (!host_->dispatcher->Start(*this, frame)) {
+    if (phase_ == Phase::kDraining) {
+      AnswerRefusal(Refusal::kShuttingDown);
+    } else if (!host_->dispatcher->Start(*this, frame)) {
       waiting_for_lane_ = true;
       break;
     }
@@ -157,8 +155,13 @@ size_t Connection::Process(std::string_view bytes) {
   return used;
 }
 
+void Connection::Pause() {
+  paused_ = true;
+  host_->counters->pauses.Add();
+}
+
 void Connection::AfterProcess() {
-  if (phase_ != Phase::kServing) {
+  if (!Reads()) {
     std::string().swap(input_);
     input_start_ = 0;
     frame_started_nanos_ = 0;
@@ -169,22 +172,26 @@ void Connection::AfterProcess() {
   } else if (frame_started_nanos_ == 0) {
     frame_started_nanos_ = host_->loop->NowNanos();
   }
-  if (!HeldUp() && (peer_ended_ || draining_)) {
+  if (HeldUp()) return;
+  if (peer_ended_) {
     phase_ = Phase::kFinishing;
     WatchReading(false);
+  } else if (drain_asked_) {
+    phase_ = Phase::kDraining;
+    WatchReading(true);
   }
 }
 
 void Connection::Resume() {
   resumable_ = false;
-  if (phase_ != Phase::kServing || !HeldUp()) return;
+  if (!Reads() || !HeldUp()) return;
   host_->Touch(this);
   waiting_for_lane_ = false;
   paused_ = false;
   input_start_ += Process(Unprocessed());
   if (input_start_ == input_.size()) KeepRest({});
   AfterProcess();
-  if (phase_ == Phase::kServing && !HeldUp()) WatchReading(!peer_ended_);
+  if (Reads() && !HeldUp()) WatchReading(!peer_ended_);
 }
 
 void Connection::AnswerNow(Reply reply) {
@@ -252,9 +259,15 @@ void Connection::Flush() {
 }
 
 void Connection::MaybeFinish() {
-  if (phase_ != Phase::kFinishing || !replies_.empty() || !output_.empty()) return;
+  if ((phase_ != Phase::kFinishing && phase_ != Phase::kDraining) || HeldUp() || !replies_.empty() ||
+      !output_.empty()) {
+    return;
+  }
   if (peer_ended_) return Close();
   phase_ = Phase::kLingering;
+  // Half a frame, if anything: nobody will answer it.
+  std::string().swap(input_);
+  input_start_ = 0;
   linger_until_nanos_ = host_->loop->NowNanos() + host_->limits.linger_nanos;
   stream_->CloseWrite();
   WatchReading(true);
@@ -309,12 +322,11 @@ void Connection::Sweep(int64_t now_nanos) {
 }
 
 void Connection::Drain() {
-  if (phase_ != Phase::kServing || draining_) return;
+  if (phase_ != Phase::kServing || drain_asked_) return;
   // One more read, for what had arrived when the drain began.
   if (!HeldUp()) OnReadable();
   if (phase_ != Phase::kServing) return;
-  draining_ = true;
-  WatchReading(false);
+  drain_asked_ = true;
   AfterProcess();
   host_->Touch(this);
 }
@@ -323,8 +335,15 @@ void Connection::Refuse(Refusal refusal) {
   RefuseWith(host_->protocol->CodeOf(refusal), host_->protocol->MessageOf(refusal));
 }
 
+void Connection::AnswerRefusal(Refusal refusal) {
+  std::string error;
+  const uint16_t code = host_->protocol->CodeOf(refusal);
+  host_->protocol->AppendError(code, host_->protocol->MessageOf(refusal), &error);
+  AnswerNow({.head = error, .ok = false, .code = code});
+}
+
 void Connection::RefuseWith(uint16_t code, std::string_view message) {
-  if (phase_ != Phase::kServing) return;
+  if (!Reads()) return;
   std::string error;
   host_->protocol->AppendError(code, message, &error);
   AnswerNow({.head = error, .ok = false, .code = code});

@@ -1,12 +1,14 @@
 // One accepted connection: a state machine from bytes to frames to replies to bytes.
 //
-//   serving ──► finishing ──► lingering ──► closed
+//   serving ──► draining ──► finishing ──► lingering ──► closed
 //
 // Serving, it reads what the socket has (once a turn), cuts frames and starts them. It is *held up* when the next frame
 // may not start yet: the lane is taken, or a limit is reached (backpressure). What was read stays in `input_`, reading
-// stops, and Resume goes on. Finishing, it starts nothing, but unanswered requests are answered and replies leave.
-// Lingering, it has said everything, closed its writing side, and reads to nowhere until the peer closes, so that the
-// last reply is not lost to a reset. Whatever breaks the connection closes it at once; tickets then find nothing.
+// stops, and Resume goes on. Draining, it answers what it had read, and what arrives meanwhile with a refusal; without
+// anything to answer it is at the next phase at once. Finishing, it starts nothing, but unanswered requests are
+// answered and replies leave. Lingering, it has said everything, closed its writing side, and reads to nowhere until
+// the peer closes, so that the last reply is not lost to a reset. Whatever breaks the connection closes it at once;
+// tickets then find nothing.
 //
 // Invariants: one reply for each frame started, in order. Input is held up to one read beyond a whole frame. Nothing is
 // allocated for bytes that have not arrived, but for as much again as has.
@@ -43,6 +45,9 @@ class Connection final : private base::StreamHandler {
   // All the memory that it was last seen to hold.
   int64_t accounted_bytes() const { return accounted_bytes_; }
 
+  // Unanswered requests of the lane that is taken.
+  size_t lane_in_flight() const { return lane_in_flight_; }
+
   // For the dispatcher: whether a request of this lane may start, its reply now, or a place for one to come.
   bool MayStart(Lane lane) const;
   void AnswerNow(Reply reply);
@@ -58,7 +63,7 @@ class Connection final : private base::StreamHandler {
   void Flush();
   // Closes what took too long.
   void Sweep(int64_t now_nanos);
-  // Answers what was read, then closes.
+  // Answers what was read, refuses what comes until that is done, then closes.
   void Drain();
   // Says why, then closes.
   void Refuse(Refusal refusal);
@@ -67,7 +72,7 @@ class Connection final : private base::StreamHandler {
 
  private:
   friend class ConnectionHost;
-  enum class Phase : uint8_t { kServing, kFinishing, kLingering, kClosed };
+  enum class Phase : uint8_t { kServing, kDraining, kFinishing, kLingering, kClosed };
 
   void OnReadable() override;
   void OnWritable() override;
@@ -78,8 +83,13 @@ class Connection final : private base::StreamHandler {
   void Discard();
   // Starts the frames in front of `bytes`; how many bytes they took.
   size_t Process(std::string_view bytes);
+  // Stops reading until output and requests in flight have halved.
+  void Pause();
   void KeepRest(std::string_view rest);
   void AfterProcess();
+  void AnswerRefusal(Refusal refusal);
+  // May read and cut frames.
+  bool Reads() const { return phase_ == Phase::kServing || phase_ == Phase::kDraining; }
   bool HeldUp() const { return waiting_for_lane_ || paused_; }
   bool OverMark() const;
   bool BelowHalf() const;
@@ -110,7 +120,7 @@ class Connection final : private base::StreamHandler {
   bool reading_ = false;
   bool writing_ = false;
   bool peer_ended_ = false;
-  bool draining_ = false;
+  bool drain_asked_ = false;
   bool touched_ = false;    // in the host's list
   bool resumable_ = false;  // likewise
 

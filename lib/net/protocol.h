@@ -24,6 +24,7 @@ enum class Refusal : uint8_t {
   kFrameTooLong,        // the connection is closed behind the error
   kFrameTimedOut,       // likewise
   kTooManyConnections,  // likewise
+  kShuttingDown,        // likewise
   kHookFailed,          // a hook or handler threw
 };
 

@@ -35,6 +35,8 @@ uint16_t WireProtocol::CodeOf(net::Refusal refusal) const {
       return ToCode(proto::ErrorCode::kTimedOut);
     case net::Refusal::kTooManyConnections:
       return ToCode(proto::ErrorCode::kTooManyConnections);
+    case net::Refusal::kShuttingDown:
+      return ToCode(proto::ErrorCode::kShuttingDown);
     case net::Refusal::kHookFailed:
       break;
   }
@@ -51,6 +53,8 @@ std::string_view WireProtocol::MessageOf(net::Refusal refusal) const {
       return "the frame was not completed in time";
     case net::Refusal::kTooManyConnections:
       return "too many connections";
+    case net::Refusal::kShuttingDown:
+      return "the server is shutting down";
     case net::Refusal::kHookFailed:
       break;
   }

@@ -92,6 +92,53 @@ TEST_CASE("a drain answers what was asked, closes, and takes nobody new") {
   fixture.server->Stop();
 }
 
+TEST_CASE("what arrives while the server drains is refused with the code for it, in order, behind what is answered") {
+  ServerFixture fixture;
+  fixture.store.SetHolding(true);
+  WireClient client(fixture.address()), idle(fixture.address());
+  REQUIRE(idle.Ask(GetFrame("x")).has_value());
+  REQUIRE(client.Send(PutFrame("a", "1") + PutFrame("later", "2").substr(0, 9)));
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 1; }));
+  base::Thread drain([&] { fixture.server->Drain().IgnoreError(); });
+  // Once one connection is closed all of this loop know.
+  CHECK(idle.SeesEnd());
+  REQUIRE(client.Send(PutFrame("later", "2").substr(9) + GetFrame("a") + std::string("\0\0\0", 3)));
+  const uint64_t frames = 4;
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().frames_read == frames; }));
+  fixture.store.SetHolding(false);
+  CHECK(client.Receive() == OkReply());
+  for (int i = 0; i < 2; i++) {
+    const auto reply = client.Receive();
+    REQUIRE(reply.has_value());
+    CHECK(reply->code == ToCode(proto::ErrorCode::kShuttingDown));
+    CHECK(reply->message == "the server is shutting down");
+  }
+  CHECK(client.SeesEnd());
+  client.Close();
+  idle.Close();
+  drain.Join();
+  CHECK(fixture.store.Get("a").value() == "1");
+  CHECK_CODE(fixture.store.Get("later").status(), kNotFound);
+}
+
+TEST_CASE("a client that asks on and on does not keep a drain from ending") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  REQUIRE(client.Ask(PutFrame("a", "1")) == OkReply());
+  absl::Status drained;
+  base::Thread drain([&] { drained = fixture.server->Drain(); });
+  bool refused = false;
+  while (client.Send(GetFrame("a"))) {
+    const auto reply = client.Receive();
+    if (!reply.has_value()) break;
+    CHECK((reply->ok ? !refused : reply->code == ToCode(proto::ErrorCode::kShuttingDown)));
+    refused = refused || !reply->ok;
+  }
+  client.Close();
+  drain.Join();
+  CHECK_OK(drained);
+}
+
 TEST_CASE("a drain that takes too long says so, and has closed what was left") {
   ServerOptions options;
   options.drain_timeout = absl::Milliseconds(100);
