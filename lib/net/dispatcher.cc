@@ -26,6 +26,7 @@ class Dispatcher::LoopCall final : public Call {
       : dispatcher_(dispatcher), connection_(connection), route_(route), request_(request) {}
 
   const RequestView& request() const override { return request_; }
+  bool behind_others() const override { return connection_->lane_in_flight() > 0; }
   void Answer(Reply reply) override {
     BANDB_ASSERT(!taken_);
     taken_ = true;
@@ -80,6 +81,8 @@ class Dispatcher::WorkerCall final : public Call {
   WorkerCall(WorkerRequest* work, const RequestView& request) : work_(work), request_(request) {}
 
   const RequestView& request() const override { return request_; }
+  // Its lane is the exclusive one.
+  bool behind_others() const override { return false; }
   void Answer(Reply reply) override {
     BANDB_ASSERT(!taken_);
     taken_ = true;

@@ -45,6 +45,8 @@ using PostHook = std::function<void(const RequestView&, bool ok, uint16_t code)>
 class Call {
  public:
   virtual const RequestView& request() const = 0;
+  // Earlier requests of the same connection and lane are still unanswered.
+  virtual bool behind_others() const = 0;
   virtual void Answer(Reply reply) = 0;
   // The reply comes later, to FrameServer::Complete. Until then `held_bytes` count as in flight.
   virtual Ticket Defer(size_t held_bytes) = 0;

@@ -31,20 +31,30 @@ ReadPath::ReadPath(Store* store, base::EventLoop* loop, const AnswerContext& con
       loop_(loop),
       context_(context),
       reads_inline_(reads_inline),
+      inline_options_{.only_cached = true},
       local_options_{.consistency = Consistency::kLocal} {}
 
 ReadPath::~ReadPath() { BANDB_ASSERT(step_ == nullptr); }
 
 void ReadPath::Get(net::Call& call, std::string_view key) {
   context_.counters->reads.Add();
-  if (reads_inline_) return GetInline(call, key);
+  if (reads_inline_ && !call.behind_others() && GetInline(call, key)) return;
   waiting_.push_back({call.Defer(key.size() + sizeof(Item)), std::string(key), {}});
 }
 
-void ReadPath::GetInline(net::Call& call, std::string_view key) {
+bool ReadPath::GetInline(net::Call& call, std::string_view key) {
   PinnedValue value;
-  const absl::Status status = store_->GetPinned(key, &value, options_);
-  if (!status.ok()) return AnswerStatus(call, status, context_.counters);
+  const absl::Status status = store_->GetPinned(key, &value, inline_options_);
+  if (status.code() == absl::StatusCode::kUnavailable) return false;
+  if (status.ok()) {
+    AnswerValue(call, std::move(value));
+  } else {
+    AnswerStatus(call, status, context_.counters);
+  }
+  return true;
+}
+
+void ReadPath::AnswerValue(net::Call& call, PinnedValue value) {
   const std::string_view bytes = value.value();
   if (!Fits(bytes.size(), context_.frame_bytes_max)) {
     return AnswerError(call, ToCode(proto::ErrorCode::kTooLarge), kTooLargeMessage);
@@ -68,7 +78,7 @@ void ReadPath::StartStep() {
     step_->push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
-  store_->ReadBarrierAsync(options_, [this](absl::Status barrier) {
+  store_->ReadBarrierAsync(ReadOptions(), [this](absl::Status barrier) {
     ReadStep(barrier);
     loop_->Post([this] { FinishStep(); });
   });

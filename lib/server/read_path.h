@@ -1,9 +1,9 @@
 // GET: on the loop, or on a thread of the store. The one place where that is decided.
 //
-// On the loop a read costs no hop, and while it is served from memory that is the quickest for everybody. What may have
-// to wait, for a disk or for a quorum, is collected and made behind one read barrier, on the store's thread, one step
-// of bounded keys and bytes at a time, in the order of arrival: so reads of one connection take effect in request
-// order.
+// On the loop a read costs no hop, and as long as it is served from memory that is the quickest for everybody; so it is
+// tried there with ReadOptions::only_cached. What has to wait, for a disk or for a quorum, is collected and made behind
+// one read barrier, on the store's thread, one step of bounded keys and bytes at a time, in the order of arrival. A
+// read behind one that waits takes the same way: so reads of one connection take effect in request order.
 #ifndef BANDB_SERVER_READ_PATH_H_
 #define BANDB_SERVER_READ_PATH_H_
 
@@ -41,7 +41,9 @@ class ReadPath {
     uint16_t code = 0;
   };
 
-  void GetInline(net::Call& call, std::string_view key);
+  // False, and not answered, if the store cannot tell without waiting.
+  bool GetInline(net::Call& call, std::string_view key);
+  void AnswerValue(net::Call& call, PinnedValue value);
   void StartStep();
   void ReadStep(const absl::Status& barrier);
   void Read(Item* item);
@@ -51,7 +53,7 @@ class ReadPath {
   base::EventLoop* const loop_;
   const AnswerContext context_;
   const bool reads_inline_;
-  const ReadOptions options_;
+  const ReadOptions inline_options_;
   const ReadOptions local_options_;
   std::deque<Item> waiting_;
   std::unique_ptr<std::vector<Item>> step_;  // while there is one, the store's thread's

@@ -66,6 +66,11 @@ void MemoryStore::FailReadsWith(const absl::Status& status) {
   read_error_ = status;
 }
 
+void MemoryStore::SetCold(std::string_view key) {
+  base::MutexLock lock(&mutex_);
+  cold_.emplace(key);
+}
+
 size_t MemoryStore::size() const {
   base::MutexLock lock(&mutex_);
   return map_.size();
@@ -168,8 +173,11 @@ void MemoryStore::DoReadBarrierAsync(const ReadOptions&, ReadCallback ready) {
   Finish(std::move(held));
 }
 
-absl::Status MemoryStore::DoGet(std::string_view key, PinnedValue* value, const ReadOptions&) {
+absl::Status MemoryStore::DoGet(std::string_view key, PinnedValue* value, const ReadOptions& options) {
   base::MutexLock lock(&mutex_);
+  if (options.only_cached && cold_.contains(std::string(key))) {
+    return base::Error(absl::StatusCode::kUnavailable, "not in memory");
+  }
   if (!read_error_.ok()) return read_error_;
   const auto found = map_.find(std::string(key));
   if (found == map_.end()) return base::Error(absl::StatusCode::kNotFound, "no such key");

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ class MemoryStore final : public Store {
   void FailWritesWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Every read fails with this; OK ends it.
   void FailReadsWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // This key is not in memory: ReadOptions::only_cached does not find it.
+  void SetCold(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
 
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Batches that were written, with their sync flag.
@@ -70,6 +73,7 @@ class MemoryStore final : public Store {
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status write_error_ ABSL_GUARDED_BY(mutex_);
   absl::Status read_error_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> cold_ ABSL_GUARDED_BY(mutex_);
   uint64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t synced_batches_ ABSL_GUARDED_BY(mutex_) = 0;
 };
