@@ -22,20 +22,29 @@ bool ParsePort(std::string_view text, uint16_t* port) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+bool Split(const std::string& text, std::string* host, uint16_t* port) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || !ParsePort(std::string_view(text).substr(colon + 1), port)) return false;
+  *host = text.substr(0, colon);
+  if (host->size() >= 2 && host->front() == '[' && host->back() == ']') {
+    *host = host->substr(1, host->size() - 2);
+    return true;
+  }
+  return host->find(':') == std::string::npos;
+}
+
 }  // namespace
 
-absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& text) {
-  const size_t colon = text.rfind(':');
+bool IsAddress(const std::string& text) {
+  std::string host;
   uint16_t port = 0;
-  if (colon == std::string::npos || !ParsePort(std::string_view(text).substr(colon + 1), &port)) {
-    return NotAnAddress(text);
-  }
-  std::string host = text.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string::npos) {
-    return NotAnAddress(text);
-  }
+  return Split(text, &host, &port);
+}
+
+absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& text) {
+  std::string host;
+  uint16_t port = 0;
+  if (!Split(text, &host, &port)) return NotAnAddress(text);
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;

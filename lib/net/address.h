@@ -18,6 +18,9 @@ struct SocketAddress {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
+// True if the text has the form HOST:PORT; whether there is such a host is not looked up.
+bool IsAddress(const std::string& text);
+
 // HOST is a numeric address, in brackets if IPv6, or a name, which may block to be looked up; empty means every
 // interface. Errors: kInvalidArgument.
 absl::StatusOr<SocketAddress> ParseAddress(const std::string& text);

@@ -4,6 +4,7 @@
 
 #include "bandb/server.h"
 #include "base/status.h"
+#include "net/address.h"
 #include "proto/frame.h"
 
 namespace bandb {
@@ -50,7 +51,7 @@ absl::Status Validate(const ServerOptions& options) {
   check.AtLeast("idle_timeout", options.idle_timeout, absl::Milliseconds(1));
   check.AtLeast("keepalive", options.keepalive, absl::Seconds(1));
   check.AtLeast("drain_timeout", options.drain_timeout, absl::ZeroDuration());
-  if (options.listen.empty()) check.Wrong("listen is empty");
+  if (!net::IsAddress(options.listen)) check.Wrong(fmt::format("listen is '{}', not HOST:PORT", options.listen));
   return check.Result();
 }
 

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import wire
-from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli, wait_until
+from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli, run, wait_until
 
 
 class ClientTest(ProgramTest):
@@ -50,10 +50,28 @@ class OneCommand(ClientTest):
         self.assertEqual(cli("127.0.0.1:1", "load", str(self.scratch / "absent")).returncode, 2)
 
     def test_help_exits_with_0(self):
-        for arguments in (["help"], ["--help"], ["load", "--help"]):
+        for arguments in (["help"], ["--help"], ["load", "--help"], ["put", "--help"], ["get", "-h"], ["delete", "--help"]):
             done = cli("127.0.0.1:1", *arguments)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             self.assertIn(b"Usage", done.stdout)
+        self.assertRegex(run(CLI, "--version").stdout, rb"\Abandb \d+\.\d+\.\d+\n\Z")
+
+    def test_behind_two_dashes_a_key_may_look_like_an_option(self):
+        server = self.serve(wire.Table())
+        self.check(cli(server.address, "put", "--", "--help", "me"), 0, b"OK\n")
+        self.check(cli(server.address, "get", "--", "--help"), 0, b'"me"\n')
+        self.check(cli(server.address, "delete", "--", "--help"), 0, b"OK\n")
+
+    def test_commands_may_be_shouted(self):
+        server = self.serve(wire.Table())
+        self.check(cli(server.address, "PUT", "k", "v"), 0, b"OK\n")
+        self.check(cli(server.address, input=b"Get k\nDELETE k\n"), 0, b'"v"\nOK\n')
+
+    def test_what_is_no_address_is_a_usage_error(self):
+        for address in ("127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", "nonsense"):
+            done = cli(address, "get", "k")
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+            self.assertIn(address.encode(), done.stderr)
 
     def test_server_errors_exit_with_3_and_say_what_the_server_said(self):
         server = self.serve(lambda *_: wire.error(wire.INVALID_ARGUMENT, b"key too long"))

@@ -85,6 +85,7 @@ TEST_CASE("an unknown key is refused with its line and the nearest name") {
   CHECK(ComplaintsAbout("[server]\nwrite_buffer = \"8 MiB\"") ==
         "file:2: there is no server.write_buffer; did you mean storage.write_buffer?");
   CHECK(ComplaintsAbout("listen = \"127.0.0.1:1\"") == "file:1: there is no listen; did you mean server.listen?");
+  CHECK(ComplaintsAbout("[server]\nListen = 1") == "file:2: there is no server.Listen; did you mean listen?");
   CHECK(ComplaintsAbout("[server]\nzzzzzzzzzzzz = 1") == "file:2: there is no server.zzzzzzzzzzzz");
 }
 

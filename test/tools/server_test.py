@@ -101,14 +101,23 @@ class Flags(ProgramTest):
         self.assertEqual((done.returncode, done.stdout), (2, b""))
         lines = done.stderr.decode().splitlines()
         self.assertEqual(len(lines), 3, lines)
-        self.assertRegex(lines[0], r"server\.toml:3: server\.keepalive takes a duration with its unit")
-        self.assertRegex(lines[1], r"server\.toml:2: there is no server\.lisen; did you mean listen\?")
+        self.assertRegex(lines[0], r"server\.toml:2: there is no server\.lisen; did you mean listen\?")
+        self.assertRegex(lines[1], r"server\.toml:3: server\.keepalive takes a duration with its unit")
         self.assertRegex(lines[2], r"server\.toml:6: storage\.write_buffer takes a size with its unit")
 
     def test_what_is_out_of_range_is_refused(self):
-        done = self.check("[storage]\nbackground_threads = 1000\n")
+        done = self.check("[server]\nloops = 0\n[storage]\nbackground_threads = 1000\n")
         self.assertEqual(done.returncode, 2)
         self.assertIn(b"background_threads", done.stderr)
+        self.assertIn(b"loops", done.stderr)
+
+    def test_what_is_no_address_is_refused_before_anything_is_touched(self):
+        for listen in ("127.0.0.1", "127.0.0.1:65536", "127.0.0.1:x", "::1:80", "nonsense"):
+            done = self.check("", "--listen", listen)
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+            self.assertIn(listen.encode(), done.stderr)
+            done = run(SERVER, "--listen", listen, "--data", str(self.scratch / "data"))
+            self.assertEqual((done.returncode, (self.scratch / "data").exists()), (2, False))
 
     def test_a_file_that_is_no_toml_or_absent_is_refused(self):
         done = self.check("[server\n")

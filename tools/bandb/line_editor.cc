@@ -46,6 +46,8 @@ LineEditor::~LineEditor() {
 }
 
 bool LineEditor::Read(std::string* line) {
+  // el_gets itself prepares the terminal only behind the prompt, and what is typed in between means something else.
+  ::el_set(editor_, EL_PREP_TERM, 1);
   int length = 0;
   const char* text = ::el_gets(editor_, &length);
   if (text == nullptr || length <= 0) return false;

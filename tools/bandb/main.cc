@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/thread_executor.h"
 #include "load.h"
+#include "net/address.h"
 #include "shell.h"
 
 namespace bandb::cli {
@@ -23,12 +24,12 @@ namespace {
 
 constexpr const char* kFooter =
     "Commands:\n"
-    "  put KEY VALUE    store VALUE under KEY\n"
+    "  put KEY VALUE    store VALUE under KEY; the words of VALUE are joined by spaces\n"
     "  get KEY          print the value of KEY\n"
     "  delete KEY       remove KEY\n"
     "  load FILE...     store every line of the files (- is standard input); bandb load --help says how\n"
     "  help             this text\n"
-    "Without a command: interactive mode.\n"
+    "Without a command: interactive mode. A key that begins with a dash stands behind --: get -- --key\n"
     "\n"
     "Exit codes: 0 done, 1 not found, 2 usage, 3 server or connection error.";
 
@@ -112,6 +113,7 @@ int Run(int argc, char** argv) {
   app.add_flag("--raw", raw, "print values as they are, without quotes and a line end");
   app.add_option("--history", history, "where interactive mode keeps its history [~/.bandb_history]");
   app.footer(kFooter);
+  app.set_version_flag("--version", "bandb " BANDB_VERSION);
   // What stands behind the command is its own, dashes included.
   app.prefix_command();
   try {
@@ -121,10 +123,14 @@ int Run(int argc, char** argv) {
   }
   std::vector<std::string> arguments = app.remaining();
   if (!arguments.empty() && arguments[0] == "--") arguments.erase(arguments.begin());
+  if (!net::IsAddress(address)) {
+    fmt::print(stderr, "bandb: --addr takes HOST:PORT, not {}\n", address);
+    return kUsage;
+  }
   base::SystemClock clock;
   Shell shell(&clock, address, raw);
   if (arguments.empty()) return shell.Interact(history);
-  if (arguments[0] == "help") {
+  if (arguments[0] == "help" || AsksForHelp(arguments)) {
     fmt::print("{}", app.help());
     return kDone;
   }

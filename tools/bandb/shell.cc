@@ -53,7 +53,11 @@ std::string TakeRest(std::string_view text) {
   return std::string(text);
 }
 
-bool ParseVerb(std::string_view word, Command::Verb* verb) {
+bool ParseVerb(std::string_view typed, Command::Verb* verb) {
+  std::string word(typed);
+  for (char& letter : word) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
   if (word == "put") {
     *verb = Command::Verb::kPut;
   } else if (word == "get") {
@@ -96,7 +100,19 @@ bool ParseCommand(std::string_view line, Command* command, std::string* complain
   return true;
 }
 
-bool ParseArguments(const std::vector<std::string>& arguments, Command* command, std::string* complaint) {
+bool AsksForHelp(const std::vector<std::string>& arguments) {
+  Command command;
+  return arguments.size() == 2 && ParseVerb(arguments[0], &command.verb) &&
+         (arguments[1] == "--help" || arguments[1] == "-h");
+}
+
+bool ParseArguments(std::vector<std::string> arguments, Command* command, std::string* complaint) {
+  // As everywhere, -- says that what follows is no option: bandb get -- --help.
+  if (arguments.size() > 2 && arguments[1] == "--") arguments.erase(arguments.begin() + 1);
+  if (!arguments.empty() && arguments[0].starts_with('-')) {
+    *complaint = fmt::format("unknown option {}", Quote(arguments[0]));
+    return false;
+  }
   if (arguments.empty() || !ParseVerb(arguments[0], &command->verb)) {
     *complaint = fmt::format("unknown command {}", Quote(arguments.empty() ? "" : arguments[0]));
     return false;

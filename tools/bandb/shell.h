@@ -29,13 +29,15 @@ struct Command {
   std::string value;
 };
 
-// Splits a line "put KEY VALUE", "get KEY" or "delete KEY". A key ends at the first space; a value is all the rest, so
-// it may hold spaces. Either may be in double quotes, as get prints them, and can then hold any byte. On failure
-// `complaint` says what is wrong.
+// Splits a line "put KEY VALUE", "get KEY" or "delete KEY", the command in letters of any case. A key ends at the first
+// space; a value is all the rest, so it may hold spaces. Either may be in double quotes, as get prints them, and can
+// then hold any byte. On failure `complaint` says what is wrong.
 bool ParseCommand(std::string_view line, Command* command, std::string* complaint);
-// The same from the arguments of the program, which are taken as they are; several words of a value are joined by
-// spaces.
-bool ParseArguments(const std::vector<std::string>& arguments, Command* command, std::string* complaint);
+// True for "put --help" and the like.
+bool AsksForHelp(const std::vector<std::string>& arguments);
+// The same from the arguments of the program, which are taken as they are, but for -- behind the command; several words
+// of a value are joined by spaces.
+bool ParseArguments(std::vector<std::string> arguments, Command* command, std::string* complaint);
 
 // Carries commands out over one connection, made when the first needs it and made anew after it broke.
 class Shell {

@@ -7,6 +7,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,12 +41,17 @@ class Reader {
     }
   }
 
-  const std::string& complaints() const { return complaints_; }
-
-  void Complain(size_t line, std::string_view what) {
-    if (!complaints_.empty()) complaints_ += '\n';
-    complaints_ += fmt::format("{}:{}: {}", name_, line, what);
+  // One line for each mistake, in the order of the file.
+  std::string complaints() const {
+    std::string text;
+    for (const auto& [line, what] : complaints_) {
+      if (!text.empty()) text += '\n';
+      text += fmt::format("{}:{}: {}", name_, line, what);
+    }
+    return text;
   }
+
+  void Complain(size_t line, std::string what) { complaints_.emplace(line, std::move(what)); }
 
  private:
   void ReadSection(std::string_view section, const toml::table& table) {
@@ -104,7 +110,7 @@ class Reader {
 
   const std::string_view name_;
   Config* const config_;
-  std::string complaints_;
+  std::multimap<size_t, std::string> complaints_;
 };
 
 }  // namespace
@@ -114,13 +120,12 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name)
   Reader reader(name, &config);
   const toml::parse_result result = toml::parse(text);
   if (result.failed()) {
-    reader.Complain(result.error().source().begin.line, result.error().description());
+    reader.Complain(result.error().source().begin.line, std::string(result.error().description()));
   } else {
     reader.ReadFile(result.table());
   }
-  if (!reader.complaints().empty()) {
-    return base::Error(absl::StatusCode::kInvalidArgument, "{}", reader.complaints());
-  }
+  const std::string complaints = reader.complaints();
+  if (!complaints.empty()) return base::Error(absl::StatusCode::kInvalidArgument, "{}", complaints);
   return config;
 }
 
@@ -130,8 +135,11 @@ absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& pa
 }
 
 absl::Status CheckConfig(const Config& config) {
-  BANDB_RETURN_IF_ERROR(kv::Validate(config.storage));
-  return Validate(config.server);
+  const absl::Status storage = kv::Validate(config.storage);
+  const absl::Status server = Validate(config.server);
+  if (storage.ok()) return server;
+  if (server.ok()) return storage;
+  return base::Error(absl::StatusCode::kInvalidArgument, "{}\n{}", base::Message(server), base::Message(storage));
 }
 
 }  // namespace bandb::server_program

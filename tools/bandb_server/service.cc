@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -10,39 +9,15 @@
 #include <string>
 
 #include "bandb/db.h"
-#include "bandb/event_listener.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/stream_logger.h"
+#include "disk_watch.h"
 #include "logger_bridge.h"
 
 namespace bandb::server_program {
 
 namespace {
-
-// Remembers that the disk was full, so that writes go on by themselves once it no longer is.
-class DiskWatch final : public EventListener {
- public:
-  void OnBackgroundError(const absl::Status& status) override {
-    if (absl::IsResourceExhausted(status)) full_ = true;
-  }
-
-  // To be called now and then.
-  void Look(Db* db, Logger* logger) {
-    if (!full_.exchange(false)) return;
-    const absl::Status status = db->Resume();
-    if (status.ok()) {
-      logger->Log(LogSeverity::kInfo, "there is space again: writes are accepted");
-    } else if (absl::IsResourceExhausted(status)) {
-      full_ = true;
-    } else {
-      logger->Log(LogSeverity::kError, fmt::format("writes stay refused: {}", base::Message(status)));
-    }
-  }
-
- private:
-  std::atomic<bool> full_ = false;
-};
 
 // SIGTERM and SIGINT, taken one after the other by the thread that waits for them instead of interrupting one that
 // works.

@@ -173,7 +173,12 @@ const std::vector<Setting>& Settings() {
   return settings;
 }
 
-std::string_view Nearest(std::string_view name, const std::vector<std::string_view>& names) {
+std::string_view Nearest(std::string_view shouted, const std::vector<std::string_view>& names) {
+  // Every name is in small letters.
+  std::string name(shouted);
+  for (char& letter : name) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
   std::string_view nearest;
   size_t best = std::max<size_t>(2, name.size() / 2) + 1;
   for (const std::string_view candidate : names) {

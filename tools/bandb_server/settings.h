@@ -28,8 +28,9 @@ struct Setting {
 // Every key there is.
 const std::vector<Setting>& Settings();
 
-// The one of `names` that is nearest to `name` by single-character edits; empty if none is near.
-std::string_view Nearest(std::string_view name, const std::vector<std::string_view>& names);
+// The one of `names` that is nearest by single-character edits, whatever the case of its letters; empty if none is
+// near.
+std::string_view Nearest(std::string_view shouted, const std::vector<std::string_view>& names);
 
 }  // namespace bandb::server_program
 
