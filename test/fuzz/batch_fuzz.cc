@@ -1,0 +1,69 @@
+// Any bytes as the operations or the conditions of a batch: malformed, or the same when they are written and read
+// again.
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/assert.h"
+#include "kv/batch_format.h"
+
+namespace bandb::kv {
+
+namespace {
+
+void TryOperations(std::string_view bytes) {
+  OperationCursor cursor(bytes);
+  Operation operation;
+  std::string encoded;
+  size_t count = 0;
+  while (cursor.Next(&operation)) {
+    const std::string one(EncodedBytes(operation), '\0');
+    std::string stored = one;
+    BANDB_ASSERT(StoreOperation(stored.data(), operation) == stored.data() + stored.size());
+    const size_t before = encoded.size();
+    AppendOperation(&encoded, operation);
+    BANDB_ASSERT(std::string_view(encoded).substr(before) == stored);
+    ++count;
+  }
+  BANDB_ASSERT(cursor.ok() || !cursor.Next(&operation));
+  // Written again, they are the same; and with their times resolved, still as many.
+  std::string resolved = encoded;
+  ResolveTimeToLive(&resolved, uint64_t{1} << 60);
+  BANDB_ASSERT(resolved.size() == encoded.size());
+  OperationCursor first(encoded), second(resolved);
+  Operation a, b;
+  size_t again = 0;
+  while (first.Next(&a)) {
+    BANDB_ASSERT(second.Next(&b));
+    BANDB_ASSERT(a.kind == b.kind && a.key == b.key && a.value == b.value);
+    BANDB_ASSERT(b.expiry_ms >= a.expiry_ms);
+    ++again;
+  }
+  BANDB_ASSERT(first.ok() && again == count && !second.Next(&b));
+}
+
+void TryConditions(std::string_view bytes) {
+  ConditionCursor cursor(bytes);
+  Condition condition;
+  size_t read_bytes = 0;
+  while (cursor.Next(&condition)) read_bytes += 2 + condition.key.size() + condition.value.size();
+  BANDB_ASSERT(read_bytes <= bytes.size());
+  BANDB_ASSERT(!cursor.Next(&condition));
+}
+
+}  // namespace
+
+}  // namespace bandb::kv
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  // Memory of exactly that size, so that a sanitizer sees every read beyond it.
+  const std::unique_ptr<char[]> memory(new char[size]);
+  if (size > 0) std::memcpy(memory.get(), data, size);
+  const std::string_view bytes(memory.get(), size);
+  bandb::kv::TryOperations(bytes);
+  bandb::kv::TryConditions(bytes);
+  return 0;
+}
