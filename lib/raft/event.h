@@ -122,7 +122,8 @@ struct PeerUnreachable {
 };
 
 // The log's disk has room again, or is nearly full. While it is, no proposals are accepted and no entries taken from a
-// leader, who is told; what commits, reads and elections need is still written.
+// leader, who is told; what commits, reads and elections need is still written. A snapshot is asked for, and none of
+// the log is retained for others. If such a snapshot fails, giving the event again asks for another.
 struct LogCapacity {
   bool nearly_full = false;
 };

@@ -44,6 +44,8 @@ Replica::Replica(const Options& options, const Restart& restart, Nanos now)
   ResetElectionTimer();
   // Nobody else could stand for election, so there is nothing to wait for.
   if (alone) election_deadline_ = now;
+  // What the state machine held durably before the restart, nobody will report a second time.
+  CompactLog();
 }
 
 StepResult Replica::Step(Nanos now, Event event) {
@@ -137,6 +139,10 @@ StepResult Replica::On(Applied event) {
 
 StepResult Replica::On(LogCapacity event) {
   log_full_ = event.nearly_full;
+  if (log_full_) {
+    snapshot_asked_ = 0;
+    CompactLog();
+  }
   return {};
 }
 

@@ -181,6 +181,7 @@ class Replica {
   StepResult On(SnapshotInstalled event);
   StepResult HandleSnapshot(const Message& message);
   void StartSnapshot(Progress* peer);
+  bool WantsSnapshot() const;
   void CompactLog();
 
   // ---- turn.cc ----
@@ -241,6 +242,8 @@ class Replica {
   uint64_t applying_bytes_ = 0;
   // Cost of what was appended since the last snapshot.
   uint64_t log_bytes_since_snapshot_ = 0;
+  // The applied index when a snapshot was last asked for; 0 after one was taken, or the log has become full.
+  Index snapshot_asked_ = 0;
 
   std::vector<PendingMessage> pending_;
   Output out_;

@@ -26,20 +26,31 @@ std::optional<SnapshotMeta> Replica::SnapshotAt(Index index) const {
 }
 
 StepResult Replica::On(SnapshotTaken event) {
-  if (event.index <= snapshot_.index) return Dropped("not newer than the last one");
+  if (event.index < snapshot_.index) return Dropped("older than the last one");
   std::optional<SnapshotMeta> snapshot = SnapshotAt(event.index);
   if (!snapshot.has_value()) return Dropped("not applied");
   snapshot_ = std::move(*snapshot);
   snapshot_.id = event.id;
   log_bytes_since_snapshot_ = 0;
+  snapshot_asked_ = 0;
   CompactLog();
   return {};
+}
+
+// A snapshot makes room in the log. Where there is hardly any left it is wanted at every step that the state machine
+// makes, not only when the log has grown: a full log takes no more entries, and would never grow again.
+bool Replica::WantsSnapshot() const {
+  if (log_.applied() <= snapshot_.index) return false;
+  if (log_full_ && log_.applied() > snapshot_asked_) return true;
+  return log_bytes_since_snapshot_ >= options_.snapshot_log_bytes;
 }
 
 void Replica::CompactLog() {
   BANDB_ASSERT(snapshot_.index <= log_.applied());
   const Index snapshot = snapshot_.index;
-  Index floor = snapshot > options_.retained_entries ? snapshot - options_.retained_entries : 0;
+  // What is kept for peers that are behind is a courtesy, for which a full log has no room.
+  const Index retained = log_full_ ? 0 : options_.retained_entries;
+  Index floor = snapshot > retained ? snapshot - retained : 0;
   if (role_ == Role::kLeader) {
     // What everybody has is kept for nobody.
     Index everywhere = snapshot;

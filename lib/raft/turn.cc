@@ -22,9 +22,10 @@ void Replica::TakeOutput(Output* output) {
       AskForReadIndex();
     }
     HandOutCommitted();
-    if (log_bytes_since_snapshot_ >= options_.snapshot_log_bytes && log_.applied() > snapshot_.index) {
+    if (WantsSnapshot()) {
       out_.take_snapshot = true;
       log_bytes_since_snapshot_ = 0;
+      snapshot_asked_ = log_.applied();
     }
   }
   reads_.Serve(log_.applied(), &out_.reads);

@@ -99,7 +99,7 @@ void ScriptedCluster::StartNode(Node* node) {
   Restart restart;
   restart.hard_state = node->hard_state;
   restart.floor = node->floor;
-  restart.applied = node->floor.index;
+  restart.applied = std::max(node->floor.index, node->snapshot);
   for (const Entry& entry : node->log) BANDB_ASSERT(restart.AddEntry(entry).ok());
   auto core = Core::Create(options, restart, now_);
   if (!core.ok()) {
@@ -107,7 +107,7 @@ void ScriptedCluster::StartNode(Node* node) {
     return;
   }
   node->core = *std::move(core);
-  node->apply_to = node->floor.index;
+  node->apply_to = restart.applied;
   node->memory.clear();
   for (const Entry& entry : node->log) node->memory[entry.index] = entry;
   node->durable_write = 0;
@@ -229,6 +229,12 @@ void ScriptedCluster::Install(Node* node, bool ok) {
     node->apply_to = meta.index;
   }
   Step(node, SnapshotInstalled{meta.index, meta.term, ok}, fmt::format("snapshot {}", ok ? "installed" : "failed"));
+}
+
+void ScriptedCluster::Snapshot(Node* node, Index index) {
+  // Of a node that is down: it had become durable just before, and nobody has heard of it.
+  node->snapshot = index;
+  if (node->core != nullptr) Step(node, SnapshotTaken{index, 1}, fmt::format("snapshot taken at {}", index));
 }
 
 void ScriptedCluster::Answer(Node* node, bool ok) {
@@ -370,40 +376,6 @@ void ScriptedCluster::Stabilize(const std::set<NodeId>& nodes) {
   Say("? does not come to rest\n");
 }
 
-void ScriptedCluster::Show(const Words& words) {
-  if (words[0] == "network") {
-    for (const Message& message : network_) Say(Describe(message) + "\n");
-    return;
-  }
-  Node* node = words.size() > 1 ? Find(Number(words[1])) : nullptr;
-  if (words[0] == "status") {
-    for (auto& [id, n] : nodes_) {
-      if (n.core == nullptr) {
-        Say(fmt::format("{}: is down\n", id));
-        continue;
-      }
-      const Inspect v = n.core->inspect();
-      Say(fmt::format("{}: {} t{} vote={} leader={} log={}..{} durable={} commit={} applied={} {}\n", id, Name(v.role),
-                      v.term, v.vote, v.leader, v.floor, v.last, v.durable, v.commit, v.applied,
-                      Describe(n.core->configuration())));
-    }
-  } else if (node != nullptr && words[0] == "log") {
-    for (auto& [index, entry] : node->memory) Say(Describe(entry) + "\n");
-  } else if (node != nullptr && words[0] == "disk") {
-    Say(fmt::format("term={} vote={} floor={}/{}\n", node->hard_state.term, node->hard_state.vote, node->floor.term,
-                    node->floor.index));
-    for (const Entry& entry : node->log) Say(Describe(entry) + "\n");
-  } else if (node != nullptr && words[0] == "peers" && node->core != nullptr) {
-    static const char* const kStates[] = {"probe", "replicate", "snapshot"};
-    for (const PeerView& p : node->core->Peers()) {
-      Say(fmt::format("{}: {} match={} next={} inflight={}{}\n", p.id, kStates[static_cast<int>(p.state)], p.match,
-                      p.next, p.inflight_messages, p.log_full ? " log-full" : ""));
-    }
-  } else {
-    Say("? no such command\n");
-  }
-}
-
 bool ScriptedCluster::RunOnNode(const Words& words) {
   Node* node = words.size() > 1 ? Find(Number(words[1])) : nullptr;
   if (node == nullptr) return false;
@@ -434,7 +406,7 @@ bool ScriptedCluster::RunOnNode(const Words& words) {
   else if (verb == "answer")
     Answer(node, third != "fail");
   else if (verb == "snapshot")
-    Step(node, SnapshotTaken{Number(third), 1}, "snapshot taken at " + third);
+    Snapshot(node, Number(third));
   else if (verb == "preset" && node->core == nullptr)
     Preset(node, words);
   else if (verb == "restart" && node->core == nullptr)

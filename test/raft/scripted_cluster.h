@@ -14,7 +14,7 @@
 //   persist N [count]                            the oldest writes, all if no count
 //   fail N                                       a write fails
 //   apply N | install N [fail] | answer N [fail] (what was asked of the log)
-//   snapshot N I                                 the state machine is durable up to I
+//   snapshot N I                                 the state machine is durable up to I; of a node that is down, too
 //   deliver [from=N] [to=M] [kind=K] [count=C]   messages, in order; also: drop, duplicate
 //   cut N M | isolate N | heal                   links, both ways; what is under way on them is lost
 //   elapse MS                                    time passes; each node ticks when it asked to
@@ -56,6 +56,8 @@ class ScriptedCluster {
     HardState hard_state;
     SnapshotMeta floor;
     std::vector<Entry> log;
+    // The state machine is durable up to here.
+    Index snapshot = 0;
     // On their way to it, in order.
     std::vector<std::variant<HardStateWrite, LogWrite>> writes;
     uint64_t durable_write = 0;
@@ -80,6 +82,7 @@ class ScriptedCluster {
   void Apply(Node* node);
   void Install(Node* node, bool ok);
   void Answer(Node* node, bool ok);
+  void Snapshot(Node* node, Index index);
   void Change(Node* node, const Words& words);
   void Preset(Node* node, const Words& words);
   void Network(const Words& words);
