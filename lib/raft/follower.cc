@@ -56,7 +56,8 @@ StepResult Replica::HandleAppend(Message m) {
     return Dropped("a snapshot is being installed");
   }
   // Below the floor everything is committed, so it matches, whatever is still known of it.
-  const bool matches = m.index < log_.floor() ? !BANDB_RAFT_MUTANT(21) : log_.Matches(m.index, m.log_term);
+  const bool below = m.index < log_.floor() && (m.index == 0 || !BANDB_RAFT_MUTANT(21));
+  const bool matches = below || log_.Matches(m.index, m.log_term);
   if (!matches) {
     RejectAppend(m);
     return {};

@@ -107,6 +107,7 @@ void Invariants::OnOutput(raft::NodeId node, const raft::Core& core, const raft:
   Books& books = nodes_[node];
   const raft::Inspect now = core.inspect();
   CheckFaults(node, output);
+  CheckRefusals(node, books, output);
   CheckTerm(node, &books, now);
   if (output.hard_state.has_value()) books.hard_state_writes.push_back(*output.hard_state);
   if (output.log.has_value()) CheckLogWrite(node, &books, now, *output.log);
@@ -152,6 +153,16 @@ void Invariants::CheckFaults(raft::NodeId node, const raft::Output& output) {
     if (fault.kind == raft::FaultKind::kDiskStalled || fault.kind == raft::FaultKind::kPersistFailed) continue;
     Fail("node {} reports fault {} of node {} at {}:{}, which no correct peer can cause", node,
          static_cast<int>(fault.kind), fault.peer, fault.term, fault.index);
+  }
+}
+
+void Invariants::CheckRefusals(raft::NodeId node, const Books& books, const raft::Output& output) {
+  for (const raft::Outgoing& outgoing : output.messages) {
+    const raft::Message& m = outgoing.message;
+    // By what was known before this turn: in the middle of it the commit index may have moved. Index 0 tells a node of
+    // the past the term.
+    if (m.kind != raft::MessageKind::kAppendReply || !m.reject || m.index == 0 || m.index > books.commit) continue;
+    Fail("node {} refuses what follows entry {}, though it knows of commits up to {}", node, m.index, books.commit);
   }
 }
 

@@ -11,7 +11,8 @@
 // has
 //   durably, counted by the checks (15, 25, 26, 27, 36). Committed entries are the same for all nodes for ever; none is
 //   cut off again (20, 31), none takes effect twice.
-// * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26).
+// * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26). Nobody refuses what
+//   it knows to be committed, whether it still has it or not (21).
 // * Configuration: follows the log and its truncation (14); a leader changes it only after the last change is committed
 //   and so is an entry of its own term (10); quorums of successive ones intersect; snapshots carry the committed one
 //   (14).
@@ -129,6 +130,7 @@ class Invariants : public Observer {
   };
 
   void CheckFaults(raft::NodeId node, const raft::Output& output);
+  void CheckRefusals(raft::NodeId node, const Books& books, const raft::Output& output);
   void CheckTerm(raft::NodeId node, Books* books, const raft::Inspect& now);
   void CheckLogWrite(raft::NodeId node, Books* books, const raft::Inspect& now, const raft::LogWrite& write);
   void CheckTruncation(raft::NodeId node, const Books& books, const raft::LogWrite& write);

@@ -129,12 +129,12 @@ bool Nemesis::InjectProcess(FaultKind kind) {
   return true;
 }
 
-void Nemesis::CutLinks(std::vector<std::pair<raft::NodeId, raft::NodeId>> links) {
+void Nemesis::CutLinks(std::vector<std::pair<raft::NodeId, raft::NodeId>> links, Nanos duration) {
   for (const auto& [from, to] : links) {
     cluster_->network().Cut(from, to);
     trace_->Line("cut {} -> {}", from, to);
   }
-  scheduler_->After(Duration(), [this, links = std::move(links), epoch = epoch_] {
+  scheduler_->After(duration, [this, links = std::move(links), epoch = epoch_] {
     if (epoch != epoch_) return;
     for (const auto& [from, to] : links) cluster_->network().Mend(from, to);
     trace_->Line("{} links mended", links.size());
@@ -151,7 +151,7 @@ bool Nemesis::Isolate() {
     if (direction != 1) links.emplace_back(id, victim->id());
     if (direction != 2) links.emplace_back(victim->id(), id);
   }
-  CutLinks(std::move(links));
+  CutLinks(std::move(links), Duration());
   return true;
 }
 
@@ -169,7 +169,7 @@ bool Nemesis::Split(bool bridge) {
       links.emplace_back(ids[b], ids[a]);
     }
   }
-  CutLinks(std::move(links));
+  CutLinks(std::move(links), Duration());
   return true;
 }
 
@@ -182,7 +182,7 @@ bool Nemesis::SomeLinks(bool slow) {
     }
   }
   if (!slow) {
-    CutLinks(std::move(links));
+    CutLinks(std::move(links), Duration());
     return true;
   }
   const Nanos extra = random_.Uniform(knobs_.core.election_timeout) + 1;

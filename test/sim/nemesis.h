@@ -47,7 +47,7 @@ class Nemesis {
 
   Node* PickUp();
   void RestartLater(raft::NodeId id);
-  void CutLinks(std::vector<std::pair<raft::NodeId, raft::NodeId>> links);
+  void CutLinks(std::vector<std::pair<raft::NodeId, raft::NodeId>> links, Nanos duration);
   bool Isolate();
   bool Split(bool bridge);
   bool SomeLinks(bool slow);
@@ -66,7 +66,7 @@ class Nemesis {
   void PlanTransfer();
   // All but the leader restart and hold an election at once, while the leader hears nothing.
   void Ambush();
-  // Nobody hears the leader any more; it still hears late answers for a while, and then nothing.
+  // Nobody hears the leader any more, while it still hears late answers to what it said before.
   void Fade();
   // Nothing reaches the node for a while.
   void Deafen(raft::NodeId id);

@@ -177,7 +177,7 @@ void Nemesis::PlanTransfer() {
   Later(knobs_.nemesis.transfer_interval_mean, [this] {
     PlanTransfer();
     if (random_.OneIn(4)) return Ambush();
-    if (random_.OneIn(4)) return Fade();
+    if (random_.OneIn(knobs_.core.leases ? 2 : 6)) return Fade();
     if (random_.OneIn(6)) {
       Node* node = PickUp();
       if (node != nullptr) node->Administer(raft::Campaign{}, [](const raft::StepResult&) {});
@@ -215,14 +215,28 @@ void Nemesis::Fade() {
   Node* leader = cluster_->Leader();
   if (leader == nullptr) return;
   const raft::NodeId id = leader->id();
+  const Nanos timeout = knobs_.core.election_timeout;
+  // Answers that are this late still keep it in office.
+  const Nanos late = timeout * (40 + random_.Uniform(45)) / 100;
   std::vector<std::pair<raft::NodeId, raft::NodeId>> links;
   for (const auto& [other, node] : cluster_->nodes()) {
-    if (other != id) links.emplace_back(id, other);
+    if (other == id) continue;
+    links.emplace_back(id, other);
+    cluster_->network().Slow(other, id, late);
   }
-  CutLinks(std::move(links));
-  ++counters_.faults[static_cast<size_t>(FaultKind::kOneWay)];
-  scheduler_->After(knobs_.core.election_timeout * 3 / 4, [this, id, epoch = epoch_] {
-    if (epoch == epoch_) Deafen(id);
+  ++counters_.faults[static_cast<size_t>(FaultKind::kSlowLinks)];
+  scheduler_->After(timeout / 2, [this, links, timeout, epoch = epoch_] {
+    if (epoch == epoch_) CutLinks(links, 3 * timeout);
+  });
+  // The others need not wait for the end of their patience, only of their promise.
+  for (Nanos share : {156, 162, 170, 185}) {
+    scheduler_->After(timeout * share / 100, [this, id, epoch = epoch_] {
+      Node* node = epoch == epoch_ ? PickUp() : nullptr;
+      if (node != nullptr && node->id() != id) node->Administer(raft::Campaign{}, [](const raft::StepResult&) {});
+    });
+  }
+  scheduler_->After(timeout * 4, [this, links] {
+    for (const auto& [from, to] : links) cluster_->network().Slow(to, from, 0);
   });
 }
 
@@ -231,7 +245,7 @@ void Nemesis::Deafen(raft::NodeId id) {
   for (const auto& [other, node] : cluster_->nodes()) {
     if (other != id) links.emplace_back(other, id);
   }
-  CutLinks(std::move(links));
+  CutLinks(std::move(links), Duration());
   ++counters_.faults[static_cast<size_t>(FaultKind::kOneWay)];
 }
 
