@@ -70,7 +70,7 @@ struct SnapshotSent {
 struct EntriesFetched {
   uint64_t fetch = 0;
   bool ok = false;
-  std::vector<Entry> entries;
+  Entries entries;
 };
 
 // Append this to the log, if this node leads. Errors: kFailedPrecondition (not the leader; nothing was appended),

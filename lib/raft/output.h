@@ -29,7 +29,7 @@ struct LogWrite {
   Term term = 0;    // of the last entry
   Index index = 0;  // of the last entry
   Index commit = 0;
-  std::vector<Entry> entries;
+  Entries entries;
 };
 
 // A message, to be sent once the log write and the hard-state write with these numbers, and all before them, are
@@ -47,7 +47,7 @@ struct Outgoing {
 struct Committed {
   Index first = 0;
   Index last = 0;
-  std::vector<Entry> entries;
+  Entries entries;
 
   bool empty() const { return last < first || last == 0; }
 };

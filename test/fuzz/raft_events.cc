@@ -356,7 +356,7 @@ void RaftEvents::TakeOutput() {
 
 void RaftEvents::CheckOutput(const Output& output) {
   if (output.log) {
-    const std::vector<Entry>& entries = output.log->entries;
+    const Entries& entries = output.log->entries;
     BANDB_ASSERT(!entries.empty());
     BANDB_ASSERT(entries.back().index == output.log->index);
     BANDB_ASSERT(entries.back().term == output.log->term);

@@ -31,7 +31,7 @@ struct Recovered {
   raft::Restart restart;
   Checkpoint checkpoint;
   // All entries behind the floor, for the checks.
-  std::vector<raft::Entry> entries;
+  raft::Entries entries;
 };
 
 class LogDevice {
@@ -44,7 +44,7 @@ class LogDevice {
     virtual void OnLogDurable(uint64_t write, raft::Term term, raft::Index index) = 0;
     // A write failed. The device takes nothing more from this process.
     virtual void OnWriteFailed() = 0;
-    virtual void OnFetched(uint64_t fetch, bool ok, std::vector<raft::Entry> entries) = 0;
+    virtual void OnFetched(uint64_t fetch, bool ok, raft::Entries entries) = 0;
     virtual void OnInstalled(raft::Index index, raft::Term term) = 0;
     virtual void OnCheckpointSaved(const Checkpoint& checkpoint) = 0;
     virtual void OnCapacity(bool nearly_full) = 0;

@@ -11,7 +11,7 @@ raft::Term LogImage::TermAt(raft::Index index) const {
   return entries[index - floor.index - 1].term;
 }
 
-void LogImage::Append(const std::vector<raft::Entry>& added, size_t count) {
+void LogImage::Append(const raft::Entries& added, size_t count) {
   if (count == 0) return;
   const raft::Index first = added.front().index;
   BANDB_ASSERT(first > floor.index);

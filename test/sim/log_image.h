@@ -22,7 +22,7 @@ struct LogImage {
   // 0 where there is no entry.
   raft::Term TermAt(raft::Index index) const;
   // The first `count` of `added` take their places; all that stood there or behind is void.
-  void Append(const std::vector<raft::Entry>& added, size_t count);
+  void Append(const raft::Entries& added, size_t count);
   // Drops entries up to `index`.
   void Compact(raft::Index index);
   // Empty, behind `meta`.

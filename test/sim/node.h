@@ -97,7 +97,7 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   void OnHardStateDurable(uint64_t write) override;
   void OnLogDurable(uint64_t write, raft::Term term, raft::Index index) override;
   void OnWriteFailed() override;
-  void OnFetched(uint64_t fetch, bool ok, std::vector<raft::Entry> entries) override;
+  void OnFetched(uint64_t fetch, bool ok, raft::Entries entries) override;
   void OnInstalled(raft::Index index, raft::Term term) override;
   void OnCheckpointSaved(const Checkpoint& checkpoint) override;
   void OnCapacity(bool nearly_full) override;

@@ -139,7 +139,7 @@ void Node::FetchToApply() {
   disk_.Fetch(fetch);
 }
 
-void Node::OnFetched(uint64_t fetch, bool ok, std::vector<raft::Entry> entries) {
+void Node::OnFetched(uint64_t fetch, bool ok, raft::Entries entries) {
   if (fetch < kApplyFetch) {
     Push(raft::EntriesFetched{fetch, ok, std::move(entries)});
     return;

@@ -27,7 +27,7 @@ const raft::Configuration& ShadowLog::ConfigurationAt(raft::Index index) const {
   return std::prev(configurations_.upper_bound(std::max(index, configurations_.begin()->first)))->second;
 }
 
-void ShadowLog::Append(const std::vector<raft::Entry>& entries) {
+void ShadowLog::Append(const raft::Entries& entries) {
   for (const raft::Entry& entry : entries) {
     BANDB_ASSERT(entry.index > floor_);
     BANDB_ASSERT(entry.index <= last() + 1);

@@ -37,7 +37,7 @@ class ShadowLog {
   const raft::Configuration& configuration() const { return ConfigurationAt(last()); }
 
   // Entries take their places; whatever stood there or behind is void. They must join on.
-  void Append(const std::vector<raft::Entry>& entries);
+  void Append(const raft::Entries& entries);
   void Reset(const raft::SnapshotMeta& meta);
 
  private:

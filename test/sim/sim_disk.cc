@@ -237,7 +237,7 @@ void SimDisk::Fetch(const raft::Fetch& fetch) {
   const Nanos due = scheduler_->now() + Exponential(&random_, knobs_.read_mean);
   scheduler_->At(std::max(due, hang_until_), [this, fetch, generation = generation_] {
     if (generation != generation_) return;
-    std::vector<raft::Entry> entries;
+    raft::Entries entries;
     uint64_t bytes = 0;
     for (raft::Index i = fetch.first; i <= fetch.last && i > written_.floor.index && i <= written_.last(); ++i) {
       const raft::Entry& entry = written_.entries[i - written_.floor.index - 1];

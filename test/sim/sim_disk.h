@@ -52,7 +52,7 @@ class SimDisk : public LogDevice {
     uint64_t number = 0;
     Nanos due = 0;
     raft::HardState hard_state;
-    std::vector<raft::Entry> entries;
+    raft::Entries entries;
     Checkpoint checkpoint;
   };
   // Writes of one order. `armed`: an event is planned for the first of them.

@@ -33,7 +33,7 @@ struct Listener : LogDevice::Listener {
     log_index = index;
   }
   void OnWriteFailed() override { failed = true; }
-  void OnFetched(uint64_t, bool ok, std::vector<raft::Entry> entries) override {
+  void OnFetched(uint64_t, bool ok, raft::Entries entries) override {
     if (ok) fetched = std::move(entries);
   }
   void OnInstalled(raft::Index index, raft::Term) override { installed = index; }
@@ -44,7 +44,7 @@ struct Listener : LogDevice::Listener {
   uint64_t log_write = 0;
   raft::Index log_index = 0;
   bool failed = false;
-  std::vector<raft::Entry> fetched;
+  raft::Entries fetched;
   raft::Index installed = 0;
   raft::Index checkpointed = 0;
   std::optional<bool> full;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "absl/container/inlined_vector.h"
 #include "raft/types/ids.h"
 #include "raft/types/payload.h"
 
@@ -29,6 +30,10 @@ struct Entry {
            a.payload == b.payload;
   }
 };
+
+// The entries of one message or write. A few of them need no memory of their own, so that a group with little to do does
+// not allocate for each entry and each peer what a busy one allocates for each batch.
+using Entries = absl::InlinedVector<Entry, 4>;
 
 // What every limit in bytes counts for an entry besides its payload, so that empty entries are not free.
 inline constexpr uint64_t kEntryOverheadBytes = 32;

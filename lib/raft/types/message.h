@@ -68,7 +68,7 @@ struct Message {
   Term hint_term = 0;
   uint64_t session = 0;
   uint64_t round = 0;
-  std::vector<Entry> entries;
+  Entries entries;
   // Shared by the copies of a message; never changed once it is in one.
   std::shared_ptr<const SnapshotMeta> snapshot;
 };
