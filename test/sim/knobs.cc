@@ -90,6 +90,8 @@ void DrawNemesis(base::Random* random, const Knobs& knobs, NemesisKnobs* nemesis
   if (random->Between(0, 2) > 0) nemesis->membership_interval_mean = LogUniform(random, timeout * 5, timeout * 60);
   if (random->OneIn(2) || knobs.core.leases)
     nemesis->transfer_interval_mean = LogUniform(random, timeout * 3, timeout * 60);
+  nemesis->weights[static_cast<size_t>(FaultKind::kLostQuorum)] = 0;
+  nemesis->lose_quorum = random->OneIn(6);
   nemesis->wipes_max = static_cast<uint32_t>(random->Between(0, 8));
   nemesis->mid_step_chance = static_cast<double>(random->Between(1, 200)) / 1000;
 }
@@ -98,8 +100,9 @@ void DrawNemesis(base::Random* random, const Knobs& knobs, NemesisKnobs* nemesis
 
 const char* Name(FaultKind kind) {
   static constexpr const char* kNames[kFaultKinds] = {
-      "crash",      "crash-many", "crash-mid-step", "pause",       "partition", "isolate",   "one-way",   "bridge",
-      "slow-links", "loss-burst", "clock-jump",     "clock-drift", "disk-hang", "disk-fail", "disk-full", "wipe"};
+      "crash",     "crash-many", "crash-mid-step", "pause",      "partition",   "isolate",   "one-way",
+      "bridge",    "slow-links", "loss-burst",     "clock-jump", "clock-drift", "disk-hang", "disk-fail",
+      "disk-full", "wipe",       "no-space",       "rot",        "lost-quorum"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -123,13 +126,7 @@ Knobs DrawKnobs(uint64_t seed) {
   knobs.machine.log_retained = random.OneIn(3) ? 0 : static_cast<uint32_t>(LogUniform(&random, 1, 1000));
   knobs.machine.apply_mean = LogUniform(&random, kMicro, 20 * kMilli);
   knobs.machine.checkpoint_mean = LogUniform(&random, kMilli, knobs.core.election_timeout * 2);
-  if (random.OneIn(4)) {
-    knobs.disk.capacity_bytes = LogUniform(&random, 64 << 10, 2 << 20);
-    // What is kept for followers must leave room, or the log is full for ever.
-    const uint64_t entry_bytes = knobs.workload.value_bytes_max + 64;
-    const uint64_t fits = knobs.disk.capacity_bytes / 8 / entry_bytes;
-    knobs.machine.log_retained = static_cast<uint32_t>(std::min<uint64_t>(knobs.machine.log_retained, fits));
-  }
+  if (random.OneIn(4)) knobs.disk.capacity_bytes = LogUniform(&random, 64 << 10, 2 << 20);
   DrawNemesis(&random, knobs, &knobs.nemesis);
   return knobs;
 }

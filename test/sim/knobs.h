@@ -8,7 +8,10 @@
 // * Disk. Writes of one node reach its disk in the order in which they were issued; each becomes durable at some later
 //   time, whatever was sent or received meanwhile. A crash keeps any prefix of what was not yet durable, cut anywhere
 //   between two records. A write may fail: the process must not trust that disk again before it has reopened it. A disk
-//   may hang for a long time, and it may be full. What was reported durable stays, except on a node that is wiped.
+//   may hang for a long time. It may be nearly full, of which it warns, and it may have no space at all, so that
+//   entries cannot be written and checkpoints do not get done; what little term and vote need is reserved.
+// * Rot. An entry that was reported durable may be found damaged at a restart. Then the node must not start, and say
+//   why; its disk counts as lost from then on. Everything else that was reported durable stays.
 // * Processes. Crash at any instant, also between two of the steps that follow from one event; restart at any later
 //   time; pause (SIGSTOP) for any time, the disk going on meanwhile.
 // * Clocks. Monotonic on each node and unrelated between nodes. They drift: by up to 1 % where leases are in use, up to
@@ -17,6 +20,10 @@
 // * Loss of disks. A node that was wiped never comes back under its id. It joins again under a new one, as a learner.
 // No
 //   more members are wiped than leave a majority of every configuration in use unharmed.
+//
+// * Loss of a quorum. All disks but a few may be lost for good. An operator then makes a new group of the rest
+//   (raft/restart.h). What no survivor has is lost, and everything else must be there; nothing that a survivor knew to
+//   be committed may be lost.
 //
 // What is required: safety always (invariants.h), answers that are linearizable, and, once a majority of the members is
 // healed and left alone, progress within a bounded time, the rest of the cluster staying as broken as it was.
@@ -49,8 +56,11 @@ enum class FaultKind : uint8_t {
   kDiskFail,      // one write of one node fails
   kDiskFull,      // one node's disk takes nothing more for a while
   kWipe,          // one node loses its disk for good and joins anew
+  kDiskNoSpace,   // one node's disk has not a byte left for a while: every write of entries fails
+  kRot,           // an entry that was durable is found damaged at the next start: that disk is as good as lost
+  kLostQuorum,    // most disks are lost at once, and the rest is made a new group (once, instead of the healing)
 };
-inline constexpr size_t kFaultKinds = 16;
+inline constexpr size_t kFaultKinds = 19;
 const char* Name(FaultKind kind);
 
 struct NetworkKnobs {
@@ -128,6 +138,8 @@ struct NemesisKnobs {
   Nanos membership_interval_mean = 0;
   Nanos transfer_interval_mean = 0;
   uint32_t wipes_max = 0;
+  // At the end too many disks are lost for the group to go on.
+  bool lose_quorum = false;
   // Chance for each step of a node that a planned mid-step crash strikes there.
   double mid_step_chance = 0.02;
 };

@@ -74,8 +74,13 @@ bool Nemesis::Inject(FaultKind kind) {
     case FaultKind::kDiskFail:
     case FaultKind::kDiskFull:
       return InjectDisk(kind);
+    case FaultKind::kDiskNoSpace:
+      return InjectDisk(kind);
     case FaultKind::kWipe:
-      return WipeOne();
+    case FaultKind::kRot:
+      return WipeOne(kind == FaultKind::kRot);
+    case FaultKind::kLostQuorum:
+      return false;
   }
   return false;
 }
@@ -234,9 +239,13 @@ bool Nemesis::InjectDisk(FaultKind kind) {
   } else if (kind == FaultKind::kDiskFail) {
     node->disk().FailNextWrite();
   } else {
-    node->disk().SetFull(true);
+    if (kind == FaultKind::kDiskNoSpace) {
+      node->disk().SetNoSpace(true);
+    } else {
+      node->disk().SetFull(true);
+    }
     scheduler_->After(Duration(), [this, id = node->id(), epoch = epoch_] {
-      if (epoch == epoch_) cluster_->node(id).disk().SetFull(false);
+      if (epoch == epoch_) cluster_->node(id).disk().SetNoSpace(false);
     });
   }
   return true;

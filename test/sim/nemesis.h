@@ -31,6 +31,7 @@ class Nemesis {
   // From now on nothing new goes wrong, and nothing is repaired either: what is broken stays so.
   void Stop() { ++epoch_; }
   const Counters& counters() const { return counters_; }
+  void Count(FaultKind kind) { ++counters_.faults[static_cast<size_t>(kind)]; }
 
  private:
   // Runs `what` after about `mean`, unless stopped by then.
@@ -52,7 +53,8 @@ class Nemesis {
   bool Split(bool bridge);
   bool SomeLinks(bool slow);
   bool MayWipe(raft::NodeId id) const;
-  bool WipeOne();
+  // `rot`: not the whole disk is lost; one entry of it is damaged, and the node must notice.
+  bool WipeOne(bool rot);
   // Processes whose disk failed are restarted, nodes that wait to join are started.
   void Tend();
 

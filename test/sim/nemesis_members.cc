@@ -35,12 +35,25 @@ bool Nemesis::MayWipe(raft::NodeId id) const {
   return true;
 }
 
-bool Nemesis::WipeOne() {
+bool Nemesis::WipeOne(bool rot) {
   if (wipes_ >= knobs_.nemesis.wipes_max) return false;
   Node* victim = PickUp();
   if (victim == nullptr || !MayWipe(victim->id())) return false;
+  if (rot) {
+    victim->Crash();
+    const bool damaged = victim->disk().Rot();
+    victim->Start();
+    if (!damaged) return false;
+    if (victim->damage().code() != absl::StatusCode::kDataLoss) {
+      cluster_->invariants().Fail("node {} starts though an entry of its log is damaged", victim->id());
+      return false;
+    }
+  }
   Node* fresh = cluster_->Spawn();
-  if (fresh == nullptr) return false;
+  if (fresh == nullptr) {
+    if (rot) victim->Wipe();
+    return rot;
+  }
   ++wipes_;
   trace_->Line("node {} loses its disk; node {} comes in its place", victim->id(), fresh->id());
   victim->Wipe();

@@ -78,7 +78,11 @@ void Node::Start() {
   BANDB_ASSERT(state_ == State::kDown);
   BANDB_ASSERT(!wiped_);
   auto recovered = disk_.Open(this);
-  BANDB_ASSERT(recovered.ok());
+  damage_ = recovered.status();
+  if (!damage_.ok()) {
+    world_.trace->Line("node {} does not start: {}", id_, damage_.ToString());
+    return;
+  }
   ++incarnation_;
   auto core = raft::Core::Create(CoreOptions(), recovered->restart, clock_.now());
   if (!core.ok()) world_.trace->Line("node {}: {}", id_, core.status().ToString());

@@ -70,11 +70,16 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   bool wiped() const { return wiped_; }
   // A write failed: the process waits to be restarted.
   bool failed() const { return failed_; }
+  // The last start found the disk damaged: the node stays down.
+  const absl::Status& damage() const { return damage_; }
   // How often a process was started.
   uint64_t incarnation() const { return incarnation_; }
 
+  // Does nothing but note damage() if the disk is damaged.
   void Start();
   void Crash();
+  // From the next start on the node belongs to another group.
+  void SetCluster(raft::ClusterId cluster) { cluster_ = cluster; }
   // The next turns crash with this chance for each action; 0 never.
   void SetMidStepCrash(double chance, std::function<void()> crashed);
   void Pause();
@@ -142,7 +147,7 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
 
   World world_;
   const raft::NodeId id_;
-  const raft::ClusterId cluster_;
+  raft::ClusterId cluster_;
   base::Random random_;
   LocalClock clock_;
   SimDisk disk_;
@@ -150,6 +155,7 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   State state_ = State::kDown;
   bool wiped_ = false;
   bool failed_ = false;
+  absl::Status damage_;
   uint64_t incarnation_ = 0;
   double crash_chance_ = 0;
   std::function<void()> crashed_;

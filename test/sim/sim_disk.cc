@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/checksum.h"
 #include "base/status.h"
 
 namespace bandb::sim {
@@ -32,7 +33,6 @@ void SimDisk::Format(const raft::Configuration& configuration) {
 
 absl::StatusOr<Recovered> SimDisk::Open(Listener* listener) {
   BANDB_ASSERT(listener_ == nullptr);
-  listener_ = listener;
   failed_ = false;
   fail_next_ = false;
   told_full_ = false;
@@ -48,6 +48,24 @@ absl::StatusOr<Recovered> SimDisk::Open(Listener* listener) {
     durable_.hard_state.vote = raft::kNoNode;
   }
   written_ = durable_;
+  absl::StatusOr<Recovered> recovered = Read();
+  if (!recovered.ok()) return recovered;
+  listener_ = listener;
+  scheduler_->After(0, [this, generation = generation_] {
+    if (generation == generation_) UpdateCapacity();
+  });
+  return recovered;
+}
+
+absl::StatusOr<Recovered> SimDisk::Read() const {
+  // Every entry is durable that is found here: a damaged one was not torn by a crash.
+  for (const Damage& d : damaged_) {
+    if (d.index <= durable_.floor.index || durable_.TermAt(d.index) != d.term) continue;
+    const raft::Entry& entry = durable_.entries[d.index - durable_.floor.index - 1];
+    if (base::Hash64(entry.payload.bytes()) != d.checksum) {
+      return base::Error(absl::StatusCode::kDataLoss, "entry {} of the log does not match its checksum", d.index);
+    }
+  }
   Recovered recovered;
   recovered.checkpoint = checkpoint_;
   recovered.restart.hard_state = durable_.hard_state;
@@ -57,10 +75,25 @@ absl::StatusOr<Recovered> SimDisk::Open(Listener* listener) {
     BANDB_RETURN_IF_ERROR(recovered.restart.AddEntry(entry));
     recovered.entries.push_back(entry);
   }
-  scheduler_->After(0, [this, generation = generation_] {
-    if (generation == generation_) UpdateCapacity();
-  });
   return recovered;
+}
+
+bool SimDisk::Rot() {
+  if (durable_.entries.empty()) return false;
+  raft::Entry& entry = durable_.entries[random_.Uniform(durable_.entries.size())];
+  if (entry.kind != raft::EntryKind::kData) return false;
+  std::string bytes(entry.payload.bytes());
+  damaged_.push_back({entry.index, entry.term, base::Hash64(bytes)});
+  bytes[random_.Uniform(bytes.size())] ^= 1;
+  entry.payload = raft::Payload(bytes);
+  return true;
+}
+
+void SimDisk::Recover(const raft::QuorumRecovery& recovery) {
+  BANDB_ASSERT(listener_ == nullptr);
+  durable_.hard_state = recovery.hard_state;
+  if (recovery.entry.has_value()) durable_.Append({*recovery.entry}, 1);
+  written_ = durable_;
 }
 
 void SimDisk::Abandon() {
@@ -195,6 +228,7 @@ void SimDisk::WriteHardState(const raft::HardStateWrite& write) {
 
 void SimDisk::WriteLog(const raft::LogWrite& write) {
   BANDB_ASSERT(!write.entries.empty());
+  if (no_space_) fail_next_ = true;
   written_.Append(write.entries, write.entries.size());
   Write pending;
   pending.kind = WriteKind::kLog;
@@ -220,11 +254,20 @@ void SimDisk::SaveCheckpoint(const Checkpoint& checkpoint) {
   pending_checkpoint_ = checkpoint;
   const Nanos due = scheduler_->now() + Exponential(&random_, checkpoint_mean_);
   scheduler_->At(std::max(due, hang_until_), [this, index = checkpoint.meta.index, generation = generation_] {
-    if (generation != generation_ || failed_) return;
-    if (!pending_checkpoint_.has_value() || pending_checkpoint_->meta.index != index) return;
-    checkpoint_ = *std::exchange(pending_checkpoint_, std::nullopt);
-    listener_->OnCheckpointSaved(checkpoint_);
+    if (generation == generation_) CompleteCheckpoint(index);
   });
+}
+
+void SimDisk::CompleteCheckpoint(raft::Index index) {
+  if (failed_ || !pending_checkpoint_.has_value() || pending_checkpoint_->meta.index != index) return;
+  if (no_space_) {
+    scheduler_->After(checkpoint_mean_ + kMilli, [this, index, generation = generation_] {
+      if (generation == generation_) CompleteCheckpoint(index);
+    });
+    return;
+  }
+  checkpoint_ = *std::exchange(pending_checkpoint_, std::nullopt);
+  listener_->OnCheckpointSaved(checkpoint_);
 }
 
 void SimDisk::Compact(raft::Index index) {
@@ -255,6 +298,11 @@ void SimDisk::SetFull(bool full) {
   UpdateCapacity();
 }
 
+void SimDisk::SetNoSpace(bool none) {
+  no_space_ = none;
+  SetFull(none);
+}
+
 void SimDisk::Heal() {
   hang_until_ = 0;
   fail_next_ = false;
@@ -266,7 +314,7 @@ void SimDisk::Heal() {
     for (Write& write : stream->writes) write.due = scheduler_->now();
     Arm(stream);
   }
-  SetFull(false);
+  SetNoSpace(false);
 }
 
 void SimDisk::UpdateCapacity() {

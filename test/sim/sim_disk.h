@@ -40,8 +40,17 @@ class SimDisk : public LogDevice {
   void HangUntil(Nanos when) { hang_until_ = std::max(hang_until_, when); }
   void FailNextWrite() { fail_next_ = true; }
   void SetFull(bool full);
+  // Full to the last byte: log writes fail, and checkpoints wait.
+  void SetNoSpace(bool none);
+  // Damages an entry that is durable. False if there is none to damage.
+  bool Rot();
   // Ends hangs and fullness, and from now on there are no stalls.
   void Heal();
+
+  // What a process would find. Errors: kDataLoss, naming a damaged entry.
+  absl::StatusOr<Recovered> Read() const;
+  // Makes the outcome of RecoverLostQuorum() durable, while no process runs.
+  void Recover(const raft::QuorumRecovery& recovery);
 
   uint64_t log_bytes() const { return written_.bytes; }
 
@@ -72,6 +81,7 @@ class SimDisk : public LogDevice {
   // Makes `write` durable, or the part of it that `entries_kept` says.
   void Settle(const Write& write, size_t entries_kept);
   void SettlePrefix(Stream* stream);
+  void CompleteCheckpoint(raft::Index index);
   void UpdateCapacity();
 
   Scheduler* const scheduler_;
@@ -92,6 +102,14 @@ class SimDisk : public LogDevice {
   bool fail_next_ = false;
   bool failed_ = false;
   bool full_ = false;
+  bool no_space_ = false;
+  // Damaged entries, and the checksums that were written with them.
+  struct Damage {
+    raft::Index index = 0;
+    raft::Term term = 0;
+    uint64_t checksum = 0;
+  };
+  std::vector<Damage> damaged_;
   bool told_full_ = false;
 };
 
