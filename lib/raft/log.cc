@@ -81,7 +81,7 @@ bool Log::TakeWrite(uint64_t id, Nanos now, LogWrite* write) {
   write->write = id;
   write->term = last_term();
   write->index = last();
-  write->commit = commit_;
+  write->commit = DurableCommit();
   write->entries.clear();
   write->entries.reserve(static_cast<size_t>(last() - written_));
   for (Index i = written_ + 1; i <= last(); ++i) write->entries.push_back(At(i));

@@ -40,6 +40,10 @@ class Log {
   Index commit() const { return commit_; }
   Index durable() const { return durable_; }
   Index applied() const { return applied_; }
+  // What may be stored as committed along with any write. The commit index itself may be of entries that are still on
+  // their way to the disk: if it reached the disk before them, a restart would find other entries in their place, and
+  // take those for committed.
+  Index DurableCommit() const { return commit_ < durable_ ? commit_ : durable_; }
   Index handed_out() const { return handed_out_; }
   // Bytes between the commit index and the end, whichever term they are of.
   uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }

@@ -23,7 +23,8 @@ struct HardStateWrite {
 };
 
 // Entries to make durable. Whatever the log held at entries.front().index and above is void from now on: at recovery an
-// entry with a later write wins over all earlier ones at and above its index. `commit` is a hint to store along.
+// entry with a later write wins over all earlier ones at and above its index. `commit` is a hint to store along, no
+// higher than what is durable already: it is true whether or not the entries of this write reach the disk.
 struct LogWrite {
   uint64_t write = 0;
   Term term = 0;    // of the last entry

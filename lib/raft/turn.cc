@@ -68,7 +68,7 @@ void Replica::HandOutCommitted() {
 void Replica::TakeWrites() {
   if (hard_state_dirty_) {
     hard_state_dirty_ = false;
-    out_.hard_state = HardStateWrite{next_write_, {term_, vote_, log_.commit()}};
+    out_.hard_state = HardStateWrite{next_write_, {term_, vote_, log_.DurableCommit()}};
     hard_writes_.push_back({next_write_++, term_, vote_});
   }
   if (install_.has_value()) return;

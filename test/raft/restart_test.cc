@@ -63,6 +63,33 @@ TEST_CASE("a log of a later term than the hard state starts the node in that ter
   CHECK(output.hard_state->state.term == 5);
 }
 
+TEST_CASE("what is stored as committed is durable already, since either write may reach the disk alone", "[raft]") {
+  // Entry 2 of term 1 is replaced by one of term 2, which is committed. If the commit index reached the disk and the
+  // entry did not, a restart would find entry 2 of term 1 there and believe that it is committed.
+  Options options;
+  options.self = 1;
+  options.cluster = 7;
+  auto core = Core::Create(options, ThreeVoters(1, 2), 0);
+  REQUIRE_OK(core.status());
+  Message append;
+  append.cluster = 7;
+  append.from = 2;
+  append.to = 1;
+  append.term = 2;
+  append.index = 1;
+  append.log_term = 1;
+  append.commit = 2;
+  append.entries.push_back(Data(2, 2));
+  CHECK((*core)->Step(1, Receive{append}).ok());
+  Output output;
+  (*core)->TakeOutput(&output);
+  CHECK((*core)->inspect().commit == 2);
+  REQUIRE(output.hard_state.has_value());
+  CHECK(output.hard_state->state.commit == 1);
+  REQUIRE(output.log.has_value());
+  CHECK(output.log->commit == 1);
+}
+
 TEST_CASE("wrong options are all named", "[raft]") {
   Options options;
   options.heartbeat_interval_nanos = options.election_timeout_nanos;
