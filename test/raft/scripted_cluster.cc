@@ -233,7 +233,8 @@ void ScriptedCluster::Install(Node* node, bool ok) {
 
 void ScriptedCluster::Snapshot(Node* node, Index index) {
   // Of a node that is down: it had become durable just before, and nobody has heard of it.
-  node->snapshot = index;
+  if (node->core != nullptr) node->applied = node->core->inspect().applied;
+  if (index <= node->applied) node->snapshot = std::max(node->snapshot, index);
   if (node->core != nullptr) Step(node, SnapshotTaken{index, 1}, fmt::format("snapshot taken at {}", index));
 }
 
@@ -412,6 +413,7 @@ bool ScriptedCluster::RunOnNode(const Words& words) {
   else if (verb == "restart" && node->core == nullptr)
     StartNode(node);
   else if (verb == "crash") {
+    if (node->core != nullptr) node->applied = node->core->inspect().applied;
     node->core.reset();
     node->writes.clear();
     node->held.clear();

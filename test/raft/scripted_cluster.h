@@ -56,7 +56,8 @@ class ScriptedCluster {
     HardState hard_state;
     SnapshotMeta floor;
     std::vector<Entry> log;
-    // The state machine is durable up to here.
+    // Applied when it last ran; and the state machine is durable up to here.
+    Index applied = 0;
     Index snapshot = 0;
     // On their way to it, in order.
     std::vector<std::variant<HardStateWrite, LogWrite>> writes;
