@@ -73,6 +73,10 @@ class Invariants : public Observer {
   raft::Index LastIndex(raft::NodeId node) const;
   // How to ask whether a node would answer a read under its lease now.
   void SetLeaseProbe(std::function<bool(raft::NodeId)> probe) { lease_probe_ = std::move(probe); }
+  // A quorum is lost, and the survivors are a new group, `best` being the one with the best log. What of the committed
+  // entries no survivor has is forgotten; their number is returned. It is a violation if another survivor has more of
+  // them than `best`, or if one that had been known to be committed to a survivor (up to `known`) is lost.
+  uint64_t ForgetLost(raft::NodeId best, const std::vector<raft::NodeId>& survivors, raft::Index known);
   void SetFirstConfiguration(const raft::Configuration& configuration) { committed_configurations_[0] = configuration; }
 
   void OnStart(raft::NodeId node, const Recovered& recovered, const raft::Core& core) override;

@@ -299,4 +299,36 @@ void Invariants::OnProposed(raft::NodeId node, const raft::Core& core, uint64_t 
   }
 }
 
+uint64_t Invariants::ForgetLost(raft::NodeId best, const std::vector<raft::NodeId>& survivors, raft::Index known) {
+  const auto kept_by = [this](raft::NodeId node) {
+    const ShadowLog& log = nodes_[node].durable;
+    raft::Index kept = std::min<raft::Index>(log.floor(), committed());
+    while (kept < committed()) {
+      const ShadowEntry* entry = log.Find(kept + 1);
+      if (entry == nullptr || *entry != committed_[kept]) break;
+      ++kept;
+    }
+    return kept;
+  };
+  const raft::Index kept = kept_by(best);
+  for (raft::NodeId node : survivors) {
+    if (kept_by(node) > kept) Fail("node {} has more of what was committed than node {}, the best", node, best);
+  }
+  if (known > kept) Fail("entry {} was known to be committed to a survivor, and is lost after {}", known, kept);
+  const uint64_t lost = committed() - kept;
+  committed_.erase(committed_.begin() + static_cast<long>(kept), committed_.end());
+  committed_in_.resize(kept);
+  // Terms, votes and names of the old group say nothing in the new one, whose terms may be among them.
+  for (raft::Term& term : committed_in_)
+    term = std::min(term, nodes_[best].durable.TermAt(nodes_[best].durable.last()) - 1);
+  names_.clear();
+  leaders_.clear();
+  votes_.clear();
+  committed_configurations_.erase(committed_configurations_.upper_bound(kept), committed_configurations_.end());
+  digests_.erase(digests_.upper_bound(kept), digests_.end());
+  for (auto it = commands_.begin(); it != commands_.end();)
+    it = it->second > kept ? commands_.erase(it) : std::next(it);
+  return lost;
+}
+
 }  // namespace bandb::sim

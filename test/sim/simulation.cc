@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "sim/cluster.h"
 #include "sim/linearizability.h"
+#include "sim/lost_quorum.h"
 
 namespace bandb::sim {
 namespace {
@@ -64,6 +66,11 @@ class Simulation {
   void Repair(const std::vector<raft::NodeId>& survivors);
   Nanos Patience(const std::vector<raft::NodeId>& survivors);
   void Heal();
+  // False if this group cannot be recovered so.
+  bool LoseAndRecover();
+  // Progress, and agreement, of the nodes that are left.
+  void RequireProgress(const std::vector<raft::NodeId>& survivors);
+  void CheckHistory(const std::vector<Operation>& history, RunReport* report);
   bool Converged(const std::vector<raft::NodeId>& survivors);
   std::string DescribeStuck(const std::vector<raft::NodeId>& survivors);
   RunReport Finish();
@@ -76,6 +83,8 @@ class Simulation {
   Workload workload_;
   Nemesis nemesis_;
   bool unavailable_ = false;
+  // Of the clients, up to the loss of a quorum.
+  std::vector<Operation> earlier_history_;
 };
 
 // Whether the nodes are a quorum of every configuration that one of their logs, or a committed entry, may bring about.
@@ -153,6 +162,7 @@ void Simulation::Heal() {
     if (Violated()) return;
   }
   for (const auto& [id, node] : cluster_.nodes()) node->ForgetChanges();
+  if (knobs_.nemesis.lose_quorum && LoseAndRecover()) return;
   const Node* leader = bereave ? cluster_.Leader() : nullptr;
   const std::vector<raft::NodeId> survivors = ChooseSurvivors(leader == nullptr ? raft::kNoNode : leader->id());
   if (survivors.empty()) {
@@ -163,6 +173,22 @@ void Simulation::Heal() {
   }
   trace_.Line("HEAL: survivors {}", fmt::join(survivors, " "));
   Repair(survivors);
+  RequireProgress(survivors);
+}
+
+bool Simulation::LoseAndRecover() {
+  const std::optional<QuorumLoss> loss = LoseQuorum(&cluster_, &trace_, knobs_.workload.keys, &random_);
+  if (!loss.has_value()) return false;
+  nemesis_.Count(FaultKind::kLostQuorum);
+  trace_.Mix(TraceKind::kFault, {static_cast<uint64_t>(FaultKind::kLostQuorum), loss->lost});
+  earlier_history_ = workload_.NewEpoch(loss->state);
+  if (Violated()) return true;
+  Repair(loss->survivors);
+  RequireProgress(loss->survivors);
+  return true;
+}
+
+void Simulation::RequireProgress(const std::vector<raft::NodeId>& survivors) {
   workload_.Concentrate(survivors);
   const Nanos patience = Patience(survivors);
   const bool served =
@@ -226,20 +252,23 @@ std::string Simulation::DescribeStuck(const std::vector<raft::NodeId>& survivors
   return text;
 }
 
+void Simulation::CheckHistory(const std::vector<Operation>& history, RunReport* report) {
+  if (Violated()) return;
+  const LinearizabilityResult result = CheckLinearizability(history);
+  if (result.verdict == Verdict::kLinearizable) return;
+  const bool wrong = result.verdict == Verdict::kViolation;
+  cluster_.invariants().Fail("the history of key {} is {}: {}", result.key,
+                             wrong ? "not linearizable" : "too hard to decide", result.reason);
+  if (wrong) report->history = sim::Describe(result.culprit);
+}
+
 RunReport Simulation::Finish() {
   RunReport report;
   report.seed = knobs_.seed;
   report.knobs = sim::Describe(knobs_);
   const std::vector<Operation> history = workload_.TakeHistory();
-  if (!Violated()) {
-    const LinearizabilityResult result = CheckLinearizability(history);
-    if (result.verdict != Verdict::kLinearizable) {
-      cluster_.invariants().Fail("the history of key {} is {}: {}", result.key,
-                                 result.verdict == Verdict::kViolation ? "not linearizable" : "too hard to decide",
-                                 result.reason);
-      if (result.verdict == Verdict::kViolation) report.history = sim::Describe(result.culprit);
-    }
-  }
+  CheckHistory(earlier_history_, &report);
+  CheckHistory(history, &report);
   report.violation = cluster_.invariants().violation().value_or("");
   if (!report.violation.empty()) {
     trace_.Line("VIOLATION {}", report.violation);

@@ -143,4 +143,27 @@ std::vector<Operation> Workload::TakeHistory() {
   return std::move(history_);
 }
 
+std::vector<Operation> Workload::NewEpoch(const std::map<uint64_t, uint64_t>& state) {
+  const size_t ended = history_.size();
+  while (!open_.empty()) End(open_.begin()->first, Outcome::kUnknown, kAbsent);
+  std::vector<Operation> before = std::exchange(history_, {});
+  for (const auto& [key, value] : state) {
+    if (value == kAbsent) continue;
+    Operation put;
+    put.kind = OpKind::kPut;
+    put.outcome = Outcome::kDone;
+    put.key = key;
+    put.value = value;
+    put.call = 0;
+    put.ret = 1;
+    history_.push_back(put);
+  }
+  for (size_t i = ended; i < before.size(); ++i) {
+    const Operation& op = before[i];
+    const bool there = op.value != kAbsent && state.at(op.key) == op.value;
+    if (op.kind != OpKind::kGet && !there) history_.push_back(op);
+  }
+  return before;
+}
+
 }  // namespace bandb::sim

@@ -42,6 +42,9 @@ class Workload {
 
   // Ends what is still open as unknown.
   std::vector<Operation> TakeHistory();
+  // The history so far. The next one begins with a state, and with the writes that are open now and may take effect
+  // yet.
+  std::vector<Operation> NewEpoch(const std::map<uint64_t, uint64_t>& state);
   const Counters& counters() const { return counters_; }
   // Since Concentrate(): writes and reads done.
   uint64_t writes_done() const { return writes_done_; }

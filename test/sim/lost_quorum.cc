@@ -1,0 +1,105 @@
+#include "sim/lost_quorum.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "base/assert.h"
+#include "raft/restart.h"
+#include "sim/kv_machine.h"
+
+namespace bandb::sim {
+namespace {
+
+constexpr raft::ClusterId kOldCluster = 0xba;
+constexpr raft::ClusterId kNewCluster = 0xbb;
+
+raft::LogPosition PositionOf(raft::NodeId id, const Recovered& disk) {
+  const raft::Restart& r = disk.restart;
+  return {id, r.last_term(), r.terms.empty() ? r.floor.index : r.last_index, r.hard_state.term};
+}
+
+// Some members that are not a quorum of the committed configuration; their disks are intact.
+std::vector<raft::NodeId> DrawSurvivors(const Cluster& cluster, const raft::Configuration& members,
+                                        base::Random* random) {
+  std::vector<raft::NodeId> ids;
+  for (raft::NodeId id : cluster.Unwiped()) {
+    if (members.Find(id) != nullptr) ids.push_back(id);
+  }
+  for (size_t i = ids.size(); i-- > 1;) std::swap(ids[i], ids[random->Uniform(i + 1)]);
+  const auto in = [&](raft::NodeId id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
+  while (!ids.empty() && IsQuorum(members, in)) ids.pop_back();
+  if (ids.size() > 1 && random->OneIn(3)) ids.resize(1 + random->Uniform(ids.size()));
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+std::map<uint64_t, uint64_t> StateAtEnd(const Recovered& disk, uint64_t keys) {
+  KvMachine machine;
+  if (disk.checkpoint.data != nullptr) {
+    const bool loaded = machine.Load(*disk.checkpoint.data);
+    BANDB_ASSERT(loaded);
+  }
+  for (const raft::Entry& entry : disk.entries) {
+    if (entry.index > disk.restart.applied && entry.kind == raft::EntryKind::kData)
+      machine.Apply(entry.payload.bytes());
+  }
+  std::map<uint64_t, uint64_t> state;
+  for (uint64_t key = 0; key < keys; ++key) state[key] = machine.Get(key);
+  return state;
+}
+
+}  // namespace
+
+std::optional<QuorumLoss> LoseQuorum(Cluster* cluster, Trace* trace, uint64_t keys, base::Random* random) {
+  const raft::Configuration members = cluster->invariants().committed_configuration();
+  raft::Index known = 0;
+  QuorumLoss loss;
+  loss.survivors = DrawSurvivors(*cluster, members, random);
+  for (raft::NodeId id : loss.survivors) {
+    const Node& node = cluster->node(id);
+    if (node.core() != nullptr) known = std::max(known, node.core()->inspect().commit);
+  }
+  for (const auto& [id, node] : cluster->nodes()) node->Crash();
+  std::map<raft::NodeId, Recovered> disks;
+  raft::LostQuorum lost;
+  lost.new_cluster = kNewCluster;
+  for (raft::NodeId id : loss.survivors) {
+    auto disk = cluster->node(id).disk().Read();
+    if (!disk.ok()) return std::nullopt;
+    lost.survivors.push_back(PositionOf(id, *disk));
+    disks[id] = *std::move(disk);
+  }
+  std::map<raft::NodeId, raft::QuorumRecovery> recoveries;
+  raft::NodeId best = raft::kNoNode;
+  for (raft::NodeId id : loss.survivors) {
+    auto recovery = raft::RecoverLostQuorum(disks[id].restart, id, 0, kOldCluster, lost);
+    if (!recovery.ok()) {
+      trace->Line("node {} is not recovered: {}", id, recovery.status().ToString());
+      return std::nullopt;
+    }
+    if (recovery->entry.has_value() && best != raft::kNoNode) {
+      cluster->invariants().Fail("nodes {} and {} both fix the configuration of the recovered group", best, id);
+    }
+    if (recovery->entry.has_value()) best = id;
+    recoveries[id] = *std::move(recovery);
+  }
+  if (best == raft::kNoNode) return std::nullopt;
+  for (const auto& [id, node] : cluster->nodes()) {
+    if (recoveries.count(id) == 0) {
+      node->Wipe();
+      continue;
+    }
+    node->disk().Heal();
+    node->disk().Recover(recoveries[id]);
+    node->SetCluster(kNewCluster);
+    node->Start();
+  }
+  loss.state = StateAtEnd(disks[best], keys);
+  loss.lost = cluster->invariants().ForgetLost(best, loss.survivors, known);
+  trace->Line("QUORUM LOST: survivors {}, best {}, {} committed entries lost", fmt::join(loss.survivors, " "), best,
+              loss.lost);
+  return loss;
+}
+
+}  // namespace bandb::sim
