@@ -23,6 +23,9 @@
 //     given. Do not wait. (Log entries must have their bytes reserved on disk before step 3, so that a full disk is
 //     found out before an entry is sent.) When durable, give HardStatePersisted or LogPersisted; a later one covers all
 //     earlier ones. If any of it fails: PersistFailed, nothing is retried, and the node is started anew.
+//     The two kinds may reach the disk in either order. Entries of a term survive without the hard state of that term:
+//     a restart that finds a log of a later term than its hard state keeps the log, and gives both to the core as they
+//     are.
 //  3. `messages`: send those that are immediate(), in order. Keep the others; send each once its log write and its
 //     hard-state write are durable. On PersistFailed or at the end of the process, drop what is kept. Any message may
 //     be lost, duplicated, delayed or reordered: that costs time, never correctness.
