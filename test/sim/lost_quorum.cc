@@ -58,7 +58,10 @@ std::optional<QuorumLoss> LoseQuorum(Cluster* cluster, Trace* trace, uint64_t ke
   loss.survivors = DrawSurvivors(*cluster, members, random);
   for (raft::NodeId id : loss.survivors) {
     const Node& node = cluster->node(id);
-    if (node.core() != nullptr) known = std::max(known, node.core()->inspect().commit);
+    if (node.core() == nullptr) continue;
+    // It may know of the commit of an entry that only others have durably.
+    const raft::Inspect view = node.core()->inspect();
+    known = std::max(known, std::min(view.commit, view.durable));
   }
   for (const auto& [id, node] : cluster->nodes()) node->Crash();
   std::map<raft::NodeId, Recovered> disks;
