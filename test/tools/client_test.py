@@ -116,13 +116,28 @@ class Session(ClientTest):
         terminal.expect(b'"Alice"\r\n')
         terminal.at_prompt(b"\x1b[A\n")  # arrow up: the command before
         terminal.expect(b'"Alice"\r\n')
-        terminal.at_prompt(b"quit\n")
-        self.assertEqual(terminal.wait(), 0)
+        terminal.at_prompt("put letters Größe, 日本\n".encode())
+        terminal.expect(b"OK\r\n")
+        self.assertEqual(server.answer.values[b"letters"], "Größe, 日本".encode())
+        terminal.at_prompt(b"get name\n")
+        terminal.expect(b'"Alice"\r\n')
+        terminal.at_prompt(b"\x03")
+        self.assertNotEqual(terminal.wait(), 0)
         again = Terminal(command)
-        again.at_prompt(b"\x1b[A\x1b[A\n")  # past quit to what the session before typed
+        again.at_prompt(b"\x1b[A\n")  # what the session before typed, though it was interrupted
         again.expect(b'"Alice"\r\n')
         again.at_prompt(b"\x04")  # the end of the input
         self.assertEqual(again.wait(), 0)
+
+    def test_a_terminal_without_a_locale_loses_no_letters(self):
+        server = self.serve(wire.Table())
+        command = ["/usr/bin/env", "-i", "TERM=xterm", CLI, "--addr", server.address, "--history", str(self.scratch)]
+        terminal = Terminal(command)  # a history that is no file is none
+        terminal.at_prompt("put k é\n".encode())
+        terminal.expect(b"OK\r\n")
+        self.assertEqual(server.answer.values, {b"k": "é".encode()})
+        terminal.at_prompt(b"quit\n")
+        self.assertEqual(terminal.wait(), 0)
 
 
 class Terminal:

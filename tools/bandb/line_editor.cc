@@ -4,7 +4,11 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <clocale>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace bandb::cli {
 
@@ -22,10 +26,21 @@ std::string DefaultHistoryPath() {
   return user == nullptr || user->pw_dir == nullptr ? "" : std::string(user->pw_dir) + "/.bandb_history";
 }
 
+// libedit truncates the file and takes it from everybody else: that must not happen to /dev/null.
+bool MayHoldHistory(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  return std::filesystem::is_regular_file(status) || !std::filesystem::exists(status);
+}
+
 }  // namespace
 
 LineEditor::LineEditor(const std::string& history_path)
     : history_path_(history_path.empty() ? DefaultHistoryPath() : history_path) {
+  if (!MayHoldHistory(history_path_)) history_path_.clear();
+  // Without a locale that knows them the editor drops every letter beyond ASCII.
+  ::setlocale(LC_CTYPE, "");
+  if (MB_CUR_MAX == 1) ::setlocale(LC_CTYPE, "C.UTF-8");
   editor_ = ::el_init("bandb", stdin, stdout, stderr);
   history_ = ::history_init();
   HistEvent event{};
@@ -39,8 +54,6 @@ LineEditor::LineEditor(const std::string& history_path)
 }
 
 LineEditor::~LineEditor() {
-  HistEvent event{};
-  if (!history_path_.empty()) ::history(history_, &event, H_SAVE, history_path_.c_str());
   ::history_end(history_);
   ::el_end(editor_);
 }
@@ -56,6 +69,8 @@ bool LineEditor::Read(std::string* line) {
   if (!line->empty()) {
     HistEvent event{};
     ::history(history_, &event, H_ENTER, line->c_str());
+    // At once: who leaves by Control-C finds it, too.
+    if (!history_path_.empty()) ::history(history_, &event, H_SAVE, history_path_.c_str());
   }
   return true;
 }

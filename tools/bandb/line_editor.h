@@ -12,7 +12,8 @@ namespace bandb::cli {
 // Over libedit. One at a time: the terminal is one.
 class LineEditor {
  public:
-  // The history is kept in `history_path`; empty: in .bandb_history in the user's home.
+  // The history is kept in `history_path`; empty: in .bandb_history in the user's home. Nowhere, if that is no file
+  // but, say, /dev/null.
   explicit LineEditor(const std::string& history_path);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
@@ -24,7 +25,7 @@ class LineEditor {
  private:
   editline* editor_ = nullptr;
   history* history_ = nullptr;
-  std::string history_path_;  // empty if the user has no home
+  std::string history_path_;  // empty if there is no place for it
 };
 
 }  // namespace bandb::cli
