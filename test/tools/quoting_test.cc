@@ -74,8 +74,8 @@ TEST_CASE("a line that is no command is refused with the right usage") {
   CHECK(complaint == "usage: get KEY");
   CHECK_FALSE(ParseCommand("delete a b", &command, &complaint));
   CHECK(complaint == "usage: delete KEY");
-  CHECK_FALSE(ParseCommand("PUT a b", &command, &complaint));
-  CHECK(complaint == "unknown command \"PUT\"; help lists what there is");
+  CHECK_FALSE(ParseCommand("PUTS a b", &command, &complaint));
+  CHECK(complaint == "unknown command \"PUTS\"; help lists what there is");
 }
 
 }  // namespace
