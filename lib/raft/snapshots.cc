@@ -132,6 +132,8 @@ StepResult Replica::On(SnapshotInstalled event) {
   install_.reset();
   if (!event.ok) return {};
   log_.Reset(event.index, event.term);
+  // Of an earlier event of this turn; the log it spoke of is gone.
+  out_.compact_to.reset();
   configurations_.Reset(install.snapshot.configuration);
   snapshot_ = install.snapshot;
   applying_.clear();
