@@ -3,8 +3,8 @@
 // THE FAULT MODEL. What must be survived, in any combination, without a wrong answer or a lost acknowledgement:
 //
 // * Network. A message may be lost, duplicated, overtaken, delayed by many election timeouts, or arrive after its
-// sender
-//   died. Links may be slow, cut, or cut in one direction only. Messages are not altered: the transport checks them.
+//   sender died. Links may be slow, cut, or cut in one direction only. Messages are not altered: the transport checks
+//   them.
 // * Disk. Writes of one node reach its disk in the order in which they were issued; each becomes durable at some later
 //   time, whatever was sent or received meanwhile. A crash keeps any prefix of what was not yet durable, cut anywhere
 //   between two records. A write may fail: the process must not trust that disk again before it has reopened it. A disk
@@ -18,9 +18,7 @@
 //   25 % elsewhere. Without leases they may jump forward at any time, by up to a minute; under leases they do not (a
 //   lease is a bet on the clock, see the promises).
 // * Loss of disks. A node that was wiped never comes back under its id. It joins again under a new one, as a learner.
-// No
-//   more members are wiped than leave a majority of every configuration in use unharmed.
-//
+//   No more members are wiped than leave a majority of every configuration in use unharmed.
 // * Loss of a quorum. All disks but a few may be lost for good. An operator then makes a new group of the rest
 //   (raft/restart.h). What no survivor has is lost, and everything else must be there; nothing that a survivor knew to
 //   be committed may be lost.
