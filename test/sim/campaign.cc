@@ -98,7 +98,20 @@ void RunSeed(uint64_t seed, const CampaignOptions& options, int fd) {
   Send(fd, note);
 }
 
+// Far more than any run is known to take.
+constexpr double kCpuSecondsOfOneRun = 120;
+
+// A run that does not end by itself must not outlive the campaign. The kernel ends its worker, and that counts as a
+// crash in the seed that was running.
+void LimitCpu(double seconds) {
+  rlimit limit{};
+  limit.rlim_cur = limit.rlim_max = static_cast<rlim_t>(seconds + kCpuSecondsOfOneRun);
+  const int set = setrlimit(RLIMIT_CPU, &limit);
+  BANDB_ASSERT(set == 0);
+}
+
 [[noreturn]] void Work(const CampaignOptions& options, uint32_t worker, int fd) {
+  if (options.cpu_seconds_max > 0) LimitCpu(options.cpu_seconds_max / options.jobs);
   for (uint64_t seed = options.first_seed + worker; seed <= options.last_seed && seed != 0; seed += options.jobs) {
     if (options.cpu_seconds_max > 0 && CpuSeconds() * options.jobs > options.cpu_seconds_max) break;
     RunSeed(seed, options, fd);
