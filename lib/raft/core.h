@@ -16,8 +16,7 @@
 // THE CALLER'S DUTIES, for each output, in this order:
 //
 //  1. `role`, `configuration`, `transfer`, `faults`: take note. A node that ceased to lead does not know the outcome of
-//  its
-//     proposals. A proposal accepted as (term, index) is done when the entry of that index is applied and has that
+//     its proposals. A proposal accepted as (term, index) is done when the entry of that index is applied and has that
 //     term; it is not done, for certain, when an entry of another term is applied there; until then nobody knows.
 //  2. `hard_state` and `log`: begin to write them. Writes of the same kind must reach the disk in the order they were
 //     given. Do not wait. (Log entries must have their bytes reserved on disk before step 3, so that a full disk is
@@ -30,17 +29,14 @@
 //     hard-state write are durable. On PersistFailed or at the end of the process, drop what is kept. Any message may
 //     be lost, duplicated, delayed or reordered: that costs time, never correctness.
 //  4. `install`: replace the state machine by the snapshot that was received, in the order: data, then the record of
-//  its
-//     (index, term, configuration), durable, then the log is emptied behind it, durable. All earlier log writes are
+//     its (index, term, configuration), durable, then the log is emptied behind it, durable. All earlier log writes are
 //     void. Then give SnapshotInstalled. Until then no `committed` entries and no log writes come out.
 //  5. `committed`: apply in order; give Applied. Entries that belong to the core (EntryKind other than kData) take a
-//  place
-//     in the order and nothing else.
+//     place in the order and nothing else.
 //  6. `reads`: serve them, or let the client ask again.
 //  7. `send_snapshots`, `fetches`, `take_snapshot`, `compact_to`: when convenient; answer the first two always, and
-//  with
-//     `ok = false` if it could not be done. A snapshot is reported with SnapshotTaken when it is durable. Never delete
-//     log entries above `compact_to`.
+//     with `ok = false` if it could not be done. A snapshot is reported with SnapshotTaken when it is durable. Never
+//     delete log entries above `compact_to`.
 //  8. `next_deadline`: give Tick then, unless another output has come by with another deadline.
 //
 // After a restart of the process, a new Core is created from what the disk holds. What was sent is never taken back.

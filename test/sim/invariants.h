@@ -8,17 +8,15 @@
 // * Log matching: an index and a term name one entry, after one predecessor (23). A leader only appends.
 // * Leader completeness: a new leader has every entry that was committed in an earlier term.
 // * Commitment: only a leader moves it, to an entry of its own term (1), which a quorum of the configuration in force
-// has
-//   durably, counted by the checks (15, 25, 26, 27, 36). Committed entries are the same for all nodes for ever; none is
-//   cut off again (20, 31), none takes effect twice.
+//   has durably, counted by the checks (15, 25, 26, 27, 36). Committed entries are the same for all nodes for ever;
+//   none is cut off again (20, 31), none takes effect twice.
 // * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26). Nobody refuses what
 //   it knows to be committed, whether it still has it or not (21).
 // * Configuration: follows the log and its truncation (14); a leader changes it only after the last change is committed
 //   and so is an entry of its own term (10); quorums of successive ones intersect; snapshots carry the committed one
 //   (14).
 // * Snapshots: only of committed state; none replaces what is newer, or a log that has it already (31); compaction
-// stays
-//   below the durable state machine.
+//   stays below the durable state machine.
 // * State machines: entries come in order, once, durable; equal states at equal indexes.
 // * Reads: the index of a read is no lower than anything that was committed anywhere when it was asked (38 to 42).
 // * Leases: no leader commits while one of an earlier term would still answer a read under its lease (3, 40, 41).
