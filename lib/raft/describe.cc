@@ -112,10 +112,10 @@ std::string Describe(const Entry& entry) {
   std::string text = fmt::format("{}/{} {}", entry.term, entry.index, Name(entry.kind));
   Configuration configuration;
   if (entry.kind == EntryKind::kConfiguration && DecodeConfiguration(entry.payload.bytes(), &configuration)) {
-    return text + " " + Describe(configuration);
+    return fmt::format("{} {}", text, Describe(configuration));
   }
-  if (!entry.payload.empty()) text += " " + Quote(entry.payload.bytes());
-  return text;
+  if (entry.payload.empty()) return text;
+  return fmt::format("{} {}", text, Quote(entry.payload.bytes()));
 }
 
 std::string Describe(const Message& m) {
