@@ -92,7 +92,8 @@ struct ReadOptions {
   const Snapshot* snapshot = nullptr;
   // Iterators stay within [lower_bound, upper_bound); empty means unbounded.
   std::string lower_bound{}, upper_bound{};
-  // Keep the blocks that are read in the cache. Turn off for large scans.
+  // Keep the blocks that are read in the cache. Of a long walk only the first blocks are kept: one that has read half a
+  // mebibyte of a table in a row leaves the cache alone.
   bool fill_cache = true;
   // Get and its relatives answer from memory or not at all: what would have to wait for the disk is kUnavailable, and
   // may be asked again without this, by a thread that may wait. Iterators take no notice of it.

@@ -60,10 +60,4 @@ bool ByteReader::ReadLengthPrefixed(std::string_view* bytes) {
   return ReadBytes(static_cast<size_t>(length), bytes);
 }
 
-bool ByteReader::Skip(size_t count) {
-  if (rest_.size() < count) return false;
-  rest_.remove_prefix(count);
-  return true;
-}
-
 }  // namespace bandb::base

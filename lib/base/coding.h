@@ -77,7 +77,11 @@ class ByteReader {
   bool ReadVarint32(uint32_t* value);
   bool ReadBytes(size_t count, std::string_view* bytes);
   bool ReadLengthPrefixed(std::string_view* bytes);
-  bool Skip(size_t count);
+  bool Skip(size_t count) {
+    if (rest_.size() < count) return false;
+    rest_.remove_prefix(count);
+    return true;
+  }
 
  private:
   std::string_view rest_;

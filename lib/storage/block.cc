@@ -35,6 +35,26 @@ uint32_t FindRestart(const Block& block, std::string_view spaced_key, uint64_t t
   return low;
 }
 
+// Reads the lengths of an entry; false unless each takes as few bytes as it can: entry() relies on five being enough.
+inline bool ReadLengths(base::ByteReader* reader, uint32_t* shared, uint32_t* unshared, uint32_t* value_bytes) {
+  if (reader->remaining() > sizeof(uint32_t)) [[likely]] {
+    const auto head = base::LoadFixed<uint32_t>(reader->rest().data());
+    if ((head & 0x808080) == 0) [[likely]] {
+      *shared = head & 0x7f;
+      *unshared = head >> 8 & 0x7f;
+      *value_bytes = head >> 16 & 0x7f;
+      return reader->Skip(3);
+    }
+  }
+  const size_t before = reader->remaining();
+  if (!reader->ReadVarint32(shared) || !reader->ReadVarint32(unshared) || !reader->ReadVarint32(value_bytes)) {
+    return false;
+  }
+  const int lengths_bytes =
+      base::VarintLength(*shared) + base::VarintLength(*unshared) + base::VarintLength(*value_bytes);
+  return before - reader->remaining() == static_cast<size_t>(lengths_bytes);
+}
+
 }  // namespace
 
 std::optional<Block> Block::Parse(std::string_view payload, Trailers trailers) {
@@ -55,14 +75,7 @@ bool Block::CheckEntries(uint64_t payload_bytes, Trailers trailers) const {
   while (!reader.empty()) {
     const auto entry_at = static_cast<uint32_t>(entries_end_ - reader.remaining());
     uint32_t shared = 0, unshared = 0, value_bytes = 0;
-    const size_t before = reader.remaining();
-    if (!reader.ReadVarint32(&shared) || !reader.ReadVarint32(&unshared) || !reader.ReadVarint32(&value_bytes)) {
-      return false;
-    }
-    // Each length in as few bytes as it takes: entry() relies on five being enough.
-    const int lengths_bytes =
-        base::VarintLength(shared) + base::VarintLength(unshared) + base::VarintLength(value_bytes);
-    if (before - reader.remaining() != static_cast<size_t>(lengths_bytes)) return false;
+    if (!ReadLengths(&reader, &shared, &unshared, &value_bytes)) return false;
     if (entries % kRestartInterval == 0) {
       const uint64_t number = entries / kRestartInterval;
       if (number >= restart_count_ || shared != 0) return false;

@@ -16,7 +16,8 @@ namespace {
 // were passed.
 class DbIterator final : public Iterator {
  public:
-  explicit DbIterator(DbIteratorParts parts) : parts_(std::move(parts)) {}
+  explicit DbIterator(DbIteratorParts parts)
+      : parts_(std::move(parts)), limit_(MakeInternalKey(parts_.upper, UINT64_MAX)) {}
 
   bool Valid() const override { return valid_; }
 
@@ -152,13 +153,24 @@ class DbIterator final : public Iterator {
     return CoveringTombstone(SpacedKey(internal_key)) < TrailerSequence(trailer);
   }
 
+  // Most keys differ from their predecessors in the last bytes: looks there first.
+  bool IsSkipKey(std::string_view spaced_key) const {
+    if (spaced_key.size() != key_.size()) return false;
+    constexpr size_t kWord = sizeof(uint64_t);
+    if (spaced_key.size() >= kWord && base::LoadFixed<uint64_t>(spaced_key.data() + spaced_key.size() - kWord) !=
+                                          base::LoadFixed<uint64_t>(key_.data() + key_.size() - kWord)) {
+      return false;
+    }
+    return spaced_key == key_;
+  }
+
   // Forward from where the cursor stands: to the first key that shows, past all versions of key_ if has_skip_key_.
   void FindNextVisible() {
     while (cursor().Valid()) {
       const std::string_view internal_key = cursor().key();
       const std::string_view spaced_key = SpacedKey(internal_key);
-      if (!parts_.upper.empty() && CompareSpacedKeys(spaced_key, parts_.upper) >= 0) return;
-      if ((has_skip_key_ && spaced_key == key_) || TrailerSequence(Trailer(internal_key)) > parts_.sequence) {
+      if (!InternalKeyBefore(internal_key, limit_)) return;
+      if ((has_skip_key_ && IsSkipKey(spaced_key)) || TrailerSequence(Trailer(internal_key)) > parts_.sequence) {
         cursor().Next();
         continue;
       }
@@ -205,6 +217,8 @@ class DbIterator final : public Iterator {
   }
 
   DbIteratorParts parts_;
+  // Before this internal key stand all versions of all keys before parts_.upper.
+  const std::string limit_;
   bool valid_ = false;
   bool forward_ = true;
   bool has_skip_key_ = false;

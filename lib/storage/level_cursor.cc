@@ -15,22 +15,20 @@ class LevelCursor final : public Cursor {
   LevelCursor(std::vector<TablePtr> tables, const TableCursorOptions& options)
       : tables_(std::move(tables)), options_(options) {}
 
-  bool Valid() const override { return status_.ok() && cursor_ != nullptr && cursor_->Valid(); }
-
   void SeekToFirst() override {
     if (!Enter(0)) return;
     cursor_->SeekToFirst();
-    SkipForward();
+    StandForward();
   }
   void SeekToLast() override {
     if (!Enter(tables_.size() - 1)) return;
     cursor_->SeekToLast();
-    SkipBackward();
+    StandBackward();
   }
   void Seek(std::string_view target) override {
     if (!Enter(Version::FindTable(tables_, target))) return;
     cursor_->Seek(target);
-    SkipForward();
+    StandForward();
   }
   void SeekForPrev(std::string_view target) override {
     size_t number = Version::FindTable(tables_, target);
@@ -38,17 +36,16 @@ class LevelCursor final : public Cursor {
     if (number == tables_.size() && number != 0) --number;
     if (!Enter(number)) return;
     cursor_->SeekForPrev(target);
-    SkipBackward();
+    StandBackward();
   }
   void Next() override {
     cursor_->Next();
-    SkipForward();
+    StandForward();
   }
   void Prev() override {
     cursor_->Prev();
-    SkipBackward();
+    StandBackward();
   }
-  std::string_view key() const override { return cursor_->key(); }
   std::string_view value() const override { return cursor_->value(); }
   absl::Status status() const override { return status_; }
 
@@ -56,6 +53,7 @@ class LevelCursor final : public Cursor {
   // Opens a cursor on the table; false if there is no such table or it cannot be read.
   bool Enter(size_t number) {
     status_ = absl::OkStatus();
+    StandNowhere();
     if (number >= tables_.size()) {
       cursor_ = nullptr;
       return false;
@@ -73,30 +71,34 @@ class LevelCursor final : public Cursor {
   }
 
   // A table may end where the walk arrives, or hold nothing but range tombstones.
-  void SkipForward() {
-    while (!cursor_->Valid()) {
-      status_ = cursor_->status();
-      if (!status_.ok() || !Enter(number_ + 1)) return;
-      cursor_->SeekToFirst();
-    }
-  }
-  void SkipBackward() {
-    while (!cursor_->Valid()) {
-      status_ = cursor_->status();
-      if (!status_.ok()) return;
-      if (number_ == 0) {
-        cursor_ = nullptr;
-        return;
+  void StandForward() {
+    while (!cursor_->Valid()) [[unlikely]] {
+        StandNowhere();
+        status_ = cursor_->status();
+        if (!status_.ok() || !Enter(number_ + 1)) return;
+        cursor_->SeekToFirst();
       }
-      if (!Enter(number_ - 1)) return;
-      cursor_->SeekToLast();
-    }
+    StandAt(cursor_->key());
+  }
+  void StandBackward() {
+    while (!cursor_->Valid()) [[unlikely]] {
+        StandNowhere();
+        status_ = cursor_->status();
+        if (!status_.ok()) return;
+        if (number_ == 0) {
+          cursor_ = nullptr;
+          return;
+        }
+        if (!Enter(number_ - 1)) return;
+        cursor_->SeekToLast();
+      }
+    StandAt(cursor_->key());
   }
 
   const std::vector<TablePtr> tables_;
   const TableCursorOptions options_;
   size_t number_ = 0;
-  std::unique_ptr<Cursor> cursor_;
+  std::unique_ptr<TableCursor> cursor_;
   absl::Status status_;
 };
 

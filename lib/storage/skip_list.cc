@@ -15,30 +15,6 @@ constexpr size_t kUnitBytes = 8;
 
 size_t RoundUp(size_t bytes) { return (bytes + kUnitBytes - 1) / kUnitBytes * kUnitBytes; }
 
-// True if internal key a comes before internal key b. Compares eight bytes at a time: behind the end of each spaced key
-// stands its trailer, so that reading past the shorter one stays within the keys.
-inline bool KeyBefore(const char* a, size_t a_bytes, const char* b, size_t b_bytes) {
-  const size_t a_spaced = a_bytes - kTrailerBytes;
-  const size_t b_spaced = b_bytes - kTrailerBytes;
-  const size_t shared = std::min(a_spaced, b_spaced);
-  for (size_t at = 0; at < shared; at += 8) {
-    uint64_t a_word = __builtin_bswap64(base::LoadFixed<uint64_t>(a + at));
-    uint64_t b_word = __builtin_bswap64(base::LoadFixed<uint64_t>(b + at));
-    const size_t left = shared - at;
-    if (left < 8) {
-      a_word >>= (8 - left) * 8;
-      b_word >>= (8 - left) * 8;
-    }
-    if (a_word != b_word) return a_word < b_word;
-  }
-  if (a_spaced != b_spaced) return a_spaced < b_spaced;
-  return base::LoadFixed<uint64_t>(a + a_spaced) > base::LoadFixed<uint64_t>(b + b_spaced);
-}
-
-inline bool KeyBefore(std::string_view a, std::string_view b) {
-  return KeyBefore(a.data(), a.size(), b.data(), b.size());
-}
-
 }  // namespace
 
 SkipList::SkipList(size_t capacity_bytes) : region_(std::max(RoundUp(capacity_bytes), EntryBytesMax(0, 0) * 2)) {
@@ -82,15 +58,15 @@ SkipList::Node* SkipList::Allocate(size_t key_bytes, size_t value_bytes) {
 }
 
 bool SkipList::SpliceFits(std::string_view key) const {
-  if (splice_.before[0] != head_ && !KeyBefore(splice_.before[0]->key(), key)) return false;
-  return splice_.after[0] == nullptr || KeyBefore(key, splice_.after[0]->key());
+  if (splice_.before[0] != head_ && !InternalKeyBefore(splice_.before[0]->key(), key)) return false;
+  return splice_.after[0] == nullptr || InternalKeyBefore(key, splice_.after[0]->key());
 }
 
 void SkipList::FindSplice(std::string_view key) {
   Node* before = head_;
   for (int level = height_.load(std::memory_order_relaxed) - 1; level >= 0; --level) {
     Node* after = At(before->Link(level).load(std::memory_order_relaxed));
-    while (after != nullptr && KeyBefore(after->key(), key)) {
+    while (after != nullptr && InternalKeyBefore(after->key(), key)) {
       before = after;
       after = At(before->Link(level).load(std::memory_order_relaxed));
       __builtin_prefetch(after);
@@ -113,7 +89,7 @@ void SkipList::Insert(Node* node) {
     // A reader that sees the new height early finds null links in the head, and goes down.
     height_.store(node_height_, std::memory_order_relaxed);
   }
-  BANDB_ASSERT(splice_.after[0] == nullptr || KeyBefore(node->key(), splice_.after[0]->key()));
+  BANDB_ASSERT(splice_.after[0] == nullptr || InternalKeyBefore(node->key(), splice_.after[0]->key()));
   const uint32_t offset = OffsetOf(node);
   node->prev_.store(OffsetOf(splice_.before[0]), std::memory_order_relaxed);
   for (int level = 0; level < node_height_; ++level) {
@@ -132,7 +108,7 @@ SkipList::Node* SkipList::FindLastBefore(std::string_view key, Node** after_foun
   for (int level = height_.load(std::memory_order_relaxed) - 1; level >= 0; --level) {
     after = At(before->Link(level).load(std::memory_order_acquire));
     // A node that was found to come after the key on one level need not be compared again on the next.
-    while (after != nullptr && after != known_after && KeyBefore(after->key(), key)) {
+    while (after != nullptr && after != known_after && InternalKeyBefore(after->key(), key)) {
       before = after;
       after = At(before->Link(level).load(std::memory_order_acquire));
       __builtin_prefetch(after);

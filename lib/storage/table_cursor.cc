@@ -1,6 +1,7 @@
 #include "storage/table_cursor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace bandb::storage {
 
@@ -18,11 +19,24 @@ void TableCursor::Unload() {
   entries_.Reset(Block());
   block_.Reset();
   block_number_ = kNoBlock;
+  StandNowhere();
+}
+
+bool TableCursor::Fail(absl::Status status) {
+  Unload();
+  // What was read may be what is bad: the next walk reads it anew.
+  readahead_.bytes.clear();
+  status_ = std::move(status);
+  return false;
 }
 
 void TableCursor::MaybeReadAhead(size_t i) {
   const BlockHandle handle = table_.index().block(i);
-  if (handle.offset >= readahead_.offset && handle.end() <= readahead_.offset + readahead_.bytes.size()) return;
+  if (handle.offset >= readahead_.offset && handle.end() <= readahead_.offset + readahead_.bytes.size()) {
+    // Not in the cache either: the block behind the buffer continues this walk.
+    missed_block_ = i;
+    return;
+  }
   const bool backward = missed_block_ != kNoBlock && i + 1 == missed_block_;
   const bool neighbour = backward || (missed_block_ != kNoBlock && i == missed_block_ + 1);
   missed_block_ = i;
@@ -45,14 +59,20 @@ void TableCursor::MaybeReadAhead(size_t i) {
   if (status.ok() && !backward) table_.file().file().Prefetch(first + bytes, bytes);
 }
 
+bool TableCursor::EnterInPlace(size_t i, bool* entered) {
+  absl::StatusOr<std::string_view> payload =
+      table_.file().EntriesInPlace(table_.index().block(i), Block::Trailers::kInternalKeys, readahead_);
+  if (!payload.ok()) return Fail(std::move(payload).status());
+  *entered = !payload->empty();
+  if (!*entered) return true;
+  block_.Reset();
+  entries_.Reset(Block::FromParsed(*payload));
+  return true;
+}
+
 bool TableCursor::ReadBlock(size_t i) {
-  MaybeReadAhead(i);
   absl::StatusOr<BlockRef> block = table_.ReadDataBlock(i, options_.fill_cache, &readahead_);
-  if (!block.ok()) {
-    Unload();
-    status_ = std::move(block).status();
-    return false;
-  }
+  if (!block.ok()) return Fail(std::move(block).status());
   block_ = *std::move(block);
   return true;
 }
@@ -60,13 +80,17 @@ bool TableCursor::ReadBlock(size_t i) {
 bool TableCursor::Load(size_t i) {
   if (i == block_number_) return true;
   BlockRef cached = table_.FindDataBlock(i);
+  bool entered = false;
   if (cached) {
     block_ = std::move(cached);
-  } else if (!ReadBlock(i)) {
-    return false;
+  } else {
+    MaybeReadAhead(i);
+    const bool in_place = !options_.fill_cache || readahead_bytes_ == kReadaheadBytesMax;
+    if (in_place && !EnterInPlace(i, &entered)) return false;
+    if (!entered && !ReadBlock(i)) return false;
   }
   block_number_ = i;
-  entries_.Reset(Block::FromParsed(block_.payload()));
+  if (!entered) entries_.Reset(Block::FromParsed(block_.payload()));
   return true;
 }
 
@@ -75,7 +99,7 @@ void TableCursor::SeekToFirst() {
   if (table_.index().size() == 0) return Unload();
   if (!Load(0)) return;
   entries_.SeekToFirst();
-  if (!entries_.Valid()) SkipForward();
+  StandForward();
 }
 
 void TableCursor::SeekToLast() {
@@ -83,7 +107,7 @@ void TableCursor::SeekToLast() {
   if (table_.index().size() == 0) return Unload();
   if (!Load(table_.index().size() - 1)) return;
   entries_.SeekToLast();
-  if (!entries_.Valid()) SkipBackward();
+  StandBackward();
 }
 
 void TableCursor::Seek(std::string_view internal_key) {
@@ -92,7 +116,7 @@ void TableCursor::Seek(std::string_view internal_key) {
   if (i == table_.index().size()) return Unload();
   if (!Load(i)) return;
   entries_.Seek(internal_key);
-  if (!entries_.Valid()) SkipForward();
+  StandForward();
 }
 
 void TableCursor::SeekForPrev(std::string_view internal_key) {
@@ -101,7 +125,7 @@ void TableCursor::SeekForPrev(std::string_view internal_key) {
   status_ = absl::OkStatus();
   if (!Load(i)) return;
   entries_.SeekForPrev(internal_key);
-  if (!entries_.Valid()) SkipBackward();
+  StandBackward();
 }
 
 void TableCursor::SkipForward() {
@@ -111,6 +135,7 @@ void TableCursor::SkipForward() {
     if (!Load(next)) return;
     entries_.SeekToFirst();
   } while (!entries_.Valid());
+  StandAt(entries_.key());
 }
 
 void TableCursor::SkipBackward() {
@@ -119,6 +144,7 @@ void TableCursor::SkipBackward() {
     if (!Load(block_number_ - 1)) return;
     entries_.SeekToLast();
   } while (!entries_.Valid());
+  StandAt(entries_.key());
 }
 
 }  // namespace bandb::storage

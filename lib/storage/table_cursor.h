@@ -1,4 +1,8 @@
 // Walks the entries of a table, block by block, in both directions.
+//
+// A walk that has gone on for long reads ahead, and then works on the blocks where they lie in its buffer: it neither
+// copies them nor puts them in the cache, where they would push out what gets need. Only the first blocks of a walk are
+// cached, and those that it finds in the cache it takes from there.
 #ifndef BANDB_STORAGE_TABLE_CURSOR_H_
 #define BANDB_STORAGE_TABLE_CURSOR_H_
 
@@ -22,24 +26,18 @@ class TableCursor final : public Cursor {
   TableCursor(const TableCursor&) = delete;
   TableCursor& operator=(const TableCursor&) = delete;
 
-  bool Valid() const override { return entries_.Valid(); }
   void SeekToFirst() override;
   void SeekToLast() override;
   void Seek(std::string_view internal_key) override;
   void SeekForPrev(std::string_view internal_key) override;
   void Next() override {
     entries_.Next();
-    if (!entries_.Valid()) [[unlikely]] {
-      SkipForward();
-    }
+    StandForward();
   }
   void Prev() override {
     entries_.Prev();
-    if (!entries_.Valid()) [[unlikely]] {
-      SkipBackward();
-    }
+    StandBackward();
   }
-  std::string_view key() const override { return entries_.key(); }
   std::string_view value() const override { return entries_.value(); }
   absl::Status status() const override { return status_; }
 
@@ -49,17 +47,35 @@ class TableCursor final : public Cursor {
   // Makes data block i the current one, not positioned. False: status_ says why not.
   bool Load(size_t i);
   bool ReadBlock(size_t i);
+  // Makes block i the current one where it lies in the readahead buffer, if it does. False: status_ says why not.
+  bool EnterInPlace(size_t i, bool* entered);
   // Fills the readahead buffer with what lies before or behind block i, if it is time to.
   void MaybeReadAhead(size_t i);
+  // Where the current block's cursor stands, or, if it is past its end, at the nearest entry in that direction.
+  void StandForward() {
+    if (!entries_.Valid()) [[unlikely]] {
+      return SkipForward();
+    }
+    StandAt(entries_.key());
+  }
+  void StandBackward() {
+    if (!entries_.Valid()) [[unlikely]] {
+      return SkipBackward();
+    }
+    StandAt(entries_.key());
+  }
   // From past the end of the current block to the first entry of the next one that has any, and the other way.
   void SkipForward();
   void SkipBackward();
   void Unload();
+  // Ends the walk; always false.
+  bool Fail(absl::Status status);
 
   const TableReader& table_;
   const TableCursorOptions options_;
   absl::Status status_;
   size_t block_number_ = kNoBlock;
+  // Empty if the current block lies in readahead_.
   BlockRef block_;
   BlockCursor entries_;
 

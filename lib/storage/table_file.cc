@@ -68,12 +68,19 @@ absl::Status TableFile::ReadExactly(uint64_t offset, absl::Span<char> to) const 
   return absl::OkStatus();
 }
 
+std::string_view TableFile::StoredIn(const BlockHandle& handle, const ReadaheadBuffer& readahead) {
+  if (handle.offset < readahead.offset || handle.end() > readahead.offset + readahead.bytes.size()) return {};
+  return std::string_view(readahead.bytes.data() + (handle.offset - readahead.offset), handle.end() - handle.offset);
+}
+
 absl::Status TableFile::ReadStored(const BlockHandle& handle, const ReadaheadBuffer* readahead, char* to) const {
   const size_t stored_bytes = handle.payload_bytes + kBlockTrailerBytes;
-  if (readahead != nullptr && handle.offset >= readahead->offset &&
-      handle.end() <= readahead->offset + readahead->bytes.size()) {
-    std::memcpy(to, readahead->bytes.data() + (handle.offset - readahead->offset), stored_bytes);
-    return absl::OkStatus();
+  if (readahead != nullptr) {
+    const std::string_view stored = StoredIn(handle, *readahead);
+    if (!stored.empty()) {
+      std::memcpy(to, stored.data(), stored_bytes);
+      return absl::OkStatus();
+    }
   }
   return ReadExactly(handle.offset, absl::MakeSpan(to, stored_bytes));
 }
@@ -131,6 +138,17 @@ absl::StatusOr<BlockRef> TableFile::ReadEntries(const BlockHandle& handle, Block
   BANDB_ASSIGN_OR_RETURN(BlockRef block, ReadBlock(handle, cache, readahead));
   if (!Block::Parse(block.payload(), trailers)) return Damage(handle.offset, "the block is malformed");
   return block;
+}
+
+absl::StatusOr<std::string_view> TableFile::EntriesInPlace(const BlockHandle& handle, Block::Trailers trailers,
+                                                           const ReadaheadBuffer& readahead) const {
+  const std::string_view stored = StoredIn(handle, readahead);
+  if (stored.empty()) return stored;
+  BANDB_RETURN_IF_ERROR(CheckStored(handle, stored));
+  if (static_cast<Compression>(stored[handle.payload_bytes]) != Compression::kNone) return std::string_view();
+  const std::string_view payload = stored.substr(0, handle.payload_bytes);
+  if (!Block::Parse(payload, trailers)) return Damage(handle.offset, "the block is malformed");
+  return payload;
 }
 
 absl::Status TableFile::ReadAhead(uint64_t offset, uint64_t bytes, ReadaheadBuffer* buffer) const {

@@ -49,6 +49,11 @@ class TableFile {
   // As ReadBlock, for a block of entries: its structure is checked too, so that Block::FromParsed may be used on it.
   absl::StatusOr<BlockRef> ReadEntries(const BlockHandle& handle, Block::Trailers trailers, BlockCache* cache,
                                        const ReadaheadBuffer* readahead = nullptr) const;
+  // The payload of a block of entries where it lies in the buffer, checked as by ReadEntries; behind it there are
+  // kBlockSlackBytes. Empty if the buffer does not hold the block, or holds it compressed. Lifetime: of what is in the
+  // buffer.
+  absl::StatusOr<std::string_view> EntriesInPlace(const BlockHandle& handle, Block::Trailers trailers,
+                                                  const ReadaheadBuffer& readahead) const;
   // Reads header and footer anew and checks that they are still what they were.
   absl::Status CheckEnds() const;
   // Fills the buffer from `offset`.
@@ -64,6 +69,8 @@ class TableFile {
   absl::StatusOr<BlockHandle> ReadFooter(uint64_t checksum_seed) const;
   // Fills all of `to` or fails.
   absl::Status ReadExactly(uint64_t offset, absl::Span<char> to) const;
+  // The block as it is stored; empty if the buffer does not hold all of it.
+  static std::string_view StoredIn(const BlockHandle& handle, const ReadaheadBuffer& readahead);
   absl::Status ReadStored(const BlockHandle& handle, const ReadaheadBuffer* readahead, char* to) const;
   absl::Status CheckStored(const BlockHandle& handle, std::string_view stored) const;
   absl::StatusOr<BlockRef> ReadCompressed(const BlockHandle& handle, Compression compression, std::string_view payload,

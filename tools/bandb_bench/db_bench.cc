@@ -93,7 +93,9 @@ std::string DbBench::DirOf(const SubjectKind& kind, const Workload& workload) co
 
 uint64_t DbBench::CountFor(const Workload& workload) const {
   if (workload.writers > 0) return options_.synced;
-  if (workload.name == "readseq" || workload.name == "readreverse") return 1;
+  if (workload.name == "readseq" || workload.name == "readreverse") {
+    return std::max<uint64_t>(1, options_.reads / options_.keys);
+  }
   const bool writes = workload.fresh || workload.name == "overwrite";
   if (workload.name == "seekrandom") return options_.reads / 4;
   return writes ? options_.keys : options_.reads;
