@@ -55,6 +55,50 @@ inline bool ReadLengths(base::ByteReader* reader, uint32_t* shared, uint32_t* un
   return before - reader->remaining() == static_cast<size_t>(lengths_bytes);
 }
 
+// The key before an entry, put together so that the next one can be compared with it.
+class KeyOrder {
+ public:
+  KeyOrder() { before_.reserve(128); }
+
+  // False if the entry does not come after the one that was taken before it, or shares fewer bytes with it than it
+  // could: searches rely on both.
+  bool Take(const BlockEntry& entry, bool is_restart) {
+    const uint64_t trailer = entry.trailer();
+    const std::string_view delta(entry.delta, entry.unshared);
+    if (has_before_ && !IsAfter(entry.shared, delta, trailer, is_restart)) return false;
+    before_.resize(entry.shared);
+    before_.append(delta);
+    before_trailer_ = trailer;
+    has_before_ = true;
+    return true;
+  }
+  size_t before_bytes() const { return before_.size(); }
+
+ private:
+  bool IsAfter(size_t shared, std::string_view delta, uint64_t trailer, bool is_restart) const {
+    const std::string_view rest = std::string_view(before_).substr(shared);
+    if (is_restart || (rest.empty() && delta.empty())) {
+      const int order = CompareSpacedKeys(rest, delta);
+      return order < 0 || (order == 0 && before_trailer_ > trailer);
+    }
+    if (rest.empty()) return true;
+    return !delta.empty() && static_cast<uint8_t>(delta[0]) > static_cast<uint8_t>(rest[0]);
+  }
+
+  std::string before_;
+  uint64_t before_trailer_ = 0;
+  bool has_before_ = false;
+};
+
+bool TrailerFits(Block::Trailers trailers, uint64_t trailer, uint32_t value_bytes) {
+  if (trailers == Block::Trailers::kSeparators) return true;
+  if ((trailer & 0xff) > kKindMax) return false;
+  if (trailers == Block::Trailers::kInternalKeys) return true;
+  const Kind kind = TrailerKind(trailer);
+  if (kind == Kind::kRangeDelete) return false;
+  return !HasExpiry(kind) || value_bytes >= sizeof(uint64_t);
+}
+
 }  // namespace
 
 std::optional<Block> Block::Parse(std::string_view payload, Trailers trailers) {
@@ -70,29 +114,47 @@ std::optional<Block> Block::Parse(std::string_view payload, Trailers trailers) {
 bool Block::CheckEntries(uint64_t payload_bytes, Trailers trailers) const {
   base::ByteReader reader(std::string_view(data_ + entries_at(), entries_end_ - entries_at()));
   uint64_t value_at = entries_end_;
-  uint64_t key_bytes = 0;
   uint64_t entries = 0;
+  KeyOrder order;
   while (!reader.empty()) {
     const auto entry_at = static_cast<uint32_t>(entries_end_ - reader.remaining());
     uint32_t shared = 0, unshared = 0, value_bytes = 0;
     if (!ReadLengths(&reader, &shared, &unshared, &value_bytes)) return false;
-    if (entries % kRestartInterval == 0) {
+    const bool is_restart = entries % kRestartInterval == 0;
+    if (is_restart) {
       const uint64_t number = entries / kRestartInterval;
       if (number >= restart_count_ || shared != 0) return false;
       const Restart expected = restart(static_cast<uint32_t>(number));
       if (expected.entry_at != entry_at || expected.value_at != value_at) return false;
     }
-    if (shared > key_bytes) return false;
-    key_bytes = uint64_t{shared} + unshared;
+    if (shared > order.before_bytes()) return false;
+    const uint64_t key_bytes = uint64_t{shared} + unshared;
+    const BlockEntry entry{shared, unshared, value_bytes, reader.rest().data()};
     if (key_bytes < kSpaceBytes || key_bytes > kSpacedKeyBytesMax || !reader.Skip(unshared)) return false;
     uint64_t trailer = 0;
-    if (!reader.ReadFixed(&trailer)) return false;
-    if (trailers == Trailers::kInternalKeys && (trailer & 0xff) > kKindMax) return false;
+    if (!reader.ReadFixed(&trailer) || !TrailerFits(trailers, trailer, value_bytes)) return false;
+    if (!order.Take(entry, is_restart)) return false;
     if (value_bytes > payload_bytes - value_at) return false;
     value_at += value_bytes;
     ++entries;
   }
   return value_at == payload_bytes && (entries + kRestartInterval - 1) / kRestartInterval == restart_count_;
+}
+
+std::string_view Block::FirstKey() const {
+  const BlockEntry first = entry(entries_at());
+  return std::string_view(first.delta, first.unshared + kTrailerBytes);
+}
+
+std::string Block::LastKey() const {
+  std::string key;
+  for (uint32_t at = restart(restart_count_ - 1).entry_at; at < entries_end_;) {
+    const BlockEntry entry = this->entry(at);
+    key.resize(entry.shared);
+    key.append(entry.delta, entry.unshared + kTrailerBytes);
+    at = static_cast<uint32_t>(entry.end() - data_);
+  }
+  return key;
 }
 
 BlockMatch SeekInBlock(const Block& block, std::string_view internal_key) {

@@ -16,14 +16,15 @@
 // What a search reads lies together at the beginning, restarts and keys, apart from the values: a few cache lines that
 // can be asked for all at once. In a cache larger than the processor's, that is where the time goes.
 //
-// A Block is made by Parse, which checks every entry and every restart once; whatever works on a Block relies on that
-// and checks no bounds. Bytes from outside become a Block by Parse and in no other way.
+// A Block is made by Parse, which checks every entry and every restart once, the order of the keys included; whatever
+// works on a Block relies on that and checks no bounds. Bytes from outside become a Block by Parse and in no other way.
 #ifndef BANDB_STORAGE_BLOCK_H_
 #define BANDB_STORAGE_BLOCK_H_
 
 #include <bit>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/coding.h"
@@ -71,12 +72,16 @@ class Block {
     uint32_t entry_at;
     uint32_t value_at;
   };
-  // What the trailers may be: those of internal keys, or those of separators as well.
-  enum class Trailers : uint8_t { kInternalKeys, kSeparators };
+  // What the trailers may be.
+  enum class Trailers : uint8_t {
+    kEntries,       // those of a data block: no range deletes, and what expires has a value that says when
+    kInternalKeys,  // those of all kinds
+    kSeparators,    // any
+  };
 
   // An empty block.
   Block() = default;
-  // Nothing if the payload is malformed. Does not check that keys increase.
+  // Nothing if the payload is malformed, or its keys do not strictly increase.
   static std::optional<Block> Parse(std::string_view payload, Trailers trailers);
   // For a payload that Parse has accepted before.
   static Block FromParsed(std::string_view payload) { return Block(payload); }
@@ -93,6 +98,9 @@ class Block {
   }
 
   inline BlockEntry entry(uint32_t at) const;
+  // The internal keys of the first and the last entry; the block must have one. Lifetime: FirstKey, of the payload.
+  std::string_view FirstKey() const;
+  std::string LastKey() const;
 
  private:
   explicit Block(std::string_view payload)

@@ -27,12 +27,17 @@ using kv::Kind;
 using Sequence = uint64_t;
 
 inline constexpr Sequence kSequenceMax = (uint64_t{1} << 56) - 1;
+// No database counts as far: what says it has is damage. Leaves room to count on from whatever is found on disk.
+inline constexpr Sequence kLastSequenceMax = kSequenceMax / 2;
 inline constexpr size_t kTrailerBytes = 8;
 
 enum class Space : uint8_t { kSystem = 0, kUser = 1, kDeadLetters = 2 };
 inline constexpr size_t kSpaceBytes = 1;
 
 inline constexpr uint8_t kKindMax = static_cast<uint8_t>(Kind::kBlobReferenceWithExpiry);
+
+// Whether values of this kind begin with expiry_ms:u64.
+inline bool HasExpiry(Kind kind) { return kind == Kind::kPutWithExpiry || kind == Kind::kBlobReferenceWithExpiry; }
 
 inline uint64_t MakeTrailer(Sequence sequence, Kind kind) { return sequence << 8 | static_cast<uint8_t>(kind); }
 inline Sequence TrailerSequence(uint64_t trailer) { return trailer >> 8; }

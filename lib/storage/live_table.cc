@@ -4,8 +4,32 @@
 
 #include "base/status.h"
 #include "storage/file_names.h"
+#include "storage/table_builder.h"
 
 namespace bandb::storage {
+
+namespace {
+
+// A table must be the one that the manifest describes: a file may hold another whole table, and whoever reads relies on
+// the order that the manifest states. What stands before the first key shows when the first block is read.
+bool IsAsDescribed(const TableReader& reader, const TableInfo& meta) {
+  const TableProperties& properties = reader.properties();
+  const bool counts =
+      properties.entries == meta.entries && properties.deletes == meta.deletes &&
+      properties.range_tombstones == meta.range_tombstones && properties.smallest_sequence == meta.smallest_sequence &&
+      properties.largest_sequence == meta.largest_sequence && properties.earliest_expiry_ms == meta.earliest_expiry_ms;
+  if (!counts) return false;
+  const std::string_view smallest = SpacedKey(meta.smallest);
+  const std::string_view largest = SpacedKey(meta.largest);
+  for (const RangeTombstone& tombstone : reader.tombstones().tombstones()) {
+    if (tombstone.begin < smallest || tombstone.limit > largest) return false;
+  }
+  if (reader.index().size() == 0) return true;
+  const int order = CompareSpacedKeys(reader.index().Separator(reader.index().size() - 1), largest);
+  return order < 0 || (order == 0 && Trailer(meta.largest) != kTombstoneLimitTrailer);
+}
+
+}  // namespace
 
 TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache)
     : engine_dir_(std::move(engine_dir)), cache_(std::move(cache)), files_(env.files), executor_(env.executor) {}
@@ -28,7 +52,14 @@ absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& m
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
                        std::min(file->Size(), meta.file_bytes), file->Size(), meta.file_bytes);
   }
-  return TableReader::Open(std::move(file), path, cache_.get());
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<TableReader> reader,
+                         TableReader::Open(std::move(file), path, cache_.get(), meta.smallest));
+  if (!IsAsDescribed(*reader, meta)) {
+    return base::Error(absl::StatusCode::kDataLoss,
+                       "{}: offset {}: the table is not the one that the manifest describes", path,
+                       reader->file().meta_index().offset);
+  }
+  return reader;
 }
 
 void TableStore::Remove(uint64_t number) {

@@ -7,6 +7,7 @@
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "base/status.h"
+#include "kv/limits.h"
 #include "storage/file_names.h"
 #include "storage/log_reader.h"
 
@@ -19,6 +20,12 @@ constexpr std::string_view kIdentityMagic = "BanDBidn";
 constexpr uint32_t kIdentityVersion = 1;
 constexpr size_t kIdentityBytes = 8 + 4 + 4 + 16 + 16 + 8 + 8;
 constexpr size_t kIdentityBytesMax = 4096;
+
+// No door lets more through, and tables could not hold it.
+bool OperationIsWithinLimits(const kv::Operation& operation) {
+  const size_t value_bytes_max = operation.kind == Kind::kRangeDelete ? kv::kKeyBytesMax : kv::kValueBytesMax;
+  return operation.key.size() <= kv::kKeyBytesMax && operation.value.size() <= value_bytes_max;
+}
 
 // A log of the database, read but not yet replayed.
 struct FoundLog {
@@ -216,6 +223,12 @@ absl::Status Recovery::CheckTables() {
     for (const TablePtr& table : recovered_.state.version->level(level)) {
       const TableInfo& meta = table->meta();
       live.push_back(meta.number);
+      if (meta.largest_sequence > recovered_.state.last_sequence) {
+        return base::Error(absl::StatusCode::kDataLoss,
+                           "{}: offset 0: a table of sequences up to {}, though the manifest knows none after {}",
+                           base::JoinPath(engine_dir_, TableName(meta.number)), meta.largest_sequence,
+                           recovered_.state.last_sequence);
+      }
       const std::string path = base::JoinPath(engine_dir_, TableName(meta.number));
       if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), meta.number)) {
         return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the table is missing", path);
@@ -326,9 +339,13 @@ absl::Status Recovery::ReplayRecord(const FoundLog& log, const ParsedRecord& rec
   kv::OperationCursor cursor(record.payload);
   kv::Operation operation;
   uint64_t count = 0;
-  while (cursor.Next(&operation)) ++count;
+  bool within_limits = true;
+  while (cursor.Next(&operation)) {
+    ++count;
+    within_limits = within_limits && OperationIsWithinLimits(operation);
+  }
   const bool in_order = record.head.first_sequence == recovered_.last_sequence + 1 && count != 0;
-  if (!cursor.ok() || !in_order || count > kSequenceMax - recovered_.last_sequence) {
+  if (!cursor.ok() || !within_limits || !in_order || count > kLastSequenceMax - recovered_.last_sequence) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record whose content is malformed", log.path,
                        offset);
   }

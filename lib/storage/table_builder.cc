@@ -11,12 +11,6 @@
 
 namespace bandb::storage {
 
-namespace {
-
-bool HasExpiry(Kind kind) { return kind == Kind::kPutWithExpiry || kind == Kind::kBlobReferenceWithExpiry; }
-
-}  // namespace
-
 TableBuilder::TableBuilder(base::AppendableFile* file, const FileHeader& header, const TableOptions& options)
     : file_(file), options_(options), checksum_seed_(header.checksum_seed()) {
   BANDB_ASSERT(header.type == FileType::kTable);

@@ -38,6 +38,9 @@ absl::StatusOr<TableMeta> TableMeta::Read(const TableFile& file, BlockCache* cac
   if (meta.properties_.range_tombstones != meta.tombstones_.tombstones().size()) {
     return file.Damage(meta_at, "the properties count another number of range tombstones");
   }
+  if (meta.properties_.data_blocks != meta.index_.size()) {
+    return file.Damage(meta_at, "the properties count another number of data blocks");
+  }
   return meta;
 }
 

@@ -10,24 +10,40 @@
 namespace bandb::storage {
 
 absl::StatusOr<std::unique_ptr<TableReader>> TableReader::Open(std::unique_ptr<base::RandomAccessFile> file,
-                                                               std::string path, BlockCache* cache) {
+                                                               std::string path, BlockCache* cache,
+                                                               std::string_view smallest) {
   BANDB_ASSERT(cache != nullptr);
   BANDB_ASSIGN_OR_RETURN(TableFile table, TableFile::Open(std::move(file), std::move(path)));
   BANDB_ASSIGN_OR_RETURN(TableMeta meta, TableMeta::Read(table, cache));
-  return std::unique_ptr<TableReader>(new TableReader(std::move(table), std::move(meta), cache));
+  return std::unique_ptr<TableReader>(new TableReader(std::move(table), std::move(meta), cache, smallest));
 }
 
-TableReader::TableReader(TableFile file, TableMeta meta, BlockCache* cache)
+TableReader::TableReader(TableFile file, TableMeta meta, BlockCache* cache, std::string_view smallest)
     : file_(std::move(file)),
+      smallest_(smallest),
       meta_(std::move(meta)),
       cache_(cache),
       cached_(cache, meta_.index().size()),
       memory_bytes_(meta_.memory_bytes() + cached_.memory_bytes()),
       charge_(cache->ChargePinned(memory_bytes_)) {}
 
-absl::StatusOr<BlockRef> TableReader::ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const {
+absl::StatusOr<BlockRef> TableReader::ReadChecked(size_t i, const ReadaheadBuffer* readahead) const {
   const BlockHandle handle = index().block(i);
-  BANDB_ASSIGN_OR_RETURN(BlockRef block, file_.ReadEntries(handle, Block::Trailers::kInternalKeys, cache_, readahead));
+  BANDB_ASSIGN_OR_RETURN(BlockRef block, file_.ReadEntries(handle, Block::Trailers::kEntries, cache_, readahead));
+  const Block entries = Block::FromParsed(block.payload());
+  if (entries.empty()) return file_.Damage(handle.offset, "the block is empty");
+  // Within a block the keys increase, and the separators do; so if its ends lie where they must, all keys do.
+  if (index().Find(entries.FirstKey()) != i || index().Find(entries.LastKey()) != i) {
+    return file_.Damage(handle.offset, "the block holds keys of another block");
+  }
+  if (i == 0 && !smallest_.empty() && CompareInternalKeys(entries.FirstKey(), smallest_) < 0) {
+    return file_.Damage(handle.offset, "the block holds keys before the first that the manifest knows of");
+  }
+  return block;
+}
+
+absl::StatusOr<BlockRef> TableReader::ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const {
+  BANDB_ASSIGN_OR_RETURN(BlockRef block, ReadChecked(i, readahead));
   if (!fill_cache) return block;
   return cached_.Insert(i, std::move(block));
 }
@@ -82,21 +98,15 @@ uint64_t TableReader::ApproximateOffset(std::string_view internal_key) const {
   return index().size() == 0 ? kFileHeaderBytes : index().block(index().size() - 1).end();
 }
 
-absl::Status TableReader::VerifyDataBlock(size_t i, std::string* last_key, uint64_t* entries) const {
+absl::Status TableReader::VerifyDataBlock(size_t i, uint64_t* entries) const {
   const BlockHandle handle = index().block(i);
-  BANDB_ASSIGN_OR_RETURN(const BlockRef block,
-                         file_.ReadEntries(handle, Block::Trailers::kInternalKeys, cache_, nullptr));
+  BANDB_ASSIGN_OR_RETURN(const BlockRef block, ReadChecked(i, nullptr));
   BlockCursor cursor;
   cursor.Reset(Block::FromParsed(block.payload()));
   for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) {
-    if (!last_key->empty() && CompareInternalKeys(*last_key, cursor.key()) >= 0) {
-      return file_.Damage(handle.offset, "the keys of the block are out of order");
-    }
-    if (index().Find(cursor.key()) != i) return file_.Damage(handle.offset, "the block holds keys of another block");
     if (!MayContain(FilterHash(SpacedKey(cursor.key())))) {
       return file_.Damage(handle.offset, "the block holds keys that the filter does not");
     }
-    last_key->assign(cursor.key());
     ++*entries;
   }
   return absl::OkStatus();
@@ -104,9 +114,8 @@ absl::Status TableReader::VerifyDataBlock(size_t i, std::string* last_key, uint6
 
 absl::Status TableReader::VerifyChecksums() const {
   BANDB_RETURN_IF_ERROR(file_.CheckEnds());
-  std::string last_key;
   uint64_t entries = 0;
-  for (size_t i = 0; i < index().size(); ++i) BANDB_RETURN_IF_ERROR(VerifyDataBlock(i, &last_key, &entries));
+  for (size_t i = 0; i < index().size(); ++i) BANDB_RETURN_IF_ERROR(VerifyDataBlock(i, &entries));
   // The rest, as Open reads it.
   BANDB_ASSIGN_OR_RETURN(const TableMeta meta, TableMeta::Read(file_, cache_));
   if (entries != meta.properties().entries) {

@@ -1,7 +1,9 @@
 // Reads a table (table_format.h): the file, and what is kept of it in memory as long as it is open.
 //
 // Open reads and verifies everything but the data blocks. Those are read when they are needed, through the cache, and
-// verified each time that they come from the file.
+// verified each time that they come from the file: the checksum, the form, the order of the keys, and that they lie
+// where the index says. So whoever walks tables may rely on their order, even if somebody made up a table with right
+// checksums.
 #ifndef BANDB_STORAGE_TABLE_READER_H_
 #define BANDB_STORAGE_TABLE_READER_H_
 
@@ -48,9 +50,11 @@ class TableCursor;
 // Thread safety: const methods from any thread, any number of calls at once.
 class TableReader {
  public:
-  // Does not check whose database the table belongs to: header() tells.
+  // Does not check whose database the table belongs to: header() tells. An entry before the internal key `smallest`, if
+  // that is given, is damage.
   static absl::StatusOr<std::unique_ptr<TableReader>> Open(std::unique_ptr<base::RandomAccessFile> file,
-                                                           std::string path, BlockCache* cache);
+                                                           std::string path, BlockCache* cache,
+                                                           std::string_view smallest = {});
   TableReader(const TableReader&) = delete;
   TableReader& operator=(const TableReader&) = delete;
 
@@ -87,10 +91,13 @@ class TableReader {
 
  private:
   static void FindInBlock(BlockRef block, std::string_view internal_key, GetResult* result);
-  TableReader(TableFile file, TableMeta meta, BlockCache* cache);
-  absl::Status VerifyDataBlock(size_t i, std::string* last_key, uint64_t* entries) const;
+  TableReader(TableFile file, TableMeta meta, BlockCache* cache, std::string_view smallest);
+  // Reads data block i from the file and checks all that can be checked.
+  absl::StatusOr<BlockRef> ReadChecked(size_t i, const ReadaheadBuffer* readahead) const;
+  absl::Status VerifyDataBlock(size_t i, uint64_t* entries) const;
 
   const TableFile file_;
+  const std::string smallest_;
   const TableMeta meta_;
   BlockCache* const cache_;
   const BlockCache::Table cached_;

@@ -66,7 +66,7 @@ bool ReadAddedTable(base::ByteReader* reader, VersionEdit::AddedTable* table) {
   if (!whole || !IsInternalKey(smallest)) return false;
   // The trailer of an exclusive bound has no kind, so only its length can be checked.
   if (largest.size() < kSpaceBytes + kTrailerBytes) return false;
-  if (meta.smallest_sequence > meta.largest_sequence || meta.largest_sequence > kSequenceMax) return false;
+  if (meta.smallest_sequence > meta.largest_sequence || meta.largest_sequence > kLastSequenceMax) return false;
   meta.smallest = smallest;
   meta.largest = largest;
   return CompareInternalKeys(meta.smallest, meta.largest) <= 0;
@@ -92,7 +92,7 @@ bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
     case kNextFileNumber:
       return ReadNumber(reader, &edit->next_file_number);
     case kLastSequence:
-      return ReadNumber(reader, &edit->last_sequence, kSequenceMax);
+      return ReadNumber(reader, &edit->last_sequence, kLastSequenceMax);
     case kCommitTime:
       return ReadNumber(reader, &edit->commit_time_ms, UINT64_MAX);
     case kEpoch:

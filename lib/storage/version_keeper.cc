@@ -33,7 +33,7 @@ VersionKeeper::Verdict VersionKeeper::Judge(std::string_view internal_key, std::
 
   const Kind kind = TrailerKind(trailer);
   bool gone = kind == Kind::kDelete;
-  if (kind == Kind::kPutWithExpiry || kind == Kind::kBlobReferenceWithExpiry) {
+  if (HasExpiry(kind)) {
     BANDB_ASSERT(value.size() >= sizeof(uint64_t));
     gone = base::LoadFixed<uint64_t>(value.data()) <= horizon_.now_ms;
   }

@@ -32,7 +32,7 @@ VersionEdit FullEdit() {
   VersionEdit edit;
   edit.log_number = 7;
   edit.next_file_number = 99;
-  edit.last_sequence = kSequenceMax;
+  edit.last_sequence = kLastSequenceMax;
   edit.commit_time_ms = UINT64_MAX;
   edit.epoch = 3;
   edit.deleted = {{0, 4}, {6, 5}};
@@ -64,7 +64,7 @@ TEST_CASE("an edit comes back as it was written") {
   const auto edit = DecodeEdit(bytes);
   REQUIRE(edit.ok());
   CHECK(EncodeEdit(*edit) == bytes);
-  CHECK(edit->last_sequence == kSequenceMax);
+  CHECK(edit->last_sequence == kLastSequenceMax);
   CHECK(edit->added[1].level == 6);
   CHECK(edit->added[1].meta.largest == Bound("m", 5));
   CHECK(edit->membership == std::string("nodes\0", 6));
@@ -100,7 +100,7 @@ TEST_CASE("numbers that would overflow what is counted from them are refused") {
   CHECK(DecodeEdit(NumberField(2, {kFileNumberMax})).ok());
   CHECK_CODE(DecodeEdit(NumberField(2, {kFileNumberMax + 1})).status(), kDataLoss);
   CHECK_CODE(DecodeEdit(NumberField(5, {UINT64_MAX})).status(), kDataLoss);
-  CHECK_CODE(DecodeEdit(NumberField(3, {kSequenceMax + 1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(3, {kLastSequenceMax + 1})).status(), kDataLoss);
 }
 
 TEST_CASE("malformed tables are refused") {
@@ -112,7 +112,7 @@ TEST_CASE("malformed tables are refused") {
   SECTION("a bound that is no internal key") { meta.smallest = "short"; }
   SECTION("a largest bound that is too short") { meta.largest = "short"; }
   SECTION("sequences in the wrong order") { meta.smallest_sequence = 91; }
-  SECTION("a sequence that cannot be") { meta.largest_sequence = kSequenceMax + 1; }
+  SECTION("a sequence that cannot be") { meta.largest_sequence = kLastSequenceMax + 1; }
   CHECK_CODE(DecodeEdit(EncodeEdit(edit)).status(), kDataLoss);
 }
 
