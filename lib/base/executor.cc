@@ -1,6 +1,16 @@
 #include "base/executor.h"
 
+#include <algorithm>
+#include <chrono>
+
 namespace bandb::base {
+
+namespace {
+
+// CondVar waits by the wall clock, which somebody may set back: a waiter is late by no more than this.
+constexpr int64_t kWaitMaxNanos = 1'000'000'000;
+
+}  // namespace
 
 void Event::Set() {
   MutexLock lock(&mutex_);
@@ -25,10 +35,15 @@ bool Event::BlockUntilSet(int64_t timeout_nanos) {
     while (!set_) condition_.Wait(&mutex_);
     return true;
   }
-  while (!set_) {
-    if (!condition_.WaitFor(&mutex_, timeout_nanos)) return set_;
+  // A wake-up may come for no reason, and the time that has passed counts all the same.
+  using Steady = std::chrono::steady_clock;
+  const Steady::time_point begin = Steady::now();
+  int64_t passed_nanos = 0;
+  while (!set_ && passed_nanos < timeout_nanos) {
+    condition_.WaitFor(&mutex_, std::min(timeout_nanos - passed_nanos, kWaitMaxNanos));
+    passed_nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(Steady::now() - begin).count();
   }
-  return true;
+  return set_;
 }
 
 }  // namespace bandb::base

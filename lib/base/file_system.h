@@ -95,9 +95,6 @@ class FileSystem {
   virtual absl::Status Remove(const std::string& path) = 0;
   // Removes an empty directory.
   virtual absl::Status RemoveDir(const std::string& path) = 0;
-  // Durability: the bytes that a file holds now survive power loss. For files that another process, or an earlier life
-  // of this one, appended to. Never retried after a failure.
-  virtual absl::Status SyncFile(const std::string& path) = 0;
   // Durability: creations, renames, links and removals of names in this directory survive power loss.
   virtual absl::Status SyncDir(const std::string& path) = 0;
   // Takes the lock on this file, creating it if need be. Errors: kFailedPrecondition if this or another process holds

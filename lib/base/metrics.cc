@@ -8,15 +8,7 @@
 
 namespace bandb::base {
 
-size_t Counter::ThisThreadsCell() {
-  // Where a thread's own variable lies differs from thread to thread, and costs nothing to learn.
-  static thread_local const char here = 0;
-  const uint64_t mixed = reinterpret_cast<uintptr_t>(&here) * 0x9e3779b97f4a7c15ull;
-  return mixed >> 61;
-}
-
 uint64_t Counter::Value() const {
-  static_assert(kCells == 8, "ThisThreadsCell takes three bits");
   uint64_t sum = 0;
   for (const Cell& cell : cells_) sum += cell.value.load(std::memory_order_relaxed);
   return sum;

@@ -14,12 +14,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/thread_slot.h"
+
 namespace bandb::base {
 
 // Counts up. Thread safety: any thread; Value is a sum of parts read one after the other.
 class Counter {
  public:
-  void Add(uint64_t n = 1) { cells_[ThisThreadsCell()].value.fetch_add(n, std::memory_order_relaxed); }
+  void Add(uint64_t n = 1) { cells_[ThreadSlot() % kCells].value.fetch_add(n, std::memory_order_relaxed); }
   uint64_t Value() const;
 
  private:
@@ -27,7 +29,6 @@ class Counter {
   struct alignas(64) Cell {
     std::atomic<uint64_t> value{0};
   };
-  static size_t ThisThreadsCell();
 
   std::array<Cell, kCells> cells_;
 };

@@ -156,14 +156,6 @@ absl::Status PosixFileSystem::RemoveDir(const std::string& path) {
   return ::rmdir(path.c_str()) == 0 ? absl::OkStatus() : PathError(errno, "remove directory", path);
 }
 
-absl::Status PosixFileSystem::SyncFile(const std::string& path) {
-  UniqueFd fd = OpenFd(path, O_RDONLY);
-  if (!fd.valid()) return PathError(errno, "open", path);
-  // Flushes the dirty pages of the file, whoever wrote them.
-  if (::fdatasync(fd.get()) != 0) return PathError(errno, "sync", path);
-  return absl::OkStatus();
-}
-
 absl::Status PosixFileSystem::SyncDir(const std::string& path) {
   UniqueFd fd = OpenFd(path, O_RDONLY | O_DIRECTORY);
   if (!fd.valid()) return PathError(errno, "open directory", path);

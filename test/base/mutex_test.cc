@@ -1,5 +1,6 @@
 #include "base/mutex.h"
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -95,6 +96,22 @@ TEST_CASE("an event wakes all who wait, and can be used again") {
     event.Reset();
   }
   CHECK_FALSE(event.BlockUntilSet(1000));
+}
+
+TEST_CASE("a wait ends in time, however often it is woken for nothing") {
+  Event event;
+  std::atomic<bool> done{false};
+  // Whoever is woken finds the event reset, nearly always.
+  std::thread teaser([&] {
+    while (!done.load()) {
+      event.Set();
+      event.Reset();
+    }
+  });
+  for (int i = 0; i < 20; ++i) (void)event.BlockUntilSet(1'000'000);
+  done.store(true);
+  teaser.join();
+  CHECK_FALSE(event.IsSet());
 }
 
 }  // namespace bandb::base

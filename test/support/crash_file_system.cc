@@ -151,25 +151,6 @@ absl::Status CrashFileSystem::RemoveDir(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status CrashFileSystem::SyncFile(const std::string& path) {
-  state_->CallHook(FileCall::kSync);
-  base::MutexLock lock(&state_->mutex);
-  CrashDisk::Place place;
-  const absl::Status status = state_->plan.Begin(FileCall::kSync, path, "");
-  const int error_number = MustExist(state_->disk.Find(path, &place), place);
-  if (!status.ok()) {
-    if (error_number == 0 && !state_->plan.stopped()) place.node->unsyncable = true;
-    return status;
-  }
-  if (error_number != 0) return PathError(error_number, FileCall::kSync, path);
-  const bool ignored = state_->plan.IgnoresSync(FileCall::kSync, path, place.node->FileUnsynced());
-  if (ignored || place.node->unsyncable) return absl::OkStatus();
-  // What is still in its writer's own buffer is not the operating system's to write.
-  place.node->synced = place.node->visible;
-  place.node->synced_end = place.node->end;
-  return absl::OkStatus();
-}
-
 absl::Status CrashFileSystem::SyncDir(const std::string& path) {
   state_->CallHook(FileCall::kSyncDir);
   base::MutexLock lock(&state_->mutex);
