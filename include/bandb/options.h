@@ -53,6 +53,11 @@ struct Options {
   // larger.
   uint64_t level_base_bytes = 256ull << 20;
 
+  // Table files that are kept open at a time. 8 to 1048576; 0, the default, takes half of the files that the process
+  // may have open (RLIMIT_NOFILE), 8192 at the most. A table beyond that is opened again when a block of it is read
+  // that is not in the cache. Some ten files more are open at times: logs, the manifest, what is being written.
+  int open_files_max = 0;
+
   // Told of flushes, compactions, stalls and errors. May be null. Lifetime: must outlive the database.
   EventListener* listener = nullptr;
   // Told what happens, for people. May be null. Lifetime: must outlive the database.

@@ -49,6 +49,7 @@ struct Stats {
   uint64_t filter_negatives = 0;  // tables that a filter let a Get skip
   uint64_t block_reads = 0;
   uint64_t block_read_bytes = 0;
+  uint64_t open_table_files = 0;  // now; Options::open_files_max bounds it
 
   // Memory.
   uint64_t cache_hits = 0;

@@ -102,6 +102,8 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
   // Bytes that can still be written to the file system that holds `path`.
   virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
+  // How many files this process may have open at a time, whatever they are.
+  virtual uint64_t OpenFilesMax() { return 1024; }
 };
 
 // The whole content of a file that is at most `bytes_max` long. Errors: kResourceExhausted if it is longer.

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -179,6 +180,12 @@ absl::StatusOr<uint64_t> PosixFileSystem::FreeBytes(const std::string& path) {
   struct statvfs info {};
   if (RetryInterrupted([&] { return ::statvfs(path.c_str(), &info); }) != 0) return PathError(errno, "statvfs", path);
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+uint64_t PosixFileSystem::OpenFilesMax() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return FileSystem::OpenFilesMax();
+  return static_cast<uint64_t>(limit.rlim_cur);
 }
 
 }  // namespace bandb::base

@@ -42,6 +42,7 @@ class PosixFileSystem final : public FileSystem {
   absl::Status SyncDir(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
+  uint64_t OpenFilesMax() override;
 
  private:
   const PosixFileSystemOptions options_;

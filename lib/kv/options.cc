@@ -14,6 +14,9 @@ namespace bandb::kv {
 namespace {
 
 constexpr uint64_t kWorkingSpaceBytes = 64ull << 20;
+// So few files that compactions would open one for each block.
+constexpr uint64_t kOpenFilesMin = 8;
+constexpr uint64_t kDerivedOpenFilesMax = 8192;
 
 // Collects the rules that a set of options breaks.
 class Complaints {
@@ -60,6 +63,11 @@ uint64_t DerivedBudget(const Options& options) {
 
 }  // namespace
 
+uint64_t OpenFilesMax(const Options& options, uint64_t process_max) {
+  if (options.open_files_max != 0) return static_cast<uint64_t>(options.open_files_max);
+  return std::clamp<uint64_t>(process_max / 2, kOpenFilesMin, kDerivedOpenFilesMax);
+}
+
 uint64_t MemoryBudgetBytes(const Options& options) {
   return options.memory_budget_bytes == 0 ? DerivedBudget(options) : options.memory_budget_bytes;
 }
@@ -81,6 +89,10 @@ absl::Status Validate(const Options& options) {
         fmt::format("memory_budget_bytes is {}, less than the {} that write_buffer_bytes, block_cache_bytes and "
                     "{} of working space come to",
                     options.memory_budget_bytes, DerivedBudget(options), kWorkingSpaceBytes));
+  }
+  if (options.open_files_max != 0) {
+    complaints.Range("open_files_max", static_cast<uint64_t>(std::max(options.open_files_max, 0)), kOpenFilesMin,
+                     1 << 20);
   }
   if (options.table_bytes < options.block_bytes) {
     complaints.Add(

@@ -12,6 +12,9 @@ namespace bandb::kv {
 // Errors: kInvalidArgument names every setting that is out of range or contradicts another, all at once.
 absl::Status Validate(const Options& options);
 
+// open_files_max, or what it is when it is 0 in a process that may have `process_max` files open.
+uint64_t OpenFilesMax(const Options& options, uint64_t process_max);
+
 // memory_budget_bytes, or what it is when it is 0.
 uint64_t MemoryBudgetBytes(const Options& options);
 

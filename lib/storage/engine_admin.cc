@@ -177,6 +177,7 @@ Stats Engine::GetStats() const {
   stats.cache_hits = cache.hits;
   stats.cache_misses = cache.misses;
   stats.block_reads = cache.misses;
+  stats.open_table_files = tables_->open_files();
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes;
   stats.memory_bytes = cache.used_bytes() + stats.memtable_bytes;

@@ -31,23 +31,22 @@ bool IsAsDescribed(const TableReader& reader, const TableInfo& meta) {
 
 }  // namespace
 
-TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache)
-    : engine_dir_(std::move(engine_dir)), cache_(std::move(cache)), files_(env.files), executor_(env.executor) {}
+TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache,
+                       uint64_t open_files_max)
+    : engine_dir_(std::move(engine_dir)),
+      cache_(std::move(cache)),
+      open_files_(std::make_shared<OpenFiles>(env.files, open_files_max)),
+      files_(env.files),
+      executor_(env.executor) {}
 
 absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& meta) {
   const std::string path = base::JoinPath(engine_dir_, TableName(meta.number));
-  std::unique_ptr<base::RandomAccessFile> file;
-  {
-    // Held while the file is opened, so that Close does not return under it; reading its index needs the file alone.
-    base::MutexLock lock(&mutex_);
-    if (files_ == nullptr) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-    absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = files_->Open(path);
-    if (!opened.ok() && opened.status().code() == absl::StatusCode::kNotFound) {
-      return base::Error(absl::StatusCode::kDataLoss, "{}: the table is missing", path);
-    }
-    BANDB_RETURN_IF_ERROR(opened.status());
-    file = *std::move(opened);
+  absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = open_files_->Open(path);
+  if (!opened.ok() && opened.status().code() == absl::StatusCode::kNotFound) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: the table is missing", path);
   }
+  BANDB_RETURN_IF_ERROR(opened.status());
+  std::unique_ptr<base::RandomAccessFile> file = *std::move(opened);
   if (file->Size() != meta.file_bytes) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
                        std::min(file->Size(), meta.file_bytes), file->Size(), meta.file_bytes);
@@ -72,6 +71,7 @@ void TableStore::Remove(uint64_t number) {
 }
 
 void TableStore::Close() {
+  open_files_->Close();
   base::MutexLock lock(&mutex_);
   files_ = nullptr;
   executor_ = nullptr;

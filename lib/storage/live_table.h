@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "base/mutex.h"
 #include "storage/block_cache.h"
+#include "storage/open_files.h"
 #include "storage/table_reader.h"
 #include "storage/version_edit.h"
 
@@ -23,19 +24,23 @@ namespace bandb::storage {
 // thread.
 class TableStore {
  public:
-  TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache);
+  // At most `open_files_max` files of tables are open at a time.
+  TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache, uint64_t open_files_max);
 
   // Errors: kFailedPrecondition after Close, and what TableReader::Open says.
-  absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& meta) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& meta);
   // Has the file removed by a background task.
   void Remove(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::shared_ptr<BlockCache>& cache() const { return cache_; }
+  uint64_t open_files() const { return open_files_->open_count(); }
 
  private:
   const std::string engine_dir_;
   const std::shared_ptr<BlockCache> cache_;
+  // Shared with the files, which may outlive the store.
+  const std::shared_ptr<OpenFiles> open_files_;
   base::Mutex mutex_;
   // Null after Close.
   base::FileSystem* files_ ABSL_GUARDED_BY(mutex_);

@@ -8,6 +8,7 @@
 #include "base/coding.h"
 #include "base/status.h"
 #include "kv/limits.h"
+#include "kv/options.h"
 #include "storage/file_names.h"
 #include "storage/log_reader.h"
 
@@ -43,7 +44,8 @@ class Recovery {
     BANDB_RETURN_IF_ERROR(LockDirectory());
     BANDB_ASSIGN_OR_RETURN(const bool exists, ReadIdentity());
     recovered_.tables =
-        std::make_shared<TableStore>(env_, engine_dir_, std::make_shared<BlockCache>(options_.block_cache_bytes));
+        std::make_shared<TableStore>(env_, engine_dir_, std::make_shared<BlockCache>(options_.block_cache_bytes),
+                                     kv::OpenFilesMax(options_, env_.files->OpenFilesMax()));
     if (!exists) {
       BANDB_RETURN_IF_ERROR(CreateIdentity());
       return std::move(recovered_);
