@@ -43,10 +43,11 @@ class Db : public Store {
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file system allows. The
   // copy can be opened as a database of its own; it keeps the identity of this one. Durability: the copy survives power
-  // loss when this returns OK.
+  // loss when this returns OK. After an error there is no `dir`. Errors: kAlreadyExists it is there;
+  // kFailedPrecondition the database was closed meanwhile.
   virtual absl::Status CreateCheckpoint(const std::filesystem::path& dir) = 0;
   // Reads every byte of every file that the database consists of. Errors: kDataLoss names the file and offset of the
-  // first damage.
+  // first damage; kFailedPrecondition the database was closed meanwhile.
   virtual absl::Status VerifyChecksums() = 0;
   // Accepts writes again after the disk was full, once there is space. OK if nothing was wrong. Errors:
   // kFailedPrecondition if the cause was another, and the database must be reopened; kResourceExhausted if there is
@@ -54,7 +55,8 @@ class Db : public Store {
   virtual absl::Status Resume() = 0;
   // What the database has done since it was opened, and what it consists of. After Close the last figures.
   virtual Stats GetStats() const = 0;
-  // Waits for running calls and background work, then closes the files. What was acknowledged is kept as it was
+  // Waits for running calls and background work, then closes the files; checkpoints and verifications under way end
+  // early. What was acknowledged is kept as it was
   // promised; nothing is flushed. Later calls answer kFailedPrecondition. Idempotent; the destructor calls it. Must not
   // be called from a callback of the database.
   virtual absl::Status Close() = 0;

@@ -103,8 +103,6 @@ class Engine final : private CommitQueue::Committer {
   absl::Status FinishClose();
 
  private:
-  friend class CheckpointWriter;
-
   // What stopped writes, if anything did.
   struct Stop {
     absl::Status status;
@@ -163,6 +161,11 @@ class Engine final : private CommitQueue::Committer {
   absl::Status CheckConditions(std::string_view conditions);
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
   void InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms);
+
+  // engine_admin.cc
+  // Asked by what takes long on behalf of a caller: an error once the database is closing.
+  absl::Status GoOn() const ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status VerifyFiles();
 
   // engine_read.cc
   absl::Status ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const;

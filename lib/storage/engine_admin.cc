@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "kv/options.h"
+#include "storage/checkpoint.h"
 #include "storage/engine.h"
 #include "storage/file_names.h"
 #include "storage/log_reader.h"
@@ -13,23 +14,7 @@ namespace bandb::storage {
 
 namespace {
 
-constexpr size_t kCopyBytes = 1 << 20;
-
-// Copies a file byte by byte, where no link can be made.
-absl::Status CopyFile(base::FileSystem* files, const std::string& from, const std::string& to) {
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> source, files->Open(from));
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::AppendableFile> target,
-                         files->Create(to, base::AppendMode::kBuffered));
-  std::string buffer(kCopyBytes, '\0');
-  for (uint64_t offset = 0; offset < source->Size();) {
-    BANDB_ASSIGN_OR_RETURN(const size_t got, source->Read(offset, absl::MakeSpan(buffer)));
-    if (got == 0) return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the file is cut off", from, offset);
-    BANDB_RETURN_IF_ERROR(target->Append(std::string_view(buffer).substr(0, got)));
-    offset += got;
-  }
-  BANDB_RETURN_IF_ERROR(target->Sync());
-  return target->Close();
-}
+constexpr size_t kSmallFileBytesMax = 1 << 20;
 
 }  // namespace
 
@@ -63,72 +48,64 @@ void Engine::CompactRange(std::string_view begin, std::string_view limit, Done d
   if (!stopped.ok()) manual->done(stopped);
 }
 
+absl::Status Engine::GoOn() const {
+  base::MutexLock lock(&mutex_);
+  if (closing_) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  return absl::OkStatus();
+}
+
 absl::Status Engine::CreateCheckpoint(const std::string& dir) {
-  const ViewRef view = views_.Acquire();
-  if (!view) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-  base::FileSystem* files = env_.files;
-  BANDB_ASSIGN_OR_RETURN(const bool exists, files->Exists(dir));
-  if (exists) return base::Error(absl::StatusCode::kAlreadyExists, "{}: exists", dir);
-  ManifestState state;
-  base::Random random(0);
+  if (!Retain()) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  CheckpointSource source{.files = env_.files,
+                          .engine_dir = engine_dir_,
+                          .database_id = database_id_,
+                          .state = {},
+                          .log_number = next_file_number_.load(std::memory_order_relaxed),
+                          .random = base::Random(0),
+                          .go_on = [this]() { return GoOn(); }};
   {
     base::MutexLock lock(&mutex_);
-    state = state_;
-    random = job_random_.Fork();
+    source.state = state_;
+    source.random = job_random_.Fork();
   }
-  const std::string target_dir = EngineDir(dir);
-  BANDB_RETURN_IF_ERROR(files->CreateDirs(target_dir));
-  for (int level = 0; level < kLevels; ++level) {
-    for (const TablePtr& table : state.version->level(level)) {
-      const std::string name = TableName(table->meta().number);
-      const std::string from = base::JoinPath(engine_dir_, name);
-      const std::string to = base::JoinPath(target_dir, name);
-      if (!files->Link(from, to).ok()) BANDB_RETURN_IF_ERROR(CopyFile(files, from, to));
-    }
-  }
-  // An empty log of its own: everything is in tables.
-  const uint64_t log_number = next_file_number_.load(std::memory_order_relaxed);
-  const FileHeader log_header{.type = FileType::kLog, .database_id = database_id_, .file_id = RandomUuid(&random)};
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<LogWriter> log,
-                         LogWriter::Create(files, base::JoinPath(target_dir, LogName(log_number)), log_header));
-  BANDB_RETURN_IF_ERROR(log->Sync());
-  BANDB_RETURN_IF_ERROR(log->Close());
-  state.log_number = log_number;
-  state.begun_log = log_number;
-  state.log_ends = {{log_number, log->Size()}};
-  state.next_file_number = log_number + 2;
-  BANDB_RETURN_IF_ERROR(base::InstallFile(files, IdentityPath(dir), EncodeIdentity(database_id_)));
-  const FileHeader header{.type = FileType::kManifest, .database_id = database_id_, .file_id = RandomUuid(&random)};
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Manifest> manifest,
-                         Manifest::Begin(files, target_dir, log_number + 1, header, state));
-  BANDB_RETURN_IF_ERROR(manifest->Close());
-  for (std::string path = base::ParentPath(target_dir); path.size() >= dir.size(); path = base::ParentPath(path)) {
-    BANDB_RETURN_IF_ERROR(files->SyncDir(path));
-  }
-  return files->SyncDir(base::ParentPath(dir));
+  absl::Status written = WriteCheckpoint(std::move(source), dir);
+  // From here on the database may be gone.
+  Release();
+  return written;
 }
 
 absl::Status Engine::VerifyChecksums() {
+  if (!Retain()) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  absl::Status verified = VerifyFiles();
+  Release();
+  return verified;
+}
+
+absl::Status Engine::VerifyFiles() {
   ViewRef view = views_.Acquire();
-  if (!view) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  BANDB_ASSERT(view);
   view.Detach();
   // What is appended from now on is not looked at.
   const uint64_t manifest_bytes = manifest_->Size();
   const std::vector<LogSet::Extent> logs = logs_.Extents();
-  BANDB_ASSIGN_OR_RETURN(const std::string identity, base::ReadFile(env_.files, IdentityPath(dir_), kCopyBytes));
+  BANDB_ASSIGN_OR_RETURN(const std::string identity,
+                         base::ReadFile(env_.files, IdentityPath(dir_), kSmallFileBytesMax));
   BANDB_RETURN_IF_ERROR(DecodeIdentity(identity, IdentityPath(dir_)).status());
-  BANDB_ASSIGN_OR_RETURN(const std::string current, base::ReadFile(env_.files, CurrentPath(engine_dir_), kCopyBytes));
+  BANDB_ASSIGN_OR_RETURN(const std::string current,
+                         base::ReadFile(env_.files, CurrentPath(engine_dir_), kSmallFileBytesMax));
   const std::optional<std::string> manifest = DecodeCurrent(current);
   if (!manifest) return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: damaged", CurrentPath(engine_dir_));
   BANDB_RETURN_IF_ERROR(
       ReadLog(env_.files, base::JoinPath(engine_dir_, *manifest), FileType::kManifest, manifest_bytes).status());
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : view->version->level(level)) {
+      BANDB_RETURN_IF_ERROR(GoOn());
       BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
       BANDB_RETURN_IF_ERROR(reader->VerifyChecksums());
     }
   }
   for (const LogSet::Extent& log : logs) {
+    BANDB_RETURN_IF_ERROR(GoOn());
     const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
     const absl::Status read = ReadLog(env_.files, path, FileType::kLog, log.bytes).status();
     // One that a flush removed meanwhile is no loss.

@@ -1,0 +1,112 @@
+// Checkpoints that fail, that two make at once, and that the end of the database overtakes.
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/thread_executor.h"
+#include "storage/db.h"
+#include "support/catch.h"
+#include "support/test_env.h"
+
+namespace bandb::test {
+
+namespace {
+
+constexpr char kDir[] = "/db";
+constexpr char kCopy[] = "/copies/one";
+
+void Fill(Db* db, int tables) {
+  for (int table = 0; table < tables; ++table) {
+    REQUIRE_OK(db->Put("key" + std::to_string(table), "value"));
+    REQUIRE_OK(db->Flush());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint that fails at any call leaves nothing behind") {
+  TestEnv env(1);
+  Options options;
+  options.level0_tables = 64;
+  auto db = storage::OpenDb(env.env(), kDir, options);
+  REQUIRE_OK(db.status());
+  Fill(db->get(), 3);
+  REQUIRE_OK(env.files().CreateDirs("/copies"));
+  for (const FaultKind kind : {FaultKind::kIoError, FaultKind::kNoSpace}) {
+    uint64_t failed = 0;
+    for (uint64_t call = 0;; ++call) {
+      const uint64_t failures = env.files().failures();
+      env.files().Inject({.kind = kind, .pattern = "*copies*", .skip = call, .count = 1});
+      const absl::Status made = (*db)->CreateCheckpoint(kCopy);
+      const bool fired = env.files().failures() != failures;
+      env.files().ClearFaults();
+      if (!made.ok()) {
+        ++failed;
+        CAPTURE(call, made.ToString());
+        CHECK_FALSE(*env.files().Exists(kCopy));
+        continue;
+      }
+      auto copy = storage::OpenDb(env.env(), kCopy, options);
+      REQUIRE_OK(copy.status());
+      CHECK(*(*copy)->Get("key2") == "value");
+      REQUIRE_OK((*copy)->Close());
+      CHECK_CODE((*db)->CreateCheckpoint(kCopy), kAlreadyExists);
+      // Away with it, for the next round.
+      for (const auto& [path, bytes] : env.files().Files()) {
+        if (Matches("/copies*", path) || Matches("copies*", path)) REQUIRE_OK(env.files().Remove(path));
+      }
+      for (const char* dir : {"/copies/one/groups/0/db", "/copies/one/groups/0", "/copies/one/groups", "/copies/one"}) {
+        REQUIRE_OK(env.files().RemoveDir(dir));
+      }
+      if (!fired) break;
+    }
+    CHECK(failed > 20);
+  }
+  REQUIRE_OK((*db)->Put("still", "writable"));
+}
+
+TEST_CASE("a checkpoint where another one is being made is refused and leaves that one alone") {
+  TestEnv env(2);
+  auto db = storage::OpenDb(env.env(), kDir, Options());
+  REQUIRE_OK(db.status());
+  Fill(db->get(), 1);
+  REQUIRE_OK(env.files().CreateDirs("/copies/one/groups/0/db"));
+  const auto lock = env.files().Lock("/copies/one/LOCK");
+  REQUIRE_OK(lock.status());
+  CHECK_CODE((*db)->CreateCheckpoint(kCopy), kAlreadyExists);
+  CHECK(*env.files().Exists("/copies/one/LOCK"));
+}
+
+TEST_CASE("Close waits for a checkpoint, which ends early and leaves nothing behind") {
+  CrashFileSystem files;
+  ManualClock clock;
+  MemoryLogger logger;
+  base::Random random(1);
+  base::ThreadExecutor executor(2);
+  const base::Env env{.files = &files, .clock = &clock, .executor = &executor, .logger = &logger, .random = &random};
+  Options options;
+  options.level0_tables = 64;
+  auto opened = storage::OpenDb(env, kDir, options);
+  REQUIRE_OK(opened.status());
+  Db& db = **opened;
+  Fill(&db, 4);
+  std::atomic<bool> begun{false};
+  std::thread closer;
+  // At the first call of the checkpoint's, somebody closes the database; the checkpoint goes on once that has begun.
+  files.SetHook([&](uint64_t) {
+    if (begun.load() || !*files.Exists("/copy/one") || begun.exchange(true)) return;
+    closer = std::thread([&]() { db.Close().IgnoreError(); });
+    while (db.Put("probe", "1").ok()) std::this_thread::yield();
+  });
+  const absl::Status made = db.CreateCheckpoint("/copy/one");
+  REQUIRE(begun.load());
+  closer.join();
+  files.SetHook(nullptr);
+  CHECK_CODE(made, kFailedPrecondition);
+  CHECK_FALSE(*files.Exists("/copy/one"));
+  CHECK_CODE(db.CreateCheckpoint("/copy/two"), kFailedPrecondition);
+  CHECK_CODE(db.VerifyChecksums(), kFailedPrecondition);
+}
+
+}  // namespace bandb::test
