@@ -29,7 +29,8 @@ class Db : public Store {
   // Opens the database in `dir`, recovering from a crash if need be.
   // Errors: kNotFound            there is none and create_if_missing is false
   //         kAlreadyExists       there is one and error_if_exists is true
-  //         kFailedPrecondition  another process, or this one, has it open; or its format is newer than this library
+  //         kFailedPrecondition  another process, or this one, has it open; or its format is newer than this library;
+  //                              or it is the directory of a cluster's node
   //         kInvalidArgument     options that make no sense, all of them named; or a directory that is not BanDB's
   //         kDataLoss            a checksum failed on bytes that had been synced; nothing was changed on disk
   //         kPermissionDenied, kResourceExhausted, kInternal  the operating system refused

@@ -72,7 +72,8 @@ class CheckpointWriter {
     state.begun_log = log_number;
     state.log_ends = {{log_number, log->Size()}};
     state.next_file_number = log_number + 2;
-    BANDB_RETURN_IF_ERROR(base::InstallFile(files_, IdentityPath(dir_), EncodeIdentity(source_.database_id)));
+    BANDB_RETURN_IF_ERROR(
+        base::InstallFile(files_, IdentityPath(dir_), EncodeIdentity({.database_id = source_.database_id})));
     BANDB_ASSIGN_OR_RETURN(
         const std::unique_ptr<Manifest> manifest,
         Manifest::Begin(files_, target_dir_, log_number + 1, Header(FileType::kManifest), source_.state));

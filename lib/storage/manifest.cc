@@ -32,6 +32,13 @@ absl::Status ManifestState::Apply(const VersionEdit& edit, const std::vector<Tab
   if (edit.commit_time_ms) commit_time_ms = std::max(commit_time_ms, *edit.commit_time_ms);
   if (edit.epoch) epoch = *edit.epoch;
   if (edit.begun_log) begun_log = *edit.begun_log;
+  if (edit.applied) {
+    if (applied && edit.applied->index < applied->index) {
+      return base::Error(absl::StatusCode::kDataLoss, "the applied index goes back");
+    }
+    applied = edit.applied;
+  }
+  if (edit.membership) membership = edit.membership;
   for (const VersionEdit::LogEnd& end : edit.log_ends) log_ends[end.number] = end.bytes;
   log_ends.erase(log_ends.begin(), log_ends.lower_bound(log_number));
   return absl::OkStatus();
@@ -45,6 +52,8 @@ VersionEdit ManifestState::Everything() const {
   edit.commit_time_ms = commit_time_ms;
   edit.epoch = epoch;
   edit.begun_log = begun_log;
+  edit.applied = applied;
+  edit.membership = membership;
   for (const auto& [number, bytes] : log_ends) edit.log_ends.push_back({number, bytes});
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : version->level(level)) edit.added.push_back({level, table->meta()});

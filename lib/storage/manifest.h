@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -33,6 +34,9 @@ struct ManifestState {
   // By log number; only logs from log_number on.
   std::map<uint64_t, uint64_t> log_ends;
   uint64_t begun_log = 0;
+  // Of a cluster node; kept as they are by whoever does not know them.
+  std::optional<AppliedPosition> applied;
+  std::optional<std::string> membership;
 
   // Errors: as Version::Apply.
   absl::Status Apply(const VersionEdit& edit, const std::vector<TablePtr>& added);

@@ -133,7 +133,14 @@ absl::StatusOr<bool> Recovery::ReadIdentity() {
     return false;
   }
   BANDB_ASSIGN_OR_RETURN(const std::string bytes, base::ReadFile(env_.files, path, kIdentityBytesMax));
-  BANDB_ASSIGN_OR_RETURN(recovered_.database_id, DecodeIdentity(bytes, path));
+  BANDB_ASSIGN_OR_RETURN(const Identity identity, DecodeIdentity(bytes, path));
+  // A node of a cluster has another log, and what is written past that would be known to this node alone.
+  if (identity.IsOfCluster()) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "{}: belongs to node {} of cluster {}, and cannot be opened without it", dir_, identity.node_id,
+                       ToString(identity.cluster_id));
+  }
+  recovered_.database_id = identity.database_id;
   if (has_current) return true;
   // A crash may have come between the identity and the first manifest; then no numbered file was ever synced into a
   // manifest.
@@ -165,7 +172,8 @@ absl::Status Recovery::CreateIdentity() {
   BANDB_RETURN_IF_ERROR(env_.files->CreateDirs(engine_dir_));
   if (!exists) {
     recovered_.database_id = RandomUuid(env_.random);
-    BANDB_RETURN_IF_ERROR(base::InstallFile(env_.files, IdentityPath(dir_), EncodeIdentity(recovered_.database_id)));
+    BANDB_RETURN_IF_ERROR(
+        base::InstallFile(env_.files, IdentityPath(dir_), EncodeIdentity({.database_id = recovered_.database_id})));
   }
   // The folders on the way, from the inside out.
   for (std::string path = base::ParentPath(engine_dir_); path.size() >= dir_.size(); path = base::ParentPath(path)) {
@@ -396,19 +404,19 @@ absl::Status Recovery::ReplayLogs() {
 
 }  // namespace
 
-std::string EncodeIdentity(const Uuid& database_id) {
+std::string EncodeIdentity(const Identity& identity) {
   std::string bytes(kIdentityMagic);
   base::PutFixed32(&bytes, kIdentityVersion);
   base::PutFixed32(&bytes, 0);
-  bytes.append(database_id.bytes.data(), database_id.bytes.size());
-  bytes.append(16, '\0');
-  base::PutFixed64(&bytes, 0);
+  bytes.append(identity.database_id.bytes.data(), identity.database_id.bytes.size());
+  bytes.append(identity.cluster_id.bytes.data(), identity.cluster_id.bytes.size());
+  base::PutFixed64(&bytes, identity.node_id);
   base::PutFixed64(&bytes, base::Hash64(bytes));
   BANDB_ASSERT(bytes.size() == kIdentityBytes);
   return bytes;
 }
 
-absl::StatusOr<Uuid> DecodeIdentity(std::string_view bytes, std::string_view path) {
+absl::StatusOr<Identity> DecodeIdentity(std::string_view bytes, std::string_view path) {
   const bool shaped = bytes.size() == kIdentityBytes && bytes.substr(0, kIdentityMagic.size()) == kIdentityMagic;
   if (!shaped || base::LoadFixed<uint64_t>(bytes.data() + kIdentityBytes - 8) !=
                      base::Hash64(bytes.substr(0, kIdentityBytes - 8))) {
@@ -417,9 +425,11 @@ absl::StatusOr<Uuid> DecodeIdentity(std::string_view bytes, std::string_view pat
   if (base::LoadFixed<uint32_t>(bytes.data() + kIdentityMagic.size()) != kIdentityVersion) {
     return base::Error(absl::StatusCode::kFailedPrecondition, "{}: written by a newer release", path);
   }
-  Uuid id;
-  std::memcpy(id.bytes.data(), bytes.data() + 16, id.bytes.size());
-  return id;
+  Identity identity;
+  std::memcpy(identity.database_id.bytes.data(), bytes.data() + 16, 16);
+  std::memcpy(identity.cluster_id.bytes.data(), bytes.data() + 32, 16);
+  identity.node_id = base::LoadFixed<uint64_t>(bytes.data() + 48);
+  return identity;
 }
 
 absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir,

@@ -43,9 +43,18 @@ struct RecoveredDatabase {
 // Errors: as Db::Open.
 absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options);
 
-// The bytes of the IDENTITY file.
-std::string EncodeIdentity(const Uuid& database_id);
-absl::StatusOr<Uuid> DecodeIdentity(std::string_view bytes, std::string_view path);
+// Who a directory is. A standalone database belongs to no cluster.
+struct Identity {
+  Uuid database_id;
+  Uuid cluster_id{};
+  uint64_t node_id = 0;
+
+  bool IsOfCluster() const { return !(cluster_id == Uuid()) || node_id != 0; }
+};
+
+// The bytes of the IDENTITY file. Errors: kDataLoss damaged; kFailedPrecondition newer format.
+std::string EncodeIdentity(const Identity& identity);
+absl::StatusOr<Identity> DecodeIdentity(std::string_view bytes, std::string_view path);
 
 }  // namespace bandb::storage
 

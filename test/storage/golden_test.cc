@@ -100,7 +100,7 @@ std::map<std::string, std::string> MakeFiles() {
   test::CrashFileSystem files;
   WriteLog(&files);
   WriteManifest(&files);
-  return {{"identity-v1/IDENTITY", EncodeIdentity(FixedUuid(1))},
+  return {{"identity-v1/IDENTITY", EncodeIdentity({.database_id = FixedUuid(1)})},
           {"log-v1/sealed.golden", files.Content("log")},
           {"manifest-v1/edits.golden", files.Content(ManifestName(7))},
           {"current-v1/CURRENT", files.Content("CURRENT")}};
@@ -189,7 +189,7 @@ TEST_CASE("identity, log, manifest and pointer are written as the first release 
 }
 
 TEST_CASE("identity, log, manifest and pointer of the first release are read") {
-  CHECK(DecodeIdentity(ReadGolden("identity-v1/IDENTITY"), "IDENTITY").value() == FixedUuid(1));
+  CHECK(DecodeIdentity(ReadGolden("identity-v1/IDENTITY"), "IDENTITY").value().database_id == FixedUuid(1));
   CHECK(DecodeCurrent(ReadGolden("current-v1/CURRENT")) == ManifestName(7));
   test::TestEnv env(1);
   Put(&env.files(), "/g/log", ReadGolden("log-v1/sealed.golden"));

@@ -26,7 +26,7 @@ class Scene {
     absl::StatusOr<std::unique_ptr<Db>> db = storage::OpenDb(env.env(), kDir, Options());
     REQUIRE_OK(db.status());
     world_ = std::make_unique<TestEnv>(2, env.files().ProcessDeathImage(3));
-    id_ = *storage::DecodeIdentity(files().Content(storage::IdentityPath(kDir)), "IDENTITY");
+    id_ = storage::DecodeIdentity(files().Content(storage::IdentityPath(kDir)), "IDENTITY")->database_id;
   }
 
   CrashFileSystem& files() { return world_->files(); }
