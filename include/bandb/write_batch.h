@@ -26,7 +26,8 @@ class WriteBatch {
   void Put(std::string_view key, std::string_view value);
   // Sets `key` to `value` for the next `ttl`, counted from the moment the write commits, in whole milliseconds, rounded
   // up. When the time is up the key is gone, older values included. An infinite `ttl` is a Put; one of zero or less
-  // makes the write expire as it commits.
+  // makes the write expire as it commits. The wall clock decides; while somebody has set it back, time stands still at
+  // the latest moment that the store has seen.
   void PutWithTtl(std::string_view key, std::string_view value, absl::Duration ttl);
   // Removes `key`, whether it exists or not.
   void Delete(std::string_view key);

@@ -53,6 +53,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, Re
       next_file_number_(recovered.state.next_file_number),
       last_sequence_(recovered.last_sequence),
       last_commit_time_ms_(recovered.last_commit_time_ms),
+      latest_ms_(recovered.last_commit_time_ms),
       logs_(env.files, engine_dir_, database_id_),
       queue_(this, env.executor),
       commit_random_(env.random->Fork()),
@@ -78,6 +79,7 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
   const uint64_t manifest_number = NewFileNumber();
   state.epoch = epoch_;
   state.begun_log = log_number;
+  state.commit_time_ms = NowMs();
   state.next_file_number = next_file_number_.load(std::memory_order_relaxed);
   state.log_number = recovered->memtables.empty() ? log_number : recovered->memtables.front()->log_number();
   const std::vector<uint64_t> unneeded = logs_.DropBelow(state.log_number);
@@ -126,7 +128,10 @@ void Engine::InstallView(ViewHolder::Retired* retired) {
 
 uint64_t Engine::NowMs() const {
   const auto wall = static_cast<uint64_t>(std::max<int64_t>(env_.clock->WallMillis(), 0));
-  return std::max(wall, last_commit_time_ms_.load(std::memory_order_relaxed));
+  uint64_t latest = latest_ms_.load(std::memory_order_relaxed);
+  while (wall > latest && !latest_ms_.compare_exchange_weak(latest, wall, std::memory_order_relaxed)) {
+  }
+  return std::max(wall, latest);
 }
 
 void Engine::TakeWaiters(std::vector<Done>* waiters) {
@@ -264,6 +269,7 @@ absl::Status Engine::FinishClose() {
     status = logs_.Seal(seal, &bytes);
     if (status.ok()) {
       edit.log_ends.push_back({logs_.number(), bytes});
+      edit.commit_time_ms = NowMs();
       status = manifest_->Append(edit);
     }
     if (status.ok()) status = manifest_->Close();

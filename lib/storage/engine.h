@@ -146,6 +146,7 @@ class Engine final : private CommitQueue::Committer {
   absl::Status StopStatus() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t NewFileNumber() { return next_file_number_.fetch_add(1, std::memory_order_relaxed); }
+  // The time that times to live go by. Never goes back, not even over a restart as far as the manifest tells.
   uint64_t NowMs() const;
   void BeginActivity() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { ++activities_; }
   void EndActivity() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -220,6 +221,9 @@ class Engine final : private CommitQueue::Committer {
   // What readers may see.
   std::atomic<Sequence> last_sequence_;
   std::atomic<uint64_t> last_commit_time_ms_;
+  // The largest time that anybody was told: what has expired for one reader has expired for all who come later,
+  // whatever becomes of the clock.
+  mutable std::atomic<uint64_t> latest_ms_;
   std::atomic<bool> stopped_{false};
   // 0 to 1000: how near level 0 is to the point where writes stop.
   std::atomic<uint32_t> pressure_permille_{0};

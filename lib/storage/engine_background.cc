@@ -58,7 +58,6 @@ class Engine::FlushJob final : public base::Job {
     edit.flushed_memtables = memtables_.size();
     edit.edit.log_number = next_log_;
     edit.edit.last_sequence = memtables_.back()->largest_sequence();
-    edit.edit.commit_time_ms = memtables_.back()->last_commit_time_ms();
     BANDB_ASSERT(tables.size() <= 1);
     for (TableInfo& meta : tables) {
       info_.table_number = meta.number;
@@ -297,6 +296,8 @@ void Engine::ApplyEdit(PendingEdit edit) {
       next = std::move(edits_.front());
       edits_.pop_front();
       next.edit.next_file_number = next_file_number_.load(std::memory_order_relaxed);
+      // At or after all commit times in the tables, and what readers have gone by meanwhile.
+      next.edit.commit_time_ms = NowMs();
     }
     const absl::Status written = WriteEdit(&next);
     if (written.ok()) {

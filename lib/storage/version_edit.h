@@ -7,7 +7,8 @@
 //   1    number:varint                                             logs below this number are no longer needed
 //   2    number:varint                                             the next file number to give out
 //   3    sequence:varint                                           the last sequence in the tables
-//   4    ms:varint                                                 the last commit time in the tables
+//   4    ms:varint                                                 a time at or after all commit times in the tables:
+//                                                                  the latest that a time to live was held against
 //   5    epoch:varint                                              of the open database that writes this manifest
 //   6    level:varint number:varint                                a table that is gone
 //   7    level:varint number:varint file_bytes:varint entries:varint deletes:varint range_tombstones:varint
