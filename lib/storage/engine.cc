@@ -87,6 +87,7 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
   const FileHeader header{
       .type = FileType::kManifest, .database_id = database_id_, .file_id = RandomUuid(&commit_random_)};
   BANDB_ASSIGN_OR_RETURN(manifest_, Manifest::Begin(env_.files, engine_dir_, manifest_number, header, state));
+  manifest_limit_bytes_ = ManifestLimit(manifest_->Size());
 
   ViewHolder::Retired retired;
   {

@@ -10,7 +10,8 @@
 //   engine.cc             opening, closing, stopping after an error; views
 //   engine_write.cc       committing groups; freezing memtables
 //   engine_read.cc        gets, iterators, snapshots
-//   engine_background.cc  flushes, compactions, manifest edits
+//   engine_background.cc  flushes and compactions
+//   engine_edits.cc       manifest edits, and manifests
 //   engine_admin.cc       checkpoint, verification, statistics
 //   recovery.cc           what Open finds on disk
 #ifndef BANDB_STORAGE_ENGINE_H_
@@ -163,10 +164,20 @@ class Engine final : private CommitQueue::Committer {
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
   void InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms);
 
+  // engine_edits.cc
+  void ApplyEdit(PendingEdit edit) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status WriteEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
+  void InstallEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Begins a new manifest when the present one has grown. Called by whoever applies edits.
+  void RollManifest() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The size at which a manifest that began with so many bytes is rolled over.
+  uint64_t ManifestLimit(uint64_t begun_bytes) const;
+
   // engine_admin.cc
   // Asked by what takes long on behalf of a caller: an error once the database is closing.
   absl::Status GoOn() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status VerifyFiles();
+  absl::Status VerifyManifest() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // engine_read.cc
   absl::Status ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const;
@@ -183,9 +194,6 @@ class Engine final : private CommitQueue::Committer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ScheduleManual() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   MergeOutputs OutputsFor(uint64_t table_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ApplyEdit(PendingEdit edit) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status WriteEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
-  void InstallEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the first `bytes` of a recovered log on disk for good: what recovery accepts must not be lost later, when
   // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
@@ -266,8 +274,10 @@ class Engine final : private CommitQueue::Committer {
 
   // Given back by FinishClose.
   std::unique_ptr<base::FileLock> lock_;
-  // Of whoever applies edits, one thread at a time.
-  std::unique_ptr<Manifest> manifest_;
+  // Of whoever applies edits, one thread at a time; replaced under the mutex, so that others may take a share of it
+  // there.
+  std::shared_ptr<Manifest> manifest_;
+  uint64_t manifest_limit_bytes_ = 0;
 };
 
 }  // namespace bandb::storage

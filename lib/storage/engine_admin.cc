@@ -86,17 +86,11 @@ absl::Status Engine::VerifyFiles() {
   BANDB_ASSERT(view);
   view.Detach();
   // What is appended from now on is not looked at.
-  const uint64_t manifest_bytes = manifest_->Size();
   const std::vector<LogSet::Extent> logs = logs_.Extents();
   BANDB_ASSIGN_OR_RETURN(const std::string identity,
                          base::ReadFile(env_.files, IdentityPath(dir_), kSmallFileBytesMax));
   BANDB_RETURN_IF_ERROR(DecodeIdentity(identity, IdentityPath(dir_)).status());
-  BANDB_ASSIGN_OR_RETURN(const std::string current,
-                         base::ReadFile(env_.files, CurrentPath(engine_dir_), kSmallFileBytesMax));
-  const std::optional<std::string> manifest = DecodeCurrent(current);
-  if (!manifest) return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: damaged", CurrentPath(engine_dir_));
-  BANDB_RETURN_IF_ERROR(
-      ReadLog(env_.files, base::JoinPath(engine_dir_, *manifest), FileType::kManifest, manifest_bytes).status());
+  BANDB_RETURN_IF_ERROR(VerifyManifest());
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : view->version->level(level)) {
       BANDB_RETURN_IF_ERROR(GoOn());
@@ -112,6 +106,27 @@ absl::Status Engine::VerifyFiles() {
     if (!read.ok() && read.code() != absl::StatusCode::kNotFound) return read;
   }
   return absl::OkStatus();
+}
+
+absl::Status Engine::VerifyManifest() {
+  BANDB_ASSIGN_OR_RETURN(const std::string current,
+                         base::ReadFile(env_.files, CurrentPath(engine_dir_), kSmallFileBytesMax));
+  if (!DecodeCurrent(current)) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: damaged", CurrentPath(engine_dir_));
+  }
+  while (true) {
+    std::shared_ptr<Manifest> manifest;
+    {
+      base::MutexLock lock(&mutex_);
+      manifest = manifest_;
+    }
+    const std::string path = base::JoinPath(engine_dir_, ManifestName(manifest->number()));
+    const absl::Status read = ReadLog(env_.files, path, FileType::kManifest, manifest->Size()).status();
+    if (read.code() != absl::StatusCode::kNotFound) return read;
+    base::MutexLock lock(&mutex_);
+    if (manifest == manifest_) return base::Error(absl::StatusCode::kDataLoss, "{}: the manifest is missing", path);
+    // A new one has taken its place: on to that.
+  }
 }
 
 Stats Engine::GetStats() const {

@@ -1,4 +1,4 @@
-// The engine's background work: flushes, compactions, and the edits that make their results count.
+// The engine's background work: flushes and compactions.
 #include <algorithm>
 #include <utility>
 
@@ -18,14 +18,6 @@ namespace {
 constexpr uint64_t kStepBytes = 1 << 20;
 // Compactions read their inputs in stretches of this size.
 constexpr uint32_t kCompactionReadaheadBytes = 512 << 10;
-
-// Whether an edit takes a table from one level to another.
-bool IsMoved(const VersionEdit& edit, uint64_t number) {
-  const auto is_it = [number](const VersionEdit::AddedTable& added) { return added.meta.number == number; };
-  const auto goes = [number](const VersionEdit::DeletedTable& gone) { return gone.number == number; };
-  return std::any_of(edit.added.begin(), edit.added.end(), is_it) &&
-         std::any_of(edit.deleted.begin(), edit.deleted.end(), goes);
-}
 
 absl::Duration Since(base::Clock* clock, int64_t begin_nanos) {
   return absl::Nanoseconds(clock->MonotonicNanos() - begin_nanos);
@@ -276,78 +268,6 @@ void Engine::ScheduleManual() {
     });
     manual_.pop_front();
   }
-}
-
-void Engine::ApplyEdit(PendingEdit edit) {
-  {
-    base::MutexLock lock(&mutex_);
-    edits_.push_back(std::move(edit));
-    if (applying_) return;
-    applying_ = true;
-  }
-  while (true) {
-    PendingEdit next;
-    {
-      base::MutexLock lock(&mutex_);
-      if (edits_.empty()) {
-        applying_ = false;
-        return;
-      }
-      next = std::move(edits_.front());
-      edits_.pop_front();
-      next.edit.next_file_number = next_file_number_.load(std::memory_order_relaxed);
-      // At or after all commit times in the tables, and what readers have gone by meanwhile.
-      next.edit.commit_time_ms = NowMs();
-    }
-    const absl::Status written = WriteEdit(&next);
-    if (written.ok()) {
-      InstallEdit(&next);
-    } else if (written.code() == absl::StatusCode::kResourceExhausted) {
-      // The edit is surely not on disk, so that its new tables can go; they will be written anew.
-      for (const TablePtr& table : next.added) {
-        if (!IsMoved(next.edit, table->meta().number)) table->MarkObsolete();
-      }
-    }
-    next.added.clear();
-    next.done(written);
-  }
-}
-
-absl::Status Engine::WriteEdit(PendingEdit* edit) {
-  {
-    base::MutexLock lock(&mutex_);
-    // After a failed edit nothing may be appended; while closing, what is done already may still count.
-    if (stop_) return stop_->status;
-    // An edit that does not fit comes of tables that are not what the manifest says of them, and must not reach it.
-    edit->result = state_;
-    BANDB_RETURN_IF_ERROR(edit->result.Apply(edit->edit, edit->added));
-  }
-  // The new tables, and the log that the edit makes the oldest, must be found before the edit says that they are there.
-  BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
-  return manifest_->Append(edit->edit);
-}
-
-void Engine::InstallEdit(PendingEdit* edit) {
-  std::vector<uint64_t> dropped_logs;
-  ViewHolder::Retired retired;
-  std::vector<TablePtr> obsolete;
-  {
-    base::MutexLock lock(&mutex_);
-    for (const VersionEdit::DeletedTable& gone : edit->edit.deleted) {
-      if (IsMoved(edit->edit, gone.number)) continue;
-      for (const TablePtr& table : state_.version->level(gone.level)) {
-        if (table->meta().number == gone.number) obsolete.push_back(table);
-      }
-    }
-    // One edit is applied at a time, so nothing has changed since its result was made.
-    state_ = std::move(edit->result);
-    BANDB_ASSERT(edit->flushed_memtables <= frozen_.size());
-    frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(edit->flushed_memtables));
-    InstallView(&retired);
-    for (const TablePtr& table : obsolete) table->MarkObsolete();
-  }
-  if (edit->edit.log_number) dropped_logs = logs_.DropBelow(*edit->edit.log_number);
-  RemoveLogs(dropped_logs);
 }
 
 void Engine::RemoveLogs(const std::vector<uint64_t>& numbers) {

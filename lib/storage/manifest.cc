@@ -104,18 +104,28 @@ absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const
   return recovered;
 }
 
-absl::StatusOr<std::unique_ptr<Manifest>> Manifest::Begin(base::FileSystem* files, const std::string& engine_dir,
-                                                          uint64_t number, const FileHeader& header,
-                                                          const ManifestState& state) {
+absl::StatusOr<std::unique_ptr<Manifest>> Manifest::Create(base::FileSystem* files, const std::string& engine_dir,
+                                                           uint64_t number, const FileHeader& header,
+                                                           const ManifestState& state) {
   BANDB_ASSERT(header.type == FileType::kManifest);
   BANDB_ASSERT(number < state.next_file_number);
-  const std::string name = ManifestName(number);
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<LogWriter> writer,
-                         LogWriter::Create(files, base::JoinPath(engine_dir, name), header));
+                         LogWriter::Create(files, base::JoinPath(engine_dir, ManifestName(number)), header));
   std::unique_ptr<Manifest> manifest(new Manifest(std::move(writer), number));
   BANDB_RETURN_IF_ERROR(manifest->Append(state.Everything()));
   BANDB_RETURN_IF_ERROR(files->SyncDir(engine_dir));
-  BANDB_RETURN_IF_ERROR(base::InstallFile(files, CurrentPath(engine_dir), EncodeCurrent(name)));
+  return manifest;
+}
+
+absl::Status Manifest::MakeCurrent(base::FileSystem* files, const std::string& engine_dir) const {
+  return base::InstallFile(files, CurrentPath(engine_dir), EncodeCurrent(ManifestName(number_)));
+}
+
+absl::StatusOr<std::unique_ptr<Manifest>> Manifest::Begin(base::FileSystem* files, const std::string& engine_dir,
+                                                          uint64_t number, const FileHeader& header,
+                                                          const ManifestState& state) {
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Manifest> manifest, Create(files, engine_dir, number, header, state));
+  BANDB_RETURN_IF_ERROR(manifest->MakeCurrent(files, engine_dir));
   return manifest;
 }
 

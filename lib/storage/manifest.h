@@ -59,8 +59,15 @@ absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const
 // Thread safety: one thread at a time.
 class Manifest {
  public:
-  // Writes a new manifest that holds `state` and points CURRENT at it.
-  // Durability: the state survives power loss when this returns OK; on an error the old manifest still counts.
+  // Writes a new manifest that holds `state`. The old one still counts.
+  // Durability: the file survives power loss when this returns OK.
+  static absl::StatusOr<std::unique_ptr<Manifest>> Create(base::FileSystem* files, const std::string& engine_dir,
+                                                          uint64_t number, const FileHeader& header,
+                                                          const ManifestState& state);
+  // Points CURRENT at it. Durability: it counts after power loss when this returns OK; on an error it is unknown which
+  // one does.
+  absl::Status MakeCurrent(base::FileSystem* files, const std::string& engine_dir) const;
+  // Both.
   static absl::StatusOr<std::unique_ptr<Manifest>> Begin(base::FileSystem* files, const std::string& engine_dir,
                                                          uint64_t number, const FileHeader& header,
                                                          const ManifestState& state);

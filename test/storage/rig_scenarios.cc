@@ -161,6 +161,18 @@ void Kills(RigActor* actor) {
   actor->Close();
 }
 
+// Many small edits, so that the manifest is rolled over several times. A log that is flushed before anything in it is
+// promised needs no sync, so all writes ask for one.
+void Manifests(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 24; ++i) {
+    actor->Write(Put(actor, 30, true, 200));
+    if (i % 2 == 0) actor->Flush();
+    if (i == 12) actor->Reopen();
+  }
+  actor->Close();
+}
+
 void Checkpoints(RigActor* actor) {
   actor->Open();
   for (int i = 0; i < 40; ++i) actor->Write(Put(actor, 25, false));
@@ -187,6 +199,7 @@ const std::vector<RigScenario>& RigScenarios() {
       {"reopens", Reopens},
       {"kills", Kills},
       {"checkpoints", Checkpoints},
+      {"manifests", Manifests},
   };
   return scenarios;
 }
