@@ -39,8 +39,9 @@ class Db : public Store {
   // Puts everything written so far into tables.
   // Durability: what was written before the call survives power loss when it returns OK.
   virtual absl::Status Flush() = 0;
-  // Compacts the tables that hold keys of [begin, limit), so that space of deleted and overwritten keys is given back.
-  // Empty means unbounded. Returns when it is done.
+  // Compacts the tables that hold keys of [begin, limit), so that the space of what was deleted or overwritten, or has
+  // expired, is given back, unless a snapshot still sees it. All of them are written anew, those of the last level
+  // too. Empty means unbounded. Returns when it is done.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file system allows. The
   // copy can be opened as a database of its own; it keeps the identity of this one. Durability: the copy survives power

@@ -11,6 +11,8 @@ namespace {
 // A table is moved rather than merged only if it overlaps no more of the level after next than this many tables' worth:
 // else its own compaction would later be dear.
 constexpr uint64_t kMoveGrandparentTables = 10;
+// So many tables at a time are written anew where they are: their space is needed twice meanwhile.
+constexpr size_t kRewriteTables = 8;
 
 // The bounds of a set of tables, as internal keys; the largest may be exclusive.
 struct Bounds {
@@ -45,6 +47,13 @@ std::vector<TablePtr> OverlappingBounds(const Version& version, int level, const
   return overlapping;
 }
 
+// True if a running compaction may write tables into these bounds of a level.
+bool OutputIsTaken(const RunningCompactions& running, int level, const Bounds& bounds) {
+  return std::any_of(running.outputs.begin(), running.outputs.end(), [&](const RunningCompactions::Output& output) {
+    return output.level == level && KeyRangesOverlap(output.smallest, output.largest, bounds.smallest, bounds.largest);
+  });
+}
+
 // Completes a compaction whose inputs are chosen. Nothing if a running one is in the way.
 std::optional<Compaction> Complete(const Version& version, Compaction compaction, const RunningCompactions& running) {
   if (running.Holds(compaction.inputs)) return std::nullopt;
@@ -54,12 +63,7 @@ std::optional<Compaction> Complete(const Version& version, Compaction compaction
   std::vector<TablePtr> all = compaction.inputs;
   all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
   bounds = BoundsOf(all);
-  for (const RunningCompactions::Output& output : running.outputs) {
-    if (output.level == compaction.output_level &&
-        KeyRangesOverlap(output.smallest, output.largest, bounds.smallest, bounds.largest)) {
-      return std::nullopt;
-    }
-  }
+  if (OutputIsTaken(running, compaction.output_level, bounds)) return std::nullopt;
   if (compaction.output_level + 1 < kLevels) {
     compaction.grandparents = OverlappingBounds(version, compaction.output_level + 1, bounds);
   }
@@ -233,7 +237,7 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
 
 std::optional<Compaction> PickRange(const Version& version, int level, int output_level, std::string_view begin,
                                     std::string_view end, const RunningCompactions& running, bool* blocked) {
-  BANDB_ASSERT(level <= output_level);
+  BANDB_ASSERT(level < output_level);
   *blocked = false;
   Compaction compaction;
   compaction.level = level;
@@ -243,17 +247,30 @@ std::optional<Compaction> PickRange(const Version& version, int level, int outpu
   if (compaction.inputs.empty()) return std::nullopt;
   // Level 0 overlaps itself: an older table must not stay above a newer one that has moved down.
   if (level == 0) compaction.inputs = version.level(0);
-  if (level == output_level) {
-    // A rewrite in place: nothing of the level overlaps its own tables.
-    if (running.Holds(compaction.inputs)) {
-      *blocked = true;
-      return std::nullopt;
-    }
-    return compaction;
-  }
   std::optional<Compaction> complete = Complete(version, std::move(compaction), running);
   *blocked = !complete;
   return complete;
+}
+
+std::optional<Compaction> PickRewrite(const Version& version, int level, std::string_view begin, std::string_view end,
+                                      uint64_t number_limit, const RunningCompactions& running, bool* blocked) {
+  BANDB_ASSERT(level > 0);
+  *blocked = false;
+  Compaction compaction;
+  compaction.level = level;
+  compaction.output_level = level;
+  compaction.is_manual = true;
+  for (const TablePtr& table : version.Overlapping(level, begin, end)) {
+    const bool is_old = table->meta().number < number_limit;
+    if (is_old) compaction.inputs.push_back(table);
+    if (compaction.inputs.size() == kRewriteTables || (!is_old && !compaction.inputs.empty())) break;
+  }
+  if (compaction.inputs.empty()) return std::nullopt;
+  // Between neighbours there is nothing but what others are about to put there.
+  const Bounds bounds = BoundsOf(compaction.inputs);
+  *blocked = running.Holds(compaction.inputs) || OutputIsTaken(running, level, bounds);
+  if (*blocked) return std::nullopt;
+  return compaction;
 }
 
 }  // namespace bandb::storage

@@ -72,10 +72,15 @@ uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& s
 std::optional<Compaction> PickCompaction(const Version& version, const CompactionSettings& settings,
                                          const RunningCompactions& running);
 
-// A compaction of what `level` holds of spaced keys [begin, end] (empty: unbounded) into `output_level`. Nothing if
-// there is nothing to do; `blocked` is set if a running compaction is in the way.
+// A compaction of what `level` holds of spaced keys [begin, end] (empty: unbounded) into `output_level`, which is below
+// it. Nothing if there is nothing to do; `blocked` is set if a running compaction is in the way.
 std::optional<Compaction> PickRange(const Version& version, int level, int output_level, std::string_view begin,
                                     std::string_view end, const RunningCompactions& running, bool* blocked);
+
+// The next tables of `level` with spaced keys of [begin, end] to be written anew where they are: some neighbours with
+// numbers below `number_limit`, those from there on being new. Nothing if there are none; `blocked` as above.
+std::optional<Compaction> PickRewrite(const Version& version, int level, std::string_view begin, std::string_view end,
+                                      uint64_t number_limit, const RunningCompactions& running, bool* blocked);
 
 }  // namespace bandb::storage
 

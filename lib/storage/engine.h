@@ -91,7 +91,8 @@ class Engine final : private CommitQueue::Committer {
   using Done = std::function<void(absl::Status)>;
   // Once everything in frozen memtables is in tables.
   void WhenFlushed(Done done);
-  // Compacts level by level what holds keys of [begin, limit); empty: unbounded.
+  // Compacts level by level what holds keys of [begin, limit), and at last what was in the last level; empty:
+  // unbounded.
   void CompactRange(std::string_view begin, std::string_view limit, Done done);
   absl::Status CreateCheckpoint(const std::string& dir);
   absl::Status VerifyChecksums();
@@ -121,6 +122,8 @@ class Engine final : private CommitQueue::Committer {
   struct ManualCompaction {
     std::string begin;  // spaced keys
     std::string end;
+    // Tables from this number on were written since it began.
+    uint64_t first_new_number = 0;
     int level = 0;
     bool running = false;
     Done done;

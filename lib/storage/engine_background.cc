@@ -255,6 +255,12 @@ void Engine::ScheduleManual() {
       if (compaction || blocked) break;
       ++manual->level;
     }
+    // Everything has arrived in the last level. What was there before has not been looked at yet, and nothing below it
+    // keeps what is gone from being dropped.
+    if (!compaction && !blocked) {
+      compaction = PickRewrite(*state_.version, kLevels - 1, manual->begin, manual->end, manual->first_new_number,
+                               running_, &blocked);
+    }
     if (blocked) return;
     if (compaction) {
       manual->running = true;
