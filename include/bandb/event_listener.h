@@ -35,7 +35,7 @@ enum class StallState : int { kNone = 0, kSlowed = 1, kStopped = 2 };
 // Implemented by the application. Every method does nothing by default.
 // Thread safety: called from background threads, several at once, never with a lock of BanDB held. An implementation
 // may call the store's reading methods; it must not block for long, since background work waits for it, and must not
-// call Close, Flush or CompactRange.
+// write but with WriteAsync, and must not call Close, Flush or CompactRange.
 class EventListener {
  public:
   virtual ~EventListener() = default;

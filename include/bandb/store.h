@@ -19,7 +19,10 @@
 
 namespace bandb {
 
-// Run exactly once, on a background thread of the store, with no lock of BanDB held; also when the store closes.
+// Run exactly once, on a thread of the store that does nothing but run callbacks, one after the other, with no lock of
+// BanDB held; also when the store closes. A callback may call the store's reading and writing methods, those that wait
+// included; all other callbacks wait for it meanwhile, so it must not wait for one of them, and must not close the
+// store.
 using WriteCallback = absl::AnyInvocable<void(absl::Status) &&>;
 using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 
@@ -56,7 +59,8 @@ class Store {
   // Applies the batch: all of it or, on any error but kUnknown, none.
   absl::Status Write(const WriteBatch& batch, const WriteOptions& options = {});
   // As Write, without ever blocking: `done` gets the outcome. Writes take effect in the order of the calls. Where Write
-  // would wait because the store is stalled, the outcome is kUnavailable.
+  // would wait because the store is stalled, the outcome is kUnavailable; so it is when asynchronous writes whose
+  // callbacks have not returned hold more than Options::write_buffer_bytes (1 MiB at the least) with this one.
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done);
 
   // The value of `key`, or kNotFound.

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "base/system_env.h"
+#include "base/thread_executor.h"
 #include "kv/options.h"
 #include "storage/engine.h"
 #include "storage/write_requests.h"
@@ -17,6 +18,10 @@ namespace {
 
 // Delays that back-pressure asks of writers are saved up until they are worth a sleep.
 constexpr int64_t kDelayNanosWorthWaiting = 1'000'000;
+
+// An asynchronous write counts as so much besides its batch.
+constexpr uint64_t kAsyncOverheadBytes = 512;
+constexpr uint64_t kAsyncBytesMin = 1 << 20;
 
 int64_t Nanos(absl::Duration duration) {
   if (duration >= absl::Hours(24 * 365)) return base::kForever;
@@ -36,10 +41,29 @@ class ForwardingLogger final : public base::Logger {
   bandb::Logger* const logger_;
 };
 
+// What a database that is not given an environment brings along.
+struct OwnWorld {
+  explicit OwnWorld(const Options& options)
+      : env(base::SystemEnvOptions{.threads = options.background_threads, .files = {}},
+            std::make_unique<ForwardingLogger>(options.logger)),
+        callbacks(1) {}
+
+  base::SystemEnv env;
+  // Callbacks have a thread of their own: one that waits for a write keeps no flush from running that the write is
+  // waiting for.
+  base::ThreadExecutor callbacks;
+};
+
 class DbImpl final : public Db {
  public:
-  DbImpl(std::unique_ptr<base::SystemEnv> own_env, const base::Env& env, std::unique_ptr<Engine> engine)
-      : own_env_(std::move(own_env)), executor_(env.executor), clock_(env.clock), engine_(std::move(engine)) {}
+  DbImpl(std::unique_ptr<OwnWorld> own_world, const base::Env& env, const Options& options,
+         std::unique_ptr<Engine> engine)
+      : own_world_(std::move(own_world)),
+        executor_(env.executor),
+        callbacks_(own_world_ != nullptr ? &own_world_->callbacks : env.executor),
+        clock_(env.clock),
+        async_bytes_max_(std::max(options.write_buffer_bytes, kAsyncBytesMin)),
+        engine_(std::move(engine)) {}
 
   ~DbImpl() override { Close().IgnoreError(); }
 
@@ -75,10 +99,16 @@ class DbImpl final : public Db {
   // Waits for something that ends in a Done.
   absl::Status WaitForDone(const std::function<void(Engine::Done)>& start);
 
+  void Refuse(WriteCallback done, absl::Status refused);
+
   // Null in an environment of somebody else's. Destroyed after the engine.
-  const std::unique_ptr<base::SystemEnv> own_env_;
+  const std::unique_ptr<OwnWorld> own_world_;
   base::Executor* const executor_;
+  base::Executor* const callbacks_;
   base::Clock* const clock_;
+  // Of asynchronous writes whose callback has not returned: how much there is, and may be.
+  const uint64_t async_bytes_max_;
+  std::atomic<uint64_t> async_bytes_{0};
   const std::unique_ptr<Engine> engine_;
   std::atomic<int64_t> delay_nanos_{0};
   base::Mutex close_mutex_;
@@ -157,22 +187,35 @@ absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, b
   return write->TakeOutcome();
 }
 
+void DbImpl::Refuse(WriteCallback done, absl::Status refused) {
+  callbacks_->Post(base::Priority::kHigh, [this, done = std::move(done), refused = std::move(refused)]() mutable {
+    std::move(done)(std::move(refused));
+    engine_->Release();
+  });
+}
+
 void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
   if (!engine_->Retain()) {
     // Nothing runs on the executor any more.
     return std::move(done)(base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"));
   }
-  absl::Status refused = kv::CheckBatch(engine_->limits(), batch);
-  if (!refused.ok()) {
-    executor_->Post(base::Priority::kHigh, [this, done = std::move(done), refused = std::move(refused)]() mutable {
-      std::move(done)(std::move(refused));
-      engine_->Release();
-    });
-    return;
+  if (absl::Status refused = kv::CheckBatch(engine_->limits(), batch); !refused.ok()) {
+    return Refuse(std::move(done), std::move(refused));
+  }
+  const uint64_t bytes = batch.ByteSize() + kAsyncOverheadBytes;
+  const uint64_t others = async_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  // One alone may be as large as a batch may be.
+  if (others != 0 && others + bytes > async_bytes_max_) {
+    async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    return Refuse(std::move(done), base::Error(absl::StatusCode::kUnavailable,
+                                               "overloaded: {} bytes of asynchronous writes are on their way", others));
   }
   // A condition may have to be read from disk.
   const bool in_background = !WriteBatchAccess::Conditions(batch).empty();
-  auto* write = new AsyncWrite(std::move(batch), options, std::move(done), executor_, [this]() { engine_->Release(); });
+  auto* write = new AsyncWrite(std::move(batch), options, std::move(done), callbacks_, [this, bytes]() {
+    async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    engine_->Release();
+  });
   engine_->Submit(write, in_background);
   engine_->SyncInBackground();
 }
@@ -182,7 +225,7 @@ void DbImpl::DoReadBarrierAsync(const ReadOptions&, ReadCallback ready) {
   if (!engine_->Retain()) {
     return std::move(ready)(base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"));
   }
-  executor_->Post(base::Priority::kHigh, [this, ready = std::move(ready)]() mutable {
+  callbacks_->Post(base::Priority::kHigh, [this, ready = std::move(ready)]() mutable {
     std::move(ready)(absl::OkStatus());
     engine_->Release();
   });
@@ -225,7 +268,10 @@ absl::Status DbImpl::Close() {
   WaitForDone([this](Engine::Done done) { engine_->BeginClose(std::move(done)); }).IgnoreError();
   const absl::Status finished = engine_->FinishClose();
   // No task of the engine's is left; its last one may still be returning.
-  if (own_env_ != nullptr) own_env_->Shutdown();
+  if (own_world_ != nullptr) {
+    own_world_->env.Shutdown();
+    own_world_->callbacks.Shutdown();
+  }
   return finished;
 }
 
@@ -234,17 +280,15 @@ absl::Status DbImpl::Close() {
 absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options) {
   BANDB_RETURN_IF_ERROR(kv::Validate(options));
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options));
-  return std::unique_ptr<Db>(std::make_unique<DbImpl>(nullptr, env, std::move(engine)));
+  return std::unique_ptr<Db>(std::make_unique<DbImpl>(nullptr, env, options, std::move(engine)));
 }
 
 absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, const Options& options) {
   BANDB_RETURN_IF_ERROR(kv::Validate(options));
-  auto own_env =
-      std::make_unique<base::SystemEnv>(base::SystemEnvOptions{.threads = options.background_threads, .files = {}},
-                                        std::make_unique<ForwardingLogger>(options.logger));
-  const base::Env env = own_env->env();
+  auto own_world = std::make_unique<OwnWorld>(options);
+  const base::Env env = own_world->env.env();
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options));
-  return std::unique_ptr<Db>(std::make_unique<DbImpl>(std::move(own_env), env, std::move(engine)));
+  return std::unique_ptr<Db>(std::make_unique<DbImpl>(std::move(own_world), env, options, std::move(engine)));
 }
 
 }  // namespace bandb::storage

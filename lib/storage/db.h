@@ -11,8 +11,8 @@
 
 namespace bandb::storage {
 
-// As Db::Open, in a given environment: its executor runs the background work, and waits go through it.
-// Lifetime: what `env` refers to must outlive the database.
+// As Db::Open, in a given environment: its executor runs the background work and the callbacks, and waits go through
+// it. So a callback must not wait for a write here. Lifetime: what `env` refers to must outlive the database.
 absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options);
 
 }  // namespace bandb::storage

@@ -47,7 +47,7 @@ class BlockingWrite final : public WriteRequest {
 // A write whose outcome a callback gets, on the executor. On the heap; destroys itself.
 class AsyncWrite final : public WriteRequest {
  public:
-  // `finished` is run after the callback.
+  // The executor runs the callback; `finished` is run after it.
   AsyncWrite(WriteBatch batch, const WriteOptions& options, WriteCallback callback, base::Executor* executor,
              std::function<void()> finished);
   void Complete(absl::Status outcome) override;
