@@ -28,7 +28,8 @@ using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 
 // A persistent map from byte strings to byte strings, ordered bytewise (unsigned).
 //
-// Limits: keys up to 64 KiB; a value, and a batch, up to 64 MiB or a quarter of the memory budget, whichever is less.
+// Limits: keys up to 64 KiB; a value, and a batch, up to 64 MiB or a quarter of the memory budget, whichever is less; a
+// batch up to one operation or condition for each 64 bytes of that, 1048576 at the most, and up to 16384 range deletes.
 // Empty keys and empty values are allowed.
 //
 // Errors, the same at every method:

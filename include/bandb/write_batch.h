@@ -62,6 +62,7 @@ class WriteBatch {
   std::string conditions_;
   uint32_t operation_count_ = 0;
   uint32_t condition_count_ = 0;
+  uint32_t range_delete_count_ = 0;
   // The longest key added, so that Write can refuse it without decoding the batch.
   size_t key_bytes_max_ = 0;
   size_t value_bytes_max_ = 0;

@@ -98,6 +98,7 @@ class WriteBatchAccess {
   static const std::string& Conditions(const WriteBatch& batch) { return batch.conditions_; }
   static uint32_t OperationCount(const WriteBatch& batch) { return batch.operation_count_; }
   static uint32_t ConditionCount(const WriteBatch& batch) { return batch.condition_count_; }
+  static uint32_t RangeDeleteCount(const WriteBatch& batch) { return batch.range_delete_count_; }
   static size_t KeyBytesMax(const WriteBatch& batch) { return batch.key_bytes_max_; }
   static size_t ValueBytesMax(const WriteBatch& batch) { return batch.value_bytes_max_; }
   static bool HasEmptyLimit(const WriteBatch& batch) { return batch.has_empty_limit_; }

@@ -113,6 +113,7 @@ Limits LimitsFor(uint64_t memory_budget_bytes) {
   const uint64_t quarter = memory_budget_bytes / 4;
   limits.value_bytes_max = static_cast<size_t>(std::min<uint64_t>(kValueBytesMax, quarter));
   limits.batch_bytes_max = static_cast<size_t>(std::min<uint64_t>(kBatchBytesMax, quarter));
+  limits.batch_operations_max = limits.batch_bytes_max / kBatchBytesPerOperation;
   return limits;
 }
 
@@ -137,6 +138,15 @@ absl::Status CheckBatch(const Limits& limits, const WriteBatch& batch) {
   if (batch.ByteSize() > limits.batch_bytes_max) {
     return base::Error(absl::StatusCode::kInvalidArgument, "a batch of {} bytes, more than the limit of {}",
                        batch.ByteSize(), limits.batch_bytes_max);
+  }
+  if (batch.Count() > limits.batch_operations_max) {
+    return base::Error(absl::StatusCode::kInvalidArgument,
+                       "a batch of {} operations and conditions, more than the limit of {}", batch.Count(),
+                       limits.batch_operations_max);
+  }
+  if (WriteBatchAccess::RangeDeleteCount(batch) > limits.batch_range_deletes_max) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "a batch of {} range deletes, more than the limit of {}",
+                       WriteBatchAccess::RangeDeleteCount(batch), limits.batch_range_deletes_max);
   }
   return absl::OkStatus();
 }

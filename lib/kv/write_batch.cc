@@ -41,6 +41,7 @@ void WriteBatch::Delete(std::string_view key) { Append(static_cast<int>(kv::Kind
 void WriteBatch::DeleteRange(std::string_view begin, std::string_view limit) {
   Append(static_cast<int>(kv::Kind::kRangeDelete), begin, limit, 0);
   key_bytes_max_ = std::max(key_bytes_max_, limit.size());
+  range_delete_count_++;
   if (limit.empty()) has_empty_limit_ = true;
 }
 
@@ -66,6 +67,7 @@ void WriteBatch::Clear() {
   conditions_.clear();
   operation_count_ = 0;
   condition_count_ = 0;
+  range_delete_count_ = 0;
   key_bytes_max_ = 0;
   value_bytes_max_ = 0;
   has_empty_limit_ = false;

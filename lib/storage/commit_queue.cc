@@ -36,12 +36,16 @@ void CommitQueue::Unlink(WriteRequest* request) {
 void CommitQueue::TakeGroup(Group* group) {
   group->clear();
   size_t bytes = 0;
+  size_t operations = 0;
   while (front_ != nullptr) {
     WriteRequest* request = front_;
     // A request with conditions must see what stands before it applied, so it begins a group. So does one that freezes.
     const bool alone = !request->conditions.empty() || request->freeze;
-    if (!group->empty() && (alone || bytes + request->payload_bytes > kGroupBytesMax)) return;
+    const bool full =
+        bytes + request->payload_bytes > kGroupBytesMax || operations + request->operation_count > kGroupOperationsMax;
+    if (!group->empty() && (alone || full)) return;
     bytes += request->payload_bytes;
+    operations += request->operation_count;
     Unlink(request);
     group->push_back(request);
     if (alone) return;

@@ -62,8 +62,9 @@ class CommitQueue {
     virtual void AfterBackgroundCommits() = 0;
   };
 
-  // Requests with more payload than this together are not joined into one group.
+  // Requests with more payload or more operations than this together are not joined into one group.
   static constexpr size_t kGroupBytesMax = 1 << 20;
+  static constexpr size_t kGroupOperationsMax = 16 << 10;
   // A caller who leads for this long, while others keep the queue filled, leaves the rest to a background task.
   static constexpr int kGroupsLedMax = 32;
 

@@ -121,8 +121,8 @@ class DbIterator final : public Iterator {
   }
 
   Sequence CoveringTombstone(std::string_view spaced_key) const {
-    Sequence covering = parts_.memtable_tombstones.CoveringSequence(spaced_key, parts_.sequence);
-    for (const FragmentedTombstones* tombstones : parts_.table_tombstones) {
+    Sequence covering = 0;
+    for (const FragmentedTombstones* tombstones : parts_.tombstones) {
       covering = std::max(covering, tombstones->CoveringSequence(spaced_key, parts_.sequence));
     }
     return covering;

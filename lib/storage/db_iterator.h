@@ -20,9 +20,8 @@ struct DbIteratorParts {
   ViewRef view;
   std::shared_ptr<const std::atomic<bool>> closed;
   std::unique_ptr<Cursor> cursor;
-  // The range tombstones of the memtables; those of tables are found through the view.
-  FragmentedTombstones memtable_tombstones;
-  std::vector<const FragmentedTombstones*> table_tombstones;
+  // Those of memtables and tables; the view keeps them alive.
+  std::vector<const FragmentedTombstones*> tombstones;
   // What is seen.
   Sequence sequence = 0;
   uint64_t now_ms = 0;

@@ -214,7 +214,7 @@ void Engine::MaybeScheduleWork() {
     std::vector<std::shared_ptr<Memtable>> memtables(frozen_.begin(), frozen_.end());
     for (const std::shared_ptr<Memtable>& memtable : memtables) {
       cursors.push_back(memtable->NewCursor());
-      memtable->CollectRangeTombstones(kSequenceMax, &inputs.tombstones);
+      memtable->tombstones().Collect(kSequenceMax, &inputs.tombstones);
     }
     inputs.cursor = NewMergingCursor(std::move(cursors));
     inputs.horizon = snapshots_->Horizon(NowMs());

@@ -183,14 +183,12 @@ namespace {
 // A cursor over each source of a view, and the range tombstones that a reader of it must heed.
 absl::Status CollectSources(const ReadView& view, const TableCursorOptions& options,
                             std::vector<std::unique_ptr<Cursor>>* cursors, DbIteratorParts* parts) {
-  std::vector<RangeTombstone> tombstones;
   cursors->push_back(view.memtable->NewCursor());
-  view.memtable->CollectRangeTombstones(parts->sequence, &tombstones);
+  view.memtable->tombstones().CollectRuns(&parts->tombstones);
   for (const std::shared_ptr<const Memtable>& memtable : view.frozen) {
     cursors->push_back(memtable->NewCursor());
-    memtable->CollectRangeTombstones(parts->sequence, &tombstones);
+    memtable->tombstones().CollectRuns(&parts->tombstones);
   }
-  parts->memtable_tombstones = FragmentedTombstones(std::move(tombstones));
   for (const TablePtr& table : view.version->level(0)) {
     BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
     cursors->push_back(reader->NewCursor(options));
@@ -204,7 +202,7 @@ absl::Status CollectSources(const ReadView& view, const TableCursorOptions& opti
     for (const TablePtr& table : view.version->level(level)) {
       if (table->meta().range_tombstones == 0) continue;
       BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
-      parts->table_tombstones.push_back(&reader->tombstones());
+      parts->tombstones.push_back(&reader->tombstones());
     }
   }
   return absl::OkStatus();

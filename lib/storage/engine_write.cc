@@ -249,7 +249,7 @@ void Engine::InsertGroup(const CommitQueue::Group& group, Sequence first, uint64
     // A WriteBatch encodes itself; its bytes never come from outside.
     BANDB_ASSERT(cursor.ok());
   }
-  memtable_->set_last_commit_time_ms(now_ms);
+  memtable_->EndGroup(now_ms);
   counters_.operations.fetch_add(sequence - first, std::memory_order_relaxed);
   counters_.batches.fetch_add(group.size(), std::memory_order_relaxed);
 }

@@ -7,19 +7,7 @@
 
 namespace bandb::storage {
 
-struct Memtable::TombstoneNode {
-  RangeTombstone tombstone;
-  TombstoneNode* older = nullptr;
-};
-
 Memtable::Memtable(size_t capacity_bytes, uint64_t log_number) : list_(capacity_bytes), log_number_(log_number) {}
-
-Memtable::~Memtable() {
-  for (TombstoneNode* node = tombstones_.load(std::memory_order_relaxed); node != nullptr;) {
-    const std::unique_ptr<TombstoneNode> owned(node);
-    node = owned->older;
-  }
-}
 
 size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
   // Besides its key and value, which the payload holds, an entry takes its space, trailer, expiry and node.
@@ -28,8 +16,8 @@ size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
 }
 
 bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
-  if (tombstone_count_.load(std::memory_order_relaxed) >= kRangeTombstonesMax) return false;
-  return list_.FreeBytes() >= CapacityFor(operations, payload_bytes);
+  if (tombstones_.count() >= kRangeTombstonesMax) return false;
+  return list_.FreeBytes() >= CapacityFor(operations, payload_bytes) + tombstones_.memory_bytes();
 }
 
 void Memtable::Add(Sequence sequence, Space space, const kv::Operation& operation) {
@@ -40,11 +28,7 @@ void Memtable::Add(Sequence sequence, Space space, const kv::Operation& operatio
   if (operation.kind == Kind::kRangeDelete) {
     // An inverted range holds no key.
     if (operation.key >= operation.value) return;
-    auto node = std::make_unique<TombstoneNode>();
-    node->tombstone = {MakeSpacedKey(space, operation.key), MakeSpacedKey(space, operation.value), sequence};
-    node->older = tombstones_.load(std::memory_order_relaxed);
-    tombstones_.store(node.release(), std::memory_order_release);
-    tombstone_count_.store(tombstone_count_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    tombstones_.Add({MakeSpacedKey(space, operation.key), MakeSpacedKey(space, operation.value), sequence});
     return;
   }
   const size_t key_bytes = kSpaceBytes + operation.key.size() + kTrailerBytes;
@@ -65,23 +49,6 @@ MemtableHit Memtable::Get(std::string_view lookup_key) const {
   if (node == nullptr || SpacedKey(node->key()) != SpacedKey(lookup_key)) return {};
   const uint64_t trailer = Trailer(node->key());
   return {.found = true, .kind = TrailerKind(trailer), .sequence = TrailerSequence(trailer), .value = node->value()};
-}
-
-Sequence Memtable::CoveringTombstone(std::string_view spaced_key, Sequence sequence) const {
-  if (!HasRangeTombstones()) return 0;
-  for (const TombstoneNode* node = tombstones_.load(std::memory_order_acquire); node != nullptr; node = node->older) {
-    const RangeTombstone& tombstone = node->tombstone;
-    if (tombstone.sequence <= sequence && tombstone.begin <= spaced_key && spaced_key < tombstone.limit) {
-      return tombstone.sequence;
-    }
-  }
-  return 0;
-}
-
-void Memtable::CollectRangeTombstones(Sequence sequence, std::vector<RangeTombstone>* to) const {
-  for (const TombstoneNode* node = tombstones_.load(std::memory_order_acquire); node != nullptr; node = node->older) {
-    if (node->tombstone.sequence <= sequence) to->push_back(node->tombstone);
-  }
 }
 
 class Memtable::MemtableCursor final : public Cursor {

@@ -369,7 +369,7 @@ absl::Status Recovery::ReplayRecord(const FoundLog& log, const ParsedRecord& rec
   kv::OperationCursor again(record.payload);
   Sequence sequence = record.head.first_sequence;
   while (again.Next(&operation)) memtables.back()->Add(sequence++, Space::kUser, operation);
-  memtables.back()->set_last_commit_time_ms(record.head.commit_time_ms);
+  memtables.back()->EndGroup(record.head.commit_time_ms);
   recovered_.last_sequence = sequence - 1;
   recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
   recovered_.records++;
