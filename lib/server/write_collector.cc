@@ -17,6 +17,9 @@ namespace {
 // A group stays far below the limit on batches of any store, and a request larger than this stands alone.
 constexpr size_t kGroupBytesMax = 1 << 20;
 constexpr size_t kRequestOverheadBytes = 64;
+// What an operation counts in a group besides its bytes. Batches are limited in operations as well, and a request that
+// is beyond that limit must not take others along.
+constexpr size_t kOperationBytes = 64;
 constexpr size_t kFreeGroupsMax = 8;
 // Two: one is being synced while the next is on its way to the store's thread. One leaves the disk idle in between (a
 // quarter fewer writes a second from 50 clients); more would only make groups smaller.
@@ -64,6 +67,7 @@ void AddCondition(const proto::BatchCondition& condition, WriteBatch* batch) {
 struct BatchInspection {
   bool well_formed = false;
   bool conditional = false;
+  size_t operations = 0;
   absl::Status status;
 };
 
@@ -77,6 +81,7 @@ BatchInspection Inspect(std::string_view payload) {
   }
   proto::BatchOperation operation;
   while (cursor.NextOperation(&operation)) {
+    ++inspection.operations;
     if (inspection.status.ok()) inspection.status = CheckOperation(operation);
   }
   inspection.well_formed = cursor.Complete();
@@ -99,9 +104,12 @@ WriteCollector::WriteCollector(Store* store, base::EventLoop* loop, const Answer
 
 WriteCollector::~WriteCollector() { BANDB_ASSERT(in_flight_ == 0); }
 
-WriteBatch* WriteCollector::Join(net::Call& call, size_t bytes, bool alone) {
-  alone = alone || bytes > kGroupBytesMax;
-  if (current_ != nullptr && (alone || current_->alone || current_->bytes + bytes > kGroupBytesMax)) CloseCurrent();
+WriteBatch* WriteCollector::Join(net::Call& call, size_t bytes, size_t operations, bool alone) {
+  const size_t weight_bytes = bytes + operations * kOperationBytes;
+  alone = alone || weight_bytes > kGroupBytesMax;
+  if (current_ != nullptr && (alone || current_->alone || current_->bytes + weight_bytes > kGroupBytesMax)) {
+    CloseCurrent();
+  }
   if (current_ == nullptr) {
     if (free_.empty()) {
       current_ = std::make_unique<Group>();
@@ -112,7 +120,7 @@ WriteBatch* WriteCollector::Join(net::Call& call, size_t bytes, bool alone) {
     }
   }
   current_->alone = alone;
-  current_->bytes += bytes;
+  current_->bytes += weight_bytes;
   current_->tickets.push_back(call.Defer(bytes + kRequestOverheadBytes));
   context_.counters->write_operations.Add();
   return &current_->batch;
@@ -122,20 +130,20 @@ void WriteCollector::Put(net::Call& call, std::string_view key, std::string_view
   absl::Status status = CheckKey(key);
   if (status.ok()) status = kv::CheckValue(kv::Limits(), value.size());
   if (!status.ok()) return AnswerStatus(call, status, context_.counters);
-  Join(call, key.size() + value.size(), false)->Put(key, value);
+  Join(call, key.size() + value.size(), 1, false)->Put(key, value);
 }
 
 void WriteCollector::Delete(net::Call& call, std::string_view key) {
   const absl::Status status = CheckKey(key);
   if (!status.ok()) return AnswerStatus(call, status, context_.counters);
-  Join(call, key.size(), false)->Delete(key);
+  Join(call, key.size(), 1, false)->Delete(key);
 }
 
 void WriteCollector::Batch(net::Call& call, std::string_view payload) {
   const BatchInspection inspection = Inspect(payload);
   if (!inspection.well_formed) return AnswerMalformed(call, context_.counters);
   if (!inspection.status.ok()) return AnswerStatus(call, inspection.status, context_.counters);
-  WriteBatch* batch = Join(call, payload.size(), inspection.conditional);
+  WriteBatch* batch = Join(call, payload.size(), inspection.operations, inspection.conditional);
   proto::BatchCursor cursor(payload);
   proto::BatchCondition condition;
   while (cursor.NextCondition(&condition)) AddCondition(condition, batch);

@@ -43,7 +43,7 @@ class WriteCollector {
   struct Group;
 
   // The group that takes a request of this size, and a ticket of it.
-  WriteBatch* Join(net::Call& call, size_t bytes, bool alone);
+  WriteBatch* Join(net::Call& call, size_t bytes, size_t operations, bool alone);
   void CloseCurrent();
   void Pump();
   void Finish(Group* group);

@@ -56,6 +56,20 @@ Entries ScanAll(WireClient* client, proto::Scan scan) {
 
 }  // namespace
 
+TEST_CASE("a batch of more operations than a store takes is refused alone, and its neighbours are not") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  proto::BatchBuilder batch;
+  for (int i = 0; i < 20'000; ++i) batch.Add({proto::BatchKind::kRangeDelete, "x", "y"});
+  REQUIRE(client.Send(PutFrame("a", "1") + BatchFrame(batch) + PutFrame("b", "2")));
+  const std::vector<OwnedReply> replies = client.ReceiveMany(3);
+  REQUIRE(replies.size() == 3);
+  CHECK(replies[0] == OkReply());
+  CHECK_FALSE(replies[1].ok);
+  CHECK(replies[1].code == static_cast<uint16_t>(absl::StatusCode::kInvalidArgument));
+  CHECK(replies[2] == OkReply());
+}
+
 TEST_CASE("a batch is applied whole, in its order") {
   ServerFixture fixture;
   WireClient client(fixture.address());
