@@ -1,6 +1,9 @@
 #include "storage/block.h"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -58,35 +61,53 @@ inline bool ReadLengths(base::ByteReader* reader, uint32_t* shared, uint32_t* un
 // The key before an entry, put together so that the next one can be compared with it.
 class KeyOrder {
  public:
-  KeyOrder() { before_.reserve(128); }
-
   // False if the entry does not come after the one that was taken before it, or shares fewer bytes with it than it
   // could: searches rely on both.
   bool Take(const BlockEntry& entry, bool is_restart) {
     const uint64_t trailer = entry.trailer();
-    const std::string_view delta(entry.delta, entry.unshared);
-    if (has_before_ && !IsAfter(entry.shared, delta, trailer, is_restart)) return false;
-    before_.resize(entry.shared);
-    before_.append(delta);
-    before_trailer_ = trailer;
+    if (has_before_ && !IsAfter(entry, trailer, is_restart)) return false;
+    bytes_ = entry.shared;
+    Append(entry.delta, entry.unshared);
+    trailer_ = trailer;
     has_before_ = true;
     return true;
   }
-  size_t before_bytes() const { return before_.size(); }
+  size_t before_bytes() const { return bytes_; }
 
  private:
-  bool IsAfter(size_t shared, std::string_view delta, uint64_t trailer, bool is_restart) const {
-    const std::string_view rest = std::string_view(before_).substr(shared);
-    if (is_restart || (rest.empty() && delta.empty())) {
-      const int order = CompareSpacedKeys(rest, delta);
-      return order < 0 || (order == 0 && before_trailer_ > trailer);
+  bool IsAfter(const BlockEntry& entry, uint64_t trailer, bool is_restart) const {
+    const std::string_view rest(before_ + entry.shared, bytes_ - entry.shared);
+    if (!is_restart && !rest.empty()) {
+      return entry.unshared != 0 && static_cast<uint8_t>(*entry.delta) > static_cast<uint8_t>(rest.front());
     }
-    if (rest.empty()) return true;
-    return !delta.empty() && static_cast<uint8_t>(delta[0]) > static_cast<uint8_t>(rest[0]);
+    const int order = CompareSpacedKeys(rest, std::string_view(entry.delta, entry.unshared));
+    return order < 0 || (order == 0 && trailer_ > trailer);
   }
 
-  std::string before_;
-  uint64_t before_trailer_ = 0;
+  // Reads up to seven bytes past the delta: its trailer.
+  void Append(const char* delta, size_t delta_bytes) {
+    if (bytes_ + delta_bytes > capacity_) [[unlikely]] {
+      Grow(bytes_ + delta_bytes);
+    }
+    for (size_t copied = 0; copied < delta_bytes; copied += sizeof(uint64_t)) {
+      std::memcpy(before_ + bytes_ + copied, delta + copied, sizeof(uint64_t));
+    }
+    bytes_ += delta_bytes;
+  }
+  void Grow(size_t bytes) {
+    capacity_ = std::max(bytes, 2 * capacity_);
+    std::unique_ptr<char[]> larger(new char[capacity_ + sizeof(uint64_t)]);
+    std::memcpy(larger.get(), before_, bytes_);
+    heap_ = std::move(larger);
+    before_ = heap_.get();
+  }
+
+  size_t capacity_ = 128;
+  char inline_[128 + sizeof(uint64_t)];
+  std::unique_ptr<char[]> heap_;
+  char* before_ = inline_;
+  size_t bytes_ = 0;
+  uint64_t trailer_ = 0;
   bool has_before_ = false;
 };
 

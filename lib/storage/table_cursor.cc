@@ -60,8 +60,7 @@ void TableCursor::MaybeReadAhead(size_t i) {
 }
 
 bool TableCursor::EnterInPlace(size_t i, bool* entered) {
-  absl::StatusOr<std::string_view> payload =
-      table_.file().EntriesInPlace(table_.index().block(i), Block::Trailers::kInternalKeys, readahead_);
+  absl::StatusOr<std::string_view> payload = table_.DataBlockInPlace(i, readahead_);
   if (!payload.ok()) return Fail(std::move(payload).status());
   *entered = !payload->empty();
   if (!*entered) return true;

@@ -30,16 +30,28 @@ TableReader::TableReader(TableFile file, TableMeta meta, BlockCache* cache, std:
 absl::StatusOr<BlockRef> TableReader::ReadChecked(size_t i, const ReadaheadBuffer* readahead) const {
   const BlockHandle handle = index().block(i);
   BANDB_ASSIGN_OR_RETURN(BlockRef block, file_.ReadEntries(handle, Block::Trailers::kEntries, cache_, readahead));
-  const Block entries = Block::FromParsed(block.payload());
-  if (entries.empty()) return file_.Damage(handle.offset, "the block is empty");
+  BANDB_RETURN_IF_ERROR(CheckPlace(i, Block::FromParsed(block.payload())));
+  return block;
+}
+
+absl::Status TableReader::CheckPlace(size_t i, const Block& entries) const {
+  const uint64_t offset = index().block(i).offset;
+  if (entries.empty()) return file_.Damage(offset, "the block is empty");
   // Within a block the keys increase, and the separators do; so if its ends lie where they must, all keys do.
   if (index().Find(entries.FirstKey()) != i || index().Find(entries.LastKey()) != i) {
-    return file_.Damage(handle.offset, "the block holds keys of another block");
+    return file_.Damage(offset, "the block holds keys of another block");
   }
   if (i == 0 && !smallest_.empty() && CompareInternalKeys(entries.FirstKey(), smallest_) < 0) {
-    return file_.Damage(handle.offset, "the block holds keys before the first that the manifest knows of");
+    return file_.Damage(offset, "the block holds keys before the first that the manifest knows of");
   }
-  return block;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string_view> TableReader::DataBlockInPlace(size_t i, const ReadaheadBuffer& readahead) const {
+  BANDB_ASSIGN_OR_RETURN(const std::string_view payload,
+                         file_.EntriesInPlace(index().block(i), Block::Trailers::kEntries, readahead));
+  if (!payload.empty()) BANDB_RETURN_IF_ERROR(CheckPlace(i, Block::FromParsed(payload)));
+  return payload;
 }
 
 absl::StatusOr<BlockRef> TableReader::ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const {

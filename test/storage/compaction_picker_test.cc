@@ -136,7 +136,11 @@ TEST_CASE("on demand a range of a level is compacted, all of level 0, and nothin
   running.tables.insert(7);
   CHECK_FALSE(PickRange(*version, 5, 6, Spaced(Name(6)), Spaced(Name(11)), running, &blocked).has_value());
   CHECK(blocked);
-  CHECK(PickRange(*version, 6, 6, {}, Spaced(Name(4)), running, &blocked).has_value());
+  blocked = false;
+  const auto rewrite = PickRewrite(*version, 6, {}, Spaced(Name(4)), 100, running, &blocked);
+  REQUIRE(rewrite.has_value());
+  CHECK_FALSE(blocked);
+  CHECK_FALSE(PickRewrite(*version, 6, {}, Spaced(Name(4)), 1, running, &blocked).has_value());
 }
 
 TEST_CASE("whatever runs, a compaction that is picked takes nothing of it, and all that overlaps") {

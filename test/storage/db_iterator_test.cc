@@ -43,6 +43,7 @@ struct World {
       // Neighbours of the user's space, which he never sees.
       if (sequence == 5) memtables.back()->Add(++sequence, Space::kSystem, PutOperation("zz", "system"));
       if (sequence == 9) memtables.back()->Add(++sequence, Space::kDeadLetters, PutOperation("", "letter"));
+      memtables.back()->EndGroup(kNowMs);
       while (states.size() <= sequence) states.push_back(states.back());
     }
   }
@@ -53,13 +54,11 @@ struct World {
     DbIteratorParts parts;
     parts.closed = closed;
     std::vector<std::unique_ptr<Cursor>> cursors;
-    std::vector<RangeTombstone> tombstones;
     for (const auto& memtable : memtables) {
       cursors.push_back(memtable->NewCursor());
-      memtable->CollectRangeTombstones(sequence, &tombstones);
+      memtable->tombstones().CollectRuns(&parts.tombstones);
     }
     parts.cursor = NewMergingCursor(std::move(cursors));
-    parts.memtable_tombstones = FragmentedTombstones(tombstones);
     parts.sequence = sequence;
     parts.now_ms = kNowMs;
     parts.lower = Spaced(lower);

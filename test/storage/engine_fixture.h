@@ -74,7 +74,7 @@ class TableFolder {
   explicit TableFolder(uint64_t seed = 1)
       : env_(seed),
         cache_(std::make_shared<BlockCache>(1 << 20)),
-        store_(std::make_shared<TableStore>(env_.env(), kTablesDir, cache_)) {
+        store_(std::make_shared<TableStore>(env_.env(), kTablesDir, cache_, 100)) {
     REQUIRE_OK(env_.files().CreateDirs(kTablesDir));
   }
 
@@ -93,6 +93,8 @@ class TableFolder {
     REQUIRE_OK((*file)->Close());
     info.file_bytes = summary.file_bytes;
     info.entries = summary.entries;
+    info.deletes = summary.deletes;
+    info.earliest_expiry_ms = summary.earliest_expiry_ms;
     info.range_tombstones = summary.range_tombstones;
     info.smallest_sequence = summary.smallest_sequence;
     info.largest_sequence = summary.largest_sequence;

@@ -45,11 +45,13 @@ TEST_CASE("range deletes of a memtable cover their keys for those who may see th
   const auto add = [&](Sequence sequence, std::string_view begin, std::string_view limit) {
     memtable.Add(sequence, Space::kUser, {.kind = Kind::kRangeDelete, .key = begin, .value = limit});
   };
-  CHECK_FALSE(memtable.HasRangeTombstones());
+  CHECK(memtable.tombstones().empty());
   add(5, "b", "d");
   add(6, "z", "a");  // inverted: covers nothing
   add(9, "c", "f");
-  CHECK(memtable.HasRangeTombstones());
+  CHECK(memtable.CoveringTombstone(Spaced("c"), 9) == 0);
+  memtable.EndGroup(1'000);
+  CHECK_FALSE(memtable.tombstones().empty());
   CHECK(memtable.CoveringTombstone(Spaced("c"), 4) == 0);
   CHECK(memtable.CoveringTombstone(Spaced("c"), 8) == 5);
   CHECK(memtable.CoveringTombstone(Spaced("c"), 9) == 9);
@@ -58,7 +60,7 @@ TEST_CASE("range deletes of a memtable cover their keys for those who may see th
   CHECK(memtable.CoveringTombstone(Spaced("f"), 9) == 0);
   CHECK(memtable.CoveringTombstone(MakeSpacedKey(Space::kSystem, "c"), 9) == 0);
   std::vector<RangeTombstone> collected;
-  memtable.CollectRangeTombstones(8, &collected);
+  memtable.tombstones().Collect(8, &collected);
   CHECK(collected == std::vector<RangeTombstone>{{Spaced("b"), Spaced("d"), 5}});
   CHECK(memtable.largest_sequence() == 9);
 }

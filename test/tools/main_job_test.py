@@ -7,6 +7,7 @@ the default keeps continuous integration quick, 1000000 is the full job.
 import os
 import subprocess
 import sys
+import threading
 import unittest
 
 import real_lines
@@ -22,6 +23,33 @@ def key_of(number):
     return b"line:%012d" % number
 
 
+class Feeder(threading.Thread):
+    """Writes lines into a pipe and closes it, as far as it is allowed to at a time."""
+
+    def __init__(self, pipe, lines):
+        super().__init__(daemon=True)
+        self.pipe = pipe
+        self.lines = lines
+        self.allowed = 0
+        self.changed = threading.Condition()
+
+    def allow(self, count):
+        with self.changed:
+            self.allowed = count
+            self.changed.notify()
+
+    def run(self):
+        with self.pipe:
+            written = 0
+            while written < len(self.lines):
+                with self.changed:
+                    self.changed.wait_for(lambda: self.allowed > written)
+                    upto = min(self.allowed, written + 1000)
+                self.pipe.write(b"".join(line + b"\n" for line in self.lines[written:upto]))
+                self.pipe.flush()
+                written = upto
+
+
 class MainJob(ProgramTest):
     def setUp(self):
         super().setUp()
@@ -30,16 +58,21 @@ class MainJob(ProgramTest):
 
     def test_over_tcp_nothing_acknowledged_is_lost(self):
         server = self.server()
-        load = subprocess.Popen([CLI, "--addr", server.address, "load", "--retry-for", "100", self.file],
+        load = subprocess.Popen([CLI, "--addr", server.address, "load", "--retry-for", "100", "-"], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(load.kill)
+        feeder = Feeder(load.stdin, self.lines)
+        feeder.start()
         for kill in range(KILLS):
-            mark = key_of(LINES * (kill + 1) // (KILLS + 1))
-            wait_until(lambda: load.poll() is not None or list(wire.get_many(server.address, [mark])) != [None],
-                       f"line {mark} is in")
-            self.assertIsNone(load.poll(), "the load ended before the server was killed")
+            mark = LINES * (kill + 1) // (KILLS + 1)
+            # However quick the machine: some lines behind the mark are held back until the server was killed.
+            feeder.allow(mark + LINES // (2 * KILLS))
+            wait_until(lambda: list(wire.get_many(server.address, [key_of(mark)])) != [None], f"line {mark} is in")
             server.kill()
             server.start()
+        feeder.allow(LINES)
+        feeder.join(DEADLINE_SECONDS + LINES / 1000)
+        load.stdin = None
         output, errors = load.communicate(timeout=DEADLINE_SECONDS + LINES / 1000)
         self.assertEqual((load.returncode, errors), (0, b""))
         self.assertIn(f"loaded {LINES:,} lines".encode(), output)
