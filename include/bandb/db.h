@@ -58,9 +58,8 @@ class Db : public Store {
   // What the database has done since it was opened, and what it consists of. After Close the last figures.
   virtual Stats GetStats() const = 0;
   // Waits for running calls and background work, then closes the files; checkpoints and verifications under way end
-  // early. What was acknowledged is kept as it was
-  // promised; nothing is flushed. Later calls answer kFailedPrecondition. Idempotent; the destructor calls it. Must not
-  // be called from a callback of the database.
+  // early. What was acknowledged is kept as it was promised; nothing is flushed. Later calls answer
+  // kFailedPrecondition. Idempotent; the destructor calls it. Must not be called from a callback of the database.
   virtual absl::Status Close() = 0;
 
  protected:

@@ -23,6 +23,33 @@ void Fill(Db* db, int tables) {
   }
 }
 
+// A database whose background work has threads of its own.
+struct ThreadedDb {
+  ThreadedDb() {
+    Options options;
+    options.level0_tables = 64;
+    auto opened = storage::OpenDb(env, kDir, options);
+    REQUIRE_OK(opened.status());
+    db = *std::move(opened);
+    Fill(db.get(), 4);
+  }
+
+  // Has a thread close the database, and returns once that has begun.
+  void BeginClose() {
+    closer = std::thread([this]() { db->Close().IgnoreError(); });
+    while (db->Put("probe", "1").ok()) std::this_thread::yield();
+  }
+
+  CrashFileSystem files;
+  ManualClock clock;
+  MemoryLogger logger;
+  base::Random random{1};
+  base::ThreadExecutor executor{2};
+  const base::Env env{.files = &files, .clock = &clock, .executor = &executor, .logger = &logger, .random = &random};
+  std::unique_ptr<Db> db;
+  std::thread closer;
+};
+
 }  // namespace
 
 TEST_CASE("a checkpoint that fails at any call leaves nothing behind") {
@@ -79,34 +106,34 @@ TEST_CASE("a checkpoint where another one is being made is refused and leaves th
 }
 
 TEST_CASE("Close waits for a checkpoint, which ends early and leaves nothing behind") {
-  CrashFileSystem files;
-  ManualClock clock;
-  MemoryLogger logger;
-  base::Random random(1);
-  base::ThreadExecutor executor(2);
-  const base::Env env{.files = &files, .clock = &clock, .executor = &executor, .logger = &logger, .random = &random};
-  Options options;
-  options.level0_tables = 64;
-  auto opened = storage::OpenDb(env, kDir, options);
-  REQUIRE_OK(opened.status());
-  Db& db = **opened;
-  Fill(&db, 4);
+  ThreadedDb threaded;
   std::atomic<bool> begun{false};
-  std::thread closer;
   // At the first call of the checkpoint's, somebody closes the database; the checkpoint goes on once that has begun.
-  files.SetHook([&](uint64_t) {
-    if (begun.load() || !*files.Exists("/copy/one") || begun.exchange(true)) return;
-    closer = std::thread([&]() { db.Close().IgnoreError(); });
-    while (db.Put("probe", "1").ok()) std::this_thread::yield();
+  threaded.files.SetHook([&](uint64_t) {
+    if (!begun.load() && *threaded.files.Exists("/copy/one") && !begun.exchange(true)) threaded.BeginClose();
   });
-  const absl::Status made = db.CreateCheckpoint("/copy/one");
+  const absl::Status made = threaded.db->CreateCheckpoint("/copy/one");
   REQUIRE(begun.load());
-  closer.join();
-  files.SetHook(nullptr);
+  threaded.closer.join();
+  threaded.files.SetHook(nullptr);
   CHECK_CODE(made, kFailedPrecondition);
-  CHECK_FALSE(*files.Exists("/copy/one"));
-  CHECK_CODE(db.CreateCheckpoint("/copy/two"), kFailedPrecondition);
-  CHECK_CODE(db.VerifyChecksums(), kFailedPrecondition);
+  CHECK_FALSE(*threaded.files.Exists("/copy/one"));
+  CHECK_CODE(threaded.db->CreateCheckpoint("/copy/two"), kFailedPrecondition);
+  CHECK_CODE(threaded.db->VerifyChecksums(), kFailedPrecondition);
+}
+
+TEST_CASE("Close waits for a verification, which ends early") {
+  ThreadedDb threaded;
+  std::atomic<bool> begun{false};
+  // At the first file that the verification opens.
+  threaded.files.SetOpenHook([&]() {
+    if (!begun.exchange(true)) threaded.BeginClose();
+  });
+  const absl::Status verified = threaded.db->VerifyChecksums();
+  REQUIRE(begun.load());
+  threaded.closer.join();
+  threaded.files.SetOpenHook(nullptr);
+  CHECK_CODE(verified, kFailedPrecondition);
 }
 
 }  // namespace bandb::test

@@ -54,6 +54,11 @@ void CrashFileSystem::SetHook(Hook hook) {
   state_->hook = std::move(hook);
 }
 
+void CrashFileSystem::SetOpenHook(std::function<void()> hook) {
+  base::MutexLock lock(&state_->mutex);
+  state_->open_hook = std::move(hook);
+}
+
 std::unique_ptr<CrashFileSystem> CrashFileSystem::CrashImage(Damage damage, uint64_t seed) const {
   base::Random random(seed);
   base::MutexLock lock(&state_->mutex);

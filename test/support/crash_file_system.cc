@@ -37,6 +37,7 @@ absl::StatusOr<std::unique_ptr<base::AppendableFile>> CrashFileSystem::Create(co
 }
 
 absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> CrashFileSystem::Open(const std::string& path) {
+  state_->CallOpenHook();
   CrashDisk::Place place;
   {
     base::MutexLock lock(&state_->mutex);

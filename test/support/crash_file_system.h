@@ -59,6 +59,8 @@ class CrashFileSystem final : public base::FileSystem {
   void StopAt(uint64_t n);
   void Stop();
   void SetHook(Hook hook);
+  // Called before a file is opened for reading.
+  void SetOpenHook(std::function<void()> hook);
   // The file system that is found after power loss at this moment. Same state, damage and seed: same image.
   std::unique_ptr<CrashFileSystem> CrashImage(Damage damage, uint64_t seed) const;
   // The one that is found after the process died: what was handed to the operating system is there, and still not

@@ -19,6 +19,15 @@ void CrashFileSystem::State::CallHook(FileCall call) {
   called(mutation);
 }
 
+void CrashFileSystem::State::CallOpenHook() {
+  std::function<void()> called;
+  {
+    base::MutexLock lock(&mutex);
+    called = open_hook;
+  }
+  if (called) called();
+}
+
 int CrashFileSystem::State::TakeSpaceLocked(uint64_t bytes) const {
   if (capacity_bytes == kUnlimited) return bytes > (uint64_t{1} << 40) ? ENOSPC : 0;
   const uint64_t used = disk.UsedBytes();

@@ -19,6 +19,7 @@ struct CrashFileSystem::State {
 
   // The hook's turn, before a call that changes something. Outside the lock.
   void CallHook(FileCall call) ABSL_LOCKS_EXCLUDED(mutex);
+  void CallOpenHook() ABSL_LOCKS_EXCLUDED(mutex);
   // 0 if `bytes` more fit on the disk, else ENOSPC.
   int TakeSpaceLocked(uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
@@ -27,6 +28,7 @@ struct CrashFileSystem::State {
   FaultPlan plan ABSL_GUARDED_BY(mutex);
   uint64_t capacity_bytes ABSL_GUARDED_BY(mutex) = kUnlimited;
   Hook hook ABSL_GUARDED_BY(mutex);
+  std::function<void()> open_hook ABSL_GUARDED_BY(mutex);
 };
 
 // An open appendable file.
