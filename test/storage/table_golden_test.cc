@@ -2,8 +2,8 @@
 // read them, or that writes other bytes under the same format version, has broken the format.
 #include <fmt/format.h>
 
-#include "base/posix_file_system.h"
 #include "storage/compression.h"
+#include "storage/golden_files.h"
 #include "storage/table_fixture.h"
 #include "support/catch.h"
 
@@ -18,9 +18,7 @@ struct GoldenTable {
 constexpr GoldenTable kTables[] = {
     {"plain", Compression::kNone}, {"lz4", Compression::kLz4}, {"zstd", Compression::kZstd}};
 
-std::string GoldenPath(const GoldenTable& golden) {
-  return fmt::format("{}/table-v1/{}.golden", BANDB_GOLDEN_DIR, golden.name);
-}
+std::string NameOf(const GoldenTable& golden) { return fmt::format("table-v1/{}.golden", golden.name); }
 
 // All kinds, keys that are empty and long, binary values, several versions, several spaces, several blocks.
 Entries GoldenEntries() {
@@ -59,14 +57,13 @@ std::string BuildGolden(const GoldenTable& golden) {
 }  // namespace
 
 TEST_CASE("tables of the first release are read") {
-  base::PosixFileSystem files;
   for (const GoldenTable& golden : kTables) {
     INFO(golden.name);
     if (!CompressionIsBuiltIn(golden.compression)) continue;
-    const auto content = base::ReadFile(&files, GoldenPath(golden), 1 << 20);
-    REQUIRE_OK(content.status());
+    RequireGolden({{NameOf(golden), BuildGolden(golden)}});
+    const std::string content = ReadGolden(NameOf(golden));
     BlockCache cache(1 << 20);
-    auto table = OpenTable(*content, &cache);
+    auto table = OpenTable(content, &cache);
     REQUIRE_OK(table.status());
     CHECK((*table)->header().database_id == TestHeader().database_id);
     const auto cursor = (*table)->NewCursor();
@@ -80,20 +77,7 @@ TEST_CASE("tables of the first release are read") {
 }
 
 TEST_CASE("a table that is not compressed is written as the first release wrote it, byte for byte") {
-  base::PosixFileSystem files;
-  const auto content = base::ReadFile(&files, GoldenPath(kTables[0]), 1 << 20);
-  REQUIRE_OK(content.status());
-  CHECK(BuildGolden(kTables[0]) == *content);
-}
-
-// By hand, once for each format version: bandb_storage_test "[write-golden-tables]"
-TEST_CASE("golden tables that are missing are written", "[.][write-golden-tables]") {
-  base::PosixFileSystem files;
-  for (const GoldenTable& golden : kTables) {
-    const auto exists = files.Exists(GoldenPath(golden));
-    REQUIRE_OK(exists.status());
-    if (!*exists) REQUIRE_OK(base::InstallFile(&files, GoldenPath(golden), BuildGolden(golden)));
-  }
+  CHECK(BuildGolden(kTables[0]) == ReadGolden(NameOf(kTables[0])));
 }
 
 }  // namespace bandb::storage

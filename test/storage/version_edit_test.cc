@@ -3,15 +3,12 @@
 
 #include "base/coding.h"
 #include "storage/file_names.h"
+#include "storage/table_fixture.h"
 #include "support/catch.h"
 
 namespace bandb::storage {
 
 namespace {
-
-std::string Bound(std::string_view user_key, Sequence sequence) {
-  return MakeInternalKey(MakeSpacedKey(Space::kUser, user_key), MakeTrailer(sequence, Kind::kPut));
-}
 
 TableInfo SomeTable(uint64_t number) {
   TableInfo meta;
@@ -23,8 +20,8 @@ TableInfo SomeTable(uint64_t number) {
   meta.smallest_sequence = 5;
   meta.largest_sequence = 90;
   meta.earliest_expiry_ms = 12345;
-  meta.smallest = Bound("a", 90);
-  meta.largest = Bound("m", 5);
+  meta.smallest = Key("a", 90);
+  meta.largest = Key("m", 5);
   return meta;
 }
 
@@ -66,7 +63,7 @@ TEST_CASE("an edit comes back as it was written") {
   CHECK(EncodeEdit(*edit) == bytes);
   CHECK(edit->last_sequence == kLastSequenceMax);
   CHECK(edit->added[1].level == 6);
-  CHECK(edit->added[1].meta.largest == Bound("m", 5));
+  CHECK(edit->added[1].meta.largest == Key("m", 5));
   CHECK(edit->membership == std::string("nodes\0", 6));
   CHECK(EncodeEdit(*DecodeEdit("")).empty());
 }

@@ -36,6 +36,29 @@ class Subject {
   virtual std::string Describe() { return {}; }
 };
 
+// Subject::Scan with an iterator of any store that has LevelDB's interface for them, which most do. Answers how many
+// entries there were; whether the walk failed is for the caller to ask.
+template <typename StoreIterator, typename Key>
+uint64_t Walk(StoreIterator* iterator, const Key& key, uint64_t count, bool backward) {
+  if (!key.empty()) {
+    iterator->Seek(key);
+  } else if (backward) {
+    iterator->SeekToLast();
+  } else {
+    iterator->SeekToFirst();
+  }
+  uint64_t seen = 0;
+  while (iterator->Valid() && seen < count) {
+    ++seen;
+    if (backward) {
+      iterator->Prev();
+    } else {
+      iterator->Next();
+    }
+  }
+  return seen;
+}
+
 struct SubjectKind {
   std::string name;
   std::function<absl::StatusOr<std::unique_ptr<Subject>>(const std::string& dir, const SubjectSettings& settings)> open;

@@ -26,22 +26,7 @@ class BandbSubject final : public Subject {
   }
   absl::StatusOr<uint64_t> Scan(std::string_view key, uint64_t count, bool backward) override {
     const std::unique_ptr<Iterator> iterator = db_->NewIterator();
-    if (!key.empty()) {
-      iterator->Seek(key);
-    } else if (backward) {
-      iterator->SeekToLast();
-    } else {
-      iterator->SeekToFirst();
-    }
-    uint64_t seen = 0;
-    while (iterator->Valid() && seen < count) {
-      ++seen;
-      if (backward) {
-        iterator->Prev();
-      } else {
-        iterator->Next();
-      }
-    }
+    const uint64_t seen = Walk(iterator.get(), key, count, backward);
     if (!iterator->status().ok()) return iterator->status();
     return seen;
   }

@@ -47,22 +47,7 @@ class LeveldbSubject final : public Subject {
   }
   absl::StatusOr<uint64_t> Scan(std::string_view key, uint64_t count, bool backward) override {
     const std::unique_ptr<leveldb::Iterator> iterator(db_->NewIterator({}));
-    if (!key.empty()) {
-      iterator->Seek(ToSlice(key));
-    } else if (backward) {
-      iterator->SeekToLast();
-    } else {
-      iterator->SeekToFirst();
-    }
-    uint64_t seen = 0;
-    while (iterator->Valid() && seen < count) {
-      ++seen;
-      if (backward) {
-        iterator->Prev();
-      } else {
-        iterator->Next();
-      }
-    }
+    const uint64_t seen = Walk(iterator.get(), ToSlice(key), count, backward);
     BANDB_RETURN_IF_ERROR(ToStatus(iterator->status()));
     return seen;
   }
