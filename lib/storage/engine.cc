@@ -65,10 +65,10 @@ Engine::~Engine() = default;
 
 absl::Status Engine::Start(RecoveredDatabase* recovered) {
   ManifestState state = std::move(recovered->state);
-  for (const uint64_t number : recovered->found_logs) {
+  for (const RecoveredDatabase::FoundLog& log : std::exchange(recovered->found_logs, {})) {
     // Those before the first memtable hold nothing that is not in tables.
-    if (recovered->memtables.empty() || number < recovered->memtables.front()->log_number()) continue;
-    BANDB_RETURN_IF_ERROR(RewriteLog(number, state.log_ends[number]));
+    if (recovered->memtables.empty() || log.number < recovered->memtables.front()->log_number()) continue;
+    BANDB_RETURN_IF_ERROR(RewriteLog(log));
   }
   for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number);
   const uint64_t log_number = NewFileNumber();
@@ -109,14 +109,9 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
   return absl::OkStatus();
 }
 
-absl::Status Engine::RewriteLog(uint64_t number, uint64_t bytes) {
-  if (bytes == 0) return absl::OkStatus();
-  const std::string path = base::JoinPath(engine_dir_, LogName(number));
-  BANDB_ASSIGN_OR_RETURN(const std::string content, base::ReadFile(env_.files, path, UINT64_MAX));
-  if (content.size() < bytes) {
-    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the log was cut off", path, content.size());
-  }
-  return base::InstallFile(env_.files, path, std::string_view(content).substr(0, bytes));
+absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
+  if (log.bytes.empty()) return absl::OkStatus();
+  return base::InstallFile(env_.files, base::JoinPath(engine_dir_, LogName(log.number)), log.bytes);
 }
 
 void Engine::InstallView(ViewHolder::Retired* retired) {

@@ -198,10 +198,10 @@ class Engine final : private CommitQueue::Committer {
   void ScheduleManual() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   MergeOutputs OutputsFor(uint64_t table_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Puts the first `bytes` of a recovered log on disk for good: what recovery accepts must not be lost later, when
+  // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost later, when
   // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
   // has forgotten which pages it still owes, and answers OK.
-  absl::Status RewriteLog(uint64_t number, uint64_t bytes);
+  absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
   // Those who wait for background work that will not be done now, as far as it is not running.
   void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishCompaction(const Compaction& compaction, const std::shared_ptr<ManualCompaction>& manual,

@@ -94,6 +94,11 @@ ParseResult ParseRecord(std::string_view file, uint64_t offset, uint64_t checksu
   return ParseResult::kDamaged;
 }
 
+void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
+  const bool shaped = ParseShape(file.substr(offset), MarkerOf(checksum_seed), record);
+  BANDB_ASSERT(shaped);
+}
+
 uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
   char marker[sizeof(uint16_t)];
   base::StoreFixed<uint16_t>(marker, MarkerOf(checksum_seed));

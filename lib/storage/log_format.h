@@ -91,6 +91,8 @@ enum class ParseResult : uint8_t {
 
 // Reads the record that begins at `offset` of `file`, the content of a log file.
 ParseResult ParseRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
+// The same record once more, from the same bytes, without verifying its checksum again.
+void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
 
 // The first offset at or after `offset` at which a whole valid record stands; `file`.size() if there is none.
 uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);

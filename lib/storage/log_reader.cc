@@ -106,8 +106,7 @@ absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& p
 bool LogCursor::Next(ParsedRecord* record) {
   if (next_offset_ >= content_.valid_bytes) return false;
   record_offset_ = next_offset_;
-  const ParseResult result = ParseRecord(content_.bytes, next_offset_, content_.checksum_seed, record);
-  BANDB_ASSERT(result == ParseResult::kRecord);
+  ParseKnownRecord(content_.bytes, next_offset_, content_.checksum_seed, record);
   next_offset_ += record->record_bytes;
   return true;
 }

@@ -1,11 +1,47 @@
 #include "storage/memtable.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/coding.h"
 
 namespace bandb::storage {
+
+namespace {
+
+// A node to be inserted, and the eight bytes of its key that most likely tell its place: comparing those touches no
+// node.
+struct PlacedNode {
+  uint64_t word;
+  SkipList::Node* node;
+
+  bool operator<(const PlacedNode& other) const {
+    return word != other.word ? word < other.word : InternalKeyBefore(node->key(), other.node->key());
+  }
+};
+
+// Big-endian, with zeros behind the end of the key: of two keys that are equal before `at`, the one with the smaller
+// word is the smaller.
+uint64_t WordAt(std::string_view spaced_key, size_t at) {
+  char bytes[sizeof(uint64_t)] = {};
+  const std::string_view rest = spaced_key.substr(at);
+  std::memcpy(bytes, rest.data(), std::min(rest.size(), sizeof(bytes)));
+  return __builtin_bswap64(base::LoadFixed<uint64_t>(bytes));
+}
+
+size_t SharedPrefixBytes(const std::vector<SkipList::Node*>& nodes) {
+  std::string_view shared = SpacedKey(nodes.front()->key());
+  for (const SkipList::Node* node : nodes) {
+    const std::string_view key = SpacedKey(node->key());
+    shared = shared.substr(0, std::min(shared.size(), key.size()));
+    shared = shared.substr(0, std::mismatch(shared.begin(), shared.end(), key.begin()).first - shared.begin());
+  }
+  return shared.size();
+}
+
+}  // namespace
 
 Memtable::Memtable(size_t capacity_bytes, uint64_t log_number) : list_(capacity_bytes), log_number_(log_number) {}
 
@@ -20,16 +56,16 @@ bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
   return list_.FreeBytes() >= CapacityFor(operations, payload_bytes) + tombstones_.memory_bytes();
 }
 
-void Memtable::Add(Sequence sequence, Space space, const kv::Operation& operation) {
+SkipList::Node* Memtable::MakeEntry(Sequence sequence, Space space, const kv::Operation& operation) {
   BANDB_ASSERT(sequence > largest_sequence_ || Empty());
   BANDB_ASSERT(sequence <= kSequenceMax);
   largest_sequence_ = sequence;
   operations_.store(operations_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (operation.kind == Kind::kRangeDelete) {
     // An inverted range holds no key.
-    if (operation.key >= operation.value) return;
+    if (operation.key >= operation.value) return nullptr;
     tombstones_.Add({MakeSpacedKey(space, operation.key), MakeSpacedKey(space, operation.value), sequence});
-    return;
+    return nullptr;
   }
   const size_t key_bytes = kSpaceBytes + operation.key.size() + kTrailerBytes;
   const size_t expiry_bytes = operation.kind == Kind::kPutWithExpiry ? sizeof(uint64_t) : 0;
@@ -41,7 +77,32 @@ void Memtable::Add(Sequence sequence, Space space, const kv::Operation& operatio
   char* value = SkipList::ValueBytes(node);
   if (expiry_bytes != 0) base::StoreFixed<uint64_t>(value, operation.expiry_ms);
   if (!operation.value.empty()) std::memcpy(value + expiry_bytes, operation.value.data(), operation.value.size());
-  list_.Insert(node);
+  return node;
+}
+
+void Memtable::Add(Sequence sequence, Space space, const kv::Operation& operation) {
+  SkipList::Node* node = MakeEntry(sequence, space, operation);
+  if (node != nullptr) list_.Insert(node);
+}
+
+void Memtable::Stage(Sequence sequence, Space space, const kv::Operation& operation) {
+  SkipList::Node* node = MakeEntry(sequence, space, operation);
+  if (node != nullptr) staged_.push_back(node);
+}
+
+void Memtable::InsertStaged() {
+  constexpr size_t kNodesAhead = 8;
+  const std::vector<SkipList::Node*> nodes = std::exchange(staged_, {});
+  if (nodes.empty()) return;
+  const size_t shared_bytes = SharedPrefixBytes(nodes);
+  std::vector<PlacedNode> placed;
+  placed.reserve(nodes.size());
+  for (SkipList::Node* node : nodes) placed.push_back({WordAt(SpacedKey(node->key()), shared_bytes), node});
+  std::sort(placed.begin(), placed.end());
+  for (size_t i = 0; i < placed.size(); ++i) {
+    if (i + kNodesAhead < placed.size()) __builtin_prefetch(placed[i + kNodesAhead].node);
+    list_.Insert(placed[i].node);
+  }
 }
 
 MemtableHit Memtable::Get(std::string_view lookup_key) const {

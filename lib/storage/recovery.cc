@@ -29,7 +29,7 @@ bool OperationIsWithinLimits(const kv::Operation& operation) {
 }
 
 // A log of the database, read but not yet replayed.
-struct FoundLog {
+struct ReadyLog {
   uint64_t number = 0;
   std::string path;
   LogContent content;
@@ -74,16 +74,16 @@ class Recovery {
   bool IsForgottenLog(uint64_t number) const {
     return number < recovered_.state.begun_log && !recovered_.state.log_ends.contains(number);
   }
-  absl::Status CheckRecordedEnd(const FoundLog& log, uint64_t bytes) const;
+  absl::Status CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const;
   absl::Status CheckLogChain();
-  bool IsKnownSynced(const FoundLog& log) const {
+  bool IsKnownSynced(const ReadyLog& log) const {
     return log.content.synced_offset != 0 || recovered_.state.log_ends.contains(log.number);
   }
   // Leaves the logs from number i on, in the order of logs_, out of the database.
   void DropLogsFrom(size_t i);
   absl::Status CheckContinuity(size_t i, bool* continues) const;
   absl::Status ReplayLogs();
-  absl::Status ReplayRecord(const FoundLog& log, const ParsedRecord& record, uint64_t offset);
+  absl::Status ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset);
 
   const base::Env& env_;
   const std::string dir_;
@@ -94,7 +94,7 @@ class Recovery {
   std::vector<std::string> changed_dirs_;
   std::vector<uint64_t> log_numbers_;
   std::vector<uint64_t> table_numbers_;
-  std::vector<FoundLog> logs_;
+  std::vector<ReadyLog> logs_;
 };
 
 absl::Status Recovery::LockDirectory() {
@@ -259,7 +259,7 @@ absl::Status Recovery::CheckTables() {
 
 absl::Status Recovery::ReadLogs() {
   for (const uint64_t number : log_numbers_) {
-    FoundLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
+    ReadyLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
     BANDB_ASSIGN_OR_RETURN(log.content, ReadLog(env_.files, log.path, FileType::kLog));
     if (log.content.has_header && !(log.content.header.database_id == recovered_.database_id)) {
       return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", log.path,
@@ -271,7 +271,7 @@ absl::Status Recovery::ReadLogs() {
 }
 
 // Of a log with a recorded end exactly so much counts, and all of it is durable.
-absl::Status Recovery::CheckRecordedEnd(const FoundLog& log, uint64_t bytes) const {
+absl::Status Recovery::CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const {
   if (log.content.valid_bytes < bytes) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage in a log that was durable up to offset {}",
                        log.path, log.content.valid_bytes, bytes);
@@ -298,7 +298,7 @@ absl::Status Recovery::CheckLogChain() {
   // A log that breaks off ends the database's history there, unless what comes later shows that it had been synced
   // whole.
   for (size_t i = 0; i < logs_.size(); ++i) {
-    const FoundLog& log = logs_[i];
+    const ReadyLog& log = logs_[i];
     const auto recorded = state.log_ends.find(log.number);
     if (recorded != state.log_ends.end()) {
       BANDB_RETURN_IF_ERROR(CheckRecordedEnd(log, recorded->second));
@@ -344,7 +344,7 @@ absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
   return absl::OkStatus();
 }
 
-absl::Status Recovery::ReplayRecord(const FoundLog& log, const ParsedRecord& record, uint64_t offset) {
+absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset) {
   if (record.head.type != RecordType::kWrite) return absl::OkStatus();
   kv::OperationCursor cursor(record.payload);
   kv::Operation operation;
@@ -368,7 +368,7 @@ absl::Status Recovery::ReplayRecord(const FoundLog& log, const ParsedRecord& rec
   }
   kv::OperationCursor again(record.payload);
   Sequence sequence = record.head.first_sequence;
-  while (again.Next(&operation)) memtables.back()->Add(sequence++, Space::kUser, operation);
+  while (again.Next(&operation)) memtables.back()->Stage(sequence++, Space::kUser, operation);
   memtables.back()->EndGroup(record.head.commit_time_ms);
   recovered_.last_sequence = sequence - 1;
   recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
@@ -384,7 +384,7 @@ absl::Status Recovery::ReplayLogs() {
       DropLogsFrom(i);
       break;
     }
-    FoundLog& log = logs_[i];
+    ReadyLog& log = logs_[i];
     const auto recorded = recovered_.state.log_ends.find(log.number);
     const uint64_t end = recorded == recovered_.state.log_ends.end() ? log.content.valid_bytes : recorded->second;
     LogCursor cursor(log.content);
@@ -395,10 +395,12 @@ absl::Status Recovery::ReplayLogs() {
     if (recorded == recovered_.state.log_ends.end()) {
       recovered_.dropped_bytes += log.content.dropped_bytes;
       recovered_.state.log_ends[log.number] = log.content.valid_bytes;
-      recovered_.found_logs.push_back(log.number);
+      log.content.bytes.resize(log.content.valid_bytes);
+      recovered_.found_logs.push_back({log.number, std::move(log.content.bytes)});
     }
     log.content = LogContent();
   }
+  for (const std::shared_ptr<Memtable>& memtable : recovered_.memtables) memtable->InsertStaged();
   return absl::OkStatus();
 }
 

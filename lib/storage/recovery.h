@@ -34,8 +34,12 @@ struct RecoveredDatabase {
   uint64_t last_commit_time_ms = 0;
   uint64_t records = 0;
   uint64_t dropped_bytes = 0;
-  // Logs whose end was found by reading them, not told by the manifest: their bytes may not be durable yet.
-  std::vector<uint64_t> found_logs;
+  // A log whose end was found by reading it, not told by the manifest: its bytes, which may not be durable yet.
+  struct FoundLog {
+    uint64_t number = 0;
+    std::string bytes;
+  };
+  std::vector<FoundLog> found_logs;
   // Files of ours that nothing refers to; removed once the database is open.
   std::vector<std::string> orphans;
 };

@@ -53,8 +53,10 @@ SkipList::Node* SkipList::AllocateWithHeight(int height, size_t key_bytes, size_
 }
 
 SkipList::Node* SkipList::Allocate(size_t key_bytes, size_t value_bytes) {
-  node_height_ = RandomHeight();
-  return AllocateWithHeight(node_height_, key_bytes, value_bytes);
+  const int height = RandomHeight();
+  Node* node = AllocateWithHeight(height, key_bytes, value_bytes);
+  node->prev_.store(static_cast<uint32_t>(height), std::memory_order_relaxed);
+  return node;
 }
 
 bool SkipList::SpliceFits(std::string_view key) const {
@@ -78,21 +80,22 @@ void SkipList::FindSplice(std::string_view key) {
 
 void SkipList::Insert(Node* node) {
   const int list_height = height_.load(std::memory_order_relaxed);
+  const int node_height = node->HeightUntilInserted();
   // No node stands between before[0] and after[0], so a key that belongs there belongs between before[n] and after[n]
   // on every level n.
   if (!SpliceFits(node->key())) FindSplice(node->key());
-  if (node_height_ > list_height) {
-    for (int level = list_height; level < node_height_; ++level) {
+  if (node_height > list_height) {
+    for (int level = list_height; level < node_height; ++level) {
       splice_.before[level] = head_;
       splice_.after[level] = nullptr;
     }
     // A reader that sees the new height early finds null links in the head, and goes down.
-    height_.store(node_height_, std::memory_order_relaxed);
+    height_.store(node_height, std::memory_order_relaxed);
   }
   BANDB_ASSERT(splice_.after[0] == nullptr || InternalKeyBefore(node->key(), splice_.after[0]->key()));
   const uint32_t offset = OffsetOf(node);
   node->prev_.store(OffsetOf(splice_.before[0]), std::memory_order_relaxed);
-  for (int level = 0; level < node_height_; ++level) {
+  for (int level = 0; level < node_height; ++level) {
     Node* after = splice_.after[level];
     node->Link(level).store(after == nullptr ? 0 : OffsetOf(after), std::memory_order_relaxed);
     splice_.before[level]->Link(level).store(offset, std::memory_order_release);

@@ -33,6 +33,7 @@ class SkipList {
 
    private:
     friend class SkipList;
+    int HeightUntilInserted() const { return static_cast<int>(prev_.load(std::memory_order_relaxed)); }
     const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
     char* bytes() { return reinterpret_cast<char*>(this + 1); }
     // Level 0 is next_; level n stands n words in front of prev_.
@@ -52,8 +53,9 @@ class SkipList {
   size_t FreeBytes() const { return region_.size() - used_bytes_.load(std::memory_order_relaxed); }
   size_t UsedBytes() const { return used_bytes_.load(std::memory_order_relaxed); }
 
-  // The writer's: makes room for an entry. Its key and value are then filled in (AddedKey, AddedValue), and Link puts
-  // it in its place. There must be room (FreeBytes), and no equal key in the list.
+  // The writer's: makes room for an entry. Its key and value are then filled in (KeyBytes, ValueBytes), and Insert puts
+  // it in its place; others may be allocated and inserted before. There must be room (FreeBytes), and no equal key in
+  // the list.
   Node* Allocate(size_t key_bytes, size_t value_bytes);
   static char* KeyBytes(Node* node) { return node->bytes(); }
   static char* ValueBytes(Node* node) { return node->bytes() + node->key_bytes_; }
@@ -97,7 +99,6 @@ class SkipList {
     Node* after[kHeightMax];
   };
   Splice splice_;
-  int node_height_ = 0;
   uint32_t random_ = 0x9e3779b9;
 };
 

@@ -65,6 +65,46 @@ TEST_CASE("range deletes of a memtable cover their keys for those who may see th
   CHECK(memtable.largest_sequence() == 9);
 }
 
+TEST_CASE("a memtable filled with staged operations holds what one filled in their order holds") {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    base::Random random(seed);
+    Memtable added(1 << 20, 1);
+    Memtable staged(1 << 20, 1);
+    // Keys that share nothing, or more than a word; equal ones, prefixes of one another, and zeros at their ends.
+    const std::string shared(random.Uniform(20), 's');
+    const uint64_t letters = 1 + random.Uniform(3);
+    Sequence sequence = 0;
+    for (int round = 0; round < 2; ++round) {
+      for (uint64_t left = random.Uniform(300); left > 0; --left) {
+        std::string key = shared;
+        for (uint64_t i = random.Uniform(12); i > 0; --i)
+          key.push_back(std::string_view("\0a\xff", 3)[random.Uniform(letters)]);
+        const std::string value = fmt::format("value {}", sequence);
+        kv::Operation operation = PutOperation(key, value);
+        if (random.OneIn(5)) operation = {.kind = Kind::kRangeDelete, .key = key, .value = "\xff\xff"};
+        added.Add(++sequence, Space::kUser, operation);
+        staged.Stage(sequence, Space::kUser, operation);
+      }
+      staged.InsertStaged();
+    }
+    added.EndGroup(1);
+    staged.EndGroup(1);
+    const std::unique_ptr<Cursor> wanted = added.NewCursor();
+    const std::unique_ptr<Cursor> got = staged.NewCursor();
+    wanted->SeekToFirst();
+    got->SeekToFirst();
+    for (; wanted->Valid(); wanted->Next(), got->Next()) {
+      REQUIRE(got->Valid());
+      REQUIRE(got->key() == wanted->key());
+      REQUIRE(got->value() == wanted->value());
+    }
+    CHECK_FALSE(got->Valid());
+    CHECK(staged.operations() == added.operations());
+    CHECK(staged.largest_sequence() == added.largest_sequence());
+    CHECK(staged.tombstones().count() == added.tombstones().count());
+  }
+}
+
 TEST_CASE("a memtable of the capacity for some operations takes them, whatever they are") {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     base::Random random(seed);
