@@ -1,6 +1,9 @@
-"""bandb_bench net against a real server: every mode measures something, and its figures add up."""
+"""bandb_bench: every mode of `net` against a real server measures something whose figures add up; `db` prints each line as
+it is measured, then the table."""
 
+import os
 import re
+import subprocess
 import sys
 import unittest
 
@@ -40,6 +43,45 @@ class NetBench(ProgramTest):
         self.assertEqual(run(BENCH, "net", "--addr", "127.0.0.1:1").returncode, 3)
         for arguments in ([], ["net", "--mode", "x"], ["net", "--keys", "1000", "--key-size", "2"]):
             self.assertEqual(run(BENCH, *arguments).returncode, 2)
+
+
+class DbBench(ProgramTest):
+    line = re.compile(r"^(\w+) +(\w+) +(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) *(\S*)$", re.MULTILINE)
+
+    def start(self, *arguments):
+        directory = str(self.scratch)
+        with open(os.path.join(directory, "kept"), "w") as mine:
+            mine.write("of the user")
+        bench = subprocess.Popen([BENCH, "db", "--dir", directory, "--store", "bandb", "--keys", "2000", "--reads", "500",
+                                  *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(bench.stdout.close)
+        self.addCleanup(bench.stderr.close)
+        self.addCleanup(bench.wait)
+        self.addCleanup(bench.kill)
+        return bench, directory
+
+    def test_each_line_comes_as_it_is_measured_and_the_table_at_the_end(self):
+        bench, directory = self.start("--workload", "readrandom", "--rounds", "2")
+        output, errors = bench.communicate(timeout=100)
+        self.assertEqual((bench.returncode, errors), (0, b""))
+        measured, table = output.decode().split("medians of the rounds:")
+        lines = self.line.findall(measured)
+        # fillrandom is run for what the others read.
+        self.assertEqual([(line[0], line[7]) for line in lines],
+                         [("fillrandom", "1"), ("readrandom", "1"), ("fillrandom", "2"), ("readrandom", "2")])
+        self.assertEqual([line[:2] for line in self.line.findall(table)], [("readrandom", "bandb")])
+        rate = int(self.line.findall(table)[0][2])
+        self.assertIn(rate, [int(lines[1][2]), int(lines[3][2])])
+        self.assertEqual(os.listdir(directory), ["kept"])
+
+    def test_a_line_can_be_read_before_the_next_workload_is_done(self):
+        # The second workload would take hours: the first line must come through the pipe long before.
+        bench, _ = self.start("--workload", "fillsync", "--synced", "900000000", "--rounds", "1")
+        for line in iter(bench.stdout.readline, b""):
+            if self.line.match(line.decode()):
+                break
+        self.assertTrue(line.startswith(b"fillrandom "), line)
+        self.assertIsNone(bench.poll())
 
 
 if __name__ == "__main__":

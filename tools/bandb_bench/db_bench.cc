@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "base/random.h"
@@ -23,18 +24,6 @@ constexpr uint64_t kScanLength = 50;
 void FormatKey(uint64_t number, std::string* key) {
   key->resize(16);
   for (size_t at = 16; at > 0; number /= 10) (*key)[--at] = static_cast<char>('0' + number % 10);
-}
-
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-double MedianRate(const std::vector<Measurement>& rounds) {
-  std::vector<double> rates;
-  for (const Measurement& round : rounds) rates.push_back(round.operations_per_second);
-  return Median(std::move(rates));
 }
 
 std::vector<SubjectKind> AllKinds() {
@@ -78,7 +67,8 @@ std::vector<std::string> SubjectNames() {
   return names;
 }
 
-DbBench::DbBench(base::Clock* clock, DbBenchOptions options) : clock_(clock), options_(std::move(options)) {
+DbBench::DbBench(base::Clock* clock, DbReport* report, DbBenchOptions options)
+    : clock_(clock), report_(report), options_(std::move(options)) {
   for (SubjectKind& kind : AllKinds()) {
     if (Chosen(options_.subjects, kind.name)) kinds_.push_back(std::move(kind));
   }
@@ -136,7 +126,9 @@ absl::Status DbBench::Operate(Subject* subject, const Workload& workload, int wr
 
 absl::StatusOr<Measurement> DbBench::RunOne(const SubjectKind& kind, const Workload& workload) {
   const std::string dir = DirOf(kind, workload);
-  if (workload.fresh) std::filesystem::remove_all(dir);
+  std::error_code failure;
+  if (workload.fresh) std::filesystem::remove_all(dir, failure);
+  if (failure) return base::Error(absl::StatusCode::kInternal, "cannot remove {}: {}", dir, failure.message());
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Subject> subject, kind.open(dir, options_.settings));
   std::atomic<bool> stop{false};
   std::unique_ptr<base::Thread> background;
@@ -173,68 +165,66 @@ absl::StatusOr<Measurement> DbBench::RunOne(const SubjectKind& kind, const Workl
     BANDB_RETURN_IF_ERROR(outcomes[static_cast<size_t>(thread)]);
     total += operations[static_cast<size_t>(thread)];
   }
-  descriptions_[workload.name + " " + kind.name] = subject->Describe();
   Measurement measurement;
+  measurement.description = subject->Describe();
   measurement.operations_per_second = static_cast<double>(total) * 1e9 / static_cast<double>(end_nanos - begin_nanos);
   measurement.latency_nanos = latency.Snapshot();
   measurement.stalled_seconds = measurement.latency_nanos.SumAbove(kStallNanos) / 1e9;
   return measurement;
 }
 
+std::vector<DbBench::Workload> DbBench::WorkloadsToRun() const {
+  std::vector<Workload> to_run;
+  for (const Workload& workload : Workloads()) {
+    // What later workloads read must be written, whether its figures are wanted or not.
+    const bool needed = workload.name == "fillrandom";
+    if (needed || Chosen(options_.workloads, workload.name)) to_run.push_back(workload);
+  }
+  return to_run;
+}
+
 absl::Status DbBench::Run() {
-  std::filesystem::create_directories(options_.dir);
-  fmt::print(
+  std::error_code failure;
+  std::filesystem::create_directories(options_.dir, failure);
+  if (failure) return base::Error(absl::StatusCode::kInternal, "cannot create {}: {}", options_.dir, failure.message());
+  const absl::Status measured = MeasureAll();
+  // Only what was made here: the folder may hold other things of the user.
+  for (const Workload& workload : Workloads()) {
+    for (const SubjectKind& kind : kinds_) std::filesystem::remove_all(DirOf(kind, workload), failure);
+  }
+  std::filesystem::remove(options_.dir, failure);
+  return measured;
+}
+
+absl::Status DbBench::MeasureAll() {
+  report_->Settings(fmt::format(
       "{} keys of 16 bytes, values of {} bytes, write buffer {} MiB, cache {} MiB, {} bits of Bloom, {} background "
-      "threads, no compression, {} rounds\n",
+      "threads, no compression, {} rounds",
       options_.keys, options_.value_bytes, options_.settings.write_buffer_bytes >> 20,
       options_.settings.block_cache_bytes >> 20, options_.settings.bloom_bits_per_key,
-      options_.settings.background_threads, options_.rounds);
+      options_.settings.background_threads, options_.rounds));
+  const std::vector<Workload> workloads = WorkloadsToRun();
+  report_->Expect(static_cast<size_t>(options_.rounds) * workloads.size() * kinds_.size());
   for (int round = 0; round < options_.rounds; ++round) {
-    for (const Workload& workload : Workloads()) {
-      // What later workloads read must be written, whether its figures are wanted or not.
-      const bool needed = workload.name == "fillrandom";
-      if (!needed && !Chosen(options_.workloads, workload.name)) continue;
+    for (const Workload& workload : workloads) {
       for (size_t i = 0; i < kinds_.size(); ++i) {
         // Another store goes first in each round.
         const SubjectKind& kind = kinds_[(i + static_cast<size_t>(round)) % kinds_.size()];
+        report_->Begin(round + 1, workload.name, kind.name);
         absl::StatusOr<Measurement> measurement = RunOne(kind, workload);
         BANDB_RETURN_IF_ERROR(base::Annotate(measurement.status(), workload.name + " on " + kind.name));
-        measured_[workload.name][kind.name].push_back(*std::move(measurement));
+        report_->Add(round + 1, workload.name, kind.name, *std::move(measurement));
       }
     }
   }
-  PrintTable();
-  std::filesystem::remove_all(options_.dir);
+  std::vector<std::string> wanted;
+  for (const Workload& workload : workloads) {
+    if (Chosen(options_.workloads, workload.name)) wanted.push_back(workload.name);
+  }
+  std::vector<std::string> stores;
+  for (const SubjectKind& kind : kinds_) stores.push_back(kind.name);
+  report_->Table(wanted, stores);
   return absl::OkStatus();
-}
-
-void DbBench::PrintTable() const {
-  fmt::print("{:17} {:9} {:>11} {:>9} {:>9} {:>9} {:>8}  bandb is\n", "workload", "store", "operations/s", "p99 us",
-             "p99.9 us", "max ms", "stalled s");
-  for (const Workload& workload : Workloads()) {
-    const auto row = measured_.find(workload.name);
-    if (row == measured_.end() || !Chosen(options_.workloads, workload.name)) continue;
-    const auto own = row->second.find("bandb");
-    for (const SubjectKind& kind : kinds_) {
-      const std::vector<Measurement>& rounds = row->second.at(kind.name);
-      std::vector<double> p99, p999, longest, stalled;
-      for (const Measurement& round : rounds) {
-        p99.push_back(static_cast<double>(round.latency_nanos.Percentile(99)) / 1e3);
-        p999.push_back(static_cast<double>(round.latency_nanos.Percentile(99.9)) / 1e3);
-        longest.push_back(static_cast<double>(round.latency_nanos.max()) / 1e6);
-        stalled.push_back(round.stalled_seconds);
-      }
-      const double rate = MedianRate(rounds);
-      std::string ratio;
-      if (own != row->second.end() && kind.name != "bandb")
-        ratio = fmt::format("{:.2f}x", MedianRate(own->second) / rate);
-      fmt::print("{:17} {:9} {:>11.0f} {:>9.1f} {:>9.1f} {:>9.1f} {:>8.2f}  {}\n", workload.name, kind.name, rate,
-                 Median(p99), Median(p999), Median(longest), Median(stalled), ratio);
-    }
-  }
-  for (const auto& [what, text] : descriptions_) {
-    if (!text.empty()) fmt::print("{}: {}\n", what, text);
-  }
 }
 
 }  // namespace bandb::bench

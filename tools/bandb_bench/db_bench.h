@@ -2,13 +2,11 @@
 //
 // Each workload is run on each store in turn before the next begins, the whole several times over, so that whatever the
 // machine does meanwhile falls on all of them alike. A store is opened for one workload and closed after it: what it
-// still has to compact then does not run into another's time. Figures are medians over the rounds; ratios are of
-// medians.
+// still has to compact then does not run into another's time.
 #ifndef BANDB_TOOLS_BANDB_BENCH_DB_BENCH_H_
 #define BANDB_TOOLS_BANDB_BENCH_DB_BENCH_H_
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/random.h"
+#include "db_report.h"
 #include "db_subject.h"
 
 namespace bandb::bench {
@@ -30,7 +29,6 @@ struct DbBenchOptions {
   uint64_t synced = 2'000;
   uint32_t value_bytes = 100;
   int rounds = 3;
-  int threads = 16;  // of fillsync with several writers
   uint64_t seed = 1;
   SubjectSettings settings;
 };
@@ -38,18 +36,12 @@ struct DbBenchOptions {
 std::vector<std::string> WorkloadNames();
 std::vector<std::string> SubjectNames();
 
-// One workload on one store, once.
-struct Measurement {
-  double operations_per_second = 0;
-  base::HistogramSnapshot latency_nanos;
-  double stalled_seconds = 0;  // in operations of more than 10 ms
-};
-
 class DbBench {
  public:
-  // Lifetime: borrows the clock.
-  DbBench(base::Clock* clock, DbBenchOptions options);
-  // Runs everything and prints a table of medians and ratios.
+  // Lifetime: borrows the clock and the report.
+  DbBench(base::Clock* clock, DbReport* report, DbBenchOptions options);
+  // Runs everything and tells the report as it goes.
+  // Errors: those of a store, which end the run.
   absl::Status Run();
 
  private:
@@ -69,15 +61,14 @@ class DbBench {
   absl::Status OperateOnce(Subject* subject, const Workload& workload, uint64_t i, base::Random* random,
                            std::string* key, uint64_t* counted);
   uint64_t CountFor(const Workload& workload) const;
-  void PrintTable() const;
+  std::vector<Workload> WorkloadsToRun() const;
+  absl::Status MeasureAll();
 
   base::Clock* const clock_;
+  DbReport* const report_;
   const DbBenchOptions options_;
   std::vector<SubjectKind> kinds_;
   std::string value_;
-  // By workload, then by store, a figure a round.
-  std::map<std::string, std::map<std::string, std::vector<Measurement>>> measured_;
-  std::map<std::string, std::string> descriptions_;
 };
 
 }  // namespace bandb::bench

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "db_bench.h"
+#include "db_report.h"
 #include "net_bench.h"
 
 namespace bandb::bench {
@@ -97,7 +98,8 @@ void DeclareDb(CLI::App* db, DbBenchOptions* options) {
 
 int RunDb(const DbBenchOptions& options) {
   base::SystemClock clock;
-  const absl::Status status = DbBench(&clock, options).Run();
+  DbReport report;
+  const absl::Status status = DbBench(&clock, &report, options).Run();
   if (status.ok()) return kDone;
   fmt::print(stderr, "(error) {}\n", base::Message(status));
   return kServerError;
