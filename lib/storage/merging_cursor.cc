@@ -1,11 +1,14 @@
 #include "storage/merging_cursor.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/coding.h"
 #include "base/status.h"
+#include "storage/block.h"
 #include "storage/internal_key.h"
 
 namespace bandb::storage {
@@ -18,10 +21,16 @@ namespace {
 // at two children of each node. Children past their end lose against all others.
 //
 // With k children, the inner nodes are 1 .. k-1, the leaf of child i is node k+i, and the parent of n is n/2.
+//
+// Which of two children is nearer is as good as random where tables overlap, so the processor would mispredict a branch
+// on every other game. Hence a game compares two numbers, and swaps without a branch: each player carries the eight
+// bytes of its key behind a prefix that all present keys share (after Conner, 1977: offset-value coding; simpler here,
+// since the prefix is the same for all). Where the numbers are equal, the keys are compared. When a key comes that does
+// not begin with the prefix, or equal numbers come often, the prefix is chosen anew.
 class MergingCursor final : public Cursor {
  public:
   explicit MergingCursor(std::vector<std::unique_ptr<Cursor>> children)
-      : children_(std::move(children)), losers_(children_.size()) {}
+      : children_(std::move(children)), losers_(children_.size()), winners_(2 * children_.size()) {}
 
   void SeekToFirst() override {
     SeekAll(true, [](Cursor* cursor) { cursor->SeekToFirst(); });
@@ -61,6 +70,14 @@ class MergingCursor final : public Cursor {
   absl::Status status() const override { return status_; }
 
  private:
+  struct Player {
+    uint64_t word;  // the smaller, the nearer; past its end, the largest
+    uint64_t child;
+  };
+  // Words reach this much less far behind the prefix than they could, so that it lasts longer as keys go on.
+  static constexpr size_t kSpareBytes = 3;
+  static constexpr int kTiesMax = 16;
+
   Cursor& winner() { return *children_[winner_]; }
 
   // True if child a beats child b.
@@ -87,16 +104,47 @@ class MergingCursor final : public Cursor {
   // The whole tournament, from the leaves up: winners_ is who comes out of each node.
   void Play() {
     const size_t count = children_.size();
-    winners_.resize(2 * count);
     for (size_t i = 0; i < count; ++i) winners_[count + i] = i;
     for (size_t node = count - 1; node > 0; --node) {
       const size_t left = winners_[2 * node];
       const size_t right = winners_[2 * node + 1];
       const bool left_wins = Beats(left, right);
       winners_[node] = left_wins ? left : right;
-      losers_[node] = left_wins ? right : left;
+      losers_[node].child = left_wins ? right : left;
     }
     winner_ = winners_[1];
+    ChoosePrefix();
+  }
+
+  // When all losers are known.
+  void ChoosePrefix() {
+    ties_ = 0;
+    std::string_view shared;
+    for (const std::unique_ptr<Cursor>& child : children_) {
+      if (!child->Valid()) continue;
+      const std::string_view key = SpacedKey(child->key());
+      if (shared.data() == nullptr) shared = key;
+      shared = shared.substr(0, CommonPrefixBytes(shared.data(), key.data(), std::min(shared.size(), key.size())));
+    }
+    prefix_bytes_ = shared.size() - std::min(shared.size(), kSpareBytes);
+    prefix_.assign(shared.substr(0, prefix_bytes_));
+    prefix_.append(sizeof(uint64_t), '\0');
+    for (Player& loser : losers_) loser.word = WordOf(loser.child);
+  }
+
+  bool BeginsWithPrefix(std::string_view spaced_key) const {
+    return spaced_key.size() >= prefix_bytes_ &&
+           CommonPrefixBytes(prefix_.data(), spaced_key.data(), prefix_bytes_) == prefix_bytes_;
+  }
+
+  // Of a key that begins with the prefix. Its trailer makes up the eight bytes, and does not count.
+  uint64_t WordOf(size_t child) const {
+    if (!children_[child]->Valid()) return UINT64_MAX;
+    const std::string_view key = children_[child]->key();
+    const size_t rest = key.size() - kTrailerBytes - prefix_bytes_;
+    uint64_t word = __builtin_bswap64(base::LoadFixed<uint64_t>(key.data() + prefix_bytes_));
+    if (rest < sizeof(uint64_t)) word &= ~(UINT64_MAX >> (rest * 8));
+    return forward_ ? word : ~word;
   }
 
   // The winner has moved: plays its games again.
@@ -104,11 +152,35 @@ class MergingCursor final : public Cursor {
     if (!winner().Valid() && status_.ok()) [[unlikely]] {
       status_ = winner().status();
     }
-    size_t contender = winner_;
-    for (size_t node = (children_.size() + contender) / 2; node > 0; node /= 2) {
-      if (Beats(losers_[node], contender)) std::swap(losers_[node], contender);
+    if (winner().Valid() && !BeginsWithPrefix(SpacedKey(winner().key()))) [[unlikely]] {
+      return PlayAgain();
     }
-    winner_ = contender;
+    Player contender{WordOf(winner_), winner_};
+    for (size_t node = (children_.size() + winner_) / 2; node > 0; node /= 2) {
+      Player& loser = losers_[node];
+      bool loser_wins = loser.word < contender.word;
+      if (loser.word == contender.word) [[unlikely]] {
+        loser_wins = Beats(loser.child, contender.child);
+        ++ties_;
+      }
+      // Swaps the two, or does nothing.
+      const uint64_t mask = uint64_t{0} - static_cast<uint64_t>(loser_wins);
+      const uint64_t words = (loser.word ^ contender.word) & mask;
+      const uint64_t numbers = (loser.child ^ contender.child) & mask;
+      loser.word ^= words;
+      contender.word ^= words;
+      loser.child ^= numbers;
+      contender.child ^= numbers;
+    }
+    winner_ = contender.child;
+    if (ties_ > kTiesMax) [[unlikely]] {
+      ChoosePrefix();
+    }
+    Stand();
+  }
+
+  void PlayAgain() {
+    Play();
     Stand();
   }
 
@@ -129,8 +201,12 @@ class MergingCursor final : public Cursor {
   }
 
   const std::vector<std::unique_ptr<Cursor>> children_;
-  std::vector<size_t> losers_;
+  std::vector<Player> losers_;
   std::vector<size_t> winners_;
+  // The prefix, and behind it bytes that may be read, as there are behind each key.
+  std::string prefix_;
+  size_t prefix_bytes_ = 0;
+  int ties_ = 0;
   size_t winner_ = 0;
   bool forward_ = true;
   absl::Status status_;

@@ -23,6 +23,42 @@ TEST_CASE("a merge of memtables walks like one sorted list, whichever way it tur
   }
 }
 
+TEST_CASE("a merge puts keys in order whatever they share, and however long they are") {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    base::Random random(seed);
+    const std::string shared(random.Uniform(30), 's');
+    // Dense numbers go over into the next hundred; letters make prefixes of one another, and words that end in zeros.
+    const bool numbers = random.OneIn(2);
+    const uint64_t length_max = 1 + random.Uniform(20);
+    Entries entries;
+    std::vector<std::unique_ptr<Memtable>> memtables;
+    std::vector<std::unique_ptr<Cursor>> cursors;
+    const uint64_t count = 2 + random.Uniform(6);
+    for (uint64_t i = 0; i < count; ++i) memtables.push_back(std::make_unique<Memtable>(1 << 20, 1));
+    for (Sequence sequence = 1; sequence <= 300; ++sequence) {
+      std::string key = shared;
+      if (numbers) key += fmt::format("{:09}", 99'800 + random.Uniform(400));
+      for (uint64_t i = numbers ? 0 : random.Uniform(length_max); i > 0; --i) {
+        key.push_back(std::string_view("\0a\xff", 3)[random.Uniform(3)]);
+      }
+      memtables[random.Uniform(count)]->Add(sequence, Space::kUser, PutOperation(key, shared));
+      entries.emplace_back(Key(key, sequence), shared);
+    }
+    Sort(&entries);
+    for (const auto& memtable : memtables) cursors.push_back(memtable->NewCursor());
+    const auto merged = NewMergingCursor(std::move(cursors));
+    size_t at = 0;
+    for (merged->SeekToFirst(); merged->Valid(); merged->Next()) {
+      REQUIRE(at < entries.size());
+      REQUIRE(merged->key() == entries[at++].first);
+    }
+    CHECK(at == entries.size());
+    for (merged->SeekToLast(); merged->Valid(); merged->Prev()) REQUIRE(merged->key() == entries[--at].first);
+    CHECK(at == 0);
+    WalkAtRandom(merged.get(), entries, &random, 500);
+  }
+}
+
 TEST_CASE("a merge of nothing is at its end") {
   const auto merged = NewMergingCursor({});
   merged->SeekToFirst();
