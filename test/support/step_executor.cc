@@ -17,7 +17,7 @@ constexpr int64_t kStepNanosMax = 20'000;
 void StepExecutor::Post(base::Priority priority, base::Task task) {
   BANDB_ASSERT(task != nullptr);
   if (stopped_) return;
-  queues_[static_cast<size_t>(priority)].push_back(Work{std::move(task), nullptr, false});
+  queues_[static_cast<size_t>(priority)].unbegun.push_back(Work{std::move(task), nullptr, queued_++});
 }
 
 void StepExecutor::PostAfter(int64_t delay_nanos, base::Task task) {
@@ -30,7 +30,7 @@ void StepExecutor::PostAfter(int64_t delay_nanos, base::Task task) {
 void StepExecutor::Start(base::Priority priority, std::unique_ptr<base::Job> job) {
   BANDB_ASSERT(job != nullptr);
   if (stopped_) return;
-  queues_[static_cast<size_t>(priority)].push_back(Work{nullptr, std::move(job), false});
+  queues_[static_cast<size_t>(priority)].unbegun.push_back(Work{nullptr, std::move(job), queued_++});
 }
 
 bool StepExecutor::Wait(base::Event* event, int64_t timeout_nanos) {
@@ -61,18 +61,21 @@ void StepExecutor::MoveDueTimers() {
   }
 }
 
-StepExecutor::Work StepExecutor::TakeFrom(std::deque<Work>* queue) {
-  // A job that has begun may step at any time; what has not begun does so in the order of posting.
-  std::vector<size_t> eligible;
-  bool first_unbegun = true;
-  for (size_t i = 0; i < queue->size(); ++i) {
-    if (!(*queue)[i].begun && !std::exchange(first_unbegun, false)) continue;
-    eligible.push_back(i);
+StepExecutor::Work StepExecutor::TakeFrom(Queue* queue) {
+  // The candidates in the order of queueing: the begun jobs, and the first of what has not begun in its place.
+  const size_t begun = queue->begun.size();
+  size_t place = begun + 1;
+  if (!queue->unbegun.empty()) {
+    const auto later = std::find_if(queue->begun.begin(), queue->begun.end(),
+                                    [queue](const Work& work) { return work.number > queue->unbegun.front().number; });
+    place = static_cast<size_t>(later - queue->begun.begin());
   }
-  const size_t chosen = eligible[random_.Uniform(eligible.size())];
-  Work work = std::move((*queue)[chosen]);
-  queue->erase(queue->begin() + static_cast<ptrdiff_t>(chosen));
+  const size_t chosen = random_.Uniform(begun + (queue->unbegun.empty() ? 0 : 1));
   trace_ = (trace_ ^ chosen) * 0x9e3779b97f4a7c15ull;
+  std::deque<Work>* const part = chosen == place ? &queue->unbegun : &queue->begun;
+  const auto from = chosen == place ? part->begin() : part->begin() + static_cast<ptrdiff_t>(chosen - (chosen > place));
+  Work work = std::move(*from);
+  part->erase(from);
   return work;
 }
 
@@ -93,7 +96,7 @@ bool StepExecutor::RunReadyOne() {
   if (work.job == nullptr) {
     std::move(work.task)();
   } else if (work.job->Step() == base::Job::Next::kAgain && !stopped_) {
-    queues_[priority].push_back(Work{nullptr, std::move(work.job), true});
+    queues_[priority].begun.push_back(Work{nullptr, std::move(work.job), queued_++});
   }
   // Destroyed as a part of the step.
   work = Work();

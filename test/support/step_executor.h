@@ -53,17 +53,25 @@ class StepExecutor final : public base::Executor {
   struct Work {
     base::Task task;
     std::unique_ptr<base::Job> job;
-    bool begun = false;
+    uint64_t number = 0;  // of all that was queued
+  };
+  // What waits at one priority, each part in the order of queueing. Of what has not begun only the first may go; of
+  // the jobs that have, any.
+  struct Queue {
+    std::deque<Work> unbegun;
+    std::deque<Work> begun;
+    bool empty() const { return unbegun.empty() && begun.empty(); }
   };
 
   bool RunReadyOne();
-  Work TakeFrom(std::deque<Work>* queue);
+  Work TakeFrom(Queue* queue);
   void MoveDueTimers();
 
   ManualClock* const clock_;
   base::Random random_;
-  std::array<std::deque<Work>, base::kPriorities> queues_;
+  std::array<Queue, base::kPriorities> queues_;
   std::multimap<int64_t, base::Task> timers_;
+  uint64_t queued_ = 0;
   uint64_t steps_ = 0;
   uint64_t trace_ = 0;
   bool in_step_ = false;
