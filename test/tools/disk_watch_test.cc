@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/thread_executor.h"
 #include "server/wire_client.h"
@@ -16,9 +17,10 @@ namespace bandb::test {
 
 namespace {
 
-class QuietLogger final : public Logger {
+class KeepingLogger final : public Logger {
  public:
-  void Log(LogSeverity, std::string_view) override {}
+  void Log(LogSeverity, std::string_view message) override { messages.emplace_back(message); }
+  std::vector<std::string> messages;
 };
 
 // The outcome of a put, 0 for OK: asked again as long as a flush is in the way.
@@ -41,7 +43,7 @@ TEST_CASE("on a full disk a server refuses writes, serves reads, loses nothing, 
   base::ThreadExecutor executor(2);
   const base::Env env{
       .files = &files, .clock = &clock, .executor = &executor, .logger = &memory_logger, .random = &random};
-  QuietLogger logger;
+  KeepingLogger logger;
   server_program::DiskWatch watch;
   Options options;
   options.write_buffer_bytes = 64 << 10;
@@ -66,6 +68,14 @@ TEST_CASE("on a full disk a server refuses writes, serves reads, loses nothing, 
     CHECK(Put(&client, "more", value) == kFull);
   }
   for (int i = 0; i < acknowledged; i++) REQUIRE(client.Ask(GetFrame(std::to_string(i))) == ValueReply(value));
+
+  // Nor does it give up if the disk does not even tell what is free; it says so once.
+  CHECK(logger.messages.empty());
+  files.Inject({.kind = FaultKind::kIoError, .calls = {FileCall::kFreeBytes}, .count = 3});
+  for (int i = 0; i < 3; i++) watch.Look(db->get(), &logger);
+  CHECK(files.failures() >= 3);
+  CHECK(logger.messages.size() == 1);
+  CHECK(Put(&client, "more", value) == kFull);
 
   // A flush that met the full disk may tell of it only now, and stop writes once more: the server looks again, too.
   files.SetFreeBytes(1 << 30);
