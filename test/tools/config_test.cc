@@ -109,6 +109,31 @@ TEST_CASE("all mistakes are named at once") {
   CHECK(std::count(complaints.begin(), complaints.end(), '\n') == 2);
 }
 
+TEST_CASE("what is out of range is named as the file names it, with its line where the file sets it") {
+  absl::StatusOr<Config> config =
+      ParseConfig("[server]\nframe_max = \"1 B\"\n[storage]\nblock = \"1 B\"\nmemory_budget = \"1 MiB\"\n", "file");
+  REQUIRE_OK(config.status());
+  config->server.loops = 0;
+  const absl::Status status = CheckConfig(*config);
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(base::Message(status) ==
+        "server.loops is 0, not between 1 and 64\n"
+        "file:2: server.frame_max is 1, not between 64 and 68157440\n"
+        "file:4: storage.block is 1, not in [512, 1048576]\n"
+        "file:5: storage.memory_budget is 1048576, less than the 201326592 that storage.write_buffer, "
+        "storage.block_cache and 67108864 of working space come to");
+}
+
+TEST_CASE("every setting names the option that it sets") {
+  for (const Setting& setting : Settings()) {
+    INFO(setting.option);
+    // "storage.write_buffer_bytes" makes storage.write_buffer.
+    if (setting.section == "log" || setting.key == "data") continue;
+    CHECK(setting.option.starts_with(setting.section));
+    CHECK(setting.option.substr(setting.section.size() + 1).starts_with(setting.key.substr(0, setting.key.rfind('_'))));
+  }
+}
+
 TEST_CASE("what is no TOML is refused with its line") {
   CHECK(ComplaintsAbout("[server]\nlisten = \n").starts_with("file:2: "));
   CHECK(ComplaintsAbout("[server]\nloops = 1\nloops = 2\n").starts_with("file:3: "));

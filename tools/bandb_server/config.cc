@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "base/status.h"
 #include "kv/options.h"
 #include "settings.h"
@@ -69,6 +70,8 @@ class Reader {
         ComplainUnknown(line, fmt::format("{}.{}", section, key.str()), keys, SettingsCalled(key.str()), key.str());
       } else if (!found->apply(ToValue(node), config_)) {
         Complain(line, fmt::format("{}.{} takes {}", section, key.str(), found->takes));
+      } else {
+        config_->lines.emplace(fmt::format("{}.{}", section, key.str()), line);
       }
     }
   }
@@ -113,10 +116,54 @@ class Reader {
   std::multimap<size_t, std::string> complaints_;
 };
 
+bool IsNamePart(char letter) { return absl::ascii_isalnum(static_cast<unsigned char>(letter)) || letter == '_'; }
+
+// The libraries speak of their options: puts the settings of `section` that make them in their place. The line of the
+// first of them that the file makes goes in front.
+std::string InTermsOfSettings(const Config& config, std::string_view section, std::string_view complaint) {
+  std::string text;
+  size_t line = 0;
+  for (size_t at = 0; at < complaint.size();) {
+    size_t end = at;
+    while (end < complaint.size() && IsNamePart(complaint[end])) ++end;
+    const std::string option = fmt::format("{}.{}", section, complaint.substr(at, end - at));
+    const std::vector<Setting>& settings = Settings();
+    const auto found = std::find_if(settings.begin(), settings.end(),
+                                    [&option](const Setting& setting) { return setting.option == option; });
+    if (found == settings.end()) {
+      end = std::max(end, at + 1);
+      text += complaint.substr(at, end - at);
+    } else {
+      const std::string name = fmt::format("{}.{}", found->section, found->key);
+      const auto made = config.lines.find(name);
+      if (line == 0 && made != config.lines.end()) line = made->second;
+      text += name;
+    }
+    at = end;
+  }
+  return line == 0 ? text : fmt::format("{}:{}: {}", config.file, line, text);
+}
+
+// `status` is of a Validate function: "what: complaint; complaint".
+void AddComplaints(const Config& config, std::string_view section, const absl::Status& status,
+                   std::string* complaints) {
+  if (status.ok()) return;
+  const std::string message(base::Message(status));
+  std::string_view rest = message;
+  rest.remove_prefix(rest.find(": ") + 2);
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find("; "), rest.size());
+    if (!complaints->empty()) *complaints += '\n';
+    *complaints += InTermsOfSettings(config, section, rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 2, rest.size()));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name) {
   Config config;
+  config.file = name;
   Reader reader(name, &config);
   const toml::parse_result result = toml::parse(text);
   if (result.failed()) {
@@ -135,11 +182,11 @@ absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& pa
 }
 
 absl::Status CheckConfig(const Config& config) {
-  const absl::Status storage = kv::Validate(config.storage);
-  const absl::Status server = Validate(config.server);
-  if (storage.ok()) return server;
-  if (server.ok()) return storage;
-  return base::Error(absl::StatusCode::kInvalidArgument, "{}\n{}", base::Message(server), base::Message(storage));
+  std::string complaints;
+  AddComplaints(config, "server", Validate(config.server), &complaints);
+  AddComplaints(config, "storage", kv::Validate(config.storage), &complaints);
+  if (complaints.empty()) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kInvalidArgument, "{}", complaints);
 }
 
 }  // namespace bandb::server_program

@@ -5,6 +5,9 @@
 #ifndef BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
 #define BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
 
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -22,6 +25,9 @@ struct Config {
   LogSeverity log_level = LogSeverity::kInfo;
   Options storage;
   ServerOptions server;
+  // The file, and the line of each setting that it makes ("storage.write_buffer"), for messages.
+  std::string file{};
+  std::map<std::string, size_t, std::less<>> lines{};
 };
 
 // Reads the configuration from `text`; `name` stands for it in messages.
@@ -31,7 +37,8 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name)
 // The same from a file.
 absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path);
 
-// What cannot be seen line by line. Errors: kInvalidArgument names everything that is out of range.
+// What cannot be seen line by line: ranges, and what does not go together. Errors: kInvalidArgument, one line for each
+// mistake, with file and line where the file makes the setting.
 absl::Status CheckConfig(const Config& config);
 
 }  // namespace bandb::server_program

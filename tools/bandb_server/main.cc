@@ -38,7 +38,10 @@ absl::StatusOr<Config> Configure(const Flags& flags) {
     base::PosixFileSystem files;
     BANDB_ASSIGN_OR_RETURN(config, ReadConfig(&files, flags.config));
   }
-  if (!flags.listen.empty()) config.server.listen = flags.listen;
+  if (!flags.listen.empty()) {
+    config.server.listen = flags.listen;
+    config.lines.erase("server.listen");
+  }
   if (!flags.data.empty()) config.data = flags.data;
   BANDB_RETURN_IF_ERROR(CheckConfig(config));
   return config;

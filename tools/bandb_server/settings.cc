@@ -17,7 +17,7 @@ using Apply = std::function<bool(const Value& value, Config* config)>;
 
 // `target` maps a Config* to a reference to the option.
 template <typename Target>
-Setting SizeSetting(std::string_view section, std::string_view key, Target target) {
+Setting SizeSetting(std::string_view section, std::string_view key, std::string_view option, Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* text = std::get_if<std::string>(&value);
     const std::optional<uint64_t> size = text == nullptr ? std::nullopt : ParseSize(*text);
@@ -26,11 +26,11 @@ Setting SizeSetting(std::string_view section, std::string_view key, Target targe
     target(config) = static_cast<Option>(*size);
     return true;
   };
-  return {section, key, "a size with its unit, such as \"64 MiB\" (B, KiB, MiB, GiB, TiB)", std::move(apply)};
+  return {section, key, option, "a size with its unit, such as \"64 MiB\" (B, KiB, MiB, GiB, TiB)", std::move(apply)};
 }
 
 template <typename Target>
-Setting DurationSetting(std::string_view section, std::string_view key, Target target) {
+Setting DurationSetting(std::string_view section, std::string_view key, std::string_view option, Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* text = std::get_if<std::string>(&value);
     const std::optional<absl::Duration> duration = text == nullptr ? std::nullopt : ParseDuration(*text);
@@ -38,11 +38,12 @@ Setting DurationSetting(std::string_view section, std::string_view key, Target t
     target(config) = *duration;
     return true;
   };
-  return {section, key, "a duration with its unit, such as \"5 s\" (ms, s, min, h), or \"never\"", std::move(apply)};
+  return {section, key, option, "a duration with its unit, such as \"5 s\" (ms, s, min, h), or \"never\"",
+          std::move(apply)};
 }
 
 template <typename Target>
-Setting IntegerSetting(std::string_view section, std::string_view key, Target target) {
+Setting IntegerSetting(std::string_view section, std::string_view key, std::string_view option, Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* number = std::get_if<int64_t>(&value);
     using Option = std::remove_reference_t<decltype(target(config))>;
@@ -50,34 +51,36 @@ Setting IntegerSetting(std::string_view section, std::string_view key, Target ta
     target(config) = static_cast<Option>(*number);
     return true;
   };
-  return {section, key, "a whole number", std::move(apply)};
+  return {section, key, option, "a whole number", std::move(apply)};
 }
 
 template <typename Target>
-Setting BooleanSetting(std::string_view section, std::string_view key, Target target) {
+Setting BooleanSetting(std::string_view section, std::string_view key, std::string_view option, Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* flag = std::get_if<bool>(&value);
     if (flag == nullptr) return false;
     target(config) = *flag;
     return true;
   };
-  return {section, key, "true or false", std::move(apply)};
+  return {section, key, option, "true or false", std::move(apply)};
 }
 
 template <typename Target>
-Setting TextSetting(std::string_view section, std::string_view key, std::string takes, Target target) {
+Setting TextSetting(std::string_view section, std::string_view key, std::string takes, std::string_view option,
+                    Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* text = std::get_if<std::string>(&value);
     if (text == nullptr || text->empty()) return false;
     target(config) = *text;
     return true;
   };
-  return {section, key, std::move(takes), std::move(apply)};
+  return {section, key, option, std::move(takes), std::move(apply)};
 }
 
 template <typename Option, typename Target>
 Setting ChoiceSetting(std::string_view section, std::string_view key,
-                      std::vector<std::pair<std::string_view, Option>> choices, Target target) {
+                      std::vector<std::pair<std::string_view, Option>> choices, std::string_view option,
+                      Target target) {
   std::string takes = "one of";
   for (const auto& choice : choices) takes.append(" \"").append(choice.first).append("\"");
   Apply apply = [target, choices = std::move(choices)](const Value& value, Config* config) {
@@ -90,11 +93,12 @@ Setting ChoiceSetting(std::string_view section, std::string_view key,
     }
     return false;
   };
-  return {section, key, std::move(takes), std::move(apply)};
+  return {section, key, option, std::move(takes), std::move(apply)};
 }
 
+// Two arguments: the path of the option, and how to reach it.
 #define BANDB_OPTION(path) \
-  [](Config * config) -> auto& { return config->path; }
+#path, [](Config * config) -> auto& { return config->path; }
 
 void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(TextSetting("server", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.listen)));

@@ -19,6 +19,8 @@ using Value = std::variant<std::monostate, bool, int64_t, std::string>;
 struct Setting {
   std::string_view section;
   std::string_view key;
+  // The option that it sets, as the libraries call it, with the path to it in Config: "storage.write_buffer_bytes".
+  std::string_view option;
   // What it takes, for messages: "a size with its unit, such as "64 MiB"".
   std::string takes;
   // Sets the option; false if the value is not what the setting takes.
