@@ -128,7 +128,10 @@ def violations(files, rules):
 
 def main():
     failures = [f"the good tree is not clean: {found}" for found in violations(GOOD, None)]
+    decided = tidy.tool_rules.layout_is_decided_here()
     for rule, path, text, message in BAD:
+        if rule == "clang-format" and not decided:
+            continue
         found = violations({**GOOD, **(text if isinstance(text, dict) else {path: text})}, [rule])
         if not any(violation.rule == rule and message in violation.message for violation in found):
             failures.append(f"{rule} does not see {path} ({message}); it reported: {[str(item) for item in found]}")
