@@ -78,6 +78,24 @@ TEST_CASE("every pipelined frame gets one reply, in request order") {
   CHECK(client.StaysSilent(20));
 }
 
+TEST_CASE("what could be answered at once waits for the replies before it") {
+  ServerFixture fixture;
+  WireClient client(fixture.address());
+  fixture.store.SetHolding(true);
+  const auto ping = static_cast<uint32_t>(proto::MessageId::kPing);
+  REQUIRE(client.Send(PutFrame("k", "v") + RawFrame(ping, "ping") + RawFrame(99, "unknown") + PutFrame("l", "v") +
+                      RawFrame(ping, "pong")));
+  CHECK(client.StaysSilent(20));
+  fixture.store.SetHolding(false);
+  const std::vector<OwnedReply> replies = client.ReceiveMany(5);
+  REQUIRE(replies.size() == 5);
+  CHECK(replies[0] == OkReply());
+  CHECK(replies[1] == OkReply("ping"));
+  CHECK(replies[2].code == Code(proto::ErrorCode::kUnknownMessage));
+  CHECK(replies[3] == OkReply());
+  CHECK(replies[4] == OkReply("pong"));
+}
+
 TEST_CASE("frames of one connection take effect in request order") {
   ServerFixture fixture(Variant(GENERATE(0, 1, 2)));
   WireClient client(fixture.address());
@@ -109,11 +127,18 @@ TEST_CASE("a malformed payload in a well-formed frame gets an error reply and th
       CHECK(reply->code == Code(proto::ErrorCode::kMalformed));
     }
   }
+  // Right by themselves, with a byte too many.
+  for (const std::string& frame : {PutFrame("key", "value"), GetFrame("key"), DeleteFrame("key")}) {
+    const auto id = static_cast<uint32_t>(frame[4]);
+    const auto reply = client.Ask(RawFrame(id, frame.substr(proto::kFrameHeaderBytes) + "x"));
+    REQUIRE(reply.has_value());
+    CHECK(reply->code == Code(proto::ErrorCode::kMalformed));
+  }
   const auto too_long_a_ping = client.Ask(RawFrame(17, std::string(proto::kPingBytesMax + 1, 'p')));
   REQUIRE(too_long_a_ping.has_value());
   CHECK(too_long_a_ping->code == Code(proto::ErrorCode::kMalformed));
   CHECK(client.Ask(PutFrame("still", "here")) == OkReply());
-  CHECK(fixture.server->Stats().malformed_frames == 22);
+  CHECK(fixture.server->Stats().malformed_frames == 25);
   CHECK(fixture.store.size() == 1);
 }
 
@@ -149,8 +174,8 @@ TEST_CASE("the error for a frame that is too long arrives although its sender go
   ServerFixture fixture;
   WireClient client(fixture.address());
   REQUIRE(client.Send(std::string("\xff\xff\xff\x7f\x01\0\0\0", 8)));
-  // Into a server that would answer with a reset if it closed at once.
-  for (int i = 0; i < 100; i++) client.SendSome(std::string(10000, 'x'));
+  // Into a server that closed at once it would not go: it would answer with a reset.
+  REQUIRE(client.Send(std::string(8 << 20, 'x')));
   const auto error = client.Receive();
   REQUIRE(error.has_value());
   CHECK(error->code == Code(proto::ErrorCode::kTooLarge));
