@@ -122,6 +122,8 @@ class Engine final : private CommitQueue::Committer {
   struct ManualCompaction {
     std::string begin;  // spaced keys
     std::string end;
+    // It waits for those that run when it is asked for: they don't know which snapshots have gone since they began.
+    bool begun = false;
     // Tables from this number on were written since it began.
     uint64_t first_new_number = 0;
     int level = 0;
@@ -196,6 +198,9 @@ class Engine final : private CommitQueue::Committer {
   void StartCompaction(Compaction compaction, std::shared_ptr<ManualCompaction> manual)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ScheduleManual() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ManualIsWaiting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !manual_.empty() && !manual_.front()->begun;
+  }
   MergeOutputs OutputsFor(uint64_t table_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost later, when

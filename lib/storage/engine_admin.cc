@@ -41,7 +41,6 @@ void Engine::CompactRange(std::string_view begin, std::string_view limit, Done d
     base::MutexLock lock(&mutex_);
     stopped = StopStatusLocked();
     if (stopped.ok()) {
-      manual->first_new_number = next_file_number_.load(std::memory_order_relaxed);
       manual_.push_back(manual);
       MaybeScheduleWork();
     }

@@ -224,7 +224,7 @@ void Engine::MaybeScheduleWork() {
   }
   ScheduleManual();
   const int compactions_max = std::max(1, options_.background_threads - 1);
-  while (compacting_ < compactions_max) {
+  while (compacting_ < compactions_max && !ManualIsWaiting()) {
     std::optional<Compaction> compaction = PickCompaction(*state_.version, settings_, running_);
     if (!compaction) break;
     StartCompaction(*std::move(compaction), nullptr);
@@ -245,6 +245,11 @@ void Engine::ScheduleManual() {
   while (!manual_.empty()) {
     const std::shared_ptr<ManualCompaction>& manual = manual_.front();
     if (manual->running) return;
+    if (!manual->begun) {
+      if (compacting_ > 0) return;
+      manual->begun = true;
+      manual->first_new_number = next_file_number_.load(std::memory_order_relaxed);
+    }
     bool blocked = false;
     std::optional<Compaction> compaction;
     while (manual->level + 1 < kLevels) {
