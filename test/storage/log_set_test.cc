@@ -103,11 +103,19 @@ TEST_CASE("after a sync that failed, all who wait and all who come are told that
   Fixture f;
   REQUIRE_OK(f.Begin(1));
   f.Append();
-  Waiter first, later;
+  Waiter first, meanwhile, later;
   f.logs.AddWaiter(&first);
   f.env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log"});
+  bool came = false;
+  f.env.files().SetHook([&](uint64_t) {
+    if (!std::exchange(came, true)) f.logs.AddWaiter(&meanwhile);
+  });
   CHECK_CODE(f.logs.SyncWaiting(), kInternal);
+  f.env.files().SetHook(nullptr);
+  REQUIRE(first.outcome.has_value());
   CHECK(first.outcome->code() == absl::StatusCode::kUnknown);
+  REQUIRE(meanwhile.outcome.has_value());
+  CHECK(meanwhile.outcome->code() == absl::StatusCode::kUnknown);
   f.logs.AddWaiter(&later);
   CHECK(later.outcome->code() == absl::StatusCode::kUnknown);
   CHECK_FALSE(f.logs.SyncNeeded());

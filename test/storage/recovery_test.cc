@@ -175,6 +175,27 @@ TEST_CASE("a sequence beyond all that can be is corruption") {
   CHECK(scene.Open() == absl::StatusCode::kDataLoss);
 }
 
+TEST_CASE("a table of another length than the manifest says is found by Open, before anybody reads it") {
+  for (const bool shorter : {true, false}) {
+    Scene scene;
+    REQUIRE(scene.Open() == absl::StatusCode::kOk);
+    REQUIRE_OK(scene.db().Put("k", "v"));
+    REQUIRE_OK(scene.db().Flush());
+    REQUIRE_OK(scene.db().Close());
+    std::string path;
+    for (const auto& [name, bytes] : scene.files().Files()) {
+      if (name.ends_with(".tbl")) path = name;
+    }
+    const std::string content = scene.files().Content(path);
+    scene.files().SetContent(path, shorter ? content.substr(1) : content + '\0');
+    CHECK(scene.Open() == absl::StatusCode::kDataLoss);
+    CHECK(scene.Message().find(path) != std::string::npos);
+    scene.files().SetContent(path, content);
+    CHECK(scene.Open() == absl::StatusCode::kOk);
+    CHECK(scene.Keys() == "k");
+  }
+}
+
 TEST_CASE("a database without its identity is not made anew") {
   Scene scene;
   scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").bytes());
