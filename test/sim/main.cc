@@ -1,23 +1,13 @@
-// bandb_sim: runs simulated clusters and looks for violations.
-//
-//   bandb_sim --seed N [--trace]           one run, with a readable account of everything that happened
-//   bandb_sim --seeds A..B                 a range of seeds
-//   bandb_sim --soak 90s|10m|2h            seeds from --from on, until so much CPU time is used
-//   --from N                               the first seed of a soak (default 1000000)
-//   --jobs N                               worker processes (default 1)
-//   --verify-determinism SHARE             runs this share of the seeds twice and compares the hashes (default 0)
-//   --keep-going                           does not stop at the first violation
-//   --quiet                                only the summary, and what is wrong
-//   --require-counting N                   fails unless so many runs had enough operations and faults
+// bandb_sim: runs simulated clusters and looks for violations. One seed, a range of seeds, or seeds until so much CPU
+// time is used; `--help` lists the rest.
 //
 // Exit code: 0 all well, 1 violation, crash or nondeterminism, 2 wrong usage.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,10 +19,12 @@ namespace bandb::sim {
 namespace {
 
 struct Arguments {
-  std::optional<uint64_t> seed;
+  uint64_t seed = 0;
   bool trace = false;
-  bool range = false;
-  bool soak = false;
+  bool quiet = false;
+  bool keep_going = false;
+  std::string range;
+  std::string soak;
   uint64_t soak_from = 1'000'000;
   uint64_t require_counting = 0;
   CampaignOptions campaign;
@@ -61,22 +53,37 @@ bool ParseRange(std::string_view text, CampaignOptions* campaign) {
          Parse(text.substr(dots + 2), &campaign->last_seed) && campaign->first_seed <= campaign->last_seed;
 }
 
-// Takes the flag at `*i`, and its value if it has one. False if it is none.
-bool ParseFlag(const std::vector<std::string_view>& args, size_t* i, Arguments* to) {
-  const std::string_view flag = args[*i];
-  if (flag == "--trace") return to->trace = true;
-  if (flag == "--quiet") return !(to->campaign.verbose = false);
-  if (flag == "--keep-going") return !(to->campaign.stop_at_violation = false);
-  if (*i + 1 >= args.size()) return false;
-  const std::string_view value = args[++*i];
-  if (flag == "--seed") return Parse(value, &to->seed.emplace());
-  if (flag == "--seeds") return to->range = ParseRange(value, &to->campaign);
-  if (flag == "--soak") return to->soak = ParseSeconds(value, &to->campaign.cpu_seconds_max);
-  if (flag == "--from") return Parse(value, &to->soak_from);
-  if (flag == "--jobs") return Parse(value, &to->campaign.jobs) && to->campaign.jobs >= 1 && to->campaign.jobs <= 64;
-  if (flag == "--verify-determinism") return Parse(value, &to->campaign.verify_share);
-  if (flag == "--require-counting") return Parse(value, &to->require_counting);
-  return false;
+// Tells CLI11 what is wrong with a value, or nothing.
+CLI::Validator Checked(bool (*parse)(std::string_view, CampaignOptions*), const char* form) {
+  const auto check = [parse, form](const std::string& text) {
+    CampaignOptions unused;
+    return parse(text, &unused) ? std::string() : fmt::format("{} is not of the form {}", text, form);
+  };
+  return CLI::Validator(check, form);
+}
+
+bool ParseSoak(std::string_view text, CampaignOptions* to) { return ParseSeconds(text, &to->cpu_seconds_max); }
+
+// The option group demands exactly one of the three ways to run.
+void Declare(CLI::App* app, Arguments* to) {
+  CLI::Option_group* mode = app->add_option_group("mode", "one of these");
+  mode->add_option("--seed", to->seed, "one run");
+  mode->add_option("--seeds", to->range, "all runs of a range")->check(Checked(&ParseRange, "A..B"));
+  mode->add_option("--soak", to->soak, "run after run, until so much CPU time is used")
+      ->check(Checked(&ParseSoak, "90s|10m|2h"));
+  mode->require_option(1);
+  app->add_flag("--trace", to->trace, "with --seed: a readable account of messages, elections, commits and faults");
+  app->add_option("--from", to->soak_from, "with --soak: the first seed")->capture_default_str();
+  app->add_option("--jobs", to->campaign.jobs, "worker processes")->check(CLI::Range(1, 64))->capture_default_str();
+  app->add_option("--verify-determinism", to->campaign.verify_share,
+                  "the share of the runs that are made twice, to compare their trace hashes")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app->add_flag("--keep-going", to->keep_going, "do not stop at the first violation");
+  app->add_flag("--quiet", to->quiet, "print only the summary, and what is wrong");
+  app->add_option("--require-counting", to->require_counting,
+                  "fail unless so many runs had enough operations and faults to count")
+      ->capture_default_str();
 }
 
 int RunOneSeed(const Arguments& arguments) {
@@ -86,32 +93,34 @@ int RunOneSeed(const Arguments& arguments) {
   } else {
     options.recent_lines = 60;
   }
-  const RunReport report = Run(*arguments.seed, options);
+  const RunReport report = Run(arguments.seed, options);
   for (const std::string& line : report.recent) fmt::print("{}\n", line);
   fmt::print("{}\n{}\n", report.knobs, Describe(report));
   if (!report.violation.empty()) fmt::print("VIOLATION: {}\n{}", report.violation, report.history);
-  if (arguments.campaign.verify_share > 0 && Run(*arguments.seed, RunOptions{}).hash != report.hash) {
+  if (arguments.campaign.verify_share > 0 && Run(arguments.seed, RunOptions{}).hash != report.hash) {
     fmt::print("not deterministic\n");
     return 1;
   }
   return report.violation.empty() ? 0 : 1;
 }
 
-int Main(const std::vector<std::string_view>& args) {
+int Main(int argc, char** argv) {
+  CLI::App app("Runs simulated clusters of Raft cores, each determined by its seed, and looks for violations.",
+               "bandb_sim");
   Arguments arguments;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (!ParseFlag(args, &i, &arguments)) {
-      fmt::print(stderr, "bandb_sim: cannot make sense of '{}'; see the head of test/sim/main.cc\n", args[i]);
-      return 2;
-    }
+  Declare(&app, &arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   }
-  const int modes = (arguments.seed.has_value() ? 1 : 0) + (arguments.range ? 1 : 0) + (arguments.soak ? 1 : 0);
-  if (modes != 1) {
-    fmt::print(stderr, "bandb_sim: one of --seed, --seeds, --soak is needed\n");
-    return 2;
-  }
-  if (arguments.seed.has_value()) return RunOneSeed(arguments);
-  if (arguments.soak) {
+  arguments.campaign.verbose = !arguments.quiet;
+  arguments.campaign.stop_at_violation = !arguments.keep_going;
+  if (arguments.range.empty() && arguments.soak.empty()) return RunOneSeed(arguments);
+  if (!arguments.range.empty()) {
+    ParseRange(arguments.range, &arguments.campaign);
+  } else {
+    ParseSoak(arguments.soak, &arguments.campaign);
     arguments.campaign.first_seed = arguments.soak_from;
     arguments.campaign.last_seed = std::numeric_limits<uint32_t>::max() + arguments.soak_from;
   }
@@ -127,4 +136,4 @@ int Main(const std::vector<std::string_view>& args) {
 }  // namespace
 }  // namespace bandb::sim
 
-int main(int argc, char** argv) { return bandb::sim::Main({argv + 1, argv + argc}); }
+int main(int argc, char** argv) { return bandb::sim::Main(argc, argv); }
