@@ -133,7 +133,7 @@ void Replica::ContinueTransfer() {
     EndTransfer(StatusCode::kUnavailable);
     return;
   }
-  if (peer->match != log_.last()) return;
+  if (peer->match != log_.last() && !BANDB_RAFT_MUTANT(19)) return;
   transfer_->asked = true;
   SendTimeoutNow(*peer);
 }

@@ -26,6 +26,7 @@ void Replica::ResetElectionTimer() {
 
 bool Replica::InLease() const {
   if (BANDB_RAFT_MUTANT(3)) return false;
+  if (BANDB_RAFT_MUTANT(5) && role_ != Role::kLeader && leader_ != kNoNode) return true;
   const Nanos promise = options_.election_timeout_nanos;
   if (now_ < quiet_until_) return true;
   if (role_ == Role::kLeader) return now_ < rounds_.proved_at() + promise;
@@ -96,7 +97,7 @@ void Replica::RecordVote(NodeId from, bool granted) {
 }
 
 void Replica::CountVotes() {
-  const bool durable = durable_term_ == term_ && durable_vote_ == options_.self;
+  const bool durable = (durable_term_ == term_ && durable_vote_ == options_.self) || BANDB_RAFT_MUTANT(50);
   const VoteResult result = QuorumVote(configuration(), [&](NodeId id) -> std::optional<bool> {
     // The own vote counts once it cannot be forgotten.
     if (id == options_.self && role_ == Role::kCandidate && !durable) return std::nullopt;
@@ -133,8 +134,8 @@ void Replica::BecomeFollower(Term term, NodeId leader) {
 
 void Replica::BecomeLeader() {
   BANDB_ASSERT(role_ == Role::kCandidate);
-  BANDB_ASSERT(durable_term_ == term_);
-  BANDB_ASSERT(durable_vote_ == options_.self);
+  BANDB_ASSERT(durable_term_ == term_ || BANDB_RAFT_MUTANT(50));
+  BANDB_ASSERT(durable_vote_ == options_.self || BANDB_RAFT_MUTANT(50));
   role_ = Role::kLeader;
   leader_ = options_.self;
   votes_.clear();

@@ -46,6 +46,8 @@ bool Replica::RefusesEntries(const Message& m) const {
 
 StepResult Replica::HandleAppend(Message m) {
   if (!AcceptLeader(m)) return Dropped("two leaders in one term");
+  if (BANDB_RAFT_MUTANT(17) && configuration().has_voters() && configuration().Find(options_.self) == nullptr)
+    return {};
   Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
   answer.session = m.session;
   answer.round = m.round;

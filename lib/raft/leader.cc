@@ -20,7 +20,7 @@ void Replica::LeaderTick() {
     BecomeFollower(term_, kNoNode);
     return;
   }
-  if (now_ >= rounds_.proved_at() + options_.election_timeout_nanos) {
+  if (now_ >= rounds_.proved_at() + options_.election_timeout_nanos && !BANDB_RAFT_MUTANT(52)) {
     BecomeFollower(term_, kNoNode);
     return;
   }

@@ -40,6 +40,7 @@ uint64_t QuorumValue(const Configuration& configuration, ValueOf value_of) {
   if (!configuration.has_voters()) return 0;
   const uint64_t incoming = MajorityValue(
       configuration, [](const Member& m) { return m.voter; }, value_of);
+  if (BANDB_RAFT_MUTANT(58)) return incoming;
   const uint64_t outgoing = MajorityValue(
       configuration, [](const Member& m) { return m.outgoing; }, value_of);
   return std::min(incoming, outgoing);

@@ -73,7 +73,7 @@ void Replica::StartReadRound() {
 void Replica::AskForReadIndex() {
   if (!reads_.waiting() || reads_.asked() != 0 || leader_ == kNoNode) return;
   BANDB_ASSERT(role_ == Role::kFollower);
-  ++read_number_;
+  if (!BANDB_RAFT_MUTANT(59)) ++read_number_;
   reads_.Ask(read_number_, now_ + options_.election_timeout_nanos);
   Message question = MakeMessage(MessageKind::kReadIndex, leader_);
   question.round = read_number_;

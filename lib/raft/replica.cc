@@ -40,7 +40,8 @@ Replica::Replica(const Options& options, const Restart& restart, Nanos now)
   // committed configuration can have promised it to nobody but itself.
   const Configuration& latest = configuration();
   const bool alone = latest.members.size() == 1 && IsVoter() && latest.index <= log_.commit();
-  if (term_ > 0 && !alone && !BANDB_RAFT_MUTANT(46)) quiet_until_ = now + options_.election_timeout_nanos;
+  const Nanos quiet = options_.election_timeout_nanos * (BANDB_RAFT_MUTANT(9) ? 10'000 : 1);
+  if (term_ > 0 && !alone && !BANDB_RAFT_MUTANT(46)) quiet_until_ = now + quiet;
   ResetElectionTimer();
   // Nobody else could stand for election, so there is nothing to wait for.
   if (alone) election_deadline_ = now;
@@ -76,11 +77,15 @@ StepResult Replica::On(Campaign) {
 
 StepResult Replica::On(Propose event) {
   if (role_ != Role::kLeader) return Dropped("not the leader");
-  if (transfer_.has_value()) return {StatusCode::kUnavailable, "leadership is being transferred"};
+  if (transfer_.has_value()) {
+    if (BANDB_RAFT_MUTANT(43)) AppendOwn(EntryKind::kData, std::move(event.payload));
+    return {StatusCode::kUnavailable, "leadership is being transferred"};
+  }
   if (log_full_) return {StatusCode::kResourceExhausted, "the log is nearly full"};
   const uint64_t cost = event.payload.size() + kEntryOverheadBytes;
   // An entry larger than the whole allowance is taken when nothing else is under way, else it never could be.
-  if (log_.uncommitted_bytes() > 0 && log_.uncommitted_bytes() + cost > options_.max_uncommitted_bytes) {
+  const uint64_t under_way = BANDB_RAFT_MUTANT(37) ? 0 : log_.uncommitted_bytes();
+  if (under_way > 0 && under_way + cost > options_.max_uncommitted_bytes) {
     return {StatusCode::kResourceExhausted, "too much is uncommitted"};
   }
   if (log_.last() >= kMaxNumber) return {StatusCode::kResourceExhausted, "out of indexes"};
@@ -117,6 +122,7 @@ StepResult Replica::On(PersistFailed) {
     }
     return {};
   }
+  if (BANDB_RAFT_MUTANT(24) && role_ != Role::kLeader) return {};
   const bool led = role_ == Role::kLeader;
   const NodeId successor = led ? BestSuccessor() : kNoNode;
   if (Progress* peer = FindPeer(successor); peer != nullptr) SendTimeoutNow(*peer);

@@ -47,7 +47,7 @@ bool Replica::WantsSnapshot() const {
 
 void Replica::CompactLog() {
   BANDB_ASSERT(snapshot_.index <= log_.applied());
-  const Index snapshot = snapshot_.index;
+  const Index snapshot = BANDB_RAFT_MUTANT(30) ? log_.applied() : snapshot_.index;
   // What is kept for peers that are behind is a courtesy, for which a full log has no room.
   const Index retained = log_full_ ? 0 : options_.retained_entries;
   Index floor = snapshot > retained ? snapshot - retained : 0;

@@ -38,11 +38,21 @@ TEST_CASE("state that is older or newer than its log is refused", "[raft]") {
   Restart ahead = ThreeVoters(1, 3);
   ahead.applied = 4;
   ahead.tail_costs.clear();
-  CHECK_CODE(Core::Create(options, ahead, 0).status(), kDataLoss);
-  Restart behind = ThreeVoters(1, 3);
-  behind.floor.index = 2;
-  behind.floor.term = 1;
-  CHECK_CODE(Core::Create(options, behind, 0).status(), kDataLoss);
+  const absl::Status newer = Core::Create(options, ahead, 0).status();
+  CHECK_CODE(newer, kDataLoss);
+  CHECK(newer.ToString().find("but the log ends at 3") != std::string::npos);
+  // A state machine that has applied nothing is no exception: it may have been wiped.
+  for (Index applied : {Index{0}, Index{1}}) {
+    Restart behind = FirstStart(MakeConfiguration({1, 2, 3}));
+    behind.hard_state.term = 1;
+    behind.floor.index = 2;
+    behind.floor.term = 1;
+    behind.applied = applied;
+    REQUIRE_OK(behind.AddEntry(Data(3, 1)));
+    const absl::Status older = Core::Create(options, behind, 0).status();
+    CHECK_CODE(older, kDataLoss);
+    CHECK(older.ToString().find("but the log begins after 2") != std::string::npos);
+  }
 }
 
 TEST_CASE("a log of a later term than the hard state starts the node in that term, without a vote", "[raft]") {
@@ -168,6 +178,22 @@ TEST_CASE("of two survivors only the better one adds the entry", "[raft]") {
   CHECK_FALSE(worse->entry.has_value());
   CHECK(worse->hard_state == state.hard_state);
   CHECK(worse->cluster == 99);
+}
+
+TEST_CASE("the best survivor is the one whose log ends in the latest term, be it shorter or not", "[raft]") {
+  Restart state = FirstStart(MakeConfiguration({1, 2, 3, 4, 5}));
+  state.hard_state.term = 6;
+  REQUIRE_OK(state.AddEntry(Data(1, 6)));
+  LostQuorum lost;
+  lost.new_cluster = 99;
+  lost.survivors = {{1, 6, 1, 6}, {2, 5, 9, 8}};
+  const auto shorter = RecoverLostQuorum(state, 1, 0, 7, lost);
+  REQUIRE_OK(shorter.status());
+  REQUIRE(shorter->entry.has_value());
+  CHECK(shorter->entry->index == 2);
+  // Above the terms of both, since node 2 may have voted in term 8.
+  CHECK(shorter->entry->term == 9);
+  CHECK(shorter->hard_state.term == 9);
 }
 
 TEST_CASE("changes that make no sense are refused by name", "[raft]") {

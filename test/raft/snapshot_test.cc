@@ -1,5 +1,8 @@
 // Snapshots in orders of events that a transcript cannot write down, since it takes an output after each.
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "raft/core.h"
 #include "raft/membership.h"
@@ -68,6 +71,75 @@ TEST_CASE("a log that fills up in the turn that empties it behind a snapshot is 
   CHECK_FALSE(output.compact_to.has_value());
   CHECK(core->inspect().commit == 10);
   CHECK(core->inspect().durable == 10);
+}
+
+TEST_CASE("a snapshot that arrives while another one is being installed is dropped", "[raft]") {
+  const auto core = FollowerWithThreeEntries();
+  REQUIRE(core->Step(2, Receive{SnapshotAtTen()}).ok());
+  Output output;
+  core->TakeOutput(&output);
+  REQUIRE(output.install.has_value());
+  SnapshotMeta meta = *SnapshotAtTen().snapshot;
+  meta.index = 12;
+  Message second = SnapshotAtTen();
+  second.snapshot = std::make_shared<const SnapshotMeta>(meta);
+  CHECK_FALSE(core->Step(3, Receive{second}).ok());
+  core->TakeOutput(&output);
+  CHECK_FALSE(output.install.has_value());
+  REQUIRE(core->Step(4, SnapshotInstalled{10, 1, true}).ok());
+  CHECK(core->inspect().commit == 10);
+  CHECK_OK(core->CheckInvariants());
+}
+
+TEST_CASE("a snapshot that contradicts what is committed is reported and not installed", "[raft]") {
+  const auto core = FollowerWithThreeEntries();
+  SnapshotMeta meta = *SnapshotAtTen().snapshot;
+  meta.index = 3;
+  meta.term = 2;
+  Message other = SnapshotAtTen();
+  other.term = 2;
+  other.snapshot = std::make_shared<const SnapshotMeta>(meta);
+  CHECK_FALSE(core->Step(2, Receive{other}).ok());
+  Output output;
+  core->TakeOutput(&output);
+  CHECK_FALSE(output.install.has_value());
+  REQUIRE(output.faults.size() == 1);
+  CHECK(output.faults[0].kind == FaultKind::kCommittedConflict);
+}
+
+TEST_CASE("a snapshot is asked for once when the log has grown by its limit, so that a replay is bounded", "[raft]") {
+  Options options;
+  options.self = 1;
+  options.cluster = kCluster;
+  options.snapshot_log_bytes = 1000;
+  auto core = *Core::Create(options, FirstStart(MakeConfiguration({1})), 0);
+  Output output;
+  uint64_t asked = 0;
+  Nanos now = 0;
+  const auto turn = [&] {
+    core->TakeOutput(&output);
+    const std::optional<HardStateWrite> hard_state = output.hard_state;
+    const std::optional<LogWrite> log = output.log;
+    const Committed committed = output.committed;
+    asked += output.take_snapshot ? 1 : 0;
+    if (hard_state.has_value()) core->Step(++now, HardStatePersisted{hard_state->write});
+    if (log.has_value()) core->Step(++now, LogPersisted{log->write, log->term, log->index});
+    if (!committed.empty()) core->Step(++now, Applied{committed.last});
+  };
+  core->Step(++now, Tick{});
+  for (int i = 0; i < 6; ++i) turn();
+  REQUIRE(core->inspect().role == Role::kLeader);
+  // Each costs its 68 bytes and 32 more: the tenth fills the limit.
+  for (int i = 1; i <= 9; ++i) {
+    REQUIRE(core->Step(++now, Propose{Payload(std::string(68, 'x'))}).ok());
+    for (int j = 0; j < 4; ++j) turn();
+  }
+  CHECK(asked == 0);
+  for (int i = 10; i <= 15; ++i) {
+    REQUIRE(core->Step(++now, Propose{Payload(std::string(68, 'x'))}).ok());
+    for (int j = 0; j < 4; ++j) turn();
+  }
+  CHECK(asked == 1);
 }
 
 }  // namespace

@@ -82,11 +82,13 @@ void Invariants::OnStart(raft::NodeId node, const Recovered& recovered, const ra
   books.log_writes_since.clear();
   books.hard_state_writes.clear();
   books.running = true;
+  books.disk_failed = false;
   books.installing = false;
   books.installed.reset();
   books.role = raft::Role::kFollower;
   books.term = now.term;
   books.commit = std::max(recovered.restart.floor.index, recovered.restart.applied);
+  if (given_up_.count(node) != 0) books.commit = now.commit;
   books.applied = recovered.restart.applied;
   books.applied_known = 0;
   books.handed_out = recovered.restart.applied;
@@ -106,17 +108,22 @@ void Invariants::OnOutput(raft::NodeId node, const raft::Core& core, const raft:
   ++checks_;
   Books& books = nodes_[node];
   const raft::Inspect now = core.inspect();
+  if (given_up_.count(node) != 0) return CheckGivenUp(node, &books, now, output);
   CheckFaults(node, output);
+  CheckBids(node, now, output);
   CheckRefusals(node, books, output);
   CheckTerm(node, &books, now);
   if (output.hard_state.has_value()) books.hard_state_writes.push_back(*output.hard_state);
-  if (output.log.has_value()) CheckLogWrite(node, &books, now, *output.log);
-  if (output.install.has_value()) CheckInstall(node, &books, *output.install);
+  // First: what follows the snapshot may have come in the same turn, and be written now.
   if (books.installed.has_value() && !now.installing) {
     books.accepted.Reset(*books.installed);
     books.installed.reset();
     books.installing = false;
   }
+  if (output.log.has_value()) CheckLogWrite(node, &books, now, *output.log);
+  CheckStoredCommit(node, books, output);
+  if (output.install.has_value()) CheckInstall(node, &books, *output.install);
+  if (books.disk_failed && !now.failed) Fail("node {} goes on after its disk failed", node);
   if (now.failed) {
     // It takes part in nothing more, and what it holds in memory means nothing.
     if (now.role == raft::Role::kLeader || output.log.has_value()) Fail("node {} goes on after its disk failed", node);
@@ -163,6 +170,43 @@ void Invariants::CheckRefusals(raft::NodeId node, const Books& books, const raft
     // the past the term.
     if (m.kind != raft::MessageKind::kAppendReply || !m.reject || m.index == 0 || m.index > books.commit) continue;
     Fail("node {} refuses what follows entry {}, though it knows of commits up to {}", node, m.index, books.commit);
+  }
+}
+
+void Invariants::CheckBids(raft::NodeId node, const raft::Inspect& now, const raft::Output& output) {
+  // A leader that gives up for other reasons bids the best there is; one that transfers has the time to wait.
+  if (!now.transferring) return;
+  for (const raft::Outgoing& outgoing : output.messages) {
+    const raft::Message& m = outgoing.message;
+    if (m.kind != raft::MessageKind::kTimeoutNow || m.term != now.term || m.index == now.last) continue;
+    Fail("leader {} bids node {} to stand with a log that ends at {}, its own ends at {}", node, m.to, m.index,
+         now.last);
+  }
+}
+
+void Invariants::CheckStoredCommit(raft::NodeId node, const Books& books, const raft::Output& output) {
+  raft::Index commit = output.log.has_value() ? output.log->commit : 0;
+  if (output.hard_state.has_value()) commit = std::max(commit, output.hard_state->state.commit);
+  if (commit <= books.durable.floor()) return;
+  const ShadowEntry* durable = books.durable.Find(commit);
+  const ShadowEntry* accepted = books.accepted.Find(commit);
+  if (durable == nullptr || accepted == nullptr || *durable != *accepted) {
+    Fail("node {} stores that entry {} is committed, which is not durable there", node, commit);
+  }
+}
+
+void Invariants::CheckGivenUp(raft::NodeId node, Books* books, const raft::Inspect& now, const raft::Output& output) {
+  if (output.hard_state.has_value()) books->hard_state_writes.push_back(*output.hard_state);
+  if (now.role == raft::Role::kLeader) Fail("node {} leads a group that was given up for lost", node);
+  // They are too few for an election, and only a real one begins a term.
+  if (now.term > given_up_term_) {
+    Fail("node {} of a group that was given up for lost is told of term {}", node, now.term);
+  }
+  if (output.log.has_value() || output.install.has_value()) {
+    Fail("node {} of a group that was given up for lost is given entries", node);
+  }
+  if (now.commit != books->commit) {
+    Fail("node {} of a group that was given up for lost learns that entry {} is committed", node, now.commit);
   }
 }
 

@@ -10,6 +10,7 @@
 // * Commitment: only a leader moves it, to an entry of its own term (1), which a quorum of the configuration in force
 //   has durably, counted by the checks (15, 25, 26, 27, 36). Committed entries are the same for all nodes for ever;
 //   none is cut off again (20, 31), none takes effect twice.
+// * The commit index that is stored along with a write speaks of entries that are durable already.
 // * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26). Nobody refuses what
 //   it knows to be committed, whether it still has it or not (21).
 // * Configuration: follows the log and its truncation (14); a leader changes it only after the last change is committed
@@ -22,7 +23,10 @@
 // * Leases: no leader commits while one of an earlier term would still answer a read under its lease (3, 40, 41).
 // * Monotony: of term, commit and applied index in a process; of the durable term over restarts.
 // * Office: no leader stays that heard no quorum for a long time (3), whose own disk hangs (34), or whom a committed
-//   configuration has left out (13). It counts for a peer only what that acknowledged in its present membership (15).
+//   configuration has left out (13), and no node goes on after a write of its disk failed (24). Leadership is handed
+//   only to who has all of the log (19). A leader counts for a peer only what that acknowledged in its present
+//   membership (15).
+// * A group that was given up for lost says nothing more: its nodes do not lead, and hear nothing of the new one (18).
 // * Bounds: no proposal is taken beyond the cap of uncommitted bytes, and the count is right (37).
 // * What a core calls a fault that only an incorrect peer could cause is a violation, too.
 #ifndef BANDB_TEST_SIM_INVARIANTS_H_
@@ -30,11 +34,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -75,6 +81,12 @@ class Invariants : public Observer {
   // entries no survivor has is forgotten; their number is returned. It is a violation if another survivor has more of
   // them than `best`, or if one that had been known to be committed to a survivor (up to `known`) is lost.
   uint64_t ForgetLost(raft::NodeId best, const std::vector<raft::NodeId>& survivors, raft::Index known);
+  // From now on `node` counts as lost, though it runs: it belongs to the group that was given up, of which nothing more
+  // may be heard. It must not lead, take entries, learn of commits or of terms, or serve reads. `term`: as on its disk.
+  void GiveUp(raft::NodeId node, raft::Term term) {
+    given_up_.insert(node);
+    given_up_term_ = std::max(given_up_term_, term);
+  }
   void SetFirstConfiguration(const raft::Configuration& configuration) { committed_configurations_[0] = configuration; }
 
   void OnStart(raft::NodeId node, const Recovered& recovered, const raft::Core& core) override;
@@ -84,6 +96,7 @@ class Invariants : public Observer {
   void OnLogDurable(raft::NodeId node, uint64_t write) override;
   void OnInstalled(raft::NodeId node, const Checkpoint& checkpoint) override;
   void OnCheckpoint(raft::NodeId node, const Checkpoint& checkpoint) override;
+  void OnDiskFailed(raft::NodeId node) override { nodes_[node].disk_failed = true; }
   void OnSend(raft::NodeId node, const raft::Message& message) override;
   void OnReceive(raft::NodeId node, const raft::Message& message) override;
   void OnApply(raft::NodeId node, const raft::Entry& entry) override;
@@ -100,6 +113,7 @@ class Invariants : public Observer {
     std::deque<Nanos> log_writes_since;
     std::deque<raft::HardStateWrite> hard_state_writes;
     bool running = false;
+    bool disk_failed = false;
     // From the output that asks for it until the core knows that it is done.
     bool installing = false;
     std::optional<raft::SnapshotMeta> installed;
@@ -133,6 +147,9 @@ class Invariants : public Observer {
 
   void CheckFaults(raft::NodeId node, const raft::Output& output);
   void CheckRefusals(raft::NodeId node, const Books& books, const raft::Output& output);
+  void CheckBids(raft::NodeId node, const raft::Inspect& now, const raft::Output& output);
+  void CheckStoredCommit(raft::NodeId node, const Books& books, const raft::Output& output);
+  void CheckGivenUp(raft::NodeId node, Books* books, const raft::Inspect& now, const raft::Output& output);
   void CheckTerm(raft::NodeId node, Books* books, const raft::Inspect& now);
   void CheckLogWrite(raft::NodeId node, Books* books, const raft::Inspect& now, const raft::LogWrite& write);
   void CheckTruncation(raft::NodeId node, const Books& books, const raft::LogWrite& write);
@@ -157,6 +174,8 @@ class Invariants : public Observer {
   std::optional<std::string> violation_;
   uint64_t checks_ = 0;
   std::map<raft::NodeId, Books> nodes_;
+  std::set<raft::NodeId> given_up_;
+  raft::Term given_up_term_ = 0;
   std::map<raft::Term, raft::NodeId> leaders_;
   std::map<std::pair<raft::NodeId, raft::Term>, raft::NodeId> votes_;
   // By term and index.

@@ -186,6 +186,7 @@ void Invariants::OnInstalled(raft::NodeId node, const Checkpoint& checkpoint) {
 }
 
 void Invariants::OnCheckpoint(raft::NodeId node, const Checkpoint& checkpoint) {
+  if (given_up_.count(node) != 0) return;
   Books& books = nodes_[node];
   CheckDigest(node, checkpoint);
   books.checkpoint = std::max(books.checkpoint, checkpoint.meta.index);
@@ -259,6 +260,7 @@ void Invariants::OnReceive(raft::NodeId node, const raft::Message& message) {
 }
 
 void Invariants::OnApply(raft::NodeId node, const raft::Entry& entry) {
+  if (given_up_.count(node) != 0) return;
   Books& books = nodes_[node];
   if (entry.index != books.applied + 1) Fail("node {} applies {} after {}", node, entry.index, books.applied);
   if (entry.index > committed() || MakeShadow(entry) != committed_[entry.index - 1]) {
@@ -280,6 +282,7 @@ void Invariants::NoteCommand(raft::Index index, const raft::Entry& entry) {
 void Invariants::OnReadAsked(raft::NodeId node, uint64_t read) { nodes_[node].reads[read] = committed(); }
 
 void Invariants::OnReadServed(raft::NodeId node, uint64_t read, raft::Index index, raft::Index applied) {
+  if (given_up_.count(node) != 0) Fail("node {} serves a read of a group that was given up for lost", node);
   Books& books = nodes_[node];
   const auto it = books.reads.find(read);
   if (it == books.reads.end()) return Fail("node {} serves read {}, which nobody asked", node, read);

@@ -11,7 +11,8 @@
 //   may hang for a long time. It may be nearly full, of which it warns, and it may have no space at all, so that
 //   entries cannot be written and checkpoints do not get done; what little term and vote need is reserved.
 // * Rot. An entry that was reported durable may be found damaged at a restart. Then the node must not start, and say
-//   why; its disk counts as lost from then on. Everything else that was reported durable stays.
+//   why; its disk counts as lost from then on, and it joins anew under another id. Everything else that was reported
+//   durable stays. Entries do not rot under a running process, and reads of intact ones succeed.
 // * Processes. Crash at any instant, also between two of the steps that follow from one event; restart at any later
 //   time; pause (SIGSTOP) for any time, the disk going on meanwhile.
 // * Clocks. Monotonic on each node and unrelated between nodes. They drift: by up to 1 % where leases are in use, up to
@@ -21,7 +22,11 @@
 //   No more members are wiped than leave a majority of every configuration in use unharmed.
 // * Loss of a quorum. All disks but a few may be lost for good. An operator then makes a new group of the rest
 //   (raft/restart.h). What no survivor has is lost, and everything else must be there; nothing that a survivor knew to
-//   be committed may be lost.
+//   be committed may be lost. Some that were believed lost may come back with their disks intact, at any later time, as
+//   long as they are no quorum of any configuration that they know: they must not elect a leader, acknowledge anything,
+//   serve a read, or hear anything of the new group, nor it of them. What was on its way to them when the quorum was
+//   lost is lost, too. (If they were a quorum they would go on as the old cluster, side by side with the new one; nobody
+//   can forbid it to them, and whoever recovers a quorum answers for that.)
 //
 // What is required: safety always (invariants.h), answers that are linearizable, and, once a majority of the members is
 // healed and left alone, progress within a bounded time, the rest of the cluster staying as broken as it was.

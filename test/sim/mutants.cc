@@ -1,23 +1,17 @@
 // bandb_sim_mutants: plants each known bug into the core, in turn, and looks how long the simulator needs to find it.
-//
-//   bandb_sim_mutants                    all of them
-//   bandb_sim_mutants --mutant N         one
-//   bandb_sim_mutants --mutant N --seed S  one run with that bug, with its trace
-//   bandb_sim_mutants --cpu-limit S      gives up on a bug after so many CPU seconds (default 300)
-//   bandb_sim_mutants --first-tries      tries the noted seed before the hunt through all of them
+// test/sim/hunt.sh builds it and runs it; `--help` lists what it can do.
 //
 // Some bugs show in one run of many. For these the seed that showed them is noted below, so that a test need not hunt
 // for minutes. A change of the simulator may make it another seed: nothing is lost then but time, and the full hunt
 // tells the new one.
 //
 // The bugs stand in lib/raft beside the lines that avoid them, as BANDB_RAFT_MUTANT(n); the numbers up to 45 are those
-// of the traps in docs/raft.md. Exit code: 0 if all were caught.
+// of the traps in docs/raft-traps.md. Exit code: 0 if all were caught, 1 if one survived, 2 for wrong usage.
 #include <fmt/format.h>
 
-#include <charconv>
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string_view>
-#include <vector>
 
 #include "base/clock.h"
 #include "sim/campaign.h"
@@ -43,36 +37,56 @@ constexpr Mutant kMutants[] = {
     {2, "a vote is sent before it is durable"},
     {3, "a follower that hears its leader votes for another"},
     {4, "a request of a lower term is not told the term", 311},
+    {5, "a promise to a leader does not end with its silence"},
     {6, "an answer of an old pre-vote round begins an election"},
-    {7, "a learner that is asked does not vote", 34},
+    {7, "a learner that is asked does not vote", 26},
+    {9, "a restarted voter keeps quiet for far too long"},
     {10, "a change of membership before an entry of the own term is committed, in one step"},
-    {11, "a change of membership in one step, without a joint configuration"},
+    {11, "a configuration is in force only when it is applied"},
     {12, "a joint configuration of a former leader is never left"},
     {13, "a leader that was removed leads on"},
     {14, "a configuration is not rolled back with its entry"},
     {15, "an acknowledgement of a former membership counts"},
+    {17, "a node that was removed hears nothing when it is added again"},
     {18, "messages of another cluster are taken"},
+    {19, "leadership is handed to who has not got all of the log"},
     {20, "everything behind the previous entry is cut off, without a conflict"},
     {21, "a previous entry below the floor is taken for a conflict"},
     {22, "a completion of an overtaken write makes other entries durable", 67},
     {23, "a leader whose write failed goes on"},
+    {24, "a follower goes on after a failed write"},
     {25, "a duplicate is acknowledged beyond what is durable"},
     {26, "the durable index is not lowered by a truncation"},
     {27, "the leader counts its own entries before they are durable"},
+    {30, "the log is given up beyond what the state machine has durably"},
     {31, "a snapshot replaces a log that has more"},
     {33, "entries are acknowledged before they are durable"},
     {34, "a leader with a hung disk leads on", 18},
     {35, "an old acknowledgement lowers what a peer is known to have"},
     {36, "a quorum is counted short"},
+    {37, "what is uncommitted has no bound"},
     {38, "a read is served before an entry of the own term is committed"},
     {39, "a read joins a round that began before it was asked", 97},
     {40, "a lease outlives a transfer of leadership"},
     {41, "a lease runs from the answer, not from the question"},
     {42, "a read does not wait for the answers of its round"},
+    {43, "a proposal that is in the log is answered with a refusal"},
     {44, "a transfer of leadership never times out"},
+    {45, "every survivor of a lost quorum fixes the configuration by itself"},
     {46, "a restarted voter forgets what it promised to a lease"},
     {47, "a follower commits entries that it was not told to match"},
     {48, "a snapshot carries a configuration that is not committed"},
+    {49, "a change of membership in one step, without a joint configuration"},
+    {50, "a candidate leads before its own vote is durable"},
+    {51, "the commit index is stored ahead of the entries that it speaks of"},
+    {52, "a leader that hears no quorum leads on"},
+    {53, "entries are handed out before the own disk has them"},
+    {54, "of the survivors of a lost quorum the one with the longest log counts as the best"},
+    {55, "the recovery of a lost quorum keeps those who are lost as voters"},
+    {56, "the recovered group keeps the cluster id of the lost one"},
+    {57, "the recovered group begins in a term that others may know"},
+    {58, "in a joint configuration only the new voters count"},
+    {59, "a follower's questions for a read index all have one number"},
 };
 
 double Seconds() { return static_cast<double>(base::SystemClock().MonotonicNanos()) / 1e9; }
@@ -101,58 +115,66 @@ bool Hunt(const Mutant& mutant, double cpu_limit, bool first_tries) {
   return caught;
 }
 
-template <typename Number>
-bool Parse(std::string_view text, Number* number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
 struct Arguments {
   // 0: all of them.
   int only = 0;
   uint64_t seed = 0;
   double cpu_limit = 300;
   bool first_tries = false;
+  bool list = false;
 };
 
-// Takes the flag at `*i`, and its value if it has one. False if it is none.
-bool ParseFlag(const std::vector<std::string_view>& args, size_t* i, Arguments* to) {
-  const std::string_view flag = args[*i];
-  if (flag == "--first-tries") return to->first_tries = true;
-  if (*i + 1 >= args.size()) return false;
-  const std::string_view value = args[++*i];
-  if (flag == "--mutant") return Parse(value, &to->only);
-  if (flag == "--seed") return Parse(value, &to->seed);
-  if (flag == "--cpu-limit") return Parse(value, &to->cpu_limit);
-  return false;
+void Declare(CLI::App* app, Arguments* to) {
+  app->add_option("--mutant", to->only, "plant only this bug");
+  app->add_option("--seed", to->seed, "one run with that bug, as a readable account")->needs("--mutant");
+  app->add_option("--cpu-limit", to->cpu_limit, "CPU seconds after which a bug counts as survived")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->capture_default_str();
+  app->add_flag("--first-tries", to->first_tries, "try the noted seed before the hunt through all of them");
+  app->add_flag("--list", to->list, "list the bugs and run nothing");
 }
 
-int Main(const std::vector<std::string_view>& args) {
+int RunOne(const Arguments& arguments) {
+  raft::mutation_under_test = arguments.only;
+  RunOptions options;
+  options.sink = [](std::string_view line) { fmt::print("{}\n", line); };
+  fmt::print("{}\n", Describe(Run(arguments.seed, options)));
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(
+      "Plants known bugs into the Raft core, one at a time, and reports how long the simulator needs to catch them.",
+      "bandb_sim_mutants");
   Arguments arguments;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (ParseFlag(args, &i, &arguments)) continue;
-    fmt::print(stderr, "bandb_sim_mutants: cannot make sense of '{}'; see the head of test/sim/mutants.cc\n", args[i]);
-    return 2;
+  Declare(&app, &arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   }
-  if (arguments.seed != 0) {
-    raft::mutation_under_test = arguments.only;
-    RunOptions options;
-    options.sink = [](std::string_view line) { fmt::print("{}\n", line); };
-    fmt::print("{}\n", Describe(Run(arguments.seed, options)));
-    return 0;
-  }
+  if (arguments.seed != 0) return RunOne(arguments);
   int caught = 0;
   int hunted = 0;
   for (const Mutant& mutant : kMutants) {
     if (arguments.only != 0 && mutant.number != arguments.only) continue;
     ++hunted;
-    caught += Hunt(mutant, arguments.cpu_limit, arguments.first_tries) ? 1 : 0;
+    if (arguments.list) {
+      fmt::print("{:>3}  {}\n", mutant.number, mutant.what);
+    } else {
+      caught += Hunt(mutant, arguments.cpu_limit, arguments.first_tries) ? 1 : 0;
+    }
   }
+  if (hunted == 0) {
+    fmt::print(stderr, "there is no planted bug {}; --list shows them\n", arguments.only);
+    return 2;
+  }
+  if (arguments.list) return 0;
   fmt::print("{} of {} planted bugs caught\n", caught, hunted);
-  return hunted > 0 && caught == hunted ? 0 : 1;
+  return caught == hunted ? 0 : 1;
 }
 
 }  // namespace
 }  // namespace bandb::sim
 
-int main(int argc, char** argv) { return bandb::sim::Main({argv + 1, argv + argc}); }
+int main(int argc, char** argv) { return bandb::sim::Main(argc, argv); }

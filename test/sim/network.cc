@@ -112,8 +112,8 @@ void Network::Send(const raft::Message& message) {
 }
 
 void Network::Deliver(const raft::Message& message, Nanos arrival) {
-  scheduler_->At(arrival, [this, message] {
-    if (IsCut(message.from, message.to)) {
+  scheduler_->At(arrival, [this, message, connection = connections_[message.to]] {
+    if (IsCut(message.from, message.to) || connection != connections_[message.to]) {
       ++counters_.cut;
       return;
     }
@@ -133,9 +133,11 @@ void Network::SendSnapshot(const raft::Message& message, const Checkpoint& check
   // A long transfer: many delays, and the link must be there at both ends of it.
   const Nanos duration = 4 * Delay(message.from, message.to);
   const bool fails = IsCut(message.from, message.to) || random_.Chance(2 * knobs_.loss + extra_loss_);
-  scheduler_->After(duration, [this, message, checkpoint, fails, done = std::move(done)] {
+  const uint64_t connection = connections_[message.to];
+  scheduler_->After(duration, [this, message, checkpoint, fails, connection, done = std::move(done)] {
     Receiver* receiver = receivers_[message.to];
-    bool ok = !fails && receiver != nullptr && !IsCut(message.from, message.to);
+    bool ok =
+        !fails && connection == connections_[message.to] && receiver != nullptr && !IsCut(message.from, message.to);
     if (ok) ok = receiver->OnSnapshot(message, checkpoint);
     trace_->Mix(TraceKind::kDeliver, {message.from, message.to, checkpoint.meta.index, ok ? 1u : 0u});
     if (trace_->wordy()) trace_->Line("{} {}", ok ? "delivered" : "lost     ", Describe(message));

@@ -49,6 +49,8 @@ class Network : public Transport {
   void Mend(raft::NodeId from, raft::NodeId to);
   void MendAll();
   bool IsCut(raft::NodeId from, raft::NodeId to) const { return cuts_[from][to] > 0; }
+  // All that is on its way to `to` is lost.
+  void LoseUnderWay(raft::NodeId to) { ++connections_[to]; }
   // Adds to the delay of a link; 0 ends it.
   void Slow(raft::NodeId from, raft::NodeId to, Nanos extra) { extra_delay_[from][to] = extra; }
   // More loss than the knobs say, everywhere.
@@ -70,6 +72,8 @@ class Network : public Transport {
   std::array<std::array<uint32_t, kNodeIdLimit>, kNodeIdLimit> cuts_ = {};
   std::array<std::array<Nanos, kNodeIdLimit>, kNodeIdLimit> extra_delay_ = {};
   std::array<std::array<Nanos, kNodeIdLimit>, kNodeIdLimit> last_arrival_ = {};
+  // By receiver: what was sent through an earlier connection does not arrive.
+  std::array<uint64_t, kNodeIdLimit> connections_ = {};
   double extra_loss_ = 0;
   Counters counters_;
 };

@@ -283,7 +283,7 @@ void Node::OnWriteFailed() {
   world_.trace->Line("node {}: a write failed", id_);
   failed_ = true;
   kept_.clear();
-  Push(raft::PersistFailed{});
+  Push(raft::PersistFailed{}, [this](const raft::StepResult&) { world_.observer->OnDiskFailed(id_); });
 }
 
 void Node::OnCapacity(bool nearly_full) {

@@ -25,6 +25,8 @@ class Observer {
   virtual void OnLogDurable(raft::NodeId node, uint64_t write) = 0;
   virtual void OnInstalled(raft::NodeId node, const Checkpoint& checkpoint) = 0;
   virtual void OnCheckpoint(raft::NodeId node, const Checkpoint& checkpoint) = 0;
+  // The core was told that a write failed.
+  virtual void OnDiskFailed(raft::NodeId node) = 0;
   // The message leaves the node now.
   virtual void OnSend(raft::NodeId node, const raft::Message& message) = 0;
   virtual void OnReceive(raft::NodeId node, const raft::Message& message) = 0;

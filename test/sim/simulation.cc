@@ -63,13 +63,16 @@ class Simulation {
   bool Suffice(const std::vector<raft::NodeId>& nodes);
   // Without `unwanted`, if that is possible.
   std::vector<raft::NodeId> ChooseSurvivors(raft::NodeId unwanted);
-  void Repair(const std::vector<raft::NodeId>& survivors);
+  // All but the survivors stay as they are, dead or cut off; but the `returning`, if any, come back.
+  void Repair(const std::vector<raft::NodeId>& survivors, const std::vector<raft::NodeId>& returning);
   Nanos Patience(const std::vector<raft::NodeId>& survivors);
   void Heal();
+  // Cuts the leader off from all others, while clients go on to ask it.
+  void LeaveLeaderBehind();
   // False if this group cannot be recovered so.
   bool LoseAndRecover();
-  // Progress, and agreement, of the nodes that are left.
-  void RequireProgress(const std::vector<raft::NodeId>& survivors);
+  // Progress, and agreement, of the nodes that are left. Clients know the addresses of `others`, too.
+  void RequireProgress(const std::vector<raft::NodeId>& survivors, const std::vector<raft::NodeId>& others);
   void CheckHistory(const std::vector<Operation>& history, RunReport* report);
   bool Converged(const std::vector<raft::NodeId>& survivors);
   std::string DescribeStuck(const std::vector<raft::NodeId>& survivors);
@@ -113,9 +116,12 @@ std::vector<raft::NodeId> Simulation::ChooseSurvivors(raft::NodeId unwanted) {
   return survivors;
 }
 
-void Simulation::Repair(const std::vector<raft::NodeId>& survivors) {
+void Simulation::Repair(const std::vector<raft::NodeId>& survivors, const std::vector<raft::NodeId>& returning) {
   const auto kept = [&](raft::NodeId id) {
     return std::find(survivors.begin(), survivors.end(), id) != survivors.end();
+  };
+  const auto returns = [&](raft::NodeId id) {
+    return std::find(returning.begin(), returning.end(), id) != returning.end();
   };
   nemesis_.Stop();
   cluster_.network().Heal();
@@ -129,6 +135,11 @@ void Simulation::Repair(const std::vector<raft::NodeId>& survivors) {
       if (node->failed()) node->Crash();
       if (node->state() == Node::State::kDown) node->Start();
       node->Resume();
+      continue;
+    }
+    if (returns(id)) {
+      const Nanos latest = random_.OneIn(2) ? kMilli : 10 * knobs_.core.election_timeout;
+      scheduler_.After(random_.Uniform(latest), [node = node.get()] { node->Start(); });
       continue;
     }
     if (fate == 0) node->Crash();
@@ -155,7 +166,9 @@ Nanos Simulation::Patience(const std::vector<raft::NodeId>& survivors) {
 void Simulation::Heal() {
   // Sometimes at the moment when a new leader was elected, who is then lost if that is possible: the others are left
   // with the terms, votes and logs of an election whose winner told nobody anything.
-  const bool bereave = random_.OneIn(3);
+  const bool bereave = random_.OneIn(3) || knobs_.nemesis.lose_quorum;
+  // Before a quorum is lost its leader may be left behind, with a log that grew and is not the best any more.
+  if (knobs_.nemesis.lose_quorum && random_.OneIn(2)) LeaveLeaderBehind();
   if (bereave) {
     const uint64_t elections = cluster_.invariants().elections();
     RunUntil(20 * knobs_.core.election_timeout, [&] { return cluster_.invariants().elections() > elections; });
@@ -172,8 +185,18 @@ void Simulation::Heal() {
     return;
   }
   trace_.Line("HEAL: survivors {}", fmt::join(survivors, " "));
-  Repair(survivors);
-  RequireProgress(survivors);
+  Repair(survivors, {});
+  RequireProgress(survivors, {});
+}
+
+void Simulation::LeaveLeaderBehind() {
+  const Node* leader = cluster_.Leader();
+  if (leader == nullptr) return;
+  for (const auto& [id, node] : cluster_.nodes()) {
+    if (id == leader->id()) continue;
+    cluster_.network().Cut(id, leader->id());
+    cluster_.network().Cut(leader->id(), id);
+  }
 }
 
 bool Simulation::LoseAndRecover() {
@@ -183,18 +206,21 @@ bool Simulation::LoseAndRecover() {
   trace_.Mix(TraceKind::kFault, {static_cast<uint64_t>(FaultKind::kLostQuorum), loss->lost});
   earlier_history_ = workload_.NewEpoch(loss->state);
   if (Violated()) return true;
-  Repair(loss->survivors);
-  RequireProgress(loss->survivors);
+  Repair(loss->survivors, loss->returning);
+  RequireProgress(loss->survivors, loss->returning);
   return true;
 }
 
-void Simulation::RequireProgress(const std::vector<raft::NodeId>& survivors) {
-  workload_.Concentrate(survivors);
+void Simulation::RequireProgress(const std::vector<raft::NodeId>& survivors, const std::vector<raft::NodeId>& others) {
+  std::vector<raft::NodeId> known = survivors;
+  known.insert(known.end(), others.begin(), others.end());
+  workload_.Concentrate(std::move(known));
   const Nanos patience = Patience(survivors);
   const bool served =
       RunUntil(patience, [this] { return workload_.writes_done() >= 3 && workload_.reads_done() >= 3; });
   if (Violated()) return;
-  if (!served && !Suffice(survivors)) {
+  const bool recovered = nemesis_.counters().faults[static_cast<size_t>(FaultKind::kLostQuorum)] != 0;
+  if (!served && !recovered && !Suffice(survivors)) {
     // A change of membership that was under way has made others necessary.
     unavailable_ = true;
     trace_.Line("the survivors are no quorum any more");

@@ -1,0 +1,117 @@
+// What time has to do with elections, and whose messages count at all.
+#include <memory>
+
+#include "raft/core.h"
+#include "support/catch.h"
+
+namespace bandb::raft {
+namespace {
+
+constexpr ClusterId kCluster = 7;
+constexpr Nanos kTimeout = 1'000'000'000;
+
+Options OptionsOf(uint64_t seed) {
+  Options options;
+  options.self = 1;
+  options.cluster = kCluster;
+  options.seed = seed;
+  options.election_timeout_nanos = kTimeout;
+  return options;
+}
+
+// A voter of three that ran before, in term 4, with two entries.
+std::unique_ptr<Core> RestartedVoter(uint64_t seed, Nanos now) {
+  Restart state = FirstStart(MakeConfiguration({1, 2, 3}));
+  state.hard_state.term = 4;
+  for (Index i = 1; i <= 2; ++i) REQUIRE_OK(state.AddEntry({.term = 4, .index = i, .payload = Payload("x")}));
+  auto core = Core::Create(OptionsOf(seed), state, now);
+  REQUIRE_OK(core.status());
+  return *std::move(core);
+}
+
+Message VoteFrom(NodeId from, MessageKind kind, Term term) {
+  Message message;
+  message.kind = kind;
+  message.cluster = kCluster;
+  message.from = from;
+  message.to = 1;
+  message.term = term;
+  message.index = 2;
+  message.log_term = 4;
+  message.round = 1;
+  return message;
+}
+
+TEST_CASE("a restarted voter is quiet for one election timeout and asks for votes before the second is over",
+          "[raft]") {
+  // Keeping a promise that may have been given is one thing. Waiting for longer than that keeps a cluster waiting.
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    const Nanos started = 77;
+    const auto core = RestartedVoter(seed, started);
+    Output output;
+    core->TakeOutput(&output);
+    CHECK(output.next_deadline >= started + kTimeout);
+    REQUIRE(output.next_deadline < started + 2 * kTimeout);
+    core->Step(output.next_deadline, Tick{});
+    core->TakeOutput(&output);
+    REQUIRE(output.messages.size() == 2);
+    CHECK(output.messages[0].message.kind == MessageKind::kPreVote);
+  }
+}
+
+TEST_CASE("a restarted voter votes again once its promise is over", "[raft]") {
+  const auto core = RestartedVoter(1, 0);
+  CHECK_FALSE(core->Step(kTimeout - 1, Receive{VoteFrom(2, MessageKind::kVote, 5)}).ok());
+  CHECK(core->inspect().term == 4);
+  CHECK(core->Step(kTimeout, Receive{VoteFrom(2, MessageKind::kVote, 5)}).ok());
+  CHECK(core->inspect().vote == 2);
+}
+
+TEST_CASE("a promise to a leader ends with its silence, not only with another leader", "[raft]") {
+  const auto core = RestartedVoter(1, 0);
+  Message heartbeat = VoteFrom(3, MessageKind::kAppend, 4);
+  REQUIRE(core->Step(kTimeout, Receive{heartbeat}).ok());
+  CHECK(core->inspect().leader == 3);
+  Output output;
+  core->TakeOutput(&output);
+  REQUIRE(core->Step(2 * kTimeout - 1, Receive{VoteFrom(2, MessageKind::kPreVote, 5)}).ok());
+  core->TakeOutput(&output);
+  REQUIRE(output.messages.size() == 1);
+  CHECK(output.messages[0].message.reject);
+  REQUIRE(core->Step(2 * kTimeout, Receive{VoteFrom(2, MessageKind::kPreVote, 5)}).ok());
+  core->TakeOutput(&output);
+  REQUIRE(output.messages.size() == 1);
+  CHECK_FALSE(output.messages[0].message.reject);
+}
+
+TEST_CASE("messages of another cluster, group or version, or for another node, change nothing", "[raft]") {
+  const auto core = RestartedVoter(1, 0);
+  Output output;
+  core->TakeOutput(&output);
+  const auto refused = [&](Message message) {
+    CHECK_FALSE(core->Step(2 * kTimeout, Receive{std::move(message)}).ok());
+    core->TakeOutput(&output);
+    CHECK(output.messages.empty());
+    CHECK(core->inspect().term == 4);
+  };
+  for (MessageKind kind : {MessageKind::kVote, MessageKind::kAppend, MessageKind::kTimeoutNow}) {
+    const Message good = VoteFrom(2, kind, 9);
+    Message message = good;
+    message.cluster = kCluster + 1;
+    refused(message);
+    message = good;
+    message.group = 1;
+    refused(message);
+    message = good;
+    message.version = kProtocolVersion + 1;
+    refused(message);
+    message = good;
+    message.to = 3;
+    refused(message);
+  }
+  CHECK(core->Step(2 * kTimeout, Receive{VoteFrom(2, MessageKind::kVote, 9)}).ok());
+  CHECK(core->inspect().term == 9);
+}
+
+}  // namespace
+}  // namespace bandb::raft
