@@ -113,5 +113,26 @@ TEST_CASE("messages of another cluster, group or version, or for another node, c
   CHECK(core->inspect().term == 9);
 }
 
+TEST_CASE("a follower whose write failed takes part in nothing more", "[raft]") {
+  const auto core = RestartedVoter(1, 0);
+  Output output;
+  Message append = VoteFrom(3, MessageKind::kAppend, 4);
+  append.entries.push_back({.term = 4, .index = 3, .payload = Payload("y")});
+  REQUIRE(core->Step(kTimeout, Receive{append}).ok());
+  core->TakeOutput(&output);
+  REQUIRE(output.log.has_value());
+  REQUIRE(core->Step(kTimeout, PersistFailed{}).ok());
+  CHECK(core->inspect().failed);
+  // Not even what is said to be durable after all is believed.
+  CHECK_FALSE(core->Step(kTimeout, LogPersisted{output.log->write, 4, 3}).ok());
+  CHECK_FALSE(core->Step(kTimeout, Receive{append}).ok());
+  CHECK_FALSE(core->Step(9 * kTimeout, Receive{VoteFrom(2, MessageKind::kVote, 9)}).ok());
+  CHECK_FALSE(core->Step(9 * kTimeout, Campaign{}).ok());
+  core->TakeOutput(&output);
+  CHECK(output.messages.empty());
+  CHECK_FALSE(output.log.has_value());
+  CHECK_FALSE(output.hard_state.has_value());
+}
+
 }  // namespace
 }  // namespace bandb::raft
