@@ -30,7 +30,7 @@ THIRD_PARTY = {
     "lz4": ["lib/storage"],
     "zstd": ["lib/storage"],
     "toml++/": ["tools"],
-    "CLI/": ["tools"],
+    "CLI/": ["tools", "test/sim"],
     "histedit.h": ["tools"],
     "catch2/": ["test/support"],
     "rocksdb/": ["tools/bandb_bench"],
