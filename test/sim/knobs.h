@@ -25,8 +25,8 @@
 //   be committed may be lost. Some that were believed lost may come back with their disks intact, at any later time, as
 //   long as they are no quorum of any configuration that they know: they must not elect a leader, acknowledge anything,
 //   serve a read, or hear anything of the new group, nor it of them. What was on its way to them when the quorum was
-//   lost is lost, too. (If they were a quorum they would go on as the old cluster, side by side with the new one; nobody
-//   can forbid it to them, and whoever recovers a quorum answers for that.)
+//   lost is lost, too. (If they were a quorum they would go on as the old cluster, side by side with the new one;
+//   nobody can forbid it to them, and whoever recovers a quorum answers for that.)
 //
 // What is required: safety always (invariants.h), answers that are linearizable, and, once a majority of the members is
 // healed and left alone, progress within a bounded time, the rest of the cluster staying as broken as it was.
