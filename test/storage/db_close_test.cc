@@ -87,6 +87,26 @@ TEST_CASE("no write is acknowledged and forgotten while writes stop and resume")
   REQUIRE_OK(db->Put("last", "1"));
 }
 
+TEST_CASE("a full disk does not hide that a sync has failed: there is nothing to resume") {
+  TestEnv env(1);
+  const std::unique_ptr<Db> db = MustOpen(env.env());
+  REQUIRE_OK(db->Put("a", "1", {.sync = true}));
+  env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log"});
+  env.files().Inject({.kind = FaultKind::kNoSpace, .calls = {FileCall::kReserve}, .pattern = "*.log", .skip = 1});
+  // While the sync of one write is under way, which will fail, another one finds the disk full. Before the sync come
+  // a reservation and the append.
+  int changes = 0;
+  env.files().SetHook([&](uint64_t) {
+    if (++changes != 3) return;
+    CHECK_CODE(db->Put("b", std::string(2 << 20, 'b')), kResourceExhausted);
+  });
+  CHECK_CODE(db->Put("c", "3", {.sync = true}), kUnknown);
+  env.files().SetHook(nullptr);
+  REQUIRE(env.files().failures() == 2);
+  CHECK_CODE(db->Resume(), kFailedPrecondition);
+  CHECK_CODE(db->Put("d", "4"), kFailedPrecondition);
+}
+
 TEST_CASE("those who wait for a compaction are told when writes stop for good") {
   TestEnv env(3);
   Options options;
