@@ -93,10 +93,15 @@ absl::StatusOr<FileHeader> DecodeFileHeader(std::string_view bytes, FileType typ
                      reader.ReadBytes(16, &database_id) && reader.ReadBytes(16, &file_id) &&
                      reader.ReadFixed(&encryption_key_id);
   BANDB_ASSERT(whole);
-  if (version != FormatVersion(type) || header_bytes != kFileHeaderBytes) {
+  if (version != FormatVersion(type)) {
     return base::Error(absl::StatusCode::kFailedPrecondition,
                        "{}: format version {} (this program reads version {}): written by a newer release", path,
                        version, FormatVersion(type));
+  }
+  if (header_bytes != kFileHeaderBytes) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "{}: a file header of {} bytes (this program reads {}): written by a newer release", path,
+                       header_bytes, kFileHeaderBytes);
   }
   if ((header.incompatible_features & ~kKnownIncompatibleFeatures) != 0 || encryption_key_id != 0) {
     return base::Error(absl::StatusCode::kFailedPrecondition,

@@ -158,12 +158,16 @@ TEST_CASE("a table of a newer release is refused by name") {
     return header;
   };
   BlockCache cache(0);
-  for (const size_t at : {8u, 16u}) {  // the format version, the incompatible features
+  const std::pair<size_t, std::string> fields[] = {
+      {8, "format version 2 "}, {12, "file header of 81 bytes "}, {16, "incompatible features 0x1 "}};
+  for (const auto& [at, named] : fields) {
     std::string header = sample.content.substr(0, kFileHeaderBytes);
     header[at] = static_cast<char>(header[at] + 1);
     std::string content = sample.content;
     content.replace(0, kFileHeaderBytes, with_checksum(header));
-    CHECK_CODE(OpenTable(content, &cache).status(), kFailedPrecondition);
+    const absl::Status refused = OpenTable(content, &cache).status();
+    CHECK_CODE(refused, kFailedPrecondition);
+    CHECK(base::Message(refused).find(named) != std::string::npos);
   }
 }
 
