@@ -47,7 +47,8 @@ struct Options {
   Compression compression = kDefaultCompression;
   // Size at which a table file is cut, in bytes. 64 KiB to 1 GiB; default 32 MiB.
   uint64_t table_bytes = 32ull << 20;
-  // Tables in level 0 at which they are compacted. 1 to 64; default 4.
+  // Tables in level 0 at which they are compacted. 1 to 64; default 4. Fewer are compacted when many iterators have
+  // read them.
   int level0_tables = 4;
   // Bytes in the first level below 0 that holds data. 64 KiB to 1 TiB; default 256 MiB. Each further level is ten times
   // larger.

@@ -96,6 +96,7 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
     active_ = memtable_;
     frozen_.assign(recovered->memtables.begin(), recovered->memtables.end());
     InstallView(&retired);
+    RenewReadAllowance();
     MaybeScheduleWork();
   }
   for (const uint64_t number : unneeded) recovered->orphans.push_back(LogName(number));

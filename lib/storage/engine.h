@@ -148,6 +148,11 @@ class Engine final : private CommitQueue::Committer {
   // engine.cc
   absl::Status Start(RecoveredDatabase* recovered);
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // After each new version.
+  void RenewReadAllowance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For each iterator. When so many have merged level 0 with what lies below as would pay for compacting it, it is
+  // compacted, however few tables it has (LevelDB's seek compactions, for iterators alone: filters spare gets).
+  void CountIterator() ABSL_LOCKS_EXCLUDED(mutex_);
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatus() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -245,6 +250,8 @@ class Engine final : private CommitQueue::Committer {
   std::atomic<uint32_t> pressure_permille_{0};
   std::atomic<bool> level0_full_{false};
   EngineCounters counters_;
+  // Iterators that are left until level 0 is compacted for their sake.
+  std::atomic<int64_t> read_allowance_{0};
   ViewHolder views_;
   LogSet logs_;
   CommitQueue queue_;
@@ -269,6 +276,7 @@ class Engine final : private CommitQueue::Committer {
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool flushing_ ABSL_GUARDED_BY(mutex_) = false;
   int compacting_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool level0_wanted_ ABSL_GUARDED_BY(mutex_) = false;
   RunningCompactions running_ ABSL_GUARDED_BY(mutex_);
   // Shared with the compaction job that works for it.
   std::deque<std::shared_ptr<ManualCompaction>> manual_ ABSL_GUARDED_BY(mutex_);

@@ -18,6 +18,10 @@ namespace {
 constexpr uint64_t kStepBytes = 1 << 20;
 // Compactions read their inputs in stretches of this size.
 constexpr uint32_t kCompactionReadaheadBytes = 512 << 10;
+// What an iterator loses by one more run of tables is worth compacting so much (LevelDB's estimate for a seek).
+constexpr uint64_t kBytesPerIterator = 16 << 10;
+// Fewer iterators than this are no pattern.
+constexpr int64_t kIteratorsMin = 1000;
 
 absl::Duration Since(base::Clock* clock, int64_t begin_nanos) {
   return absl::Nanoseconds(clock->MonotonicNanos() - begin_nanos);
@@ -224,11 +228,33 @@ void Engine::MaybeScheduleWork() {
   }
   ScheduleManual();
   const int compactions_max = std::max(1, options_.background_threads - 1);
+  CompactionSettings settings = settings_;
+  if (level0_wanted_) settings.level0_tables = 1;
   while (compacting_ < compactions_max && !ManualIsWaiting()) {
-    std::optional<Compaction> compaction = PickCompaction(*state_.version, settings_, running_);
+    std::optional<Compaction> compaction = PickCompaction(*state_.version, settings, running_);
     if (!compaction) break;
     StartCompaction(*std::move(compaction), nullptr);
   }
+}
+
+void Engine::RenewReadAllowance() {
+  level0_wanted_ = false;
+  const Version& version = *state_.version;
+  uint64_t runs = version.level(0).size();
+  for (int level = 1; level < kLevels; ++level) runs += version.level(level).empty() ? 0 : 1;
+  int64_t allowance = INT64_MAX;
+  if (!version.level(0).empty() && runs > 1) {
+    const uint64_t bytes = version.LevelBytes(0) + version.LevelBytes(TargetsFor(version, settings_).base_level);
+    allowance = std::max(kIteratorsMin, static_cast<int64_t>(bytes / kBytesPerIterator));
+  }
+  read_allowance_.store(allowance, std::memory_order_relaxed);
+}
+
+void Engine::CountIterator() {
+  if (read_allowance_.fetch_sub(1, std::memory_order_relaxed) != 1) return;
+  base::MutexLock lock(&mutex_);
+  level0_wanted_ = true;
+  MaybeScheduleWork();
 }
 
 void Engine::StartCompaction(Compaction compaction, std::shared_ptr<ManualCompaction> manual) {

@@ -99,6 +99,7 @@ void Engine::InstallEdit(PendingEdit* edit) {
     BANDB_ASSERT(edit->flushed_memtables <= frozen_.size());
     frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(edit->flushed_memtables));
     InstallView(&retired);
+    RenewReadAllowance();
     for (const TablePtr& table : obsolete) table->MarkObsolete();
   }
   if (edit->edit.log_number) dropped_logs = logs_.DropBelow(*edit->edit.log_number);

@@ -183,8 +183,11 @@ namespace {
 // A cursor over each source of a view, and the range tombstones that a reader of it must heed.
 absl::Status CollectSources(const ReadView& view, const TableCursorOptions& options,
                             std::vector<std::unique_ptr<Cursor>>* cursors, DbIteratorParts* parts) {
-  cursors->push_back(view.memtable->NewCursor());
-  view.memtable->tombstones().CollectRuns(&parts->tombstones);
+  // What comes into an empty one later, this reader does not see.
+  if (!view.memtable->Empty()) {
+    cursors->push_back(view.memtable->NewCursor());
+    view.memtable->tombstones().CollectRuns(&parts->tombstones);
+  }
   for (const std::shared_ptr<const Memtable>& memtable : view.frozen) {
     cursors->push_back(memtable->NewCursor());
     memtable->tombstones().CollectRuns(&parts->tombstones);
@@ -229,6 +232,7 @@ std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
   if (absl::Status collected = CollectSources(*parts.view, table_options, &cursors, &parts); !collected.ok()) {
     return NewErrorIterator(std::move(collected));
   }
+  CountIterator();
   parts.cursor = NewMergingCursor(std::move(cursors));
   return NewDbIterator(std::move(parts));
 }

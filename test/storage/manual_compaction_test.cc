@@ -1,4 +1,4 @@
-// What CompactRange gives back, wherever it lies.
+// Compactions that somebody asks for: what CompactRange gives back, wherever it lies, and what readers bring about.
 #include <memory>
 #include <optional>
 #include <string>
@@ -132,6 +132,36 @@ TEST_CASE("what was written by the compaction itself is not written twice") {
   const Stats stats = world.db->GetStats();
   // The flush wrote it once, and the way down to the last level once.
   CHECK(stats.levels.back().bytes_written == stats.levels.back().bytes);
+}
+
+TEST_CASE("a few tables in level 0 are compacted once many iterators have read them, and not before") {
+  World world;
+  world.Fill();
+  REQUIRE_OK(world.db->Put(KeyOf(7), "new"));
+  REQUIRE_OK(world.db->Flush());
+  const auto read = [&world](int iterators) {
+    for (int i = 0; i < iterators; ++i) CHECK(world.db->NewIterator()->status().ok());
+    world.env.executor().RunReady();
+  };
+  // As many as a compaction of so little is worth, at the least.
+  read(999);
+  CHECK(world.db->GetStats().levels[0].tables == 1);
+  read(1);
+  CHECK(world.db->GetStats().levels[0].tables == 0);
+  CHECK(world.BytesAbove() == 0);
+  CHECK(*world.db->Get(KeyOf(7)) == "new");
+  CHECK(world.KeysSeen() == 300);
+  // With nothing in level 0 there is nothing to gain.
+  const uint64_t compactions = world.db->GetStats().compactions;
+  read(3000);
+  CHECK(world.db->GetStats().compactions == compactions);
+  // A new table is a new count.
+  REQUIRE_OK(world.db->Put(KeyOf(8), "newer"));
+  REQUIRE_OK(world.db->Flush());
+  read(999);
+  CHECK(world.db->GetStats().levels[0].tables == 1);
+  read(1);
+  CHECK(world.db->GetStats().levels[0].tables == 0);
 }
 
 }  // namespace bandb::test

@@ -35,6 +35,18 @@ const RigSync* NextOf(const std::vector<RigSync>& syncs, size_t i) {
   return at == syncs.end() ? nullptr : &*at;
 }
 
+// True if the very next thing that is synced is a new manifest, which is made the current one before anything more is
+// durable.
+bool IsReplaced(const std::vector<RigSync>& syncs, size_t i) {
+  constexpr size_t kSyncsOfBegin = 4;  // the manifest, its name, the pointer to it, and the name of that
+  if (i + kSyncsOfBegin >= syncs.size()) return false;
+  const RigSync& manifest = syncs[i + 1];
+  const RigSync& pointed = syncs[i + kSyncsOfBegin];
+  return manifest.sync.path.find("/MANIFEST-") != std::string::npos &&
+         syncs[i + 3].sync.path.ends_with("/CURRENT.tmp") && pointed.life == syncs[i].life &&
+         pointed.durable == syncs[i].durable && pointed.checkpoints == syncs[i].checkpoints;
+}
+
 // Why it is no harm to lose this sync; empty if there is no excuse.
 std::string_view Excuse(const std::vector<RigSync>& syncs, size_t i) {
   const RigSync& sync = syncs[i];
@@ -52,6 +64,10 @@ std::string_view Excuse(const std::vector<RigSync>& syncs, size_t i) {
   if (next == nullptr && sync.sync.call == FileCall::kSync && i > 0 &&
       sync.sync.path.find("/MANIFEST-") != std::string::npos && syncs[i - 1].sync.path.ends_with(".log")) {
     return "the last edit of Close says how long the sealed log is, and so does the seal, which is durable";
+  }
+  if (next == nullptr && sync.sync.call == FileCall::kSync && sync.sync.path.find("/MANIFEST-") != std::string::npos &&
+      IsReplaced(syncs, i)) {
+    return "the manifest is replaced by one that says all of it, before anything is promised or removed";
   }
   return {};
 }
