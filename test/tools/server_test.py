@@ -57,6 +57,14 @@ class Life(ProgramTest):
             everything = [b"%d:%d" % (g, i) for g in range(generation + 1) for i in range(300)]
             self.assertEqual(list(wire.get_many(server.address, everything)), [b"value of " + k for k in everything])
 
+    def test_a_relaxed_durability_is_announced(self):
+        for durability in ("os", "sync"):
+            config = self.write(f"{durability}.toml", f'[server]\ndurability = "{durability}"\n')
+            server = self.server("--config", config)
+            self.assertEqual(cli(server.address, "put", "k", "v").returncode, 0)
+            self.assertEqual(server.terminate(), 0)
+            self.assertEqual('durability is "os"' in server.error_text(), durability == "os", server.error_text())
+
     def test_a_second_server_on_the_directory_is_refused(self):
         server = self.server()
         done = run(SERVER, "--data", server.data, "--listen", "127.0.0.1:0")
