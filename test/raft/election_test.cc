@@ -88,8 +88,8 @@ TEST_CASE("messages of another cluster, group or version, or for another node, c
   const auto core = RestartedVoter(1, 0);
   Output output;
   core->TakeOutput(&output);
-  const auto refused = [&](Message message) {
-    CHECK_FALSE(core->Step(2 * kTimeout, Receive{std::move(message)}).ok());
+  const auto refused = [&](const Message& message) {
+    CHECK_FALSE(core->Step(2 * kTimeout, Receive{message}).ok());
     core->TakeOutput(&output);
     CHECK(output.messages.empty());
     CHECK(core->inspect().term == 4);
