@@ -21,7 +21,6 @@
 #ifndef BANDB_STORAGE_BLOCK_H_
 #define BANDB_STORAGE_BLOCK_H_
 
-#include <bit>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,19 +38,6 @@ inline constexpr size_t kBlockSlackBytes = sizeof(uint64_t);
 // No spaced key is longer: twice what a user may store. Bounds what a hostile block can make of few bytes, since each
 // entry may share its predecessor's key.
 inline constexpr uint32_t kSpacedKeyBytesMax = 128 << 10;
-
-// The number of bytes in which a and b agree, at most n. May read up to 7 bytes past n in both: spaced keys are
-// followed by their trailers, wherever they lie.
-inline size_t CommonPrefixBytes(const char* a, const char* b, size_t n) {
-  for (size_t at = 0; at < n; at += sizeof(uint64_t)) {
-    const uint64_t difference = base::LoadFixed<uint64_t>(a + at) ^ base::LoadFixed<uint64_t>(b + at);
-    if (difference != 0) {
-      const size_t agree = at + static_cast<size_t>(std::countr_zero(difference)) / 8;
-      return agree < n ? agree : n;
-    }
-  }
-  return n;
-}
 
 struct BlockEntry {
   uint32_t shared;

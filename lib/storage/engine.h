@@ -148,11 +148,6 @@ class Engine final : private CommitQueue::Committer {
   // engine.cc
   absl::Status Start(RecoveredDatabase* recovered);
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // After each new version.
-  void RenewReadAllowance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // For each iterator. When so many have merged level 0 with what lies below as would pay for compacting it, it is
-  // compacted, however few tables it has (LevelDB's seek compactions, for iterators alone: filters spare gets).
-  void CountIterator() ABSL_LOCKS_EXCLUDED(mutex_);
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatus() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -200,6 +195,12 @@ class Engine final : private CommitQueue::Committer {
 
   // engine_background.cc
   void MaybeScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For each iterator. When so many have merged level 0 with what lies below as would pay for compacting it, it is
+  // compacted, however few tables it has (LevelDB's seek compactions, for iterators alone: filters spare gets).
+  void CountIterator() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Begins to count anew: when level 0 gets its first table, and when a compaction has taken tables out of it. A wanted
+  // compaction that waits for its turn meanwhile stays wanted.
+  void RenewReadAllowance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartCompaction(Compaction compaction, std::shared_ptr<ManualCompaction> manual)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ScheduleManual() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -240,10 +240,8 @@ void Engine::MaybeScheduleWork() {
 void Engine::RenewReadAllowance() {
   level0_wanted_ = false;
   const Version& version = *state_.version;
-  uint64_t runs = version.level(0).size();
-  for (int level = 1; level < kLevels; ++level) runs += version.level(level).empty() ? 0 : 1;
   int64_t allowance = INT64_MAX;
-  if (!version.level(0).empty() && runs > 1) {
+  if (!version.level(0).empty()) {
     const uint64_t bytes = version.LevelBytes(0) + version.LevelBytes(TargetsFor(version, settings_).base_level);
     allowance = std::max(kIteratorsMin, static_cast<int64_t>(bytes / kBytesPerIterator));
   }

@@ -88,7 +88,9 @@ void Engine::InstallEdit(PendingEdit* edit) {
   std::vector<TablePtr> obsolete;
   {
     base::MutexLock lock(&mutex_);
+    bool level0_is_new = state_.version->level(0).empty();
     for (const VersionEdit::DeletedTable& gone : edit->edit.deleted) {
+      level0_is_new |= gone.level == 0;
       if (IsMoved(edit->edit, gone.number)) continue;
       for (const TablePtr& table : state_.version->level(gone.level)) {
         if (table->meta().number == gone.number) obsolete.push_back(table);
@@ -99,7 +101,7 @@ void Engine::InstallEdit(PendingEdit* edit) {
     BANDB_ASSERT(edit->flushed_memtables <= frozen_.size());
     frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(edit->flushed_memtables));
     InstallView(&retired);
-    RenewReadAllowance();
+    if (level0_is_new) RenewReadAllowance();
     for (const TablePtr& table : obsolete) table->MarkObsolete();
   }
   if (edit->edit.log_number) dropped_logs = logs_.DropBelow(*edit->edit.log_number);

@@ -12,6 +12,7 @@
 #define BANDB_STORAGE_INTERNAL_KEY_H_
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -85,6 +86,28 @@ inline bool InternalKeyBefore(std::string_view a, std::string_view b) {
   }
   if (a_spaced != b_spaced) return a_spaced < b_spaced;
   return base::LoadFixed<uint64_t>(a.data() + a_spaced) > base::LoadFixed<uint64_t>(b.data() + b_spaced);
+}
+
+// The number of bytes in which a and b agree, at most n. May read up to 7 bytes past n in both: spaced keys are
+// followed by their trailers, wherever they lie.
+inline size_t CommonPrefixBytes(const char* a, const char* b, size_t n) {
+  for (size_t at = 0; at < n; at += sizeof(uint64_t)) {
+    const uint64_t difference = base::LoadFixed<uint64_t>(a + at) ^ base::LoadFixed<uint64_t>(b + at);
+    if (difference != 0) {
+      const size_t agree = at + static_cast<size_t>(std::countr_zero(difference)) / 8;
+      return agree < n ? agree : n;
+    }
+  }
+  return n;
+}
+
+// The spaced key's bytes from `at` on as a number, zeros behind its end: of two spaced keys that agree before `at`, the
+// one with the smaller number is the smaller. `at` lies within the spaced key or at its end, so that the eight bytes
+// read lie within the internal key.
+inline uint64_t KeyWord(std::string_view internal_key, size_t at) {
+  const size_t rest = internal_key.size() - kTrailerBytes - at;
+  const uint64_t word = __builtin_bswap64(base::LoadFixed<uint64_t>(internal_key.data() + at));
+  return rest < sizeof(uint64_t) ? word & ~(UINT64_MAX >> (rest * 8)) : word;
 }
 
 inline std::string MakeSpacedKey(Space space, std::string_view user_key) {

@@ -22,21 +22,11 @@ struct PlacedNode {
   }
 };
 
-// Big-endian, with zeros behind the end of the key: of two keys that are equal before `at`, the one with the smaller
-// word is the smaller.
-uint64_t WordAt(std::string_view spaced_key, size_t at) {
-  char bytes[sizeof(uint64_t)] = {};
-  const std::string_view rest = spaced_key.substr(at);
-  std::memcpy(bytes, rest.data(), std::min(rest.size(), sizeof(bytes)));
-  return __builtin_bswap64(base::LoadFixed<uint64_t>(bytes));
-}
-
 size_t SharedPrefixBytes(const std::vector<SkipList::Node*>& nodes) {
   std::string_view shared = SpacedKey(nodes.front()->key());
   for (const SkipList::Node* node : nodes) {
     const std::string_view key = SpacedKey(node->key());
-    shared = shared.substr(0, std::min(shared.size(), key.size()));
-    shared = shared.substr(0, std::mismatch(shared.begin(), shared.end(), key.begin()).first - shared.begin());
+    shared = shared.substr(0, CommonPrefixBytes(shared.data(), key.data(), std::min(shared.size(), key.size())));
   }
   return shared.size();
 }
@@ -97,7 +87,7 @@ void Memtable::InsertStaged() {
   const size_t shared_bytes = SharedPrefixBytes(nodes);
   std::vector<PlacedNode> placed;
   placed.reserve(nodes.size());
-  for (SkipList::Node* node : nodes) placed.push_back({WordAt(SpacedKey(node->key()), shared_bytes), node});
+  for (SkipList::Node* node : nodes) placed.push_back({KeyWord(node->key(), shared_bytes), node});
   std::sort(placed.begin(), placed.end());
   for (size_t i = 0; i < placed.size(); ++i) {
     if (i + kNodesAhead < placed.size()) __builtin_prefetch(placed[i + kNodesAhead].node);

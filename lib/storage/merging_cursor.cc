@@ -6,9 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/coding.h"
 #include "base/status.h"
-#include "storage/block.h"
 #include "storage/internal_key.h"
 
 namespace bandb::storage {
@@ -137,13 +135,10 @@ class MergingCursor final : public Cursor {
            CommonPrefixBytes(prefix_.data(), spaced_key.data(), prefix_bytes_) == prefix_bytes_;
   }
 
-  // Of a key that begins with the prefix. Its trailer makes up the eight bytes, and does not count.
+  // Of a child past its end, or whose key begins with the prefix.
   uint64_t WordOf(size_t child) const {
     if (!children_[child]->Valid()) return UINT64_MAX;
-    const std::string_view key = children_[child]->key();
-    const size_t rest = key.size() - kTrailerBytes - prefix_bytes_;
-    uint64_t word = __builtin_bswap64(base::LoadFixed<uint64_t>(key.data() + prefix_bytes_));
-    if (rest < sizeof(uint64_t)) word &= ~(UINT64_MAX >> (rest * 8));
+    const uint64_t word = KeyWord(children_[child]->key(), prefix_bytes_);
     return forward_ ? word : ~word;
   }
 
@@ -153,7 +148,8 @@ class MergingCursor final : public Cursor {
       status_ = winner().status();
     }
     if (winner().Valid() && !BeginsWithPrefix(SpacedKey(winner().key()))) [[unlikely]] {
-      return PlayAgain();
+      Play();
+      return Stand();
     }
     Player contender{WordOf(winner_), winner_};
     for (size_t node = (children_.size() + winner_) / 2; node > 0; node /= 2) {
@@ -176,11 +172,6 @@ class MergingCursor final : public Cursor {
     if (ties_ > kTiesMax) [[unlikely]] {
       ChoosePrefix();
     }
-    Stand();
-  }
-
-  void PlayAgain() {
-    Play();
     Stand();
   }
 

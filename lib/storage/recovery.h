@@ -1,9 +1,9 @@
 // What Open finds on disk, and what it makes of it.
 //
 // The order of a recovery: the lock; the identity; the manifest; the logs from the manifest's log number on, checked
-// whole before anything is replayed; then, and only then, changes: the recovered logs are synced, a new log is begun,
-// and a new manifest that says how far each recovered log counts. An error before that point leaves the directory as it
-// was.
+// whole before anything is replayed; then, and only then, changes: the recovered logs are written anew and synced, a
+// new log is begun, and a new manifest that says how far each recovered log counts. An error before that point leaves
+// the directory as it was. Until then memory holds the logs as well as what was made of them.
 #ifndef BANDB_STORAGE_RECOVERY_H_
 #define BANDB_STORAGE_RECOVERY_H_
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "storage/db.h"
+#include "storage/engine.h"
 #include "support/catch.h"
 #include "support/test_env.h"
 
@@ -162,6 +163,38 @@ TEST_CASE("a few tables in level 0 are compacted once many iterators have read t
   CHECK(world.db->GetStats().levels[0].tables == 1);
   read(1);
   CHECK(world.db->GetStats().levels[0].tables == 0);
+}
+
+TEST_CASE("a compaction that iterators want while another one runs is not forgotten when that one ends") {
+  World world;
+  world.Fill();
+  REQUIRE_OK(world.db->Put(KeyOf(7), "new"));
+  REQUIRE_OK(world.db->Close());
+  Options options;
+  options.compression = Compression::kNone;
+  options.background_threads = 2;  // of which one compacts
+  auto opened = storage::Engine::Open(world.env.env(), kDir, options);
+  REQUIRE_OK(opened.status());
+  const std::unique_ptr<storage::Engine> engine = *std::move(opened);
+  bool flushed = false;
+  engine->WhenFlushed([&flushed](const absl::Status& status) { flushed = status.ok(); });
+  world.env.executor().RunReady();
+  REQUIRE(flushed);
+  REQUIRE(engine->GetStats().levels[0].tables == 1);
+
+  bool compacted = false;
+  engine->CompactRange(KeyOf(200), {}, [&compacted](const absl::Status& status) { compacted = status.ok(); });
+  for (int i = 0; i < 1000; ++i) CHECK_OK(engine->NewIterator({})->status());
+  CHECK(engine->GetStats().compactions == 0);
+  world.env.executor().RunReady();
+  CHECK(compacted);
+  CHECK(engine->GetStats().levels[0].tables == 0);
+
+  bool closed = false;
+  engine->BeginClose([&closed](const absl::Status& status) { closed = status.ok(); });
+  world.env.executor().RunReady();
+  REQUIRE(closed);
+  CHECK_OK(engine->FinishClose());
 }
 
 }  // namespace bandb::test
