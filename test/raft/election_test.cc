@@ -1,4 +1,6 @@
 // What time has to do with elections, and whose messages count at all.
+#include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "raft/core.h"
@@ -40,6 +42,41 @@ Message VoteFrom(NodeId from, MessageKind kind, Term term) {
   message.log_term = 4;
   message.round = 1;
   return message;
+}
+
+Nanos DeadlineOf(const Options& options) {
+  Restart state = FirstStart(MakeConfiguration({1, 2, 3}));
+  auto core = Core::Create(options, state, 0);
+  REQUIRE_OK(core.status());
+  Output output;
+  (*core)->TakeOutput(&output);
+  return output.next_deadline;
+}
+
+TEST_CASE("the seed alone decides when a node stands for election, anywhere within one election timeout", "[raft]") {
+  Nanos earliest = std::numeric_limits<Nanos>::max();
+  Nanos latest = 0;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    const Nanos deadline = DeadlineOf(OptionsOf(seed));
+    CHECK(DeadlineOf(OptionsOf(seed)) == deadline);
+    CHECK(deadline >= kTimeout);
+    CHECK(deadline < 2 * kTimeout);
+    earliest = std::min(earliest, deadline);
+    latest = std::max(latest, deadline);
+  }
+  CHECK(earliest < kTimeout + kTimeout / 20);
+  CHECK(latest > 2 * kTimeout - kTimeout / 20);
+}
+
+TEST_CASE("each step below the highest priority puts an election off by half an election timeout", "[raft]") {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Options options = OptionsOf(seed);
+    const Nanos preferred = DeadlineOf(options);
+    for (uint32_t steps = 1; steps <= kMaxPriority; ++steps) {
+      options.priority = kMaxPriority - steps;
+      CHECK(DeadlineOf(options) == preferred + kTimeout / 2 * static_cast<Nanos>(steps));
+    }
+  }
 }
 
 TEST_CASE("a restarted voter is quiet for one election timeout and asks for votes before the second is over",

@@ -197,7 +197,7 @@ CampaignReport RunCampaign(const CampaignOptions& options) {
 std::string Describe(const CampaignReport& r) {
   const double minutes = r.cpu_seconds / 60;
   return fmt::format(
-      "{} runs ({} count, {} lost their quorum), {} violations, {} crashes, {} of {} verified differ\n"
+      "{} runs ({} count, {} proved that no quorum was left), {} violations, {} crashes, {} of {} verified differ\n"
       "{} operations, {} faults, {} elections, {} commits, {} configurations, {} snapshots, {} events, {} checks\n"
       "{:.1f} cluster-hours in {:.2f} CPU-minutes: {:.1f} cluster-hours per CPU-minute; hash {:016x}",
       r.runs, r.counting, r.unavailable, r.violations, r.crashes, r.nondeterministic, r.verified, r.operations,

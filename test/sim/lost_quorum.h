@@ -27,9 +27,8 @@ struct QuorumLoss {
 };
 
 // Kills all processes, chooses survivors, destroys all other disks but those of the returning, recovers the survivors
-// and starts them. Empty if
-// these nodes cannot be recovered so (they are a quorum, or not all of them are members for all of them): then all are
-// down, and nothing else has happened.
+// and starts them. Empty if these nodes cannot be recovered so (they are a quorum, or not all of them are members for
+// all of them): then all are down, and nothing else has happened.
 std::optional<QuorumLoss> LoseQuorum(Cluster* cluster, Trace* trace, uint64_t keys, base::Random* random);
 
 }  // namespace bandb::sim
