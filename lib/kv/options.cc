@@ -15,27 +15,8 @@ namespace {
 
 constexpr uint64_t kWorkingSpaceBytes = 64ull << 20;
 // So few files that compactions would open one for each block.
-constexpr uint64_t kOpenFilesMin = 8;
+constexpr int kOpenFilesMin = 8;
 constexpr uint64_t kDerivedOpenFilesMax = 8192;
-
-// Collects the rules that a set of options breaks.
-class Complaints {
- public:
-  void Range(std::string_view name, uint64_t value, uint64_t low, uint64_t high) {
-    if (value < low || value > high) Add(fmt::format("{} is {}, not in [{}, {}]", name, value, low, high));
-  }
-  void Add(std::string_view complaint) {
-    if (!text_.empty()) text_.append("; ");
-    text_.append(complaint);
-  }
-  absl::Status ToStatus() const {
-    if (text_.empty()) return absl::OkStatus();
-    return base::Error(absl::StatusCode::kInvalidArgument, "options: {}", text_);
-  }
-
- private:
-  std::string text_;
-};
 
 bool BuiltWith(Compression compression) {
   switch (compression) {
@@ -72,40 +53,40 @@ uint64_t MemoryBudgetBytes(const Options& options) {
   return options.memory_budget_bytes == 0 ? DerivedBudget(options) : options.memory_budget_bytes;
 }
 
-absl::Status Validate(const Options& options) {
-  Complaints complaints;
-  complaints.Range("background_threads", static_cast<uint64_t>(std::max(options.background_threads, 0)), 1, 64);
-  complaints.Range("write_buffer_bytes", options.write_buffer_bytes, 64 << 10, 2ull << 30);
-  complaints.Range("block_cache_bytes", options.block_cache_bytes, 0, 1ull << 40);
-  complaints.Range("block_bytes", options.block_bytes, 512, 1 << 20);
-  if (options.bloom_bits_per_key < 0 || options.bloom_bits_per_key > 32) {
-    complaints.Add(fmt::format("bloom_bits_per_key is {}, not in [0, 32]", options.bloom_bits_per_key));
-  }
-  complaints.Range("table_bytes", options.table_bytes, 64 << 10, 1 << 30);
-  complaints.Range("level0_tables", static_cast<uint64_t>(std::max(options.level0_tables, 0)), 1, 64);
-  complaints.Range("level_base_bytes", options.level_base_bytes, 64 << 10, 1ull << 40);
+void CheckOptions(const Options& options, OptionCheck* check) {
+  check->Within("background_threads", options.background_threads, 1, 64);
+  check->Within("write_buffer_bytes", options.write_buffer_bytes, 64 << 10, 2ull << 30);
+  check->Within("block_cache_bytes", options.block_cache_bytes, 0, 1ull << 40);
+  check->Within("block_bytes", options.block_bytes, 512, 1 << 20);
+  check->Within("bloom_bits_per_key", options.bloom_bits_per_key, 0, 32);
+  check->Within("table_bytes", options.table_bytes, 64 << 10, 1 << 30);
+  check->Within("level0_tables", options.level0_tables, 1, 64);
+  check->Within("level_base_bytes", options.level_base_bytes, 64 << 10, 1ull << 40);
   if (options.memory_budget_bytes != 0 && options.memory_budget_bytes < DerivedBudget(options)) {
-    complaints.Add(
-        fmt::format("memory_budget_bytes is {}, less than the {} that write_buffer_bytes, block_cache_bytes and "
-                    "{} of working space come to",
-                    options.memory_budget_bytes, DerivedBudget(options), kWorkingSpaceBytes));
+    check->Wrong({OptionName{"memory_budget_bytes"},
+                  fmt::format(" is {}, less than the {} that ", options.memory_budget_bytes, DerivedBudget(options)),
+                  OptionName{"write_buffer_bytes"}, ", ", OptionName{"block_cache_bytes"},
+                  fmt::format(" and {} of working space come to", kWorkingSpaceBytes)});
   }
-  if (options.open_files_max != 0) {
-    complaints.Range("open_files_max", static_cast<uint64_t>(std::max(options.open_files_max, 0)), kOpenFilesMin,
-                     1 << 20);
-  }
+  if (options.open_files_max != 0) check->Within("open_files_max", options.open_files_max, kOpenFilesMin, 1 << 20);
   if (options.table_bytes < options.block_bytes) {
-    complaints.Add(
-        fmt::format("table_bytes is {}, less than block_bytes, {}", options.table_bytes, options.block_bytes));
+    check->Wrong({OptionName{"table_bytes"}, fmt::format(" is {}, less than ", options.table_bytes),
+                  OptionName{"block_bytes"}, fmt::format(", {}", options.block_bytes)});
   }
   if (options.error_if_exists && !options.create_if_missing) {
-    complaints.Add("error_if_exists without create_if_missing leaves nothing that could be opened");
+    check->Wrong({OptionName{"error_if_exists"}, " without ", OptionName{"create_if_missing"},
+                  " leaves nothing that could be opened"});
   }
   if (!BuiltWith(options.compression)) {
-    complaints.Add(fmt::format("compression is {}, which this library was built without",
-                               options.compression == Compression::kLz4 ? "kLz4" : "kZstd"));
+    check->Wrong({OptionName{"compression"}, fmt::format(" is {}, which this library was built without",
+                                                         options.compression == Compression::kLz4 ? "kLz4" : "kZstd")});
   }
-  return complaints.ToStatus();
+}
+
+absl::Status Validate(const Options& options) {
+  OptionCheck check;
+  CheckOptions(options, &check);
+  return check.ToStatus("options");
 }
 
 Limits LimitsFor(uint64_t memory_budget_bytes) {

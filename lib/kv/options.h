@@ -6,8 +6,12 @@
 
 #include "absl/status/status.h"
 #include "bandb/options.h"
+#include "kv/option_check.h"
 
 namespace bandb::kv {
+
+// Complains of every option that is out of range or contradicts another.
+void CheckOptions(const Options& options, OptionCheck* check);
 
 // Errors: kInvalidArgument names every setting that is out of range or contradicts another, all at once.
 absl::Status Validate(const Options& options);

@@ -119,9 +119,22 @@ TEST_CASE("what is out of range is named as the file names it, with its line whe
   CHECK(base::Message(status) ==
         "server.loops is 0, not between 1 and 64\n"
         "file:2: server.frame_max is 1, not between 64 and 68157440\n"
-        "file:4: storage.block is 1, not in [512, 1048576]\n"
+        "file:4: storage.block is 1, not between 512 and 1048576\n"
         "file:5: storage.memory_budget is 1048576, less than the 201326592 that storage.write_buffer, "
         "storage.block_cache and 67108864 of working space come to");
+}
+
+TEST_CASE("a limit that another setting moves is named with that setting and its line") {
+  const absl::StatusOr<Config> config = ParseConfig("[server]\nframe_max = \"65 MiB\"\n", "file");
+  REQUIRE_OK(config.status());
+  CHECK(base::Message(CheckConfig(*config)) ==
+        "file:2: server.memory_max is 268435456, less than four times server.frame_max, 68157440");
+}
+
+TEST_CASE("a value is told as it is, though it be the name of an option or hold what parts complaints") {
+  const absl::StatusOr<Config> config = ParseConfig("[server]\nlisten = \"loops; {}: \"\n", "file");
+  REQUIRE_OK(config.status());
+  CHECK(base::Message(CheckConfig(*config)) == "file:2: server.listen is 'loops; {}: ', not HOST:PORT");
 }
 
 TEST_CASE("every setting names the option that it sets") {

@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "base/status.h"
 #include "kv/options.h"
+#include "server/server_options.h"
 #include "settings.h"
 
 namespace bandb::server_program {
@@ -116,46 +116,29 @@ class Reader {
   std::multimap<size_t, std::string> complaints_;
 };
 
-bool IsNamePart(char letter) { return absl::ascii_isalnum(static_cast<unsigned char>(letter)) || letter == '_'; }
-
-// The libraries speak of their options: puts the settings of `section` that make them in their place. The line of the
-// first of them that the file makes goes in front.
-std::string InTermsOfSettings(const Config& config, std::string_view section, std::string_view complaint) {
-  std::string text;
-  size_t line = 0;
-  for (size_t at = 0; at < complaint.size();) {
-    size_t end = at;
-    while (end < complaint.size() && IsNamePart(complaint[end])) ++end;
-    const std::string option = fmt::format("{}.{}", section, complaint.substr(at, end - at));
-    const std::vector<Setting>& settings = Settings();
-    const auto found = std::find_if(settings.begin(), settings.end(),
-                                    [&option](const Setting& setting) { return setting.option == option; });
-    if (found == settings.end()) {
-      end = std::max(end, at + 1);
-      text += complaint.substr(at, end - at);
-    } else {
-      const std::string name = fmt::format("{}.{}", found->section, found->key);
-      const auto made = config.lines.find(name);
-      if (line == 0 && made != config.lines.end()) line = made->second;
-      text += name;
-    }
-    at = end;
+// The setting that makes an option, called by its path in Config; null if the file cannot make it.
+const Setting* MakerOf(std::string_view option) {
+  for (const Setting& setting : Settings()) {
+    if (setting.option == option) return &setting;
   }
-  return line == 0 ? text : fmt::format("{}:{}: {}", config.file, line, text);
+  return nullptr;
 }
 
-// `status` is of a Validate function: "what: complaint; complaint".
-void AddComplaints(const Config& config, std::string_view section, const absl::Status& status,
-                   std::string* complaints) {
-  if (status.ok()) return;
-  const std::string message(base::Message(status));
-  std::string_view rest = message;
-  rest.remove_prefix(rest.find(": ") + 2);
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find("; "), rest.size());
-    if (!complaints->empty()) *complaints += '\n';
-    *complaints += InTermsOfSettings(config, section, rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 2, rest.size()));
+// Adds a line for each complaint about the options of `section`, which calls them as the file does. The line of the
+// first of them that the file makes goes in front.
+void AddComplaints(const Config& config, std::string_view section, const kv::OptionCheck& check, std::string* text) {
+  for (const kv::OptionComplaint& complaint : check.complaints()) {
+    size_t line = 0;
+    const std::string told = kv::Tell(complaint, [&](std::string_view option) {
+      const Setting* setting = MakerOf(fmt::format("{}.{}", section, option));
+      if (setting == nullptr) return std::string(option);
+      const std::string name = fmt::format("{}.{}", setting->section, setting->key);
+      const auto made = config.lines.find(name);
+      if (line == 0 && made != config.lines.end()) line = made->second;
+      return name;
+    });
+    if (!text->empty()) *text += '\n';
+    *text += line == 0 ? told : fmt::format("{}:{}: {}", config.file, line, told);
   }
 }
 
@@ -182,9 +165,13 @@ absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& pa
 }
 
 absl::Status CheckConfig(const Config& config) {
+  kv::OptionCheck server;
+  server::CheckOptions(config.server, &server);
+  kv::OptionCheck storage;
+  kv::CheckOptions(config.storage, &storage);
   std::string complaints;
-  AddComplaints(config, "server", Validate(config.server), &complaints);
-  AddComplaints(config, "storage", kv::Validate(config.storage), &complaints);
+  AddComplaints(config, "server", server, &complaints);
+  AddComplaints(config, "storage", storage, &complaints);
   if (complaints.empty()) return absl::OkStatus();
   return base::Error(absl::StatusCode::kInvalidArgument, "{}", complaints);
 }
