@@ -3,7 +3,7 @@
 //   bandb [--addr HOST:PORT] put KEY VALUE | get KEY | delete KEY | load FILE... | help
 //
 // Without a command it reads commands from standard input, at a terminal with line editing and history.
-// Exit codes: 0 done, 1 not found, 2 usage, 3 server or connection error.
+// Exit codes: 0 done, 1 not found, 2 usage, 3 server or connection error, or standard output could not be written.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -17,10 +17,14 @@
 #include "load.h"
 #include "net/address.h"
 #include "shell.h"
+#include "standard_streams/standard_streams.h"
 
 namespace bandb::cli {
 
 namespace {
+
+using standard_streams::Print;
+using standard_streams::Write;
 
 constexpr const char* kFooter =
     "Commands:\n"
@@ -31,7 +35,7 @@ constexpr const char* kFooter =
     "  help             this text\n"
     "Without a command: interactive mode. A key that begins with a dash stands behind --: get -- --key\n"
     "\n"
-    "Exit codes: 0 done, 1 not found, 2 usage, 3 server or connection error.";
+    "Exit codes: 0 done, 1 not found, 2 usage, 3 server or connection error, or the output could not be written.";
 
 // Prints the help or the complaint that parsing ended with, and returns the exit code.
 int Explain(const CLI::App& app, const CLI::ParseError& error) { return app.exit(error) == 0 ? kDone : kUsage; }
@@ -52,14 +56,14 @@ void DeclareLoad(CLI::App* app, LoadOptions* options, double* retry_seconds, std
 }
 
 int Report(const absl::Status& status, const LoadSummary& summary, int64_t nanos) {
-  fmt::print("loaded {} lines, {} bytes, in {:.1f} s: {} lines/s\n", Thousands(summary.acknowledged_lines),
-             Thousands(summary.acknowledged_bytes), static_cast<double>(nanos) / 1e9,
-             PerSecond(summary.acknowledged_lines, nanos));
-  if (summary.reconnections > 0) fmt::print("reconnected {} times\n", summary.reconnections);
+  Print(stdout, "loaded {} lines, {} bytes, in {:.1f} s: {} lines/s\n", Thousands(summary.acknowledged_lines),
+        Thousands(summary.acknowledged_bytes), static_cast<double>(nanos) / 1e9,
+        PerSecond(summary.acknowledged_lines, nanos));
+  if (summary.reconnections > 0) Print(stdout, "reconnected {} times\n", summary.reconnections);
   if (summary.refused_lines > 0) {
-    fmt::print(stderr, "{} lines were refused; the first: {}\n", summary.refused_lines, summary.first_refusal);
+    Print(stderr, "{} lines were refused; the first: {}\n", summary.refused_lines, summary.first_refusal);
   }
-  if (!status.ok()) fmt::print(stderr, "(error) {}\n", base::Message(status));
+  if (!status.ok()) Print(stderr, "(error) {}\n", base::Message(status));
   return status.ok() && summary.refused_lines == 0 ? kDone : kServerError;
 }
 
@@ -86,7 +90,7 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
   LineSource source(&files, paths);
   const absl::StatusOr<uint64_t> total = source.TotalBytes();
   if (!total.ok()) {
-    fmt::print(stderr, "(error) {}\n", base::Message(total.status()));
+    Print(stderr, "(error) {}\n", base::Message(total.status()));
     return kUsage;
   }
   Progress progress(&clock, *total);
@@ -99,7 +103,7 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
   const int code = Report(status, summary, clock.MonotonicNanos() - begin);
   if (!status.ok()) {
     const uint64_t settled = skipped + summary.acknowledged_lines + summary.refused_lines;
-    fmt::print(stderr, "to go on where it stopped: --skip {}\n", settled);
+    Print(stderr, "to go on where it stopped: --skip {}\n", settled);
   }
   return code;
 }
@@ -124,21 +128,21 @@ int Run(int argc, char** argv) {
   std::vector<std::string> arguments = app.remaining();
   if (!arguments.empty() && arguments[0] == "--") arguments.erase(arguments.begin());
   if (!net::IsAddress(address)) {
-    fmt::print(stderr, "bandb: --addr takes HOST:PORT, not {}\n", address);
+    Print(stderr, "bandb: --addr takes HOST:PORT, not {}\n", address);
     return kUsage;
   }
   base::SystemClock clock;
   Shell shell(&clock, address, raw);
   if (arguments.empty()) return shell.Interact(history);
   if (arguments[0] == "help" || AsksForHelp(arguments)) {
-    fmt::print("{}", app.help());
+    Write(stdout, app.help());
     return kDone;
   }
   if (arguments[0] == "load") return Load(address, {arguments.begin() + 1, arguments.end()});
   Command command;
   std::string complaint;
   if (!ParseArguments(arguments, &command, &complaint)) {
-    fmt::print(stderr, "bandb: {}\nbandb help lists the commands.\n", complaint);
+    Print(stderr, "bandb: {}\nbandb help lists the commands.\n", complaint);
     return kUsage;
   }
   return shell.Run(command);
@@ -148,4 +152,10 @@ int Run(int argc, char** argv) {
 
 }  // namespace bandb::cli
 
-int main(int argc, char** argv) { return bandb::cli::Run(argc, argv); }
+int main(int argc, char** argv) {
+  bandb::standard_streams::HoldNumbers();
+  const int code = bandb::cli::Run(argc, argv);
+  if (bandb::standard_streams::Arrived()) return code;
+  bandb::standard_streams::Write(stderr, "bandb: standard output could not be written\n");
+  return code == bandb::cli::kDone ? bandb::cli::kServerError : code;
+}

@@ -6,9 +6,13 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "standard_streams/standard_streams.h"
+
 namespace bandb::cli {
 
 namespace {
+
+using standard_streams::Print;
 
 constexpr int64_t kDrawIntervalNanos = 100'000'000;
 constexpr uint64_t kBarWidth = 30;
@@ -42,7 +46,7 @@ void Progress::Show(uint64_t lines, uint64_t bytes) {
 void Progress::Finish(uint64_t lines, uint64_t bytes) {
   if (!drawn_) return;
   Draw(lines, bytes, clock_->MonotonicNanos());
-  fmt::print(stderr, "\n");
+  Print(stderr, "\n");
 }
 
 void Progress::Draw(uint64_t lines, uint64_t bytes, int64_t now_nanos) {
@@ -54,8 +58,7 @@ void Progress::Draw(uint64_t lines, uint64_t bytes, int64_t now_nanos) {
     const uint64_t filled = done * kBarWidth / total_bytes_;
     bar = fmt::format(" [{:#<{}}{:.<{}}] {:3}%", "", filled, "", kBarWidth - filled, done * 100 / total_bytes_);
   }
-  fmt::print(stderr, "\r\x1b[K{} lines, {} lines/s{}", Thousands(lines), PerSecond(lines, now_nanos - begin_nanos_),
-             bar);
+  Print(stderr, "\r\x1b[K{} lines, {} lines/s{}", Thousands(lines), PerSecond(lines, now_nanos - begin_nanos_), bar);
   std::fflush(stderr);
 }
 

@@ -9,10 +9,14 @@
 #include "base/status.h"
 #include "line_editor.h"
 #include "quoting.h"
+#include "standard_streams/standard_streams.h"
 
 namespace bandb::cli {
 
 namespace {
+
+using standard_streams::Print;
+using standard_streams::Write;
 
 constexpr std::string_view kSpaces = " \t\r";
 
@@ -153,15 +157,15 @@ int Shell::Run(const Command& command) {
   const absl::Status status = Execute(command, &value);
   if (status.ok()) {
     const std::string text = command.verb != Command::Verb::kGet ? "OK\n" : raw_ ? value : Quote(value) + "\n";
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    Write(stdout, text);
     std::fflush(stdout);
     return kDone;
   }
   if (absl::IsNotFound(status)) {
-    fmt::print(errors_, "(not found)\n");
+    Print(errors_, "(not found)\n");
     return kNotFound;
   }
-  fmt::print(errors_, "(error) {}: {}\n", absl::StatusCodeToString(status.code()), base::Message(status));
+  Print(errors_, "(error) {}: {}\n", absl::StatusCodeToString(status.code()), base::Message(status));
   // Replies that come late would be taken for those of the next request.
   if (absl::IsUnavailable(status) || absl::IsUnknown(status) || absl::IsDataLoss(status)) client_.reset();
   return kServerError;
@@ -172,7 +176,7 @@ bool Shell::RunLine(std::string_view line) {
   if (text.empty()) return true;
   if (text == "quit" || text == "exit") return false;
   if (text == "help") {
-    fmt::print("{}", kHelp);
+    Write(stdout, kHelp);
     std::fflush(stdout);
     return true;
   }
@@ -181,7 +185,7 @@ bool Shell::RunLine(std::string_view line) {
   if (ParseCommand(text, &command, &complaint)) {
     last_code_ = Run(command);
   } else {
-    fmt::print(errors_, "(error) {}\n", complaint);
+    Print(errors_, "(error) {}\n", complaint);
     last_code_ = kUsage;
   }
   std::fflush(stdout);

@@ -12,10 +12,13 @@
 #include "base/status.h"
 #include "config.h"
 #include "service.h"
+#include "standard_streams/standard_streams.h"
 
 namespace bandb::server_program {
 
 namespace {
+
+using standard_streams::Print;
 
 struct Flags {
   std::string config;
@@ -58,11 +61,11 @@ int Run(int argc, char** argv) {
   }
   const absl::StatusOr<Config> config = Configure(flags);
   if (!config.ok()) {
-    fmt::print(stderr, "{}\n", base::Message(config.status()));
+    Print(stderr, "{}\n", base::Message(config.status()));
     return kUsage;
   }
   if (flags.check_config) {
-    fmt::print("the configuration is good\n");
+    Print(stdout, "the configuration is good\n");
     return kDone;
   }
   return Serve(*config);
@@ -72,4 +75,7 @@ int Run(int argc, char** argv) {
 
 }  // namespace bandb::server_program
 
-int main(int argc, char** argv) { return bandb::server_program::Run(argc, argv); }
+int main(int argc, char** argv) {
+  bandb::standard_streams::HoldNumbers();
+  return bandb::server_program::Run(argc, argv);
+}

@@ -14,10 +14,13 @@
 #include "base/stream_logger.h"
 #include "disk_watch.h"
 #include "logger_bridge.h"
+#include "standard_streams/standard_streams.h"
 
 namespace bandb::server_program {
 
 namespace {
+
+using standard_streams::Print;
 
 // SIGTERM and SIGINT, taken one after the other by the thread that waits for them instead of interrupting one that
 // works.
@@ -43,8 +46,7 @@ class EndSignals {
 };
 
 int Fail(std::string_view what, const absl::Status& status) {
-  fmt::print(stderr, "bandb_server: {}: {}: {}\n", what, absl::StatusCodeToString(status.code()),
-             base::Message(status));
+  Print(stderr, "bandb_server: {}: {}: {}\n", what, absl::StatusCodeToString(status.code()), base::Message(status));
   return kFailed;
 }
 
@@ -60,7 +62,7 @@ void Announce(const Config& config, const Server& server, Logger* logger) {
   if (!IsLoopback(config.server.listen)) {
     logger->Log(LogSeverity::kWarning, "there are no users and permissions yet: whoever reaches this port may do all");
   }
-  fmt::print("listening on {}\n", server.Address());
+  Print(stdout, "listening on {}\n", server.Address());
   std::fflush(stdout);
 }
 
