@@ -45,7 +45,9 @@ struct ServerOptions {
 
   // The largest payload of a frame, both ways, in bytes. 64 to 65 MiB; default 16 MiB.
   uint32_t frame_bytes_max = 16u << 20;
-  // Connections served at once; one more gets an error frame and is closed. 1 to 1,000,000; default 10,000.
+  // Connections served at once; one more gets an error frame and is closed. 1 to 1,000,000; default 10,000. Fewer if
+  // the process may not have so many files open (RLIMIT_NOFILE) and half of them, 8,192 at the most, left for the
+  // store.
   int connections_max = 10000;
   // New connections taken in one turn of a loop, so that a storm of them does not starve the others. 1 to 1,000;
   // default 16.

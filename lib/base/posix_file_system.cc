@@ -188,4 +188,12 @@ uint64_t PosixFileSystem::OpenFilesMax() {
   return static_cast<uint64_t>(limit.rlim_cur);
 }
 
+void PosixFileSystem::RaiseOpenFilesMax(uint64_t wanted) {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || wanted <= limit.rlim_cur) return;
+  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+  // Best effort: OpenFilesMax tells what came of it.
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 }  // namespace bandb::base

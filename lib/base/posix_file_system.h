@@ -43,6 +43,8 @@ class PosixFileSystem final : public FileSystem {
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   uint64_t OpenFilesMax() override;
+  // Makes OpenFilesMax this much if it is less, or as much as the system allows.
+  void RaiseOpenFilesMax(uint64_t wanted);
 
  private:
   const PosixFileSystemOptions options_;

@@ -10,8 +10,6 @@ namespace bandb::net {
 
 namespace {
 
-// Connections over the limit that are being told so; beyond this many they are just closed.
-constexpr size_t kRefusedMax = 64;
 // Rounds of a turn in which connections go on that were held up until others moved.
 constexpr int kRoundsMax = 3;
 constexpr int64_t kSweepNanosMin = 10 * 1000000;
@@ -81,18 +79,18 @@ Connection* FrameServer::Find(ConnectionId id) {
 
 void FrameServer::Admit(std::unique_ptr<base::Stream> stream) {
   const bool over = parts_.quota->connections.load(std::memory_order_relaxed) >= host_.limits.connections_max;
-  if (over && refused_ >= kRefusedMax) {
-    counters_.connections_refused.Add();
-    return;
-  }
   const ConnectionId id = NewId();
   HookDecision decision;
   if (!over) decision = parts_.observer->OnConnect(id, stream->peer());
   const bool refused = over || decision.verdict == HookDecision::Verdict::kReject;
+  if (refused) counters_.connections_refused.Add();
+  if (refused && refused_ >= host_.limits.refused_max) {
+    free_slots_.push_back(id.index & 0xffffff);
+    return;
+  }
   auto connection = std::make_unique<Connection>(&host_, id, std::move(stream), refused);
   open_++;
   if (refused) {
-    counters_.connections_refused.Add();
     refused_++;
     if (over) {
       connection->Refuse(Refusal::kTooManyConnections);

@@ -8,11 +8,13 @@
 #include "bandb/logger.h"
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/thread.h"
 #include "base/thread_executor.h"
 #include "net/epoll_loop.h"
 #include "server/host_code.h"
+#include "server/server_options.h"
 #include "server/server_stats.h"
 #include "server/server_unit.h"
 
@@ -20,8 +22,8 @@ namespace bandb {
 
 class Server::Impl {
  public:
-  Impl(Store* store, const ServerOptions& options, ServerHooks hooks)
-      : store_(store), options_(options), hooks_(std::move(hooks)) {}
+  Impl(Store* store, const ServerOptions& options, size_t refused_max, ServerHooks hooks)
+      : store_(store), options_(options), refused_max_(refused_max), hooks_(std::move(hooks)) {}
   ~Impl() { Stop(); }
 
   absl::Status Start();
@@ -48,6 +50,7 @@ class Server::Impl {
 
   Store* const store_;
   const ServerOptions options_;
+  const size_t refused_max_;
   const ServerHooks hooks_;
   base::SystemClock clock_;
   net::Quota quota_;
@@ -72,6 +75,7 @@ absl::Status Server::Impl::AddLane(int number) {
                                 .executor = workers_.get(),
                                 .quota = &quota_,
                                 .number = static_cast<uint8_t>(number),
+                                .refused_max = refused_max_,
                                 .stats = [this] { return server::ToText(Stats()); }},
       options_);
   BANDB_RETURN_IF_ERROR(lane.unit->Listen(number == 0 ? options_.listen : address_, options_.loops > 1));
@@ -150,7 +154,17 @@ Server::~Server() = default;
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Store& store, const ServerOptions& options, ServerHooks hooks) {
   BANDB_RETURN_IF_ERROR(Validate(options));
   BANDB_RETURN_IF_ERROR(server::Validate(hooks));
-  auto impl = std::make_unique<Impl>(&store, options, std::move(hooks));
+  const uint64_t files_max = base::PosixFileSystem().OpenFilesMax();
+  const server::ConnectionRoom room = server::RoomFor(options, files_max);
+  ServerOptions fitting = options;
+  fitting.connections_max = room.connections_max;
+  if (options.logger != nullptr && room.connections_max < options.connections_max) {
+    options.logger->Log(LogSeverity::kWarning,
+                        fmt::format("connections_max is {}, but the {} files that this process may have open (ulimit "
+                                    "-n) leave room for {} connections",
+                                    options.connections_max, files_max, room.connections_max));
+  }
+  auto impl = std::make_unique<Impl>(&store, fitting, room.refused_max, std::move(hooks));
   BANDB_RETURN_IF_ERROR(impl->Start());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

@@ -1,8 +1,11 @@
 #include "server/server_options.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
+#include "bandb/options.h"
+#include "kv/options.h"
 #include "net/address.h"
 #include "proto/frame.h"
 
@@ -11,6 +14,11 @@ namespace bandb {
 namespace server {
 
 namespace {
+
+// What a store and a process have open besides tables and connections: logs, tables being written, standard streams.
+constexpr uint64_t kOtherFiles = 24;
+constexpr uint64_t kFilesPerLoop = 4;
+constexpr uint64_t kRefusedPerLoopMax = 64;
 
 void AtLeast(std::string_view option, absl::Duration value, absl::Duration low, kv::OptionCheck* check) {
   if (value >= low) return;
@@ -43,6 +51,16 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
   if (!net::IsAddress(options.listen)) {
     check->Wrong({kv::OptionName{"listen"}, fmt::format(" is '{}', not HOST:PORT", options.listen)});
   }
+}
+
+ConnectionRoom RoomFor(const ServerOptions& options, uint64_t process_max) {
+  const auto loops = static_cast<uint64_t>(options.loops);
+  const uint64_t kept = kv::OpenFilesMax(Options(), process_max) + kOtherFiles + loops * kFilesPerLoop;
+  const uint64_t room = process_max - std::min(process_max, kept);
+  const uint64_t refused = std::min(loops * kRefusedPerLoopMax, room / 8);
+  const auto wanted = static_cast<uint64_t>(options.connections_max);
+  return {.connections_max = static_cast<int>(std::clamp<uint64_t>(room - refused, 1, wanted)),
+          .refused_max = static_cast<size_t>(refused / loops)};
 }
 
 }  // namespace server

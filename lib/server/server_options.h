@@ -1,6 +1,9 @@
-// Which ServerOptions make no sense.
+// Which ServerOptions make no sense, and what the process has for them.
 #ifndef BANDB_SERVER_SERVER_OPTIONS_H_
 #define BANDB_SERVER_SERVER_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
 
 #include "bandb/server.h"
 #include "kv/option_check.h"
@@ -9,6 +12,17 @@ namespace bandb::server {
 
 // Complains of every option that is out of range or contradicts another.
 void CheckOptions(const ServerOptions& options, kv::OptionCheck* check);
+
+// How many connections a server takes.
+struct ConnectionRoom {
+  int connections_max = 0;
+  // Per loop: connections that are being told that they are refused.
+  size_t refused_max = 0;
+};
+
+// What options.connections_max comes to in a process that may have `process_max` files and sockets open: clients must
+// leave the store those that it takes by default, or whoever connects often enough stops its writes.
+ConnectionRoom RoomFor(const ServerOptions& options, uint64_t process_max);
 
 }  // namespace bandb::server
 

@@ -13,9 +13,10 @@ int64_t ToNanos(absl::Duration duration) {
   return duration == absl::InfiniteDuration() ? net::kNoTimeout : absl::ToInt64Nanoseconds(duration);
 }
 
-net::Limits ToLimits(const ServerOptions& options) {
+net::Limits ToLimits(const ServerOptions& options, size_t refused_max) {
   net::Limits limits;
   limits.connections_max = options.connections_max;
+  limits.refused_max = refused_max;
   limits.accepts_per_turn_max = options.accepts_per_turn_max;
   limits.in_flight_requests_max = static_cast<size_t>(options.in_flight_requests_max);
   limits.in_flight_bytes_max = options.in_flight_bytes_max;
@@ -47,7 +48,7 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
                .quota = parts.quota,
                .observer = this,
                .number = parts.number},
-              ToLimits(options)),
+              ToLimits(options, parts.refused_max)),
       service_(parts.store, parts.loop.get(), &frames_, ToServiceOptions(options), parts.stats),
       host_code_(parts.hooks, parts.loop, &frames_, options.frame_bytes_max) {
   service_.AddTo(&router_);

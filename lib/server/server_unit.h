@@ -31,6 +31,7 @@ class ServerUnit final : private net::FrameServerObserver {
     base::Executor* executor = nullptr;
     net::Quota* quota = nullptr;
     uint8_t number = 0;
+    size_t refused_max = 64;  // see net::Limits
     std::function<std::string()> stats;
   };
   ServerUnit(const Parts& parts, const ServerOptions& options);

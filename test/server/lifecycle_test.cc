@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/thread.h"
+#include "server/server_options.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
 
@@ -23,6 +24,24 @@ TEST_CASE("options that make no sense are refused, all at once") {
     CHECK(message.find(name) != std::string::npos);
   }
   CHECK(message.find("worker_threads") == std::string::npos);
+}
+
+TEST_CASE("connections leave the store the files that it takes by default") {
+  ServerOptions options;
+  const auto room = [&options](uint64_t process_max) { return server::RoomFor(options, process_max).connections_max; };
+  CHECK(room(1 << 20) == 10000);
+  CHECK(room(10000 + 8192 + 100) == 10000);
+  CHECK(room(10000) < 10000 - 5000);
+  CHECK(room(1024) > 400);
+  CHECK(room(1024) < 512);
+  // However few there are, somebody is served.
+  for (uint64_t process_max = 0; process_max <= 64; ++process_max) CHECK(room(process_max) >= 1);
+  CHECK(room(64) <= 4);
+  options.connections_max = 3;
+  CHECK(room(1024) == 3);
+  options.loops = 4;
+  CHECK(server::RoomFor(options, 1 << 20).refused_max == 64);
+  CHECK(server::RoomFor(options, 1024).refused_max == 14);
 }
 
 TEST_CASE("an address that is taken or none is refused with its code") {

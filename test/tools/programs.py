@@ -30,8 +30,9 @@ def cli(address, *arguments, **options):
 class Server:
     """A bandb_server process on a port of its own. Start it again after kill, and it takes the same port and data."""
 
-    def __init__(self, data, *arguments):
+    def __init__(self, data, *arguments, preexec=None):
         self.data = str(data)
+        self.preexec = preexec
         self.arguments = arguments
         self.listen = "127.0.0.1:0"
         self.process = None
@@ -40,7 +41,7 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen([SERVER, "--data", self.data, "--listen", self.listen, *self.arguments],
-                                        stdout=subprocess.PIPE, stderr=self.errors)
+                                        stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=self.preexec)
         line = self.first_line()
         match = re.fullmatch(rb"listening on (127\.0\.0\.1:\d+)\n", line)
         if match is None:
@@ -102,7 +103,7 @@ class ProgramTest(unittest.TestCase):
         path.write_bytes(data if isinstance(data, bytes) else data.encode())
         return str(path)
 
-    def server(self, *arguments):
-        server = Server(self.scratch / "data", *arguments)
+    def server(self, *arguments, **options):
+        server = Server(self.scratch / "data", *arguments, **options)
         self.addCleanup(server.close)
         return server

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import resource
 import signal
 import struct
 import sys
@@ -76,6 +77,31 @@ class Life(ProgramTest):
         done = run(SERVER, "--data", str(self.scratch / "other"), "--listen", server.address)
         self.assertEqual((done.returncode, done.stdout), (1, b""))
         self.assertIn(server.address.encode(), done.stderr)
+
+    def test_connections_leave_the_database_its_files(self):
+        # Of 64 files the tables of this database take up to 32, and clients that do nothing would like all the others.
+        config = self.write("small.toml", '[server]\ndurability = "os"\n[storage]\nwrite_buffer = "64 KiB"\n'
+                            'table = "64 KiB"\nlevel_base = "64 KiB"\n')
+        server = self.server("--config", config, preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+        writer = wire.connect(server.address)
+        writer.send(wire.put(b"first", b""))
+        self.assertEqual(writer.read_frame(), (wire.OK, b"\0"))
+        idle = [wire.connect(server.address) for _ in range(100)]
+        for number in range(5000):
+            writer.send(wire.put(b"%d" % (number * 7919 % 5000), b"%d" % number * 40))
+            message_id, payload = writer.read_frame()
+            # A write that would wait for a flush is overloaded, and may come again.
+            self.assertTrue(message_id == wire.OK or payload[1:3] == b"\x00\x01", payload)
+        self.assertNotIn("writes stopped", server.error_text())
+        for connection in [*idle, writer]:
+            connection.close()
+        self.assertEqual(server.terminate(), 0, server.error_text())
+        self.assertIn("leave room for", server.error_text())
+
+    def test_the_limit_of_files_is_raised_as_far_as_the_system_allows(self):
+        server = self.server(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 2000)))
+        soft, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        self.assertEqual((soft, hard), (2000, 2000))
 
     def test_a_directory_that_cannot_be_made_is_refused(self):
         file = self.write("file", "not a directory")

@@ -10,6 +10,7 @@
 
 #include "bandb/db.h"
 #include "base/clock.h"
+#include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/stream_logger.h"
 #include "disk_watch.h"
@@ -45,21 +46,26 @@ class EndSignals {
   sigset_t signals_{};
 };
 
+// As many descriptors as connections_max and the tables of the database need, if the system allows so many: it gives
+// 1,024 to begin with, for the sake of programs that use select.
+void RaiseFileLimit(const ServerOptions& options) {
+  constexpr uint64_t kForTheStore = 8192 + 1024;
+  base::PosixFileSystem().RaiseOpenFilesMax(static_cast<uint64_t>(options.connections_max) + kForTheStore);
+}
+
 int Fail(std::string_view what, const absl::Status& status) {
   Print(stderr, "bandb_server: {}: {}: {}\n", what, absl::StatusCodeToString(status.code()), base::Message(status));
   return kFailed;
 }
 
-bool IsLoopback(std::string_view listen) {
-  return listen.starts_with("127.") || listen.starts_with("[::1]") || listen.starts_with("localhost:");
-}
+bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
 
 void Announce(const Config& config, const Server& server, Logger* logger) {
   if (config.server.durability == Durability::kOs) {
     logger->Log(LogSeverity::kWarning,
                 "durability is \"os\": acknowledged writes survive the death of this process, not of the machine");
   }
-  if (!IsLoopback(config.server.listen)) {
+  if (!IsLoopback(server.Address())) {
     logger->Log(LogSeverity::kWarning, "there are no users and permissions yet: whoever reaches this port may do all");
   }
   Print(stdout, "listening on {}\n", server.Address());
@@ -70,6 +76,7 @@ void Announce(const Config& config, const Server& server, Logger* logger) {
 
 int Serve(const Config& config) {
   const EndSignals signals;
+  RaiseFileLimit(config.server);
   base::SystemClock clock;
   const auto lines = base::StreamLogger::ToStderr(&clock, {.level = static_cast<base::LogLevel>(config.log_level)});
   LoggerBridge logger(lines.get());
