@@ -9,10 +9,8 @@ namespace bandb::storage {
 
 namespace {
 
-void Refuse(const CommitQueue::Group& refused) {
-  for (WriteRequest* request : refused) {
-    request->Complete(base::Error(absl::StatusCode::kUnavailable, "writes are stalled until a flush has finished"));
-  }
+absl::Status Stalled() {
+  return base::Error(absl::StatusCode::kUnavailable, "writes are stalled until a flush has finished");
 }
 
 }  // namespace
@@ -79,38 +77,42 @@ void CommitQueue::TakeImpatient(Group* refused) {
   }
 }
 
+absl::Status CommitQueue::Refusal(const WriteRequest& request) const {
+  if (closed_) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  return state_ == State::kParked && request.fail_if_stalled ? Stalled() : absl::OkStatus();
+}
+
 void CommitQueue::Submit(WriteRequest* request) {
-  bool refused = false;
+  absl::Status refused;
   {
     base::MutexLock lock(&mutex_);
-    if (state_ == State::kParked && request->fail_if_stalled) {
-      refused = true;
-    } else {
+    refused = Refusal(*request);
+    if (refused.ok()) {
       Push(request);
       if (state_ != State::kIdle) return;
       state_ = State::kLeading;
     }
   }
-  if (refused) {
-    Refuse({request});
-  } else {
+  if (refused.ok()) {
     Lead(false);
+  } else {
+    request->Complete(std::move(refused));
   }
 }
 
 void CommitQueue::SubmitInBackground(WriteRequest* request) {
+  absl::Status refused;
   {
     base::MutexLock lock(&mutex_);
-    if (state_ != State::kParked || !request->fail_if_stalled) {
+    refused = Refusal(*request);
+    if (refused.ok()) {
       Push(request);
-      if (state_ == State::kIdle) {
-        state_ = State::kLeading;
-        PostLead();
-      }
-      return;
+      if (state_ != State::kIdle) return;
+      state_ = State::kLeading;
+      return PostLead();
     }
   }
-  Refuse({request});
+  request->Complete(std::move(refused));
 }
 
 bool CommitQueue::Cancel(WriteRequest* request) {
@@ -133,8 +135,9 @@ bool CommitQueue::Parked() const {
   return state_ == State::kParked;
 }
 
-void CommitQueue::WhenIdle(base::Task then) {
+void CommitQueue::Close(base::Task then) {
   base::MutexLock lock(&mutex_);
+  closed_ = true;
   if (state_ == State::kIdle && front_ == nullptr) {
     executor_->Post(base::Priority::kHigh, std::move(then));
   } else {
@@ -185,7 +188,7 @@ bool CommitQueue::Park() {
       parked = true;
     }
   }
-  Refuse(refused);
+  for (WriteRequest* request : refused) request->Complete(Stalled());
   return parked;
 }
 

@@ -80,12 +80,15 @@ class CommitQueue {
   void Unpark() ABSL_LOCKS_EXCLUDED(mutex_);
   // True while the queue is parked.
   bool Parked() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Runs `then` on the executor once nothing is queued or being committed. Nothing may be submitted any more.
-  void WhenIdle(base::Task then) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Answers kFailedPrecondition to whoever comes from now on, and runs `then` on the executor once nothing is queued or
+  // being committed. After that nothing is posted any more: the executor may be gone.
+  void Close(base::Task then) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   enum class State : uint8_t { kIdle, kLeading, kParked };
 
+  // OK if the request may be queued.
+  absl::Status Refusal(const WriteRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Push(WriteRequest* request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(WriteRequest* request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeGroup(Group* group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -104,6 +107,7 @@ class CommitQueue {
   State state_ ABSL_GUARDED_BY(mutex_) = State::kIdle;
   // An Unpark came while a leader was at work, which may be about to park on what it saw before.
   bool unparked_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   WriteRequest* front_ ABSL_GUARDED_BY(mutex_) = nullptr;
   WriteRequest* back_ ABSL_GUARDED_BY(mutex_) = nullptr;
   base::Task when_idle_ ABSL_GUARDED_BY(mutex_);

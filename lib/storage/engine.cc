@@ -238,7 +238,7 @@ void Engine::BeginClose(Done done) {
   }
   for (Done& abandon : abandoned) abandon(StopStatus());
   queue_.Unpark();
-  queue_.WhenIdle([this]() {
+  queue_.Close([this]() {
     // Nobody appends any more; those who wait for a sync are still served, here or by who syncs now and then looks.
     SyncWaiting();
     EndActivity();

@@ -163,22 +163,37 @@ TEST_CASE("a caller who leads for long leaves the rest to a background task") {
   for (const auto& request : f.requests) CHECK(request->outcome == absl::OkStatus());
 }
 
-TEST_CASE("what waits for the queue to be idle runs once nothing is queued or being committed") {
+TEST_CASE("a queue that is closed refuses who comes, and is idle once nothing is queued or being committed") {
   Fixture f;
   bool idle = false;
-  f.queue.WhenIdle([&] { idle = true; });
-  f.env.executor().RunReady();
-  CHECK(idle);
-  idle = false;
   f.recorder.stalled = true;
   f.queue.Submit(f.New());
-  f.queue.WhenIdle([&] { idle = f.requests[0]->outcome.has_value(); });
+  f.queue.Close([&] { idle = f.requests[0]->outcome.has_value(); });
   f.env.executor().RunReady();
   CHECK_FALSE(idle);
+  f.queue.Submit(f.New());
+  f.queue.SubmitInBackground(f.New());
+  for (size_t i : {1, 2}) CHECK_CODE(*f.requests[i]->outcome, kFailedPrecondition);
   f.recorder.stalled = false;
   f.queue.Unpark();
   f.env.executor().RunReady();
   CHECK(idle);
+  CHECK(f.recorder.text == "0 | after ");
+}
+
+TEST_CASE("whoever writes to a queue that is closed is answered without the executor, however many they are") {
+  Fixture f;
+  f.queue.Close([] {});
+  f.env.executor().RunReady();
+  f.env.executor().Shutdown();
+  // As many threads do that write on: while one of them leads, there is always a next one.
+  std::function<void()> feed = [&] {
+    if (f.requests.size() == 2 * size_t{CommitQueue::kGroupsLedMax}) return;
+    f.recorder.during = feed;
+    f.queue.Submit(f.New());
+  };
+  feed();
+  for (const auto& request : f.requests) CHECK(request->outcome.has_value());
 }
 
 }  // namespace bandb::storage
