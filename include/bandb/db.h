@@ -28,10 +28,10 @@ class Db : public Store {
  public:
   // Opens the database in `dir`, recovering from a crash if need be.
   // Errors: kNotFound            there is none and create_if_missing is false
-  //         kAlreadyExists       there is one and error_if_exists is true
+  //         kAlreadyExists       there is one and error_if_exists is true; or a file stands in its place
   //         kFailedPrecondition  another process, or this one, has it open; or its format is newer than this library;
   //                              or it is the directory of a cluster's node
-  //         kInvalidArgument     options that make no sense, all of them named; or a directory that is not BanDB's
+  //         kInvalidArgument     options that make no sense, all of them named; or an empty path
   //         kDataLoss            a checksum failed on bytes that had been synced; nothing was changed on disk
   //         kPermissionDenied, kResourceExhausted, kInternal  the operating system refused
   static absl::StatusOr<std::unique_ptr<Db>> Open(const std::filesystem::path& dir, const Options& options = {});
@@ -45,8 +45,8 @@ class Db : public Store {
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file system allows. The
   // copy can be opened as a database of its own; it keeps the identity of this one. Durability: the copy survives power
-  // loss when this returns OK. After an error there is no `dir`. Errors: kAlreadyExists it is there;
-  // kFailedPrecondition the database was closed meanwhile.
+  // loss when this returns OK. After an error there is no `dir`. Errors: kAlreadyExists it is there; kInvalidArgument
+  // its path is empty; kFailedPrecondition the database was closed meanwhile.
   virtual absl::Status CreateCheckpoint(const std::filesystem::path& dir) = 0;
   // Reads every byte of every file that the database consists of. Errors: kDataLoss names the file and offset of the
   // first damage; kFailedPrecondition the database was closed meanwhile.

@@ -53,6 +53,11 @@ class CheckpointWriter {
  private:
   // The lock tells two who make the same copy apart, and keeps it from being opened before it is whole.
   absl::Status Begin() {
+    // Each folder that is made gets an entry in the one above it.
+    for (bool there = false; !there;) {
+      outer_dirs_.push_back(base::ParentPath(outer_dirs_.empty() ? dir_ : outer_dirs_.back()));
+      BANDB_ASSIGN_OR_RETURN(there, files_->Exists(outer_dirs_.back()));
+    }
     BANDB_RETURN_IF_ERROR(files_->CreateDirs(target_dir_));
     BANDB_ASSIGN_OR_RETURN(lock_, files_->Lock(LockPath(dir_)));
     return absl::OkStatus();
@@ -81,7 +86,8 @@ class CheckpointWriter {
     for (std::string path = base::ParentPath(target_dir_); path.size() >= dir_.size(); path = base::ParentPath(path)) {
       BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
     }
-    return files_->SyncDir(base::ParentPath(dir_));
+    for (const std::string& path : outer_dirs_) BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
+    return absl::OkStatus();
   }
 
   absl::Status CopyTables() {
@@ -116,6 +122,8 @@ class CheckpointWriter {
   base::FileSystem* const files_;
   const std::string dir_;
   const std::string target_dir_;
+  // Above the copy, up to the first that was there.
+  std::vector<std::string> outer_dirs_;
   std::unique_ptr<base::FileLock> lock_;
 };
 

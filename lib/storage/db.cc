@@ -5,6 +5,7 @@
 
 #include "bandb/logger.h"
 #include "base/assert.h"
+#include "base/file_system.h"
 #include "base/status.h"
 #include "base/system_env.h"
 #include "base/thread_executor.h"
@@ -26,6 +27,17 @@ constexpr uint64_t kAsyncBytesMin = 1 << 20;
 int64_t Nanos(absl::Duration duration) {
   if (duration >= absl::Hours(24 * 365)) return base::kForever;
   return std::max<int64_t>(absl::ToInt64Nanoseconds(duration), 0);
+}
+
+// A directory as the engine takes it: with no slash at its end, and longer than the path of the one that holds it, so
+// that a walk upward knows where to stop.
+absl::StatusOr<std::string> DirectoryPath(std::string path) {
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "the path of a directory is empty or holds a zero byte");
+  }
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  if (path == "/") return std::string("/.");
+  return path.size() == 1 ? base::JoinPath(".", path) : path;
 }
 
 // Hands log lines to the application's logger.
@@ -257,8 +269,9 @@ absl::Status DbImpl::CompactRange(std::string_view begin, std::string_view limit
 }
 
 absl::Status DbImpl::CreateCheckpoint(const std::filesystem::path& dir) {
+  BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir.string()));
   BANDB_RETURN_IF_ERROR(Flush());
-  return engine_->CreateCheckpoint(dir.string());
+  return engine_->CreateCheckpoint(path);
 }
 
 absl::Status DbImpl::Close() {
@@ -279,15 +292,17 @@ absl::Status DbImpl::Close() {
 
 absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options) {
   BANDB_RETURN_IF_ERROR(kv::Validate(options));
-  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options));
+  BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir));
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, path, options));
   return std::unique_ptr<Db>(std::make_unique<DbImpl>(nullptr, env, options, std::move(engine)));
 }
 
 absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, const Options& options) {
   BANDB_RETURN_IF_ERROR(kv::Validate(options));
+  BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir));
   auto own_world = std::make_unique<OwnWorld>(options);
   const base::Env env = own_world->env.env();
-  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options));
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, path, options));
   return std::unique_ptr<Db>(std::make_unique<DbImpl>(std::move(own_world), env, options, std::move(engine)));
 }
 

@@ -60,12 +60,13 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir) {
                           .engine_dir = engine_dir_,
                           .database_id = database_id_,
                           .state = {},
-                          .log_number = next_file_number_.load(std::memory_order_relaxed),
+                          .log_number = 0,
                           .random = base::Random(0),
                           .go_on = [this]() { return GoOn(); }};
   {
     base::MutexLock lock(&mutex_);
     source.state = state_;
+    source.log_number = next_file_number_.load(std::memory_order_relaxed);
     source.random = job_random_.Fork();
   }
   absl::Status written = WriteCheckpoint(std::move(source), dir);

@@ -93,6 +93,22 @@ TEST_CASE("a checkpoint that fails at any call leaves nothing behind") {
   REQUIRE_OK((*db)->Put("still", "writable"));
 }
 
+TEST_CASE("a checkpoint in folders that had to be made survives power loss, with a slash at its end or without") {
+  for (const char* copy : {"/copies/of/today", "/copies/of/today/"}) {
+    TestEnv env(1);
+    auto db = storage::OpenDb(env.env(), kDir, Options());
+    REQUIRE_OK(db.status());
+    Fill(db->get(), 1);
+    REQUIRE_OK((*db)->CreateCheckpoint(copy));
+    TestEnv after(2, env.files().CrashImage(Damage::kLost, 3));
+    Options there;
+    there.create_if_missing = false;
+    auto found = storage::OpenDb(after.env(), copy, there);
+    REQUIRE_OK(found.status());
+    CHECK((*found)->Get("key0").ok());
+  }
+}
+
 TEST_CASE("a checkpoint where another one is being made is refused and leaves that one alone") {
   TestEnv env(2);
   auto db = storage::OpenDb(env.env(), kDir, Options());

@@ -1,0 +1,54 @@
+// What callers do by mistake, or in an unusual way: it must not cost them their data, nor a call that never returns.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "storage/db.h"
+#include "support/catch.h"
+#include "support/test_env.h"
+
+namespace bandb::test {
+
+namespace {
+
+std::unique_ptr<Db> MustOpenAt(TestEnv* env, const std::string& dir, const Options& options = {}) {
+  absl::StatusOr<std::unique_ptr<Db>> db = storage::OpenDb(env->env(), dir, options);
+  REQUIRE_OK(db.status());
+  return *std::move(db);
+}
+
+}  // namespace
+
+TEST_CASE("a directory is opened by whichever path leads there") {
+  TestEnv env(1);
+  for (const char* dir : {"d", ".", "/", "/x", "./x/", "x//", "/x/y"}) {
+    CAPTURE(dir);
+    std::unique_ptr<Db> db = MustOpenAt(&env, dir);
+    REQUIRE_OK(db->Put("dir", dir));
+    REQUIRE_OK(db->CreateCheckpoint("c"));
+    CHECK_CODE(db->CreateCheckpoint("c/"), kAlreadyExists);
+    REQUIRE_OK(db->Close());
+    Options existing;
+    existing.create_if_missing = false;
+    CHECK(*MustOpenAt(&env, dir, existing)->Get("dir") == dir);
+    CHECK(*MustOpenAt(&env, "/c", existing)->Get("dir") == dir);
+    for (const auto& [path, bytes] : env.files().Files()) REQUIRE_OK(env.files().Remove(path));
+    for (const char* folder : {"c/groups/0/db", "c/groups/0", "c/groups", "c"}) {
+      REQUIRE_OK(env.files().RemoveDir(folder));
+    }
+  }
+}
+
+TEST_CASE("a path that names nothing is refused, and nothing is made") {
+  TestEnv env(1);
+  for (const std::string& dir : {std::string(), std::string("/a\0b", 4)}) {
+    CHECK_CODE(storage::OpenDb(env.env(), dir, {}).status(), kInvalidArgument);
+    CHECK_CODE(Db::Open(dir).status(), kInvalidArgument);
+    CHECK(env.files().mutations() == 0);
+  }
+  const std::unique_ptr<Db> db = MustOpenAt(&env, "/db");
+  CHECK_CODE(db->CreateCheckpoint({}), kInvalidArgument);
+  CHECK_FALSE(*env.files().Exists("/groups"));
+}
+
+}  // namespace bandb::test
