@@ -21,6 +21,12 @@ namespace bandb {
 class WriteBatch {
  public:
   WriteBatch() = default;
+  WriteBatch(const WriteBatch&) = default;
+  WriteBatch& operator=(const WriteBatch&) = default;
+  // The one moved from is then empty, and can be filled anew.
+  WriteBatch(WriteBatch&& other) noexcept { *this = static_cast<WriteBatch&&>(other); }
+  WriteBatch& operator=(WriteBatch&& other) noexcept;
+  ~WriteBatch() = default;
 
   // Sets `key` to `value`.
   void Put(std::string_view key, std::string_view value);

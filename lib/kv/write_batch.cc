@@ -1,6 +1,7 @@
 #include "bandb/write_batch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/coding.h"
 #include "kv/batch_format.h"
@@ -17,6 +18,22 @@ uint64_t TtlMillis(absl::Duration ttl) {
 }
 
 }  // namespace
+
+WriteBatch& WriteBatch::operator=(WriteBatch&& other) noexcept {
+  if (this == &other) return *this;
+  operations_ = std::move(other.operations_);
+  conditions_ = std::move(other.conditions_);
+  operation_count_ = other.operation_count_;
+  condition_count_ = other.condition_count_;
+  range_delete_count_ = other.range_delete_count_;
+  key_bytes_max_ = other.key_bytes_max_;
+  value_bytes_max_ = other.value_bytes_max_;
+  has_empty_limit_ = other.has_empty_limit_;
+  has_time_to_live_ = other.has_time_to_live_;
+  // Counts that outlived their operations would be believed, and take sequences that no log record accounts for.
+  other.Clear();
+  return *this;
+}
 
 void WriteBatch::Append(int kind, std::string_view key, std::string_view value, uint64_t ttl_ms) {
   kv::AppendOperation(&operations_, {static_cast<kv::Kind>(kind), key, value, ttl_ms});

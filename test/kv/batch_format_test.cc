@@ -1,5 +1,7 @@
 #include "kv/batch_format.h"
 
+#include <utility>
+
 #include "bandb/write_batch.h"
 #include "kv/limits.h"
 #include "support/catch.h"
@@ -32,6 +34,29 @@ TEST_CASE("a batch holds its operations in the order in which they were added") 
   CHECK(operation.expiry_ms == 1500);
   CHECK_FALSE(cursor.Next(&operation));
   CHECK(cursor.ok());
+}
+
+TEST_CASE("a batch that was moved from is empty, and holds what it is given next") {
+  WriteBatch batch;
+  batch.PutWithTtl("key", "value", absl::Seconds(1));
+  batch.DeleteRange("a", "");
+  batch.RequireAbsent("other");
+  const WriteBatch copy = batch;
+  WriteBatch moved = std::move(batch);
+  CHECK(moved.Count() == 3);
+  CHECK(moved.ByteSize() == copy.ByteSize());
+  CHECK_CODE(CheckBatch(Limits(), moved), kInvalidArgument);
+  CHECK(batch.Count() == 0);  // NOLINT(bugprone-use-after-move): what this is about
+  CHECK(batch.ByteSize() == 0);
+  CHECK_FALSE(WriteBatchAccess::HasTimeToLive(batch));
+  batch.Put("k", "v");
+  CHECK(batch.Count() == 1);
+  CHECK(WriteBatchAccess::OperationCount(batch) == 1);
+  CHECK(WriteBatchAccess::KeyBytesMax(batch) == 1);
+  CHECK_OK(CheckBatch(Limits(), batch));
+  moved = std::move(batch);
+  CHECK(moved.Count() == 1);
+  CHECK(batch.Count() == 0);  // NOLINT(bugprone-use-after-move)
 }
 
 TEST_CASE("a batch that is cut at any byte is either whole operations or malformed") {

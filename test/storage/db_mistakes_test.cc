@@ -19,6 +19,30 @@ std::unique_ptr<Db> MustOpenAt(TestEnv* env, const std::string& dir, const Optio
 
 }  // namespace
 
+TEST_CASE("a batch that was moved from and is used again leaves a log that can be read") {
+  TestEnv env(1);
+  std::unique_ptr<Db> db = MustOpenAt(&env, "/db");
+  WriteBatch batch;
+  batch.Put("a", "1");
+  batch.Put("b", "2");
+  absl::Status moved_outcome = absl::UnknownError("never told");
+  db->WriteAsync(std::move(batch), {}, [&](absl::Status status) { moved_outcome = std::move(status); });
+  // NOLINTBEGIN(bugprone-use-after-move): a mistake, as such mistakes are made.
+  REQUIRE_OK(db->Write(batch));
+  batch.Put("c", "3");
+  REQUIRE_OK(db->Write(batch));
+  // NOLINTEND(bugprone-use-after-move)
+  env.executor().RunReady();
+  CHECK_OK(moved_outcome);
+  REQUIRE_OK(db->Put("d", "4"));
+  CHECK(db->GetStats().last_sequence == 4);
+  REQUIRE_OK(db->Close());
+  db = MustOpenAt(&env, "/db");
+  for (const auto& [key, value] : {std::pair("a", "1"), {"b", "2"}, {"c", "3"}, {"d", "4"}}) {
+    CHECK(*db->Get(key) == value);
+  }
+}
+
 TEST_CASE("a directory is opened by whichever path leads there") {
   TestEnv env(1);
   for (const char* dir : {"d", ".", "/", "/x", "./x/", "x//", "/x/y"}) {
