@@ -20,6 +20,18 @@ void CompleteAll(const CommitQueue::Group& group, const absl::Status& status) {
   for (WriteRequest* request : group) request->Complete(status);
 }
 
+// After all of it was done. An empty batch that is to be durable is so once all before it is: what survives is a prefix
+// of the commit order that contains it.
+void AnswerGroup(const CommitQueue::Group& group, LogSet* logs) {
+  for (WriteRequest* request : group) {
+    if (request->sync) {
+      logs->AddWaiter(request);
+    } else {
+      request->Complete(absl::OkStatus());
+    }
+  }
+}
+
 }  // namespace
 
 void Engine::Submit(WriteRequest* request, bool in_background) {
@@ -172,7 +184,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
     }
   }
   if (operations == 0) {
-    CompleteAll(group, absl::OkStatus());
+    AnswerGroup(group, &logs_);
     return true;
   }
   const Sequence first = last_sequence_.load(std::memory_order_relaxed) + 1;
@@ -193,13 +205,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   last_commit_time_ms_.store(now_ms, std::memory_order_relaxed);
   InsertGroup(group, first, now_ms);
   last_sequence_.store(first + operations - 1, std::memory_order_release);
-  for (WriteRequest* request : group) {
-    if (request->sync) {
-      logs_.AddWaiter(request);
-    } else {
-      request->Complete(absl::OkStatus());
-    }
-  }
+  AnswerGroup(group, &logs_);
   return true;
 }
 

@@ -43,6 +43,19 @@ TEST_CASE("a batch that was moved from and is used again leaves a log that can b
   }
 }
 
+TEST_CASE("an empty batch that is synced takes along all that was written before it") {
+  for (const bool conditional : {false, true}) {
+    TestEnv env(1);
+    const std::unique_ptr<Db> db = MustOpenAt(&env, "/db");
+    REQUIRE_OK(db->Put("key", "value"));
+    WriteBatch batch;
+    if (conditional) batch.RequireValue("key", "value");
+    REQUIRE_OK(db->Write(batch, {.sync = true}));
+    TestEnv after(2, env.files().CrashImage(Damage::kLost, 3));
+    CHECK(MustOpenAt(&after, "/db")->Get("key").ok());
+  }
+}
+
 TEST_CASE("a directory is opened by whichever path leads there") {
   TestEnv env(1);
   for (const char* dir : {"d", ".", "/", "/x", "./x/", "x//", "/x/y"}) {
