@@ -104,6 +104,10 @@ TEST_CASE("a value of the wrong type or without its unit is refused with what th
   CHECK(ComplaintsAbout("server = 1") == "file:1: server is a section: write [server]");
 }
 
+TEST_CASE("a text that holds a zero byte is refused, since the system would take it for the end") {
+  CHECK(ComplaintsAbout("[storage]\ndata = \"/srv\\u0000x\"") == "file:2: storage.data takes the path of a directory");
+}
+
 TEST_CASE("all mistakes are named at once") {
   const std::string complaints = ComplaintsAbout("[server]\nloops = true\nlisten = 1\n[storage]\nx = 1\n");
   CHECK(std::count(complaints.begin(), complaints.end(), '\n') == 2);
@@ -149,6 +153,11 @@ TEST_CASE("every setting names the option that it sets") {
 
 TEST_CASE("what is no TOML is refused with its line") {
   CHECK(ComplaintsAbout("[server]\nlisten = \n").starts_with("file:2: "));
+  for (const char* text :
+       {"[\n", "[", "[[", "[[\n", "[[[server]]]\n", "[.a]\n", "[ ", "[]", "=", ".=1", "a.", "\"", "a = [", "{"}) {
+    INFO(text);
+    CHECK(ComplaintsAbout(text).starts_with("file:1: "));
+  }
   CHECK(ComplaintsAbout("[server]\nloops = 1\nloops = 2\n").starts_with("file:3: "));
 }
 

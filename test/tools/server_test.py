@@ -126,6 +126,12 @@ class Flags(ProgramTest):
             done = run(SERVER, *arguments)
             self.assertEqual((done.returncode, done.stdout), (2, b""))
 
+    def test_empty_arguments_exit_with_2(self):
+        for flag in ("--config", "--listen", "--data"):
+            done = run(SERVER, "--check-config", flag, "")
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+            self.assertIn(flag.encode(), done.stderr)
+
     def test_a_good_configuration_is_called_good(self):
         done = self.check('[server]\nlisten = "127.0.0.1:0"\n[storage]\nwrite_buffer = "8 MiB"\n')
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"the configuration is good\n", b""))

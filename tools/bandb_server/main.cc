@@ -27,10 +27,14 @@ struct Flags {
   bool check_config = false;
 };
 
+// An empty path or address is a variable that somebody forgot to set.
+std::string RefuseEmpty(const std::string& text) { return text.empty() ? "it is empty" : ""; }
+
 void Declare(CLI::App* app, Flags* flags) {
-  app->add_option("--config", flags->config, "a TOML file; docs/operations.md describes every key");
-  app->add_option("--listen", flags->listen, "HOST:PORT to listen on, port 0 for a free one [127.0.0.1:8080]");
-  app->add_option("--data", flags->data, "the directory of the database [./bandb-data]");
+  app->add_option("--config", flags->config, "a TOML file; docs/operations.md describes every key")->check(RefuseEmpty);
+  app->add_option("--listen", flags->listen, "HOST:PORT to listen on, port 0 for a free one [127.0.0.1:8080]")
+      ->check(RefuseEmpty);
+  app->add_option("--data", flags->data, "the directory of the database [./bandb-data]")->check(RefuseEmpty);
   app->add_flag("--check-config", flags->check_config, "say whether the configuration is good, and exit");
   app->set_version_flag("--version", "bandb_server " BANDB_VERSION);
 }

@@ -70,7 +70,8 @@ Setting TextSetting(std::string_view section, std::string_view key, std::string 
                     Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* text = std::get_if<std::string>(&value);
-    if (text == nullptr || text->empty()) return false;
+    // The system would take a zero byte for the end.
+    if (text == nullptr || text->empty() || text->find('\0') != std::string::npos) return false;
     target(config) = *text;
     return true;
   };
