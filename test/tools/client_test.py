@@ -106,6 +106,27 @@ class Session(ClientTest):
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, rb'\AOK\n\(error\) UNAVAILABLE[^\n]*\n"1"\n\Z')
 
+    def test_a_write_that_got_no_reply_may_have_been_done(self):
+        table = wire.Table()
+        server = self.serve(lambda number, *request: None if number < 3 else table(number, *request))
+        for arguments, code in ((["put", "a", "1"], b"UNKNOWN"), (["delete", "a"], b"UNKNOWN"), (["get", "a"], b"UNAVAILABLE")):
+            done = cli(server.address, *arguments)
+            self.assertEqual((done.returncode, done.stderr[:len(b"(error) ") + len(code) + 1]), (3, b"(error) " + code + b":"))
+
+    def test_the_session_notices_that_the_server_was_away_or_closes(self):
+        table = wire.Table()
+        closing = wire.error(257, b"too large")
+
+        def answer(number, *request):
+            # Behind the first reply and the third stands one that nobody asked for, as when a server says that it ends.
+            reply = table(number, *request)
+            return reply + wire.error(262, b"shutting down") if number in (0, 2) else closing if number == 4 else reply
+
+        server = self.serve(answer)
+        done = cli(server.address, input=b"put a 1\nget a\nget a\nget a\nget a\nget a\n")
+        self.assertEqual(done.stdout, b'OK\n"1"\n"1"\n"1"\n(error) INVALID_ARGUMENT: too large\n"1"\n')
+        self.assertEqual(server.connections, 4)
+
     def test_at_a_terminal_there_is_a_prompt_with_editing_and_history(self):
         server = self.serve(wire.Table())
         command = [CLI, "--addr", server.address, "--history", str(self.scratch / "history")]
@@ -191,6 +212,13 @@ class Load(ClientTest):
         self.assertIn(b"loaded 4 lines", done.stdout)
         self.assertEqual(table.values, {b"log:000000000007": b"first", b"log:000000000008": b"second",
                                         b"log:000000000009": b"", b"log:000000000010": b"no end"})
+
+    def test_numbers_that_are_none_exit_with_2(self):
+        lines = self.write("lines", "a\n")
+        for flag in ("--first", "--skip", "--window"):
+            for number in ("-1", "99999999999999999999", "x", ""):
+                done = cli("127.0.0.1:1", "load", flag, number, lines)
+                self.assertEqual((flag, number, done.returncode, done.stdout), (flag, number, 2, b""))
 
     def test_a_delimiter_splits_lines_into_key_and_value(self):
         table = wire.Table()

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -43,10 +44,12 @@ int Explain(const CLI::App& app, const CLI::ParseError& error) { return app.exit
 void DeclareLoad(CLI::App* app, LoadOptions* options, double* retry_seconds, std::vector<std::string>* files) {
   app->add_option("FILE", *files, "files whose lines are the values; - is standard input")->required();
   app->add_option("--prefix", options->prefix, "keys are this and a number of twelve digits")->capture_default_str();
-  app->add_option("--first", options->first_number, "number of the first line")->capture_default_str();
+  // CLI11 takes -1 for the largest number, and one that is too large for it.
+  const CLI::Range number(0.0, 1e15);
+  app->add_option("--first", options->first_number, "number of the first line")->check(number)->capture_default_str();
   app->add_option("--delimiter", options->delimiter,
                   "split each line at the first occurrence: the key in front, the value behind");
-  app->add_option("--skip", options->skip_lines, "pass over so many lines; they keep their numbers");
+  app->add_option("--skip", options->skip_lines, "pass over so many lines; they keep their numbers")->check(number);
   app->add_option("--window", options->window_lines, "lines under way at once")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -82,7 +85,7 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     return Explain(app, error);
   }
-  options.retry_for_nanos = static_cast<int64_t>(retry_seconds * 1e9);
+  options.retry_for_nanos = std::isnan(retry_seconds) ? 0 : static_cast<int64_t>(retry_seconds * 1e9);
 
   base::SystemClock clock;
   base::PosixFileSystem files;

@@ -136,6 +136,8 @@ bool ParseArguments(std::vector<std::string> arguments, Command* command, std::s
 }
 
 absl::Status Shell::Execute(const Command& command, std::string* value) {
+  // The server may have gone and come back since the last command.
+  if (client_ != nullptr && !client_->IsIdle()) client_.reset();
   if (client_ == nullptr) {
     BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(clock_, address_));
   }
@@ -166,8 +168,8 @@ int Shell::Run(const Command& command) {
     return kNotFound;
   }
   Print(errors_, "(error) {}: {}\n", absl::StatusCodeToString(status.code()), base::Message(status));
-  // Replies that come late would be taken for those of the next request.
-  if (absl::IsUnavailable(status) || absl::IsUnknown(status) || absl::IsDataLoss(status)) client_.reset();
+  // Replies that come late would be taken for those of the next request, and behind some errors the server closes.
+  client_.reset();
   return kServerError;
 }
 

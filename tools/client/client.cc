@@ -17,9 +17,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(base::Clock* clock, cons
 
 absl::Status Client::Put(std::string_view key, std::string_view value) {
   proto::AppendPut(&output_, key, value);
-  proto::Reply reply;
-  BANDB_RETURN_IF_ERROR(Call(&reply));
-  return reply.ToStatus();
+  return CallToChange();
 }
 
 absl::StatusOr<std::string> Client::Get(std::string_view key) {
@@ -36,10 +34,10 @@ absl::StatusOr<std::string> Client::Get(std::string_view key) {
 
 absl::Status Client::Delete(std::string_view key) {
   proto::AppendDelete(&output_, key);
-  proto::Reply reply;
-  BANDB_RETURN_IF_ERROR(Call(&reply));
-  return reply.ToStatus();
+  return CallToChange();
 }
+
+bool Client::IsIdle() { return Pump().ok() && reader_.buffered_bytes() == 0; }
 
 absl::Status Client::Write() {
   if (!has_output()) return absl::OkStatus();
@@ -94,6 +92,16 @@ absl::Status Client::Call(proto::Reply* reply) {
     }
     BANDB_RETURN_IF_ERROR(Exchange());
   }
+}
+
+absl::Status Client::CallToChange() {
+  proto::Reply reply;
+  const absl::Status status = Call(&reply);
+  if (absl::IsUnavailable(status)) {
+    return base::Error(absl::StatusCode::kUnknown, "{}; it may have been done", base::Message(status));
+  }
+  BANDB_RETURN_IF_ERROR(status);
+  return reply.ToStatus();
 }
 
 }  // namespace bandb::client

@@ -27,9 +27,9 @@ struct ClientOptions {
   int64_t reply_timeout_nanos = 10'000'000'000;
 };
 
-// Errors of every call: kUnavailable the connection is gone or the server closed it · kUnknown no reply came in time ·
-// kDataLoss what came is no reply. After each of these the client is of no more use. Otherwise what the server said.
-// Thread safety: one thread at a time.
+// Errors of every call: kUnavailable the connection is gone or the server closed it, which for Put and Delete is
+// kUnknown: they may have been done · kUnknown no reply came in time · kDataLoss what came is no reply. After each of
+// these the client is of no more use. Otherwise what the server said. Thread safety: one thread at a time.
 class Client {
  public:
   // Lifetime: borrows the clock.
@@ -39,6 +39,9 @@ class Client {
   absl::Status Put(std::string_view key, std::string_view value);
   absl::StatusOr<std::string> Get(std::string_view key);
   absl::Status Delete(std::string_view key);
+
+  // Whether the connection stands and nothing has come unasked, as it does before the server closes one.
+  bool IsIdle();
 
   // Frames that wait to be written; append to it.
   std::string* output() { return &output_; }
@@ -65,6 +68,8 @@ class Client {
 
   // Sends what stands in output_ and waits for one reply.
   absl::Status Call(proto::Reply* reply);
+  // The same for a request that changes something.
+  absl::Status CallToChange();
 
   static constexpr size_t kInputBytes = 64 << 10;
 
