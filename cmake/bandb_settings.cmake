@@ -39,10 +39,25 @@ if(BANDB_COVERAGE)
   target_link_options(bandb_settings INTERFACE --coverage)
 endif()
 
+# Programs know the source files by their place in the repository, wherever that lies: the same bytes in every clone.
+target_compile_options(bandb_settings INTERFACE "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.")
+
 find_program(BANDB_CCACHE ccache)
 mark_as_advanced(BANDB_CCACHE)
 if(BANDB_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # The tests share a precompiled Catch2 header; ccache needs to be told that it may trust it.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      ${BANDB_CCACHE})
+  # All clones share what ccache keeps, and it may trust the precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${BANDB_CCACHE})
+endif()
+
+# What nearly every file includes is compiled once and not three hundred times: a third of the time that a build takes.
+# A precompiled header hides an #include that is missing, and clang-tidy, which works without, finds it.
+option(BANDB_PRECOMPILE "Precompile the headers of the standard library and of Abseil" ${BANDB_BUILD_TESTS})
+set(BANDB_PRECOMPILED_HEADERS
+    <algorithm> <array> <atomic> <cstdint> <cstring> <deque> <functional> <map> <memory> <mutex> <optional> <set> <string>
+    <string_view> <utility> <vector> <absl/status/status.h> <absl/status/statusor.h> <absl/time/time.h> <absl/types/span.h>
+    <fmt/format.h>)
+if(BANDB_PRECOMPILE AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # Without the time at which it was made, a precompiled header is the same each time, which is what ccache goes by.
+  target_compile_options(bandb_settings INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
 endif()

@@ -3,6 +3,7 @@
 #
 #   dev       built with g++: every test, the house rules, the programs as processes, the install test
 #   clang     built with clang, thread-safety analysis as an error, address and undefined-behaviour sanitizers: unit tests
+#             and the inputs of the fuzz targets
 #   tsan      built with the thread sanitizer: unit tests
 #
 # --quick runs dev alone, --stage NAME only that stage (may be repeated), -R PATTERN only the tests whose name matches,
@@ -18,7 +19,7 @@ while [ $# -gt 0 ]; do
     --quick) stages=(dev) ;;
     --stage) stages+=("${2:?--stage needs a name: dev, clang or tsan}") && shift ;;
     -R) pattern=${2:?-R needs a pattern} && shift ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0" && exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0" && exit 0 ;;
     *) bandb_fail "unknown option $1; --help lists what there is." ;;
   esac
   shift
@@ -32,15 +33,15 @@ cd "$root"
 passed=0
 failed=0
 
-# run_stage NAME PRESET [ctest arguments]
+# run_stage NAME PRESET "TARGETS" [ctest arguments]
 run_stage() {
-  local name=$1 preset=$2 log count bad
-  shift 2
+  local name=$1 preset=$2 targets=$3 log count bad
+  shift 3
   [ -z "$pattern" ] || set -- "$@" -R "$pattern"
   echo "== $name: building (build/$preset)"
   mkdir -p "build/$preset"
   log=build/$preset/build.log
-  if ! { { [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset"; } && cmake --build --preset "$preset"; } \
+  if ! { { [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset"; } && cmake --build --preset "$preset" --target $targets; } \
     >"$log" 2>&1; then
     grep -nE 'error|FAILED|CMake Error' "$log" | head -n 40 >&2 || tail -n 40 "$log" >&2
     echo "the build failed; all of it is in $log" >&2
@@ -62,9 +63,9 @@ run_stage() {
 
 for stage in "${stages[@]}"; do
   case "$stage" in
-    dev) run_stage dev dev ;;
-    clang) run_stage clang clang-asan -L unit ;;
-    tsan) run_stage tsan tsan -L unit ;;
+    dev) run_stage dev dev all ;;
+    clang) run_stage clang clang-asan "bandb_unit_tests bandb_fuzz_replays" -L 'unit|fuzz' ;;
+    tsan) run_stage tsan tsan bandb_unit_tests -L unit ;;
     *) bandb_fail "there is no stage $stage: dev, clang, tsan." ;;
   esac
 done

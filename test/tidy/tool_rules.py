@@ -77,7 +77,8 @@ def built_first(tree, header):
 def headers_compile(tree, context):
     """Every header compiles alone: with nothing in front of it.
 
-    Where a .cc includes its header first, building it shows that. The others are compiled here.
+    Where a .cc includes its header first, clang-tidy shows that, which compiles it without a precompiled header. The
+    others are compiled here.
     """
     compiler = version("g++")
     flags = HEADER_FLAGS + [f"-I{tree.root / folder}" for folder in ("include", "lib", "test", "tools")]
@@ -119,7 +120,7 @@ def clang_format(tree, context):
 
 
 def compile_command(entry):
-    """The command of a compilation database, made fit for clang: without gcc's precompiled header and launcher."""
+    """The command of a compilation database, made fit for clang: without precompiled header and launcher."""
     words = shlex.split(entry["command"]) if "command" in entry else list(entry["arguments"])
     kept, at = [], 0
     while at < len(words):
@@ -155,7 +156,7 @@ def clang_tidy(tree, context):
         path = os.path.relpath(os.path.realpath(os.path.join(entry["directory"], entry["file"])), tree.root)
         file = tree.by_path.get(pathlib.PurePath(path).as_posix())
         if file is not None and file.suffix == ".cc":
-            flags = compile_command(entry)
+            flags = compile_command(entry) + ["-Wthread-safety"]
             if file not in flags_of or len(flags) < len(flags_of[file]):
                 flags_of[file] = flags
 

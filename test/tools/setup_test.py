@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -138,9 +139,11 @@ class Stages(ProgramTest):
     def test_all_stages_are_built_tested_and_counted(self):
         code, last, log = self.run_script()
         self.assertEqual((code, last), (0, "21 passed, 0 failed"))
-        for preset in ("dev", "clang-asan", "tsan"):
-            self.assertIn(f"cmake --build --preset {preset}\n", log)
-            self.assertIn(f"ctest --preset {preset} ", log)
+        stages = (("dev", "all", ""), ("clang-asan", "bandb_unit_tests bandb_fuzz_replays", " -L unit|fuzz"),
+                  ("tsan", "bandb_unit_tests", " -L unit"))
+        for preset, targets, labels in stages:
+            self.assertIn(f"cmake --build --preset {preset} --target {targets}\n", log)
+            self.assertRegex(log, f"ctest --preset {preset} .*{re.escape(labels)}\n")
 
     def test_quick_and_patterns_run_dev_alone(self):
         for arguments in (["--quick"], ["-R", "kv"], ["--stage", "dev"]):
