@@ -57,8 +57,9 @@ def main():
     unknown = set(options.rule or []) - set(TREE_RULES) - set(TOOL_RULES)
     if unknown:
         parser.error(f"no such rule: {', '.join(sorted(unknown))}")
-    context = Context(options.build, pathlib.Path(options.build) / "tidy-cache", options.jobs, options.header_flag)
+    context = Context(options.build, tool_rules.cache_folder(), options.jobs, options.header_flag)
     violations, files = check(options.root, context, options.rule)
+    tool_rules.forget_old(context.cache)
     for violation in violations:
         print(violation)
     print(f"tidy: {files} files, {len(violations)} violations")

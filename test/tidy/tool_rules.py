@@ -10,10 +10,27 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 # Each release of clang-format lays some lines out in its own way, so one of them decides: that of Debian 12.
 LAYOUT_RELEASE = 14
 HEADER_FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+
+
+# What has not been met for so long will not come back.
+REMEMBERED_SECONDS = 60 * 24 * 3600
+
+
+def cache_folder():
+    """Where clones of one user remember together what passed, as they do with ccache."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(home) / "bandb-tidy"
+
+
+def forget_old(cache):
+    for mark in pathlib.Path(cache).glob("*/*"):
+        if mark.stat().st_mtime < time.time() - REMEMBERED_SECONDS:
+            mark.unlink(missing_ok=True)
 
 
 class Checker:
@@ -28,7 +45,9 @@ class Checker:
         failed, waiting = [], []
         for file, key, command in work:
             mark = self.cache / key[:2] / key if self.cache else None
-            if mark is None or not mark.exists():
+            if mark is not None and mark.exists():
+                mark.touch()
+            else:
                 waiting.append((file, mark, command))
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             for (file, mark, _), done in zip(waiting, pool.map(lambda item: execute(item[2]), waiting)):
@@ -52,10 +71,11 @@ def version(tool):
     return execute([path, "--version"]).stdout
 
 
-def key_of(*parts):
+def key_of(tree, *parts):
+    """Names what was checked, wherever the tree lies."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
+        data = part if isinstance(part, bytes) else str(part).replace(str(tree.root), ".").encode()
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
 
@@ -89,7 +109,7 @@ def headers_compile(tree, context):
                 contents = [part.data for part in tree.closure(file)]
                 extra = context.header_flags
                 command = ["g++", *flags, *extra, "-x", "c++", str(tree.root / file.path)]
-                yield file, key_of("header", compiler, command, *contents), command
+                yield file, key_of(tree, "header", compiler, command, *contents), command
 
     for file, output in Checker(context.cache, context.jobs).run(work()):
         yield file.violation(1, "headers-compile", first_error(output))
@@ -112,7 +132,7 @@ def clang_format(tree, context):
     def work():
         for file in tree.cxx:
             command = ["clang-format", "--dry-run", "--Werror", "--style=file", str(tree.root / file.path)]
-            yield file, key_of("format", tool, config, file.data), command
+            yield file, key_of(tree, "format", tool, config, file.data), command
 
     for file, output in Checker(context.cache, context.jobs).run(work()):
         match = re.search(r":(\d+):\d+: error", output)
@@ -164,7 +184,7 @@ def clang_tidy(tree, context):
         for file, flags in flags_of.items():
             contents = [part.data for part in tree.closure(file)]
             command = ["clang-tidy", "--quiet", f"--config-file={config_file}", str(tree.root / file.path), "--", *flags]
-            yield file, key_of("tidy", tool, config, flags, *contents), command
+            yield file, key_of(tree, "tidy", tool, config, flags, *contents), command
 
     for file, output in Checker(context.cache, context.jobs).run(work()):
         found = set(re.findall(r"^(\S+?):(\d+):\d+: (?:error|warning): (.*)$", output, re.MULTILINE))
