@@ -5,12 +5,12 @@
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 // Some versions assert of the file what the next line of theirs reports as an error: that "[" is followed by a name,
-// for one. So they may neither assert it nor, in a release, assume it.
+// for one. So they may neither assert it nor assume it, as they do where NDEBUG is defined.
 #define TOML_ASSERT(expression) static_cast<void>(0)
-#include <toml++/impl/preprocessor.h>
-#undef TOML_ASSERT_ASSUME
-#define TOML_ASSERT_ASSUME(expression) static_cast<void>(0)
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 #include <algorithm>
 #include <map>
