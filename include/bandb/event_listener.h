@@ -45,7 +45,8 @@ class EventListener {
   virtual void OnCompaction(const CompactionInfo&) {}
   // Writers began or ceased to wait.
   virtual void OnStallChanged(StallState /*before*/, StallState /*now*/) {}
-  // The store stopped accepting writes. kResourceExhausted: Resume once there is space. Else reopen.
+  // The store stopped accepting writes. kResourceExhausted: Resume once there is space. Else reopen; told once more if
+  // writes were stopped for want of space before.
   virtual void OnBackgroundError(const absl::Status&) {}
 };
 

@@ -20,8 +20,12 @@ namespace {
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
 
+// Never one of the numbers of the standard streams: where those are closed, what the program prints would be written
+// into the database.
 UniqueFd OpenFd(const std::string& path, int flags, mode_t mode = 0) {
-  return UniqueFd(RetryInterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); }));
+  UniqueFd fd(RetryInterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); }));
+  if (!fd.valid() || fd.get() > STDERR_FILENO) return fd;
+  return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 class PosixRandomAccessFile final : public RandomAccessFile {

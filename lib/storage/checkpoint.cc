@@ -83,7 +83,8 @@ class CheckpointWriter {
         const std::unique_ptr<Manifest> manifest,
         Manifest::Begin(files_, target_dir_, log_number + 1, Header(FileType::kManifest), source_.state));
     BANDB_RETURN_IF_ERROR(manifest->Close());
-    for (std::string path = base::ParentPath(target_dir_); path.size() >= dir_.size(); path = base::ParentPath(path)) {
+    for (std::string path = target_dir_; path.size() > dir_.size();) {
+      path = base::ParentPath(path);
       BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
     }
     for (const std::string& path : outer_dirs_) BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
@@ -109,12 +110,13 @@ class CheckpointWriter {
 
   // From the inside out. What cannot be removed stays; a later attempt then finds the directory there, and says so.
   void RemoveFolders(bool files_too) {
-    for (std::string path = target_dir_; path.size() >= dir_.size(); path = base::ParentPath(path)) {
+    for (std::string path = target_dir_;; path = base::ParentPath(path)) {
       const absl::StatusOr<std::vector<std::string>> names = files_->List(path);
       if (files_too && names.ok()) {
         for (const std::string& name : *names) files_->Remove(base::JoinPath(path, name)).IgnoreError();
       }
       files_->RemoveDir(path).IgnoreError();
+      if (path.size() <= dir_.size()) return;
     }
   }
 

@@ -143,20 +143,20 @@ void Engine::TakeWaiters(std::vector<Done>* waiters) {
 void Engine::StopWrites(const absl::Status& status) {
   BANDB_ASSERT(!status.ok());
   const bool resumable = status.code() == absl::StatusCode::kResourceExhausted;
-  bool first = false;
+  bool news = false;
   std::vector<Done> abandoned;
   {
     base::MutexLock lock(&mutex_);
-    first = !stop_.has_value();
     // What cannot be resumed outweighs what can.
-    if (first || (stop_->resumable && !resumable)) stop_ = Stop{status, resumable};
+    news = !stop_.has_value() || (stop_->resumable && !resumable);
+    if (news) stop_ = Stop{status, resumable};
     stopped_.store(true, std::memory_order_release);
     TakeWaiters(&abandoned);
   }
   for (Done& done : abandoned) done(status);
   // Those who wait for room would wait for ever.
   queue_.Unpark();
-  if (!first) return;
+  if (!news) return;
   env_.logger->Log(base::LogLevel::kError, "{}: writes stopped: {}", dir_, status.ToString());
   if (options_.listener != nullptr) options_.listener->OnBackgroundError(status);
 }

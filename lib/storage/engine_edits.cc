@@ -78,8 +78,14 @@ absl::Status Engine::WriteEdit(PendingEdit* edit) {
     BANDB_RETURN_IF_ERROR(edit->result.Apply(edit->edit, edit->added));
   }
   // The new tables, and the log that the edit makes the oldest, must be found before the edit says that they are there.
-  BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
-  return manifest_->Append(edit->edit);
+  absl::Status status = env_.files->SyncDir(engine_dir_);
+  if (status.ok()) status = manifest_->Append(edit->edit);
+  // Said here, not by whoever wanted the edit: it counts also if writes have been stopped meanwhile by what Resume
+  // would mend.
+  if (!status.ok() && status.code() != absl::StatusCode::kResourceExhausted) {
+    StopWrites(base::Annotate(status, "writing the manifest"));
+  }
+  return status;
 }
 
 void Engine::InstallEdit(PendingEdit* edit) {

@@ -176,7 +176,8 @@ absl::Status Recovery::CreateIdentity() {
         base::InstallFile(env_.files, IdentityPath(dir_), EncodeIdentity({.database_id = recovered_.database_id})));
   }
   // The folders on the way, from the inside out.
-  for (std::string path = base::ParentPath(engine_dir_); path.size() >= dir_.size(); path = base::ParentPath(path)) {
+  for (std::string path = engine_dir_; path.size() > dir_.size();) {
+    path = base::ParentPath(path);
     BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
   }
   for (const std::string& path : changed_dirs_) BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
@@ -288,12 +289,11 @@ absl::Status Recovery::CheckLogChain() {
                          base::JoinPath(engine_dir_, LogName(needed)));
     }
   }
-  for (const auto& [number, bytes] : state.log_ends) {
-    if (!std::binary_search(log_numbers_.begin(), log_numbers_.end(), number)) {
+  for (const auto& log_end : state.log_ends) {
+    if (!std::binary_search(log_numbers_.begin(), log_numbers_.end(), log_end.first)) {
       return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the log is missing",
-                         base::JoinPath(engine_dir_, LogName(number)));
+                         base::JoinPath(engine_dir_, LogName(log_end.first)));
     }
-    (void)bytes;
   }
   // A log that breaks off ends the database's history there, unless what comes later shows that it had been synced
   // whole.

@@ -1,4 +1,7 @@
 // The contract of FileSystem, RandomAccessFile and FileLock, on every file system there is.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
@@ -190,6 +193,23 @@ TEMPLATE_TEST_CASE("there is free space, and an installed file replaces the old 
   CHECK(Content(files, path) == "two");
   CHECK(files.List(rig.dir()).value() == std::vector<std::string>{"CURRENT"});
   CHECK_CODE(ReadFile(&files, path, 2).status(), kResourceExhausted);
+}
+
+TEST_CASE("no file takes the number of a standard stream that is closed") {
+  test::PosixDefault rig;
+  const std::string path = JoinPath(rig.dir(), "file");
+  const int kept = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+  REQUIRE(kept >= 10);
+  ::close(STDIN_FILENO);
+  Put(rig.files(), path, "content");
+  auto file = rig.files().Open(path);
+  auto lock = rig.files().Lock(JoinPath(rig.dir(), "lock"));
+  const bool taken = ::fcntl(STDIN_FILENO, F_GETFD) >= 0;
+  ::dup2(kept, STDIN_FILENO);
+  ::close(kept);
+  CHECK_FALSE(taken);
+  CHECK_OK(file.status());
+  CHECK_OK(lock.status());
 }
 
 }  // namespace bandb::base

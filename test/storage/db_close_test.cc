@@ -1,12 +1,15 @@
 // What happens to those who are still at it when the database closes, stops or resumes.
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "bandb/event_listener.h"
 #include "base/thread_executor.h"
 #include "storage/db.h"
+#include "storage/file_names.h"
 #include "support/catch.h"
 #include "support/test_env.h"
 
@@ -21,6 +24,17 @@ std::unique_ptr<Db> MustOpen(const base::Env& env, const Options& options = {}) 
   REQUIRE_OK(db.status());
   return *std::move(db);
 }
+
+bool HasTable(base::FileSystem& files) {
+  const auto names = files.List(storage::EngineDir(kDir));
+  return names.ok() &&
+         std::any_of(names->begin(), names->end(), [](const auto& name) { return name.ends_with(".tbl"); });
+}
+
+struct ErrorList final : EventListener {
+  void OnBackgroundError(const absl::Status& error) override { codes.push_back(error.code()); }
+  std::vector<absl::StatusCode> codes;
+};
 
 class ThreadedWorld {
  public:
@@ -105,6 +119,34 @@ TEST_CASE("a full disk does not hide that a sync has failed: there is nothing to
   REQUIRE(env.files().failures() == 2);
   CHECK_CODE(db->Resume(), kFailedPrecondition);
   CHECK_CODE(db->Put("d", "4"), kFailedPrecondition);
+}
+
+TEST_CASE("a manifest that fails while the disk is full is nothing that Resume could mend") {
+  // The disk is found full by a put that comes at each moment of a flush in turn, once that writes its table.
+  int both = 0;
+  for (int moment = 1; moment <= 10; ++moment) {
+    TestEnv env(1);
+    ErrorList errors;
+    Options options;
+    options.listener = &errors;
+    const std::unique_ptr<Db> db = MustOpen(env.env(), options);
+    REQUIRE_OK(db->Put("a", "1"));
+    env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*MANIFEST*"});
+    int changes = 0;
+    env.files().SetHook([&](uint64_t) {
+      if (!HasTable(env.files()) || ++changes != moment) return;
+      env.files().Inject({.kind = FaultKind::kNoSpace, .calls = {FileCall::kReserve}, .pattern = "*.log"});
+      CHECK_CODE(db->Put("b", std::string(4 << 20, 'b')), kResourceExhausted);
+    });
+    CHECK_FALSE(db->Flush().ok());
+    env.files().SetHook(nullptr);
+    if (env.files().failures() != 2) continue;
+    CHECK_CODE(db->Resume(), kFailedPrecondition);
+    CHECK_CODE(db->Put("c", "3"), kFailedPrecondition);
+    CHECK(errors.codes.back() == absl::StatusCode::kInternal);
+    both += errors.codes.size() == 2 ? 1 : 0;
+  }
+  CHECK(both > 0);
 }
 
 TEST_CASE("those who wait for a compaction are told when writes stop for good") {
