@@ -71,7 +71,7 @@ struct ServerOptions {
   absl::Duration unread_timeout = absl::Seconds(10);
   // A connection without a request for this long is closed. Default: never.
   absl::Duration idle_timeout = absl::InfiniteDuration();
-  // When TCP begins to probe a silent peer. Infinite: never. Default 300 s.
+  // When TCP begins to probe a silent peer: 1 to 32767 s. Infinite: never. Default 300 s.
   absl::Duration keepalive = absl::Seconds(300);
   // What Drain allows requests and replies before it closes what is left. Default 10 s.
   absl::Duration drain_timeout = absl::Seconds(10);

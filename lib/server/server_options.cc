@@ -15,6 +15,9 @@ namespace server {
 
 namespace {
 
+// TCP takes no more.
+constexpr absl::Duration kKeepaliveMax = absl::Seconds(32767);
+
 // What a store and a process have open besides tables and connections: logs, tables being written, standard streams.
 constexpr uint64_t kOtherFiles = 24;
 constexpr uint64_t kFilesPerLoop = 4;
@@ -47,6 +50,11 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
   AtLeast("unread_timeout", options.unread_timeout, absl::Milliseconds(1), check);
   AtLeast("idle_timeout", options.idle_timeout, absl::Milliseconds(1), check);
   AtLeast("keepalive", options.keepalive, absl::Seconds(1), check);
+  if (options.keepalive > kKeepaliveMax && options.keepalive != absl::InfiniteDuration()) {
+    check->Wrong(
+        {kv::OptionName{"keepalive"}, fmt::format(" is {}, more than {}", absl::FormatDuration(options.keepalive),
+                                                  absl::FormatDuration(kKeepaliveMax))});
+  }
   AtLeast("drain_timeout", options.drain_timeout, absl::ZeroDuration(), check);
   if (!net::IsAddress(options.listen)) {
     check->Wrong({kv::OptionName{"listen"}, fmt::format(" is '{}', not HOST:PORT", options.listen)});

@@ -16,11 +16,12 @@ TEST_CASE("options that make no sense are refused, all at once") {
   options.loops = 0;
   options.frame_bytes_max = (65u << 20) + 1;
   options.frame_timeout = absl::ZeroDuration();
+  options.keepalive = absl::Hours(24);
   options.listen = "";
   const absl::Status status = Server::Start(store, options).status();
   CHECK_CODE(status, kInvalidArgument);
   const std::string message(status.message());
-  for (const char* name : {"loops", "frame_bytes_max", "frame_timeout", "listen"}) {
+  for (const char* name : {"loops", "frame_bytes_max", "frame_timeout", "keepalive is 24h, more than", "listen"}) {
     CHECK(message.find(name) != std::string::npos);
   }
   CHECK(message.find("worker_threads") == std::string::npos);

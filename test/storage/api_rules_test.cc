@@ -12,8 +12,8 @@
 #include "base/status.h"
 #include "kv/limits.h"
 #include "kv/options.h"
-#include "storage/db.h"
 #include "storage/file_names.h"
+#include "storage/open_db.h"
 #include "support/catch.h"
 #include "support/test_env.h"
 
@@ -26,12 +26,6 @@ constexpr uint64_t kFileBytesMax = 1 << 20;
 
 absl::StatusOr<std::unique_ptr<Db>> TryOpen(TestEnv* env, const Options& options = {}, const std::string& dir = kDir) {
   return storage::OpenDb(env->env(), dir, options);
-}
-
-std::unique_ptr<Db> MustOpen(TestEnv* env, const Options& options = {}, const std::string& dir = kDir) {
-  auto db = TryOpen(env, options, dir);
-  REQUIRE_OK(db.status());
-  return *std::move(db);
 }
 
 std::string Content(TestEnv* env, const std::string& path) {
@@ -55,13 +49,6 @@ std::string LogOf(TestEnv* env, const std::string& dir) {
 }
 
 // With 16 MiB and a little for a value.
-Options SmallOptions() {
-  Options options;
-  options.write_buffer_bytes = 64 << 10;
-  options.block_cache_bytes = 0;
-  return options;
-}
-
 }  // namespace
 
 TEST_CASE("options that make no sense are refused at Open, all of them named at once, and nothing is made") {
@@ -95,7 +82,7 @@ TEST_CASE("a memory budget must cover write buffer, cache and working space, and
   options.memory_budget_bytes = options.write_buffer_bytes + options.block_cache_bytes + (64 << 20) - 1;
   CHECK_CODE(TryOpen(&env, options).status(), kInvalidArgument);
   ++options.memory_budget_bytes;
-  CHECK_OK(MustOpen(&env, options)->Close());
+  CHECK_OK(MustOpen(env.env(), kDir, options)->Close());
 }
 
 TEST_CASE("a database that is missing is not made where that is not wanted, nor one that exists opened") {
@@ -104,21 +91,21 @@ TEST_CASE("a database that is missing is not made where that is not wanted, nor 
   missing.create_if_missing = false;
   CHECK_CODE(TryOpen(&env, missing).status(), kNotFound);
   CHECK_FALSE(*env.files().Exists(kDir));
-  MustOpen(&env)->Put("key", "value").IgnoreError();
+  MustOpen(env.env(), kDir)->Put("key", "value").IgnoreError();
   Options fresh;
   fresh.error_if_exists = true;
   CHECK_CODE(TryOpen(&env, fresh).status(), kAlreadyExists);
-  const std::unique_ptr<Db> db = MustOpen(&env, missing);
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, missing);
   CHECK(*db->Get("key") == "value");
 }
 
 TEST_CASE("the second to open a directory is refused, and the first goes on") {
   TestEnv env(1);
-  std::unique_ptr<Db> db = MustOpen(&env);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   CHECK_CODE(TryOpen(&env).status(), kFailedPrecondition);
   CHECK_OK(db->Put("key", "value"));
   CHECK_OK(db->Close());
-  db = MustOpen(&env);
+  db = MustOpen(env.env(), kDir);
   CHECK(*db->Get("key") == "value");
 }
 
@@ -128,12 +115,12 @@ TEST_CASE("a directory that may not be written is refused") {
       {.kind = FaultKind::kNoAccess, .calls = {FileCall::kCreateDirs, FileCall::kCreate}, .count = Fault::kSticky});
   CHECK_CODE(TryOpen(&env).status(), kPermissionDenied);
   env.files().ClearFaults();
-  CHECK_OK(MustOpen(&env)->Put("key", "value"));
+  CHECK_OK(MustOpen(env.env(), kDir)->Put("key", "value"));
 }
 
 TEST_CASE("a directory of a newer release, or whose identity is something else, is refused and left as it is") {
   TestEnv env(1);
-  CHECK_OK(MustOpen(&env)->Put("key", "value"));
+  CHECK_OK(MustOpen(env.env(), kDir)->Put("key", "value"));
   const std::string path = storage::IdentityPath(kDir);
   const std::string good = Content(&env, path);
   std::string newer = good;
@@ -152,13 +139,13 @@ TEST_CASE("a directory of a newer release, or whose identity is something else, 
     CHECK(Content(&env, LogOf(&env, kDir)) == log);
   }
   REQUIRE_OK(base::InstallFile(&env.files(), path, good));
-  CHECK(*MustOpen(&env)->Get("key") == "value");
+  CHECK(*MustOpen(env.env(), kDir)->Get("key") == "value");
 }
 
 TEST_CASE("a log or an identity of another database is refused, with both named") {
   TestEnv env(1);
-  CHECK_OK(MustOpen(&env)->Put("key", "ours"));
-  CHECK_OK(MustOpen(&env, {}, "/other")->Put("key", "theirs"));
+  CHECK_OK(MustOpen(env.env(), kDir)->Put("key", "ours"));
+  CHECK_OK(MustOpen(env.env(), "/other")->Put("key", "theirs"));
   const std::string path = LogOf(&env, kDir);
   const std::string ours = Content(&env, path);
   REQUIRE_OK(base::InstallFile(&env.files(), path, Content(&env, LogOf(&env, "/other"))));
@@ -172,7 +159,7 @@ TEST_CASE("a log or an identity of another database is refused, with both named"
 
 TEST_CASE("an empty key is a key and an empty value is a value") {
   TestEnv env(1);
-  const std::unique_ptr<Db> db = MustOpen(&env);
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   CHECK_CODE(db->Get("").status(), kNotFound);
   REQUIRE_OK(db->Put("", "of the empty key"));
   REQUIRE_OK(db->Put("key", ""));
@@ -188,7 +175,7 @@ TEST_CASE("an empty key is a key and an empty value is a value") {
 
 TEST_CASE("keys and values of the limit are stored, and one byte more is refused by every call that writes") {
   TestEnv env(1);
-  const std::unique_ptr<Db> db = MustOpen(&env, SmallOptions());
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, SmallOptions());
   const kv::Limits limits = kv::LimitsFor(kv::MemoryBudgetBytes(SmallOptions()));
   const std::string key(kv::kKeyBytesMax, 'k');
   const std::string value(limits.value_bytes_max - kv::kKeyBytesMax - 100, 'v');
@@ -209,8 +196,8 @@ TEST_CASE("keys and values of the limit are stored, and one byte more is refused
 
 TEST_CASE("a snapshot that is empty, moved from or of another store is refused by every read") {
   TestEnv env(1);
-  const std::unique_ptr<Db> db = MustOpen(&env);
-  const std::unique_ptr<Db> other = MustOpen(&env, {}, "/other");
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
+  const std::unique_ptr<Db> other = MustOpen(env.env(), "/other");
   REQUIRE_OK(db->Put("key", "value"));
   Snapshot moved_from = db->GetSnapshot();
   const Snapshot good = std::move(moved_from);
@@ -233,7 +220,7 @@ TEST_CASE("a snapshot that is empty, moved from or of another store is refused b
 
 TEST_CASE("after Close every call answers that the database is closed, and Close does nothing more") {
   TestEnv env(1);
-  const std::unique_ptr<Db> db = MustOpen(&env);
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   REQUIRE_OK(db->Put("key", "value"));
   CHECK_OK(db->Close());
   CHECK_OK(db->Close());
@@ -253,7 +240,7 @@ TEST_CASE("after Close every call answers that the database is closed, and Close
 
 TEST_CASE("a write that is given up while writes are stalled was not done") {
   TestEnv env(1);
-  const std::unique_ptr<Db> db = MustOpen(&env, SmallOptions());
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, SmallOptions());
   const std::string value(1000, 'v');
   // Nobody waits, so no flush runs.
   int written = 0;

@@ -2,7 +2,7 @@
 #include <memory>
 #include <string>
 
-#include "storage/db.h"
+#include "storage/open_db.h"
 #include "support/catch.h"
 #include "support/test_env.h"
 
@@ -11,12 +11,6 @@ namespace bandb::test {
 namespace {
 
 constexpr char kDir[] = "/db";
-
-std::unique_ptr<Db> MustOpen(TestEnv* env) {
-  auto db = storage::OpenDb(env->env(), kDir, Options());
-  REQUIRE_OK(db.status());
-  return *std::move(db);
-}
 
 void PutBrief(Db* db) {
   WriteBatch batch;
@@ -28,7 +22,7 @@ void PutBrief(Db* db) {
 
 TEST_CASE("a key that has expired stays away when the clock is set back") {
   TestEnv env(1);
-  std::unique_ptr<Db> db = MustOpen(&env);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   PutBrief(db.get());
   CHECK_OK(db->Get("brief").status());
   env.clock().AdvanceMillis(999);
@@ -49,19 +43,19 @@ TEST_CASE("a key that has expired stays away when the clock is set back") {
 
 TEST_CASE("it stays away after the database was closed, too") {
   TestEnv env(2);
-  std::unique_ptr<Db> db = MustOpen(&env);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   PutBrief(db.get());
   env.clock().AdvanceMillis(5000);
   CHECK_CODE(db->Get("brief").status(), kNotFound);
   REQUIRE_OK(db->Close());
   env.clock().JumpWallMillis(-4900);
-  db = MustOpen(&env);
+  db = MustOpen(env.env(), kDir);
   CHECK_CODE(db->Get("brief").status(), kNotFound);
 }
 
 TEST_CASE("it stays away after the process died, if a table was written since") {
   TestEnv env(3);
-  std::unique_ptr<Db> db = MustOpen(&env);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   PutBrief(db.get());
   env.clock().AdvanceMillis(5000);
   CHECK_CODE(db->Get("brief").status(), kNotFound);
@@ -70,7 +64,7 @@ TEST_CASE("it stays away after the process died, if a table was written since") 
   TestEnv after(4, env.files().CrashImage(Damage::kLost, 5));
   after.clock().Advance(env.clock().MonotonicNanos() - after.clock().MonotonicNanos());
   after.clock().JumpWallMillis(-4900);
-  db = MustOpen(&after);
+  db = MustOpen(after.env(), kDir);
   CHECK_CODE(db->Get("brief").status(), kNotFound);
   db.reset();
 }

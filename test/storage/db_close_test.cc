@@ -8,8 +8,8 @@
 
 #include "bandb/event_listener.h"
 #include "base/thread_executor.h"
-#include "storage/db.h"
 #include "storage/file_names.h"
+#include "storage/open_db.h"
 #include "support/catch.h"
 #include "support/test_env.h"
 
@@ -18,12 +18,6 @@ namespace bandb::test {
 namespace {
 
 constexpr char kDir[] = "/data/db";
-
-std::unique_ptr<Db> MustOpen(const base::Env& env, const Options& options = {}) {
-  absl::StatusOr<std::unique_ptr<Db>> db = storage::OpenDb(env, kDir, options);
-  REQUIRE_OK(db.status());
-  return *std::move(db);
-}
 
 bool HasTable(base::FileSystem& files) {
   const auto names = files.List(storage::EngineDir(kDir));
@@ -58,7 +52,7 @@ class ThreadedWorld {
 
 TEST_CASE("an asynchronous write to a closed database calls back once and is refused") {
   TestEnv env(1);
-  std::unique_ptr<Db> db = MustOpen(env.env());
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   REQUIRE_OK(db->Close());
   std::vector<absl::StatusCode> codes;
   WriteBatch batch;
@@ -75,7 +69,7 @@ TEST_CASE("an asynchronous write to a closed database calls back once and is ref
 
 TEST_CASE("no write is acknowledged and forgotten while writes stop and resume") {
   ThreadedWorld world(2);
-  std::unique_ptr<Db> db = MustOpen(world.env());
+  std::unique_ptr<Db> db = MustOpen(world.env(), kDir);
   std::atomic<bool> done{false};
   std::vector<std::string> written;
   std::thread writer([&]() {
@@ -103,7 +97,7 @@ TEST_CASE("no write is acknowledged and forgotten while writes stop and resume")
 
 TEST_CASE("a full disk does not hide that a sync has failed: there is nothing to resume") {
   TestEnv env(1);
-  const std::unique_ptr<Db> db = MustOpen(env.env());
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   REQUIRE_OK(db->Put("a", "1", {.sync = true}));
   env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log"});
   env.files().Inject({.kind = FaultKind::kNoSpace, .calls = {FileCall::kReserve}, .pattern = "*.log", .skip = 1});
@@ -129,7 +123,7 @@ TEST_CASE("a manifest that fails while the disk is full is nothing that Resume c
     ErrorList errors;
     Options options;
     options.listener = &errors;
-    const std::unique_ptr<Db> db = MustOpen(env.env(), options);
+    const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, options);
     REQUIRE_OK(db->Put("a", "1"));
     env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*MANIFEST*"});
     int changes = 0;
@@ -153,7 +147,7 @@ TEST_CASE("those who wait for a compaction are told when writes stop for good") 
   TestEnv env(3);
   Options options;
   options.write_buffer_bytes = 64 << 10;
-  std::unique_ptr<Db> db = MustOpen(env.env(), options);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir, options);
   for (int i = 0; i < 3; ++i) {
     REQUIRE_OK(db->Put("key" + std::to_string(i), std::string(1000, 'v')));
     REQUIRE_OK(db->Flush());
@@ -169,7 +163,7 @@ TEST_CASE("those who wait for a compaction are told when writes stop for good") 
 
 TEST_CASE("a walk survives its database, and a caller who does not look") {
   TestEnv env(4);
-  std::unique_ptr<Db> db = MustOpen(env.env());
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
   REQUIRE_OK(db->Put("a", "1"));
   const auto iterator = db->NewIterator();
   iterator->Next();
@@ -188,7 +182,7 @@ TEST_CASE("a walk survives its database, and a caller who does not look") {
   CHECK_CODE(iterator->status(), kFailedPrecondition);
   iterator->Next();
   CHECK(pinned.value() == std::string(100'000, 'x'));
-  db = MustOpen(env.env());
+  db = MustOpen(env.env(), kDir);
   CHECK_CODE(db->Get("a", {.snapshot = &snapshot}).status(), kInvalidArgument);
 }
 

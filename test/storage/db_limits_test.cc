@@ -4,34 +4,18 @@
 
 #include "kv/limits.h"
 #include "kv/options.h"
-#include "storage/db.h"
 #include "storage/memtable.h"
+#include "storage/open_db.h"
 #include "support/catch.h"
 #include "support/test_env.h"
 
 namespace bandb::test {
 
-namespace {
-
-std::unique_ptr<Db> MustOpen(TestEnv* env, const Options& options) {
-  auto db = storage::OpenDb(env->env(), "/db", options);
-  REQUIRE_OK(db.status());
-  return *std::move(db);
-}
-
-// With 16 MiB for a batch.
-Options SmallOptions() {
-  Options options;
-  options.write_buffer_bytes = 64 << 10;
-  options.block_cache_bytes = 0;
-  return options;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("a batch of more operations than the limit is refused, and one of as many is not") {
   TestEnv env(1);
-  const std::unique_ptr<Db> db = MustOpen(&env, SmallOptions());
+  const std::unique_ptr<Db> db = MustOpen(env.env(), "/db", SmallOptions());
   const kv::Limits limits = kv::LimitsFor(kv::MemoryBudgetBytes(SmallOptions()));
   REQUIRE(limits.batch_operations_max == limits.batch_bytes_max / 64);
   CHECK(kv::LimitsFor(UINT64_MAX).batch_operations_max == 1 << 20);
@@ -58,7 +42,7 @@ TEST_CASE("the memory for the smallest operations of a batch is bounded by its l
 
 TEST_CASE("a batch of more range deletes than the limit is refused; one of as many reads right before and after") {
   TestEnv env(2);
-  const std::unique_ptr<Db> db = MustOpen(&env, SmallOptions());
+  const std::unique_ptr<Db> db = MustOpen(env.env(), "/db", SmallOptions());
   for (int i = 0; i < 100; ++i) REQUIRE_OK(db->Put("key" + std::to_string(1000 + i), "value"));
   WriteBatch batch;
   // Every other key, many times over.
