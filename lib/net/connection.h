@@ -55,8 +55,6 @@ class Connection final : private base::StreamHandler {
   // False if nothing waits under this number.
   bool Complete(uint64_t sequence, Reply reply);
 
-  // Sends a frame that answers nothing; for protocols in which the server speaks unasked.
-  void Push(std::string_view frame) { AnswerNow({.head = frame}); }
   // Goes on where it was held up.
   void Resume();
   // Writes what waits, once, and sees what follows from that.

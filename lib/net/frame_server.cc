@@ -115,13 +115,6 @@ absl::Status FrameServer::Complete(const Ticket& ticket, Reply reply) {
   return absl::OkStatus();
 }
 
-absl::Status FrameServer::Push(ConnectionId id, std::string_view frame) {
-  Connection* connection = Find(id);
-  if (connection == nullptr) return base::Error(absl::StatusCode::kNotFound, "the connection is gone");
-  connection->Push(frame);
-  return absl::OkStatus();
-}
-
 void FrameServer::ResumeAndFlush() {
   for (Connection* connection : std::exchange(host_.resumable, {})) connection->Resume();
   parts_.observer->OnTurn();

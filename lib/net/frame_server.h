@@ -60,8 +60,6 @@ class FrameServer final : public Completions, private base::TurnHandler, private
   const Counters& counters() const { return counters_; }
 
   absl::Status Complete(const Ticket& ticket, Reply reply) override;
-  // Sends a frame that answers nothing. Errors: kNotFound the connection is gone.
-  absl::Status Push(ConnectionId id, std::string_view frame);
 
   // Takes no more connections, answers what was read, and closes. `done` runs on the loop when nothing is left, or when
   // the time has passed and the rest was closed.

@@ -4,8 +4,7 @@
 // moves; the model is a sorted map of what each key holds. A seed decides on the options, on every operation, on the
 // order of the background steps and on all that goes wrong. Each step does one of these:
 //   * writes, as Put, Delete, Write or several WriteAsync at once: batches of puts, puts with a time to live, deletes
-//   and
-//     range deletes under conditions, synced or not, in a hurry or not. A write that was refused has done nothing;
+//     and range deletes under conditions, synced or not, in a hurry or not. A write that was refused has done nothing;
 //   * reads, now or through a snapshot: Get, MultiGet, whole walks, and walks of iterators that live on while the
 //     database changes, with all their changes of direction. Pinned values must keep their bytes;
 //   * flushes, compacts, lets time pass, closes and opens again with other options;
