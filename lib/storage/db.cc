@@ -10,8 +10,8 @@
 #include "base/system_env.h"
 #include "base/thread_executor.h"
 #include "kv/options.h"
-#include "storage/engine.h"
-#include "storage/write_requests.h"
+#include "storage/commit/write_requests.h"
+#include "storage/engine/engine.h"
 
 namespace bandb::storage {
 

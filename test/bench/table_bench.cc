@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "storage/table_fixture.h"
+#include "storage/table/table_fixture.h"
 
 namespace bandb::storage {
 

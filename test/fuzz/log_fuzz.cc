@@ -12,8 +12,8 @@
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "kv/batch_format.h"
-#include "storage/log_reader.h"
-#include "storage/version_edit.h"
+#include "storage/log/log_reader.h"
+#include "storage/version/version_edit.h"
 #include "support/crash_file_system.h"
 
 namespace bandb::storage {

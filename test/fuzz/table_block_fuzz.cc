@@ -6,11 +6,11 @@
 #include <string_view>
 
 #include "base/assert.h"
-#include "storage/block.h"
-#include "storage/block_cursor.h"
-#include "storage/bloom_filter.h"
-#include "storage/table_format.h"
-#include "storage/table_index.h"
+#include "storage/table/block.h"
+#include "storage/table/block_cursor.h"
+#include "storage/table/bloom_filter.h"
+#include "storage/table/table_format.h"
+#include "storage/table/table_index.h"
 
 namespace bandb::storage {
 

@@ -7,10 +7,11 @@
 #include <string_view>
 
 #include "base/checksum.h"
-#include "storage/block_cursor.h"
-#include "storage/file_header.h"
-#include "storage/table_fixture.h"
-#include "storage/table_format.h"
+#include "storage/file/file_header.h"
+#include "storage/table/block_cursor.h"
+#include "storage/table/table_cursor.h"
+#include "storage/table/table_fixture.h"
+#include "storage/table/table_format.h"
 
 namespace bandb::storage {
 
@@ -69,7 +70,7 @@ void ReadAll(const std::string& content) {
   BlockCache cache(64 << 10, 1);
   auto table = OpenTable(content, &cache);
   if (!table.ok()) return;
-  const auto cursor = (*table)->NewCursor();
+  const auto cursor = NewTableCursor(**table);
   GetResult result;
   std::string target = SeekKey("key");
   for (cursor->SeekToFirst(); cursor->Valid(); cursor->Next()) {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "storage/manifest.h"
-#include "storage/version_edit.h"
+#include "storage/version/manifest.h"
+#include "storage/version/version_edit.h"
 
 namespace bandb::storage {
 

@@ -1,0 +1,181 @@
+#include "storage/commit/log_set.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "storage/file/file_names.h"
+
+namespace bandb::storage {
+
+namespace {
+
+absl::Status UnknownOutcome(const absl::Status& failure) {
+  return base::Error(absl::StatusCode::kUnknown, "the log could not be synced, so the outcome is unknown: {}",
+                     base::Message(failure));
+}
+
+}  // namespace
+
+absl::Status LogSet::Begin(uint64_t number, const Uuid& file_id, const RecordHead& end_head) {
+  const FileHeader header{.type = FileType::kLog, .database_id = database_id_, .file_id = file_id};
+  const std::string path = base::JoinPath(engine_dir_, LogName(number));
+  // Room for the end of the old log, then the new log, then the end: if the disk is full, the old one can still be
+  // written.
+  if (current_writer_ != nullptr) BANDB_RETURN_IF_ERROR(current_writer_->Reserve(0));
+  absl::StatusOr<std::unique_ptr<LogWriter>> created = LogWriter::Create(files_, path, header);
+  const absl::Status begun = created.ok() ? (*created)->SyncHeader() : created.status();
+  if (!begun.ok()) {
+    // If it was begun at all; else it is found at the next open.
+    files_->Remove(path).IgnoreError();
+    return begun;
+  }
+  std::shared_ptr<LogWriter> writer = *std::move(created);
+  if (current_writer_ != nullptr) {
+    BANDB_ASSERT(end_head.type == RecordType::kEnd);
+    // Room was reserved for it, so this is no full disk, whatever the cause: the old log is poisoned.
+    if (const absl::Status ended = current_writer_->Append(end_head, {}); !ended.ok()) {
+      return base::Error(absl::StatusCode::kInternal, "the log could not be ended: {}", base::Message(ended));
+    }
+  }
+  current_writer_ = writer.get();
+  number_.store(number, std::memory_order_release);
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(logs_.empty() || logs_.back().number < number);
+  logs_.push_back({number, std::move(writer), false});
+  entries_synced_ = false;
+  return absl::OkStatus();
+}
+
+void LogSet::AddWaiter(WriteRequest* request) {
+  absl::Status failure;
+  {
+    base::MutexLock lock(&mutex_);
+    failure = failure_;
+    if (failure.ok()) {
+      waiting_.push_back(request);
+      anybody_waits_.store(true, std::memory_order_release);
+    }
+  }
+  if (!failure.ok()) request->Complete(UnknownOutcome(failure));
+}
+
+bool LogSet::SyncNeeded() const {
+  if (!anybody_waits_.load(std::memory_order_acquire)) return false;
+  base::MutexLock lock(&mutex_);
+  return !waiting_.empty() && !syncing_;
+}
+
+absl::Status LogSet::SyncLogs(const std::vector<std::shared_ptr<LogWriter>>& writers, bool entries) {
+  if (entries) BANDB_RETURN_IF_ERROR(files_->SyncDir(engine_dir_));
+  for (const std::shared_ptr<LogWriter>& writer : writers) {
+    syncs_.fetch_add(1, std::memory_order_relaxed);
+    BANDB_RETURN_IF_ERROR(writer->Sync());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LogSet::SyncWaiting() {
+  std::vector<std::shared_ptr<LogWriter>> writers;
+  std::vector<WriteRequest*> served;
+  bool entries = false;
+  {
+    base::MutexLock lock(&mutex_);
+    if (waiting_.empty() || syncing_) return absl::OkStatus();
+    syncing_ = true;
+    // Whoever waits now has appended before now, so this sync covers it.
+    served.swap(waiting_);
+    anybody_waits_.store(false, std::memory_order_release);
+    entries = !entries_synced_;
+    entries_synced_ = true;
+    for (const Log& log : logs_) {
+      if (!log.durable) writers.push_back(log.writer);
+    }
+  }
+  const absl::Status synced = SyncLogs(writers, entries);
+  {
+    base::MutexLock lock(&mutex_);
+    syncing_ = false;
+    if (synced.ok()) {
+      // All but the last that was synced will never be written again.
+      for (Log& log : logs_)
+        log.durable |= log.writer != nullptr && log.writer != writers.back() && log.number < number() &&
+                       log.writer->SyncedOffset() == log.writer->Size();
+    } else {
+      failure_ = synced;
+      served.insert(served.end(), waiting_.begin(), waiting_.end());
+      waiting_.clear();
+    }
+  }
+  for (WriteRequest* request : served) {
+    request->Complete(synced.ok() ? absl::OkStatus() : UnknownOutcome(synced));
+  }
+  return synced;
+}
+
+absl::Status LogSet::SyncEntries() {
+  {
+    base::MutexLock lock(&mutex_);
+    if (entries_synced_) return absl::OkStatus();
+  }
+  const absl::Status synced = files_->SyncDir(engine_dir_);
+  // The flag stays down: a log may have been begun meanwhile, and syncing the directory once more is harmless.
+  return synced;
+}
+
+std::vector<uint64_t> LogSet::DropBelow(uint64_t number) {
+  // Destroyed, and the files with them closed, once the mutex is free.
+  std::vector<Log> dropped;
+  {
+    base::MutexLock lock(&mutex_);
+    while (!logs_.empty() && logs_.front().number < number) {
+      BANDB_ASSERT(logs_.size() > 1);
+      dropped.push_back(std::move(logs_.front()));
+      logs_.erase(logs_.begin());
+    }
+  }
+  std::vector<uint64_t> numbers;
+  for (const Log& log : dropped) numbers.push_back(log.number);
+  return numbers;
+}
+
+void LogSet::AddRecovered(uint64_t number) {
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(logs_.empty() || logs_.back().number < number);
+  logs_.push_back({number, nullptr, true});
+}
+
+absl::Status LogSet::Seal(const RecordHead& seal_head, uint64_t* bytes) {
+  std::vector<std::shared_ptr<LogWriter>> writers;
+  {
+    base::MutexLock lock(&mutex_);
+    BANDB_ASSERT(!syncing_);
+    BANDB_RETURN_IF_ERROR(failure_);
+    for (const Log& log : logs_) {
+      if (!log.durable) writers.push_back(log.writer);
+    }
+  }
+  BANDB_RETURN_IF_ERROR(SyncLogs(writers, true));
+  BANDB_RETURN_IF_ERROR(current_writer_->Append(seal_head, {}));
+  BANDB_RETURN_IF_ERROR(current_writer_->Sync());
+  *bytes = current_writer_->Size();
+  return current_writer_->Close();
+}
+
+std::vector<LogSet::Extent> LogSet::Extents() const {
+  base::MutexLock lock(&mutex_);
+  std::vector<Extent> extents;
+  for (const Log& log : logs_) extents.push_back({log.number, log.writer != nullptr ? log.writer->Size() : UINT64_MAX});
+  return extents;
+}
+
+uint64_t LogSet::TotalBytes() const {
+  base::MutexLock lock(&mutex_);
+  uint64_t bytes = 0;
+  for (const Log& log : logs_) {
+    if (log.writer != nullptr) bytes += log.writer->Size();
+  }
+  return bytes;
+}
+
+}  // namespace bandb::storage

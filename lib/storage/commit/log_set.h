@@ -1,0 +1,95 @@
+// The logs of an open database: the one that is written, older ones whose memtables are not flushed, and who waits for
+// a sync.
+//
+// Logs are synced in order, older ones first and the directory with them, so that what is durable is always a prefix of
+// what was written. One thread syncs at a time and serves all who wait; whoever comes meanwhile is served by the next
+// round.
+#ifndef BANDB_STORAGE_COMMIT_LOG_SET_H_
+#define BANDB_STORAGE_COMMIT_LOG_SET_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/env.h"
+#include "base/mutex.h"
+#include "storage/commit/commit_queue.h"
+#include "storage/file/file_header.h"
+#include "storage/log/log_writer.h"
+
+namespace bandb::storage {
+
+class LogSet {
+ public:
+  LogSet(base::FileSystem* files, std::string engine_dir, const Uuid& database_id)
+      : files_(files), engine_dir_(std::move(engine_dir)), database_id_(database_id) {}
+
+  // The committing thread's.
+  // Creates the log `number` and writes to it from now on; ends the one before.
+  // Errors: what the file system says. If the old log could not be ended, it is poisoned.
+  absl::Status Begin(uint64_t number, const Uuid& file_id, const RecordHead& end_head) ABSL_LOCKS_EXCLUDED(mutex_);
+  LogWriter* current() { return current_writer_; }
+  uint64_t number() const { return number_.load(std::memory_order_acquire); }
+  // Has the request complete once what was appended so far is durable.
+  void AddWaiter(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Any thread's.
+  // True if somebody waits and nobody syncs.
+  bool SyncNeeded() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Syncs once and completes whom that served. Does nothing and answers OK if somebody else is at it, or nobody waits.
+  // Errors: the sync failed. All who waited were completed with kUnknown, and so will be all who come.
+  absl::Status SyncWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Makes the directory entries of all logs durable.
+  absl::Status SyncEntries() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Forgets logs below `number`, whose content is in tables, and names them, so that their files can be removed.
+  std::vector<uint64_t> DropBelow(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Logs of an earlier life of the database, found at recovery and already durable.
+  void AddRecovered(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Syncs everything, seals the current log and closes it. Called when nothing is written any more. `bytes` is the
+  // length of the sealed log.
+  absl::Status Seal(const RecordHead& seal_head, uint64_t* bytes) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // How much of each log has been written; UINT64_MAX for one that is not written any more.
+  struct Extent {
+    uint64_t number = 0;
+    uint64_t bytes = 0;
+  };
+  std::vector<Extent> Extents() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t TotalBytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Log {
+    uint64_t number = 0;
+    // Shared with a sync that is under way when the log is dropped. Null for a recovered log.
+    std::shared_ptr<LogWriter> writer;
+    bool durable = false;  // wholly, and never written again
+  };
+
+  absl::Status SyncLogs(const std::vector<std::shared_ptr<LogWriter>>& writers, bool entries);
+
+  base::FileSystem* const files_;
+  const std::string engine_dir_;
+  const Uuid database_id_;
+  LogWriter* current_writer_ = nullptr;
+  std::atomic<uint64_t> number_{0};
+  std::atomic<uint64_t> syncs_{0};
+
+  // Whether waiting_ holds anybody, for those who ask often.
+  std::atomic<bool> anybody_waits_{false};
+
+  mutable base::Mutex mutex_;
+  // Oldest first; the last is the current one.
+  std::vector<Log> logs_ ABSL_GUARDED_BY(mutex_);
+  bool entries_synced_ ABSL_GUARDED_BY(mutex_) = true;
+  bool syncing_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::vector<WriteRequest*> waiting_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_COMMIT_LOG_SET_H_

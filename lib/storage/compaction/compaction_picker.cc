@@ -1,0 +1,276 @@
+#include "storage/compaction/compaction_picker.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// A table is moved rather than merged only if it overlaps no more of the level after next than this many tables' worth:
+// else its own compaction would later be dear.
+constexpr uint64_t kMoveGrandparentTables = 10;
+// So many tables at a time are written anew where they are: their space is needed twice meanwhile.
+constexpr size_t kRewriteTables = 8;
+
+// The bounds of a set of tables, as internal keys; the largest may be exclusive.
+struct Bounds {
+  std::string_view smallest;
+  std::string_view largest;
+};
+
+Bounds BoundsOf(const std::vector<TablePtr>& tables) {
+  BANDB_ASSERT(!tables.empty());
+  Bounds bounds{tables.front()->meta().smallest, tables.front()->meta().largest};
+  for (const TablePtr& table : tables) {
+    if (CompareInternalKeys(table->meta().smallest, bounds.smallest) < 0) bounds.smallest = table->meta().smallest;
+    if (CompareInternalKeys(table->meta().largest, bounds.largest) > 0) bounds.largest = table->meta().largest;
+  }
+  return bounds;
+}
+
+uint64_t BytesOf(const std::vector<TablePtr>& tables) {
+  uint64_t bytes = 0;
+  for (const TablePtr& table : tables) bytes += table->meta().file_bytes;
+  return bytes;
+}
+
+// The tables of a level that overlap the bounds.
+std::vector<TablePtr> OverlappingBounds(const Version& version, int level, const Bounds& bounds) {
+  std::vector<TablePtr> overlapping;
+  for (const TablePtr& table : version.level(level)) {
+    if (KeyRangesOverlap(table->meta().smallest, table->meta().largest, bounds.smallest, bounds.largest)) {
+      overlapping.push_back(table);
+    }
+  }
+  return overlapping;
+}
+
+// True if a running compaction may write tables into these bounds of a level.
+bool OutputIsTaken(const RunningCompactions& running, int level, const Bounds& bounds) {
+  return std::any_of(running.outputs.begin(), running.outputs.end(), [&](const RunningCompactions::Output& output) {
+    return output.level == level && KeyRangesOverlap(output.smallest, output.largest, bounds.smallest, bounds.largest);
+  });
+}
+
+// Completes a compaction whose inputs are chosen. Nothing if a running one is in the way.
+std::optional<Compaction> Complete(const Version& version, Compaction compaction, const RunningCompactions& running) {
+  if (running.Holds(compaction.inputs)) return std::nullopt;
+  Bounds bounds = BoundsOf(compaction.inputs);
+  compaction.output_inputs = OverlappingBounds(version, compaction.output_level, bounds);
+  if (running.Holds(compaction.output_inputs)) return std::nullopt;
+  std::vector<TablePtr> all = compaction.inputs;
+  all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
+  bounds = BoundsOf(all);
+  if (OutputIsTaken(running, compaction.output_level, bounds)) return std::nullopt;
+  if (compaction.output_level + 1 < kLevels) {
+    compaction.grandparents = OverlappingBounds(version, compaction.output_level + 1, bounds);
+  }
+  return compaction;
+}
+
+std::optional<Compaction> PickLevel0(const Version& version, int base_level, const RunningCompactions& running) {
+  Compaction compaction;
+  compaction.level = 0;
+  compaction.output_level = base_level;
+  // All of it: a part would have to be closed under overlap, which with random keys is all of it anyway.
+  compaction.inputs = version.level(0);
+  return Complete(version, std::move(compaction), running);
+}
+
+// The table whose compaction rewrites least for what it moves down (RocksDB's kMinOverlappingRatio).
+std::optional<Compaction> PickFromLevel(const Version& version, int level, const RunningCompactions& running) {
+  struct Candidate {
+    uint64_t overlap_bytes_per_kb = 0;
+    TablePtr table;
+  };
+  std::vector<Candidate> candidates;
+  for (const TablePtr& table : version.level(level)) {
+    if (running.tables.contains(table->meta().number)) continue;
+    const uint64_t overlap = BytesOf(OverlappingBounds(version, level + 1, BoundsOf({table})));
+    candidates.push_back({overlap * 1024 / std::max<uint64_t>(table->meta().file_bytes, 1), table});
+  }
+  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.overlap_bytes_per_kb < b.overlap_bytes_per_kb;
+  });
+  for (const Candidate& candidate : candidates) {
+    Compaction compaction;
+    compaction.level = level;
+    compaction.output_level = level + 1;
+    compaction.inputs = {candidate.table};
+    if (auto complete = Complete(version, std::move(compaction), running)) return complete;
+  }
+  return std::nullopt;
+}
+
+// True if no two of the tables share a key: those of a level below 0 never do.
+bool AreDisjoint(const std::vector<TablePtr>& tables) {
+  for (size_t i = 0; i < tables.size(); ++i) {
+    for (size_t j = i + 1; j < tables.size(); ++j) {
+      const TableInfo& a = tables[i]->meta();
+      const TableInfo& b = tables[j]->meta();
+      if (KeyRangesOverlap(a.smallest, a.largest, b.smallest, b.largest)) return false;
+    }
+  }
+  return true;
+}
+
+bool CanMove(const Compaction& compaction, const CompactionSettings& settings) {
+  return compaction.output_inputs.empty() && AreDisjoint(compaction.inputs) &&
+         BytesOf(compaction.grandparents) <= kMoveGrandparentTables * settings.table_bytes * compaction.inputs.size();
+}
+
+}  // namespace
+
+uint64_t Compaction::InputBytes() const { return BytesOf(inputs) + BytesOf(output_inputs); }
+
+bool RunningCompactions::Holds(const std::vector<TablePtr>& asked) const {
+  return std::any_of(asked.begin(), asked.end(),
+                     [&](const TablePtr& table) { return tables.contains(table->meta().number); });
+}
+
+void RunningCompactions::Add(const Compaction& compaction) {
+  std::vector<TablePtr> all = compaction.inputs;
+  all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
+  for (const TablePtr& table : all) {
+    const bool added = tables.insert(table->meta().number).second;
+    BANDB_ASSERT(added);
+  }
+  const Bounds bounds = BoundsOf(all);
+  outputs.push_back({compaction.output_level, std::string(bounds.smallest), std::string(bounds.largest)});
+}
+
+void RunningCompactions::Remove(const Compaction& compaction) {
+  std::vector<TablePtr> all = compaction.inputs;
+  all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
+  for (const TablePtr& table : all) tables.erase(table->meta().number);
+  const Bounds bounds = BoundsOf(all);
+  const auto at = std::find_if(outputs.begin(), outputs.end(), [&](const Output& output) {
+    return output.level == compaction.output_level && output.smallest == bounds.smallest &&
+           output.largest == bounds.largest;
+  });
+  BANDB_ASSERT(at != outputs.end());
+  outputs.erase(at);
+}
+
+LevelTargets TargetsFor(const Version& version, const CompactionSettings& settings) {
+  LevelTargets targets;
+  int first = kLevels - 1;
+  uint64_t largest_bytes = 0;
+  for (int level = kLevels - 1; level >= 1; --level) {
+    if (version.level(level).empty()) continue;
+    first = level;
+    largest_bytes = std::max(largest_bytes, version.LevelBytes(level));
+  }
+  // An empty database compacts into the last level, and grows upward from there.
+  targets.base_level = kLevels - 1;
+  uint64_t target = std::max(largest_bytes, settings.level_base_bytes);
+  targets.bytes[kLevels - 1] = target;
+  for (int level = kLevels - 2; level >= 1; --level) {
+    // A level is worth having while the one below is larger than the base size.
+    if (target <= settings.level_base_bytes) {
+      targets.bytes[static_cast<size_t>(level)] = 0;
+      continue;
+    }
+    target = std::max(target / settings.level_ratio, settings.level_base_bytes);
+    targets.bytes[static_cast<size_t>(level)] = target;
+    targets.base_level = level;
+  }
+  // Level 0 must never be compacted past data that is older than it.
+  targets.base_level = std::min(targets.base_level, first);
+  return targets;
+}
+
+uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& settings) {
+  const LevelTargets targets = TargetsFor(version, settings);
+  uint64_t debt = 0;
+  uint64_t arriving = 0;
+  const uint64_t level0_tables = version.level(0).size();
+  if (level0_tables >= static_cast<uint64_t>(settings.level0_tables)) {
+    arriving = version.LevelBytes(0);
+    debt += arriving + version.LevelBytes(targets.base_level);
+  }
+  for (int level = 1; level + 1 < kLevels; ++level) {
+    const uint64_t bytes = version.LevelBytes(level) + (level == targets.base_level ? arriving : 0);
+    const uint64_t target = targets.bytes[static_cast<size_t>(level)];
+    if (level >= targets.base_level) arriving = 0;
+    if (bytes <= target) continue;
+    // What is too much moves down, and is merged with its share of the next level.
+    const uint64_t excess = bytes - target;
+    debt += excess * (1 + version.LevelBytes(level + 1) / std::max<uint64_t>(bytes, 1));
+    arriving = excess;
+  }
+  return debt;
+}
+
+std::optional<Compaction> PickCompaction(const Version& version, const CompactionSettings& settings,
+                                         const RunningCompactions& running) {
+  const LevelTargets targets = TargetsFor(version, settings);
+  struct Score {
+    double value = 0;
+    int level = 0;
+  };
+  std::vector<Score> scores;
+  const auto level0 = static_cast<double>(version.level(0).size());
+  const double by_count = level0 / settings.level0_tables;
+  // Once level 0 is due it goes before a level that is a little too large: it is what reads and writers feel.
+  if (by_count >= 1) scores.push_back({by_count + 1, 0});
+  for (int level = 1; level + 1 < kLevels; ++level) {
+    const uint64_t bytes = version.LevelBytes(level);
+    const uint64_t target = targets.bytes[static_cast<size_t>(level)];
+    // A level above the base level should be empty.
+    if (bytes == 0 || (target != 0 && bytes <= target)) continue;
+    scores.push_back(
+        {static_cast<double>(bytes) / static_cast<double>(std::max<uint64_t>(target, settings.table_bytes)), level});
+  }
+  std::stable_sort(scores.begin(), scores.end(), [](const Score& a, const Score& b) { return a.value > b.value; });
+  for (const Score& score : scores) {
+    std::optional<Compaction> compaction = score.level == 0 ? PickLevel0(version, targets.base_level, running)
+                                                            : PickFromLevel(version, score.level, running);
+    if (!compaction) continue;
+    compaction->is_move = CanMove(*compaction, settings);
+    return compaction;
+  }
+  return std::nullopt;
+}
+
+std::optional<Compaction> PickRange(const Version& version, int level, int output_level, std::string_view begin,
+                                    std::string_view end, const RunningCompactions& running, bool* blocked) {
+  BANDB_ASSERT(level < output_level);
+  *blocked = false;
+  Compaction compaction;
+  compaction.level = level;
+  compaction.output_level = output_level;
+  compaction.is_manual = true;
+  compaction.inputs = version.Overlapping(level, begin, end);
+  if (compaction.inputs.empty()) return std::nullopt;
+  // Level 0 overlaps itself: an older table must not stay above a newer one that has moved down.
+  if (level == 0) compaction.inputs = version.level(0);
+  std::optional<Compaction> complete = Complete(version, std::move(compaction), running);
+  *blocked = !complete;
+  return complete;
+}
+
+std::optional<Compaction> PickRewrite(const Version& version, int level, std::string_view begin, std::string_view end,
+                                      uint64_t number_limit, const RunningCompactions& running, bool* blocked) {
+  BANDB_ASSERT(level > 0);
+  *blocked = false;
+  Compaction compaction;
+  compaction.level = level;
+  compaction.output_level = level;
+  compaction.is_manual = true;
+  for (const TablePtr& table : version.Overlapping(level, begin, end)) {
+    const bool is_old = table->meta().number < number_limit;
+    if (is_old) compaction.inputs.push_back(table);
+    if (compaction.inputs.size() == kRewriteTables || (!is_old && !compaction.inputs.empty())) break;
+  }
+  if (compaction.inputs.empty()) return std::nullopt;
+  // Between neighbours there is nothing but what others are about to put there.
+  const Bounds bounds = BoundsOf(compaction.inputs);
+  *blocked = running.Holds(compaction.inputs) || OutputIsTaken(running, level, bounds);
+  if (*blocked) return std::nullopt;
+  return compaction;
+}
+
+}  // namespace bandb::storage

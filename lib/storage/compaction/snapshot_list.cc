@@ -1,0 +1,50 @@
+#include "storage/compaction/snapshot_list.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace bandb::storage {
+
+DbSnapshot::DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence,
+                       const std::function<uint64_t()>& now_ms)
+    : SnapshotState(list.get()), list_(std::move(list)), place_(list_->Add(last_sequence, now_ms)) {}
+
+DbSnapshot::~DbSnapshot() { list_->Remove(place_); }
+
+SnapshotHorizon SnapshotList::Horizon(uint64_t now_ms) const {
+  SnapshotHorizon horizon{.snapshots = {}, .now_ms = now_ms};
+  base::MutexLock lock(&mutex_);
+  for (const auto& [sequence, snapshot_now_ms] : live_) {
+    if (horizon.snapshots.empty() || horizon.snapshots.back() != sequence) horizon.snapshots.push_back(sequence);
+    horizon.now_ms = std::min(horizon.now_ms, snapshot_now_ms);
+  }
+  return horizon;
+}
+
+uint64_t SnapshotList::Count() const {
+  base::MutexLock lock(&mutex_);
+  return live_.size();
+}
+
+Sequence SnapshotList::Oldest() const {
+  base::MutexLock lock(&mutex_);
+  return live_.empty() ? 0 : live_.begin()->first;
+}
+
+std::pair<Sequence, uint64_t> SnapshotList::Add(const std::atomic<Sequence>& last_sequence,
+                                                const std::function<uint64_t()>& now_ms) {
+  base::MutexLock lock(&mutex_);
+  const std::pair<Sequence, uint64_t> place(last_sequence.load(std::memory_order_acquire), now_ms());
+  live_.insert(place);
+  return place;
+}
+
+void SnapshotList::Remove(const std::pair<Sequence, uint64_t>& place) {
+  base::MutexLock lock(&mutex_);
+  const auto at = live_.find(place);
+  BANDB_ASSERT(at != live_.end());
+  live_.erase(at);
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,61 @@
+// The live snapshots of a database.
+#ifndef BANDB_STORAGE_COMPACTION_SNAPSHOT_LIST_H_
+#define BANDB_STORAGE_COMPACTION_SNAPSHOT_LIST_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "base/mutex.h"
+#include "kv/snapshot_state.h"
+#include "storage/compaction/version_keeper.h"
+
+namespace bandb::storage {
+
+class SnapshotList;
+
+// One state to read: everything up to a sequence, at a time.
+class DbSnapshot final : public internal::SnapshotState {
+ public:
+  // Takes the present `last_sequence` and registers it in one step: a merge that began before it ends before that
+  // sequence, and one that begins later knows of it.
+  // So it is with its time, which `now_ms` tells: a merge must not drop what expires between the two.
+  DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence,
+             const std::function<uint64_t()>& now_ms);
+  ~DbSnapshot() override;
+
+  Sequence sequence() const { return place_.first; }
+  uint64_t now_ms() const { return place_.second; }
+
+ private:
+  // Shared: a snapshot may outlive its database.
+  const std::shared_ptr<SnapshotList> list_;
+  const std::pair<Sequence, uint64_t> place_;
+};
+
+// Thread safety: any thread.
+class SnapshotList {
+ public:
+  // What a merge that begins now must leave to be seen. Snapshots that are taken later see everything that is there
+  // now.
+  SnapshotHorizon Horizon(uint64_t now_ms) const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t Count() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // 0 if there is none.
+  Sequence Oldest() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  friend class DbSnapshot;
+  std::pair<Sequence, uint64_t> Add(const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Remove(const std::pair<Sequence, uint64_t>& place) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  mutable base::Mutex mutex_;
+  std::multiset<std::pair<Sequence, uint64_t>> live_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_COMPACTION_SNAPSHOT_LIST_H_

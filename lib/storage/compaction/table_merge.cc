@@ -1,0 +1,146 @@
+#include "storage/compaction/table_merge.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "storage/file/file_names.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// An output overlaps at most this many tables' worth of the level after next, so that its own compaction stays cheap.
+constexpr uint64_t kGrandparentTables = 10;
+
+}  // namespace
+
+TableMerge::TableMerge(MergeInputs inputs, MergeOutputs outputs)
+    : inputs_(std::move(inputs)),
+      outputs_(std::move(outputs)),
+      tombstones_(std::move(inputs_.tombstones)),
+      keeper_(inputs_.horizon, &tombstones_, [this](std::string_view spaced_key) {
+        return inputs_.version != nullptr && !inputs_.version->HasKeyBelow(inputs_.output_level, spaced_key);
+      }) {}
+
+TableMerge::~TableMerge() {
+  builder_.reset();
+  file_.reset();
+  for (const uint64_t number : unclaimed_) {
+    // What cannot be removed now is found at the next open.
+    outputs_.files->Remove(base::JoinPath(outputs_.engine_dir, TableName(number))).IgnoreError();
+  }
+}
+
+std::vector<TableInfo> TableMerge::TakeTables() {
+  unclaimed_.clear();
+  return std::move(tables_);
+}
+
+absl::StatusOr<bool> TableMerge::Step(uint64_t bytes) {
+  Cursor& cursor = *inputs_.cursor;
+  if (!started_) {
+    cursor.SeekToFirst();
+    started_ = true;
+  }
+  uint64_t done_bytes = 0;
+  while (cursor.Valid() && done_bytes < bytes) {
+    done_bytes += cursor.key().size() + cursor.value().size();
+    ++input_entries_;
+    bool new_key = false;
+    const VersionKeeper::Verdict verdict = keeper_.Judge(cursor.key(), cursor.value(), &new_key);
+    if (new_key && ShouldCutBefore(SpacedKey(cursor.key()))) {
+      BANDB_RETURN_IF_ERROR(FinishTable(SpacedKey(cursor.key())));
+    }
+    switch (verdict) {
+      case VersionKeeper::Verdict::kKeep:
+        BANDB_RETURN_IF_ERROR(AddEntry(cursor.key(), cursor.value()));
+        break;
+      case VersionKeeper::Verdict::kKeepAsDelete:
+        key_.assign(SpacedKey(cursor.key()));
+        base::PutFixed64(&key_, MakeTrailer(TrailerSequence(Trailer(cursor.key())), Kind::kDelete));
+        BANDB_RETURN_IF_ERROR(AddEntry(key_, {}));
+        break;
+      case VersionKeeper::Verdict::kDrop:
+        break;
+    }
+    cursor.Next();
+  }
+  BANDB_RETURN_IF_ERROR(cursor.status());
+  if (cursor.Valid()) return false;
+  BANDB_RETURN_IF_ERROR(FinishTable({}));
+  return true;
+}
+
+absl::Status TableMerge::AddEntry(std::string_view internal_key, std::string_view value) {
+  if (builder_ == nullptr) BANDB_RETURN_IF_ERROR(BeginTable());
+  builder_->Add(internal_key, value);
+  return builder_->status();
+}
+
+bool TableMerge::ShouldCutBefore(std::string_view spaced_key) {
+  // Walks along the grandparents, and counts those that the present table has passed.
+  while (grandparent_ < inputs_.grandparents.size() &&
+         CompareSpacedKeys(SpacedKey(inputs_.grandparents[grandparent_]->meta().largest), spaced_key) < 0) {
+    if (builder_ != nullptr) grandparent_bytes_ += inputs_.grandparents[grandparent_]->meta().file_bytes;
+    ++grandparent_;
+  }
+  if (builder_ == nullptr) return false;
+  if (builder_->FileBytes() >= outputs_.table_bytes) return true;
+  return outputs_.table_bytes != UINT64_MAX && grandparent_bytes_ > kGrandparentTables * outputs_.table_bytes;
+}
+
+absl::Status TableMerge::BeginTable() {
+  number_ = outputs_.new_file_number();
+  const std::string path = base::JoinPath(outputs_.engine_dir, TableName(number_));
+  BANDB_ASSIGN_OR_RETURN(file_, outputs_.files->Create(path, base::AppendMode::kBuffered));
+  unclaimed_.push_back(number_);
+  const FileHeader header{
+      .type = FileType::kTable, .database_id = outputs_.database_id, .file_id = RandomUuid(&outputs_.random)};
+  builder_ = std::make_unique<TableBuilder>(file_.get(), header, outputs_.table_options);
+  grandparent_bytes_ = 0;
+  return absl::OkStatus();
+}
+
+absl::Status TableMerge::AddTombstones(std::string_view begin, std::string_view limit) {
+  for (size_t fragment = 0; fragment < tombstones_.fragment_count(); ++fragment) {
+    const std::string_view from = std::max(tombstones_.begin(fragment), begin);
+    const std::string_view to =
+        limit.empty() ? tombstones_.limit(fragment) : std::min(tombstones_.limit(fragment), limit);
+    if (from >= to) continue;
+    const bool nothing_below =
+        inputs_.version != nullptr && !inputs_.version->HasRangeBelow(inputs_.output_level, from, to);
+    for (const Sequence sequence : keeper_.KeptTombstones(tombstones_.Sequences(fragment), nothing_below)) {
+      // Tombstones may be all that a table holds.
+      if (builder_ == nullptr) BANDB_RETURN_IF_ERROR(BeginTable());
+      builder_->AddRangeTombstone(from, to, sequence);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TableMerge::FinishTable(std::string_view limit) {
+  const std::string lower_bound = std::exchange(lower_bound_, std::string(limit));
+  BANDB_RETURN_IF_ERROR(AddTombstones(lower_bound, limit));
+  if (builder_ == nullptr) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(const TableSummary summary, builder_->Finish());
+  BANDB_RETURN_IF_ERROR(file_->Sync());
+  BANDB_RETURN_IF_ERROR(file_->Close());
+  builder_.reset();
+  file_.reset();
+  BANDB_ASSERT(!summary.smallest.empty());
+  tables_.push_back({.number = number_,
+                     .file_bytes = summary.file_bytes,
+                     .entries = summary.entries,
+                     .deletes = summary.deletes,
+                     .range_tombstones = summary.range_tombstones,
+                     .smallest_sequence = summary.smallest_sequence,
+                     .largest_sequence = summary.largest_sequence,
+                     .earliest_expiry_ms = summary.earliest_expiry_ms,
+                     .smallest = summary.smallest,
+                     .largest = summary.largest});
+  return absl::OkStatus();
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,138 @@
+#include "storage/engine/checkpoint.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "storage/file/file_names.h"
+#include "storage/file/identity.h"
+#include "storage/log/log_writer.h"
+
+namespace bandb::storage {
+
+namespace {
+
+constexpr size_t kCopyBytes = 1 << 20;
+
+// Copies a file byte by byte, where no link can be made.
+absl::Status CopyFile(base::FileSystem* files, const std::string& from, const std::string& to) {
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> source, files->Open(from));
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::AppendableFile> target,
+                         files->Create(to, base::AppendMode::kBuffered));
+  std::string buffer(kCopyBytes, '\0');
+  for (uint64_t offset = 0; offset < source->Size();) {
+    BANDB_ASSIGN_OR_RETURN(const size_t got, source->Read(offset, absl::MakeSpan(buffer)));
+    if (got == 0) return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the file is cut off", from, offset);
+    BANDB_RETURN_IF_ERROR(target->Append(std::string_view(buffer).substr(0, got)));
+    offset += got;
+  }
+  BANDB_RETURN_IF_ERROR(target->Sync());
+  return target->Close();
+}
+
+class CheckpointWriter {
+ public:
+  CheckpointWriter(CheckpointSource source, const std::string& dir)
+      : source_(std::move(source)), files_(source_.files), dir_(dir), target_dir_(EngineDir(dir)) {}
+
+  absl::Status Run() {
+    BANDB_ASSIGN_OR_RETURN(const bool exists, files_->Exists(dir_));
+    if (exists) return base::Error(absl::StatusCode::kAlreadyExists, "{}: exists", dir_);
+    const absl::Status begun = Begin();
+    if (!begun.ok()) {
+      // Nothing but folders is ours.
+      RemoveFolders(false);
+      return begun;
+    }
+    const absl::Status written = Write();
+    if (!written.ok()) RemoveFolders(true);
+    return written;
+  }
+
+ private:
+  // The lock tells two who make the same copy apart, and keeps it from being opened before it is whole.
+  absl::Status Begin() {
+    // Each folder that is made gets an entry in the one above it.
+    for (bool there = false; !there;) {
+      outer_dirs_.push_back(base::ParentPath(outer_dirs_.empty() ? dir_ : outer_dirs_.back()));
+      BANDB_ASSIGN_OR_RETURN(there, files_->Exists(outer_dirs_.back()));
+    }
+    BANDB_RETURN_IF_ERROR(files_->CreateDirs(target_dir_));
+    BANDB_ASSIGN_OR_RETURN(lock_, files_->Lock(LockPath(dir_)));
+    return absl::OkStatus();
+  }
+
+  absl::Status Write() {
+    BANDB_RETURN_IF_ERROR(CopyTables());
+    // A log of its own, empty: everything is in tables.
+    const uint64_t log_number = source_.log_number;
+    const FileHeader log_header = Header(FileType::kLog);
+    BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<LogWriter> log,
+                           LogWriter::Create(files_, base::JoinPath(target_dir_, LogName(log_number)), log_header));
+    BANDB_RETURN_IF_ERROR(log->Sync());
+    BANDB_RETURN_IF_ERROR(log->Close());
+    ManifestState& state = source_.state;
+    state.log_number = log_number;
+    state.begun_log = log_number;
+    state.log_ends = {{log_number, log->Size()}};
+    state.next_file_number = log_number + 2;
+    BANDB_RETURN_IF_ERROR(
+        base::InstallFile(files_, IdentityPath(dir_), EncodeIdentity({.database_id = source_.database_id})));
+    BANDB_ASSIGN_OR_RETURN(
+        const std::unique_ptr<Manifest> manifest,
+        Manifest::Begin(files_, target_dir_, log_number + 1, Header(FileType::kManifest), source_.state));
+    BANDB_RETURN_IF_ERROR(manifest->Close());
+    for (std::string path = target_dir_; path.size() > dir_.size();) {
+      path = base::ParentPath(path);
+      BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
+    }
+    for (const std::string& path : outer_dirs_) BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
+    return absl::OkStatus();
+  }
+
+  absl::Status CopyTables() {
+    for (int level = 0; level < kLevels; ++level) {
+      for (const TablePtr& table : source_.state.version->level(level)) {
+        BANDB_RETURN_IF_ERROR(source_.go_on());
+        const std::string name = TableName(table->meta().number);
+        const std::string from = base::JoinPath(source_.engine_dir, name);
+        const std::string to = base::JoinPath(target_dir_, name);
+        if (!files_->Link(from, to).ok()) BANDB_RETURN_IF_ERROR(CopyFile(files_, from, to));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  FileHeader Header(FileType type) {
+    return {.type = type, .database_id = source_.database_id, .file_id = RandomUuid(&source_.random)};
+  }
+
+  // From the inside out. What cannot be removed stays; a later attempt then finds the directory there, and says so.
+  void RemoveFolders(bool files_too) {
+    for (std::string path = target_dir_;; path = base::ParentPath(path)) {
+      const absl::StatusOr<std::vector<std::string>> names = files_->List(path);
+      if (files_too && names.ok()) {
+        for (const std::string& name : *names) files_->Remove(base::JoinPath(path, name)).IgnoreError();
+      }
+      files_->RemoveDir(path).IgnoreError();
+      if (path.size() <= dir_.size()) return;
+    }
+  }
+
+  CheckpointSource source_;
+  base::FileSystem* const files_;
+  const std::string dir_;
+  const std::string target_dir_;
+  // Above the copy, up to the first that was there.
+  std::vector<std::string> outer_dirs_;
+  std::unique_ptr<base::FileLock> lock_;
+};
+
+}  // namespace
+
+absl::Status WriteCheckpoint(CheckpointSource source, const std::string& dir) {
+  return CheckpointWriter(std::move(source), dir).Run();
+}
+
+}  // namespace bandb::storage

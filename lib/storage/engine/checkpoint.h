@@ -1,0 +1,38 @@
+// Copies a database, as it is at one moment, into another directory.
+//
+// Tables never change, so a copy links them where the file system can; what is not in tables must have been flushed
+// before. The directory is locked while it is written. A copy that could not be finished is taken away again.
+#ifndef BANDB_STORAGE_ENGINE_CHECKPOINT_H_
+#define BANDB_STORAGE_ENGINE_CHECKPOINT_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "base/file_system.h"
+#include "base/random.h"
+#include "storage/file/file_header.h"
+#include "storage/version/manifest.h"
+
+namespace bandb::storage {
+
+struct CheckpointSource {
+  base::FileSystem* files = nullptr;
+  std::string engine_dir;
+  Uuid database_id;
+  // Its version keeps the tables from being removed meanwhile.
+  ManifestState state;
+  // Of the log that the copy begins with; larger than any that the state names.
+  uint64_t log_number = 0;
+  base::Random random{0};
+  // Asked between files: whether to go on. Answers OK, or why not.
+  std::function<absl::Status()> go_on;
+};
+
+// Errors: kAlreadyExists `dir` is there; kFailedPrecondition somebody else is making it; what go_on says; what the file
+// system says. Durability: the copy survives power loss when this returns OK.
+absl::Status WriteCheckpoint(CheckpointSource source, const std::string& dir);
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_ENGINE_CHECKPOINT_H_

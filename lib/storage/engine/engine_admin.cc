@@ -1,0 +1,186 @@
+// The engine's administration: waiting for flushes, compacting on demand, checkpoints, verification, statistics.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "kv/options.h"
+#include "storage/engine/checkpoint.h"
+#include "storage/engine/engine.h"
+#include "storage/file/file_names.h"
+#include "storage/log/log_reader.h"
+
+namespace bandb::storage {
+
+namespace {
+
+constexpr size_t kSmallFileBytesMax = 1 << 20;
+
+}  // namespace
+
+void Engine::WhenFlushed(Done done) {
+  absl::Status status;
+  {
+    base::MutexLock lock(&mutex_);
+    status = StopStatusLocked();
+    if (status.ok() && !frozen_.empty()) {
+      flush_waiters_.push_back({active_->log_number(), std::move(done)});
+      return;
+    }
+  }
+  done(status);
+}
+
+void Engine::CompactRange(std::string_view begin, std::string_view limit, Done done) {
+  auto manual = std::make_shared<ManualCompaction>();
+  manual->begin = MakeSpacedKey(Space::kUser, begin);
+  manual->end = limit.empty() ? MakeSpacedKey(Space::kDeadLetters, {}) : MakeSpacedKey(Space::kUser, limit);
+  manual->done = std::move(done);
+  absl::Status stopped;
+  {
+    base::MutexLock lock(&mutex_);
+    stopped = StopStatusLocked();
+    if (stopped.ok()) {
+      manual_.push_back(manual);
+      MaybeScheduleWork();
+    }
+  }
+  if (!stopped.ok()) manual->done(stopped);
+}
+
+absl::Status Engine::GoOn() const {
+  base::MutexLock lock(&mutex_);
+  if (closing_) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  return absl::OkStatus();
+}
+
+absl::Status Engine::CreateCheckpoint(const std::string& dir) {
+  if (!Retain()) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  CheckpointSource source{.files = env_.files,
+                          .engine_dir = engine_dir_,
+                          .database_id = database_id_,
+                          .state = {},
+                          .log_number = 0,
+                          .random = base::Random(0),
+                          .go_on = [this]() { return GoOn(); }};
+  {
+    base::MutexLock lock(&mutex_);
+    source.state = state_;
+    source.log_number = next_file_number_.load(std::memory_order_relaxed);
+    source.random = job_random_.Fork();
+  }
+  absl::Status written = WriteCheckpoint(std::move(source), dir);
+  // From here on the database may be gone.
+  Release();
+  return written;
+}
+
+absl::Status Engine::VerifyChecksums() {
+  if (!Retain()) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  absl::Status verified = VerifyFiles();
+  Release();
+  return verified;
+}
+
+absl::Status Engine::VerifyFiles() {
+  ViewRef view = views_.Acquire();
+  BANDB_ASSERT(view);
+  view.Detach();
+  // What is appended from now on is not looked at.
+  const std::vector<LogSet::Extent> logs = logs_.Extents();
+  BANDB_ASSIGN_OR_RETURN(const std::string identity,
+                         base::ReadFile(env_.files, IdentityPath(dir_), kSmallFileBytesMax));
+  BANDB_RETURN_IF_ERROR(DecodeIdentity(identity, IdentityPath(dir_)).status());
+  BANDB_RETURN_IF_ERROR(VerifyManifest());
+  for (int level = 0; level < kLevels; ++level) {
+    for (const TablePtr& table : view->version->level(level)) {
+      BANDB_RETURN_IF_ERROR(GoOn());
+      BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
+      BANDB_RETURN_IF_ERROR(reader->VerifyChecksums());
+    }
+  }
+  for (const LogSet::Extent& log : logs) {
+    BANDB_RETURN_IF_ERROR(GoOn());
+    const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
+    const absl::Status read = ReadLog(env_.files, path, FileType::kLog, log.bytes).status();
+    // One that a flush removed meanwhile is no loss.
+    if (!read.ok() && read.code() != absl::StatusCode::kNotFound) return read;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Engine::VerifyManifest() {
+  BANDB_ASSIGN_OR_RETURN(const std::string current,
+                         base::ReadFile(env_.files, CurrentPath(engine_dir_), kSmallFileBytesMax));
+  if (!DecodeCurrent(current)) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: damaged", CurrentPath(engine_dir_));
+  }
+  while (true) {
+    std::shared_ptr<Manifest> manifest;
+    {
+      base::MutexLock lock(&mutex_);
+      manifest = manifest_;
+    }
+    const std::string path = base::JoinPath(engine_dir_, ManifestName(manifest->number()));
+    const absl::Status read = ReadLog(env_.files, path, FileType::kManifest, manifest->Size()).status();
+    if (read.code() != absl::StatusCode::kNotFound) return read;
+    base::MutexLock lock(&mutex_);
+    if (manifest == manifest_) return base::Error(absl::StatusCode::kDataLoss, "{}: the manifest is missing", path);
+    // A new one has taken its place: on to that.
+  }
+}
+
+Stats Engine::GetStats() const {
+  Stats stats;
+  {
+    base::MutexLock lock(&mutex_);
+    const LevelTargets targets = TargetsFor(*state_.version, settings_);
+    stats.levels = level_work_;
+    for (int level = 0; level < kLevels; ++level) {
+      LevelStats& at = stats.levels[static_cast<size_t>(level)];
+      at.tables = state_.version->level(level).size();
+      at.bytes = state_.version->LevelBytes(level);
+      at.target_bytes = targets.bytes[static_cast<size_t>(level)];
+      stats.table_bytes += at.bytes;
+    }
+    stats.memtable_bytes = active_->MemoryBytes();
+    for (const std::shared_ptr<Memtable>& memtable : frozen_) stats.memtable_bytes += memtable->MemoryBytes();
+    stats.immutable_memtables = frozen_.size();
+    stats.flushes = flushes_;
+    stats.compactions = compactions_;
+    stats.compaction_debt_bytes = CompactionDebtBytes(*state_.version, settings_);
+  }
+  stats.log_bytes = logs_.TotalBytes();
+  stats.operations_written = counters_.operations.load(std::memory_order_relaxed);
+  stats.batches_written = counters_.batches.load(std::memory_order_relaxed);
+  stats.user_bytes_written = counters_.user_bytes.load(std::memory_order_relaxed);
+  stats.log_bytes_written = counters_.log_bytes.load(std::memory_order_relaxed);
+  stats.log_syncs = logs_.syncs();
+  uint64_t written = stats.log_bytes_written;
+  for (const LevelStats& level : stats.levels) written += level.bytes_written;
+  if (stats.user_bytes_written != 0) {
+    stats.write_amplification = static_cast<double>(written) / static_cast<double>(stats.user_bytes_written);
+  }
+  stats.stall_count = counters_.stalls.load(std::memory_order_relaxed);
+  stats.stall_micros = counters_.stall_micros.load(std::memory_order_relaxed);
+  stats.gets = counters_.gets.load(std::memory_order_relaxed);
+  stats.tables_probed = counters_.tables_probed.load(std::memory_order_relaxed);
+  stats.filter_negatives = counters_.filter_negatives.load(std::memory_order_relaxed);
+  const BlockCache::CacheStats cache = tables_->cache()->GetStats();
+  stats.cache_hits = cache.hits;
+  stats.cache_misses = cache.misses;
+  stats.block_reads = cache.misses;
+  stats.open_table_files = tables_->open_files();
+  stats.cache_bytes = cache.block_bytes;
+  stats.pinned_bytes = cache.pinned_charge_bytes;
+  stats.memory_bytes = cache.used_bytes() + stats.memtable_bytes;
+  stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
+  stats.recovered_log_records = recovered_records_;
+  stats.dropped_log_bytes = dropped_log_bytes_;
+  stats.live_snapshots = snapshots_->Count();
+  stats.oldest_snapshot_sequence = snapshots_->Oldest();
+  stats.last_sequence = last_sequence_.load(std::memory_order_acquire);
+  return stats;
+}
+
+}  // namespace bandb::storage

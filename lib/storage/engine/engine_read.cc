@@ -1,0 +1,245 @@
+// The engine's read path: gets, iterators and snapshots.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "storage/engine/engine.h"
+#include "storage/read/level_cursor.h"
+#include "storage/read/merging_cursor.h"
+#include "storage/table/table_cursor.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// Values up to this size are copied out of a memtable rather than keeping the view alive for them.
+constexpr size_t kCopiedBytesMax = 4096;
+
+absl::Status Closed() { return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"); }
+
+absl::Status NotFound() { return absl::Status(absl::StatusCode::kNotFound, ""); }
+
+// What ReadOptions::only_cached keeps from the disk. Frequent, and followed by a read that may wait: no message.
+absl::Status NotInMemory() { return absl::Status(absl::StatusCode::kUnavailable, ""); }
+
+// What an entry means to a reader: its value, or that there is none.
+absl::Status ValueOf(Kind kind, std::string_view stored, uint64_t now_ms, std::string_view* value) {
+  switch (kind) {
+    case Kind::kPut:
+      *value = stored;
+      return absl::OkStatus();
+    case Kind::kDelete:
+      return NotFound();
+    case Kind::kPutWithExpiry:
+      if (stored.size() < sizeof(uint64_t)) {
+        return base::Error(absl::StatusCode::kDataLoss, "an entry that expires is too short to say when");
+      }
+      if (base::LoadFixed<uint64_t>(stored.data()) <= now_ms) return NotFound();
+      *value = stored.substr(sizeof(uint64_t));
+      return absl::OkStatus();
+    default:
+      return base::Error(absl::StatusCode::kDataLoss, "an entry of kind {}, which this release does not write",
+                         static_cast<int>(kind));
+  }
+}
+
+void ReleaseView(void* owner) { delete static_cast<ViewRef*>(owner); }
+
+}  // namespace
+
+absl::Status Engine::ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const {
+  if (options.snapshot == nullptr) {
+    *sequence = last_sequence_.load(std::memory_order_acquire);
+    *now_ms = NowMs();
+    return absl::OkStatus();
+  }
+  const internal::SnapshotState* state = options.snapshot->state();
+  if (state == nullptr || state->owner() != snapshots_.get()) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "the snapshot is empty or belongs to another store");
+  }
+  const auto* snapshot = static_cast<const DbSnapshot*>(state);
+  *sequence = snapshot->sequence();
+  *now_ms = snapshot->now_ms();
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Get(std::string_view key, const ReadOptions& options, PinnedValue* value) {
+  // The view first: its memtables hold whatever was published before the sequence is read.
+  const ViewRef view = views_.Acquire();
+  if (!view) return Closed();
+  Sequence sequence = 0;
+  uint64_t now_ms = 0;
+  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, &sequence, &now_ms));
+  counters_.gets.fetch_add(1, std::memory_order_relaxed);
+  const LookupKey lookup(Space::kUser, key, sequence);
+  return GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, value);
+}
+
+absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
+                           PinnedValue* value) {
+  Sequence covering = 0;
+  const size_t memtables = 1 + view->frozen.size();
+  for (size_t i = 0; i < memtables; ++i) {
+    const Memtable& memtable = i == 0 ? *view->memtable : *view->frozen[i - 1];
+    covering = std::max(covering, memtable.CoveringTombstone(lookup.spaced_key(), lookup.sequence()));
+    const MemtableHit hit = memtable.Get(lookup.internal_key());
+    if (hit.found) {
+      if (hit.sequence < covering) return NotFound();
+      std::string_view bytes;
+      BANDB_RETURN_IF_ERROR(ValueOf(hit.kind, hit.value, now_ms, &bytes));
+      if (bytes.size() <= kCopiedBytesMax) {
+        value->Copy(bytes);
+      } else {
+        value->Pin(bytes, new ViewRef(view.Share()), &ReleaseView);
+      }
+      return absl::OkStatus();
+    }
+    // Whatever lies deeper is older than the tombstone.
+    if (covering != 0) return NotFound();
+  }
+  return GetFromTables(*view, lookup, covering, now_ms, blocks, value);
+}
+
+absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
+                                Sequence* covering, GetResult* result) {
+  result->found = false;
+  const TableReader* reader = table.ReaderIfOpen();
+  if (reader == nullptr) {
+    if (blocks.only_cached) return NotInMemory();
+    BANDB_ASSIGN_OR_RETURN(reader, table.Reader());
+  }
+  if (!reader->tombstones().empty()) {
+    *covering = std::max(*covering, reader->tombstones().CoveringSequence(lookup.spaced_key(), lookup.sequence()));
+  }
+  if (!reader->MayContain(hash)) {
+    counters_.filter_negatives.fetch_add(1, std::memory_order_relaxed);
+    return absl::OkStatus();
+  }
+  counters_.tables_probed.fetch_add(1, std::memory_order_relaxed);
+  if (!blocks.only_cached) return reader->Get(lookup.internal_key(), blocks.fill_cache, result);
+  return reader->GetCached(lookup.internal_key(), result) ? absl::OkStatus() : NotInMemory();
+}
+
+absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup, Sequence covering, uint64_t now_ms,
+                                   BlockPolicy blocks, PinnedValue* value) {
+  const uint64_t hash = FilterHash(lookup.spaced_key());
+  const std::string_view key = lookup.internal_key();
+  GetResult result;
+  for (int level = 0; level < kLevels; ++level) {
+    const Version::Level& tables = view.version->level(level);
+    if (tables.empty()) continue;
+    size_t at = 0, end = tables.size();
+    if (level > 0) {
+      at = Version::FindTable(tables, key);
+      end = std::min(end, at + 1);
+    }
+    for (; at < end; ++at) {
+      const TableInfo& meta = tables[at]->meta();
+      if (CompareSpacedKeys(lookup.spaced_key(), SpacedKey(meta.smallest)) < 0) continue;
+      if (level == 0 && CompareSpacedKeys(lookup.spaced_key(), SpacedKey(meta.largest)) > 0) continue;
+      BANDB_RETURN_IF_ERROR(ProbeTable(*tables[at], lookup, hash, blocks, &covering, &result));
+      if (!result.found) {
+        if (covering != 0) return NotFound();
+        continue;
+      }
+      if (result.sequence < covering) return NotFound();
+      std::string_view bytes;
+      BANDB_RETURN_IF_ERROR(ValueOf(result.kind, result.value, now_ms, &bytes));
+      value->Pin(bytes, result.block.Detach(), &BlockRef::ReleaseDetached);
+      return absl::OkStatus();
+    }
+  }
+  return NotFound();
+}
+
+std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::string_view> keys,
+                                                          const ReadOptions& options) {
+  std::vector<absl::StatusOr<std::string>> results;
+  results.reserve(keys.size());
+  const ViewRef view = views_.Acquire();
+  Sequence sequence = 0;
+  uint64_t now_ms = 0;
+  const absl::Status ready = view ? ResolveSnapshot(options, &sequence, &now_ms) : Closed();
+  PinnedValue value;
+  for (const std::string_view key : keys) {
+    absl::Status status = ready;
+    if (status.ok()) {
+      const LookupKey lookup(Space::kUser, key, sequence);
+      status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, &value);
+    }
+    if (status.ok()) {
+      results.emplace_back(std::string(value.value()));
+    } else {
+      results.emplace_back(std::move(status));
+    }
+  }
+  counters_.gets.fetch_add(keys.size(), std::memory_order_relaxed);
+  return results;
+}
+
+namespace {
+
+// A cursor over each source of a view, and the range tombstones that a reader of it must heed.
+absl::Status CollectSources(const ReadView& view, const TableCursorOptions& options,
+                            std::vector<std::unique_ptr<Cursor>>* cursors, DbIteratorParts* parts) {
+  // What comes into an empty one later, this reader does not see.
+  if (!view.memtable->Empty()) {
+    cursors->push_back(view.memtable->NewCursor());
+    view.memtable->tombstones().CollectRuns(&parts->tombstones);
+  }
+  for (const std::shared_ptr<const Memtable>& memtable : view.frozen) {
+    cursors->push_back(memtable->NewCursor());
+    memtable->tombstones().CollectRuns(&parts->tombstones);
+  }
+  for (const TablePtr& table : view.version->level(0)) {
+    BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
+    cursors->push_back(NewTableCursor(*reader, options));
+  }
+  for (int level = 1; level < kLevels; ++level) {
+    if (view.version->level(level).empty()) continue;
+    cursors->push_back(NewLevelCursor(view.version->level(level), options));
+  }
+  if (!view.version->HasRangeTombstones()) return absl::OkStatus();
+  for (int level = 0; level < kLevels; ++level) {
+    for (const TablePtr& table : view.version->level(level)) {
+      if (table->meta().range_tombstones == 0) continue;
+      BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
+      parts->tombstones.push_back(&reader->tombstones());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
+  DbIteratorParts parts;
+  parts.view = views_.Acquire();
+  if (!parts.view) return NewErrorIterator(Closed());
+  parts.view.Detach();
+  parts.closed = closed_;
+  if (absl::Status resolved = ResolveSnapshot(options, &parts.sequence, &parts.now_ms); !resolved.ok()) {
+    return NewErrorIterator(std::move(resolved));
+  }
+  parts.lower = MakeSpacedKey(Space::kUser, options.lower_bound);
+  parts.upper = options.upper_bound.empty() ? MakeSpacedKey(Space::kDeadLetters, {})
+                                            : MakeSpacedKey(Space::kUser, options.upper_bound);
+  // Bounds that hold no key: any walk ends at once.
+  if (parts.upper < parts.lower) parts.upper = parts.lower;
+  std::vector<std::unique_ptr<Cursor>> cursors;
+  const TableCursorOptions table_options{.fill_cache = options.fill_cache, .readahead_bytes = 0};
+  if (absl::Status collected = CollectSources(*parts.view, table_options, &cursors, &parts); !collected.ok()) {
+    return NewErrorIterator(std::move(collected));
+  }
+  CountIterator();
+  parts.cursor = NewMergingCursor(std::move(cursors));
+  return NewDbIterator(std::move(parts));
+}
+
+Snapshot Engine::GetSnapshot() {
+  if (closed_->load(std::memory_order_acquire)) return Snapshot();
+  return Snapshot(std::make_shared<const DbSnapshot>(snapshots_, last_sequence_, [this]() { return NowMs(); }));
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,408 @@
+#include "storage/engine/recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "base/coding.h"
+#include "base/status.h"
+#include "kv/limits.h"
+#include "kv/options.h"
+#include "storage/file/file_names.h"
+#include "storage/log/log_reader.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// No door lets more through, and tables could not hold it.
+bool OperationIsWithinLimits(const kv::Operation& operation) {
+  const size_t value_bytes_max = operation.kind == Kind::kRangeDelete ? kv::kKeyBytesMax : kv::kValueBytesMax;
+  return operation.key.size() <= kv::kKeyBytesMax && operation.value.size() <= value_bytes_max;
+}
+
+// A log of the database, read but not yet replayed.
+struct ReadyLog {
+  uint64_t number = 0;
+  std::string path;
+  LogContent content;
+};
+
+class Recovery {
+ public:
+  Recovery(const base::Env& env, const std::string& dir, const Options& options)
+      : env_(env), dir_(dir), engine_dir_(EngineDir(dir)), options_(options) {}
+
+  absl::StatusOr<RecoveredDatabase> Run() {
+    BANDB_RETURN_IF_ERROR(LockDirectory());
+    BANDB_ASSIGN_OR_RETURN(const bool exists, ReadIdentity());
+    recovered_.tables =
+        std::make_shared<TableStore>(env_, engine_dir_, std::make_shared<BlockCache>(options_.block_cache_bytes),
+                                     kv::OpenFilesMax(options_, env_.files->OpenFilesMax()));
+    if (!exists) {
+      BANDB_RETURN_IF_ERROR(CreateIdentity());
+      return std::move(recovered_);
+    }
+    if (options_.error_if_exists) {
+      return base::Error(absl::StatusCode::kAlreadyExists, "{}: holds a database, and error_if_exists is set", dir_);
+    }
+    BANDB_RETURN_IF_ERROR(ReadManifest());
+    BANDB_RETURN_IF_ERROR(ListFiles());
+    BANDB_RETURN_IF_ERROR(CheckTables());
+    BANDB_RETURN_IF_ERROR(ReadLogs());
+    BANDB_RETURN_IF_ERROR(CheckLogChain());
+    BANDB_RETURN_IF_ERROR(ReplayLogs());
+    return std::move(recovered_);
+  }
+
+ private:
+  absl::Status LockDirectory();
+  absl::StatusOr<bool> ReadIdentity();
+  absl::Status CreateIdentity();
+  absl::Status ReadManifest();
+  absl::Status ListFiles();
+  absl::Status CheckTables();
+  absl::Status ReadLogs();
+  // True for a log that the last open had found and not kept: its removal need not have survived.
+  bool IsForgottenLog(uint64_t number) const {
+    return number < recovered_.state.begun_log && !recovered_.state.log_ends.contains(number);
+  }
+  absl::Status CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const;
+  absl::Status CheckLogChain();
+  bool IsKnownSynced(const ReadyLog& log) const {
+    return log.content.synced_offset != 0 || recovered_.state.log_ends.contains(log.number);
+  }
+  // Leaves the logs from number i on, in the order of logs_, out of the database.
+  void DropLogsFrom(size_t i);
+  absl::Status CheckContinuity(size_t i, bool* continues) const;
+  absl::Status ReplayLogs();
+  absl::Status ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset);
+
+  const base::Env& env_;
+  const std::string dir_;
+  const std::string engine_dir_;
+  const Options& options_;
+  RecoveredDatabase recovered_;
+  // Above the database, where LockDirectory made folders.
+  std::vector<std::string> changed_dirs_;
+  std::vector<uint64_t> log_numbers_;
+  std::vector<uint64_t> table_numbers_;
+  std::vector<ReadyLog> logs_;
+};
+
+absl::Status Recovery::LockDirectory() {
+  BANDB_ASSIGN_OR_RETURN(const bool exists, env_.files->Exists(IdentityPath(dir_)));
+  if (!exists && !options_.create_if_missing) {
+    return base::Error(absl::StatusCode::kNotFound, "{}: holds no database, and create_if_missing is not set", dir_);
+  }
+  if (!exists) {
+    // Each folder that is missing gets an entry in the one above it.
+    for (std::string path = dir_;; path = base::ParentPath(path)) {
+      BANDB_ASSIGN_OR_RETURN(const bool there, env_.files->Exists(path));
+      if (there || path == base::ParentPath(path)) break;
+      changed_dirs_.push_back(base::ParentPath(path));
+    }
+    BANDB_RETURN_IF_ERROR(env_.files->CreateDirs(engine_dir_));
+  }
+  BANDB_ASSIGN_OR_RETURN(recovered_.lock, env_.files->Lock(LockPath(dir_)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Recovery::ReadIdentity() {
+  const std::string path = IdentityPath(dir_);
+  BANDB_ASSIGN_OR_RETURN(const bool has_identity, env_.files->Exists(path));
+  BANDB_ASSIGN_OR_RETURN(const bool has_current, env_.files->Exists(CurrentPath(engine_dir_)));
+  BANDB_ASSIGN_OR_RETURN(const bool has_dir, env_.files->Exists(engine_dir_));
+  std::vector<std::string> names;
+  if (has_dir && !has_current) {
+    BANDB_ASSIGN_OR_RETURN(names, env_.files->List(engine_dir_));
+  }
+  if (!has_identity) {
+    // The identity is written first, so that nothing of ours can be there without it.
+    const bool has_files =
+        std::any_of(names.begin(), names.end(), [](const auto& name) { return ParseFileName(name); });
+    if (has_current || has_files)
+      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: missing, though there is a database", path);
+    return false;
+  }
+  BANDB_ASSIGN_OR_RETURN(const std::string bytes, base::ReadFile(env_.files, path, kIdentityBytesMax));
+  BANDB_ASSIGN_OR_RETURN(const Identity identity, DecodeIdentity(bytes, path));
+  // A node of a cluster has another log, and what is written past that would be known to this node alone.
+  if (identity.IsOfCluster()) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "{}: belongs to node {} of cluster {}, and cannot be opened without it", dir_, identity.node_id,
+                       ToString(identity.cluster_id));
+  }
+  recovered_.database_id = identity.database_id;
+  if (has_current) return true;
+  // A crash may have come between the identity and the first manifest; then no numbered file was ever synced into a
+  // manifest.
+  for (const std::string& name : names) {
+    const auto parsed = ParseFileName(name);
+    if (!parsed) continue;
+    if (parsed->type == NumberedFile::kTable) {
+      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: missing, though there are tables",
+                         CurrentPath(engine_dir_));
+    }
+    if (parsed->type == NumberedFile::kLog) {
+      BANDB_ASSIGN_OR_RETURN(const LogContent log,
+                             ReadLog(env_.files, base::JoinPath(engine_dir_, name), FileType::kLog));
+      // Nothing is written to a log before CURRENT is there.
+      if (log.records != 0) {
+        return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: missing, though {} was written to",
+                           CurrentPath(engine_dir_), name);
+      }
+    }
+    recovered_.orphans.push_back(name);
+    recovered_.state.next_file_number = std::max(recovered_.state.next_file_number, parsed->number + 1);
+  }
+  return false;
+}
+
+absl::Status Recovery::CreateIdentity() {
+  // An identity that is there without a manifest stays.
+  BANDB_ASSIGN_OR_RETURN(const bool exists, env_.files->Exists(IdentityPath(dir_)));
+  BANDB_RETURN_IF_ERROR(env_.files->CreateDirs(engine_dir_));
+  if (!exists) {
+    recovered_.database_id = RandomUuid(env_.random);
+    BANDB_RETURN_IF_ERROR(
+        base::InstallFile(env_.files, IdentityPath(dir_), EncodeIdentity({.database_id = recovered_.database_id})));
+  }
+  // The folders on the way, from the inside out.
+  for (std::string path = engine_dir_; path.size() > dir_.size();) {
+    path = base::ParentPath(path);
+    BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
+  }
+  for (const std::string& path : changed_dirs_) BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
+  return env_.files->SyncDir(base::ParentPath(dir_));
+}
+
+absl::Status Recovery::ReadManifest() {
+  BANDB_ASSIGN_OR_RETURN(RecoveredManifest manifest,
+                         RecoverManifest(env_.files, engine_dir_, recovered_.database_id, recovered_.tables));
+  recovered_.state = std::move(manifest.state);
+  recovered_.dropped_bytes += manifest.dropped_bytes;
+  recovered_.last_sequence = recovered_.state.last_sequence;
+  recovered_.last_commit_time_ms = recovered_.state.commit_time_ms;
+  return absl::OkStatus();
+}
+
+absl::Status Recovery::ListFiles() {
+  BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_.files->List(engine_dir_));
+  for (const std::string& name : names) {
+    const auto parsed = ParseFileName(name);
+    if (!parsed) {
+      const std::string_view stem = std::string_view(name).substr(0, name.size() - std::min<size_t>(name.size(), 4));
+      const bool temporary = name.ends_with(".tmp") && (stem == "CURRENT" || ParseFileName(stem));
+      if (temporary) recovered_.orphans.push_back(name);
+      continue;
+    }
+    uint64_t& next = recovered_.state.next_file_number;
+    next = std::max(next, parsed->number + 1);
+    switch (parsed->type) {
+      case NumberedFile::kLog:
+        if (parsed->number < recovered_.state.log_number || IsForgottenLog(parsed->number)) {
+          recovered_.orphans.push_back(name);
+        } else {
+          log_numbers_.push_back(parsed->number);
+        }
+        break;
+      case NumberedFile::kTable:
+        table_numbers_.push_back(parsed->number);
+        break;
+      case NumberedFile::kManifest:
+        // The present one too: by the time that orphans are removed there is a new one.
+        recovered_.orphans.push_back(name);
+        break;
+    }
+  }
+  std::sort(log_numbers_.begin(), log_numbers_.end());
+  std::sort(table_numbers_.begin(), table_numbers_.end());
+  return absl::OkStatus();
+}
+
+absl::Status Recovery::CheckTables() {
+  std::vector<uint64_t> live;
+  for (int level = 0; level < kLevels; ++level) {
+    for (const TablePtr& table : recovered_.state.version->level(level)) {
+      const TableInfo& meta = table->meta();
+      live.push_back(meta.number);
+      if (meta.largest_sequence > recovered_.state.last_sequence) {
+        return base::Error(absl::StatusCode::kDataLoss,
+                           "{}: offset 0: a table of sequences up to {}, though the manifest knows none after {}",
+                           base::JoinPath(engine_dir_, TableName(meta.number)), meta.largest_sequence,
+                           recovered_.state.last_sequence);
+      }
+      const std::string path = base::JoinPath(engine_dir_, TableName(meta.number));
+      if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), meta.number)) {
+        return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the table is missing", path);
+      }
+      BANDB_ASSIGN_OR_RETURN(const uint64_t bytes, env_.files->FileSize(path));
+      if (bytes != meta.file_bytes) {
+        return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}",
+                           path, std::min(bytes, meta.file_bytes), bytes, meta.file_bytes);
+      }
+    }
+  }
+  std::sort(live.begin(), live.end());
+  for (const uint64_t number : table_numbers_) {
+    if (!std::binary_search(live.begin(), live.end(), number)) recovered_.orphans.push_back(TableName(number));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Recovery::ReadLogs() {
+  for (const uint64_t number : log_numbers_) {
+    ReadyLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
+    BANDB_ASSIGN_OR_RETURN(log.content, ReadLog(env_.files, log.path, FileType::kLog));
+    if (log.content.has_header && !(log.content.header.database_id == recovered_.database_id)) {
+      return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", log.path,
+                         ToString(log.content.header.database_id), ToString(recovered_.database_id));
+    }
+    logs_.push_back(std::move(log));
+  }
+  return absl::OkStatus();
+}
+
+// Of a log with a recorded end exactly so much counts, and all of it is durable.
+absl::Status Recovery::CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const {
+  if (log.content.valid_bytes < bytes) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage in a log that was durable up to offset {}",
+                       log.path, log.content.valid_bytes, bytes);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Recovery::CheckLogChain() {
+  const ManifestState& state = recovered_.state;
+  for (const uint64_t needed : {state.log_number, state.begun_log}) {
+    if (needed < state.log_number) continue;
+    if (!std::binary_search(log_numbers_.begin(), log_numbers_.end(), needed)) {
+      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the log is missing",
+                         base::JoinPath(engine_dir_, LogName(needed)));
+    }
+  }
+  for (const auto& log_end : state.log_ends) {
+    if (!std::binary_search(log_numbers_.begin(), log_numbers_.end(), log_end.first)) {
+      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the log is missing",
+                         base::JoinPath(engine_dir_, LogName(log_end.first)));
+    }
+  }
+  // A log that breaks off ends the database's history there, unless what comes later shows that it had been synced
+  // whole.
+  for (size_t i = 0; i < logs_.size(); ++i) {
+    const ReadyLog& log = logs_[i];
+    const auto recorded = state.log_ends.find(log.number);
+    if (recorded != state.log_ends.end()) {
+      BANDB_RETURN_IF_ERROR(CheckRecordedEnd(log, recorded->second));
+      continue;
+    }
+    if (log.content.end == LogEnd::kEnded || log.content.end == LogEnd::kSealed) continue;
+    // One that could not be begun, or of which all is lost: if anything is missing, the sequences will tell.
+    if (log.content.records == 0 && i + 1 < logs_.size()) continue;
+    for (size_t later = i + 1; later < logs_.size(); ++later) {
+      if (!IsKnownSynced(logs_[later])) continue;
+      return base::Error(absl::StatusCode::kDataLoss,
+                         "{}: offset {}: the log breaks off, though {} was synced after it", log.path,
+                         log.content.valid_bytes, logs_[later].path);
+    }
+    DropLogsFrom(i + 1);
+  }
+  return absl::OkStatus();
+}
+
+void Recovery::DropLogsFrom(size_t first) {
+  for (size_t i = first; i < logs_.size(); ++i) {
+    recovered_.dropped_bytes += logs_[i].content.valid_bytes + logs_[i].content.dropped_bytes;
+    recovered_.orphans.push_back(LogName(logs_[i].number));
+  }
+  logs_.resize(first);
+}
+
+// A log whose directory entry was lost leaves a hole in the sequences: what comes after it was never durable, or else
+// it is corruption.
+absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
+  *continues = true;
+  LogCursor cursor(logs_[i].content);
+  ParsedRecord record;
+  if (!cursor.Next(&record) || record.head.first_sequence <= recovered_.last_sequence + 1) return absl::OkStatus();
+  *continues = false;
+  for (size_t later = i; later < logs_.size(); ++later) {
+    if (!IsKnownSynced(logs_[later])) continue;
+    return base::Error(absl::StatusCode::kDataLoss,
+                       "{}: offset {}: the operations from sequence {} to {} are missing, though {} was synced",
+                       logs_[i].path, cursor.offset(), recovered_.last_sequence + 1, record.head.first_sequence - 1,
+                       logs_[later].path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset) {
+  if (record.head.type != RecordType::kWrite) return absl::OkStatus();
+  kv::OperationCursor cursor(record.payload);
+  kv::Operation operation;
+  uint64_t count = 0;
+  bool within_limits = true;
+  while (cursor.Next(&operation)) {
+    ++count;
+    within_limits = within_limits && OperationIsWithinLimits(operation);
+  }
+  const bool in_order = record.head.first_sequence == recovered_.last_sequence + 1 && count != 0;
+  if (!cursor.ok() || !within_limits || !in_order || count > kLastSequenceMax - recovered_.last_sequence) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record whose content is malformed", log.path,
+                       offset);
+  }
+  std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
+  if (memtables.empty() || memtables.back()->log_number() != log.number ||
+      !memtables.back()->HasRoomFor(count, record.payload.size())) {
+    const size_t capacity = std::max<size_t>(Memtable::CapacityFor(count, record.payload.size()),
+                                             std::max<size_t>(options_.write_buffer_bytes / 2, 64 << 10));
+    memtables.push_back(std::make_shared<Memtable>(capacity, log.number));
+  }
+  kv::OperationCursor again(record.payload);
+  Sequence sequence = record.head.first_sequence;
+  while (again.Next(&operation)) memtables.back()->Stage(sequence++, Space::kUser, operation);
+  memtables.back()->EndGroup(record.head.commit_time_ms);
+  recovered_.last_sequence = sequence - 1;
+  recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
+  recovered_.records++;
+  return absl::OkStatus();
+}
+
+absl::Status Recovery::ReplayLogs() {
+  for (size_t i = 0; i < logs_.size(); ++i) {
+    bool continues = true;
+    BANDB_RETURN_IF_ERROR(CheckContinuity(i, &continues));
+    if (!continues) {
+      DropLogsFrom(i);
+      break;
+    }
+    ReadyLog& log = logs_[i];
+    const auto recorded = recovered_.state.log_ends.find(log.number);
+    const uint64_t end = recorded == recovered_.state.log_ends.end() ? log.content.valid_bytes : recorded->second;
+    LogCursor cursor(log.content);
+    ParsedRecord record;
+    while (cursor.Next(&record) && cursor.offset() < end) {
+      BANDB_RETURN_IF_ERROR(ReplayRecord(log, record, cursor.offset()));
+    }
+    if (recorded == recovered_.state.log_ends.end()) {
+      recovered_.dropped_bytes += log.content.dropped_bytes;
+      recovered_.state.log_ends[log.number] = log.content.valid_bytes;
+      log.content.bytes.resize(log.content.valid_bytes);
+      recovered_.found_logs.push_back({log.number, std::move(log.content.bytes)});
+    }
+    log.content = LogContent();
+  }
+  for (const std::shared_ptr<Memtable>& memtable : recovered_.memtables) memtable->InsertStaged();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir,
+                                                  const Options& options) {
+  return Recovery(env, dir, options).Run();
+}
+
+}  // namespace bandb::storage

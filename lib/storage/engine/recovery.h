@@ -1,0 +1,53 @@
+// What Open finds on disk, and what it makes of it.
+//
+// The order of a recovery: the lock; the identity; the manifest; the logs from the manifest's log number on, checked
+// whole before anything is replayed; then, and only then, changes: the recovered logs are written anew and synced, a
+// new log is begun, and a new manifest that says how far each recovered log counts. An error before that point leaves
+// the directory as it was. Until then memory holds the logs as well as what was made of them.
+#ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
+#define BANDB_STORAGE_ENGINE_RECOVERY_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bandb/options.h"
+#include "base/env.h"
+#include "storage/file/file_header.h"
+#include "storage/file/identity.h"
+#include "storage/memtable/memtable.h"
+#include "storage/version/live_table.h"
+#include "storage/version/manifest.h"
+
+namespace bandb::storage {
+
+struct RecoveredDatabase {
+  std::unique_ptr<base::FileLock> lock;
+  Uuid database_id;
+  std::shared_ptr<TableStore> tables;
+  ManifestState state;
+  // Oldest first; what they hold is in logs that the next manifest still names.
+  std::vector<std::shared_ptr<Memtable>> memtables;
+  Sequence last_sequence = 0;
+  uint64_t last_commit_time_ms = 0;
+  uint64_t records = 0;
+  uint64_t dropped_bytes = 0;
+  // A log whose end was found by reading it, not told by the manifest: its bytes, which may not be durable yet.
+  struct FoundLog {
+    uint64_t number = 0;
+    std::string bytes;
+  };
+  std::vector<FoundLog> found_logs;
+  // Files of ours that nothing refers to; removed once the database is open.
+  std::vector<std::string> orphans;
+};
+
+// Errors: as Db::Open.
+absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options);
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_ENGINE_RECOVERY_H_

@@ -1,0 +1,68 @@
+// Reads one log file and tells a torn tail from corruption (log_format.h).
+#ifndef BANDB_STORAGE_LOG_LOG_READER_H_
+#define BANDB_STORAGE_LOG_LOG_READER_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/file_system.h"
+#include "storage/file/file_header.h"
+#include "storage/log/log_format.h"
+
+namespace bandb::storage {
+
+// How the records of a file end.
+enum class LogEnd : uint8_t {
+  kSealed,   // with kSeal: the database was closed cleanly
+  kEnded,    // with kEnd: the next file goes on
+  kOpen,     // at the end of the file or in reserved room: the writer was not closed, and nothing shows that more was
+             // written
+  kDamaged,  // in bytes that are no record
+};
+
+// What a file holds, found by reading it whole before anything is made of it.
+struct LogContent {
+  FileHeader header;
+  std::string bytes;  // the file
+  uint64_t checksum_seed = 0;
+  LogEnd end = LogEnd::kOpen;
+  uint64_t valid_bytes = 0;  // the records up to here are whole
+  uint64_t records = 0;
+  uint64_t dropped_bytes = 0;  // non-zero bytes behind valid_bytes
+  // The largest synced offset that a record of this file names, records behind the damage included.
+  uint64_t synced_offset = 0;
+  // False if the file is shorter than a header, or holds zeros in its place: a file whose creation was cut short.
+  bool has_header = false;
+};
+
+// Errors: kDataLoss           damage in bytes that were synced: file and offset in the message; damage anywhere before
+// a seal
+//         kFailedPrecondition a newer format
+//         and what the file system says
+// Damage behind all synced offsets is not an error here: see LogContent::end.
+// Of a file that is still written to, `bytes_max` is what it held before the call: what is appended meanwhile may be
+// seen in part.
+absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
+                                   uint64_t bytes_max = UINT64_MAX);
+
+// Walks the whole records of a content.
+class LogCursor {
+ public:
+  explicit LogCursor(const LogContent& content) : content_(content) {}
+  // False once all whole records were given.
+  bool Next(ParsedRecord* record);
+  // Where the record that Next gave last begins.
+  uint64_t offset() const { return record_offset_; }
+
+ private:
+  const LogContent& content_;
+  uint64_t record_offset_ = 0;
+  uint64_t next_offset_ = kFileHeaderBytes;
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_LOG_LOG_READER_H_

@@ -1,0 +1,213 @@
+// Blocks of tables in memory: one budget for all tables of a database, in shards that each have a lock of their own.
+//
+// A block is one piece of memory, a header and the payload behind it, counted by references: one for the cache while it
+// holds the block, one for each BlockRef. Whoever drops the last one frees it, so a value that lies in a block outlives
+// eviction, and the cache itself. Dropping a reference takes no lock, looking a block up takes the lock of its shard
+// for a few instructions.
+//
+// There is no hash table: each table has an array with a pointer for each of its blocks, null while the cache does not
+// hold it. A reader of tables knows a block by its number, so it finds it in one step; a hash table would cost
+// another cache line from far away, which is what the time of a read goes to.
+//
+// Eviction is CLOCK: a hand goes round the blocks of a shard, takes the mark from those that were looked up since it
+// came by last, and evicts those that bear none and are in nobody's hands. A block enters without the mark, so a scan
+// over more than the cache holds does not push out what is used again and again.
+#ifndef BANDB_STORAGE_TABLE_BLOCK_CACHE_H_
+#define BANDB_STORAGE_TABLE_BLOCK_CACHE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/mutex.h"
+
+namespace bandb::storage {
+
+class BlockCache;
+
+// Counts the memory of all blocks that were made for one cache. Shared by the cache and its blocks, which may outlive
+// it: the last of them deletes it.
+class BlockLedger {
+ public:
+  BlockLedger() = default;
+  void Join(uint64_t bytes) {
+    holders_.fetch_add(1, std::memory_order_relaxed);
+    live_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void Leave(uint64_t bytes) {
+    live_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+  uint64_t live_bytes() const { return live_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  ~BlockLedger() = default;
+  std::atomic<uint64_t> holders_{0};
+  std::atomic<uint64_t> live_bytes_{0};
+};
+
+// A block in memory; known outside the cache through BlockRef only. The payload follows, aligned to a cache line.
+struct alignas(64) CachedBlock {
+  std::atomic<uint32_t> references{1};
+  // Guarded by the lock of the shard, from when the block enters the cache.
+  bool marked = false;
+  uint32_t clock_place = 0;
+  std::atomic<CachedBlock*>* home = nullptr;  // the pointer in the table's array; null outside the cache
+  CachedBlock* next_evicted = nullptr;
+  // Constant once the block is shared.
+  size_t payload_bytes = 0;
+  size_t charge_bytes = 0;
+  BlockLedger* ledger = nullptr;
+
+  char* payload() { return reinterpret_cast<char*>(this + 1); }
+  void Free();
+  void Unref() {
+    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) Free();
+  }
+};
+
+// Keeps a block alive. Thread safety: one thread at a time; different references to one block are independent.
+class BlockRef {
+ public:
+  BlockRef() = default;
+  ~BlockRef() { Reset(); }
+  BlockRef(BlockRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  BlockRef& operator=(BlockRef&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      block_ = std::exchange(other.block_, nullptr);
+    }
+    return *this;
+  }
+  BlockRef(const BlockRef&) = delete;
+  BlockRef& operator=(const BlockRef&) = delete;
+
+  explicit operator bool() const { return block_ != nullptr; }
+  void Reset() {
+    if (block_ != nullptr) std::exchange(block_, nullptr)->Unref();
+  }
+  // Only while it holds a block.
+  std::string_view payload() const { return std::string_view(block_->payload(), block_->payload_bytes); }
+  size_t charge_bytes() const { return block_->charge_bytes; }
+
+  // Hands the reference to an owner that is a plain pointer: PinnedValue::Pin(bytes, ref.Detach(),
+  // BlockRef::ReleaseDetached) keeps the block without an allocation.
+  void* Detach() { return std::exchange(block_, nullptr); }
+  static void ReleaseDetached(void* block) { static_cast<CachedBlock*>(block)->Unref(); }
+
+  // For whoever fills the block, before anybody else can see it. `bytes` at most what it was made for.
+  char* writable() { return block_->payload(); }
+  void ShrinkPayload(size_t bytes) { block_->payload_bytes = bytes; }
+
+ private:
+  friend class BlockCache;
+  explicit BlockRef(CachedBlock* block) : block_(block) {}
+  CachedBlock* block_ = nullptr;
+};
+
+// Thread safety: any thread, any number of calls at once. Lifetime: BlockRefs may outlive the cache, PinnedCharges not.
+class BlockCache {
+ public:
+  struct CacheStats {
+    uint64_t hits = 0;
+    uint64_t misses = 0;
+    uint64_t blocks = 0;               // in the cache
+    uint64_t block_bytes = 0;          // their memory
+    uint64_t pinned_block_bytes = 0;   // memory of blocks that somebody refers to, in the cache or not
+    uint64_t live_bytes = 0;           // of all blocks, in the cache or only referred to
+    uint64_t pinned_charge_bytes = 0;  // what ChargePinned was told: indexes and filters
+    uint64_t capacity_bytes = 0;
+    uint64_t used_bytes() const { return live_bytes + pinned_charge_bytes; }
+  };
+
+  // The shard count is rounded up to a power of two, at most 256; 0 chooses one that leaves each shard half a mebibyte,
+  // at most 16. A capacity of 0 keeps nothing: a block then lives as long as it is referred to.
+  explicit BlockCache(uint64_t capacity_bytes, uint32_t shard_count = 0);
+  ~BlockCache();
+  BlockCache(const BlockCache&) = delete;
+  BlockCache& operator=(const BlockCache&) = delete;
+
+  // Memory for a block, not yet in the cache. The payload is not initialized.
+  BlockRef Allocate(size_t payload_bytes);
+
+  // What the cache holds of one table: blocks [0, block_count). Thread safety: as the cache. Lifetime: the cache must
+  // outlive it. Its blocks leave the cache with it.
+  class Table {
+   public:
+    Table(BlockCache* cache, size_t block_count);
+    ~Table();
+    Table(const Table&) = delete;
+    Table& operator=(const Table&) = delete;
+
+    // Empty if the cache does not hold the block.
+    BlockRef Lookup(size_t block) const;
+    // Puts a block of Allocate's into the cache if there is room for it, and returns it; or, if another thread was
+    // quicker, the block that is there already.
+    BlockRef Insert(size_t block, BlockRef content) const;
+    uint64_t memory_bytes() const { return block_count_ * sizeof(std::atomic<CachedBlock*>); }
+
+   private:
+    BlockCache* const cache_;
+    const size_t block_count_;
+    const size_t first_shard_;                                   // that of block 0; the others follow in turn
+    const std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;  // changed under the lock of the block's shard
+  };
+
+  // Memory that is not in blocks of the cache and still comes out of its budget, counted as long as this lives.
+  class PinnedCharge {
+   public:
+    PinnedCharge() = default;
+    ~PinnedCharge() { Release(); }
+    PinnedCharge(PinnedCharge&& other) noexcept
+        : cache_(std::exchange(other.cache_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    PinnedCharge& operator=(PinnedCharge&& other) noexcept;
+
+   private:
+    friend class BlockCache;
+    PinnedCharge(BlockCache* cache, uint64_t bytes) : cache_(cache), bytes_(bytes) {}
+    void Release();
+    BlockCache* cache_ = nullptr;
+    uint64_t bytes_ = 0;
+  };
+  // Blocks make room for it as further blocks come in. May exceed the capacity.
+  [[nodiscard]] PinnedCharge ChargePinned(uint64_t bytes);
+
+  uint64_t capacity_bytes() const { return capacity_bytes_; }
+  // Looks at every block: not for the path of a read.
+  CacheStats GetStats() const;
+
+ private:
+  // On cache lines of its own, so that shards do not slow one another down.
+  struct alignas(128) Shard {
+    mutable base::Mutex mutex;
+    std::vector<CachedBlock*> clock ABSL_GUARDED_BY(mutex);  // null where a block has left
+    std::vector<uint32_t> free_places ABSL_GUARDED_BY(mutex);
+    size_t hand ABSL_GUARDED_BY(mutex) = 0;
+    uint64_t bytes ABSL_GUARDED_BY(mutex) = 0;
+    uint64_t hits ABSL_GUARDED_BY(mutex) = 0;
+    uint64_t misses ABSL_GUARDED_BY(mutex) = 0;
+  };
+
+  Shard& ShardOf(size_t number) const { return shards_[number & (shard_count_ - 1)]; }
+  uint64_t ShardRoom() const;
+  static void AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  static void RemoveLocked(Shard* shard, CachedBlock* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  // Evicts until `bytes` more fit into `room`, or the hand has been round twice. Returns what it took out, as a list.
+  static CachedBlock* MakeRoomLocked(Shard* shard, uint64_t bytes, uint64_t room)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+
+  const uint64_t capacity_bytes_;
+  const uint32_t shard_count_;
+  const std::unique_ptr<Shard[]> shards_;
+  BlockLedger* const ledger_;
+  std::atomic<uint64_t> pinned_charge_bytes_{0};
+  std::atomic<size_t> tables_{0};
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_TABLE_BLOCK_CACHE_H_

@@ -1,0 +1,117 @@
+// Writes a table (table_format.h).
+#ifndef BANDB_STORAGE_TABLE_TABLE_BUILDER_H_
+#define BANDB_STORAGE_TABLE_TABLE_BUILDER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bandb/options.h"
+#include "base/file_system.h"
+#include "storage/file/file_header.h"
+#include "storage/key/internal_key.h"
+#include "storage/key/range_tombstones.h"
+#include "storage/table/block_builder.h"
+#include "storage/table/bloom_filter.h"
+#include "storage/table/table_format.h"
+
+namespace bandb::storage {
+
+// How tables are written; the first three are members of Options (include/bandb/options.h).
+struct TableOptions {
+  uint32_t block_bytes = 4096;
+  int bloom_bits_per_key = 10;
+  Compression compression = Compression::kNone;
+  // Recorded in the properties. 0: not recorded.
+  uint64_t creation_time_ms = 0;
+};
+
+// The trailer of TableSummary::largest where the limit of a range tombstone is what lies furthest. A limit is
+// exclusive, and no entry ever has kSequenceMax, so this key stands before everything with its spaced key.
+inline constexpr uint64_t kTombstoneLimitTrailer = kSequenceMax << 8 | static_cast<uint8_t>(Kind::kRangeDelete);
+
+// What whoever installs a table has to know of it.
+struct TableSummary {
+  uint64_t file_bytes = 0;
+  uint64_t entries = 0;  // without range tombstones
+  uint64_t range_tombstones = 0;
+  uint64_t deletes = 0;
+  // Internal keys that bound all entries and range tombstones: smallest <= each of them <= largest. A tombstone counts
+  // with (begin, its sequence and kind) and with (limit, kTombstoneLimitTrailer). Empty if the table is.
+  std::string smallest;
+  std::string largest;
+  Sequence smallest_sequence = 0;
+  Sequence largest_sequence = 0;
+  uint64_t earliest_expiry_ms = UINT64_MAX;  // UINT64_MAX: nothing expires
+};
+
+// Usage: Add and AddRangeTombstone as often as needed, then Finish; or destroy it without Finish and remove the file.
+// Lifetime: borrows the file. Thread safety: one thread at a time.
+class TableBuilder {
+ public:
+  // The file is empty. Compression must be built in.
+  TableBuilder(base::AppendableFile* file, const FileHeader& header, const TableOptions& options);
+  TableBuilder(const TableBuilder&) = delete;
+  TableBuilder& operator=(const TableBuilder&) = delete;
+
+  // Keys are internal, strictly increasing, and of any kind but kRangeDelete. A value of a kind with expiry begins with
+  // expiry_ms:u64.
+  void Add(std::string_view internal_key, std::string_view value);
+  // Deletes entries of spaced keys [begin, limit) that are older than `sequence`. In any order, at any time before
+  // Finish. A range in which nothing lies is left out.
+  void AddRangeTombstone(std::string_view begin_spaced, std::string_view limit_spaced, Sequence sequence);
+
+  // What the file would hold if it were finished now, roughly, in bytes.
+  uint64_t FileBytes() const;
+  uint64_t entries() const { return properties_.entries; }
+  // The first error of the file. Adding goes on without effect after it, so it need not be asked for at every Add.
+  const absl::Status& status() const { return status_; }
+
+  // Writes what is missing. Does not sync or close the file.
+  // Errors: those of the file.
+  absl::StatusOr<TableSummary> Finish();
+
+ private:
+  void Count(uint64_t trailer, std::string_view value);
+  void CountSequence(Sequence sequence);
+  void FinishDataBlock();
+  // Writes the index entry of the last data block, before the key that the next one begins with; "": there is none.
+  void AddIndexEntry(std::string_view next_key);
+  BlockHandle WriteBlock(std::string_view payload, Compression compression);
+  void Append(std::string_view bytes);
+  void WriteRangeTombstones();
+  void WriteMetaBlock(std::string_view name, std::string_view payload);
+  void ExtendBounds(const RangeTombstone& tombstone);
+
+  base::AppendableFile* const file_;
+  const TableOptions options_;
+  const uint64_t checksum_seed_;
+  absl::Status status_;
+  bool finished_ = false;
+  uint64_t offset_ = 0;
+
+  BlockBuilder data_block_;
+  BlockBuilder index_block_;
+  // Set between a data block and the first key after it: only then is their separator known.
+  std::optional<BlockHandle> unindexed_block_;
+  std::string last_key_;
+  std::optional<BloomFilterBuilder> filter_;
+  std::vector<RangeTombstone> tombstones_;
+  uint64_t tombstone_bytes_ = 0;
+  NamedValues meta_index_;
+  std::string stored_;  // the block that is being written
+  std::string compressed_;
+
+  TableProperties properties_;
+  bool has_sequence_ = false;
+  std::string smallest_;
+  std::string largest_;
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_TABLE_TABLE_BUILDER_H_

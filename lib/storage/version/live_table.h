@@ -1,0 +1,82 @@
+// A table that the database consists of, or consisted of: its description, its reader, and the end of its file.
+#ifndef BANDB_STORAGE_VERSION_LIVE_TABLE_H_
+#define BANDB_STORAGE_VERSION_LIVE_TABLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/env.h"
+#include "base/mutex.h"
+#include "storage/table/block_cache.h"
+#include "storage/table/open_files.h"
+#include "storage/table/table_reader.h"
+#include "storage/version/version_edit.h"
+
+namespace bandb::storage {
+
+// Opens tables, and removes the files of those that are obsolete once nobody reads them any more.
+// Lifetime: shared by the engine and by every LiveTable, since readers that outlive the engine still hold tables. After
+// Close nothing is opened or removed any more; what was left behind is found at the next open. Thread safety: any
+// thread.
+class TableStore {
+ public:
+  // At most `open_files_max` files of tables are open at a time.
+  TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache, uint64_t open_files_max);
+
+  // Errors: kFailedPrecondition after Close, and what TableReader::Open says.
+  absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& meta);
+  // Has the file removed by a background task.
+  void Remove(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Close() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const std::shared_ptr<BlockCache>& cache() const { return cache_; }
+  uint64_t open_files() const { return open_files_->open_count(); }
+
+ private:
+  const std::string engine_dir_;
+  const std::shared_ptr<BlockCache> cache_;
+  // Shared with the files, which may outlive the store.
+  const std::shared_ptr<OpenFiles> open_files_;
+  base::Mutex mutex_;
+  // Null after Close.
+  base::FileSystem* files_ ABSL_GUARDED_BY(mutex_);
+  base::Executor* executor_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Lifetime: shared by every Version that holds the table. When the last of them is gone and the table is obsolete, its
+// file is removed.
+class LiveTable {
+ public:
+  LiveTable(TableInfo meta, std::shared_ptr<TableStore> store) : meta_(std::move(meta)), store_(std::move(store)) {}
+  ~LiveTable();
+  LiveTable(const LiveTable&) = delete;
+  LiveTable& operator=(const LiveTable&) = delete;
+
+  const TableInfo& meta() const { return meta_; }
+  // The reader; opened when it is first needed. Thread safety: any thread.
+  absl::StatusOr<const TableReader*> Reader() const ABSL_LOCKS_EXCLUDED(open_mutex_);
+  // The same if it is open already, else null; never waits.
+  const TableReader* ReaderIfOpen() const { return reader_.load(std::memory_order_acquire); }
+  // Called once the manifest edit that removes the table is durable.
+  void MarkObsolete() { obsolete_.store(true, std::memory_order_release); }
+
+ private:
+  const TableInfo meta_;
+  const std::shared_ptr<TableStore> store_;
+  std::atomic<bool> obsolete_{false};
+  mutable base::Mutex open_mutex_;
+  mutable std::unique_ptr<TableReader> owned_ ABSL_GUARDED_BY(open_mutex_);
+  // What owned_ holds, for readers without a lock.
+  mutable std::atomic<const TableReader*> reader_{nullptr};
+};
+
+// Shared by versions; see LiveTable.
+using TablePtr = std::shared_ptr<LiveTable>;
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_VERSION_LIVE_TABLE_H_

@@ -1,0 +1,92 @@
+// The manifest: the log of version edits that says what the database consists of, and the pointer to it.
+//
+// A manifest begins with one edit that describes everything, and each further edit is synced before what it describes
+// counts. A new manifest is begun at each open and when the old one has grown; CURRENT is pointed at it atomically, and
+// only then is the old one removed.
+#ifndef BANDB_STORAGE_VERSION_MANIFEST_H_
+#define BANDB_STORAGE_VERSION_MANIFEST_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/env.h"
+#include "storage/file/file_header.h"
+#include "storage/log/log_writer.h"
+#include "storage/version/live_table.h"
+#include "storage/version/version.h"
+#include "storage/version/version_edit.h"
+
+namespace bandb::storage {
+
+// The sum of all edits.
+struct ManifestState {
+  std::shared_ptr<const Version> version = std::make_shared<Version>();
+  uint64_t log_number = 0;
+  uint64_t next_file_number = 1;
+  Sequence last_sequence = 0;
+  uint64_t commit_time_ms = 0;
+  uint64_t epoch = 0;
+  // By log number; only logs from log_number on.
+  std::map<uint64_t, uint64_t> log_ends;
+  uint64_t begun_log = 0;
+  // Of a cluster node; kept as they are by whoever does not know them.
+  std::optional<AppliedPosition> applied;
+  std::optional<std::string> membership;
+
+  // Errors: as Version::Apply.
+  absl::Status Apply(const VersionEdit& edit, const std::vector<TablePtr>& added);
+  // The one edit that makes this state of an empty one.
+  VersionEdit Everything() const;
+};
+
+struct RecoveredManifest {
+  ManifestState state;
+  std::string name;
+  uint64_t dropped_bytes = 0;  // of a torn tail
+};
+
+// Reads the manifest that CURRENT names. Errors: kNotFound there is no CURRENT; kDataLoss; kFailedPrecondition newer
+// format.
+absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const std::string& engine_dir,
+                                                  const Uuid& database_id, const std::shared_ptr<TableStore>& tables);
+
+// Appends edits to one manifest file.
+// Thread safety: one thread at a time.
+class Manifest {
+ public:
+  // Writes a new manifest that holds `state`. The old one still counts.
+  // Durability: the file survives power loss when this returns OK.
+  static absl::StatusOr<std::unique_ptr<Manifest>> Create(base::FileSystem* files, const std::string& engine_dir,
+                                                          uint64_t number, const FileHeader& header,
+                                                          const ManifestState& state);
+  // Points CURRENT at it. Durability: it counts after power loss when this returns OK; on an error it is unknown which
+  // one does.
+  absl::Status MakeCurrent(base::FileSystem* files, const std::string& engine_dir) const;
+  // Both.
+  static absl::StatusOr<std::unique_ptr<Manifest>> Begin(base::FileSystem* files, const std::string& engine_dir,
+                                                         uint64_t number, const FileHeader& header,
+                                                         const ManifestState& state);
+
+  // Durability: the edit survives power loss when this returns OK.
+  // Errors: kResourceExhausted the disk is full, and nothing was changed; anything else: it is unknown whether the edit
+  // counts, and nothing may be appended or removed any more.
+  absl::Status Append(const VersionEdit& edit);
+  absl::Status Close() { return writer_->Close(); }
+  uint64_t Size() const { return writer_->Size(); }
+  uint64_t number() const { return number_; }
+
+ private:
+  Manifest(std::unique_ptr<LogWriter> writer, uint64_t number) : writer_(std::move(writer)), number_(number) {}
+
+  const std::unique_ptr<LogWriter> writer_;
+  const uint64_t number_;
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_VERSION_MANIFEST_H_

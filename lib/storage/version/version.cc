@@ -1,0 +1,141 @@
+#include "storage/version/version.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/status.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// A largest bound with the largest trailer comes from the limit of a range tombstone, and no key at it belongs to the
+// table.
+bool IsExclusive(std::string_view largest) { return TrailerSequence(Trailer(largest)) == kSequenceMax; }
+
+// True if the range [.., largest] ends before the spaced key.
+bool EndsBefore(std::string_view largest, std::string_view spaced_key) {
+  const int order = CompareSpacedKeys(SpacedKey(largest), spaced_key);
+  return order < 0 || (order == 0 && IsExclusive(largest));
+}
+
+}  // namespace
+
+bool KeyRangesOverlap(std::string_view a_smallest, std::string_view a_largest, std::string_view b_smallest,
+                      std::string_view b_largest) {
+  return !EndsBefore(a_largest, SpacedKey(b_smallest)) && !EndsBefore(b_largest, SpacedKey(a_smallest));
+}
+
+uint64_t Version::LevelBytes(int number) const {
+  uint64_t bytes = 0;
+  for (const TablePtr& table : level(number)) bytes += table->meta().file_bytes;
+  return bytes;
+}
+
+uint64_t Version::TableCount() const {
+  uint64_t count = 0;
+  for (const Level& tables : levels_) count += tables.size();
+  return count;
+}
+
+size_t Version::FindTable(const Level& tables, std::string_view internal_key) {
+  const auto at = std::lower_bound(
+      tables.begin(), tables.end(), internal_key,
+      [](const TablePtr& table, std::string_view key) { return CompareInternalKeys(table->meta().largest, key) < 0; });
+  return static_cast<size_t>(at - tables.begin());
+}
+
+std::vector<TablePtr> Version::Overlapping(int number, std::string_view begin, std::string_view end) const {
+  std::vector<TablePtr> overlapping;
+  for (const TablePtr& table : level(number)) {
+    const TableInfo& meta = table->meta();
+    if (!begin.empty() && EndsBefore(meta.largest, begin)) continue;
+    if (!end.empty() && CompareSpacedKeys(end, SpacedKey(meta.smallest)) < 0) continue;
+    overlapping.push_back(table);
+  }
+  return overlapping;
+}
+
+bool Version::HasKeyBelow(int number, std::string_view spaced_key) const {
+  for (int below = number + 1; below < kLevels; ++below) {
+    const Level& tables = level(below);
+    const auto at = std::lower_bound(
+        tables.begin(), tables.end(), spaced_key,
+        [](const TablePtr& table, std::string_view key) { return EndsBefore(table->meta().largest, key); });
+    if (at != tables.end() && CompareSpacedKeys(SpacedKey((*at)->meta().smallest), spaced_key) <= 0) return true;
+  }
+  return false;
+}
+
+bool Version::HasRangeBelow(int number, std::string_view begin, std::string_view limit) const {
+  for (int below = number + 1; below < kLevels; ++below) {
+    const Level& tables = level(below);
+    const auto at = std::lower_bound(
+        tables.begin(), tables.end(), begin,
+        [](const TablePtr& table, std::string_view key) { return EndsBefore(table->meta().largest, key); });
+    if (at != tables.end() && CompareSpacedKeys(SpacedKey((*at)->meta().smallest), limit) < 0) return true;
+  }
+  return false;
+}
+
+absl::StatusOr<std::shared_ptr<const Version>> Version::Apply(const VersionEdit& edit,
+                                                              const std::vector<TablePtr>& added) const {
+  BANDB_ASSERT(edit.added.size() == added.size());
+  auto next = std::make_shared<Version>();
+  next->levels_ = levels_;
+  for (const VersionEdit::DeletedTable& gone : edit.deleted) {
+    Level& tables = next->levels_[static_cast<size_t>(gone.level)];
+    const auto at = std::find_if(tables.begin(), tables.end(),
+                                 [&](const TablePtr& table) { return table->meta().number == gone.number; });
+    if (at == tables.end()) {
+      return base::Error(absl::StatusCode::kDataLoss, "version edit removes table {} from level {}, where it is not",
+                         gone.number, gone.level);
+    }
+    tables.erase(at);
+  }
+  for (size_t i = 0; i < added.size(); ++i) {
+    next->levels_[static_cast<size_t>(edit.added[i].level)].push_back(added[i]);
+  }
+  Level& newest_first = next->levels_[0];
+  std::sort(newest_first.begin(), newest_first.end(), [](const TablePtr& a, const TablePtr& b) {
+    return a->meta().largest_sequence > b->meta().largest_sequence;
+  });
+  for (size_t number = 1; number < kLevels; ++number) {
+    std::sort(next->levels_[number].begin(), next->levels_[number].end(), [](const TablePtr& a, const TablePtr& b) {
+      return CompareInternalKeys(a->meta().smallest, b->meta().smallest) < 0;
+    });
+  }
+  for (const Level& tables : next->levels_) {
+    for (const TablePtr& table : tables) next->has_range_tombstones_ |= table->meta().range_tombstones != 0;
+  }
+  BANDB_RETURN_IF_ERROR(next->CheckLevels());
+  return std::shared_ptr<const Version>(std::move(next));
+}
+
+absl::Status Version::CheckLevels() const {
+  std::vector<uint64_t> numbers;
+  for (const Level& tables : levels_) {
+    for (const TablePtr& table : tables) numbers.push_back(table->meta().number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
+  if (twice != numbers.end()) return base::Error(absl::StatusCode::kDataLoss, "table {} is there twice", *twice);
+  for (size_t number = 0; number < kLevels; ++number) {
+    const Level& tables = levels_[number];
+    for (size_t i = 1; i < tables.size(); ++i) {
+      const TableInfo& before = tables[i - 1]->meta();
+      const TableInfo& after = tables[i]->meta();
+      // Flushes write disjoint ranges of sequences; compactions within level 0 would keep that.
+      const bool fits = number == 0 ? before.smallest_sequence > after.largest_sequence
+                                    : CompareInternalKeys(before.largest, after.smallest) < 0 &&
+                                          EndsBefore(before.largest, SpacedKey(after.smallest));
+      if (!fits) {
+        return base::Error(absl::StatusCode::kDataLoss, "tables {} and {} of level {} overlap", before.number,
+                           after.number, number);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bandb::storage

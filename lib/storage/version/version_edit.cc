@@ -1,0 +1,166 @@
+#include "storage/version/version_edit.h"
+
+#include "base/coding.h"
+#include "base/status.h"
+#include "storage/file/file_names.h"
+
+namespace bandb::storage {
+
+namespace {
+
+enum Tag : uint64_t {
+  kLogNumber = 1,
+  kNextFileNumber = 2,
+  kLastSequence = 3,
+  kCommitTime = 4,
+  kEpoch = 5,
+  kDeletedTable = 6,
+  kAddedTable = 7,
+  kLogEnd = 8,
+  kApplied = 9,
+  kMembership = 10,
+  kBegunLog = 11,
+  kFirstOptional = 128,
+};
+
+void PutField(std::string* to, Tag tag, std::string_view payload) {
+  base::PutVarint(to, tag);
+  base::PutLengthPrefixed(to, payload);
+}
+
+void PutNumbers(std::string* to, Tag tag, std::initializer_list<uint64_t> numbers) {
+  std::string payload;
+  for (const uint64_t number : numbers) base::PutVarint(&payload, number);
+  PutField(to, tag, payload);
+}
+
+void PutAddedTable(std::string* to, const VersionEdit::AddedTable& table) {
+  const TableInfo& meta = table.meta;
+  std::string payload;
+  for (const uint64_t number :
+       {static_cast<uint64_t>(table.level), meta.number, meta.file_bytes, meta.entries, meta.deletes,
+        meta.range_tombstones, meta.smallest_sequence, meta.largest_sequence, meta.earliest_expiry_ms}) {
+    base::PutVarint(&payload, number);
+  }
+  base::PutLengthPrefixed(&payload, meta.smallest);
+  base::PutLengthPrefixed(&payload, meta.largest);
+  PutField(to, kAddedTable, payload);
+}
+
+bool ReadLevel(base::ByteReader* reader, int* level) {
+  uint64_t number = 0;
+  if (!reader->ReadVarint(&number) || number >= static_cast<uint64_t>(kLevels)) return false;
+  *level = static_cast<int>(number);
+  return true;
+}
+
+bool ReadAddedTable(base::ByteReader* reader, VersionEdit::AddedTable* table) {
+  TableInfo& meta = table->meta;
+  std::string_view smallest, largest;
+  const bool whole = ReadLevel(reader, &table->level) && reader->ReadVarint(&meta.number) &&
+                     reader->ReadVarint(&meta.file_bytes) && reader->ReadVarint(&meta.entries) &&
+                     reader->ReadVarint(&meta.deletes) && reader->ReadVarint(&meta.range_tombstones) &&
+                     reader->ReadVarint(&meta.smallest_sequence) && reader->ReadVarint(&meta.largest_sequence) &&
+                     reader->ReadVarint(&meta.earliest_expiry_ms) && reader->ReadLengthPrefixed(&smallest) &&
+                     reader->ReadLengthPrefixed(&largest);
+  if (!whole || !IsInternalKey(smallest)) return false;
+  // The trailer of an exclusive bound has no kind, so only its length can be checked.
+  if (largest.size() < kSpaceBytes + kTrailerBytes) return false;
+  if (meta.smallest_sequence > meta.largest_sequence || meta.largest_sequence > kLastSequenceMax) return false;
+  meta.smallest = smallest;
+  meta.largest = largest;
+  return CompareInternalKeys(meta.smallest, meta.largest) <= 0;
+}
+
+// Numbers that are counted on from here must have room to count.
+template <typename Value>
+bool ReadNumber(base::ByteReader* reader, std::optional<Value>* to, uint64_t number_max = kFileNumberMax) {
+  uint64_t number = 0;
+  if (!reader->ReadVarint(&number) || number > number_max) return false;
+  *to = number;
+  return true;
+}
+
+bool ReadPair(base::ByteReader* reader, uint64_t* first, uint64_t* second) {
+  return reader->ReadVarint(first) && reader->ReadVarint(second);
+}
+
+bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
+  switch (tag) {
+    case kLogNumber:
+      return ReadNumber(reader, &edit->log_number);
+    case kNextFileNumber:
+      return ReadNumber(reader, &edit->next_file_number);
+    case kLastSequence:
+      return ReadNumber(reader, &edit->last_sequence, kLastSequenceMax);
+    case kCommitTime:
+      return ReadNumber(reader, &edit->commit_time_ms, UINT64_MAX);
+    case kEpoch:
+      return ReadNumber(reader, &edit->epoch);
+    case kDeletedTable: {
+      VersionEdit::DeletedTable& table = edit->deleted.emplace_back();
+      return ReadLevel(reader, &table.level) && reader->ReadVarint(&table.number);
+    }
+    case kAddedTable:
+      return ReadAddedTable(reader, &edit->added.emplace_back());
+    case kLogEnd: {
+      VersionEdit::LogEnd& end = edit->log_ends.emplace_back();
+      return ReadPair(reader, &end.number, &end.bytes);
+    }
+    case kApplied:
+      edit->applied.emplace();
+      return ReadPair(reader, &edit->applied->index, &edit->applied->term);
+    case kMembership:
+      edit->membership = std::string(reader->rest());
+      return reader->Skip(reader->remaining());
+    case kBegunLog:
+      return ReadNumber(reader, &edit->begun_log);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::string EncodeEdit(const VersionEdit& edit) {
+  std::string bytes;
+  if (edit.log_number) PutNumbers(&bytes, kLogNumber, {*edit.log_number});
+  if (edit.next_file_number) PutNumbers(&bytes, kNextFileNumber, {*edit.next_file_number});
+  if (edit.last_sequence) PutNumbers(&bytes, kLastSequence, {*edit.last_sequence});
+  if (edit.commit_time_ms) PutNumbers(&bytes, kCommitTime, {*edit.commit_time_ms});
+  if (edit.epoch) PutNumbers(&bytes, kEpoch, {*edit.epoch});
+  for (const VersionEdit::DeletedTable& table : edit.deleted) {
+    PutNumbers(&bytes, kDeletedTable, {static_cast<uint64_t>(table.level), table.number});
+  }
+  for (const VersionEdit::AddedTable& table : edit.added) PutAddedTable(&bytes, table);
+  for (const VersionEdit::LogEnd& end : edit.log_ends) PutNumbers(&bytes, kLogEnd, {end.number, end.bytes});
+  if (edit.applied) PutNumbers(&bytes, kApplied, {edit.applied->index, edit.applied->term});
+  if (edit.membership) PutField(&bytes, kMembership, *edit.membership);
+  if (edit.begun_log) PutNumbers(&bytes, kBegunLog, {*edit.begun_log});
+  return bytes;
+}
+
+absl::StatusOr<VersionEdit> DecodeEdit(std::string_view bytes) {
+  VersionEdit edit;
+  base::ByteReader reader(bytes);
+  while (!reader.empty()) {
+    uint64_t tag = 0;
+    std::string_view payload;
+    if (!reader.ReadVarint(&tag) || !reader.ReadLengthPrefixed(&payload)) {
+      return base::Error(absl::StatusCode::kDataLoss, "malformed version edit");
+    }
+    if (tag >= kFirstOptional) continue;
+    if (tag == 0 || tag > kBegunLog) {
+      return base::Error(absl::StatusCode::kFailedPrecondition,
+                         "version edit with field {}, which this program does not know: written by a newer release",
+                         tag);
+    }
+    base::ByteReader field(payload);
+    if (!ReadField(tag, &field, &edit) || !field.empty()) {
+      return base::Error(absl::StatusCode::kDataLoss, "malformed field {} of a version edit", tag);
+    }
+  }
+  return edit;
+}
+
+}  // namespace bandb::storage

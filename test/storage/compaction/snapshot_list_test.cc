@@ -1,0 +1,46 @@
+#include "storage/compaction/snapshot_list.h"
+
+#include "support/catch.h"
+
+namespace bandb::storage {
+
+TEST_CASE("a merge must leave what the live snapshots see, each sequence once, and go by the earliest of their times") {
+  const auto list = std::make_shared<SnapshotList>();
+  std::atomic<Sequence> last{5};
+  uint64_t now_ms = 1000;
+  const auto clock = [&] { return now_ms; };
+  CHECK(list->Horizon(7).snapshots.empty());
+  CHECK(list->Horizon(7).now_ms == 7);
+  CHECK(list->Oldest() == 0);
+  auto first = std::make_unique<DbSnapshot>(list, last, clock);
+  CHECK(first->sequence() == 5);
+  CHECK(first->now_ms() == 1000);
+  now_ms = 900;
+  auto second = std::make_unique<DbSnapshot>(list, last, clock);
+  last = 9;
+  now_ms = 2000;
+  auto third = std::make_unique<DbSnapshot>(list, last, clock);
+  CHECK(list->Count() == 3);
+  CHECK(list->Oldest() == 5);
+  CHECK(list->Horizon(5000).snapshots == std::vector<Sequence>{5, 9});
+  CHECK(list->Horizon(5000).now_ms == 900);
+  CHECK(list->Horizon(800).now_ms == 800);
+  second.reset();
+  CHECK(list->Horizon(5000).snapshots == std::vector<Sequence>{5, 9});
+  CHECK(list->Horizon(5000).now_ms == 1000);
+  first.reset();
+  CHECK(list->Oldest() == 9);
+  third.reset();
+  CHECK(list->Count() == 0);
+}
+
+TEST_CASE("a snapshot may outlive those who know of its list") {
+  auto list = std::make_shared<SnapshotList>();
+  const std::atomic<Sequence> last{5};
+  auto snapshot = std::make_unique<DbSnapshot>(list, last, [] { return uint64_t{1}; });
+  list.reset();
+  CHECK(snapshot->sequence() == 5);
+  snapshot.reset();
+}
+
+}  // namespace bandb::storage

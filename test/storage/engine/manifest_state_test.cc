@@ -1,0 +1,78 @@
+// What the sum of all edits keeps, and whose directories a standalone database does not open.
+#include <string>
+
+#include "storage/db.h"
+#include "storage/engine/recovery.h"
+#include "storage/file/file_names.h"
+#include "storage/version/manifest.h"
+#include "support/catch.h"
+#include "support/test_env.h"
+
+namespace bandb::test {
+
+namespace {
+
+constexpr char kDir[] = "/db";
+
+storage::VersionEdit ClusterEdit(uint64_t index) {
+  storage::VersionEdit edit;
+  edit.applied = storage::AppliedPosition{.index = index, .term = 3};
+  edit.membership = "three nodes";
+  return edit;
+}
+
+}  // namespace
+
+TEST_CASE("what a cluster node has applied, and its membership, outlive edits that do not speak of them") {
+  storage::ManifestState state;
+  REQUIRE_OK(state.Apply(ClusterEdit(17), {}));
+  storage::VersionEdit other;
+  other.last_sequence = 99;
+  REQUIRE_OK(state.Apply(other, {}));
+  // As a new manifest begins.
+  const auto everything = storage::DecodeEdit(storage::EncodeEdit(state.Everything()));
+  REQUIRE_OK(everything.status());
+  storage::ManifestState again;
+  REQUIRE_OK(again.Apply(*everything, {}));
+  REQUIRE(again.applied.has_value());
+  CHECK(again.applied->index == 17);
+  CHECK(again.applied->term == 3);
+  CHECK(again.membership == "three nodes");
+  CHECK(again.last_sequence == 99);
+}
+
+TEST_CASE("an applied index that goes back is damage") {
+  storage::ManifestState state;
+  REQUIRE_OK(state.Apply(ClusterEdit(17), {}));
+  CHECK_CODE(state.Apply(ClusterEdit(16), {}), kDataLoss);
+}
+
+TEST_CASE("the directory of a cluster's node is not opened as a database of its own") {
+  TestEnv env(1);
+  {
+    auto db = storage::OpenDb(env.env(), kDir, Options());
+    REQUIRE_OK(db.status());
+    REQUIRE_OK((*db)->Close());
+  }
+  const std::string path = storage::IdentityPath(kDir);
+  const auto identity = storage::DecodeIdentity(env.files().Content(path), path);
+  REQUIRE_OK(identity.status());
+  CHECK_FALSE(identity->IsOfCluster());
+  storage::Identity of_cluster = *identity;
+  of_cluster.cluster_id.bytes[3] = 7;
+  of_cluster.node_id = 5;
+  const auto again = storage::DecodeIdentity(storage::EncodeIdentity(of_cluster), path);
+  REQUIRE_OK(again.status());
+  CHECK(again->database_id == identity->database_id);
+  CHECK(again->cluster_id == of_cluster.cluster_id);
+  CHECK(again->node_id == 5);
+  env.files().SetContent(path, storage::EncodeIdentity(of_cluster));
+  const absl::Status refused = storage::OpenDb(env.env(), kDir, Options()).status();
+  CHECK_CODE(refused, kFailedPrecondition);
+  CHECK(refused.ToString().find("node 5 of cluster") != std::string::npos);
+  // Nothing was changed by the attempt.
+  env.files().SetContent(path, storage::EncodeIdentity(*identity));
+  CHECK_OK(storage::OpenDb(env.env(), kDir, Options()).status());
+}
+
+}  // namespace bandb::test

@@ -1,0 +1,226 @@
+// What Open makes of directories that crashes and faults leave behind.
+#include "storage/engine/recovery.h"
+
+#include <memory>
+#include <string>
+
+#include "storage/db.h"
+#include "storage/file/file_names.h"
+#include "storage/log/log_fixture.h"
+#include "support/catch.h"
+#include "support/test_env.h"
+
+namespace bandb::test {
+
+namespace {
+
+using storage::LogBytes;
+
+constexpr char kDir[] = "/data/db";
+
+// A directory as a process leaves it that died right after it had created the database: log 1 is begun and empty.
+class Scene {
+ public:
+  Scene() {
+    TestEnv env(1);
+    absl::StatusOr<std::unique_ptr<Db>> db = storage::OpenDb(env.env(), kDir, Options());
+    REQUIRE_OK(db.status());
+    world_ = std::make_unique<TestEnv>(2, env.files().ProcessDeathImage(3));
+    id_ = storage::DecodeIdentity(files().Content(storage::IdentityPath(kDir)), "IDENTITY")->database_id;
+  }
+
+  CrashFileSystem& files() { return world_->files(); }
+  static std::string LogPath(uint64_t number) {
+    return base::JoinPath(storage::EngineDir(kDir), storage::LogName(number));
+  }
+  LogBytes NewLog(uint64_t number, storage::Sequence first_sequence) { return LogBytes(number, first_sequence, id_); }
+  // Where there is none, a file is made.
+  void SetLog(uint64_t number, std::string_view bytes) {
+    if (!*files().Exists(LogPath(number))) {
+      REQUIRE_OK((*files().Create(LogPath(number), base::AppendMode::kWriteThrough))->Close());
+      REQUIRE_OK(files().SyncDir(storage::EngineDir(kDir)));
+    }
+    files().SetContent(LogPath(number), bytes);
+  }
+
+  absl::StatusCode Open(const Options& options = {}) {
+    db_.reset();
+    absl::StatusOr<std::unique_ptr<Db>> db = storage::OpenDb(world_->env(), kDir, options);
+    last_ = db.status();
+    if (db.ok()) db_ = *std::move(db);
+    return last_.code();
+  }
+  // The keys of the open database, one after the other.
+  std::string Keys() {
+    std::string keys;
+    const auto iterator = db_->NewIterator();
+    for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) keys += iterator->key();
+    CHECK_OK(iterator->status());
+    return keys;
+  }
+  // The machine loses power now.
+  void PowerLoss(Damage damage, uint64_t seed) {
+    auto image = files().CrashImage(damage, seed);
+    db_.reset();
+    world_ = std::make_unique<TestEnv>(seed, std::move(image));
+  }
+  Db& db() { return *db_; }
+  std::string Message() const { return last_.ToString(); }
+
+ private:
+  std::unique_ptr<TestEnv> world_;
+  storage::Uuid id_;
+  std::unique_ptr<Db> db_;
+  absl::Status last_;
+};
+
+}  // namespace
+
+TEST_CASE("a database in folders that had to be made survives power loss once a write was synced") {
+  TestEnv env(1);
+  auto db = storage::OpenDb(env.env(), "/one/two/three", Options());
+  REQUIRE_OK(db.status());
+  REQUIRE_OK((*db)->Put("key", "value", {.sync = true}));
+  TestEnv after(2, env.files().CrashImage(Damage::kLost, 3));
+  auto found = storage::OpenDb(after.env(), "/one/two/three", Options());
+  REQUIRE_OK(found.status());
+  CHECK((*found)->Get("key").ok());
+}
+
+TEST_CASE("logs that follow one another are replayed in order") {
+  Scene scene;
+  scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").Put("b", "2").End().bytes());
+  scene.SetLog(7, scene.NewLog(7, 3).Put("c", "3").bytes());
+  REQUIRE(scene.Open() == absl::StatusCode::kOk);
+  CHECK(scene.Keys() == "abc");
+  CHECK(scene.db().GetStats().recovered_log_records == 3);
+  CHECK(scene.db().GetStats().dropped_log_bytes == 0);
+}
+
+TEST_CASE("a log whose directory entry was lost takes along what was written after it") {
+  Scene scene;
+  scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").Put("b", "2").End().bytes());
+  // Log 4 held sequence 3; nothing of it is left, not even its name.
+  const std::string later = scene.NewLog(7, 4).Put("d", "4").bytes();
+  scene.SetLog(7, later);
+  REQUIRE(scene.Open() == absl::StatusCode::kOk);
+  CHECK(scene.Keys() == "ab");
+  CHECK(scene.db().GetStats().dropped_log_bytes == later.size());
+}
+
+TEST_CASE("a log that is missing before one that was synced is corruption") {
+  Scene scene;
+  scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").End().bytes());
+  LogBytes later = scene.NewLog(7, 3);
+  later.Put("c", "3").Put("d", "4", later.size());
+  scene.SetLog(7, later.bytes());
+  const auto before = scene.files().Files();
+  CHECK(scene.Open() == absl::StatusCode::kDataLoss);
+  CHECK(scene.Message().find("000007.log") != std::string::npos);
+  CHECK(scene.files().Files() == before);
+}
+
+TEST_CASE("a log that was torn ends the history, and synced logs behind it are corruption") {
+  Scene scene;
+  const LogBytes first = scene.NewLog(1, 1).Put("a", "1").Put("b", "2").End();
+  scene.SetLog(1, std::string_view(first.bytes()).substr(0, first.offsets()[1] + 5));
+  SECTION("nothing later was synced") {
+    scene.SetLog(7, scene.NewLog(7, 3).Put("c", "3").bytes());
+    REQUIRE(scene.Open() == absl::StatusCode::kOk);
+    CHECK(scene.Keys() == "a");
+  }
+  SECTION("something later was synced") {
+    scene.SetLog(7, scene.NewLog(7, 3).Put("c", "3", 80).bytes());
+    CHECK(scene.Open() == absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST_CASE("a log that was dropped does not come back when its removal was lost") {
+  Scene scene;
+  const LogBytes first = scene.NewLog(1, 1).Put("a", "1").Put("b", "2").End();
+  scene.SetLog(1, std::string_view(first.bytes()).substr(0, first.offsets()[1] + 5));
+  // Behind the tear: sequence 3, which the database must forget.
+  scene.SetLog(7, scene.NewLog(7, 3).Put("c", "3").bytes());
+  REQUIRE(scene.Open() == absl::StatusCode::kOk);
+  REQUIRE(scene.Keys() == "a");
+  // Sequences 2 and 3 are given out again.
+  REQUIRE_OK(scene.db().Put("x", "1", {.sync = true}));
+  REQUIRE_OK(scene.db().Put("y", "2", {.sync = true}));
+  scene.SetLog(7, scene.NewLog(7, 3).Put("c", "3").bytes());
+  scene.PowerLoss(Damage::kKept, 5);
+  REQUIRE(*scene.files().Exists(Scene::LogPath(7)));
+  REQUIRE(scene.Open() == absl::StatusCode::kOk);
+  CHECK(scene.Keys() == "axy");
+}
+
+TEST_CASE("a log that could not be begun is no gap between two others") {
+  Scene scene;
+  scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").End().bytes());
+  scene.SetLog(5, GENERATE(0, 1) == 0 ? std::string() : scene.NewLog(5, 2).bytes());
+  scene.SetLog(7, scene.NewLog(7, 2).Put("b", "2").Put("c", "3", 90).bytes());
+  REQUIRE(scene.Open() == absl::StatusCode::kOk);
+  CHECK(scene.Keys() == "abc");
+}
+
+TEST_CASE("records whose sequences jump or repeat within a log are corruption") {
+  Scene scene;
+  const int step = GENERATE(-1, 1);
+  scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").Skip(static_cast<storage::Sequence>(step)).Put("b", "2").bytes());
+  CHECK(scene.Open() == absl::StatusCode::kDataLoss);
+}
+
+TEST_CASE("a sequence beyond all that can be is corruption") {
+  Scene scene;
+  scene.SetLog(1, scene.NewLog(1, UINT64_MAX).Put("a", "1", 80).bytes());
+  CHECK(scene.Open() == absl::StatusCode::kDataLoss);
+}
+
+TEST_CASE("a table of another length than the manifest says is found by Open, before anybody reads it") {
+  for (const bool shorter : {true, false}) {
+    Scene scene;
+    REQUIRE(scene.Open() == absl::StatusCode::kOk);
+    REQUIRE_OK(scene.db().Put("k", "v"));
+    REQUIRE_OK(scene.db().Flush());
+    REQUIRE_OK(scene.db().Close());
+    std::string path;
+    for (const auto& [name, bytes] : scene.files().Files()) {
+      if (name.ends_with(".tbl")) path = name;
+    }
+    const std::string content = scene.files().Content(path);
+    scene.files().SetContent(path, shorter ? content.substr(1) : content + '\0');
+    CHECK(scene.Open() == absl::StatusCode::kDataLoss);
+    CHECK(scene.Message().find(path) != std::string::npos);
+    scene.files().SetContent(path, content);
+    CHECK(scene.Open() == absl::StatusCode::kOk);
+    CHECK(scene.Keys() == "k");
+  }
+}
+
+TEST_CASE("a database without its identity is not made anew") {
+  Scene scene;
+  scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").bytes());
+  REQUIRE_OK(scene.files().Remove(storage::IdentityPath(kDir)));
+  const bool has_current = GENERATE(true, false);
+  if (!has_current) REQUIRE_OK(scene.files().Remove(storage::CurrentPath(storage::EngineDir(kDir))));
+  CHECK(scene.Open() == absl::StatusCode::kDataLoss);
+  CHECK(*scene.files().Exists(Scene::LogPath(1)));
+}
+
+TEST_CASE("what stands behind the end of a log does not count") {
+  Scene scene;
+  scene.SetLog(1, scene.NewLog(1, 1).Put("a", "1").End().bytes() + "garbage in reserved room");
+  scene.SetLog(7, scene.NewLog(7, 2).Put("b", "2", 80).bytes());
+  REQUIRE(scene.Open() == absl::StatusCode::kOk);
+  CHECK(scene.Keys() == "ab");
+}
+
+TEST_CASE("a name with a number that is out of all proportion is not ours") {
+  CHECK(storage::ParseFileName("000007.tbl"));
+  CHECK_FALSE(storage::ParseFileName("18446744073709551615.tbl"));
+  CHECK_FALSE(storage::ParseFileName("9223372036854775807.log"));
+  CHECK_FALSE(storage::ParseFileName("7.log"));
+  CHECK_FALSE(storage::ParseFileName("MANIFEST-7"));
+  CHECK_FALSE(storage::ParseFileName("000007.log.tmp"));
+}
+
+}  // namespace bandb::test

@@ -1,0 +1,92 @@
+#include "storage/model/db_model.h"
+
+#include "storage/db/open_db.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+
+DbModel::DbModel(uint64_t seed, Counts* counts)
+    : counts_(counts),
+      random_(seed),
+      input_(&random_),
+      env_(std::make_unique<TestEnv>(random_.Next())),
+      options_(input_.DrawOptions()) {
+  Open();
+}
+
+DbModel::~DbModel() {
+  DropHandles();
+  if (db_ != nullptr) CHECK_OK(db_->Close());
+}
+
+void DbModel::Run(int steps) {
+  for (int step = 1; step <= steps; ++step) {
+    INFO("step " << step);
+    Step();
+  }
+  CheckScan(db_.get(), history_.state(), NowMs(), nullptr);
+  for (const auto& held : snapshots_) CheckSnapshot(*held);
+  CheckPinned();
+  REQUIRE_OK(db_->VerifyChecksums());
+}
+
+void DbModel::Step() {
+  const uint64_t what = random_.Uniform(1000);
+  if (what < 760) {
+    Write();
+  } else if (what < 800) {
+    TakeOrDropSnapshot();
+  } else if (what < 804) {
+    Reopen();
+  } else if (what < 808) {
+    FlushAll();
+  } else if (what < 811) {
+    const std::string begin = input_.Key();
+    REQUIRE_OK(db_->CompactRange(begin, random_.OneIn(2) ? std::string() : input_.Key()));
+  } else if (what < 820) {
+    env_->executor().RunFor(static_cast<int64_t>(random_.Uniform(400)) * 1'000'000);
+  } else if (what < 870) {
+    CheckPresent();
+  } else if (what < 890) {
+    if (!snapshots_.empty()) CheckSnapshot(*snapshots_[random_.Uniform(snapshots_.size())]);
+  } else if (what < 900) {
+    NewIterator();
+  } else if (what < 980) {
+    WalkIterator();
+  } else if (what < 984) {
+    Crash(what < 982);
+  } else if (what < 986) {
+    FillDisk();
+  } else if (what < 987) {
+    TakeCheckpoint();
+  } else if (what < 989) {
+    CheckRefusedRange();
+  } else {
+    env_->executor().RunOne();
+  }
+}
+
+void DbModel::Open() { db_ = MustOpen(env_->env(), "/data/db", options_); }
+
+void DbModel::Reopen() {
+  if (random_.OneIn(2)) DropHandles();
+  REQUIRE_OK(db_->Close());
+  REQUIRE_CODE(db_->Put("a", "b"), kFailedPrecondition);
+  REQUIRE_CODE(db_->Get("a").status(), kFailedPrecondition);
+  for (ModelIterator& iterator : iterators_) iterator.CheckClosed();
+  iterators_.clear();
+  snapshots_.clear();
+  db_.reset();
+  CheckPinned();
+  history_.AllDurable();
+  if (random_.OneIn(2)) options_ = input_.DrawOptions();
+  Open();
+}
+
+void DbModel::DropHandles() {
+  iterators_.clear();
+  snapshots_.clear();
+  pinned_.clear();
+}
+
+}  // namespace bandb::test

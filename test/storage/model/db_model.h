@@ -1,0 +1,119 @@
+// A database beside a model of it: the same random operations on both, and every answer compared.
+//
+// The database lives on a disk that crashes and fills up (support/crash_file_system.h) and in time that only the test
+// moves; the model is a sorted map of what each key holds. A seed decides on the options, on every operation, on the
+// order of the background steps and on all that goes wrong. Each step does one of these:
+//   * writes, as Put, Delete, Write or several WriteAsync at once: batches of puts, puts with a time to live, deletes
+//     and range deletes under conditions, synced or not, in a hurry or not. A write that was refused has done nothing;
+//   * reads, now or through a snapshot: Get, MultiGet, whole walks, and walks of iterators that live on while the
+//     database changes, with all their changes of direction. Pinned values must keep their bytes;
+//   * flushes, compacts, lets time pass, closes and opens again with other options;
+//   * takes a checkpoint, which power loss must leave complete;
+//   * fills the disk for some calls: what was refused is not done, what was acknowledged stays;
+//   * kills the process, which loses nothing acknowledged, or cuts the power, which leaves a prefix of the writes that
+//     contains all that was synced (storage/model_history.h). Power is lost right after synced writes most of all.
+#ifndef BANDB_TEST_STORAGE_MODEL_DB_MODEL_H_
+#define BANDB_TEST_STORAGE_MODEL_DB_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bandb/db.h"
+#include "storage/model/model_history.h"
+#include "storage/model/model_input.h"
+#include "storage/model/model_iterator.h"
+#include "support/test_env.h"
+
+namespace bandb::test {
+
+class DbModel {
+ public:
+  // What happened, so that a test can tell that it did.
+  struct Counts {
+    uint64_t writes = 0;
+    uint64_t aborted = 0;
+    uint64_t refused = 0;  // for want of time or space
+    uint64_t power_losses = 0;
+    uint64_t deaths = 0;
+    uint64_t full_disks = 0;
+    uint64_t checkpoints = 0;
+  };
+
+  // Lifetime: `counts`, to which it adds, is borrowed.
+  DbModel(uint64_t seed, Counts* counts);
+  ~DbModel();
+
+  // Takes random steps, then compares all.
+  void Run(int steps);
+
+ private:
+  struct HeldSnapshot {
+    Snapshot snapshot;
+    ModelState state;
+    uint64_t now_ms;
+  };
+  struct HeldValue {
+    PinnedValue pinned;
+    std::string value;
+  };
+  struct Attempt {
+    ModelWrite write{};
+    WriteOptions options{};
+    absl::Status status{};
+  };
+
+  void Step();
+  void Open();
+  void Reopen();
+  // Lets go of whatever keeps parts of the database alive.
+  void DropHandles();
+  uint64_t NowMs() { return static_cast<uint64_t>(env_->clock().WallMillis()); }
+  ReadOptions Bounded(const Snapshot* snapshot);
+
+  // In db_model_write.cc.
+  void Write();
+  Attempt DrawAttempt();
+  ModelCondition DrawCondition();
+  absl::Status WriteAlone(const Attempt& attempt);
+  void WriteTogether(std::vector<Attempt>* attempts);
+  bool WasDone(const Attempt& attempt);
+  void Learn(const std::vector<Attempt>& attempts);
+  void CheckRefusedRange();
+  void FlushAll();
+
+  // In db_model_read.cc.
+  void CheckGets(const ModelState& state, uint64_t now_ms, const Snapshot* snapshot);
+  void CheckMultiGet(const ModelState& state, uint64_t now_ms, const Snapshot* snapshot);
+  void CheckScan(Db* db, const ModelState& state, uint64_t now_ms, const Snapshot* snapshot);
+  void CheckPresent();
+  void CheckSnapshot(const HeldSnapshot& held);
+  void CheckPinned();
+  void TakeOrDropSnapshot();
+  void NewIterator();
+  void WalkIterator();
+
+  // In db_model_fault.cc.
+  void Crash(bool power_lost);
+  void FillDisk();
+  void UseFullDisk();
+  void TakeCheckpoint();
+
+  Counts* const counts_;
+  base::Random random_;
+  ModelInput input_;
+  std::unique_ptr<TestEnv> env_;
+  Options options_;
+  std::unique_ptr<Db> db_;
+  ModelHistory history_;
+  std::vector<std::unique_ptr<HeldSnapshot>> snapshots_;
+  std::vector<ModelIterator> iterators_;
+  std::vector<HeldValue> pinned_;
+  uint64_t checkpoints_ = 0;
+};
+
+}  // namespace bandb::test
+
+#endif  // BANDB_TEST_STORAGE_MODEL_DB_MODEL_H_

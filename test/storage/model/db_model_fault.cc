@@ -1,0 +1,114 @@
+// What goes wrong in DbModel: the death of the process, power loss, a full disk; and checkpoints, which must survive
+// it.
+#include <string>
+#include <utility>
+
+#include "storage/db/open_db.h"
+#include "storage/model/db_model.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+
+namespace {
+
+// Sets the wall clock.
+void SetWallMs(TestEnv* env, int64_t wall_ms) { env->clock().JumpWallMillis(wall_ms - env->clock().WallMillis()); }
+
+}  // namespace
+
+void DbModel::Crash(bool power_lost) {
+  ++(power_lost ? counts_->power_losses : counts_->deaths);
+  const Damage damage = kAllDamages[random_.Uniform(std::size(kAllDamages))];
+  INFO((power_lost ? "power lost: " : "process died, not ") << DamageName(damage));
+  std::unique_ptr<CrashFileSystem> image =
+      power_lost ? env_->files().CrashImage(damage, random_.Next()) : env_->files().ProcessDeathImage(random_.Next());
+  const int64_t wall_ms = env_->clock().WallMillis();
+  // What is left of the old process touches nothing any more, in whichever order it goes.
+  env_->files().Stop();
+  if (random_.OneIn(2)) db_.reset();
+  DropHandles();
+  db_.reset();
+  env_ = std::make_unique<TestEnv>(random_.Next(), std::move(image));
+  SetWallMs(env_.get(), wall_ms + 1);
+  if (random_.OneIn(2)) options_ = input_.DrawOptions();
+  Open();
+  ModelEntries found;
+  const std::unique_ptr<Iterator> iterator = db_->NewIterator();
+  for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+    found.emplace_back(iterator->key(), iterator->value());
+  }
+  REQUIRE_OK(iterator->status());
+  const uint64_t now_ms = NowMs();
+  const size_t losable = history_.losable();
+  if (!history_.Recover(found, now_ms, power_lost)) {
+    FAIL("no prefix of the writes without at most " << (power_lost ? losable : 0) << " makes what was found; of all: "
+                                                    << Difference(found, Visible(history_.state(), now_ms)));
+  }
+  FlushAll();
+}
+
+// Some calls find no space, then again there is some; or the machine goes down before anybody made any.
+void DbModel::FillDisk() {
+  ++counts_->full_disks;
+  static constexpr FileCall kCalls[] = {FileCall::kReserve, FileCall::kCreate, FileCall::kAppend};
+  const FileCall call = kCalls[random_.Uniform(std::size(kCalls))];
+  static constexpr const char* kFiles[] = {"*.tbl", "*.tbl", "*MANIFEST*", "*.log"};
+  const char* const pattern = call == FileCall::kAppend ? "*.tbl" : kFiles[random_.Uniform(std::size(kFiles))];
+  INFO("no space: " << FileCallName(call) << " of " << pattern);
+  env_->files().Inject({.kind = FaultKind::kNoSpace,
+                        .calls = {call},
+                        .pattern = pattern,
+                        .skip = random_.Uniform(6),
+                        .count = 1 + random_.Uniform(5)});
+  UseFullDisk();
+  if (random_.OneIn(4)) {
+    Crash(random_.OneIn(2));
+    return;
+  }
+  env_->files().ClearFaults();
+  REQUIRE_OK(db_->Resume());
+  FlushAll();
+}
+
+void DbModel::UseFullDisk() {
+  for (int i = 0; i < 40; ++i) {
+    ModelWrite write{.changes = {{ModelChange::Kind::kPut, input_.Key(), input_.Value()}}};
+    const bool sync = random_.OneIn(16);
+    const absl::Status status = db_->Put(write.changes[0].key, write.changes[0].value, {.sync = sync});
+    if (!absl::IsResourceExhausted(status)) {
+      REQUIRE_OK(status);
+      history_.Acknowledged(std::move(write), sync);
+    } else {
+      ++counts_->refused;
+    }
+    if (random_.OneIn(10)) {
+      const absl::Status flushed = db_->Flush();
+      if (!absl::IsResourceExhausted(flushed)) {
+        REQUIRE_OK(flushed);
+        history_.AllDurable();
+      }
+    }
+    if (random_.OneIn(12)) {
+      const absl::Status compacted = db_->CompactRange("", "");
+      if (!absl::IsResourceExhausted(compacted)) REQUIRE_OK(compacted);
+    }
+    CheckGets(history_.state(), NowMs(), nullptr);
+    if (random_.OneIn(8)) REQUIRE_OK(db_->Resume());
+  }
+}
+
+void DbModel::TakeCheckpoint() {
+  const std::string dir = "/checkpoint" + std::to_string(++checkpoints_);
+  REQUIRE_OK(db_->CreateCheckpoint(dir));
+  ++counts_->checkpoints;
+  auto image = env_->files().CrashImage(Damage::kLost, random_.Next());
+  TestEnv after(random_.Next(), std::move(image));
+  SetWallMs(&after, env_->clock().WallMillis());
+  Options options = options_;
+  options.create_if_missing = false;
+  const std::unique_ptr<Db> copy = MustOpen(after.env(), dir, options);
+  REQUIRE_OK(copy->VerifyChecksums());
+  CheckScan(copy.get(), history_.state(), NowMs(), nullptr);
+}
+
+}  // namespace bandb::test

@@ -1,0 +1,59 @@
+// A few seeds of DbModel. With BANDB_MODEL_SEEDS=1000-1999 in the environment, those: as many as there is time for.
+#include "storage/model/db_model.h"
+
+#include <fmt/core.h>
+
+#include <cstdlib>
+
+#include "support/catch.h"
+
+namespace bandb::test {
+
+namespace {
+
+constexpr int kSteps = 4000;
+
+struct Seeds {
+  uint64_t first = 1;
+  uint64_t last = 6;
+  bool named = false;  // by the environment
+};
+
+Seeds SeedsToRun() {
+  Seeds seeds;
+  const char* text = std::getenv("BANDB_MODEL_SEEDS");
+  if (text == nullptr) return seeds;
+  seeds.named = true;
+  char* end = nullptr;
+  seeds.first = std::strtoull(text, &end, 10);
+  seeds.last = *end == '-' ? std::strtoull(end + 1, nullptr, 10) : seeds.first;
+  return seeds;
+}
+
+}  // namespace
+
+TEST_CASE("a database answers like a sorted map, whatever is done to it and however it ends") {
+  const Seeds seeds = SeedsToRun();
+  REQUIRE(seeds.first <= seeds.last);
+  DbModel::Counts counts;
+  for (uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
+    INFO("seed " << seed);
+    DbModel(seed, &counts).Run(kSteps);
+  }
+  if (seeds.named) {
+    fmt::print("{} writes, {} more aborted and {} refused, {} power losses, {} deaths, {} full disks, {} checkpoints\n",
+               counts.writes, counts.aborted, counts.refused, counts.power_losses, counts.deaths, counts.full_disks,
+               counts.checkpoints);
+    return;
+  }
+  // What it is about did happen.
+  CHECK(counts.writes > 10'000);
+  CHECK(counts.aborted > 100);
+  CHECK(counts.refused > 100);
+  CHECK(counts.power_losses > 30);
+  CHECK(counts.deaths > 20);
+  CHECK(counts.full_disks > 20);
+  CHECK(counts.checkpoints > 10);
+}
+
+}  // namespace bandb::test

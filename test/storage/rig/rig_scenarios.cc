@@ -1,0 +1,207 @@
+// The courses of events that crash, fail and rot in the tests of the database.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/rig/rig_actor.h"
+#include "support/random_data.h"
+
+namespace bandb::test {
+
+namespace {
+
+using Change = RigChange::Kind;
+using Condition = RigCondition::Kind;
+
+std::string Key(RigActor* actor, uint64_t count) { return NumberedKey(actor->random().Uniform(count), 3); }
+
+// Large enough that about thirty of them fill a memtable.
+std::string Value(RigActor* actor, size_t limit = 2000) {
+  const size_t length = 1 + actor->random().Uniform(limit);
+  return actor->random().OneIn(2) ? RandomBytes(&actor->random(), length) : RandomText(&actor->random(), length);
+}
+
+RigOp Put(RigActor* actor, uint64_t keys, bool sync, size_t limit = 2000) {
+  return {.changes = {{Change::kPut, Key(actor, keys), Value(actor, limit)}}, .sync = sync};
+}
+
+RigOp Batch(RigActor* actor, uint64_t keys, bool sync) {
+  RigOp op{.changes = {}, .sync = sync};
+  const uint64_t count = 2 + actor->random().Uniform(6);
+  for (uint64_t i = 0; i < count; ++i) {
+    if (actor->random().OneIn(4)) {
+      op.changes.push_back({Change::kDelete, Key(actor, keys)});
+    } else {
+      op.changes.push_back({Change::kPut, Key(actor, keys), Value(actor, 600)});
+    }
+  }
+  return op;
+}
+
+void SyncedPuts(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 25; ++i) actor->Write(Put(actor, 20, true, 300));
+  actor->Close();
+}
+
+void MixedPuts(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 60; ++i) {
+    if (actor->random().OneIn(5)) {
+      actor->Write({.changes = {{Change::kDelete, Key(actor, 20)}}, .sync = actor->random().OneIn(4)});
+    } else {
+      actor->Write(Put(actor, 20, actor->random().OneIn(6), 500));
+    }
+  }
+  actor->Close();
+}
+
+void Groups(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 12; ++i) {
+    std::vector<RigOp> ops;
+    const uint64_t count = 1 + actor->random().Uniform(6);
+    for (uint64_t j = 0; j < count; ++j) ops.push_back(Batch(actor, 25, actor->random().OneIn(4)));
+    actor->WriteTogether(ops);
+  }
+  actor->Close();
+}
+
+void Flushes(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 90; ++i) {
+    actor->Write(Put(actor, 40, actor->random().OneIn(12)));
+    if (i == 20 || i == 21 || i == 60) actor->Flush();
+  }
+  actor->env().executor().RunReady();
+  actor->Close();
+}
+
+void Compactions(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 230; ++i) {
+    if (actor->random().OneIn(6)) {
+      actor->Write({.changes = {{Change::kDelete, Key(actor, 100)}}, .sync = false});
+    } else {
+      actor->Write(Put(actor, 100, actor->random().OneIn(30)));
+    }
+  }
+  actor->env().executor().RunReady();
+  actor->Compact("", "");
+  actor->Close();
+}
+
+void RangeDeletes(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 110; ++i) {
+    actor->Write(Put(actor, 60, false, 1200));
+    if (!actor->random().OneIn(7)) continue;
+    std::string begin = Key(actor, 60);
+    std::string limit = Key(actor, 60);
+    if (limit < begin) std::swap(begin, limit);
+    actor->Write({.changes = {{Change::kDeleteRange, begin, limit}}, .sync = actor->random().OneIn(3)});
+    if (actor->random().OneIn(5)) actor->Flush();
+  }
+  actor->Compact("", "");
+  actor->Close();
+}
+
+void TimesToLive(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 80; ++i) {
+    const Change kind = actor->random().OneIn(3) ? Change::kPutBrief : Change::kPutLong;
+    actor->Write({.changes = {{actor->random().OneIn(3) ? Change::kPut : kind, Key(actor, 30), Value(actor, 1200)}},
+                  .sync = actor->random().OneIn(8)});
+    actor->env().clock().AdvanceMillis(5);
+  }
+  actor->Compact("", "");
+  actor->Close();
+}
+
+void Batches(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 50; ++i) actor->Write(Batch(actor, 40, actor->random().OneIn(6)));
+  actor->Close();
+}
+
+void Conditions(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 60; ++i) {
+    RigOp op = Batch(actor, 12, actor->random().OneIn(5));
+    const std::string key = Key(actor, 12);
+    const bool absent = actor->random().OneIn(2);
+    op.conditions.push_back({absent ? Condition::kAbsent : Condition::kPresent, key});
+    if (actor->random().OneIn(4)) {
+      // A value that is there, if the last write was not aborted.
+      const RigOp first{.changes = {{Change::kPut, key, "value"}}, .sync = false};
+      actor->Write(first);
+      op.conditions = {{Condition::kValue, key, actor->random().OneIn(3) ? "other" : "value"}};
+    }
+    actor->Write(op);
+  }
+  actor->Close();
+}
+
+void Reopens(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 5; ++i) {
+    for (int j = 0; j < 12; ++j) actor->Write(Put(actor, 30, actor->random().OneIn(8), 1500));
+    actor->Reopen();
+  }
+  actor->Close();
+}
+
+void Kills(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 5; ++i) {
+    for (int j = 0; j < 14; ++j) actor->Write(Put(actor, 30, actor->random().OneIn(8), 1500));
+    actor->Kill();
+    actor->Write(Put(actor, 30, true, 100));
+  }
+  actor->Close();
+}
+
+// Many small edits, so that the manifest is rolled over several times. A log that is flushed before anything in it is
+// promised needs no sync, so all writes ask for one.
+void Manifests(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 24; ++i) {
+    actor->Write(Put(actor, 30, true, 200));
+    if (i % 2 == 0) actor->Flush();
+    if (i == 12) actor->Reopen();
+  }
+  actor->Close();
+}
+
+void Checkpoints(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 40; ++i) actor->Write(Put(actor, 25, false));
+  actor->Checkpoint("/checkpoint1");
+  for (int i = 0; i < 40; ++i) actor->Write(Put(actor, 25, actor->random().OneIn(10)));
+  actor->Checkpoint("/checkpoint2");
+  actor->Compact("", "");
+  actor->Close();
+}
+
+}  // namespace
+
+const std::vector<RigScenario>& RigScenarios() {
+  static const std::vector<RigScenario> scenarios = {
+      {"synced puts", SyncedPuts},
+      {"mixed puts", MixedPuts},
+      {"groups", Groups},
+      {"flushes", Flushes},
+      {"compactions", Compactions},
+      {"range deletes", RangeDeletes},
+      {"times to live", TimesToLive},
+      {"batches", Batches},
+      {"conditions", Conditions},
+      {"reopens", Reopens},
+      {"kills", Kills},
+      {"checkpoints", Checkpoints},
+      {"manifests", Manifests},
+  };
+  return scenarios;
+}
+
+}  // namespace bandb::test

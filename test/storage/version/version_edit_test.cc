@@ -1,0 +1,123 @@
+// Version edits: there and back, and what is refused.
+#include "storage/version/version_edit.h"
+
+#include "base/coding.h"
+#include "storage/file/file_names.h"
+#include "storage/table/table_fixture.h"
+#include "support/catch.h"
+
+namespace bandb::storage {
+
+namespace {
+
+TableInfo SomeTable(uint64_t number) {
+  TableInfo meta;
+  meta.number = number;
+  meta.file_bytes = 1000;
+  meta.entries = 10;
+  meta.deletes = 2;
+  meta.range_tombstones = 1;
+  meta.smallest_sequence = 5;
+  meta.largest_sequence = 90;
+  meta.earliest_expiry_ms = 12345;
+  meta.smallest = Key("a", 90);
+  meta.largest = Key("m", 5);
+  return meta;
+}
+
+VersionEdit FullEdit() {
+  VersionEdit edit;
+  edit.log_number = 7;
+  edit.next_file_number = 99;
+  edit.last_sequence = kLastSequenceMax;
+  edit.commit_time_ms = UINT64_MAX;
+  edit.epoch = 3;
+  edit.deleted = {{0, 4}, {6, 5}};
+  edit.added = {{1, SomeTable(8)}, {6, SomeTable(9)}};
+  edit.log_ends = {{7, 1234}, {9, 0}};
+  edit.applied = AppliedPosition{.index = 11, .term = 12};
+  edit.membership = std::string("nodes\0", 6);
+  edit.begun_log = 7;
+  return edit;
+}
+
+std::string Field(uint64_t tag, std::string_view payload) {
+  std::string bytes;
+  base::PutVarint(&bytes, tag);
+  base::PutLengthPrefixed(&bytes, payload);
+  return bytes;
+}
+
+std::string NumberField(uint64_t tag, std::initializer_list<uint64_t> numbers) {
+  std::string payload;
+  for (const uint64_t number : numbers) base::PutVarint(&payload, number);
+  return Field(tag, payload);
+}
+
+}  // namespace
+
+TEST_CASE("an edit comes back as it was written") {
+  const std::string bytes = EncodeEdit(FullEdit());
+  const auto edit = DecodeEdit(bytes);
+  REQUIRE(edit.ok());
+  CHECK(EncodeEdit(*edit) == bytes);
+  CHECK(edit->last_sequence == kLastSequenceMax);
+  CHECK(edit->added[1].level == 6);
+  CHECK(edit->added[1].meta.largest == Key("m", 5));
+  CHECK(edit->membership == std::string("nodes\0", 6));
+  CHECK(EncodeEdit(*DecodeEdit("")).empty());
+}
+
+TEST_CASE("an edit that is cut within a field is malformed") {
+  const std::string bytes = EncodeEdit(FullEdit());
+  size_t whole = 0;
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    const auto edit = DecodeEdit(std::string_view(bytes).substr(0, cut));
+    if (edit.ok()) {
+      ++whole;
+      CHECK(EncodeEdit(*edit).size() == cut);
+    } else {
+      CHECK_CODE(edit.status(), kDataLoss);
+    }
+  }
+  // The fields in front of which it can be cut; the empty edit is one.
+  CHECK(whole == 14);
+}
+
+TEST_CASE("fields that a reader need not know are skipped, others refused and named") {
+  const auto optional = DecodeEdit(Field(128, "future") + NumberField(1, {7}));
+  REQUIRE(optional.ok());
+  CHECK(optional->log_number == 7u);
+  const auto needed = DecodeEdit(Field(12, "future"));
+  CHECK_CODE(needed.status(), kFailedPrecondition);
+  CHECK(needed.status().message().find("field 12") != absl::string_view::npos);
+}
+
+TEST_CASE("numbers that would overflow what is counted from them are refused") {
+  CHECK(DecodeEdit(NumberField(2, {kFileNumberMax})).ok());
+  CHECK_CODE(DecodeEdit(NumberField(2, {kFileNumberMax + 1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(5, {UINT64_MAX})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(3, {kLastSequenceMax + 1})).status(), kDataLoss);
+}
+
+TEST_CASE("malformed tables are refused") {
+  VersionEdit edit;
+  edit.added = {{1, SomeTable(8)}};
+  TableInfo& meta = edit.added[0].meta;
+  SECTION("a level that is none") { edit.added[0].level = kLevels; }
+  SECTION("bounds in the wrong order") { std::swap(meta.smallest, meta.largest); }
+  SECTION("a bound that is no internal key") { meta.smallest = "short"; }
+  SECTION("a largest bound that is too short") { meta.largest = "short"; }
+  SECTION("sequences in the wrong order") { meta.smallest_sequence = 91; }
+  SECTION("a sequence that cannot be") { meta.largest_sequence = kLastSequenceMax + 1; }
+  CHECK_CODE(DecodeEdit(EncodeEdit(edit)).status(), kDataLoss);
+}
+
+TEST_CASE("a field that holds more than it should is malformed") {
+  CHECK_CODE(DecodeEdit(NumberField(1, {7, 8})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(6, {1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(6, {kLevels, 1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(8, {1})).status(), kDataLoss);
+}
+
+}  // namespace bandb::storage
