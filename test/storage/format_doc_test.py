@@ -69,8 +69,8 @@ def table_rows(doc, header):
 
 def check_numbers(doc):
     wanted = (("lib/kv/batch_format.h", "Kind", "| kind | name | value |", 0, {}),
-              ("lib/storage/log_format.h", "RecordType", "| type | name | payload |", 0, {}),
-              ("lib/storage/version_edit.cc", "Tag", "| tag | payload | meaning |", 1, {"first optional"}))
+              ("lib/storage/log/log_format.h", "RecordType", "| type | name | payload |", 0, {}),
+              ("lib/storage/version/version_edit.cc", "Tag", "| tag | payload | meaning |", 1, {"first optional"}))
     for path, name, header, column, reserved in wanted:
         rows = table_rows(doc, header)
         values = {number: words for number, words in enum_values(read(path), name).items() if words not in reserved}
@@ -83,12 +83,12 @@ def check_numbers(doc):
 
 
 def check_constants(doc):
-    for path, pattern, form in (("lib/storage/file_header.cc", r'"(BanDB\w{3})"', "`{}`"),
-                                ("lib/storage/recovery.cc", r'"(BanDB\w{3})"', "`{}`"),
-                                ("lib/storage/table_format.cc", r'"(BanDB\w{3})"', '"{}"'),
-                                ("lib/storage/log_format.h", r"kRecordMarker = (\w+);", "| {} XOR the low"),
-                                ("lib/storage/version_edit.h", r"kLevels = (7);", "There are seven levels"),
-                                ("lib/storage/version_edit.cc", r"kFirstOptional = (\d+)", "tags from {} on")):
+    for path, pattern, form in (("lib/storage/file/file_header.cc", r'"(BanDB\w{3})"', "`{}`"),
+                                ("lib/storage/file/identity.cc", r'"(BanDB\w{3})"', "`{}`"),
+                                ("lib/storage/table/table_format.cc", r'"(BanDB\w{3})"', '"{}"'),
+                                ("lib/storage/log/log_format.h", r"kRecordMarker = (\w+);", "| {} XOR the low"),
+                                ("lib/storage/version/version_edit.h", r"kLevels = (7);", "There are seven levels"),
+                                ("lib/storage/version/version_edit.cc", r"kFirstOptional = (\d+)", "tags from {} on")):
         found = re.findall(pattern, read(path))
         if not found:
             yield f"{path}: nothing like {pattern}"
