@@ -99,7 +99,7 @@ bool Connection::ReadIntoInput(base::IoResult* result) {
   input_.resize(before + (result->state == base::IoResult::State::kDone ? result->bytes : 0));
   if (result->state != base::IoResult::State::kDone) return false;
   host_->counters->bytes_read.Add(result->bytes);
-  input_start_ += Process(Unprocessed());
+  ProcessInput();
   if (Unprocessed().size() <= ConnectionHost::kSmallRestBytes) {
     const std::string rest(Unprocessed());
     KeepRest(rest);
@@ -155,18 +155,25 @@ size_t Connection::Process(std::string_view bytes) {
   return used;
 }
 
+void Connection::ProcessInput() {
+  const size_t used = Process(Unprocessed());
+  BANDB_ASSERT(used <= Unprocessed().size());
+  input_start_ += used;
+}
+
 void Connection::Pause() {
   paused_ = true;
   host_->counters->pauses.Add();
 }
 
+void Connection::DropInput() {
+  std::string().swap(input_);
+  input_start_ = 0;
+  frame_started_nanos_ = 0;
+}
+
 void Connection::AfterProcess() {
-  if (!Reads()) {
-    std::string().swap(input_);
-    input_start_ = 0;
-    frame_started_nanos_ = 0;
-    return;
-  }
+  if (!Reads()) return DropInput();
   if (HeldUp() || Unprocessed().empty()) {
     frame_started_nanos_ = 0;
   } else if (frame_started_nanos_ == 0) {
@@ -188,7 +195,7 @@ void Connection::Resume() {
   host_->Touch(this);
   waiting_for_lane_ = false;
   paused_ = false;
-  input_start_ += Process(Unprocessed());
+  ProcessInput();
   if (input_start_ == input_.size()) KeepRest({});
   AfterProcess();
   if (Reads() && !HeldUp()) WatchReading(!peer_ended_);
@@ -237,6 +244,7 @@ bool Connection::Complete(uint64_t sequence, Reply reply) {
 void Connection::Flush() {
   touched_ = false;
   if (phase_ == Phase::kClosed) return;
+  if (!Reads()) DropInput();
   if (!output_.empty()) {
     std::array<std::string_view, kPiecesMax> pieces;
     const size_t count = output_.Gather(absl::MakeSpan(pieces));
@@ -266,8 +274,7 @@ void Connection::MaybeFinish() {
   if (peer_ended_) return Close();
   phase_ = Phase::kLingering;
   // Half a frame, if anything: nobody will answer it.
-  std::string().swap(input_);
-  input_start_ = 0;
+  DropInput();
   linger_until_nanos_ = host_->loop->NowNanos() + host_->limits.linger_nanos;
   stream_->CloseWrite();
   WatchReading(true);
@@ -350,7 +357,7 @@ void Connection::RefuseWith(uint16_t code, std::string_view message) {
   phase_ = Phase::kFinishing;
   waiting_for_lane_ = paused_ = false;
   WatchReading(false);
-  AfterProcess();
+  // The input stays where it is: this may be called from the middle of it. Flush drops it.
 }
 
 void Connection::Close() {
@@ -359,8 +366,7 @@ void Connection::Close() {
   stream_.reset();
   output_.Clear();
   replies_.Clear();
-  std::string().swap(input_);
-  input_start_ = 0;
+  DropInput();
   host_->counters->in_flight.Subtract(in_flight_);
   in_flight_ = in_flight_bytes_ = lane_in_flight_ = 0;
   Account();

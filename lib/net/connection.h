@@ -81,10 +81,14 @@ class Connection final : private base::StreamHandler {
   void Discard();
   // Starts the frames in front of `bytes`; how many bytes they took.
   size_t Process(std::string_view bytes);
+  // Likewise of `input_`, which stays allocated meanwhile: `bytes` are views of it.
+  void ProcessInput();
   // Stops reading until output and requests in flight have halved.
   void Pause();
   void KeepRest(std::string_view rest);
   void AfterProcess();
+  // Not while frames of it are being processed.
+  void DropInput();
   void AnswerRefusal(Refusal refusal);
   // May read and cut frames.
   bool Reads() const { return phase_ == Phase::kServing || phase_ == Phase::kDraining; }

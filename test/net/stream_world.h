@@ -29,7 +29,7 @@ class RecordingEnd final : public base::StreamHandler {
  public:
   void Own(std::unique_ptr<base::Stream> stream);
   void Close() { stream_.reset(); }
-  base::Stream* stream() { return stream_.get(); }
+  base::Stream* stream() const { return stream_.get(); }
 
   // Queues bytes, and writes them as there is room.
   void Send(std::string_view bytes);

@@ -268,4 +268,41 @@ TEST_CASE("noise harms nobody but its sender") {
   CHECK(fixture.Eventually([&] { return fixture.server->Stats().connections_open == 1; }));
 }
 
+TEST_CASE("a header over the limit that is read with the end of a large frame is answered after that frame") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  ServerFixture fixture(options);
+  WireClient witness(fixture.address());
+  const std::string large = PutFrame("k", std::string(200000, 'v'));
+  const std::string too_long("\xff\xff\xff\xff\x01\0\0\0", 8);
+  SECTION("because the frame came in two pieces") {
+    WireClient client(fixture.address());
+    const size_t begun = large.size() - 10;
+    REQUIRE(client.Send(large.substr(0, begun)));
+    REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().bytes_read == begun; }));
+    REQUIRE(client.Send(large.substr(begun) + too_long));
+    CHECK(client.Receive() == OkReply());
+    const auto refused = client.Receive();
+    REQUIRE(refused.has_value());
+    CHECK(refused->code == ToCode(proto::ErrorCode::kTooLarge));
+    CHECK(client.SeesEnd());
+  }
+  SECTION("because both waited for the requests before them") {
+    fixture.store.SetHolding(true);
+    WireClient client(fixture.address());
+    const std::string waiting = PutFrame("a", "1") + GetFrame("a") + PutFrame("k", std::string(20000, 'v')) + too_long;
+    REQUIRE(client.Send(waiting));
+    REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().bytes_read == waiting.size(); }));
+    fixture.store.SetHolding(false);
+    CHECK(client.Receive() == OkReply());
+    CHECK(client.Receive() == ValueReply("1"));
+    CHECK(client.Receive() == OkReply());
+    const auto refused = client.Receive();
+    REQUIRE(refused.has_value());
+    CHECK(refused->code == ToCode(proto::ErrorCode::kTooLarge));
+    CHECK(client.SeesEnd());
+  }
+  CHECK(witness.Ask(GetFrame("k"))->ok);
+}
+
 }  // namespace bandb::test
