@@ -3,7 +3,7 @@
 namespace bandb::base {
 
 void PutVarint(std::string* to, uint64_t value) {
-  char buffer[kMaxVarint64Bytes];
+  char buffer[kVarint64BytesMax];
   to->append(buffer, static_cast<size_t>(StoreVarint(buffer, value) - buffer));
 }
 

@@ -38,9 +38,9 @@ inline void PutFixed64(std::string* to, uint64_t value) {
   to->append(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
-inline constexpr int kMaxVarint64Bytes = 10;
+inline constexpr int kVarint64BytesMax = 10;
 
-// Writes `value` at `to`, which has room for kMaxVarint64Bytes, and returns the end.
+// Writes `value` at `to`, which has room for kVarint64BytesMax, and returns the end.
 inline char* StoreVarint(char* to, uint64_t value) {
   while (value >= 0x80) {
     *to++ = static_cast<char>(value | 0x80);

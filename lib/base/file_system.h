@@ -23,10 +23,9 @@ namespace bandb::base {
 
 // How an appendable file hands its bytes to the operating system.
 enum class AppendMode : uint8_t {
-  // Each Append has reached the operating system when it returns: it survives the death of the process. For logs. The
-  // POSIX
-  // file system maps the file in windows, so that an append costs a copy and no system call; a file that was not closed
-  // therefore ends in up to one window of zero bytes.
+  // Each Append has reached the operating system when it returns: it survives the death of the process. For logs.
+  // The POSIX file system maps the file in windows, so that an append costs a copy and no system call; a file that was
+  // not closed therefore ends in up to one window of zero bytes.
   kWriteThrough,
   // Appends are collected in memory; Sync and Close hand them over. For files that count only once they are synced.
   kBuffered,

@@ -7,12 +7,11 @@
 //               |                                                          kind = delete
 //               | length:varint limit[length]                              kind = range delete, key is its begin
 //   conditions := condition*
-//   condition  := check:u8 length:varint key[length] [length:varint value[length]]     a value only for check = has
-//   value
+//   condition  := check:u8 length:varint key[length] [length:varint value[length]]     a value only if check = has
 //
-// The kinds are those of the internal key (lib/storage/internal_key.h), fixed for ever by docs/file-formats.md. In a
-// WriteBatch that was not yet committed, `expiry_ms` of a put with expiry is the time to live; committing it turns it
-// into the absolute time (ResolveTimeToLive).
+// The kinds are those of the internal key (lib/storage/key/internal_key.h), fixed by docs/file-formats.md. In a batch
+// that was not yet committed, `expiry_ms` of a put with expiry is the time to live; committing it turns it into the
+// absolute time (ExpiryAt).
 #ifndef BANDB_KV_BATCH_FORMAT_H_
 #define BANDB_KV_BATCH_FORMAT_H_
 

@@ -6,8 +6,9 @@
 //   HELLO      := versionMin:u16 versionMax:u16 features:u64 nameLen:u32 name
 //   PING       := any bytes, at most 1024
 //   BATCH      := flags:u8 conditionCount:u32 operationCount:u32 condition* operation*     flags = 0
-//   condition  := check:u8 keyLen:u32 valueLen:u32 key value        0 has value, 1 present, 2 absent; a value for 0
-//   only operation  := kind:u8 keyLen:u32 valueLen:u32 [ttlMs:u64] key value
+//   condition  := check:u8 keyLen:u32 valueLen:u32 key value        0 has value, 1 present, 2 absent
+//                 a value only for 0
+//   operation  := kind:u8 keyLen:u32 valueLen:u32 [ttlMs:u64] key value
 //                 0 delete (no value), 1 put, 2 put with ttlMs, 3 range delete [key, value)
 //   SCAN       := flags:u8 entriesMax:u32 bytesMax:u32 beginLen:u32 limitLen:u32 cursorLen:u32 begin limit cursor
 //                 flags: 1 from the end backwards, 2 keys without their values

@@ -4,7 +4,7 @@
 //   ERROR (id 5) := 0x01 code:u16 messageLen:u32 message
 //
 //   body of PUT, DELETE, BATCH := nothing
-//   body of GET   := valueLen:u32 value
+//   body of GET := valueLen:u32 value
 //   body of HELLO := version:u16 features:u64 frameBytesMax:u32 keyBytesMax:u32 valueBytesMax:u32 inFlightMax:u32
 //                    nameLen:u32 name ...                          a client ignores bytes behind those it knows
 //   body of PING  := the bytes of the request

@@ -13,7 +13,10 @@ import tidy  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+GLOSSARY = "\n## Glossary\n\n| word | meaning | not |\n|---|---|---|\n| thing | a thing: {} | {} |\n"
+
 GOOD = {
+    "lib/base/README.md": "What three libraries need.\n",
     "docs/architecture.md": "What `widget` and `door` are.\n",
     "lib/base/widget.h": "// A widget.\n#ifndef BANDB_BASE_WIDGET_H_\n#define BANDB_BASE_WIDGET_H_\n\n"
                          "namespace bandb::base {\n\nint Count();\n\n}  // namespace bandb::base\n\n"
@@ -101,6 +104,23 @@ BAD = [
     ("characters", "README.md", "Two spaces  \n", "end of the line"),
     ("characters", "README.md", "No end", "one line end"),
     ("paths", "README.md", "See `docs/absent.md` and `./lib/base/widget.cc`.\n", "there is no docs/absent.md"),
+    ("layouts", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
+        "// A widget.\n", "// A widget.\n//\n//   widget := a:u8\n//   b:u8\n"), "indented further"),
+    ("layouts", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
+        "// A widget.\n", "// A widget.\n//\n//   widget := a:u8     and more, that\n//   only door   := b:u8\n"), "torn"),
+    ("layouts", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
+        "// A widget.\n", "// A widget.\n//\n// widget := a:u8\n"), "indented by two"),
+    ("layouts", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
+        "// A widget.\n", "// A widget.\n//   " + "long " * 24 + "\n"), "column 120"),
+    ("prose-width", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
+        "// A widget.\n", "// A widget" + " of many words" * 8 + ".\n"), "column 100"),
+    ("one-hand", "lib/base/widget.cc", widget("constexpr int kMaxCount = 1;"), "kMaxCount"),
+    ("one-hand", "lib/base/widget.cc", widget("int Count(int max_count) { return max_count; }"), "max_count"),
+    ("glossary", "docs/architecture.md", GOOD["docs/architecture.md"] + GLOSSARY.format("`Gadget`", ""), "called Gadget"),
+    ("glossary", "docs/architecture.md", GOOD["docs/architecture.md"] + GLOSSARY.format("", "not `Door`"), "Door is not a word"),
+    ("mirrors", "test/kv/widget_test.cc", storage(""), "the unit is in lib/base"),
+    ("room-readmes", "lib/kv/gadget.cc", "// A gadget.\n", "lib/kv has no README.md"),
+    ("room-readmes", "lib/base/README.md", "Line.\n" * 31, "30 lines"),
     ("heads", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace("// A widget.\n", ""), "what it is"),
 ]
 

@@ -13,13 +13,14 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
+import comment_rules  # noqa: E402
 import include_rules  # noqa: E402
 import shape_rules  # noqa: E402
 import source_tree  # noqa: E402
 import text_rules  # noqa: E402
 import tool_rules  # noqa: E402
 
-TREE_RULES = {**shape_rules.RULES, **include_rules.RULES, **text_rules.RULES}
+TREE_RULES = {**comment_rules.RULES, **shape_rules.RULES, **include_rules.RULES, **text_rules.RULES}
 TOOL_RULES = tool_rules.RULES
 
 

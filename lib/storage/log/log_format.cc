@@ -23,7 +23,7 @@ uint64_t IdentityNumber(const RecordHead& head) { return head.index != 0 ? head.
 
 size_t BeginRecord(std::string* to, const RecordHead& head) {
   const size_t begin = to->size();
-  char bytes[kRecordFixedBytes + kRecordVarints * base::kMaxVarint64Bytes];
+  char bytes[kRecordFixedBytes + kRecordVarints * base::kVarint64BytesMax];
   base::StoreFixed<uint64_t>(bytes, 0);
   base::StoreFixed<uint16_t>(bytes + kChecksumBytes, 0);
   bytes[kChecksumBytes + 2] = static_cast<char>(kRecordVersion);

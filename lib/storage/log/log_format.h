@@ -1,7 +1,7 @@
 // The format of the write-ahead log and of the manifest: a file header, then records.
 //
-//   record   := checksum:u64        XXH3-64 of everything behind it in the record, bound to the file and to the
-//   record's offset
+//   record   := checksum:u64        XXH3-64 of everything after it in the record, bound to the file
+//                                   and to the record's offset
 //               marker:u16          0xbd1c XOR the low bits of the file's checksum seed; where a search for records
 //                                   behind damage looks
 //               version:u8          1
@@ -25,7 +25,7 @@
 // all earlier files were synced whole. So:
 //   - damage before an offset that any record names as synced is corruption: those bytes had been durable;
 //   - damage behind every such offset may be a torn tail: the bytes were never acknowledged as durable, and are
-//   dropped.
+//     dropped.
 // A file ends in a record of type kEnd when the log goes on in the next file, and in kSeal when the database was closed
 // cleanly: all before it had been synced, so that nothing of a sealed log may be missing. Zero bytes behind the last
 // record are room that had been reserved.
@@ -67,9 +67,8 @@ struct RecordHead {
   uint64_t synced_offset = 0;
 };
 
-// Appends the record's bytes to `to`, except for the payload, which is either in `payload` or, where that would be a
-// needless copy, already the tail of `to`: then BeginRecord comes first, the payload is appended, and FinishRecord
-// completes it.
+// Writes a record into `to` without a copy of its payload: BeginRecord appends the head, the caller appends the
+// payload, and FinishRecord fills in what was not known before.
 size_t BeginRecord(std::string* to, const RecordHead& head);
 // `begin` is what BeginRecord returned; `payload_begin` where the payload starts; `offset` the record's place in the
 // file.

@@ -29,7 +29,7 @@ absl::StatusOr<std::unique_ptr<LogWriter>> LogWriter::Create(base::FileSystem* f
 }
 
 absl::Status LogWriter::Reserve(size_t payload_bytes) {
-  return file_->Reserve(kRecordFixedBytes + kRecordVarints * base::kMaxVarint64Bytes + payload_bytes +
+  return file_->Reserve(kRecordFixedBytes + kRecordVarints * base::kVarint64BytesMax + payload_bytes +
                         kRecordIdentityBytes);
 }
 

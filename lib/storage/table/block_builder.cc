@@ -30,7 +30,7 @@ void BlockBuilder::Add(std::string_view internal_key, std::string_view value) {
     shared = CommonPrefixBytes(last_key_.data(), internal_key.data(), shorter);
   }
   const std::string_view rest = internal_key.substr(shared);
-  char* const from = MakeRoom(&keys_, keys_bytes_, &keys_capacity_, 3 * base::kMaxVarint64Bytes + rest.size());
+  char* const from = MakeRoom(&keys_, keys_bytes_, &keys_capacity_, 3 * base::kVarint64BytesMax + rest.size());
   char* to = base::StoreVarint(from, shared);
   to = base::StoreVarint(to, rest.size() - kTrailerBytes);
   to = base::StoreVarint(to, value.size());

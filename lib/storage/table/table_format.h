@@ -1,7 +1,7 @@
 // The bytes of a table: an immutable file of entries in the order of their internal keys.
 //
 //   table       := file_header data_block* meta_block* meta_index footer
-//   file_header :                                 file_header.h, magic "BanDBtbl"
+//   file_header := as in                          file_header.h, magic "BanDBtbl"
 //   data_block, meta_block, meta_index := stored_block
 //   stored_block := payload type:u8 checksum:u64
 //                   type      low 4 bits: how the payload is compressed (Compression); high 4 bits: layout of the

@@ -14,13 +14,13 @@
 //   7    level:varint number:varint file_bytes:varint entries:varint deletes:varint range_tombstones:varint
 //        smallest_sequence:varint largest_sequence:varint earliest_expiry_ms:varint
 //        smallest:length-prefixed largest:length-prefixed          a table that is new
-//   8    number:varint bytes:varint                                of this log exactly so many bytes count, and they
-//   are
-//                                                                  durable: it was closed, or recovered up to there
+//   8    number:varint bytes:varint                                of this log exactly so many bytes count, and
+//                                                                  they are durable: it was closed, or recovered up
+//                                                                  to there
 //   9    index:varint term:varint                                  cluster: applied so far, in the tables
 //   10   bytes                                                     cluster: committed membership, with addresses
-//   11   number:varint                                             the log that was begun with this manifest: it must
-//   exist
+//   11   number:varint                                             the log that was begun with this manifest: it
+//                                                                  must exist
 //
 // Tags below 128 must be understood by a reader; those from 128 on it may skip.
 #ifndef BANDB_STORAGE_VERSION_VERSION_EDIT_H_
