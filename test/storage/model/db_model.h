@@ -11,7 +11,7 @@
 //   * takes a checkpoint, which power loss must leave complete;
 //   * fills the disk for some calls: what was refused is not done, what was acknowledged stays;
 //   * kills the process, which loses nothing acknowledged, or cuts the power, which leaves a prefix of the writes that
-//     contains all that was synced (storage/model_history.h). Power is lost right after synced writes most of all.
+//     contains all that was synced (model_history.h). Power is lost right after synced writes most of all.
 #ifndef BANDB_TEST_STORAGE_MODEL_DB_MODEL_H_
 #define BANDB_TEST_STORAGE_MODEL_DB_MODEL_H_
 

@@ -36,7 +36,7 @@ DbModel::Attempt DbModel::DrawAttempt() {
   Attempt attempt;
   attempt.write.changes = input_.Changes();
   attempt.write.now_ms = NowMs();
-  if (random_.OneIn(6)) attempt.write.condition = DrawCondition();
+  if (random_.OneIn(6)) attempt.write.conditions.push_back(DrawCondition());
   if (attempt.write.ToBatch().ByteSize() > kBatchBytesMax) attempt.write.changes.clear();
   attempt.options.sync = random_.OneIn(8);
   if (random_.OneIn(4)) attempt.options.timeout = random_.OneIn(3) ? absl::ZeroDuration() : absl::Seconds(100);
@@ -60,7 +60,7 @@ ModelCondition DbModel::DrawCondition() {
 
 absl::Status DbModel::WriteAlone(const Attempt& attempt) {
   const ModelWrite& write = attempt.write;
-  if (write.changes.size() == 1 && !write.condition && random_.OneIn(2)) {
+  if (write.changes.size() == 1 && write.conditions.empty() && random_.OneIn(2)) {
     const ModelChange& change = write.changes[0];
     if (change.kind == ModelChange::Kind::kPut) return db_->Put(change.key, change.value, attempt.options);
     if (change.kind == ModelChange::Kind::kDelete) return db_->Delete(change.key, attempt.options);
@@ -89,9 +89,9 @@ bool DbModel::WasDone(const Attempt& attempt) {
     ++counts_->refused;
     return false;
   }
-  if (const auto& condition = attempt.write.condition) {
-    const bool held = condition->Holds(history_.state(), attempt.write.now_ms);
-    const bool holds = condition->Holds(history_.state(), NowMs());
+  if (!attempt.write.conditions.empty()) {
+    const bool held = attempt.write.Holds(history_.state(), attempt.write.now_ms);
+    const bool holds = attempt.write.Holds(history_.state(), NowMs());
     const bool aborted = absl::IsAborted(status);
     if (held == holds) REQUIRE(aborted == !held);
     if (aborted) {

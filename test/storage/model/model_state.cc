@@ -46,6 +46,11 @@ bool ModelCondition::Holds(const ModelState& state, uint64_t now_ms) const {
   return present && at->second.value == value;
 }
 
+bool ModelWrite::Holds(const ModelState& state, uint64_t now_ms) const {
+  return std::all_of(conditions.begin(), conditions.end(),
+                     [&](const ModelCondition& condition) { return condition.Holds(state, now_ms); });
+}
+
 void ModelWrite::Apply(ModelState* state) const {
   for (const ModelChange& change : changes) {
     switch (change.kind) {
@@ -67,10 +72,18 @@ void ModelWrite::Apply(ModelState* state) const {
 
 WriteBatch ModelWrite::ToBatch() const {
   WriteBatch batch;
-  if (condition) {
-    if (condition->kind == ModelCondition::Kind::kPresent) batch.RequirePresent(condition->key);
-    if (condition->kind == ModelCondition::Kind::kAbsent) batch.RequireAbsent(condition->key);
-    if (condition->kind == ModelCondition::Kind::kValue) batch.RequireValue(condition->key, condition->value);
+  for (const ModelCondition& condition : conditions) {
+    switch (condition.kind) {
+      case ModelCondition::Kind::kPresent:
+        batch.RequirePresent(condition.key);
+        break;
+      case ModelCondition::Kind::kAbsent:
+        batch.RequireAbsent(condition.key);
+        break;
+      case ModelCondition::Kind::kValue:
+        batch.RequireValue(condition.key, condition.value);
+        break;
+    }
   }
   for (const ModelChange& change : changes) {
     switch (change.kind) {

@@ -1,12 +1,13 @@
-// What a database should hold, as a plain sorted map, and what a write does to it: the dumb side of DbModel.
+// What a database should hold, as a plain sorted map, and what a write does to it: the dumb side of every test that
+// compares a database with a model, DbModel and the rigs alike.
 //
 // An entry that has expired stays in the map, for whether it is seen depends on who looks, and when.
 #ifndef BANDB_TEST_STORAGE_MODEL_MODEL_STATE_H_
 #define BANDB_TEST_STORAGE_MODEL_MODEL_STATE_H_
 
+#include <compare>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@ struct ModelValue {
 
   std::string value;
   uint64_t expiry_ms = kNever;
+
+  auto operator<=>(const ModelValue&) const = default;
 };
 using ModelState = std::map<std::string, ModelValue>;
 
@@ -55,10 +58,13 @@ struct ModelCondition {
 // What one write asks for, and when it is committed.
 struct ModelWrite {
   std::vector<ModelChange> changes{};
-  std::optional<ModelCondition> condition{};
+  std::vector<ModelCondition> conditions{};
+  bool sync = false;
   uint64_t now_ms = 0;
 
-  // As if the condition held.
+  // Whether all conditions do.
+  bool Holds(const ModelState& state, uint64_t now_ms) const;
+  // As if all conditions held.
   void Apply(ModelState* state) const;
   WriteBatch ToBatch() const;
 };

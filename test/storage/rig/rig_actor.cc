@@ -1,7 +1,10 @@
 #include "storage/rig/rig_actor.h"
 
+#include <map>
+#include <set>
 #include <utility>
 
+#include "base/status.h"
 #include "storage/db.h"
 
 namespace bandb::test {
@@ -19,6 +22,35 @@ Options RigOptions() {
 
 absl::StatusOr<std::unique_ptr<Db>> OpenRig(TestEnv* env, const std::string& dir, const Options& options) {
   return storage::OpenDb(env->env(), dir, options);
+}
+
+absl::StatusOr<ModelEntries> ReadAll(Db* db, const ModelState& probes) {
+  ModelEntries found;
+  const std::unique_ptr<Iterator> it = db->NewIterator();
+  for (it->SeekToFirst(); it->Valid(); it->Next()) found.emplace_back(it->key(), it->value());
+  BANDB_RETURN_IF_ERROR(it->status());
+  auto backward = found.rbegin();
+  for (it->SeekToLast(); it->Valid(); it->Prev(), ++backward) {
+    if (backward == found.rend() || it->key() != backward->first || it->value() != backward->second) {
+      return base::Error(absl::StatusCode::kInternal, "backward the iterator finds {} out of place", it->key());
+    }
+  }
+  BANDB_RETURN_IF_ERROR(it->status());
+  if (backward != found.rend()) return base::Error(absl::StatusCode::kInternal, "backward the iterator misses keys");
+  const std::map<std::string, std::string> by_key(found.begin(), found.end());
+  std::set<std::string> keys;
+  for (const auto& [key, unused] : probes) keys.insert(key);
+  for (const auto& [key, unused] : found) keys.insert(key);
+  for (const std::string& key : keys) {
+    const absl::StatusOr<std::string> got = db->Get(key);
+    const auto expected = by_key.find(key);
+    const bool agrees =
+        expected == by_key.end() ? absl::IsNotFound(got.status()) : got.ok() && *got == expected->second;
+    if (agrees) continue;
+    if (!got.ok() && !absl::IsNotFound(got.status())) return got.status();
+    return base::Error(absl::StatusCode::kInternal, "Get and the iterator disagree on {}", key);
+  }
+  return found;
 }
 
 RigActor::RigActor(uint64_t seed, RigObserver* observer, Prepare prepare, const Options& options)
@@ -44,28 +76,28 @@ void RigActor::Close() {
   db_.reset();
 }
 
-void RigActor::Write(const RigOp& op) {
+void RigActor::Write(const ModelWrite& write) {
   if (db_ == nullptr) return;
-  const uint64_t number = observer_->Submitted(op);
-  const bool single = op.conditions.empty() && op.changes.size() == 1;
+  const uint64_t number = observer_->Submitted(write);
+  const bool single = write.conditions.empty() && write.changes.size() == 1;
   absl::Status status;
-  if (single && op.changes[0].kind == RigChange::Kind::kPut) {
-    status = db_->Put(op.changes[0].key, op.changes[0].value, {.sync = op.sync});
-  } else if (single && op.changes[0].kind == RigChange::Kind::kDelete) {
-    status = db_->Delete(op.changes[0].key, {.sync = op.sync});
+  if (single && write.changes[0].kind == ModelChange::Kind::kPut) {
+    status = db_->Put(write.changes[0].key, write.changes[0].value, {.sync = write.sync});
+  } else if (single && write.changes[0].kind == ModelChange::Kind::kDelete) {
+    status = db_->Delete(write.changes[0].key, {.sync = write.sync});
   } else {
-    status = db_->Write(op.ToBatch(), {.sync = op.sync});
+    status = db_->Write(write.ToBatch(), {.sync = write.sync});
   }
   observer_->Ended(number, status);
 }
 
-void RigActor::WriteTogether(const std::vector<RigOp>& ops) {
+void RigActor::WriteTogether(const std::vector<ModelWrite>& writes) {
   if (db_ == nullptr) return;
-  size_t left = ops.size();
+  size_t left = writes.size();
   base::Event done;
-  for (const RigOp& op : ops) {
-    const uint64_t number = observer_->Submitted(op);
-    db_->WriteAsync(op.ToBatch(), {.sync = op.sync}, [this, number, &left, &done](absl::Status status) {
+  for (const ModelWrite& write : writes) {
+    const uint64_t number = observer_->Submitted(write);
+    db_->WriteAsync(write.ToBatch(), {.sync = write.sync}, [this, number, &left, &done](absl::Status status) {
       observer_->Ended(number, status);
       if (--left == 0) done.Set();
     });

@@ -9,7 +9,7 @@
 
 #include "bandb/db.h"
 #include "base/random.h"
-#include "storage/rig/rig_model.h"
+#include "storage/rig/rig_observer.h"
 #include "support/test_env.h"
 
 namespace bandb::test {
@@ -22,6 +22,10 @@ Options RigOptions();
 // Opens the database in `dir` of `env`.
 absl::StatusOr<std::unique_ptr<Db>> OpenRig(TestEnv* env, const std::string& dir, const Options& options);
 
+// What an iterator finds, forward; and checks that backward it finds the same, and that Get agrees with it on every key
+// of `probes`. Errors: what the database answers; kInternal if its answers disagree.
+absl::StatusOr<ModelEntries> ReadAll(Db* db, const ModelState& probes);
+
 class RigActor {
  public:
   // Lifetime: the observer is borrowed. `prepare` is told of each new file system before anything is done to it, and
@@ -33,9 +37,9 @@ class RigActor {
   // Each does nothing if the database is not open: a fault may have kept it from opening.
   void Open();
   void Close();
-  void Write(const RigOp& op);
+  void Write(const ModelWrite& write);
   // All submitted before the first is waited for.
-  void WriteTogether(const std::vector<RigOp>& ops);
+  void WriteTogether(const std::vector<ModelWrite>& writes);
   void Flush();
   void Compact(const std::string& begin, const std::string& limit);
   void Checkpoint(const std::string& dir);

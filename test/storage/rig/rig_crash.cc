@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "storage/rig/prefix_oracle.h"
 
 namespace bandb::test {
 
@@ -69,7 +70,7 @@ std::unique_ptr<TestEnv> CrashRunner::NewEnv(Image image, const Allowed& allowed
 absl::StatusOr<uint64_t> CrashRunner::Inspect(TestEnv* env, const Allowed& allowed) {
   auto db = OpenRig(env, kRigDir, RigOptions());
   if (!db.ok()) return base::Annotate(db.status(), "Open");
-  BANDB_ASSIGN_OR_RETURN(const RigState found, ReadAll(db->get(), oracle_.state()));
+  BANDB_ASSIGN_OR_RETURN(const ModelEntries found, ReadAll(db->get(), oracle_.state()));
   BANDB_ASSIGN_OR_RETURN(const uint64_t index, oracle_.Match(found, allowed.low, allowed.high));
   BANDB_RETURN_IF_ERROR(base::Annotate((*db)->Close(), "Close"));
   return index;
@@ -79,7 +80,7 @@ absl::Status CrashRunner::InspectCheckpoints(TestEnv* env) {
   for (const PrefixOracle::Checkpoint& checkpoint : oracle_.checkpoints()) {
     auto db = OpenRig(env, checkpoint.dir, RigOptions());
     if (!db.ok()) return base::Annotate(db.status(), checkpoint.dir);
-    BANDB_ASSIGN_OR_RETURN(const RigState found, ReadAll(db->get(), oracle_.state()));
+    BANDB_ASSIGN_OR_RETURN(const ModelEntries found, ReadAll(db->get(), oracle_.state()));
     const auto index = oracle_.Match(found, checkpoint.index, checkpoint.index);
     if (!index.ok()) return base::Annotate(index.status(), checkpoint.dir);
   }

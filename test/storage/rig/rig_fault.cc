@@ -42,8 +42,8 @@ void OutcomeOracle::CallEnded(const char* what, const absl::Status& status) {
   if (!IsClean(status)) Surprise(base::Annotate(status, what));
 }
 
-uint64_t OutcomeOracle::Submitted(const RigOp& op) {
-  writes_.push_back(Write{op, false, absl::OkStatus()});
+uint64_t OutcomeOracle::Submitted(const ModelWrite& write) {
+  writes_.push_back(Submission{write, false, absl::OkStatus()});
   return writes_.size() - 1;
 }
 
@@ -54,51 +54,46 @@ void OutcomeOracle::Ended(uint64_t number, const absl::Status& status) {
   while (resolved_ < writes_.size() && writes_[resolved_].ended) Resolve(writes_[resolved_++]);
 }
 
-void OutcomeOracle::Resolve(const Write& write) {
-  std::vector<RigState> next;
-  const bool applied = write.status.ok();
-  const bool maybe = absl::IsUnknown(write.status);
-  for (const RigState& state : candidates_) {
-    const bool holds = write.op.Holds(state);
-    if (applied || maybe) {
+void OutcomeOracle::Resolve(const Submission& submission) {
+  std::vector<ModelState> next;
+  const absl::Status& status = submission.status;
+  const bool maybe = absl::IsUnknown(status);
+  for (const ModelState& state : candidates_) {
+    const bool holds = submission.write.Holds(state, kRigLookMs);
+    if (status.ok() || maybe) {
       if (holds) {
         next.push_back(state);
-        write.op.Apply(&next.back());
+        submission.write.Apply(&next.back());
       }
       if (maybe) next.push_back(state);
-    } else if (!absl::IsAborted(write.status) || !holds) {
+    } else if (!absl::IsAborted(status) || !holds) {
       next.push_back(state);
     }
   }
-  if (next.empty())
-    return Surprise(base::Error(absl::StatusCode::kInternal, "no state allows: {}", write.status.ToString()));
+  if (next.empty()) return Surprise(base::Error(absl::StatusCode::kInternal, "no state allows: {}", status.ToString()));
   std::sort(next.begin(), next.end());
   next.erase(std::unique(next.begin(), next.end()), next.end());
   if (next.size() > kCandidatesMax) return Surprise(absl::InternalError("too many unknown writes in a row"));
   candidates_ = std::move(next);
 }
 
-absl::Status OutcomeOracle::Settle(const RigState& found) {
-  if (std::find(candidates_.begin(), candidates_.end(), found) == candidates_.end()) {
-    std::string difference;
-    for (const auto& [key, value] : candidates_[0]) {
-      const auto there = found.find(key);
-      if (there == found.end()) difference += " -" + key;
-      if (there != found.end() && there->second != value) difference += " ~" + key;
-    }
-    for (const auto& [key, value] : found) difference += candidates_[0].contains(key) ? "" : " +" + key;
-    return base::Error(absl::StatusCode::kDataLoss, "the state is none of {} that are allowed:{}", candidates_.size(),
-                       difference);
+absl::Status OutcomeOracle::Settle(const ModelEntries& found) {
+  const auto looks = [&found](const ModelState& state) { return Visible(state, kRigLookMs) == found; };
+  const auto settled = std::find_if(candidates_.begin(), candidates_.end(), looks);
+  if (settled == candidates_.end()) {
+    return base::Error(absl::StatusCode::kDataLoss, "the state is none of {} that are allowed: {}", candidates_.size(),
+                       Difference(found, Visible(candidates_[0], kRigLookMs)));
   }
-  candidates_ = {found};
+  candidates_ = {ModelState(*settled)};
   return absl::OkStatus();
 }
 
 absl::Status OutcomeOracle::CheckGet(const std::string& key, const absl::StatusOr<std::string>& got) const {
   if (!got.ok() && !absl::IsNotFound(got.status())) return absl::OkStatus();
-  for (const RigState& state : candidates_) {
-    const auto there = state.find(key);
-    if (got.ok() ? there != state.end() && there->second == *got : there == state.end()) return absl::OkStatus();
+  for (const ModelState& state : candidates_) {
+    const ModelCondition seen = got.ok() ? ModelCondition{ModelCondition::Kind::kValue, key, *got}
+                                         : ModelCondition{ModelCondition::Kind::kAbsent, key};
+    if (seen.Holds(state, kRigLookMs)) return absl::OkStatus();
   }
   return base::Error(absl::StatusCode::kDataLoss, "Get({}) answers wrongly: {}", key,
                      got.ok() ? "a value" : got.status().ToString());
@@ -164,16 +159,16 @@ absl::Status FaultRun::Check() {
   actor_.Kill();
   if (actor_.db() == nullptr) return base::Error(absl::StatusCode::kInternal, "does not open: {}", Log());
   actor_.env().clock().AdvanceMillis(10'000);
-  BANDB_ASSIGN_OR_RETURN(const RigState found, ReadAll(actor_.db(), oracle_.candidates()[0]));
+  BANDB_ASSIGN_OR_RETURN(const ModelEntries found, ReadAll(actor_.db(), oracle_.candidates()[0]));
   BANDB_RETURN_IF_ERROR(oracle_.Settle(found));
   // It works again, and what it answers now is durable with all before it.
-  actor_.Write({.changes = {{RigChange::Kind::kPut, "after", "all"}}, .sync = true});
+  actor_.Write({.changes = {{ModelChange::Kind::kPut, "after", "all"}}, .sync = true});
   if (oracle_.candidates()[0].count("after") == 0) return absl::InternalError("refuses writes after the restart");
   TestEnv env(11, actor_.env().files().CrashImage(Damage::kLost, 1));
   env.clock().Advance(actor_.env().clock().MonotonicNanos());
   auto db = OpenRig(&env, kRigDir, RigOptions());
   if (!db.ok()) return base::Annotate(db.status(), "open after power loss");
-  BANDB_ASSIGN_OR_RETURN(const RigState kept, ReadAll(db->get(), found));
+  BANDB_ASSIGN_OR_RETURN(const ModelEntries kept, ReadAll(db->get(), oracle_.candidates()[0]));
   return base::Annotate(oracle_.Settle(kept), "after power loss");
 }
 

@@ -18,37 +18,37 @@ class OutcomeOracle final : public RigObserver {
  public:
   OutcomeOracle() : candidates_(1) {}
 
-  uint64_t Submitted(const RigOp& op) override;
+  uint64_t Submitted(const ModelWrite& write) override;
   void Ended(uint64_t number, const absl::Status& status) override;
   void FlushEnded(const absl::Status& status) override { CallEnded("Flush", status); }
   void CheckpointEnded(const std::string&, const absl::Status& status) override { CallEnded("Checkpoint", status); }
   void CallEnded(const char* what, const absl::Status& status) override;
 
   // OK if `found` is one of the states that may be; from then on it is the only one.
-  absl::Status Settle(const RigState& found);
+  absl::Status Settle(const ModelEntries& found);
   // OK if a Get of `key` may have this result.
   absl::Status CheckGet(const std::string& key, const absl::StatusOr<std::string>& got) const;
 
-  const std::vector<RigState>& candidates() const { return candidates_; }
+  const std::vector<ModelState>& candidates() const { return candidates_; }
   // The first answer that is no answer of ours; OK if there was none.
   const absl::Status& surprise() const { return surprise_; }
   // Answers other than OK.
   uint64_t failures() const { return failures_; }
 
  private:
-  struct Write {
-    RigOp op;
+  struct Submission {
+    ModelWrite write;
     bool ended = false;
     absl::Status status;
   };
 
-  void Resolve(const Write& write);
+  void Resolve(const Submission& submission);
   void Surprise(const absl::Status& status);
 
   // In the order of submission; those before `resolved_` have been taken into the candidates.
-  std::vector<Write> writes_;
+  std::vector<Submission> writes_;
   size_t resolved_ = 0;
-  std::vector<RigState> candidates_;
+  std::vector<ModelState> candidates_;
   absl::Status surprise_;
   uint64_t failures_ = 0;
 };

@@ -11,8 +11,8 @@ namespace bandb::test {
 
 namespace {
 
-RigOp PutOp(const std::string& key, const std::string& value, bool sync) {
-  return {.changes = {{RigChange::Kind::kPut, key, value}}, .sync = sync};
+ModelWrite PutOp(const std::string& key, const std::string& value, bool sync) {
+  return {.changes = {{ModelChange::Kind::kPut, key, value}}, .sync = sync};
 }
 
 void CheckFaults(FaultKind kind, bool sticky) {
@@ -55,7 +55,7 @@ TEST_CASE("a full disk refuses writes and serves reads, and Resume goes on once 
     if (oracle.failures() > before) status = actor.db()->Put("refused", "", {});
   }
   CHECK_CODE(status, kResourceExhausted);
-  for (const auto& [key, value] : oracle.candidates()[0]) CHECK(actor.db()->Get(key).value() == value);
+  for (const auto& [key, value] : oracle.candidates()[0]) CHECK(actor.db()->Get(key).value() == value.value);
   CHECK_CODE(actor.db()->Resume(), kResourceExhausted);
   actor.env().files().SetFreeBytes(10 << 20);
   REQUIRE_OK(actor.db()->Resume());

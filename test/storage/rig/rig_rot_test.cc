@@ -1,10 +1,12 @@
 // A database whose bytes rot: no answer is ever wrong or missing, and nothing crashes.
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "storage/log/log_reader.h"
+#include "storage/rig/prefix_oracle.h"
 #include "storage/rig/rig_actor.h"
 #include "storage/version/version_edit.h"
 #include "support/catch.h"
@@ -23,23 +25,24 @@ struct SmallDatabase {
     base::Random& random = actor.random();
     for (int round = 0; round < 3; ++round) {
       for (int i = 0; i < 14; ++i) {
-        actor.Write({.changes = {{RigChange::Kind::kPut, NumberedKey(random.Uniform(40), 2),
+        actor.Write({.changes = {{ModelChange::Kind::kPut, NumberedKey(random.Uniform(40), 2),
                                   RandomText(&random, 30 + random.Uniform(250))}}});
       }
-      actor.Write({.changes = {{RigChange::Kind::kDeleteRange, "key10", "key13"},
-                               {RigChange::Kind::kDelete, "key20"},
-                               {RigChange::Kind::kPutLong, "key21", "lives for an hour"}}});
+      actor.Write({.changes = {{ModelChange::Kind::kDeleteRange, "key10", "key13"},
+                               {ModelChange::Kind::kDelete, "key20"},
+                               {ModelChange::Kind::kPutWithTtl, "key21", "lives for an hour", kRigHourMs}}});
       if (round < 2) actor.Flush();
       if (round == 0) actor.Compact("", "");
     }
     actor.Close();
     REQUIRE_OK(oracle.surprise());
-    state = oracle.state();
+    const ModelEntries visible = Visible(oracle.state(), kRigLookMs);
+    state.insert(visible.begin(), visible.end());
     nanos = actor.env().clock().MonotonicNanos();
     image = actor.env().files().CrashImage(Damage::kLost, 0);
   }
 
-  RigState state;
+  std::map<std::string, std::string> state;
   int64_t nanos;
   std::unique_ptr<CrashFileSystem> image;
 };
@@ -53,7 +56,7 @@ bool NamesDamage(const absl::Status& status) {
 }
 
 // Reads everything in every way. `wrong` says what was wrong.
-Look ReadDamaged(Db* db, const RigState& state, std::string* wrong) {
+Look ReadDamaged(Db* db, const std::map<std::string, std::string>& state, std::string* wrong) {
   Look look = Look::kIntact;
   for (int i = 0; i < 41; ++i) {
     const std::string key = NumberedKey(i, 2);

@@ -10,8 +10,8 @@ namespace bandb::test {
 
 namespace {
 
-using Change = RigChange::Kind;
-using Condition = RigCondition::Kind;
+using Change = ModelChange::Kind;
+using Condition = ModelCondition::Kind;
 
 std::string Key(RigActor* actor, uint64_t count) { return NumberedKey(actor->random().Uniform(count), 3); }
 
@@ -21,21 +21,21 @@ std::string Value(RigActor* actor, size_t limit = 2000) {
   return actor->random().OneIn(2) ? RandomBytes(&actor->random(), length) : RandomText(&actor->random(), length);
 }
 
-RigOp Put(RigActor* actor, uint64_t keys, bool sync, size_t limit = 2000) {
+ModelWrite Put(RigActor* actor, uint64_t keys, bool sync, size_t limit = 2000) {
   return {.changes = {{Change::kPut, Key(actor, keys), Value(actor, limit)}}, .sync = sync};
 }
 
-RigOp Batch(RigActor* actor, uint64_t keys, bool sync) {
-  RigOp op{.changes = {}, .sync = sync};
+ModelWrite Batch(RigActor* actor, uint64_t keys, bool sync) {
+  ModelWrite write{.changes = {}, .sync = sync};
   const uint64_t count = 2 + actor->random().Uniform(6);
   for (uint64_t i = 0; i < count; ++i) {
     if (actor->random().OneIn(4)) {
-      op.changes.push_back({Change::kDelete, Key(actor, keys)});
+      write.changes.push_back({Change::kDelete, Key(actor, keys)});
     } else {
-      op.changes.push_back({Change::kPut, Key(actor, keys), Value(actor, 600)});
+      write.changes.push_back({Change::kPut, Key(actor, keys), Value(actor, 600)});
     }
   }
-  return op;
+  return write;
 }
 
 void SyncedPuts(RigActor* actor) {
@@ -59,10 +59,10 @@ void MixedPuts(RigActor* actor) {
 void Groups(RigActor* actor) {
   actor->Open();
   for (int i = 0; i < 12; ++i) {
-    std::vector<RigOp> ops;
+    std::vector<ModelWrite> writes;
     const uint64_t count = 1 + actor->random().Uniform(6);
-    for (uint64_t j = 0; j < count; ++j) ops.push_back(Batch(actor, 25, actor->random().OneIn(4)));
-    actor->WriteTogether(ops);
+    for (uint64_t j = 0; j < count; ++j) writes.push_back(Batch(actor, 25, actor->random().OneIn(4)));
+    actor->WriteTogether(writes);
   }
   actor->Close();
 }
@@ -109,9 +109,9 @@ void RangeDeletes(RigActor* actor) {
 void TimesToLive(RigActor* actor) {
   actor->Open();
   for (int i = 0; i < 80; ++i) {
-    const Change kind = actor->random().OneIn(3) ? Change::kPutBrief : Change::kPutLong;
-    actor->Write({.changes = {{actor->random().OneIn(3) ? Change::kPut : kind, Key(actor, 30), Value(actor, 1200)}},
-                  .sync = actor->random().OneIn(8)});
+    const uint64_t ttl_ms = actor->random().OneIn(3) ? kRigMomentMs : kRigHourMs;
+    const Change kind = actor->random().OneIn(3) ? Change::kPut : Change::kPutWithTtl;
+    actor->Write({.changes = {{kind, Key(actor, 30), Value(actor, 1200), ttl_ms}}, .sync = actor->random().OneIn(8)});
     actor->env().clock().AdvanceMillis(5);
   }
   actor->Compact("", "");
@@ -127,17 +127,17 @@ void Batches(RigActor* actor) {
 void Conditions(RigActor* actor) {
   actor->Open();
   for (int i = 0; i < 60; ++i) {
-    RigOp op = Batch(actor, 12, actor->random().OneIn(5));
+    ModelWrite write = Batch(actor, 12, actor->random().OneIn(5));
     const std::string key = Key(actor, 12);
     const bool absent = actor->random().OneIn(2);
-    op.conditions.push_back({absent ? Condition::kAbsent : Condition::kPresent, key});
+    write.conditions.push_back({absent ? Condition::kAbsent : Condition::kPresent, key});
     if (actor->random().OneIn(4)) {
       // A value that is there, if the last write was not aborted.
-      const RigOp first{.changes = {{Change::kPut, key, "value"}}, .sync = false};
+      const ModelWrite first{.changes = {{Change::kPut, key, "value"}}, .sync = false};
       actor->Write(first);
-      op.conditions = {{Condition::kValue, key, actor->random().OneIn(3) ? "other" : "value"}};
+      write.conditions = {{Condition::kValue, key, actor->random().OneIn(3) ? "other" : "value"}};
     }
-    actor->Write(op);
+    actor->Write(write);
   }
   actor->Close();
 }
