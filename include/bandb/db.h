@@ -28,7 +28,7 @@ class Db : public Store {
  public:
   // Opens the database in `dir`, recovering from a crash if need be.
   // Errors: kNotFound            there is none and create_if_missing is false
-  //         kAlreadyExists       there is one and error_if_exists is true; or a file stands in its place
+  //         kAlreadyExists       there is one and error_if_exists is true; or the path is that of a file
   //         kFailedPrecondition  another process, or this one, has it open; or its format is newer than this library;
   //                              or it is the directory of a cluster's node
   //         kInvalidArgument     options that make no sense, all of them named; or an empty path
@@ -40,7 +40,7 @@ class Db : public Store {
   // Durability: what was written before the call survives power loss when it returns OK.
   virtual absl::Status Flush() = 0;
   // Compacts the tables that hold keys of [begin, limit), so that the space of what was deleted or overwritten, or has
-  // expired, is given back, unless a snapshot still sees it. All of them are written anew, those of the last level
+  // expired, is given back, unless a snapshot still sees it. All of them are rewritten, those of the last level
   // too. Empty means unbounded. Returns when it is done.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file system allows. The
@@ -58,7 +58,7 @@ class Db : public Store {
   // What the database has done since it was opened, and what it consists of. After Close the last figures.
   virtual Stats GetStats() const = 0;
   // Waits for running calls and background work, then closes the files; checkpoints and verifications under way end
-  // early. What was acknowledged is kept as it was promised; nothing is flushed. Later calls answer
+  // early. Acknowledged writes keep the durability they were promised; nothing is flushed. Later calls answer
   // kFailedPrecondition. Idempotent; the destructor calls it. Must not be called from a callback of the database.
   virtual absl::Status Close() = 0;
 

@@ -11,7 +11,7 @@ namespace bandb {
 // Walks keys in unsigned bytewise order, forward or backward, over the state that was current (or the snapshot that was
 // given) when it was made. A new iterator is not Valid until a Seek.
 //
-// An iterator that is not Valid either stands past an end of its bounds, and status() is OK, or met an error. Check
+// An iterator that is not Valid is either past an end of its bounds, and status() is OK, or met an error. Check
 // status() when a loop ends, or a damaged file looks like the end of the data:
 //
 //   for (it->SeekToFirst(); it->Valid(); it->Next()) Use(it->key(), it->value());
@@ -43,7 +43,7 @@ class Iterator {
   // To the key before this one; not Valid if there is none within the bounds.
   virtual void Prev() = 0;
 
-  // The key it stands on. Lifetime: until the iterator moves or is destroyed.
+  // The key that it is at. Lifetime: until the iterator moves or is destroyed.
   virtual std::string_view key() const = 0;
   // The value of that key. Lifetime: until the iterator moves or is destroyed.
   virtual std::string_view value() const = 0;

@@ -29,7 +29,7 @@ using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 // A persistent map from byte strings to byte strings, ordered bytewise (unsigned).
 //
 // Limits: keys up to 64 KiB; a value, and a batch, up to 64 MiB or a quarter of the memory budget, whichever is less; a
-// batch up to one operation or condition for each 64 bytes of that, 1048576 at the most, and up to 16384 range deletes.
+// batch up to one operation or condition for each 64 bytes of that, at most 1048576, and up to 16384 range deletes.
 // Empty keys and empty values are allowed.
 //
 // Errors, the same at every method:
@@ -61,7 +61,7 @@ class Store {
   absl::Status Write(const WriteBatch& batch, const WriteOptions& options = {});
   // As Write, without ever blocking: `done` gets the outcome. Writes take effect in the order of the calls. Where Write
   // would wait because the store is stalled, the outcome is kUnavailable; so it is when asynchronous writes whose
-  // callbacks have not returned hold more than Options::write_buffer_bytes (1 MiB at the least) with this one.
+  // callbacks have not returned hold more than Options::write_buffer_bytes (at least 1 MiB) with this one.
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done);
 
   // The value of `key`, or kNotFound.

@@ -23,7 +23,7 @@ class WriteBatch {
   WriteBatch() = default;
   WriteBatch(const WriteBatch&) = default;
   WriteBatch& operator=(const WriteBatch&) = default;
-  // The one moved from is then empty, and can be filled anew.
+  // The one moved from is then empty, and can be filled again.
   WriteBatch(WriteBatch&& other) noexcept { *this = static_cast<WriteBatch&&>(other); }
   WriteBatch& operator=(WriteBatch&& other) noexcept;
   ~WriteBatch() = default;
@@ -32,7 +32,7 @@ class WriteBatch {
   void Put(std::string_view key, std::string_view value);
   // Sets `key` to `value` for the next `ttl`, counted from the moment the write commits, in whole milliseconds, rounded
   // up. When the time is up the key is gone, older values included. An infinite `ttl` is a Put; one of zero or less
-  // makes the write expire as it commits. The wall clock decides; while somebody has set it back, time stands still at
+  // makes the write expire as it commits. The wall clock decides; while it has been set back, time stands still at
   // the latest moment that the store has seen.
   void PutWithTtl(std::string_view key, std::string_view value, absl::Duration ttl);
   // Removes `key`, whether it exists or not.

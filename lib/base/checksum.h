@@ -14,7 +14,7 @@ namespace bandb::base {
 // XXH3-64 of `bytes` under `seed`.
 uint64_t Hash64(std::string_view bytes, uint64_t seed = 0);
 
-// The checksum of bytes that stand at `offset` of the file whose checksum seed is `file_seed`.
+// The checksum of bytes at `offset` of the file whose checksum seed is `file_seed`.
 uint64_t BlockChecksum(uint64_t file_seed, uint64_t offset, std::string_view bytes);
 
 }  // namespace bandb::base

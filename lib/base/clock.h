@@ -12,7 +12,7 @@ class Clock {
   virtual ~Clock() = default;
   // Never goes back; counts from an arbitrary start. For intervals and deadlines.
   virtual int64_t MonotonicNanos() = 0;
-  // May jump either way when somebody sets the clock. For time to live and for people.
+  // May jump either way when the clock is set. For time to live and for people.
   virtual int64_t WallMillis() = 0;
 };
 

@@ -55,7 +55,7 @@ void PutVarint(std::string* to, uint64_t value);
 // A varint length, then the bytes.
 void PutLengthPrefixed(std::string* to, std::string_view bytes);
 
-// A cursor over bytes that somebody else keeps alive.
+// A cursor over bytes that the caller keeps alive.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view bytes) : rest_(bytes) {}

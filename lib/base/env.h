@@ -10,7 +10,7 @@
 
 namespace bandb::base {
 
-// Lifetime: borrows; whoever makes an Env keeps its parts alive longer than what it is given to.
+// Lifetime: borrows; the maker of an Env keeps its parts alive longer than everything that it is given to.
 struct Env {
   FileSystem* files = nullptr;
   Clock* clock = nullptr;

@@ -39,7 +39,7 @@ class StreamHandler {
  public:
   // There are bytes, or the end, to read. Told in each turn in which that is so, while reading is watched.
   virtual void OnReadable() = 0;
-  // There is room to write, or the connection that Connect began stands. Told likewise while writing is watched.
+  // There is room to write, or the connection that Connect began is established. Told likewise while writing is watched.
   virtual void OnWritable() = 0;
   // The connection is gone in both directions, or could not be made. Told whatever is watched; nothing is told after.
   virtual void OnBroken() = 0;
@@ -62,7 +62,7 @@ class Stream {
   virtual IoResult Write(absl::Span<const std::string_view> pieces) = 0;
   // Which of OnReadable and OnWritable to tell from now on; neither at first.
   virtual void Watch(bool readable, bool writable) = 0;
-  // The peer reads the end behind what was written.
+  // The peer reads the end after what was written.
   virtual void CloseWrite() = 0;
   // HOST:PORT of the other end.
   virtual const std::string& peer() const = 0;
@@ -70,7 +70,7 @@ class Stream {
 
 class AcceptHandler {
  public:
-  // Somebody waits to be accepted. Told in each turn in which that is so, while watched.
+  // A peer waits to be accepted. Told in each turn in which that is so, while watched.
   virtual void OnAcceptable() = 0;
 
  protected:
@@ -81,7 +81,7 @@ class AcceptHandler {
 class Listener {
  public:
   virtual ~Listener() = default;
-  // A new stream, or null when nobody waits.
+  // A new stream, or null when none waits.
   // Errors: kResourceExhausted out of descriptors or memory; one that waited was turned away if that was possible.
   virtual absl::StatusOr<std::unique_ptr<Stream>> Accept() = 0;
   // Whether to tell OnAcceptable; true at first.

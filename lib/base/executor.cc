@@ -7,7 +7,7 @@ namespace bandb::base {
 
 namespace {
 
-// CondVar waits by the wall clock, which somebody may set back: a waiter is late by no more than this.
+// CondVar waits by the wall clock, which may be set back: a waiter is late by no more than this.
 constexpr int64_t kWaitMaxNanos = 1'000'000'000;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The executor seam: where work that nobody waits for runs, and how a façade waits.
+// The executor seam: where background work runs, and how a façade waits.
 //
 // In production an Executor is a few threads and a timer. In the simulator it is one thread that picks the next step by
 // seed. Code that is written against it never starts a thread and never sleeps. Engines only post; façades (Db, the
@@ -19,7 +19,7 @@ using Task = absl::AnyInvocable<void() &&>;
 
 // Which work goes first when threads are short. Within one priority tasks start in the order they were posted.
 enum class Priority : uint8_t {
-  kHigh = 0,    // completions, log syncs and memtable flushes: somebody is waiting
+  kHigh = 0,    // completions, log syncs and memtable flushes: a caller is waiting
   kNormal = 1,  // everything else that is short
   kLow = 2,     // compactions
 };
@@ -35,7 +35,7 @@ class Job {
   virtual Next Step() = 0;
 };
 
-// A one-shot flag with waiters; see Executor::Wait. Reset makes it fit for use again once nobody waits.
+// A one-shot flag with waiters; see Executor::Wait. Reset makes it fit for use again once no thread waits.
 // Thread safety: any thread. An Event may be destroyed as soon as a Wait on it returned true.
 class Event {
  public:

@@ -1,4 +1,4 @@
-// Counters, gauges and histograms: values that a component owns, and that whoever holds the component reads.
+// Counters, gauges and histograms: values that a component owns, and that the owner of the component reads.
 //
 // There is no registry and no name here: names are given where metrics leave the process. All of them cost a relaxed
 // atomic addition on a cache line that few threads share.

@@ -26,7 +26,7 @@ absl::Status Error(absl::StatusCode code, fmt::format_string<Args...> format, Ar
   return absl::Status(code, ToAbsl(fmt::format(format, std::forward<Args>(args)...)));
 }
 
-// The same code with `context`, a colon and a space in front of the message. OK stays OK.
+// The same code with `context`, a colon and a space before the message. OK stays OK.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 // The status for a failed system call: kResourceExhausted for a full disk or quota, kNotFound for a missing file,

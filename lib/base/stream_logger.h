@@ -5,7 +5,7 @@
 //
 // Each line is one write(2), so that lines of several threads and processes do not mix. Whatever would end or spoil a
 // line is escaped, which is a second line of defence: bytes from outside are escaped by those who log them. A line that
-// cannot be written is dropped and counted; nobody fails because a log disk is full.
+// cannot be written is dropped and counted; a full log disk is no error for anybody else.
 #ifndef BANDB_BASE_STREAM_LOGGER_H_
 #define BANDB_BASE_STREAM_LOGGER_H_
 

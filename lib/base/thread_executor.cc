@@ -8,7 +8,7 @@ namespace bandb::base {
 
 namespace {
 
-// CondVar waits by the wall clock, which somebody may set back: a timer is late by no more than this.
+// CondVar waits by the wall clock, which may be set back: a timer is late by no more than this.
 constexpr int64_t kWaitMaxNanos = 1'000'000'000;
 
 constexpr size_t Index(Priority priority) { return static_cast<size_t>(priority); }

@@ -51,7 +51,7 @@ class ThreadExecutor final : public Executor {
   bool Take(Priority lowest, Priority* priority, Work* work) ABSL_LOCKS_EXCLUDED(mutex_);
   bool TakeFromQueuesLocked(Priority lowest, Priority* priority, Work* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MoveDueTimersLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Wakes a thread that can take what is queued, if one is idle. Whoever takes work calls it for the rest of the queue,
+  // Wakes a thread that can take what is queued, if one is idle. A thread that takes work calls it for the rest of the queue,
   // so that two wake-ups which met at one thread lose nothing.
   void WakeOneLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

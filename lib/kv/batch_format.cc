@@ -89,7 +89,7 @@ void ResolveTimeToLive(std::string* operations, uint64_t now_ms) {
   Operation operation;
   while (cursor.Next(&operation)) {
     if (operation.kind != Kind::kPutWithExpiry) continue;
-    // The expiry stands right behind the key.
+    // The expiry follows the key.
     const size_t at = static_cast<size_t>(operation.key.data() + operation.key.size() - operations->data());
     base::StoreFixed<uint64_t>(operations->data() + at, ExpiryAt(now_ms, operation.expiry_ms));
   }
