@@ -309,6 +309,24 @@ class Load(ClientTest):
         self.assertEqual(done.returncode, 0)
         self.assertEqual(again.answer.values, {b"line:000000000003": b"c", b"line:000000000004": b"d"})
 
+    def test_where_to_go_on_is_never_after_a_line_that_is_not_settled(self):
+        # The third line is never acknowledged; that those after it were refused says nothing about it.
+        def answer(number, *request):
+            if number == 2:
+                server.close()
+                return None
+            return table(number, *request)
+
+        table = wire.Table()
+        server = self.serve(answer)
+        lines = b"a=1\nb=2\nc=3\nno delimiter\nnone here\nd=4\n"
+        done = cli(server.address, "load", "--retry-for", "0.2", "--delimiter", "=", "-", input=lines)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"--skip 2\n", done.stderr)
+        again = self.serve(table)
+        cli(again.address, "load", "--skip", "2", "--delimiter", "=", "-", input=lines)
+        self.assertEqual(table.values, {b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"})
+
     def test_the_requests_are_those_of_the_protocol(self):
         server = self.serve(wire.Table())
         cli(server.address, "load", "-", input=b"v\n")

@@ -45,6 +45,11 @@ absl::Status Loader::Run(LineSource* source) {
   }
 }
 
+uint64_t Loader::settled_lines() const {
+  const uint64_t settled = pending_.empty() ? summary_.lines : pending_.front().line;
+  return std::max(settled, options_.skip_lines);
+}
+
 absl::Status Loader::FillWindow(LineSource* source) {
   while (!end_of_input_ && !sending_again_ && pending_.size() < options_.window_lines &&
          pending_bytes_ < kWindowBytes) {

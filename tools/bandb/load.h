@@ -61,6 +61,9 @@ class Loader {
   absl::Status Run(LineSource* source);
 
   const LoadSummary& summary() const { return summary_; }
+  // What to pass over, as skip_lines, to go on: every line before it was acknowledged, refused or skipped. Some lines
+  // after it may have been as well; loading them again changes nothing.
+  uint64_t settled_lines() const;
 
  private:
   struct Pending {

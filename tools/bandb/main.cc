@@ -98,16 +98,12 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
   }
   Progress progress(&clock, *total);
   const int64_t begin = clock.MonotonicNanos();
-  const uint64_t skipped = options.skip_lines;
   Loader loader(&clock, &executor, &progress, std::move(options));
   const absl::Status status = loader.Run(&source);
   const LoadSummary& summary = loader.summary();
   progress.Finish(summary.acknowledged_lines, source.bytes_read());
   const int code = Report(status, summary, clock.MonotonicNanos() - begin);
-  if (!status.ok()) {
-    const uint64_t settled = skipped + summary.acknowledged_lines + summary.refused_lines;
-    Print(stderr, "to go on where it stopped: --skip {}\n", settled);
-  }
+  if (!status.ok()) Print(stderr, "to go on where it stopped: --skip {}\n", loader.settled_lines());
   return code;
 }
 
