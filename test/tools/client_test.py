@@ -309,6 +309,17 @@ class Load(ClientTest):
         self.assertEqual(done.returncode, 0)
         self.assertEqual(again.answer.values, {b"line:000000000003": b"c", b"line:000000000004": b"d"})
 
+    def test_a_line_that_is_too_long_is_told_by_its_number_and_the_others_are_loaded(self):
+        table = wire.Table()
+        server = self.serve(table)
+        file = self.write("long", b"one\ntwo\n" + b"x" * (65 << 20) + b"\nfour\n")
+        done = cli(server.address, "load", file)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"1 lines were refused; the first: line 3: longer than 64 MiB\n", done.stderr)
+        self.assertEqual(sorted(table.values.values()), [b"four", b"one", b"two"])
+        done = cli(server.address, "load", "--skip", "3", file)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
     def test_where_to_go_on_is_never_after_a_line_that_is_not_settled(self):
         # The third line is never acknowledged; that those after it were refused says nothing about it.
         def answer(number, *request):

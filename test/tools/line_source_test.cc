@@ -11,6 +11,8 @@
 namespace bandb::cli {
 namespace {
 
+constexpr size_t kLineBytesMax = 3'000'000;
+
 class Files {
  public:
   std::string Write(const std::string& name, std::string_view content) {
@@ -19,14 +21,14 @@ class Files {
     return path;
   }
   std::vector<std::string> LinesOf(const std::vector<std::string>& paths) {
-    LineSource source(&files_, paths);
+    LineSource source(&files_, paths, kLineBytesMax);
     std::vector<std::string> lines;
     while (true) {
       std::string_view line;
-      const absl::StatusOr<bool> more = source.Next(&line);
-      REQUIRE_OK(more.status());
-      if (!*more) break;
-      lines.emplace_back(line);
+      const absl::StatusOr<LineSource::Found> found = source.Next(&line);
+      REQUIRE_OK(found.status());
+      if (*found == LineSource::Found::kEnd) break;
+      lines.emplace_back(*found == LineSource::Found::kLine ? line : "(too long)");
       CHECK(source.Ready());
     }
     return lines;
@@ -53,6 +55,16 @@ TEST_CASE("a line may be longer than a piece that is read at once") {
   const std::string path = files.Write("long", long_line + "\nshort\n" + long_line);
   const std::vector<std::string> expected{long_line, "short", long_line};
   CHECK(files.LinesOf({path}) == expected);
+}
+
+TEST_CASE("a line above the limit is skipped, and those around it are read") {
+  Files files;
+  const std::string limit(kLineBytesMax, 'x');
+  const std::string above = limit + "x";
+  const std::string path = files.Write("long", "a\n" + above + "\nb\n" + limit + "\n" + limit + limit + limit + "\n");
+  const std::string unended = files.Write("unended", "c\n" + above);
+  const std::vector<std::string> expected{"a", "(too long)", "b", limit, "(too long)", "c", "(too long)"};
+  CHECK(files.LinesOf({path, unended}) == expected);
 }
 
 TEST_CASE("the size of all files is known, and a missing file is an error") {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "base/status.h"
@@ -53,8 +54,10 @@ absl::StatusOr<bool> LineSource::Fill() {
   buffer_.erase(0, start_);
   searched_ -= start_;
   start_ = 0;
-  if (buffer_.size() > kLineBytesMax) {
-    return base::Error(absl::StatusCode::kInvalidArgument, "a line is longer than {} bytes", kLineBytesMax);
+  if (buffer_.size() > line_bytes_max_) {
+    too_long_ = true;
+    buffer_.clear();
+    searched_ = 0;
   }
   const size_t before = buffer_.size();
   buffer_.resize(before + kPieceBytes);
@@ -67,27 +70,26 @@ absl::StatusOr<bool> LineSource::Fill() {
   return *n > 0;
 }
 
-absl::StatusOr<bool> LineSource::Next(std::string_view* line) {
+LineSource::Found LineSource::Take(size_t end, size_t next_start, std::string_view* line) {
+  *line = std::string_view(buffer_).substr(start_, end - start_);
+  start_ = searched_ = next_start;
+  const bool too_long = std::exchange(too_long_, false) || line->size() > line_bytes_max_;
+  return too_long ? Found::kTooLong : Found::kLine;
+}
+
+absl::StatusOr<LineSource::Found> LineSource::Next(std::string_view* line) {
   while (true) {
     const size_t end = buffer_.find('\n', searched_);
-    if (end != std::string::npos) {
-      *line = std::string_view(buffer_).substr(start_, end - start_);
-      start_ = searched_ = end + 1;
-      return true;
-    }
+    if (end != std::string::npos) return Take(end, end + 1, line);
     searched_ = buffer_.size();
     if (is_open_) {
       BANDB_ASSIGN_OR_RETURN(const bool more, Fill());
       if (more) continue;
       is_open_ = false;
       // The last line of a file may lack its end.
-      if (start_ < buffer_.size()) {
-        *line = std::string_view(buffer_).substr(start_);
-        start_ = searched_ = buffer_.size();
-        return true;
-      }
+      if (start_ < buffer_.size() || too_long_) return Take(buffer_.size(), buffer_.size(), line);
     }
-    if (next_path_ == paths_.size()) return false;
+    if (next_path_ == paths_.size()) return Found::kEnd;
     BANDB_RETURN_IF_ERROR(OpenNext());
   }
 }

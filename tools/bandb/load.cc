@@ -56,11 +56,17 @@ absl::Status Loader::FillWindow(LineSource* source) {
     // Somebody may take long to write the next line: see to what is pending first.
     if (!pending_.empty() && !source->Ready()) return absl::OkStatus();
     std::string_view line;
-    BANDB_ASSIGN_OR_RETURN(const bool more, source->Next(&line));
-    if (more) {
-      AddLine(line);
-    } else {
-      end_of_input_ = true;
+    BANDB_ASSIGN_OR_RETURN(const LineSource::Found found, source->Next(&line));
+    switch (found) {
+      case LineSource::Found::kLine:
+        AddLine(line);
+        break;
+      case LineSource::Found::kTooLong:
+        RefuseLongLine();
+        break;
+      case LineSource::Found::kEnd:
+        end_of_input_ = true;
+        break;
     }
   }
   return absl::OkStatus();
@@ -88,6 +94,12 @@ void Loader::AddLine(std::string_view line) {
   pending_bytes_ += pending.frame.size();
   ++outstanding_;
   pending_.push_back(std::move(pending));
+}
+
+void Loader::RefuseLongLine() {
+  const uint64_t number = summary_.lines++;
+  if (number < options_.skip_lines) return;
+  Refuse(number, fmt::format("longer than {} MiB", LineSource::kLineBytesMax >> 20));
 }
 
 void Loader::Refuse(uint64_t line, std::string_view why) {

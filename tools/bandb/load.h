@@ -44,7 +44,7 @@ struct LoadSummary {
   uint64_t lines = 0;  // read, those skipped included
   uint64_t acknowledged_lines = 0;
   uint64_t acknowledged_bytes = 0;  // keys and values
-  uint64_t refused_lines = 0;       // by the server or for lack of a delimiter
+  uint64_t refused_lines = 0;       // by the server, for lack of a delimiter, or too long
   std::string first_refusal{};      // with its line number
   uint64_t reconnections = 0;
 };
@@ -80,6 +80,8 @@ class Loader {
   // Reads lines into the window while there is room.
   absl::Status FillWindow(LineSource* source);
   void AddLine(std::string_view line);
+  // Counts a line that is too long to be read.
+  void RefuseLongLine();
   void Refuse(uint64_t line, std::string_view why);
   absl::Status TakeReplies();
   absl::Status OnReply(const proto::Reply& reply);
