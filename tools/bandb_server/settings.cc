@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "units.h"
+#include "units/units.h"
 
 namespace bandb::server_program {
 
@@ -20,26 +20,25 @@ template <typename Target>
 Setting SizeSetting(std::string_view section, std::string_view key, std::string_view option, Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* text = std::get_if<std::string>(&value);
-    const std::optional<uint64_t> size = text == nullptr ? std::nullopt : ParseSize(*text);
+    const std::optional<uint64_t> size = text == nullptr ? std::nullopt : units::ParseSize(*text);
     using Option = std::remove_reference_t<decltype(target(config))>;
     if (!size.has_value() || *size > std::numeric_limits<Option>::max()) return false;
     target(config) = static_cast<Option>(*size);
     return true;
   };
-  return {section, key, option, "a size with its unit, such as \"64 MiB\" (B, KiB, MiB, GiB, TiB)", std::move(apply)};
+  return {section, key, option, std::string(units::kSizeHelp), std::move(apply)};
 }
 
 template <typename Target>
 Setting DurationSetting(std::string_view section, std::string_view key, std::string_view option, Target target) {
   Apply apply = [target](const Value& value, Config* config) {
     const auto* text = std::get_if<std::string>(&value);
-    const std::optional<absl::Duration> duration = text == nullptr ? std::nullopt : ParseDuration(*text);
+    const std::optional<absl::Duration> duration = text == nullptr ? std::nullopt : units::ParseDuration(*text);
     if (!duration.has_value()) return false;
     target(config) = *duration;
     return true;
   };
-  return {section, key, option, "a duration with its unit, such as \"5 s\" (ms, s, min, h), or \"never\"",
-          std::move(apply)};
+  return {section, key, option, std::string(units::kDurationHelp), std::move(apply)};
 }
 
 template <typename Target>
