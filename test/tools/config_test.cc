@@ -3,14 +3,15 @@
 #include <string>
 
 #include "base/status.h"
+#include "key_depth.h"
 #include "settings.h"
 #include "support/catch.h"
 
 namespace bandb::server_program {
 namespace {
 
-std::string ComplaintsAbout(std::string_view text) {
-  const absl::StatusOr<Config> config = ParseConfig(text, "file");
+std::string ComplaintsAbout(std::string_view text, const Overrides& overrides = {}) {
+  const absl::StatusOr<Config> config = ParseConfig(text, "file", overrides);
   REQUIRE_CODE(config.status(), kInvalidArgument);
   return std::string(base::Message(config.status()));
 }
@@ -52,7 +53,6 @@ TEST_CASE("an empty file is the defaults") {
   REQUIRE_OK(config.status());
   CHECK(config->data == "./bandb-data");
   CHECK(config->server.listen == "127.0.0.1:8080");
-  CHECK_OK(CheckConfig(*config));
 }
 
 TEST_CASE("an unknown key is refused with its line and the nearest name") {
@@ -92,32 +92,59 @@ TEST_CASE("all mistakes are named at once") {
   CHECK(std::count(complaints.begin(), complaints.end(), '\n') == 2);
 }
 
+TEST_CASE("mistakes of names, types and ranges are told at once, in the order of the file") {
+  CHECK(ComplaintsAbout("[server]\nconnections_max = 0\nlisen = 1\nkeepalive = 5\n[storage]\nblock = \"1 B\"\n") ==
+        "file:2: server.connections_max is 0, not between 1 and 1000000\n"
+        "file:3: there is no server.lisen; did you mean listen?\n"
+        "file:4: server.keepalive takes a duration with its unit, such as \"5 s\" (ms, s, min, h, d), or \"never\"\n"
+        "file:6: storage.block is 1 B, not between 512 B and 1 MiB");
+}
+
 TEST_CASE("what is out of range is named as the file names it, with its line where the file sets it") {
-  absl::StatusOr<Config> config =
-      ParseConfig("[server]\nframe_max = \"1 B\"\n[storage]\nblock = \"1 B\"\nmemory_budget = \"1 MiB\"\n", "file");
-  REQUIRE_OK(config.status());
-  config->server.loops = 0;
-  const absl::Status status = CheckConfig(*config);
-  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
-  CHECK(base::Message(status) ==
-        "server.loops is 0, not between 1 and 64\n"
-        "file:2: server.frame_max is 1, not between 64 and 68157440\n"
-        "file:4: storage.block is 1, not between 512 and 1048576\n"
-        "file:5: storage.memory_budget is 1048576, less than the 201326592 that storage.write_buffer, "
-        "storage.block_cache and 67108864 of working space come to");
+  CHECK(ComplaintsAbout("[server]\nframe_max = \"1 B\"\n[storage]\nblock = \"1 B\"\nmemory_budget = \"1 MiB\"\n",
+                        {.listen = "nonsense"}) ==
+        "server.listen is 'nonsense', not HOST:PORT\n"
+        "file:2: server.frame_max is 1 B, not between 64 B and 65 MiB\n"
+        "file:4: storage.block is 1 B, not between 512 B and 1 MiB\n"
+        "file:5: storage.memory_budget is 1 MiB, less than the 192 MiB that storage.write_buffer, "
+        "storage.block_cache and 64 MiB of working space come to");
 }
 
 TEST_CASE("a limit that another setting moves is named with that setting and its line") {
-  const absl::StatusOr<Config> config = ParseConfig("[server]\nframe_max = \"65 MiB\"\n", "file");
+  CHECK(ComplaintsAbout("[server]\nframe_max = \"65 MiB\"\n") ==
+        "file:2: server.memory_max is 256 MiB, less than four times server.frame_max, 65 MiB");
+}
+
+TEST_CASE("no rule is checked of a setting whose value was refused") {
+  CHECK(ComplaintsAbout("[server]\nframe_max = \"65 MiB\"\nmemory_max = \"1 G\"\n")
+            .starts_with("file:3: server.memory_max takes a size"));
+}
+
+TEST_CASE("the command line comes before the file") {
+  const absl::StatusOr<Config> config = ParseConfig("[server]\nlisten = \"nonsense\"\n[storage]\ndata = \"/a\"\n",
+                                                    "file", {.listen = "[::1]:0", .data = "/b"});
   REQUIRE_OK(config.status());
-  CHECK(base::Message(CheckConfig(*config)) ==
-        "file:2: server.memory_max is 268435456, less than four times server.frame_max, 68157440");
+  CHECK(config->server.listen == "[::1]:0");
+  CHECK(config->data == "/b");
 }
 
 TEST_CASE("a value is told as it is, though it be the name of an option or hold what parts complaints") {
-  const absl::StatusOr<Config> config = ParseConfig("[server]\nlisten = \"loops; {}: \"\n", "file");
-  REQUIRE_OK(config.status());
-  CHECK(base::Message(CheckConfig(*config)) == "file:2: server.listen is 'loops; {}: ', not HOST:PORT");
+  CHECK(ComplaintsAbout("[server]\nlisten = \"loops; {}: \"\n") ==
+        "file:2: server.listen is 'loops; {}: ', not HOST:PORT");
+}
+
+TEST_CASE("a key of very many parts is refused before the parser meets it") {
+  std::string key = "a";
+  for (int i = 0; i < 100'000; ++i) key += ".a";
+  const std::string complaint = "file:2: a key of more than 9 parts";
+  for (const std::string& text : {key + " = 1", "[" + key + "]", "[[" + key + "]]", "x = {" + key + " = 1}",
+                                  "x = {\"=\"." + key + " = 1}", "'.'.\"=\\\"\". " + key + " = 1"}) {
+    CHECK(ComplaintsAbout("# a comment\n" + text) == complaint);
+  }
+  // Dots in strings and comments, and of many numbers, are no parts of a key.
+  CHECK(LineOfDeepKey(
+            "a = \"..........\" # ..........\nb = '''\n..........\n'''\nc = [1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, "
+            "1.5, 1.5, 1.5]\nd = \"...........\n") == 0);
 }
 
 TEST_CASE("every setting names the option that it sets") {

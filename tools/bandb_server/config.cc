@@ -14,14 +14,18 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/status.h"
+#include "key_depth.h"
 #include "kv/options.h"
+#include "net/address.h"
 #include "server/server_options.h"
 #include "settings.h"
+#include "units/units.h"
 
 namespace bandb::server_program {
 
@@ -29,10 +33,37 @@ namespace {
 
 constexpr uint64_t kFileBytesMax = 1 << 20;
 
+// What is wrong with a configuration.
+class Mistakes {
+ public:
+  // `line` 0: not in the file.
+  void Add(size_t line, std::string what) { mistakes_.emplace(line, std::move(what)); }
+  // Of a setting whose value is not what it takes. Its default is then as good as any, and no rule about it is checked.
+  void AddRefused(size_t line, const std::string& setting, std::string_view takes) {
+    Add(line, fmt::format("{} takes {}", setting, takes));
+    refused_.insert(setting);
+  }
+  bool IsRefused(const std::string& setting) const { return refused_.count(setting) != 0; }
+
+  // Errors: kInvalidArgument, a line for each mistake, in the order of the file.
+  absl::Status ToStatus(std::string_view file) const {
+    std::string text;
+    for (const auto& [line, what] : mistakes_) {
+      if (!text.empty()) text += '\n';
+      text += line == 0 ? what : fmt::format("{}:{}: {}", file, line, what);
+    }
+    return text.empty() ? absl::OkStatus() : base::Error(absl::StatusCode::kInvalidArgument, "{}", text);
+  }
+
+ private:
+  std::multimap<size_t, std::string> mistakes_;
+  std::set<std::string> refused_;
+};
+
 // Goes through the file and collects what is wrong with it.
 class Reader {
  public:
-  Reader(std::string_view name, Config* config) : name_(name), config_(config) {}
+  Reader(Config* config, Mistakes* mistakes) : config_(config), mistakes_(mistakes) {}
 
   void ReadFile(const toml::table& file) {
     for (auto&& [key, node] : file) {
@@ -43,22 +74,10 @@ class Reader {
       } else if (const toml::table* table = node.as_table(); table != nullptr) {
         ReadSection(section, *table);
       } else {
-        Complain(key.source().begin.line, fmt::format("{} is a section: write [{}]", section, section));
+        mistakes_->Add(key.source().begin.line, fmt::format("{} is a section: write [{}]", section, section));
       }
     }
   }
-
-  // One line for each mistake, in the order of the file.
-  std::string complaints() const {
-    std::string text;
-    for (const auto& [line, what] : complaints_) {
-      if (!text.empty()) text += '\n';
-      text += fmt::format("{}:{}: {}", name_, line, what);
-    }
-    return text;
-  }
-
-  void Complain(size_t line, std::string what) { complaints_.emplace(line, std::move(what)); }
 
  private:
   void ReadSection(std::string_view section, const toml::table& table) {
@@ -75,9 +94,9 @@ class Reader {
       if (found == nullptr) {
         ComplainUnknown(line, fmt::format("{}.{}", section, key.str()), keys, SettingsCalled(key.str()), key.str());
       } else if (!found->apply(ToValue(node), config_)) {
-        Complain(line, fmt::format("{}.{} takes {}", section, key.str(), found->takes));
+        mistakes_->AddRefused(line, NameOf(*found), found->takes);
       } else {
-        config_->lines.emplace(fmt::format("{}.{}", section, key.str()), line);
+        config_->lines.emplace(NameOf(*found), line);
       }
     }
   }
@@ -100,7 +119,7 @@ class Reader {
   // The full name of the setting called `key` in whatever section; empty if there is none.
   static std::string SettingsCalled(std::string_view key) {
     for (const Setting& setting : Settings()) {
-      if (setting.key == key) return fmt::format("{}.{}", setting.section, setting.key);
+      if (setting.key == key) return NameOf(setting);
     }
     return "";
   }
@@ -114,12 +133,11 @@ class Reader {
     } else if (!nearest.empty()) {
       text += fmt::format("; did you mean {}?", nearest);
     }
-    Complain(line, text);
+    mistakes_->Add(line, std::move(text));
   }
 
-  const std::string_view name_;
   Config* const config_;
-  std::multimap<size_t, std::string> complaints_;
+  Mistakes* const mistakes_;
 };
 
 // The setting that makes an option, called by its path in Config; null if the file cannot make it.
@@ -130,56 +148,93 @@ const Setting* MakerOf(std::string_view option) {
   return nullptr;
 }
 
-// Adds a line for each complaint about the options of `section`, which calls them as the file does. The line of the
-// first of them that the file makes goes in front.
-void AddComplaints(const Config& config, std::string_view section, const kv::OptionCheck& check, std::string* text) {
-  for (const kv::OptionComplaint& complaint : check.complaints()) {
+// The libraries tell sizes in bytes; people read them with a unit.
+std::string WithUnits(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789";
+  std::string readable;
+  while (!text.empty()) {
+    const size_t begin = std::min(text.find_first_of(kDigits), text.size());
+    readable += text.substr(0, begin);
+    text.remove_prefix(begin);
+    const std::string_view number = text.substr(0, text.find_first_not_of(kDigits));
+    text.remove_prefix(number.size());
+    const std::optional<uint64_t> bytes = units::ParseSize(fmt::format("{} B", number));
+    readable += bytes.has_value() ? units::ShowSize(*bytes) : std::string(number);
+  }
+  return readable;
+}
+
+// Adds the complaints about the options of `section`, which calls them as the file does, each with the line of the
+// first of its options that the file makes.
+void AddComplaints(const Config& config, std::string_view section, const kv::OptionCheck& check, Mistakes* mistakes) {
+  for (kv::OptionComplaint complaint : check.complaints()) {
     size_t line = 0;
-    const std::string told = kv::Tell(complaint, [&](std::string_view option) {
+    bool is_refused = false;
+    bool is_size = false;
+    const auto name_of = [&](std::string_view option) {
       const Setting* setting = MakerOf(fmt::format("{}.{}", section, option));
       if (setting == nullptr) return std::string(option);
-      const std::string name = fmt::format("{}.{}", setting->section, setting->key);
+      const std::string name = NameOf(*setting);
       const auto made = config.lines.find(name);
       if (line == 0 && made != config.lines.end()) line = made->second;
+      is_refused = is_refused || mistakes->IsRefused(name);
+      is_size = is_size || setting->is_size;
       return name;
-    });
-    if (!text->empty()) *text += '\n';
-    *text += line == 0 ? told : fmt::format("{}:{}: {}", config.file, line, told);
+    };
+    kv::Tell(complaint, name_of);  // to learn of what kind it is
+    if (is_refused) continue;
+    for (auto& piece : complaint) {
+      if (auto* text = std::get_if<std::string>(&piece); text != nullptr && is_size) *text = WithUnits(*text);
+    }
+    mistakes->Add(line, kv::Tell(complaint, name_of));
   }
+}
+
+// Ranges, and what does not go together.
+void CheckOptions(const Config& config, Mistakes* mistakes) {
+  kv::OptionCheck server;
+  server::CheckOptions(config.server, &server);
+  AddComplaints(config, "server", server, mistakes);
+  kv::OptionCheck storage;
+  kv::CheckOptions(config.storage, &storage);
+  AddComplaints(config, "storage", storage, mistakes);
 }
 
 }  // namespace
 
-absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name) {
+absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name, const Overrides& overrides) {
   Config config;
   config.file = name;
-  Reader reader(name, &config);
+  Mistakes mistakes;
+  if (const size_t line = LineOfDeepKey(text); line != 0) {
+    mistakes.Add(line, fmt::format("a key of more than {} parts", kKeyDotsMax + 1));
+    return mistakes.ToStatus(name);
+  }
   const toml::parse_result result = toml::parse(text);
   if (result.failed()) {
-    reader.Complain(result.error().source().begin.line, std::string(result.error().description()));
+    mistakes.Add(result.error().source().begin.line, std::string(result.error().description()));
   } else {
-    reader.ReadFile(result.table());
+    Reader(&config, &mistakes).ReadFile(result.table());
   }
-  const std::string complaints = reader.complaints();
-  if (!complaints.empty()) return base::Error(absl::StatusCode::kInvalidArgument, "{}", complaints);
+  if (!overrides.listen.empty()) {
+    config.server.listen = overrides.listen;
+    config.lines.erase("server.listen");
+  }
+  if (!overrides.data.empty()) {
+    config.data = overrides.data;
+    config.lines.erase("storage.data");
+  }
+  CheckOptions(config, &mistakes);
+  BANDB_RETURN_IF_ERROR(mistakes.ToStatus(name));
   return config;
 }
 
-absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path) {
-  BANDB_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(files, path, kFileBytesMax));
-  return ParseConfig(text, path);
-}
-
-absl::Status CheckConfig(const Config& config) {
-  kv::OptionCheck server;
-  server::CheckOptions(config.server, &server);
-  kv::OptionCheck storage;
-  kv::CheckOptions(config.storage, &storage);
-  std::string complaints;
-  AddComplaints(config, "server", server, &complaints);
-  AddComplaints(config, "storage", storage, &complaints);
-  if (complaints.empty()) return absl::OkStatus();
-  return base::Error(absl::StatusCode::kInvalidArgument, "{}", complaints);
+absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path, const Overrides& overrides) {
+  std::string text;
+  if (!path.empty()) {
+    BANDB_ASSIGN_OR_RETURN(text, base::ReadFile(files, path, kFileBytesMax));
+  }
+  return ParseConfig(text, path, overrides);
 }
 
 }  // namespace bandb::server_program

@@ -1,7 +1,8 @@
 // The configuration of bandb_server: a TOML file, every key of which is described in docs/operations.md.
 //
-// A mistake is never passed over: an unknown key, a value of the wrong type or without its unit, and a number out of
-// range are refused, all of them at once, each with file and line and, where a name is wrong, the nearest right one.
+// A mistake is never passed over: an unknown key, a value of the wrong type or without its unit, a number out of range,
+// and values that do not go together are refused, all of them at once, each with file and line and, where a name is
+// wrong, the nearest right one.
 #ifndef BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
 #define BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
 
@@ -30,16 +31,18 @@ struct Config {
   std::map<std::string, size_t, std::less<>> lines{};
 };
 
-// Reads the configuration from `text`; `name` stands for it in messages.
-// Errors: kInvalidArgument, one line "NAME:LINE: what is wrong" for each mistake.
-absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name);
+// What the command line puts in place of what the file says; empty: nothing.
+struct Overrides {
+  std::string listen{};
+  std::string data{};
+};
 
-// The same from a file.
-absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path);
+// Reads the configuration from `text`, which messages call `name`.
+// Errors: kInvalidArgument, one line for each mistake, "NAME:LINE: what is wrong" where the file makes it.
+absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name, const Overrides& overrides = {});
 
-// What cannot be seen line by line: ranges, and what does not go together. Errors: kInvalidArgument, one line for each
-// mistake, with file and line where the file makes the setting.
-absl::Status CheckConfig(const Config& config);
+// The same from a file; an empty path is an empty file. Errors: also those of reading it.
+absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path, const Overrides& overrides);
 
 }  // namespace bandb::server_program
 

@@ -40,18 +40,8 @@ void Declare(CLI::App* app, Flags* flags) {
 }
 
 absl::StatusOr<Config> Configure(const Flags& flags) {
-  Config config;
-  if (!flags.config.empty()) {
-    base::PosixFileSystem files;
-    BANDB_ASSIGN_OR_RETURN(config, ReadConfig(&files, flags.config));
-  }
-  if (!flags.listen.empty()) {
-    config.server.listen = flags.listen;
-    config.lines.erase("server.listen");
-  }
-  if (!flags.data.empty()) config.data = flags.data;
-  BANDB_RETURN_IF_ERROR(CheckConfig(config));
-  return config;
+  base::PosixFileSystem files;
+  return ReadConfig(&files, flags.config, {.listen = flags.listen, .data = flags.data});
 }
 
 int Run(int argc, char** argv) {

@@ -1,5 +1,7 @@
 #include "settings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -26,7 +28,7 @@ Setting SizeSetting(std::string_view section, std::string_view key, std::string_
     target(config) = static_cast<Option>(*size);
     return true;
   };
-  return {section, key, option, std::string(units::kSizeHelp), std::move(apply)};
+  return {section, key, option, std::string(units::kSizeHelp), std::move(apply), true};
 }
 
 template <typename Target>
@@ -165,6 +167,8 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+std::string NameOf(const Setting& setting) { return fmt::format("{}.{}", setting.section, setting.key); }
 
 const std::vector<Setting>& Settings() {
   static const std::vector<Setting>& settings = *[] {

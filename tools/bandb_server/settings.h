@@ -25,7 +25,11 @@ struct Setting {
   std::string takes;
   // Sets the option; false if the value is not what the setting takes.
   std::function<bool(const Value& value, Config* config)> apply;
+  bool is_size = false;
 };
+
+// "server.listen".
+std::string NameOf(const Setting& setting);
 
 // Every key there is.
 const std::vector<Setting>& Settings();
