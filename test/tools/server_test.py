@@ -160,6 +160,25 @@ class Flags(ProgramTest):
             done = run(SERVER, "--listen", listen, "--data", str(self.scratch / "data"))
             self.assertEqual((done.returncode, (self.scratch / "data").exists()), (2, False))
 
+    def test_a_host_that_does_not_exist_is_refused_before_a_database_is_made(self):
+        for listen in ("no-such-host.invalid:80", "256.0.0.1:80"):
+            done = run(SERVER, "--listen", listen, "--data", str(self.scratch / "data"))
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+            self.assertIn(b"server.listen is '" + listen.encode() + b"': ", done.stderr)
+            self.assertFalse((self.scratch / "data").exists())
+            done = self.check(f'[server]\nlisten = "{listen}"\n')
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+            self.assertRegex(done.stderr.decode(), r"server\.toml:2: server\.listen is '")
+
+    def test_mistakes_of_all_kinds_are_told_at_once(self):
+        done = self.check("[server]\nloops = 0\nlisen = 1\nkeepalive = 5\n")
+        self.assertEqual([line.split(": ")[0].split(":")[-1] for line in done.stderr.decode().splitlines()], ["2", "3", "4"])
+
+    def test_a_key_of_very_many_parts_is_a_mistake_and_no_crash(self):
+        done = self.check("a" + ".a" * 100_000 + " = 1\n")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"server.toml:1: a key of more than 9 parts", done.stderr)
+
     def test_a_file_that_is_no_toml_or_absent_is_refused(self):
         done = self.check("[server\n")
         self.assertEqual(done.returncode, 2)

@@ -237,4 +237,13 @@ absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& pa
   return ParseConfig(text, path, overrides);
 }
 
+absl::Status CheckHosts(const Config& config) {
+  const absl::Status found = net::ParseAddresses(config.server.listen).status();
+  if (found.ok()) return found;
+  Mistakes mistakes;
+  const auto line = config.lines.find("server.listen");
+  mistakes.Add(line == config.lines.end() ? 0 : line->second, fmt::format("server.listen is {}", base::Message(found)));
+  return mistakes.ToStatus(config.file);
+}
+
 }  // namespace bandb::server_program

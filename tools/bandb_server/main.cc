@@ -41,7 +41,11 @@ void Declare(CLI::App* app, Flags* flags) {
 
 absl::StatusOr<Config> Configure(const Flags& flags) {
   base::PosixFileSystem files;
-  return ReadConfig(&files, flags.config, {.listen = flags.listen, .data = flags.data});
+  BANDB_ASSIGN_OR_RETURN(const Config config,
+                         ReadConfig(&files, flags.config, {.listen = flags.listen, .data = flags.data}));
+  // A misspelt host must not leave a new database where nobody wanted one.
+  BANDB_RETURN_IF_ERROR(CheckHosts(config));
+  return config;
 }
 
 int Run(int argc, char** argv) {
