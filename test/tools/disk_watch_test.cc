@@ -44,12 +44,16 @@ TEST_CASE("on a full disk a server refuses writes, serves reads, loses nothing, 
   const base::Env env{
       .files = &files, .clock = &clock, .executor = &executor, .logger = &memory_logger, .random = &random};
   KeepingLogger logger;
-  server_program::DiskWatch watch;
+  server_program::DiskWatch watch(&files, &clock, "/data");
   Options options;
   options.write_buffer_bytes = 64 << 10;
   options.listener = &watch;
   auto db = storage::OpenDb(env, "/data", options);
   REQUIRE_OK(db.status());
+  const auto look = [&] {
+    clock.AdvanceMillis(1000);
+    watch.Look([&] { return (*db)->Resume(); }, &logger);
+  };
   auto server = Server::Start(**db, {.listen = "127.0.0.1:0"});
   REQUIRE_OK(server.status());
   WireClient client((*server)->Address());
@@ -64,7 +68,7 @@ TEST_CASE("on a full disk a server refuses writes, serves reads, loses nothing, 
   CHECK(acknowledged > 0);
   // It stays so as long as there is no space, however often one looks.
   for (int i = 0; i < 3; i++) {
-    watch.Look(db->get(), &logger);
+    look();
     CHECK(Put(&client, "more", value) == kFull);
   }
   for (int i = 0; i < acknowledged; i++) REQUIRE(client.Ask(GetFrame(std::to_string(i))) == ValueReply(value));
@@ -72,14 +76,14 @@ TEST_CASE("on a full disk a server refuses writes, serves reads, loses nothing, 
   // Nor does it give up if the disk does not even tell what is free; it says so once.
   CHECK(logger.messages.empty());
   files.Inject({.kind = FaultKind::kIoError, .calls = {FileCall::kFreeBytes}, .count = 3});
-  for (int i = 0; i < 3; i++) watch.Look(db->get(), &logger);
+  for (int i = 0; i < 3; i++) look();
   CHECK(files.failures() >= 3);
   CHECK(logger.messages.size() == 1);
   CHECK(Put(&client, "more", value) == kFull);
 
   // A flush that met the full disk may tell of it only now, and stop writes once more: the server looks again, too.
   files.SetFreeBytes(1 << 30);
-  while ((code = Put(&client, "more", value)) == kFull) watch.Look(db->get(), &logger);
+  while ((code = Put(&client, "more", value)) == kFull) look();
   CHECK(code == 0);
   // Also a second time.
   files.SetFreeBytes(0);
@@ -87,11 +91,51 @@ TEST_CASE("on a full disk a server refuses writes, serves reads, loses nothing, 
   }
   CHECK(code == kFull);
   files.SetFreeBytes(1 << 30);
-  while ((code = Put(&client, "again", value)) == kFull) watch.Look(db->get(), &logger);
+  while ((code = Put(&client, "again", value)) == kFull) look();
   CHECK(code == 0);
   for (int i = 0; i < acknowledged; i++) REQUIRE(client.Ask(GetFrame(std::to_string(i))) == ValueReply(value));
   (*server)->Stop();
   CHECK_OK((*db)->Close());
+}
+
+TEST_CASE("a disk that stays full is tried less and less often, and only lasting writes are called accepted") {
+  CrashFileSystem files;
+  REQUIRE_OK(files.CreateDirs("/data"));
+  files.SetFreeBytes(10 << 20);
+  ManualClock clock;
+  KeepingLogger logger;
+  server_program::DiskWatch watch(&files, &clock, "/data");
+  const absl::Status full = absl::ResourceExhaustedError("full");
+  int attempts = 0;
+  bool suffices = false;
+  const auto look = [&] {
+    clock.AdvanceMillis(1000);
+    // Writes are resumed each time, and stop again at once as long as the space does not suffice.
+    const auto resume = [&] {
+      ++attempts;
+      if (!suffices) watch.OnBackgroundError(full);
+      return absl::OkStatus();
+    };
+    watch.Look(resume, &logger);
+  };
+  watch.OnBackgroundError(full);
+  for (int second = 0; second < 3600; ++second) look();
+  CHECK(attempts > 5);
+  CHECK(attempts < 25);
+  CHECK(logger.messages.empty());
+
+  // More space is noticed within two looks, whatever the pause has come to.
+  attempts = 0;
+  suffices = true;
+  files.SetFreeBytes(20 << 20);
+  for (int second = 0; second < 2; ++second) look();
+  CHECK(attempts == 1);
+  CHECK(logger.messages.empty());
+  for (int second = 0; second < 10; ++second) look();
+  CHECK(logger.messages == std::vector<std::string>{"there is space again: writes are accepted"});
+  CHECK_FALSE(watch.stopped_for_good());
+  watch.OnBackgroundError(absl::InternalError("the disk is broken"));
+  CHECK(watch.stopped_for_good());
 }
 
 }  // namespace bandb::test

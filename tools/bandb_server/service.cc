@@ -80,7 +80,8 @@ int Serve(const Config& config) {
   base::SystemClock clock;
   const auto lines = base::StreamLogger::ToStderr(&clock, {.level = static_cast<base::LogLevel>(config.log_level)});
   LoggerBridge logger(lines.get());
-  DiskWatch disk_watch;
+  base::PosixFileSystem files;
+  DiskWatch disk_watch(&files, &clock, config.data);
   Options storage = config.storage;
   storage.logger = &logger;
   storage.listener = &disk_watch;
@@ -92,7 +93,7 @@ int Serve(const Config& config) {
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(**db, options);
   if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
   Announce(config, **server, &logger);
-  while (!signals.Wait()) disk_watch.Look(db->get(), &logger);
+  while (!signals.Wait()) disk_watch.Look([&db] { return (*db)->Resume(); }, &logger);
 
   logger.Log(LogSeverity::kInfo, "told to end: draining");
   const absl::Status drained = (*server)->Drain();
