@@ -9,7 +9,7 @@ import sys
 import unittest
 
 import wire
-from programs import SERVER, ProgramTest, Server, cli, run
+from programs import SERVER, ProgramTest, Server, cli, run, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -64,7 +64,8 @@ class Life(ProgramTest):
             server = self.server("--config", config)
             self.assertEqual(cli(server.address, "put", "k", "v").returncode, 0)
             self.assertEqual(server.terminate(), 0)
-            self.assertEqual('durability is "os"' in server.error_text(), durability == "os", server.error_text())
+            said = server.error_text().count("acknowledged writes survive")
+            self.assertEqual(said, 1 if durability == "os" else 0, server.error_text())
 
     def test_a_second_server_on_the_directory_is_refused(self):
         server = self.server()
@@ -108,6 +109,75 @@ class Life(ProgramTest):
         done = run(SERVER, "--data", file + "/data", "--listen", "127.0.0.1:0")
         self.assertEqual((done.returncode, done.stdout), (1, b""))
         self.assertIn(b"cannot open", done.stderr)
+
+
+class Ending(ProgramTest):
+    def hoarder(self, server):
+        """A client that asks for more than the connection holds and takes nothing of it."""
+        connection = wire.connect(server.address)
+        connection.send(wire.put(b"large", b"x" * (8 << 20)))
+        self.assertEqual(connection.read_frame(), (wire.OK, b"\0"))
+        connection.send(wire.get(b"large") * 4)
+        # The server has begun to answer, so that it has requests of this client to drain.
+        self.assertNotEqual(connection.stream.recv(1), b"")
+        self.addCleanup(connection.close)
+
+    def test_a_drain_that_cuts_clients_which_do_not_read_is_in_order_and_says_how_many(self):
+        config = self.write("server.toml", '[server]\ndrain_timeout = "500 ms"\nunread_timeout = "1 h"\n')
+        server = self.server("--config", config)
+        for _ in range(3):
+            self.hoarder(server)
+        self.assertEqual(server.terminate(), 0, server.error_text())
+        self.assertIn("3 connections that had not taken their replies were closed", server.error_text())
+        self.assertIn("INFO closed\n", server.error_text())
+
+    def test_the_second_signal_ends_it_at_once(self):
+        config = self.write("server.toml", '[server]\ndrain_timeout = "1 h"\nunread_timeout = "1 h"\n')
+        for first, second in ((signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)):
+            server = self.server("--config", config)
+            self.hoarder(server)
+            server.process.send_signal(first)
+            wait_until(lambda: "draining" in server.error_text(), "it drains")
+            self.assertEqual(server.terminate(second), 1)
+            self.assertIn("ending at once", server.error_text())
+            server.start()
+            self.assertEqual(len(list(wire.get_many(server.address, [b"large"]))[0]), 8 << 20)
+            self.assertEqual(server.terminate(), 0)
+
+    def test_what_begins_and_ends_is_said_once(self):
+        server = self.server()
+        self.assertEqual(server.terminate(), 0)
+        for what in ("draining", "closed"):
+            self.assertEqual(server.error_text().count(what), 1, server.error_text())
+
+    def test_sighup_reloads_what_it_can_and_tells_what_it_cannot(self):
+        config = self.write("server.toml", '[log]\nlevel = "info"\n')
+        server = self.server("--config", config)
+        self.write("server.toml", '[server]\nloops = 2\n[log]\nlevel = "debug"\n')
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "need a restart" in server.error_text(), "it has reloaded")
+        self.assertIn('reloaded: log.level = "debug"', server.error_text())
+        self.assertIn("need a restart to change: server.loops = 2", server.error_text())
+        self.write("server.toml", "[log\n")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reload refused: " in server.error_text(), "it has refused")
+        self.assertEqual(cli(server.address, "put", "k", "v").returncode, 0)
+        self.assertEqual(server.terminate(), 0, server.error_text())
+
+    def test_a_limit_on_the_size_of_files_refuses_writes_and_ends_nothing(self):
+        limit = 2 << 20
+        server = self.server(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        connection = wire.connect(server.address)
+        connection.send(wire.put(b"first", b"value"))
+        self.assertEqual(connection.read_frame(), (wire.OK, b"\0"))
+        reply = wire.OK
+        while reply == wire.OK:
+            connection.send(wire.put(b"k", b"x" * 100_000))
+            reply, _ = connection.read_frame()
+        connection.send(wire.get(b"first"))
+        self.assertEqual(wire.value_of(*connection.read_frame()), b"value")
+        connection.close()
+        self.assertIn(server.terminate(), (0, 1), server.error_text())
 
 
 class Flags(ProgramTest):

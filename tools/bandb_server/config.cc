@@ -237,6 +237,17 @@ absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& pa
   return ParseConfig(text, path, overrides);
 }
 
+std::string ShowConfig(const Config& config) {
+  std::string text;
+  std::string_view section;
+  for (const Setting& setting : Settings()) {
+    if (setting.section != section) text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", setting.section);
+    section = setting.section;
+    text += fmt::format("{} = {}\n", setting.key, setting.show(config));
+  }
+  return text;
+}
+
 absl::Status CheckHosts(const Config& config) {
   const absl::Status found = net::ParseAddresses(config.server.listen).status();
   if (found.ok()) return found;

@@ -44,6 +44,9 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name,
 // The same from a file; an empty path is an empty file. Errors: also those of reading it.
 absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& path, const Overrides& overrides);
 
+// Every setting with its value, as a file that makes the same configuration.
+std::string ShowConfig(const Config& config);
+
 // Looks up the host to listen on; may block for as long as the system looks for a name.
 // Errors: kInvalidArgument there is no such host, with file and line where the file names it.
 absl::Status CheckHosts(const Config& config);

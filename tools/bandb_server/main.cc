@@ -66,7 +66,7 @@ int Run(int argc, char** argv) {
     Print(stdout, "the configuration is good\n");
     return kDone;
   }
-  return Serve(*config);
+  return Serve(*config, [&flags] { return Configure(flags); });
 }
 
 }  // namespace

@@ -1,20 +1,25 @@
 #include "service.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <csignal>
+#include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "bandb/db.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/stream_logger.h"
+#include "base/thread_executor.h"
+#include "bounded_end.h"
 #include "disk_watch.h"
 #include "logger_bridge.h"
+#include "reload.h"
+#include "signals.h"
 #include "standard_streams/standard_streams.h"
 
 namespace bandb::server_program {
@@ -23,28 +28,10 @@ namespace {
 
 using standard_streams::Print;
 
-// SIGTERM and SIGINT, taken one after the other by the thread that waits for them instead of interrupting one that
-// works.
-class EndSignals {
- public:
-  EndSignals() {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGTERM);
-    sigaddset(&signals_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    // A client that goes away while it is written to is an error of that write.
-    std::signal(SIGPIPE, SIG_IGN);
-  }
-
-  // True if one came within a second.
-  bool Wait() const {
-    const timespec second{1, 0};
-    return sigtimedwait(&signals_, nullptr, &second) > 0;
-  }
-
- private:
-  sigset_t signals_{};
-};
+constexpr int64_t kLookNanos = 1'000'000'000;
+constexpr int64_t kEndLookNanos = 20'000'000;
+// For closing the database, after the drain.
+constexpr absl::Duration kCloseTimeout = absl::Seconds(30);
 
 // As many descriptors as connections_max and the tables of the database need, if the system allows so many: it gives
 // 1,024 to begin with, for the sake of programs that use select.
@@ -60,49 +47,110 @@ int Fail(std::string_view what, const absl::Status& status) {
 
 bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
 
-void Announce(const Config& config, const Server& server, Logger* logger) {
-  if (config.server.durability == Durability::kOs) {
-    logger->Log(LogSeverity::kWarning,
-                "durability is \"os\": acknowledged writes survive the death of this process, not of the machine");
-  }
+void Announce(const Server& server, Logger* logger) {
   if (!IsLoopback(server.Address())) {
-    logger->Log(LogSeverity::kWarning, "there are no users and permissions yet: whoever reaches this port may do all");
+    logger->Log(LogSeverity::kWarning, "no authentication: anyone who can reach this port has full access");
   }
   Print(stdout, "listening on {}\n", server.Address());
   std::fflush(stdout);
 }
 
+// What runs while the server serves, and how it ends.
+class Service {
+ public:
+  Service(Config config, base::Clock* clock, LoggerBridge* logger)
+      : config_(std::move(config)), clock_(clock), logger_(logger), disk_watch_(&files_, clock, config_.data) {}
+
+  int Run(const Signals& signals, const std::function<absl::StatusOr<Config>()>& reread) {
+    if (const int code = Start(); code != kDone) return code;
+    Announce(*server_, logger_);
+    while (true) {
+      const int signal = signals.Wait(kLookNanos);
+      if (TellsToEnd(signal)) break;
+      if (signal != 0) Reload(reread(), &config_, logger_);
+      disk_watch_.Look([this] { return db_->Resume(); }, logger_);
+    }
+    return End(signals);
+  }
+
+ private:
+  int Start() {
+    Options storage = config_.storage;
+    storage.logger = logger_;
+    storage.listener = &disk_watch_;
+    absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(config_.data, storage);
+    if (!db.ok()) return Fail(fmt::format("cannot open {}", config_.data), db.status());
+    db_ = *std::move(db);
+    ServerOptions options = config_.server;
+    options.logger = logger_;
+    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*db_, options);
+    if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
+    server_ = *std::move(server);
+    return kDone;
+  }
+
+  int End(const Signals& signals) {
+    base::ThreadExecutor executor(1);
+    const absl::Duration drain_timeout = config_.server.drain_timeout;
+    const int64_t begin = clock_->MonotonicNanos();
+    // Those that are open shortly before the drain gives up are those that it cuts.
+    uint64_t open = 0;
+    const auto told_again = [&] {
+      if (absl::Nanoseconds(clock_->MonotonicNanos() - begin) < drain_timeout) open = server_->Stats().connections_open;
+      const bool again = TellsToEnd(signals.Wait(kEndLookNanos));
+      if (again) logger_->Log(LogSeverity::kWarning, "told to end once more: ending at once");
+      return again;
+    };
+    const EndOutcome outcome = RunBounded(
+        &executor, clock_, [this] { Close(); }, absl::ToInt64Nanoseconds(drain_timeout + kCloseTimeout), told_again);
+    if (outcome == EndOutcome::kTookTooLong) {
+      logger_->Log(LogSeverity::kError, "the server does not end: giving up; acknowledged writes are on disk");
+    }
+    // What still runs must not lose what it uses: no destructor, and acknowledged writes need none.
+    if (outcome != EndOutcome::kDone) ::_exit(kFailed);
+    return Report(open);
+  }
+
+  // Ends what serves and what stores. Runs beside the thread that takes signals.
+  void Close() {
+    drained_ = server_->Drain();
+    server_->Stop();
+    closed_ = db_->Close();
+  }
+
+  int Report(uint64_t cut) {
+    if (!closed_.ok()) return Fail("closing the database", closed_);
+    if (absl::IsDeadlineExceeded(drained_)) {
+      logger_->Log(LogSeverity::kWarning,
+                   fmt::format("the drain timeout passed: {} connections that had not taken their replies were closed",
+                               std::max<uint64_t>(cut, 1)));
+    } else if (!drained_.ok()) {
+      return Fail("draining", drained_);
+    }
+    logger_->Log(LogSeverity::kInfo, "closed");
+    return kDone;
+  }
+
+  Config config_;
+  base::Clock* const clock_;
+  LoggerBridge* const logger_;
+  base::PosixFileSystem files_;
+  DiskWatch disk_watch_;
+  std::unique_ptr<Db> db_;
+  std::unique_ptr<Server> server_;
+  absl::Status drained_;
+  absl::Status closed_;
+};
+
 }  // namespace
 
-int Serve(const Config& config) {
-  const EndSignals signals;
+int Serve(Config config, const std::function<absl::StatusOr<Config>()>& reread) {
+  const Signals signals;
   RaiseFileLimit(config.server);
   base::SystemClock clock;
-  const auto lines = base::StreamLogger::ToStderr(&clock, {.level = static_cast<base::LogLevel>(config.log_level)});
-  LoggerBridge logger(lines.get());
-  base::PosixFileSystem files;
-  DiskWatch disk_watch(&files, &clock, config.data);
-  Options storage = config.storage;
-  storage.logger = &logger;
-  storage.listener = &disk_watch;
-  absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(config.data, storage);
-  if (!db.ok()) return Fail(fmt::format("cannot open {}", config.data), db.status());
-
-  ServerOptions options = config.server;
-  options.logger = &logger;
-  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(**db, options);
-  if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
-  Announce(config, **server, &logger);
-  while (!signals.Wait()) disk_watch.Look([&db] { return (*db)->Resume(); }, &logger);
-
-  logger.Log(LogSeverity::kInfo, "told to end: draining");
-  const absl::Status drained = (*server)->Drain();
-  server->reset();
-  const absl::Status closed = (*db)->Close();
-  if (!closed.ok()) return Fail("closing the database", closed);
-  if (!drained.ok()) return Fail("draining", drained);
-  logger.Log(LogSeverity::kInfo, "closed");
-  return kDone;
+  const auto lines = base::StreamLogger::ToStderr(&clock, {.level = base::LogLevel::kDebug});
+  LoggerBridge logger(lines.get(), config.log_level);
+  return Service(std::move(config), &clock, &logger).Run(signals, reread);
 }
 
 }  // namespace bandb::server_program

@@ -2,19 +2,22 @@
 #ifndef BANDB_TOOLS_BANDB_SERVER_SERVICE_H_
 #define BANDB_TOOLS_BANDB_SERVER_SERVICE_H_
 
+#include <functional>
+
+#include "absl/status/statusor.h"
 #include "config.h"
 
 namespace bandb::server_program {
 
 // Exit codes of the program.
-inline constexpr int kDone = 0;    // drained, or there was nothing to serve
-inline constexpr int kFailed = 1;  // the database or the port could not be had; what was left was closed hard
+inline constexpr int kDone = 0;    // ended in order, or there was nothing to serve
+inline constexpr int kFailed = 1;  // could not start, or something failed on the way; docs/operations.md lists what
 inline constexpr int kUsage = 2;   // bad arguments or a bad configuration
 
-// Serves until SIGTERM or SIGINT, then drains. Prints "listening on HOST:PORT" on standard output once it serves.
-// Returns the exit code. To be called before the process has other threads, since it blocks these signals in all of
-// them.
-int Serve(const Config& config);
+// Serves until SIGTERM or SIGINT, then drains; a second of these ends the process at once. SIGHUP reads the
+// configuration again by `reread`. Prints "listening on HOST:PORT" on standard output once it serves. Returns the exit
+// code. Call it before the process has other threads, since it blocks these signals in all of them.
+int Serve(Config config, const std::function<absl::StatusOr<Config>()>& reread);
 
 }  // namespace bandb::server_program
 

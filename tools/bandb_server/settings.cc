@@ -16,8 +16,23 @@ namespace bandb::server_program {
 namespace {
 
 using Apply = std::function<bool(const Value& value, Config* config)>;
+using Show = std::function<std::string(const Config& config)>;
 
-// `target` maps a Config* to a reference to the option.
+// A string of TOML.
+std::string Quoted(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') {
+      quoted += fmt::format("\\u{:04x}", c);
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + '"';
+}
+
+// `target` maps a pointer to a Config, const or not, to a reference to the option.
 template <typename Target>
 Setting SizeSetting(std::string_view section, std::string_view key, std::string_view option, Target target) {
   Apply apply = [target](const Value& value, Config* config) {
@@ -28,7 +43,8 @@ Setting SizeSetting(std::string_view section, std::string_view key, std::string_
     target(config) = static_cast<Option>(*size);
     return true;
   };
-  return {section, key, option, std::string(units::kSizeHelp), std::move(apply), true};
+  Show show = [target](const Config& config) { return Quoted(units::ShowSize(target(&config))); };
+  return {section, key, option, std::string(units::kSizeHelp), std::move(apply), std::move(show), true};
 }
 
 template <typename Target>
@@ -40,7 +56,8 @@ Setting DurationSetting(std::string_view section, std::string_view key, std::str
     target(config) = *duration;
     return true;
   };
-  return {section, key, option, std::string(units::kDurationHelp), std::move(apply)};
+  Show show = [target](const Config& config) { return Quoted(units::ShowDuration(target(&config))); };
+  return {section, key, option, std::string(units::kDurationHelp), std::move(apply), std::move(show)};
 }
 
 template <typename Target>
@@ -52,7 +69,8 @@ Setting IntegerSetting(std::string_view section, std::string_view key, std::stri
     target(config) = static_cast<Option>(*number);
     return true;
   };
-  return {section, key, option, "a whole number", std::move(apply)};
+  Show show = [target](const Config& config) { return std::to_string(target(&config)); };
+  return {section, key, option, "a whole number", std::move(apply), std::move(show)};
 }
 
 template <typename Target>
@@ -63,7 +81,8 @@ Setting BooleanSetting(std::string_view section, std::string_view key, std::stri
     target(config) = *flag;
     return true;
   };
-  return {section, key, option, "true or false", std::move(apply)};
+  Show show = [target](const Config& config) { return target(&config) ? std::string("true") : std::string("false"); };
+  return {section, key, option, "true or false", std::move(apply), std::move(show)};
 }
 
 template <typename Target>
@@ -76,7 +95,8 @@ Setting TextSetting(std::string_view section, std::string_view key, std::string 
     target(config) = *text;
     return true;
   };
-  return {section, key, option, std::move(takes), std::move(apply)};
+  Show show = [target](const Config& config) { return Quoted(target(&config)); };
+  return {section, key, option, std::move(takes), std::move(apply), std::move(show)};
 }
 
 template <typename Option, typename Target>
@@ -85,7 +105,7 @@ Setting ChoiceSetting(std::string_view section, std::string_view key,
                       Target target) {
   std::string takes = "one of";
   for (const auto& choice : choices) takes.append(" \"").append(choice.first).append("\"");
-  Apply apply = [target, choices = std::move(choices)](const Value& value, Config* config) {
+  Apply apply = [target, choices](const Value& value, Config* config) {
     const auto* text = std::get_if<std::string>(&value);
     if (text == nullptr) return false;
     for (const auto& [name, option] : choices) {
@@ -95,12 +115,19 @@ Setting ChoiceSetting(std::string_view section, std::string_view key,
     }
     return false;
   };
-  return {section, key, option, std::move(takes), std::move(apply)};
+  Show show = [target, choices = std::move(choices)](const Config& config) {
+    std::string_view shown;
+    for (const auto& [name, option] : choices) {
+      if (target(&config) == option) shown = name;
+    }
+    return Quoted(shown);
+  };
+  return {section, key, option, std::move(takes), std::move(apply), std::move(show)};
 }
 
 // Two arguments: the path of the option, and how to reach it.
 #define BANDB_OPTION(path) \
-#path, [](Config * config) -> auto& { return config->path; }
+#path, [](auto* config) -> auto& { return config->path; }
 
 void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(TextSetting("server", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.listen)));
@@ -148,6 +175,7 @@ void AddLogSettings(std::vector<Setting>* settings) {
                                                   {"warning", LogSeverity::kWarning},
                                                   {"error", LogSeverity::kError}},
                                                  BANDB_OPTION(log_level)));
+  settings->back().is_live = true;
 }
 
 size_t EditDistance(std::string_view a, std::string_view b) {

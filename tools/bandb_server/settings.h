@@ -13,7 +13,7 @@
 
 namespace bandb::server_program {
 
-// What stands in the file; monostate for what no setting takes, like a list.
+// A value in the file; monostate for what no setting takes, like a list.
 using Value = std::variant<std::monostate, bool, int64_t, std::string>;
 
 struct Setting {
@@ -25,7 +25,11 @@ struct Setting {
   std::string takes;
   // Sets the option; false if the value is not what the setting takes.
   std::function<bool(const Value& value, Config* config)> apply;
+  // The value that a configuration has, as the file would say it.
+  std::function<std::string(const Config& config)> show;
   bool is_size = false;
+  // A running server takes a new value over when it reloads.
+  bool is_live = false;
 };
 
 // "server.listen".

@@ -1,0 +1,88 @@
+#include "reload.h"
+
+#include "base/status.h"
+#include "settings.h"
+#include "support/catch.h"
+#include "support/memory_logger.h"
+
+namespace bandb::server_program {
+namespace {
+
+Config Parsed(std::string_view text) {
+  const absl::StatusOr<Config> config = ParseConfig(text, "file");
+  REQUIRE_OK(config.status());
+  return *config;
+}
+
+bool Says(const test::MemoryLogger& lines, const std::string& text) {
+  return lines.Text().find(text) != std::string::npos;
+}
+
+TEST_CASE("every setting is shown as a file says it") {
+  const std::string file = R"([server]
+listen = "[::1]:0"
+durability = "os"
+loops = 3
+worker_threads = 2
+reads_inline = false
+frame_max = "1 MiB"
+connections_max = 10000
+accepts_per_turn_max = 16
+in_flight_requests_max = 1024
+in_flight_max = "4 MiB"
+output_max = "1 MiB"
+memory_max = "256 MiB"
+frame_timeout = "30 s"
+unread_timeout = "10 s"
+idle_timeout = "never"
+keepalive = "5 min"
+drain_timeout = "10 s"
+
+[storage]
+data = "/srv/\u0001\"\\"
+create_if_missing = true
+memory_budget = "0 B"
+background_threads = 2
+write_buffer = "64 MiB"
+block_cache = "64 MiB"
+block = "4 KiB"
+bloom_bits_per_key = 10
+compression = "none"
+table = "32 MiB"
+level0_tables = 4
+level_base = "256 MiB"
+
+[log]
+level = "error"
+)";
+  CHECK(ShowConfig(Parsed(file)) == file);
+  const std::string defaults = ShowConfig(Config{});
+  CHECK(ShowConfig(Parsed(defaults)) == defaults);
+}
+
+TEST_CASE("a reload takes over what is live, names what needs a restart, and is refused whole if anything is wrong") {
+  test::MemoryLogger lines;
+  LoggerBridge logger(&lines, LogSeverity::kInfo);
+  Config running = Parsed("");
+  logger.Log(LogSeverity::kDebug, "not yet");
+  CHECK(lines.Text().empty());
+
+  Reload(Parsed("[log]\nlevel = \"debug\"\n[server]\nloops = 2\n"), &running, &logger);
+  CHECK(Says(lines, "reloaded: log.level = \"debug\""));
+  CHECK(Says(lines, "these need a restart to change: server.loops = 2"));
+  CHECK(running.server.loops == 1);
+  logger.Log(LogSeverity::kDebug, "now");
+  CHECK(Says(lines, "now"));
+
+  Reload(ParseConfig("[log]\nlevel = \"error\"\nx = 1\ny = 1\n", "file"), &running, &logger);
+  CHECK(Says(lines, "reload refused: file:3: there is no log.x"));
+  CHECK(Says(lines, "reload refused: file:4: there is no log.y"));
+  logger.Log(LogSeverity::kDebug, "still");
+  CHECK(Says(lines, "still"));
+
+  Reload(running, &running, &logger);
+  CHECK(Says(lines, "nothing that the configuration says has changed"));
+}
+
+}  // namespace
+}  // namespace bandb::server_program
