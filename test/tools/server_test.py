@@ -3,13 +3,14 @@
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import struct
 import sys
 import unittest
 
 import wire
-from programs import SERVER, ProgramTest, Server, cli, run, wait_until
+from programs import DEADLINE_SECONDS, SERVER, ProgramTest, Server, cli, run, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -178,6 +179,23 @@ class Ending(ProgramTest):
         self.assertEqual(wire.value_of(*connection.read_frame()), b"value")
         connection.close()
         self.assertIn(server.terminate(), (0, 1), server.error_text())
+
+    def test_a_server_that_has_lost_its_directory_says_so_and_stops(self):
+        server = self.server()
+        self.assertEqual(cli(server.address, "put", "k", "v").returncode, 0)
+        (self.scratch / "data").rename(self.scratch / "elsewhere")
+        self.assertEqual(server.process.wait(DEADLINE_SECONDS), 1)
+        server.process.stdout.close()
+        self.assertIn("data is gone", server.error_text())
+        (self.scratch / "elsewhere").rename(self.scratch / "data")
+        server.start()
+        self.assertEqual(cli(server.address, "get", "k").stdout, b'"v"\n')
+        # Another directory in its place is no better.
+        (self.scratch / "data").rename(self.scratch / "elsewhere")
+        shutil.copytree(self.scratch / "elsewhere", self.scratch / "data")
+        self.assertEqual(server.process.wait(DEADLINE_SECONDS), 1)
+        server.process.stdout.close()
+        self.assertIn("was replaced by another", server.error_text())
 
 
 class Flags(ProgramTest):

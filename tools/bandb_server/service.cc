@@ -16,6 +16,7 @@
 #include "base/stream_logger.h"
 #include "base/thread_executor.h"
 #include "bounded_end.h"
+#include "directory_watch.h"
 #include "disk_watch.h"
 #include "logger_bridge.h"
 #include "reload.h"
@@ -63,12 +64,17 @@ class Service {
 
   int Run(const Signals& signals, const std::function<absl::StatusOr<Config>()>& reread) {
     if (const int code = Start(); code != kDone) return code;
+    const DirectoryWatch directory(config_.data);
     Announce(*server_, logger_);
     while (true) {
       const int signal = signals.Wait(kLookNanos);
       if (TellsToEnd(signal)) break;
       if (signal != 0) Reload(reread(), &config_, logger_);
       disk_watch_.Look([this] { return db_->Resume(); }, logger_);
+      if (lost_ = directory.Look(); !lost_.ok()) {
+        logger_->Log(LogSeverity::kError, fmt::format("stopping: {}", base::Message(lost_)));
+        break;
+      }
     }
     return End(signals);
   }
@@ -113,12 +119,14 @@ class Service {
 
   // Ends what serves and what stores. Runs beside the thread that takes signals.
   void Close() {
-    drained_ = server_->Drain();
+    // Without its directory nothing that is still acknowledged would last.
+    if (lost_.ok()) drained_ = server_->Drain();
     server_->Stop();
     closed_ = db_->Close();
   }
 
   int Report(uint64_t cut) {
+    if (!lost_.ok()) return kFailed;
     if (!closed_.ok()) return Fail("closing the database", closed_);
     if (absl::IsDeadlineExceeded(drained_)) {
       logger_->Log(LogSeverity::kWarning,
@@ -138,6 +146,7 @@ class Service {
   DiskWatch disk_watch_;
   std::unique_ptr<Db> db_;
   std::unique_ptr<Server> server_;
+  absl::Status lost_;  // of the directory
   absl::Status drained_;
   absl::Status closed_;
 };
