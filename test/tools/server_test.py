@@ -197,6 +197,24 @@ class Ending(ProgramTest):
         server.process.stdout.close()
         self.assertIn("was replaced by another", server.error_text())
 
+    def test_writes_that_an_error_had_stopped_make_the_exit_code_1(self):
+        config = self.write("server.toml", '[storage]\nwrite_buffer = "64 KiB"\n')
+        server = self.server("--config", config)
+        groups = self.scratch / "data" / "groups"
+        groups.rename(self.scratch / "groups")
+        connection = wire.connect(server.address)
+        code = 0
+        while code in (0, wire.OVERLOADED):
+            connection.send(wire.put(b"k", b"x" * 10_000))
+            reply, payload = connection.read_frame()
+            code = 0 if reply == wire.OK else struct.unpack_from("<H", payload, 1)[0]
+        connection.close()
+        (self.scratch / "groups").rename(groups)
+        self.assertEqual(server.terminate(), 1, server.error_text())
+        self.assertIn("an error had stopped the writes", server.error_text())
+        server.start()
+        self.assertEqual(server.terminate(), 0, server.error_text())
+
 
 class Flags(ProgramTest):
     def check(self, text, *arguments):

@@ -135,6 +135,10 @@ class Service {
     } else if (!drained_.ok()) {
       return Fail("draining", drained_);
     }
+    if (disk_watch_.stopped_for_good()) {
+      logger_->Log(LogSeverity::kError, "closed; an error had stopped the writes, see above");
+      return kFailed;
+    }
     logger_->Log(LogSeverity::kInfo, "closed");
     return kDone;
   }
