@@ -4,7 +4,7 @@
 #   dev       built with g++: every test, the house rules, the programs as processes, the install test
 #   clang     built with clang, thread-safety analysis as an error, address and undefined-behaviour sanitizers: unit tests
 #             and the inputs of the fuzz targets
-#   tsan      built with the thread sanitizer: unit tests
+#   tsan      built with the thread sanitizer: unit tests that have threads
 #
 # --quick runs dev alone, --stage NAME only that stage (may be repeated), -R PATTERN only the tests whose name matches,
 # in dev unless a stage is named. The last line counts what passed and failed; the exit code is 0 only if nothing failed.
@@ -65,7 +65,7 @@ for stage in "${stages[@]}"; do
   case "$stage" in
     dev) run_stage dev dev all ;;
     clang) run_stage clang clang-asan "bandb_unit_tests bandb_fuzz_replays" -L 'unit|fuzz' ;;
-    tsan) run_stage tsan tsan bandb_unit_tests -L unit ;;
+    tsan) run_stage tsan tsan bandb_threaded_tests -L unit -LE one_thread ;;
     *) bandb_fail "there is no stage $stage: dev, clang, tsan." ;;
   esac
 done

@@ -140,7 +140,7 @@ class Stages(ProgramTest):
         code, last, log = self.run_script()
         self.assertEqual((code, last), (0, "21 passed, 0 failed"))
         stages = (("dev", "all", ""), ("clang-asan", "bandb_unit_tests bandb_fuzz_replays", " -L unit|fuzz"),
-                  ("tsan", "bandb_unit_tests", " -L unit"))
+                  ("tsan", "bandb_threaded_tests", " -L unit -LE one_thread"))
         for preset, targets, labels in stages:
             self.assertIn(f"cmake --build --preset {preset} --target {targets}\n", log)
             self.assertRegex(log, f"ctest --preset {preset} .*{re.escape(labels)}\n")
