@@ -224,8 +224,17 @@ class Flags(ProgramTest):
         self.assertRegex(run(SERVER, "--version").stdout, rb"\d+\.\d+\.\d+")
         done = run(SERVER, "--help")
         self.assertEqual(done.returncode, 0)
-        for flag in (b"--config", b"--listen", b"--data", b"--check-config", b"--version"):
-            self.assertIn(flag, done.stdout)
+        for what in (b"--config", b"--listen", b"--data", b"--check-config", b"--show-config", b"--version", b"Exit codes: 0 ",
+                     b"Examples:"):
+            self.assertIn(what, done.stdout)
+
+    def test_the_configuration_that_is_shown_is_the_one_that_is_used(self):
+        done = run(SERVER, "--config", self.write("server.toml", "[server]\nloops = 3\n"), "--data", "/x", "--show-config")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertIn(b"\nloops = 3\n", done.stdout)
+        self.assertIn(b'\ndata = "/x"\n', done.stdout)
+        again = run(SERVER, "--config", self.write("shown.toml", done.stdout), "--show-config")
+        self.assertEqual(again.stdout, done.stdout)
 
     def test_unknown_flags_and_words_exit_with_2(self):
         for arguments in (["--bogus"], ["word"], ["--listen"]):
@@ -240,7 +249,7 @@ class Flags(ProgramTest):
 
     def test_a_good_configuration_is_called_good(self):
         done = self.check('[server]\nlisten = "127.0.0.1:0"\n[storage]\nwrite_buffer = "8 MiB"\n')
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"the configuration is good\n", b""))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"configuration OK\n", b""))
 
     def test_mistakes_are_refused_with_file_line_and_the_nearest_name(self):
         done = self.check('[server]\nlisen = "127.0.0.1:0"\nkeepalive = 5\n\n[storage]\nwrite_buffer = 64\n')

@@ -12,7 +12,7 @@ namespace bandb::server_program {
 
 enum class EndOutcome : uint8_t {
   kDone,
-  kToldAgain,    // somebody does not want to wait
+  kToldAgain,    // by the operator, who does not want to wait
   kTookTooLong,  // the time passed
 };
 

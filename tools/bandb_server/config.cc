@@ -4,8 +4,8 @@
 // throws.
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
-// Some versions assert of the file what the next line of theirs reports as an error: that "[" is followed by a name,
-// for one. So they may neither assert it nor assume it, as they do where NDEBUG is defined.
+// Some versions assert what their next line reports as an error of the file: that "[" is followed by a name, for one.
+// So they must neither assert it nor assume it, as they do if NDEBUG is defined.
 #define TOML_ASSERT(expression) static_cast<void>(0)
 #pragma push_macro("NDEBUG")
 #undef NDEBUG

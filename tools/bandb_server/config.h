@@ -31,7 +31,7 @@ struct Config {
   std::map<std::string, size_t, std::less<>> lines{};
 };
 
-// What the command line puts in place of what the file says; empty: nothing.
+// What the command line says, which overrides the file; empty: nothing.
 struct Overrides {
   std::string listen{};
   std::string data{};

@@ -47,7 +47,7 @@ void DiskWatch::Look(const std::function<absl::Status()>& resume, Logger* logger
     next_try_nanos_ = now + pause_nanos_;
     pause_nanos_ = std::min(2 * pause_nanos_, kPauseMaxNanos);
     least_free_bytes_ = UINT64_MAX;
-    // What the attempt left behind half-written may still be on its way out: the space is looked at next time.
+    // Half-written files of the attempt may not be removed yet: the space is looked at next time.
     return;
   }
   if (WorthTrying(now)) Try(resume, logger, now);

@@ -1,8 +1,8 @@
-// bandb_server: a database behind TCP.
+// bandb_server: serves a database over TCP.
 //
 //   bandb_server [--config FILE] [--listen HOST:PORT] [--data DIR] [--check-config] [--version] [--help]
 //
-// Flags override the file. Exit codes: 0 ended in order, 1 could not open, listen or close, 2 usage or configuration.
+// Flags override the file. Exit codes: 0 ended in order, 1 failed, 2 usage or configuration; kFooter says it in full.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -25,31 +25,52 @@ struct Flags {
   std::string listen;
   std::string data;
   bool check_config = false;
+  bool show_config = false;
 };
 
-// An empty path or address is a variable that somebody forgot to set.
+constexpr const char* kFooter =
+    "SIGTERM or SIGINT ends the server in order, a second one at once; SIGHUP reads the configuration again.\n"
+    "\n"
+    "Exit codes: 0 ended in order; 1 could not open or close the database, bind the address or keep its directory, or "
+    "an\n"
+    "error had stopped the writes, or it ended at once; 2 usage or configuration, nothing was touched.\n"
+    "\n"
+    "Examples:\n"
+    "  bandb_server --data /var/lib/bandb\n"
+    "  bandb_server --config /etc/bandb/server.toml --listen 127.0.0.1:9000\n"
+    "  bandb_server --config /etc/bandb/server.toml --check-config\n"
+    "  bandb_server --show-config > server.toml";
+
+// An empty path or address is a variable that was never set.
 std::string RefuseEmpty(const std::string& text) { return text.empty() ? "it is empty" : ""; }
 
 void Declare(CLI::App* app, Flags* flags) {
-  app->add_option("--config", flags->config, "a TOML file; docs/operations.md describes every key")->check(RefuseEmpty);
-  app->add_option("--listen", flags->listen, "HOST:PORT to listen on, port 0 for a free one [127.0.0.1:8080]")
-      ->check(RefuseEmpty);
-  app->add_option("--data", flags->data, "the directory of the database [./bandb-data]")->check(RefuseEmpty);
-  app->add_flag("--check-config", flags->check_config, "say whether the configuration is good, and exit");
+  app->add_option("--config", flags->config, "a TOML file; docs/operations.md describes every key")
+      ->check(RefuseEmpty)
+      ->type_name("FILE");
+  app->add_option("--listen", flags->listen, "address to listen on, port 0 for a free one [127.0.0.1:8080]")
+      ->check(RefuseEmpty)
+      ->type_name("HOST:PORT");
+  app->add_option("--data", flags->data, "directory of the database [./bandb-data]")
+      ->check(RefuseEmpty)
+      ->type_name("DIR");
+  app->add_flag("--check-config", flags->check_config, "tell whether the configuration is good, and exit");
+  app->add_flag("--show-config", flags->show_config, "print every setting and its value as a TOML file, and exit");
   app->set_version_flag("--version", "bandb_server " BANDB_VERSION);
+  app->footer(kFooter);
 }
 
 absl::StatusOr<Config> Configure(const Flags& flags) {
   base::PosixFileSystem files;
   BANDB_ASSIGN_OR_RETURN(const Config config,
                          ReadConfig(&files, flags.config, {.listen = flags.listen, .data = flags.data}));
-  // A misspelt host must not leave a new database where nobody wanted one.
+  // A misspelt host must not leave a new database in a wrong place.
   BANDB_RETURN_IF_ERROR(CheckHosts(config));
   return config;
 }
 
 int Run(int argc, char** argv) {
-  CLI::App app("A database behind TCP.", "bandb_server");
+  CLI::App app("Serves a database over TCP.", "bandb_server");
   Flags flags;
   Declare(&app, &flags);
   try {
@@ -63,7 +84,11 @@ int Run(int argc, char** argv) {
     return kUsage;
   }
   if (flags.check_config) {
-    Print(stdout, "the configuration is good\n");
+    Print(stdout, "configuration OK\n");
+    return kDone;
+  }
+  if (flags.show_config) {
+    Print(stdout, "{}", ShowConfig(*config));
     return kDone;
   }
   return Serve(*config, [&flags] { return Configure(flags); });

@@ -209,9 +209,9 @@ const std::vector<Setting>& Settings() {
   return settings;
 }
 
-std::string_view Nearest(std::string_view shouted, const std::vector<std::string_view>& names) {
+std::string_view Nearest(std::string_view typed, const std::vector<std::string_view>& names) {
   // Every name is in small letters.
-  std::string name(shouted);
+  std::string name(typed);
   for (char& letter : name) {
     if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
   }

@@ -21,7 +21,7 @@ struct Setting {
   std::string_view key;
   // The option that it sets, as the libraries call it, with the path to it in Config: "storage.write_buffer_bytes".
   std::string_view option;
-  // What it takes, for messages: "a size with its unit, such as "64 MiB"".
+  // What values it takes, for messages: a size with its unit, such as "64 MiB".
   std::string takes;
   // Sets the option; false if the value is not what the setting takes.
   std::function<bool(const Value& value, Config* config)> apply;
@@ -38,9 +38,8 @@ std::string NameOf(const Setting& setting);
 // Every key there is.
 const std::vector<Setting>& Settings();
 
-// The one of `names` that is nearest by single-character edits, whatever the case of its letters; empty if none is
-// near.
-std::string_view Nearest(std::string_view shouted, const std::vector<std::string_view>& names);
+// The one of `names` that is nearest by single-character edits, in whatever case; empty if none is near.
+std::string_view Nearest(std::string_view typed, const std::vector<std::string_view>& names);
 
 }  // namespace bandb::server_program
 
