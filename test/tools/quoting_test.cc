@@ -3,7 +3,6 @@
 #include <string>
 #include <string_view>
 
-#include "shell.h"
 #include "support/catch.h"
 
 namespace bandb::cli {
@@ -42,40 +41,13 @@ TEST_CASE("a string that is not closed, or whose escape does not exist, is not u
   }
 }
 
-TEST_CASE("a line is a command, a key and for put all the rest") {
-  Command command;
-  std::string complaint;
-  REQUIRE(ParseCommand("  put  name\t Alice  in  Wonderland ", &command, &complaint));
-  CHECK(command.verb == Command::Verb::kPut);
-  CHECK(command.key == "name");
-  CHECK(command.value == "Alice  in  Wonderland");
-
-  REQUIRE(ParseCommand(R"(put "a b" "c\x00d")", &command, &complaint));
-  CHECK(command.key == "a b");
-  CHECK(command.value == std::string("c\0d", 3));
-
-  // Quotes that do not enclose all of the value belong to it.
-  REQUIRE(ParseCommand(R"(put k "a" and "b")", &command, &complaint));
-  CHECK(command.value == R"("a" and "b")");
-
-  REQUIRE(ParseCommand("get name", &command, &complaint));
-  CHECK(command.verb == Command::Verb::kGet);
-  REQUIRE(ParseCommand(R"(delete "")", &command, &complaint));
-  CHECK(command.verb == Command::Verb::kDelete);
-  CHECK(command.key.empty());
-}
-
-TEST_CASE("a line that is no command is refused with the right usage") {
-  Command command;
-  std::string complaint;
-  CHECK_FALSE(ParseCommand("put name", &command, &complaint));
-  CHECK(complaint == "usage: put KEY VALUE");
-  CHECK_FALSE(ParseCommand("get", &command, &complaint));
-  CHECK(complaint == "usage: get KEY");
-  CHECK_FALSE(ParseCommand("delete a b", &command, &complaint));
-  CHECK(complaint == "usage: delete KEY");
-  CHECK_FALSE(ParseCommand("PUTS a b", &command, &complaint));
-  CHECK(complaint == "unknown command \"PUTS\"; help lists what there is");
+TEST_CASE("text with escapes is unescaped, and text with a wrong one is refused") {
+  std::string bytes;
+  REQUIRE(Unescape(R"(a\t\x00\\b")", &bytes));
+  CHECK(bytes == std::string("a\t\0\\b\"", 6));
+  REQUIRE(Unescape("", &bytes));
+  CHECK(bytes.empty());
+  for (const std::string_view bad : {"\\", "\\q", "\\x1"}) CHECK_FALSE(Unescape(bad, &bytes));
 }
 
 }  // namespace

@@ -100,6 +100,7 @@ class ScriptedServer:
         self.answer = answer
         self.requests = []
         self.connections = 0
+        self.closed = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -116,6 +117,7 @@ class ScriptedServer:
             except OSError:
                 pass
             stream.close()
+            self.closed += 1
 
     def talk(self, connection):
         while True:

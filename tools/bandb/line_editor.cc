@@ -26,7 +26,7 @@ std::string DefaultHistoryPath() {
   return user == nullptr || user->pw_dir == nullptr ? "" : std::string(user->pw_dir) + "/.bandb_history";
 }
 
-// libedit truncates the file and takes it from everybody else: that must not happen to /dev/null.
+// libedit truncates the file and takes away the access of all other users: that must not happen to /dev/null.
 bool MayHoldHistory(const std::string& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
@@ -38,7 +38,7 @@ bool MayHoldHistory(const std::string& path) {
 LineEditor::LineEditor(const std::string& history_path)
     : history_path_(history_path.empty() ? DefaultHistoryPath() : history_path) {
   if (!MayHoldHistory(history_path_)) history_path_.clear();
-  // Without a locale that knows them the editor drops every letter beyond ASCII.
+  // Without a locale that knows them the editor drops all letters beyond ASCII.
   ::setlocale(LC_CTYPE, "");
   if (MB_CUR_MAX == 1) ::setlocale(LC_CTYPE, "C.UTF-8");
   editor_ = ::el_init("bandb", stdin, stdout, stderr);
@@ -59,7 +59,7 @@ LineEditor::~LineEditor() {
 }
 
 bool LineEditor::Read(std::string* line) {
-  // el_gets itself prepares the terminal only behind the prompt, and what is typed in between means something else.
+  // el_gets itself prepares the terminal only after the prompt, and what is typed before that means something else.
   ::el_set(editor_, EL_PREP_TERM, 1);
   int length = 0;
   const char* text = ::el_gets(editor_, &length);
@@ -69,7 +69,7 @@ bool LineEditor::Read(std::string* line) {
   if (!line->empty()) {
     HistEvent event{};
     ::history(history_, &event, H_ENTER, line->c_str());
-    // At once: who leaves by Control-C finds it, too.
+    // At once, so that it is there after Control-C, too.
     if (!history_path_.empty()) ::history(history_, &event, H_SAVE, history_path_.c_str());
   }
   return true;

@@ -9,10 +9,10 @@ struct history;
 
 namespace bandb::cli {
 
-// Over libedit. One at a time: the terminal is one.
+// Over libedit. One at a time, since there is one terminal.
 class LineEditor {
  public:
-  // The history is kept in `history_path`; empty: in .bandb_history in the user's home. Nowhere, if that is no file
+  // The history is kept in `history_path`; empty: in .bandb_history in the user's home. Nowhere, if that is not a file
   // but, say, /dev/null.
   explicit LineEditor(const std::string& history_path);
   ~LineEditor();

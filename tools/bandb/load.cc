@@ -33,7 +33,7 @@ bool ConcernsTheLine(const absl::Status& status) {
 
 absl::Status Loader::Run(LineSource* source) {
   last_progress_nanos_ = clock_->MonotonicNanos();
-  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(clock_, options_.address));
+  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.address));
   while (true) {
     BANDB_RETURN_IF_ERROR(FillWindow(source));
     progress_->Show(summary_.acknowledged_lines, source->bytes_read());
@@ -126,7 +126,7 @@ absl::Status Loader::Connect() {
   while (true) {
     client_.reset();
     BANDB_RETURN_IF_ERROR(BackOff(last_failure_));
-    absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(clock_, options_.address);
+    absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(options_.address);
     if (client.ok()) {
       client_ = *std::move(client);
       ++summary_.reconnections;

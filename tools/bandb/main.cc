@@ -1,13 +1,17 @@
 // bandb: the client of bandb_server, for people and scripts.
 //
-//   bandb [--addr HOST:PORT] put KEY VALUE | get KEY | delete KEY | load FILE... | help
+//   bandb [--addr HOST:PORT] [--raw] [--history FILE] COMMAND ...
 //
-// Without a command it reads commands from standard input, at a terminal with line editing and history.
-// Exit codes: 0 done, 1 not found, 2 usage, 3 server or connection error, or standard output could not be written.
+// COMMAND is one of command.h, load, config show or help. Without a command bandb reads commands from standard input,
+// at a terminal with line editing and history. Exit codes: 0 done, 1 not found or the condition of cas did not hold, 2
+// usage, 3 server or connection error, or standard output could not be written; of a script the highest of its
+// commands.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +19,8 @@
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/thread_executor.h"
+#include "command.h"
+#include "config.h"
 #include "load.h"
 #include "net/address.h"
 #include "shell.h"
@@ -27,16 +33,26 @@ namespace {
 using standard_streams::Print;
 using standard_streams::Write;
 
-constexpr const char* kFooter =
-    "Commands:\n"
-    "  put KEY VALUE    store VALUE under KEY; the words of VALUE are joined by spaces\n"
-    "  get KEY          print the value of KEY\n"
-    "  delete KEY       remove KEY\n"
-    "  load FILE...     store every line of the files (- is standard input); bandb load --help says how\n"
-    "  help             this text\n"
-    "Without a command: interactive mode. A key that begins with a dash stands behind --: get -- --key\n"
+constexpr std::string_view kOtherCommands =
+    "  load [OPTIONS] FILE...                    store every line of files; bandb load --help says how\n"
+    "  config show [--config FILE]               print every setting of the server and its value\n"
+    "  help [COMMAND]                            this text, or all about one command\n";
+
+constexpr std::string_view kRest =
+    "A key or value that begins with two dashes comes after --: bandb put -- --key --value\n"
+    "Without a command: commands from standard input, at a terminal with a prompt and history.\n"
     "\n"
-    "Exit codes: 0 done, 1 not found, 2 usage, 3 server or connection error, or the output could not be written.";
+    "Exit codes: 0 done; 1 not found, or the condition of cas did not hold; 2 usage; 3 server or connection error, or\n"
+    "the output could not be written. The exit code of a script is the highest of its commands.\n"
+    "\n"
+    "Examples:\n"
+    "  bandb put greeting hello world\n"
+    "  bandb get greeting\n"
+    "  bandb --addr 10.0.0.1:8080 scan --prefix line: --count 10\n"
+    "  bandb load --prefix syslog: /var/log/syslog\n"
+    "  printf 'put a 1\\nget a\\n' | bandb";
+
+std::string Footer() { return fmt::format("Commands:\n{}{}{}", CommandList(), kOtherCommands, kRest); }
 
 // Prints the help or the complaint that parsing ended with, and returns the exit code.
 int Explain(const CLI::App& app, const CLI::ParseError& error) { return app.exit(error) == 0 ? kDone : kUsage; }
@@ -107,18 +123,81 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
   return code;
 }
 
-int Run(int argc, char** argv) {
-  CLI::App app("A client of bandb_server.", "bandb");
+// bandb config show.
+int ShowConfig(std::vector<std::string> arguments) {
+  CLI::App app("Prints every setting of bandb_server and its value: the defaults, and what a file changes.",
+               "bandb config");
+  app.require_subcommand(1);
+  CLI::App* show = app.add_subcommand("show", "print the configuration, as a file that makes the same");
+  std::string path;
+  show->add_option("--config", path, "a configuration file; without it the defaults are printed");
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return Explain(app, error);
+  }
+  base::PosixFileSystem files;
+  const absl::StatusOr<server_program::Config> config = server_program::ReadConfig(&files, path, {});
+  if (!config.ok()) {
+    Print(stderr, "{}\n", base::Message(config.status()));
+    return kUsage;
+  }
+  Write(stdout, server_program::ShowConfig(*config));
+  return kDone;
+}
+
+// CLI11 knows nothing of the commands.
+class UsageFormatter final : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
+    return "Usage: bandb [OPTIONS] [COMMAND ...]\n";
+  }
+};
+
+// What the program was asked for before the command.
+struct Flags {
   std::string address = "127.0.0.1:8080";
   std::string history;
   bool raw = false;
-  app.add_option("--addr", address, "HOST:PORT of the server")->capture_default_str();
-  app.add_flag("--raw", raw, "print values as they are, without quotes and a line end");
-  app.add_option("--history", history, "where interactive mode keeps its history [~/.bandb_history]");
-  app.footer(kFooter);
-  app.set_version_flag("--version", "bandb " BANDB_VERSION);
-  // What stands behind the command is its own, dashes included.
-  app.prefix_command();
+};
+
+void Declare(CLI::App* app, Flags* flags) {
+  app->formatter(std::make_shared<UsageFormatter>());
+  app->add_option("--addr", flags->address, "HOST:PORT of the server [127.0.0.1:8080]");
+  app->add_flag("--raw", flags->raw, "print values as they are, without quotes and line end");
+  app->add_option("--history", flags->history, "where the session keeps its history [~/.bandb_history]");
+  app->footer(Footer());
+  app->set_version_flag("--version", "bandb " BANDB_VERSION);
+  // What follows the command is its own, dashes included.
+  app->prefix_command();
+}
+
+int Complain(std::string_view complaint) {
+  Print(stderr, "bandb: {}\nbandb help lists the commands.\n", complaint);
+  return kUsage;
+}
+
+// "help", "help put", "put --help": prints what is asked for; false if nothing is.
+bool Help(const CLI::App& app, const std::vector<std::string>& arguments) {
+  Verb verb = Verb::kGet;
+  const bool wants_one = arguments.size() == 2 && (arguments[1] == "--help" || arguments[1] == "-h");
+  if (wants_one && ParseVerb(arguments[0], &verb)) {
+    Write(stdout, HelpOf(verb));
+  } else if (arguments[0] != "help") {
+    return false;
+  } else if (arguments.size() == 2 && ParseVerb(arguments[1], &verb)) {
+    Write(stdout, HelpOf(verb));
+  } else {
+    Write(stdout, app.help());
+  }
+  return true;
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("A client of bandb_server.", "bandb");
+  Flags flags;
+  Declare(&app, &flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -126,24 +205,21 @@ int Run(int argc, char** argv) {
   }
   std::vector<std::string> arguments = app.remaining();
   if (!arguments.empty() && arguments[0] == "--") arguments.erase(arguments.begin());
-  if (!net::IsAddress(address)) {
-    Print(stderr, "bandb: --addr takes HOST:PORT, not {}\n", address);
+  if (!net::IsAddress(flags.address)) {
+    Print(stderr, "bandb: --addr takes HOST:PORT, not {}\n", flags.address);
     return kUsage;
   }
   base::SystemClock clock;
-  Shell shell(&clock, address, raw);
-  if (arguments.empty()) return shell.Interact(history);
-  if (arguments[0] == "help" || AsksForHelp(arguments)) {
-    Write(stdout, app.help());
-    return kDone;
-  }
-  if (arguments[0] == "load") return Load(address, {arguments.begin() + 1, arguments.end()});
+  Shell shell(&clock, flags.address, flags.raw);
+  if (arguments.empty()) return shell.Interact(flags.history);
+  if (arguments.size() == 2 && arguments[0] == "help" && arguments[1] == "load") arguments = {"load", "--help"};
+  if (Help(app, arguments)) return kDone;
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (arguments[0] == "load") return Load(flags.address, rest);
+  if (arguments[0] == "config") return ShowConfig(rest);
   Command command;
   std::string complaint;
-  if (!ParseArguments(arguments, &command, &complaint)) {
-    Print(stderr, "bandb: {}\nbandb help lists the commands.\n", complaint);
-    return kUsage;
-  }
+  if (!ParseArguments(arguments, &command, &complaint)) return Complain(complaint);
   return shell.Run(command);
 }
 

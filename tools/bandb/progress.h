@@ -1,4 +1,4 @@
-// A progress bar on standard error, for people who watch.
+// A progress bar on standard error, if that is a terminal.
 #ifndef BANDB_TOOLS_BANDB_PROGRESS_H_
 #define BANDB_TOOLS_BANDB_PROGRESS_H_
 
@@ -22,7 +22,7 @@ class Progress {
   Progress(base::Clock* clock, uint64_t total_bytes);
 
   void Show(uint64_t lines, uint64_t bytes);
-  // Draws where it ended, and leaves that line behind.
+  // Draws where it ended, and keeps that line on the screen.
   void Finish(uint64_t lines, uint64_t bytes);
 
  private:

@@ -16,7 +16,7 @@ int HexDigit(char c) {
   return -1;
 }
 
-// Reads what stands behind a backslash; returns how long it was, 0 if it is no escape.
+// Reads what follows a backslash; returns how long it was, 0 if it is not an escape.
 size_t ReadEscape(std::string_view text, char* byte) {
   if (text.empty()) return 0;
   switch (text[0]) {
@@ -45,7 +45,7 @@ size_t ReadEscape(std::string_view text, char* byte) {
 }  // namespace
 
 std::string Quote(std::string_view bytes) {
-  // Escaping doubled every backslash, so that one in front of a quote means the quote.
+  // Escaping doubled every backslash, so that one before a quote means the quote.
   std::string quoted = "\"";
   for (const char c : base::Escape(bytes)) {
     if (c == '"') quoted += '\\';
@@ -75,6 +75,23 @@ bool Unquote(std::string_view* text, std::string* bytes) {
     i += length;
   }
   return false;
+}
+
+bool Unescape(std::string_view text, std::string* bytes) {
+  std::string found;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      found += text[i];
+      continue;
+    }
+    char byte = 0;
+    const size_t length = ReadEscape(text.substr(i + 1), &byte);
+    if (length == 0) return false;
+    found += byte;
+    i += length;
+  }
+  *bytes = std::move(found);
+  return true;
 }
 
 }  // namespace bandb::cli

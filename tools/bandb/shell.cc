@@ -3,12 +3,17 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
 
 #include "base/status.h"
 #include "line_editor.h"
+#include "proto/message_id.h"
+#include "proto/request.h"
 #include "quoting.h"
+#include "scan_output.h"
 #include "standard_streams/standard_streams.h"
 
 namespace bandb::cli {
@@ -18,167 +23,168 @@ namespace {
 using standard_streams::Print;
 using standard_streams::Write;
 
-constexpr std::string_view kSpaces = " \t\r";
+// Keys alone, so that a piece is a bounded part of the output.
+constexpr uint32_t kEntriesPerPiece = 1000;
 
-constexpr const char* kHelp =
-    "  put KEY VALUE   store VALUE under KEY, in place of what is there; VALUE may hold spaces\n"
-    "  get KEY         print the value of KEY\n"
-    "  delete KEY      remove KEY\n"
-    "  help            this list\n"
-    "  quit, exit      leave\n"
-    "A key or value in double quotes may hold any byte: \\\" \\\\ \\n \\r \\t \\xHH.\n";
+std::string SessionHelp() {
+  return CommandList() +
+         "  help [COMMAND]                            this list, or all about one command\n"
+         "  quit, exit                                leave\n"
+         "A key or value that begins with a double quote ends with one and may hold any byte:\n"
+         "\\\" \\\\ \\n \\r \\t \\xHH.\n";
+}
 
 std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r";
   const size_t first = text.find_first_not_of(kSpaces);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
 }
 
-// Takes the word in front of `text`, quoted or not, and the spaces behind it.
-bool TakeWord(std::string_view* text, std::string* word) {
-  if (text->empty()) return false;
-  const std::string_view before = *text;
-  if (Unquote(text, word) && (text->empty() || kSpaces.find(text->front()) != std::string_view::npos)) {
-    *text = Trim(*text);
-    return true;
-  }
-  *text = before;
-  const size_t end = std::min(text->find_first_of(kSpaces), text->size());
-  *word = text->substr(0, end);
-  *text = Trim(text->substr(end));
-  return true;
-}
-
-// All of `text`: what stands in the quotes if it is one quoted string, else as it is.
-std::string TakeRest(std::string_view text) {
-  std::string_view rest = text;
-  std::string unquoted;
-  if (Unquote(&rest, &unquoted) && rest.empty()) return unquoted;
-  return std::string(text);
-}
-
-bool ParseVerb(std::string_view typed, Command::Verb* verb) {
-  std::string word(typed);
-  for (char& letter : word) {
+std::string Lowered(std::string_view text) {
+  std::string lowered(text);
+  for (char& letter : lowered) {
     if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
   }
-  if (word == "put") {
-    *verb = Command::Verb::kPut;
-  } else if (word == "get") {
-    *verb = Command::Verb::kGet;
-  } else if (word == "delete") {
-    *verb = Command::Verb::kDelete;
-  } else {
-    return false;
-  }
-  return true;
+  return lowered;
 }
 
-std::string UsageOf(Command::Verb verb) {
-  switch (verb) {
-    case Command::Verb::kPut:
-      return "usage: put KEY VALUE";
-    case Command::Verb::kGet:
-      return "usage: get KEY";
-    case Command::Verb::kDelete:
-      return "usage: delete KEY";
-  }
-  return "";
+std::string ReadStandardInput() { return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()}; }
+
+uint64_t Millis(absl::Duration ttl) { return static_cast<uint64_t>(absl::ToInt64Milliseconds(ttl)); }
+
+// A put as an operation of a batch.
+proto::BatchOperation PutOperation(const Command& command, std::string_view value) {
+  const bool expires = command.ttl != absl::InfiniteDuration();
+  return {.kind = expires ? proto::BatchKind::kPutWithTtl : proto::BatchKind::kPut,
+          .key = command.key,
+          .value = value,
+          .ttl_ms = expires ? Millis(command.ttl) : 0};
 }
 
 }  // namespace
 
-bool ParseCommand(std::string_view line, Command* command, std::string* complaint) {
-  std::string_view rest = Trim(line);
-  std::string verb;
-  if (!TakeWord(&rest, &verb) || !ParseVerb(verb, &command->verb)) {
-    *complaint = fmt::format("unknown command {}; help lists what there is", Quote(verb));
-    return false;
-  }
-  const bool has_value = command->verb == Command::Verb::kPut;
-  if (!TakeWord(&rest, &command->key) || rest.empty() == has_value) {
-    *complaint = UsageOf(command->verb);
-    return false;
-  }
-  command->value = has_value ? TakeRest(rest) : "";
-  return true;
+absl::Status Shell::Put(const Command& command) {
+  const std::string input = command.value_from_input ? ReadStandardInput() : "";
+  const std::string& value = command.value_from_input ? input : command.value;
+  if (command.ttl == absl::InfiniteDuration()) return client_->Put(command.key, value);
+  proto::BatchBuilder batch;
+  batch.Add(PutOperation(command, value));
+  return client_->Write(batch);
 }
 
-bool AsksForHelp(const std::vector<std::string>& arguments) {
-  Command command;
-  return arguments.size() == 2 && ParseVerb(arguments[0], &command.verb) &&
-         (arguments[1] == "--help" || arguments[1] == "-h");
+absl::Status Shell::CompareAndSet(const Command& command) {
+  proto::BatchBuilder batch;
+  batch.Require({.check = command.expects_absent ? proto::BatchCheck::kAbsent : proto::BatchCheck::kHasValue,
+                 .key = command.key,
+                 .value = command.expected});
+  batch.Add(PutOperation(command, command.value));
+  return client_->Write(batch);
 }
 
-bool ParseArguments(std::vector<std::string> arguments, Command* command, std::string* complaint) {
-  // As everywhere, -- says that what follows is no option: bandb get -- --help.
-  if (arguments.size() > 2 && arguments[1] == "--") arguments.erase(arguments.begin() + 1);
-  if (!arguments.empty() && arguments[0].starts_with('-')) {
-    *complaint = fmt::format("unknown option {}", Quote(arguments[0]));
-    return false;
-  }
-  if (arguments.empty() || !ParseVerb(arguments[0], &command->verb)) {
-    *complaint = fmt::format("unknown command {}", Quote(arguments.empty() ? "" : arguments[0]));
-    return false;
-  }
-  const bool has_value = command->verb == Command::Verb::kPut;
-  if (has_value ? arguments.size() < 3 : arguments.size() != 2) {
-    *complaint = UsageOf(command->verb);
-    return false;
-  }
-  command->key = arguments[1];
-  command->value.clear();
-  for (size_t i = 2; i < arguments.size(); ++i) {
-    if (i > 2) command->value += ' ';
-    command->value += arguments[i];
-  }
-  return true;
-}
-
-absl::Status Shell::Execute(const Command& command, std::string* value) {
-  // The server may have gone and come back since the last command.
-  if (client_ != nullptr && !client_->IsIdle()) client_.reset();
-  if (client_ == nullptr) {
-    BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(clock_, address_));
-  }
-  switch (command.verb) {
-    case Command::Verb::kPut:
-      return client_->Put(command.key, command.value);
-    case Command::Verb::kDelete:
-      return client_->Delete(command.key);
-    case Command::Verb::kGet: {
-      BANDB_ASSIGN_OR_RETURN(*value, client_->Get(command.key));
-      return absl::OkStatus();
+absl::Status Shell::Scan(const Command& command) {
+  const bool counts = command.verb == Verb::kCount;
+  const ScanFormat format = command.raw || raw_ ? ScanFormat::kRaw : command.format;
+  std::string cursor;
+  uint64_t entries = 0;
+  while (entries < command.entries_max) {
+    const uint64_t wanted = std::min<uint64_t>(command.entries_max - entries, kEntriesPerPiece);
+    BANDB_ASSIGN_OR_RETURN(const client::ScanPiece piece, client_->Scan({.reverse = command.reverse,
+                                                                         .keys_only = counts || command.keys_only,
+                                                                         .entries_max = static_cast<uint32_t>(wanted),
+                                                                         .begin = command.begin,
+                                                                         .limit = command.limit,
+                                                                         .cursor = cursor}));
+    entries += piece.entries.size();
+    if (!counts) {
+      for (const auto& [key, value] : piece.entries) Write(stdout, FormatEntry(format, key, value, command.keys_only));
     }
+    cursor = piece.cursor;
+    // A piece may be empty and yet not the last.
+    if (cursor.empty()) break;
   }
+  if (counts) Print(stdout, "{}\n", entries);
   return absl::OkStatus();
 }
 
-int Shell::Run(const Command& command) {
-  std::string value;
-  const absl::Status status = Execute(command, &value);
-  if (status.ok()) {
-    const std::string text = command.verb != Command::Verb::kGet ? "OK\n" : raw_ ? value : Quote(value) + "\n";
-    Write(stdout, text);
-    std::fflush(stdout);
-    return kDone;
+absl::Status Shell::Ping() {
+  const int64_t begin = clock_->MonotonicNanos();
+  BANDB_RETURN_IF_ERROR(client_->Ping());
+  Print(stdout, "PONG {:.3f} ms\n", static_cast<double>(clock_->MonotonicNanos() - begin) / 1e6);
+  return absl::OkStatus();
+}
+
+absl::Status Shell::Execute(const Command& command) {
+  // The server may have gone and come back since the last command.
+  if (client_ != nullptr && !client_->IsIdle()) client_.reset();
+  if (client_ == nullptr) {
+    BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(address_));
   }
-  if (absl::IsNotFound(status)) {
-    Print(errors_, "(not found)\n");
+  switch (command.verb) {
+    case Verb::kGet: {
+      BANDB_ASSIGN_OR_RETURN(const std::string value, client_->Get(command.key));
+      Write(stdout, raw_ || command.raw ? value : Quote(value) + "\n");
+      return absl::OkStatus();
+    }
+    case Verb::kStats: {
+      BANDB_ASSIGN_OR_RETURN(const std::string text, client_->Stats());
+      Write(stdout, text);
+      return absl::OkStatus();
+    }
+    case Verb::kPing:
+      return Ping();
+    case Verb::kScan:
+    case Verb::kCount:
+      return Scan(command);
+    case Verb::kPut:
+      BANDB_RETURN_IF_ERROR(Put(command));
+      break;
+    case Verb::kDelete:
+      BANDB_RETURN_IF_ERROR(client_->Delete(command.key));
+      break;
+    case Verb::kCas:
+      BANDB_RETURN_IF_ERROR(CompareAndSet(command));
+      break;
+  }
+  Write(stdout, "OK\n");
+  return absl::OkStatus();
+}
+
+int Shell::Tell(const Command& command, const absl::Status& status) {
+  const uint16_t code = client_ == nullptr ? uint16_t{0} : client_->last_error_code();
+  if (command.verb == Verb::kGet && absl::IsNotFound(status)) {
+    Print(stderr, "(not found)\n");
     return kNotFound;
   }
-  Print(errors_, "(error) {}: {}\n", absl::StatusCodeToString(status.code()), base::Message(status));
-  // Replies that come late would be taken for those of the next request, and behind some errors the server closes.
+  if (command.verb == Verb::kCas && code == proto::ToCode(absl::StatusCode::kAborted)) {
+    Print(stderr, "(not done: the key {})\n", command.expects_absent ? "exists" : "does not have that value");
+    return kNotFound;
+  }
+  if (code >= proto::kFirstHookErrorCode) {
+    Print(stderr, "(error) code {} of a hook: {}\n", code, base::Message(status));
+  } else {
+    Print(stderr, "(error) {}: {}\n", absl::StatusCodeToString(status.code()), base::Message(status));
+  }
+  // Replies that come late would be taken for those of the next request, and after some errors the server closes.
   client_.reset();
   return kServerError;
+}
+
+int Shell::Run(const Command& command) {
+  const absl::Status status = Execute(command);
+  std::fflush(stdout);
+  return status.ok() ? kDone : Tell(command, status);
 }
 
 bool Shell::RunLine(std::string_view line) {
   const std::string_view text = Trim(line);
   if (text.empty()) return true;
-  if (text == "quit" || text == "exit") return false;
-  if (text == "help") {
-    Write(stdout, kHelp);
+  const std::string lowered = Lowered(text);
+  if (lowered == "quit" || lowered == "exit") return false;
+  if (lowered == "help" || lowered.starts_with("help ")) {
+    Verb verb = Verb::kGet;
+    const bool one = ParseVerb(Trim(std::string_view(lowered).substr(4)), &verb);
+    Write(stdout, one ? HelpOf(verb) : SessionHelp());
     std::fflush(stdout);
     return true;
   }
@@ -187,25 +193,24 @@ bool Shell::RunLine(std::string_view line) {
   if (ParseCommand(text, &command, &complaint)) {
     last_code_ = Run(command);
   } else {
-    Print(errors_, "(error) {}\n", complaint);
+    Print(stderr, "(error) {}\n", complaint);
     last_code_ = kUsage;
   }
-  std::fflush(stdout);
+  highest_code_ = std::max(highest_code_, last_code_);
   return true;
 }
 
 int Shell::Interact(const std::string& history_path) {
-  errors_ = stdout;
   std::string line;
   if (::isatty(STDIN_FILENO) != 0) {
     LineEditor editor(history_path);
     while (editor.Read(&line) && RunLine(line)) {
     }
-  } else {
-    while (std::getline(std::cin, line) && RunLine(line)) {
-    }
+    return last_code_ == kServerError ? kServerError : kDone;
   }
-  return last_code_ == kServerError ? kServerError : kDone;
+  while (std::getline(std::cin, line) && RunLine(line)) {
+  }
+  return highest_code_;
 }
 
 }  // namespace bandb::cli

@@ -40,7 +40,7 @@ absl::Status NetBench::Run() {
 
 absl::Status NetBench::Connect() {
   for (int i = 0; i < options_.connections; ++i) {
-    BANDB_ASSIGN_OR_RETURN(auto client, client::Client::Connect(clock_, options_.address));
+    BANDB_ASSIGN_OR_RETURN(auto client, client::Client::Connect(options_.address));
     Lane lane;
     lane.client = std::move(client);
     lanes_.push_back(std::move(lane));

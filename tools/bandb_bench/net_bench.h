@@ -91,7 +91,7 @@ class NetBench {
   std::vector<Lane> lanes_;
   std::string key_;
   std::string value_;
-  // Made anew when the warm-up is over.
+  // Replaced when the warm-up is over.
   std::unique_ptr<Meter> puts_ = std::make_unique<Meter>();
   std::unique_ptr<Meter> gets_ = std::make_unique<Meter>();
   double measured_seconds_ = 0;

@@ -9,10 +9,9 @@
 
 namespace bandb::client {
 
-absl::StatusOr<std::unique_ptr<Client>> Client::Connect(base::Clock* clock, const std::string& address,
-                                                        const ClientOptions& options) {
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address, const ClientOptions& options) {
   BANDB_ASSIGN_OR_RETURN(auto stream, net::ClientStream::Connect(address, options.connect_timeout_nanos));
-  return std::unique_ptr<Client>(new Client(clock, std::move(stream), options));
+  return std::unique_ptr<Client>(new Client(std::move(stream), options));
 }
 
 absl::Status Client::Put(std::string_view key, std::string_view value) {
@@ -23,8 +22,7 @@ absl::Status Client::Put(std::string_view key, std::string_view value) {
 absl::StatusOr<std::string> Client::Get(std::string_view key) {
   proto::AppendGet(&output_, key);
   proto::Reply reply;
-  BANDB_RETURN_IF_ERROR(Call(&reply));
-  if (!reply.ok) return reply.ToStatus();
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
   std::string_view value;
   if (!proto::DecodeValueBody(reply.body, &value)) {
     return base::Error(absl::StatusCode::kDataLoss, "the reply to a GET holds no value");
@@ -35,6 +33,42 @@ absl::StatusOr<std::string> Client::Get(std::string_view key) {
 absl::Status Client::Delete(std::string_view key) {
   proto::AppendDelete(&output_, key);
   return CallToChange();
+}
+
+absl::Status Client::Write(const proto::BatchBuilder& batch) {
+  batch.AppendTo(&output_);
+  return CallToChange();
+}
+
+absl::StatusOr<ScanPiece> Client::Scan(const proto::Scan& scan) {
+  proto::AppendScan(&output_, scan);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
+  ScanPiece piece;
+  proto::ScanBodyCursor body(reply.body);
+  std::string_view key, value;
+  while (body.Next(&key, &value)) piece.entries.emplace_back(key, value);
+  if (!body.Complete()) return base::Error(absl::StatusCode::kDataLoss, "the reply to a SCAN does not add up");
+  piece.cursor = body.next_cursor();
+  return piece;
+}
+
+absl::Status Client::Ping() {
+  constexpr std::string_view kPayload = "bandb";
+  proto::AppendPing(&output_, kPayload);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
+  if (reply.body == kPayload) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDataLoss, "the reply to a PING is another text");
+}
+
+absl::StatusOr<std::string> Client::Stats() {
+  proto::AppendStats(&output_);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
+  std::string_view text;
+  if (proto::DecodeStatsBody(reply.body, &text)) return std::string(text);
+  return base::Error(absl::StatusCode::kDataLoss, "the reply to STATS does not add up");
 }
 
 bool Client::IsIdle() { return Pump().ok() && reader_.buffered_bytes() == 0; }
@@ -79,19 +113,23 @@ absl::StatusOr<bool> Client::Next(proto::Reply* reply) {
       if (proto::DecodeReply(frame, reply)) return true;
       break;
   }
-  return base::Error(absl::StatusCode::kDataLoss, "what came back is no reply: is this a BanDB server?");
+  return base::Error(absl::StatusCode::kDataLoss, "the answer is not a reply: is this a BanDB server?");
 }
 
 absl::Status Client::Call(proto::Reply* reply) {
-  const int64_t deadline = clock_->MonotonicNanos() + options_.reply_timeout_nanos;
+  last_error_code_ = 0;
   while (true) {
     BANDB_ASSIGN_OR_RETURN(const bool got, Next(reply));
-    if (got) return absl::OkStatus();
-    if (clock_->MonotonicNanos() > deadline) {
-      return base::Error(absl::StatusCode::kUnknown, "the server did not answer in time");
-    }
+    if (got) break;
     BANDB_RETURN_IF_ERROR(Exchange());
   }
+  if (!reply->ok) last_error_code_ = reply->code;
+  return absl::OkStatus();
+}
+
+absl::Status Client::CallForOk(proto::Reply* reply) {
+  BANDB_RETURN_IF_ERROR(Call(reply));
+  return reply->ToStatus();
 }
 
 absl::Status Client::CallToChange() {

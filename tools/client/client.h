@@ -1,4 +1,4 @@
-// A client of the protocol of docs/protocol.md: one connection, requests in a pipe, replies in their order.
+// A client of the protocol of docs/protocol.md: one connection, pipelined requests, replies in their order.
 //
 // Call Put, Get and Delete for one request at a time. To keep many under way, append frames to output() with the
 // codecs of lib/proto, call Exchange, and take replies with Next until there is none.
@@ -14,9 +14,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/clock.h"
 #include "net/client_stream.h"
 #include "proto/frame.h"
+#include "proto/request.h"
 #include "proto/response.h"
 
 namespace bandb::client {
@@ -24,23 +24,37 @@ namespace bandb::client {
 // How long to wait. The original client gives each reply 5 s.
 struct ClientOptions {
   int64_t connect_timeout_nanos = 5'000'000'000;
+  // Without a byte from the server; a reply that comes slowly may take longer.
   int64_t reply_timeout_nanos = 10'000'000'000;
 };
 
-// Errors of every call: kUnavailable the connection is gone or the server closed it, which for Put and Delete is
-// kUnknown: they may have been done · kUnknown no reply came in time · kDataLoss what came is no reply. After each of
-// these the client is of no more use. Otherwise what the server said. Thread safety: one thread at a time.
+// The reply to a SCAN.
+struct ScanPiece {
+  std::vector<std::pair<std::string, std::string>> entries;
+  std::string cursor;  // for the next piece; empty: the range is done
+};
+
+// Errors of every call: kUnavailable the connection is gone or the server closed it, which for Put, Delete and Write is
+// kUnknown: they may have been done · kUnknown no reply came in time · kDataLoss what came is not a reply. After each
+// of these the client is of no more use. Otherwise what the server said. Thread safety: one thread at a time.
 class Client {
  public:
-  // Lifetime: borrows the clock.
-  static absl::StatusOr<std::unique_ptr<Client>> Connect(base::Clock* clock, const std::string& address,
-                                                         const ClientOptions& options = {});
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address, const ClientOptions& options = {});
 
   absl::Status Put(std::string_view key, std::string_view value);
   absl::StatusOr<std::string> Get(std::string_view key);
   absl::Status Delete(std::string_view key);
+  // Errors: kAborted a condition does not hold, or a hook rejected it.
+  absl::Status Write(const proto::BatchBuilder& batch);
+  absl::StatusOr<ScanPiece> Scan(const proto::Scan& scan);
+  absl::Status Ping();
+  absl::StatusOr<std::string> Stats();
 
-  // Whether the connection stands and nothing has come unasked, as it does before the server closes one.
+  // The code that the server gave for the failure of the last call; 0 if that did not come from the server. Codes of
+  // hooks and of BanDB are finer than those of a status.
+  uint16_t last_error_code() const { return last_error_code_; }
+
+  // Whether the connection is open and nothing has come unasked, as it does before the server closes one.
   bool IsIdle();
 
   // Frames that wait to be written; append to it.
@@ -51,7 +65,7 @@ class Client {
   absl::Status Write();
   // Writes and reads what goes without waiting.
   absl::Status Pump();
-  // Pumps, and if that brought no reply waits until something moves. kUnknown if nothing does in time.
+  // Pumps, and if nothing was read waits until something moves. kUnknown if nothing does in time.
   absl::Status Exchange();
   // Takes the next reply: false if there is none yet. Lifetime: its views are valid until the next call of anything.
   absl::StatusOr<bool> Next(proto::Reply* reply);
@@ -59,27 +73,25 @@ class Client {
   net::ClientStream* stream() { return stream_.get(); }
 
  private:
-  Client(base::Clock* clock, std::unique_ptr<net::ClientStream> stream, const ClientOptions& options)
-      : clock_(clock),
-        options_(options),
-        stream_(std::move(stream)),
-        input_(kInputBytes),
-        reader_(proto::kFrameBytesHardMax) {}
+  Client(std::unique_ptr<net::ClientStream> stream, const ClientOptions& options)
+      : options_(options), stream_(std::move(stream)), input_(kInputBytes), reader_(proto::kFrameBytesHardMax) {}
 
-  // Sends what stands in output_ and waits for one reply.
+  // Sends what is in output_ and waits for one reply.
   absl::Status Call(proto::Reply* reply);
+  // The same, and fails if the reply does.
+  absl::Status CallForOk(proto::Reply* reply);
   // The same for a request that changes something.
   absl::Status CallToChange();
 
   static constexpr size_t kInputBytes = 64 << 10;
 
-  base::Clock* const clock_;
   const ClientOptions options_;
   const std::unique_ptr<net::ClientStream> stream_;
   std::string output_;
   size_t written_ = 0;  // bytes of output_ that the socket has taken
   std::vector<char> input_;
   proto::FrameReader reader_;
+  uint16_t last_error_code_ = 0;
 };
 
 }  // namespace bandb::client

@@ -1,0 +1,76 @@
+"""The commands of bandb that need more of a server than a table: scan, cas, put --ttl, ping, stats, config show."""
+
+import base64
+import json
+import sys
+import unittest
+
+from client_fixture import ClientTest
+from programs import CLI, cli, run, wait_until
+
+
+class Commands(ClientTest):
+    def test_scan_prints_a_range_in_each_format(self):
+        address = self.server().address
+        for key, value in (("a", "1"), ("b", "two words"), ("c", "3"), ("d", "4")):
+            self.check(cli(address, "put", key, value), 0, b"OK\n")
+        self.check(cli(address, "scan"), 0, b'"a"\t"1"\n"b"\t"two words"\n"c"\t"3"\n"d"\t"4"\n')
+        self.check(cli(address, "scan", "--begin", "b", "--limit", "d", "--keys-only"), 0, b'"b"\n"c"\n')
+        self.check(cli(address, "scan", "--count", "2", "--reverse"), 0, b'"d"\t"4"\n"c"\t"3"\n')
+        self.check(cli(address, "scan", "--count", "0"), 0, b"")
+        self.check(cli(address, "scan", "--prefix", "b", "--format", "jsonl"), 0, b'{"key": "b", "value": "two words"}\n')
+        self.check(cli(address, "scan", "--count", "2", "--format", "raw"), 0, b"a\t1\nb\ttwo words\n")
+        self.check(cli(address, "count"), 0, b"4\n")
+        self.check(cli(address, "count", "--begin", "b"), 0, b"3\n")
+
+    def test_json_lines_hold_any_bytes(self):
+        address = self.server().address
+        values = {"text": 'q"\\\n\x01é'.encode(), "bytes": b"\xff\x00\xfe"}
+        for key, value in values.items():
+            self.check(cli(address, "put", key, "-", input=value), 0, b"OK\n")
+        lines = [json.loads(line) for line in cli(address, "scan", "--format", "jsonl").stdout.splitlines()]
+        self.assertEqual(base64.b64decode(lines[0]["value_base64"]), values["bytes"])
+        self.assertEqual(lines[1], {"key": "text", "value": values["text"].decode()})
+
+    def test_scan_goes_on_over_as_many_pieces_as_there_are(self):
+        address = self.server().address
+        self.assertEqual(cli(address, "load", "-", input=b"x\n" * 2500).returncode, 0)
+        self.check(cli(address, "count", "--prefix", "line:"), 0, b"2500\n")
+        self.assertEqual(cli(address, "scan", "--count", "2345").stdout.count(b"\n"), 2345)
+
+    def test_cas_stores_only_on_its_condition(self):
+        address = self.server().address
+        self.check(cli(address, "cas", "k", "old", "new"), 1, b"", b"(not done: the key does not have that value)\n")
+        self.check(cli(address, "cas", "--absent", "k", "old"), 0, b"OK\n")
+        self.check(cli(address, "cas", "--absent", "k", "x"), 1, b"", b"(not done: the key exists)\n")
+        self.check(cli(address, "cas", "k", "old", "new"), 0, b"OK\n")
+        self.check(cli(address, "get", "k"), 0, b'"new"\n')
+
+    def test_a_put_may_expire(self):
+        address = self.server().address
+        self.check(cli(address, "put", "--ttl", "1h", "stays", "v"), 0, b"OK\n")
+        self.check(cli(address, "put", "--ttl", "1ms", "goes", "v"), 0, b"OK\n")
+        wait_until(lambda: cli(address, "get", "goes").returncode == 1, "it has expired")
+        self.check(cli(address, "get", "stays"), 0, b'"v"\n')
+
+    def test_ping_and_stats(self):
+        server = self.server()
+        self.assertRegex(cli(server.address, "ping").stdout, rb"\APONG \d+\.\d+ ms\n\Z")
+        self.assertRegex(cli(server.address, "stats").stdout, rb"(?m)^connections_open 1$")
+        server.kill()
+        self.assertEqual(cli(server.address, "ping").returncode, 3)
+
+    def test_config_show_prints_what_the_server_would_use(self):
+        done = run(CLI, "config", "show", "--config", self.write("server.toml", '[server]\nframe_max = "32MiB"\n'))
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertIn(b'\nframe_max = "32 MiB"\n', done.stdout)
+        self.assertIn(b'\ncompression = ', done.stdout)
+        self.assertEqual(run(CLI, "config", "show", "--config", self.write("shown.toml", done.stdout)).stdout, done.stdout)
+        done = run(CLI, "config", "show", "--config", self.write("bad.toml", "[server]\nloops = 0\n"))
+        self.assertEqual((done.returncode, done.stdout), (2, b""))
+        self.assertEqual(run(CLI, "config").returncode, 2)
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    unittest.main()

@@ -1,0 +1,117 @@
+// What the commands are called and how they are used: the texts of command.h.
+#include <fmt/format.h>
+
+#include "command.h"
+#include "command_texts.h"
+
+namespace bandb::cli {
+
+namespace {
+
+constexpr CommandText kTexts[] = {
+    {Verb::kPut, "put", "put [--ttl DURATION] KEY VALUE", "store VALUE under KEY",
+     "The words of VALUE are joined by spaces. With - in place of VALUE the value is read from standard input.\n"
+     "\n"
+     "  --ttl DURATION  the key expires after this time: 500ms, 30s, 5min, 12h, 7d\n"
+     "\n"
+     "Examples:\n"
+     "  bandb put greeting hello world\n"
+     "  bandb put --ttl 30s session:1 open\n"
+     "  bandb put image - < image.png\n"
+     "  bandb put -- --odd-key --odd-value\n"},
+    {Verb::kGet, "get", "get [--raw] KEY", "print the value of KEY",
+     "The value is printed in double quotes, with escapes for bytes that do not print.\n"
+     "\n"
+     "  --raw  print the bytes as they are, without quotes and line end\n"
+     "\n"
+     "Examples:\n"
+     "  bandb get greeting\n"
+     "  bandb get --raw image > image.png\n"},
+    {Verb::kDelete, "delete", "delete KEY", "remove KEY",
+     "Succeeds whether or not the key exists.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb delete greeting\n"},
+    {Verb::kCas, "cas", "cas [--ttl DURATION] KEY EXPECTED VALUE", "store VALUE under KEY if it has the value EXPECTED",
+     "Compare and set, in one step. Exit code 1 if KEY has another value or does not exist.\n"
+     "\n"
+     "  --absent KEY VALUE  store VALUE if KEY does not exist\n"
+     "  --ttl DURATION      the key expires after this time\n"
+     "\n"
+     "Examples:\n"
+     "  bandb cas leader node1 node2\n"
+     "  bandb cas --absent lock:7 mine\n"},
+    {Verb::kScan, "scan", "scan [OPTIONS]", "print the keys and values of a range, in order",
+     "  --begin KEY    first key of the range\n"
+     "  --limit KEY    first key after the range\n"
+     "  --prefix TEXT  the range of keys that begin with TEXT\n"
+     "  --count N      at most N entries\n"
+     "  --keys-only    no values\n"
+     "  --reverse      from the end backwards\n"
+     "  --format F     text: in double quotes, a tab between key and value (the default)\n"
+     "                 jsonl: a JSON object for each entry; bytes that are not UTF-8 as key_base64 and value_base64\n"
+     "                 raw: bytes as they are, a tab between key and value, a line end after them\n"
+     "\n"
+     "Examples:\n"
+     "  bandb scan --prefix line: --count 10\n"
+     "  bandb scan --format jsonl > dump.jsonl\n"},
+    {Verb::kCount, "count", "count [OPTIONS]", "count the keys of a range",
+     "Reads every key of the range, which takes a while if there are many.\n"
+     "\n"
+     "  --begin KEY    first key of the range\n"
+     "  --limit KEY    first key after the range\n"
+     "  --prefix TEXT  the range of keys that begin with TEXT\n"
+     "\n"
+     "Examples:\n"
+     "  bandb count --prefix line:\n"},
+    {Verb::kPing, "ping", "ping", "ask whether the server answers",
+     "Prints PONG and how long the answer took.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb --addr 10.0.0.1:8080 ping\n"},
+    {Verb::kStats, "stats", "stats", "print the counters of the server",
+     "A line \"name value\" for each; include/bandb/server.h says what they mean.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb stats\n"},
+};
+
+constexpr std::string_view kExitCodes =
+    "Exit codes: 0 done; 1 not found, or the condition of cas did not hold; 2 usage; 3 server or connection error.";
+
+}  // namespace
+
+const CommandText& TextOf(Verb verb) {
+  for (const CommandText& text : kTexts) {
+    if (text.verb == verb) return text;
+  }
+  return kTexts[0];
+}
+
+bool ParseVerb(std::string_view typed, Verb* verb) {
+  std::string word(typed);
+  for (char& letter : word) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  for (const CommandText& text : kTexts) {
+    if (word != text.name) continue;
+    *verb = text.verb;
+    return true;
+  }
+  return false;
+}
+
+std::string CommandList() {
+  std::string list;
+  for (const CommandText& text : kTexts) list += fmt::format("  {:<42}{}\n", text.usage, text.summary);
+  return list;
+}
+
+std::string HelpOf(Verb verb) {
+  const CommandText& text = TextOf(verb);
+  std::string summary(text.summary);
+  summary[0] = static_cast<char>(summary[0] - 'a' + 'A');
+  return fmt::format("Usage: bandb {}\n\n{}.\n{}\n{}\n", text.usage, summary, text.details, kExitCodes);
+}
+
+}  // namespace bandb::cli

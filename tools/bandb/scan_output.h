@@ -1,0 +1,22 @@
+// Entries of a scan as text.
+#ifndef BANDB_TOOLS_BANDB_SCAN_OUTPUT_H_
+#define BANDB_TOOLS_BANDB_SCAN_OUTPUT_H_
+
+#include <string>
+#include <string_view>
+
+#include "command.h"
+
+namespace bandb::cli {
+
+// The line of one entry, its end included.
+//
+//   text  := quoted [tab quoted]                                   see quoting.h
+//   jsonl := '{' field [', ' field] '}'
+//   field := '"key": ' string | '"key_base64": ' string            bytes that are not UTF-8; the same for value
+//   raw   := key [tab value]                                       as they are
+std::string FormatEntry(ScanFormat format, std::string_view key, std::string_view value, bool keys_only);
+
+}  // namespace bandb::cli
+
+#endif  // BANDB_TOOLS_BANDB_SCAN_OUTPUT_H_
