@@ -1,9 +1,9 @@
 # Sourced by run.sh and test.sh: `bandb_setup run` or `bandb_setup test` installs the packages that are missing.
 #
-# It knows Debian 12 and later and Ubuntu 24.04 and later. It says what it will install and why before it does, asks for
-# nothing, and when nothing is missing it takes a few hundredths of a second and touches no network.
+# It supports Debian 12 and later and Ubuntu 24.04 and later. It prints what it will install and why before it does, and
+# asks no questions. When nothing is missing it takes a few hundredths of a second and does not use the network.
 
-# One line for each package: who needs it (run: to build and start the server; test: also for the tests), name, reason.
+# One line for each package: what it is for (run: to build and start the server; test: also for the tests), name, reason.
 bandb_packages() {
   cat <<'PACKAGES'
 run g++ the compiler
@@ -13,7 +13,8 @@ run libabsl-dev Abseil: statuses, time, containers
 run libfmt-dev formats messages
 run libxxhash-dev checksums
 run liblz4-dev compresses tables
-run libzstd-dev compresses tables, tighter
+run libzstd-dev compresses tables, more tightly, and reads .zst files in bandb load
+run zlib1g-dev reads .gz files in bandb load
 run libtomlplusplus-dev reads the configuration file
 run libcli11-dev reads the command line
 run libedit-dev line editing in the interactive client
@@ -24,7 +25,7 @@ test clang-format checks the layout of the code
 test clang-tidy checks the code for mistakes
 test python3 runs the style checks and the tests of the programs
 test pkg-config tests that an installed BanDB is found
-test ccache makes the second build quick
+test ccache makes the second build fast
 PACKAGES
 }
 
@@ -33,7 +34,7 @@ bandb_fail() {
   exit 1
 }
 
-# Says in one sentence why this system will not do, or nothing.
+# Prints in one sentence why this system is not supported, or nothing.
 bandb_why_unknown() {
   local os_release=${BANDB_OS_RELEASE:-/etc/os-release} id="" version="" least
   [ -r "$os_release" ] || { echo "this system has no $os_release"; return; }

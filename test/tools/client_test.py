@@ -62,6 +62,8 @@ class OneCommand(ClientTest):
         everything = cli("127.0.0.1:1", "help").stdout
         for what in (b"[COMMAND ...]", b"Exit codes: 0 done", b"Examples:", b"  scan ", b"  config show ", b"  load "):
             self.assertIn(what, everything)
+        for what in (b"Exit codes: 0 all", b"Examples:"):
+            self.assertIn(what, cli("127.0.0.1:1", "load", "--help").stdout)
         self.assertRegex(run(CLI, "--version").stdout, rb"\Abandb \d+\.\d+\.\d+\n\Z")
 
     def test_behind_two_dashes_a_key_may_look_like_an_option(self):

@@ -21,7 +21,7 @@ class Files {
     return path;
   }
   std::vector<std::string> LinesOf(const std::vector<std::string>& paths) {
-    LineSource source(&files_, paths, kLineBytesMax);
+    LineSource source(paths, false, kLineBytesMax);
     std::vector<std::string> lines;
     while (true) {
       std::string_view line;
@@ -33,7 +33,6 @@ class Files {
     }
     return lines;
   }
-  base::FileSystem* files() { return &files_; }
 
  private:
   base::PosixFileSystem files_;
@@ -71,9 +70,9 @@ TEST_CASE("the size of all files is known, and a missing file is an error") {
   Files files;
   const std::string one = files.Write("one", "12345");
   const std::string two = files.Write("two", "678");
-  CHECK(LineSource(files.files(), {one, two}).TotalBytes().value() == 8);
-  CHECK(LineSource(files.files(), {one, "-"}).TotalBytes().value() == 0);
-  CHECK_CODE(LineSource(files.files(), {one, two + ".absent"}).TotalBytes().status(), kNotFound);
+  CHECK(LineSource({one, two}).TotalBytes().value() == 8);
+  CHECK(LineSource({one, "-"}).TotalBytes().value() == 0);
+  CHECK_CODE(LineSource({one, two + ".absent"}).TotalBytes().status(), kNotFound);
 }
 
 }  // namespace

@@ -1,12 +1,27 @@
 """bandb load: what it reads, what it stores, and what it does in trouble."""
 
+import gzip
+import os
+import signal
 import struct
+import subprocess
 import sys
+import threading
 import unittest
 
 import wire
 from client_fixture import ClientTest, Terminal
-from programs import CLI, cli
+from programs import CLI, DEADLINE_SECONDS, cli, wait_until
+
+
+def zstd_frame(data):
+    """A frame of zstd (RFC 8878) whose blocks are stored as they are."""
+    blocks = [data[at:at + 100_000] for at in range(0, len(data), 100_000)]
+    frame = struct.pack("<IBI", 0xfd2fb528, 0xa0, len(data))
+    for number, block in enumerate(blocks):
+        is_last = number == len(blocks) - 1
+        frame += struct.pack("<I", is_last | len(block) << 3)[:3] + block
+    return frame
 
 
 class Load(ClientTest):
@@ -81,7 +96,7 @@ class Load(ClientTest):
             return wire.ok()
 
         server = self.serve(answer)
-        done = cli(server.address, "load", "--window", "1", "-", input=b"a\nb\nc\n")
+        done = cli(server.address, "load", "--overwrite", "--window", "1", "-", input=b"a\nb\nc\n")
         self.assertEqual((done.returncode, len(seen)), (0, 3))
 
     def test_a_refused_line_is_reported_and_the_others_are_loaded(self):
@@ -93,7 +108,7 @@ class Load(ClientTest):
             return table(number, message_id, payload)
 
         server = self.serve(answer)
-        done = cli(server.address, "load", "-", input=b"good\nbad\ngood\n")
+        done = cli(server.address, "load", "--overwrite", "-", input=b"good\nbad\ngood\n")
         self.assertEqual(done.returncode, 3)
         self.assertIn(b"1 lines were refused; the first: line 2: not liked", done.stderr)
         self.assertEqual(sorted(table.values.values()), [b"good", b"good"])
@@ -108,7 +123,7 @@ class Load(ClientTest):
             return table(number, *request)
 
         server = self.serve(answer)
-        done = cli(server.address, "load", "--retry-for", "0.2", "-", input=b"a\nb\nc\nd\n")
+        done = cli(server.address, "load", "--overwrite", "--retry-for", "0.2", "-", input=b"a\nb\nc\nd\n")
         self.assertEqual(done.returncode, 3)
         self.assertIn(b"--skip 2", done.stderr)
         again = self.serve(wire.Table())
@@ -145,9 +160,123 @@ class Load(ClientTest):
         cli(again.address, "load", "--skip", "2", "--delimiter", "=", "-", input=lines)
         self.assertEqual(table.values, {b"a": b"1", b"b": b"2", b"c": b"3", b"d": b"4"})
 
+    def test_pipes_and_compressed_files_are_read(self):
+        lines = b"".join(b"line %d\n" % i for i in range(20000))
+        expected = {b"line:%012d" % (i + 1): b"line %d" % i for i in range(20000)}
+        files = {"gz": gzip.compress(lines[:100]) + gzip.compress(lines[100:]),
+                 "zst": zstd_frame(lines[:100]) + zstd_frame(lines[100:])}
+        for name, data in files.items():
+            for pipe in (False, True):
+                with self.subTest(name=name, pipe=pipe):
+                    server = self.serve(wire.Table())
+                    file = self.write("file." + name, data)
+                    done = cli(server.address, "load", "-" if pipe else file, input=data if pipe else b"")
+                    self.assertEqual((done.returncode, done.stderr), (0, b""))
+                    self.assertEqual(server.answer.values, expected)
+                    done = cli(server.address, "load", "--prefix", "cut:", self.write("cut", data[:-9]))
+                    self.assertEqual(done.returncode, 3)
+                    self.assertIn(b"ends in the middle of compressed data", done.stderr)
+        server = self.serve(wire.Table())
+        self.assertEqual(cli(server.address, "load", "--as-is", self.write("x.gz", b"\x1f\x8bx\n")).returncode, 0)
+        self.assertEqual(server.answer.values, {b"line:000000000001": b"\x1f\x8bx"})
+
+    def test_a_named_pipe_is_a_file_like_any_other(self):
+        server = self.serve(wire.Table())
+        pipe = str(self.scratch / "pipe")
+        os.mkfifo(pipe)
+        load = subprocess.Popen([CLI, "--addr", server.address, "load", pipe], stdout=subprocess.PIPE)
+        self.addCleanup(load.kill)
+        with open(pipe, "wb") as writer:
+            writer.write(b"one\ntwo")
+        self.assertIn(b"loaded 2 lines", load.communicate(timeout=DEADLINE_SECONDS)[0])
+        self.assertEqual((load.returncode, sorted(server.answer.values.values())), (0, [b"one", b"two"]))
+        self.assertEqual(cli(server.address, "load", str(self.scratch)).returncode, 2)
+
+    def test_line_ends_of_two_bytes_are_dropped_when_told(self):
+        server = self.serve(wire.Table())
+        self.assertEqual(cli(server.address, "load", "--crlf", "-", input=b"a\r\n\r\nb\rc\r\nd").returncode, 0)
+        self.assertEqual(list(server.answer.values.values()), [b"a", b"", b"b\rc", b"d"])
+
+    def test_a_delimiter_may_be_an_escape(self):
+        server = self.serve(wire.Table())
+        self.assertEqual(cli(server.address, "load", "--delimiter", "\\t", "-", input=b"k\tv\tw\n").returncode, 0)
+        self.assertEqual(server.answer.values, {b"k": b"v\tw"})
+        self.assertEqual(cli(server.address, "load", "--delimiter", "\\q", "-", input=b"").returncode, 2)
+
+    def test_the_keys_of_another_file_are_not_overwritten_unless_told(self):
+        server = self.serve(wire.Table())
+        # The first line may well be the same.
+        one, two = self.write("one", "header\na\nb\n"), self.write("two", "header\nx\n")
+        self.assertEqual(cli(server.address, "load", one).returncode, 0)
+        before = dict(server.answer.values)
+        done = cli(server.address, "load", two)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"line:000000000002 holds another value than line 2: nothing was stored", done.stderr)
+        self.assertIn(b"--prefix", done.stderr)
+        self.assertEqual(server.answer.values, before)
+        # The same file may be loaded again, from wherever, and another one under other keys, or when told.
+        self.assertEqual(cli(server.address, "load", one).returncode, 0)
+        self.assertEqual(cli(server.address, "load", "--skip", "1", one).returncode, 0)
+        self.assertEqual(cli(server.address, "load", "--prefix", "two:", two).returncode, 0)
+        self.assertEqual(cli(server.address, "load", "--overwrite", two).returncode, 0)
+        self.assertEqual(server.answer.values[b"line:000000000002"], b"x")
+
+    def test_an_interrupted_load_says_where_to_go_on(self):
+        table = wire.Table()
+        third, release = threading.Event(), threading.Event()
+
+        def answer(number, *request):
+            if number == 2:
+                third.set()
+                release.wait(DEADLINE_SECONDS)
+                return None
+            return table(number, *request)
+
+        server = self.serve(answer)
+        self.addCleanup(release.set)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            server.requests.clear()
+            third.clear()
+            release.clear()
+            load = subprocess.Popen([CLI, "--addr", server.address, "load", "--overwrite", "--window", "1", "-"],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(load.kill)
+            load.stdin.write(b"a\nb\nc\nd\n")
+            load.stdin.flush()
+            self.assertTrue(third.wait(DEADLINE_SECONDS))
+            load.send_signal(number)
+            self.assertEqual(load.wait(DEADLINE_SECONDS), -number)
+            self.assertIn(b"interrupted; to go on: --skip 2\n", load.communicate()[1])
+            release.set()
+            wait_until(lambda: server.connections == server.closed, "the server has let go")
+
+    def test_a_reply_that_comes_slowly_is_waited_for(self):
+        line = b"v" * 150
+        server = self.serve(wire.Table())
+        waits = threading.Event()
+
+        def talk(connection):
+            while (request := connection.read_frame()) is not None:
+                if request[0] != wire.GET:
+                    connection.send(wire.ok())
+                    continue
+                # In sum longer than the client waits for the next byte, which is a second here.
+                for byte in wire.ok(line):
+                    waits.wait(0.01)
+                    connection.send(bytes([byte]))
+
+        server.talk = talk
+        done = cli(server.address, "load", "--retry-for", "1", "-", input=line)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_a_limit_of_the_server_is_told_with_the_name_of_its_setting(self):
+        server = self.serve(lambda *_: wire.error(257, b"the frame exceeds the limit"))
+        done = cli(server.address, "load", "--overwrite", "-", input=b"a\n")
+        self.assertIn(b"the frame exceeds the limit (server.frame_max in the configuration of the server)", done.stderr)
+
     def test_the_requests_are_those_of_the_protocol(self):
         server = self.serve(wire.Table())
-        cli(server.address, "load", "-", input=b"v\n")
+        cli(server.address, "load", "--overwrite", "-", input=b"v\n")
         self.assertEqual(server.requests, [(wire.PUT, struct.pack("<II", 17, 1) + b"line:000000000001v")])
 
 

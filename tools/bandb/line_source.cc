@@ -1,12 +1,13 @@
 #include "line_source.h"
 
-#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
 
 #include "absl/types/span.h"
+#include "base/input_stream.h"
 #include "base/status.h"
 
 namespace bandb::cli {
@@ -15,38 +16,37 @@ namespace {
 
 constexpr size_t kPieceBytes = 256 << 10;
 
-absl::StatusOr<size_t> ReadStdin(absl::Span<char> to) {
-  while (true) {
-    const ssize_t n = ::read(STDIN_FILENO, to.data(), to.size());
-    if (n >= 0) return static_cast<size_t>(n);
-    if (errno != EINTR) return base::ErrnoStatus(errno, "standard input");
-  }
-}
-
 }  // namespace
 
-absl::StatusOr<uint64_t> LineSource::TotalBytes() {
+absl::StatusOr<uint64_t> LineSource::TotalBytes() const {
   uint64_t total = 0;
   bool known = true;
   for (const std::string& path : paths_) {
+    struct stat info {};
     if (path == "-") {
       known = false;
-      continue;
+    } else if (::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0) {
+      return base::ErrnoStatus(errno, path);
+    } else if (S_ISDIR(info.st_mode)) {
+      return base::Error(absl::StatusCode::kInvalidArgument, "{}: a directory", path);
+    } else {
+      known = known && S_ISREG(info.st_mode);
+      total += static_cast<uint64_t>(info.st_size);
     }
-    BANDB_ASSIGN_OR_RETURN(const auto file, files_->Open(path));
-    total += file->Size();
   }
   return known ? total : 0;
 }
 
+uint64_t LineSource::bytes_read() const { return earlier_bytes_ + (current_ == nullptr ? 0 : current_->bytes_read()); }
+
 absl::Status LineSource::OpenNext() {
   const std::string& path = paths_[next_path_++];
-  offset_ = 0;
-  file_.reset();
-  if (path != "-") {
-    BANDB_ASSIGN_OR_RETURN(file_, files_->Open(path));
+  if (path == "-") {
+    current_ = std::make_unique<Decompressor>(base::InputStream::StandardInput(), "standard input", as_is_);
+  } else {
+    BANDB_ASSIGN_OR_RETURN(auto input, base::InputStream::Open(path));
+    current_ = std::make_unique<Decompressor>(std::move(input), path, as_is_);
   }
-  is_open_ = true;
   return absl::OkStatus();
 }
 
@@ -61,12 +61,9 @@ absl::StatusOr<bool> LineSource::Fill() {
   }
   const size_t before = buffer_.size();
   buffer_.resize(before + kPieceBytes);
-  const absl::Span<char> room(buffer_.data() + before, kPieceBytes);
-  const absl::StatusOr<size_t> n = file_ == nullptr ? ReadStdin(room) : file_->Read(offset_, room);
+  const absl::StatusOr<size_t> n = current_->Read(absl::Span<char>(buffer_.data() + before, kPieceBytes));
   buffer_.resize(before + (n.ok() ? *n : 0));
   BANDB_RETURN_IF_ERROR(n.status());
-  offset_ += *n;
-  bytes_read_ += *n;
   return *n > 0;
 }
 
@@ -82,10 +79,11 @@ absl::StatusOr<LineSource::Found> LineSource::Next(std::string_view* line) {
     const size_t end = buffer_.find('\n', searched_);
     if (end != std::string::npos) return Take(end, end + 1, line);
     searched_ = buffer_.size();
-    if (is_open_) {
+    if (current_ != nullptr) {
       BANDB_ASSIGN_OR_RETURN(const bool more, Fill());
       if (more) continue;
-      is_open_ = false;
+      earlier_bytes_ += current_->bytes_read();
+      current_.reset();
       // The last line of a file may lack its end.
       if (start_ < buffer_.size() || too_long_) return Take(buffer_.size(), buffer_.size(), line);
     }
@@ -95,9 +93,7 @@ absl::StatusOr<LineSource::Found> LineSource::Next(std::string_view* line) {
 }
 
 bool LineSource::Ready() const {
-  if (buffer_.find('\n', searched_) != std::string::npos || !is_open_ || !from_stdin()) return true;
-  pollfd input{STDIN_FILENO, POLLIN, 0};
-  return ::poll(&input, 1, 0) != 0;
+  return buffer_.find('\n', searched_) != std::string::npos || current_ == nullptr || current_->Ready();
 }
 
 }  // namespace bandb::cli

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "proto/message_id.h"
 #include "proto/request.h"
 
 namespace bandb::cli {
@@ -16,6 +17,7 @@ namespace {
 constexpr size_t kWindowBytes = 4 << 20;
 constexpr int64_t kBackOffFirstNanos = 50'000'000;
 constexpr int64_t kBackOffMaxNanos = 1'000'000'000;
+constexpr int64_t kReplyTimeoutMinNanos = 500'000'000;
 
 // Errors after which sending the same line again may succeed. The outcome of a kUnknown put is settled by putting
 // again.
@@ -29,13 +31,26 @@ bool ConcernsTheLine(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsAborted(status) || absl::IsPermissionDenied(status);
 }
 
+// What the server said, with the setting that limits it or the code of the hook that refused it.
+std::string WithCause(const proto::Reply& reply) {
+  if (reply.code == proto::ToCode(proto::ErrorCode::kTooLarge)) {
+    return fmt::format("{} (server.frame_max in the configuration of the server)", reply.message);
+  }
+  if (reply.code >= proto::kFirstHookErrorCode) return fmt::format("code {} of a hook: {}", reply.code, reply.message);
+  return std::string(reply.message);
+}
+
 }  // namespace
 
 absl::Status Loader::Run(LineSource* source) {
   last_progress_nanos_ = clock_->MonotonicNanos();
-  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.address));
+  NoteSettled();
+  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.address, connection_options()));
+  checking_ = options_.delimiter.empty() && !options_.overwrite;
   while (true) {
     BANDB_RETURN_IF_ERROR(FillWindow(source));
+    if (checking_ && !pending_.empty()) BANDB_RETURN_IF_ERROR(CheckKeys());
+    NoteSettled();
     progress_->Show(summary_.acknowledged_lines, source->bytes_read());
     if (!pending_.empty()) {
       BANDB_RETURN_IF_ERROR(Advance());
@@ -45,15 +60,55 @@ absl::Status Loader::Run(LineSource* source) {
   }
 }
 
-uint64_t Loader::settled_lines() const {
+void Loader::NoteSettled() {
   const uint64_t settled = pending_.empty() ? summary_.lines : pending_.front().line;
-  return std::max(settled, options_.skip_lines);
+  settled_lines_.store(std::max(settled, options_.skip_lines), std::memory_order_relaxed);
+}
+
+client::ClientOptions Loader::connection_options() const {
+  client::ClientOptions options;
+  // A load that gives up soon does not wait long for one reply either.
+  options.reply_timeout_nanos =
+      std::clamp(options_.retry_for_nanos, kReplyTimeoutMinNanos, options.reply_timeout_nanos);
+  return options;
+}
+
+absl::Status Loader::CheckKeys() {
+  // Enough to notice another file, whose first lines may well be the same.
+  constexpr size_t kCheckedLines = 100;
+  for (size_t i = 0; i < std::min(pending_.size(), kCheckedLines);) {
+    const absl::Status status = CheckKey(pending_[i]);
+    if (status.ok()) {
+      ++i;
+    } else if (WorthRetrying(status)) {
+      last_failure_ = status;
+      BANDB_RETURN_IF_ERROR(Connect());
+    } else {
+      return status;
+    }
+  }
+  checking_ = false;
+  SendAgain();
+  return absl::OkStatus();
+}
+
+absl::Status Loader::CheckKey(const Pending& pending) {
+  const absl::StatusOr<std::string> stored = client_->Get(pending.key);
+  if (absl::IsNotFound(stored.status())) return absl::OkStatus();
+  BANDB_RETURN_IF_ERROR(stored.status());
+  if (*stored == std::string_view(pending.frame).substr(pending.frame.size() - pending.value_bytes))
+    return absl::OkStatus();
+  return base::Error(
+      absl::StatusCode::kAlreadyExists,
+      "{} holds another value than line {}: nothing was stored. Choose keys that are free by --prefix or "
+      "--first, or replace what is there by --overwrite",
+      pending.key, pending.line + 1);
 }
 
 absl::Status Loader::FillWindow(LineSource* source) {
   while (!end_of_input_ && !sending_again_ && pending_.size() < options_.window_lines &&
          pending_bytes_ < kWindowBytes) {
-    // Somebody may take long to write the next line: see to what is pending first.
+    // The next line may take long to be written: see to what is pending first.
     if (!pending_.empty() && !source->Ready()) return absl::OkStatus();
     std::string_view line;
     BANDB_ASSIGN_OR_RETURN(const LineSource::Found found, source->Next(&line));
@@ -75,6 +130,7 @@ absl::Status Loader::FillWindow(LineSource* source) {
 void Loader::AddLine(std::string_view line) {
   const uint64_t number = summary_.lines++;
   if (number < options_.skip_lines) return;
+  if (options_.crlf && line.ends_with('\r')) line.remove_suffix(1);
   std::string key;
   std::string_view value = line;
   if (options_.delimiter.empty()) {
@@ -88,11 +144,13 @@ void Loader::AddLine(std::string_view line) {
   if (value.size() + key.size() + 2 * sizeof(uint32_t) > proto::kFrameBytesHardMax) {
     return Refuse(number, "longer than any frame");
   }
-  Pending pending{number, key.size() + value.size(), {}};
+  Pending pending{number, key, value.size(), {}};
   proto::AppendPut(&pending.frame, key, value);
-  client_->output()->append(pending.frame);
   pending_bytes_ += pending.frame.size();
-  ++outstanding_;
+  if (!checking_) {
+    client_->output()->append(pending.frame);
+    ++outstanding_;
+  }
   pending_.push_back(std::move(pending));
 }
 
@@ -126,11 +184,12 @@ absl::Status Loader::Connect() {
   while (true) {
     client_.reset();
     BANDB_RETURN_IF_ERROR(BackOff(last_failure_));
-    absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(options_.address);
+    absl::StatusOr<std::unique_ptr<client::Client>> client =
+        client::Client::Connect(options_.address, connection_options());
     if (client.ok()) {
       client_ = *std::move(client);
       ++summary_.reconnections;
-      SendAgain();
+      if (!checking_) SendAgain();
       return absl::OkStatus();
     }
     last_failure_ = client.status();
@@ -177,10 +236,10 @@ absl::Status Loader::OnReply(const proto::Reply& reply) {
       return absl::OkStatus();
     }
     if (!ConcernsTheLine(status)) return status;
-    Refuse(first.line, base::Message(status));
+    Refuse(first.line, WithCause(reply));
   } else {
     ++summary_.acknowledged_lines;
-    summary_.acknowledged_bytes += first.bytes;
+    summary_.acknowledged_bytes += first.key.size() + first.value_bytes;
   }
   last_progress_nanos_ = clock_->MonotonicNanos();
   back_off_nanos_ = 0;

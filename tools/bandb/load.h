@@ -7,6 +7,7 @@
 #ifndef BANDB_TOOLS_BANDB_LOAD_H_
 #define BANDB_TOOLS_BANDB_LOAD_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -30,10 +31,14 @@ struct LoadOptions {
   // digits.
   std::string prefix = "line:";
   uint64_t first_number = 1;
-  // If not empty: the key is what stands in front of the first delimiter, the value what stands behind it.
+  // If not empty: the key is what precedes the first delimiter, the value what follows it.
   std::string delimiter{};
-  // Lines to pass over at the beginning; they keep their numbers.
+  // Lines to skip at the beginning; they keep their numbers.
   uint64_t skip_lines = 0;
+  // Lines end in \r\n; neither byte belongs to the value.
+  bool crlf = false;
+  // Without a delimiter: replace values of other lines that have the same keys.
+  bool overwrite = false;
   // Lines under way at once.
   size_t window_lines = 1024;
   // Gives up when no line was acknowledged for so long.
@@ -56,19 +61,22 @@ class Loader {
   Loader(base::Clock* clock, base::Executor* executor, Progress* progress, LoadOptions options)
       : clock_(clock), executor_(executor), progress_(progress), options_(std::move(options)) {}
 
-  // Loads all lines. Errors: kUnavailable the server could not be reached, or not any more for retry_for_nanos; or
-  // whatever stopped the server from taking more. summary() tells how far it came.
+  // Loads all lines. Errors: kUnavailable the server could not be reached, or not any more for retry_for_nanos ·
+  // kAlreadyExists the first lines have keys that hold other values, and nothing was stored; or whatever stopped the
+  // server from taking more. summary() tells how far it came.
   absl::Status Run(LineSource* source);
 
   const LoadSummary& summary() const { return summary_; }
   // What to pass over, as skip_lines, to go on: every line before it was acknowledged, refused or skipped. Some lines
   // after it may have been as well; loading them again changes nothing.
-  uint64_t settled_lines() const;
+  // Thread safety: this one may be called from any thread.
+  uint64_t settled_lines() const { return settled_lines_.load(std::memory_order_relaxed); }
 
  private:
   struct Pending {
     uint64_t line = 0;
-    uint64_t bytes = 0;
+    std::string key;
+    uint64_t value_bytes = 0;
     std::string frame;
   };
 
@@ -77,6 +85,11 @@ class Loader {
   absl::Status BackOff(const absl::Status& cause);
   // Hands all pending frames to the connection, from the first on.
   void SendAgain();
+  // Looks whether the first pending lines would replace values of other lines. Errors: kAlreadyExists they would.
+  absl::Status CheckKeys();
+  absl::Status CheckKey(const Pending& pending);
+  client::ClientOptions connection_options() const;
+  void NoteSettled();
   // Reads lines into the window while there is room.
   absl::Status FillWindow(LineSource* source);
   void AddLine(std::string_view line);
@@ -85,7 +98,7 @@ class Loader {
   void Refuse(uint64_t line, std::string_view why);
   absl::Status TakeReplies();
   absl::Status OnReply(const proto::Reply& reply);
-  // Exchanges bytes with the server; a broken connection is made anew.
+  // Exchanges bytes with the server; a broken connection is made again.
   absl::Status Advance();
 
   base::Clock* const clock_;
@@ -101,6 +114,8 @@ class Loader {
   bool sending_again_ = false;  // the first pending line failed; the replies to the others do not count
   absl::Status last_failure_;
   bool end_of_input_ = false;
+  bool checking_ = false;  // nothing is sent yet
+  std::atomic<uint64_t> settled_lines_ = 0;
   int64_t last_progress_nanos_ = 0;
   int64_t back_off_nanos_ = 0;
 };

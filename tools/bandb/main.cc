@@ -10,8 +10,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,13 @@
 #include "base/thread_executor.h"
 #include "command.h"
 #include "config.h"
+#include "interrupt_watch.h"
 #include "load.h"
 #include "net/address.h"
+#include "quoting.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
+#include "units/units.h"
 
 namespace bandb::cli {
 
@@ -57,21 +61,68 @@ std::string Footer() { return fmt::format("Commands:\n{}{}{}", CommandList(), kO
 // Prints the help or the complaint that parsing ended with, and returns the exit code.
 int Explain(const CLI::App& app, const CLI::ParseError& error) { return app.exit(error) == 0 ? kDone : kUsage; }
 
-void DeclareLoad(CLI::App* app, LoadOptions* options, double* retry_seconds, std::vector<std::string>* files) {
-  app->add_option("FILE", *files, "files whose lines are the values; - is standard input")->required();
-  app->add_option("--prefix", options->prefix, "keys are this and a number of twelve digits")->capture_default_str();
+// What CLI11 cannot put into LoadOptions by itself.
+struct LoadFlags {
+  std::vector<std::string> files;
+  std::string delimiter;
+  std::string retry_for = "30s";
+  bool as_is = false;
+};
+
+constexpr const char* kLoadFooter =
+    "Without --delimiter the key of a line is PREFIX and its number. If keys of the first lines hold other values, as\n"
+    "those of another file would, nothing is stored; choose another --prefix, or say --overwrite.\n"
+    "Files that gzip or zstd compressed are decompressed. Pipes are files, too.\n"
+    "When it is interrupted, or the server stays away, it prints the --skip to go on with.\n"
+    "\n"
+    "Exit codes: 0 all lines are stored; 2 usage, or a file cannot be read; 3 a line was refused, or the server or "
+    "the\n"
+    "connection failed.\n"
+    "\n"
+    "Examples:\n"
+    "  bandb load --prefix syslog: /var/log/syslog.2.gz /var/log/syslog.1 /var/log/syslog\n"
+    "  bandb load --delimiter '\\t' table.tsv\n"
+    "  journalctl -o cat | bandb load --prefix journal: -";
+
+void DeclareLoad(CLI::App* app, LoadOptions* options, LoadFlags* flags) {
+  app->add_option("FILE", flags->files, "files whose lines are the values; - is standard input")
+      ->required()
+      ->type_name("");
+  app->add_option("--prefix", options->prefix, "keys are TEXT and a number of twelve digits [line:]")
+      ->type_name("TEXT");
   // CLI11 takes -1 for the largest number, and one that is too large for it.
-  const CLI::Range number(0.0, 1e15);
-  app->add_option("--first", options->first_number, "number of the first line")->check(number)->capture_default_str();
-  app->add_option("--delimiter", options->delimiter,
-                  "split each line at the first occurrence: the key in front, the value behind");
-  app->add_option("--skip", options->skip_lines, "pass over so many lines; they keep their numbers")->check(number);
-  app->add_option("--window", options->window_lines, "lines under way at once")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
-  app->add_option("--retry-for", *retry_seconds, "seconds without progress after which to give up")
-      ->check(CLI::Range(0.0, 1e6))
-      ->capture_default_str();
+  const CLI::Validator number = CLI::Range(0.0, 1e15).description("");
+  app->add_option("--first", options->first_number, "number of the first line [1]")->check(number)->type_name("N");
+  app->add_option("--delimiter", flags->delimiter,
+                  "split each line where TEXT first occurs: the key precedes it, the value follows; \\t is a tab")
+      ->type_name("TEXT");
+  app->add_option("--skip", options->skip_lines, "skip so many lines; they keep their numbers")
+      ->check(number)
+      ->type_name("N");
+  app->add_flag("--crlf", options->crlf, "lines end in CR LF; neither is stored");
+  app->add_flag("--overwrite", options->overwrite, "replace other values that the keys of the lines have");
+  app->add_flag("--as-is", flags->as_is, "do not decompress");
+  app->add_option("--window", options->window_lines, "lines under way at once [1024]")
+      ->check(CLI::Range(1, 1'000'000).description(""))
+      ->type_name("N");
+  app->add_option("--retry-for", flags->retry_for, "give up after so long without progress [30s]")
+      ->type_name("DURATION");
+  app->footer(kLoadFooter);
+}
+
+// Checks what CLI11 did not, and puts it into the options; empty, or what is wrong.
+std::string TakeFlags(const LoadFlags& flags, LoadOptions* options) {
+  // Seconds need no unit.
+  std::optional<absl::Duration> retry_for = units::ParseDuration(flags.retry_for);
+  if (!retry_for.has_value()) retry_for = units::ParseDuration(flags.retry_for + "s");
+  if (!retry_for.has_value()) {
+    return fmt::format("--retry-for takes {}, not {}", units::kDurationHelp, flags.retry_for);
+  }
+  options->retry_for_nanos = absl::ToInt64Nanoseconds(*retry_for);
+  if (!Unescape(flags.delimiter, &options->delimiter)) {
+    return fmt::format("--delimiter takes text with the escapes \\\\ \\t \\n \\r \\xHH, not {}", flags.delimiter);
+  }
+  return "";
 }
 
 int Report(const absl::Status& status, const LoadSummary& summary, int64_t nanos) {
@@ -86,14 +137,37 @@ int Report(const absl::Status& status, const LoadSummary& summary, int64_t nanos
   return status.ok() && summary.refused_lines == 0 ? kDone : kServerError;
 }
 
+int RunLoad(base::Clock* clock, LoadOptions options, uint64_t total_bytes, LineSource* source) {
+  // Before the first thread: see InterruptWatch.
+  std::atomic<const Loader*> running = nullptr;
+  const InterruptWatch interrupts([&running] {
+    const Loader* const loader = running;
+    if (loader != nullptr) Print(stderr, "\ninterrupted; to go on: --skip {}\n", loader->settled_lines());
+    std::fflush(stderr);
+  });
+  base::ThreadExecutor executor(1);
+  Progress progress(clock, total_bytes);
+  const int64_t begin = clock->MonotonicNanos();
+  Loader loader(clock, &executor, &progress, std::move(options));
+  running = &loader;
+  const absl::Status status = loader.Run(source);
+  running = nullptr;
+  const LoadSummary& summary = loader.summary();
+  progress.Finish(summary.acknowledged_lines, source->bytes_read());
+  const int code = Report(status, summary, clock->MonotonicNanos() - begin);
+  if (!status.ok() && !absl::IsAlreadyExists(status)) {
+    Print(stderr, "to go on where it stopped: --skip {}\n", loader.settled_lines());
+  }
+  return code;
+}
+
 int Load(const std::string& address, std::vector<std::string> arguments) {
   CLI::App app("Stores every line of the files, in order and many at a time, and goes on after the server was away.",
                "bandb load");
   LoadOptions options;
   options.address = address;
-  double retry_seconds = static_cast<double>(options.retry_for_nanos) / 1e9;
-  std::vector<std::string> paths;
-  DeclareLoad(&app, &options, &retry_seconds, &paths);
+  LoadFlags flags;
+  DeclareLoad(&app, &options, &flags);
   // CLI11 takes arguments last first.
   std::reverse(arguments.begin(), arguments.end());
   try {
@@ -101,26 +175,18 @@ int Load(const std::string& address, std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     return Explain(app, error);
   }
-  options.retry_for_nanos = std::isnan(retry_seconds) ? 0 : static_cast<int64_t>(retry_seconds * 1e9);
-
+  if (const std::string complaint = TakeFlags(flags, &options); !complaint.empty()) {
+    Print(stderr, "bandb load: {}\n", complaint);
+    return kUsage;
+  }
   base::SystemClock clock;
-  base::PosixFileSystem files;
-  base::ThreadExecutor executor(1);
-  LineSource source(&files, paths);
+  LineSource source(flags.files, flags.as_is);
   const absl::StatusOr<uint64_t> total = source.TotalBytes();
   if (!total.ok()) {
     Print(stderr, "(error) {}\n", base::Message(total.status()));
     return kUsage;
   }
-  Progress progress(&clock, *total);
-  const int64_t begin = clock.MonotonicNanos();
-  Loader loader(&clock, &executor, &progress, std::move(options));
-  const absl::Status status = loader.Run(&source);
-  const LoadSummary& summary = loader.summary();
-  progress.Finish(summary.acknowledged_lines, source.bytes_read());
-  const int code = Report(status, summary, clock.MonotonicNanos() - begin);
-  if (!status.ok()) Print(stderr, "to go on where it stopped: --skip {}\n", loader.settled_lines());
-  return code;
+  return RunLoad(&clock, std::move(options), *total, &source);
 }
 
 // bandb config show.
