@@ -10,20 +10,20 @@
 
 namespace {
 
-// What went wrong, for people; true if nothing did.
+// Prints what went wrong; true if nothing did.
 bool Check(const absl::Status& status) {
   if (!status.ok()) std::cerr << status << "\n";
   return status.ok();
 }
 
 bool Run(bandb::Db& db) {
-  // A put is there for every reader when it returns. With sync it also survives power loss.
+  // Every reader sees a put once it has returned. With sync it also survives power loss.
   if (!Check(db.Put("name", "Alice", {.sync = true}))) return false;
   const absl::StatusOr<std::string> name = db.Get("name");
   if (!Check(name.status())) return false;
   std::cout << "name is " << *name << "\n";
 
-  // A batch happens wholly or not at all, here only if nobody has changed the name meanwhile.
+  // A batch takes effect as a whole or not at all, here only if nobody has changed the name meanwhile.
   bandb::WriteBatch batch;
   batch.RequireValue("name", "Alice");
   batch.Put("name", "Bob");

@@ -2,7 +2,7 @@
 //
 //   log_ingest DIRECTORY < FILE
 //
-// Run it again with more lines, and it goes on behind those it has.
+// Run it again with more lines, and it continues after those it has.
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -22,7 +22,7 @@ std::string KeyOf(uint64_t line) {
   return key;
 }
 
-// The number behind the last key of the log.
+// The number after the one in the last key of the log.
 uint64_t NextLine(bandb::Db& db) {
   const std::unique_ptr<bandb::Iterator> it = db.NewIterator({.lower_bound = "log:", .upper_bound = "log;"});
   it->SeekToLast();
@@ -40,7 +40,7 @@ absl::Status Ingest(bandb::Db& db, uint64_t* lines) {
     if (absl::Status written = db.Write(batch); !written.ok()) return written;
     batch.Clear();
   }
-  // The last write asks for fsync, and a log is synced in its order: so all before it is safe as well.
+  // The last write asks for fsync, and the log is synced in order, so everything before it is safe as well.
   return db.Write(batch, {.sync = true});
 }
 

@@ -1,4 +1,4 @@
-// Reading one state while others write: a snapshot, and cursors over a range of keys in both directions.
+// Reading one state while others write: a snapshot, and iterators over a range of keys in both directions.
 //
 //   snapshot_scan DIRECTORY
 #include <iostream>
@@ -30,7 +30,7 @@ int Run(bandb::Db& db) {
   batch.Put("user:alice", "1");
   batch.Put("user:bob", "2");
   batch.Put("user:carol", "3");
-  batch.Put("zebra", "is no user");
+  batch.Put("zebra", "is not a user");
   if (!db.Write(batch).ok()) return 1;
 
   const bandb::Snapshot before = db.GetSnapshot();
