@@ -74,6 +74,7 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
   const uint64_t log_number = NewFileNumber();
   BANDB_RETURN_IF_ERROR(logs_.Begin(log_number, RandomUuid(&commit_random_), RecordHead{}));
   BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
+  logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
   memtable_ = std::make_shared<Memtable>(memtable_bytes_, log_number);
 
   const uint64_t manifest_number = NewFileNumber();

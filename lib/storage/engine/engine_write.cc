@@ -202,6 +202,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
                             base::Message(appended)));
     return true;
   }
+  logs_.NoteAppended(first + operations - 1);
   last_commit_time_ms_.store(now_ms, std::memory_order_relaxed);
   InsertGroup(group, first, now_ms);
   last_sequence_.store(first + operations - 1, std::memory_order_release);
