@@ -49,14 +49,14 @@ class Server::Impl {
 
  private:
   // A loop, its thread and what runs on it.
-  struct Lane {
+  struct ServingLoop {
     std::shared_ptr<net::EpollLoop> loop;  // shared with responders, see server/host_code.h
     std::unique_ptr<server::ServerUnit> unit;
     std::unique_ptr<base::Thread> thread;
     std::unique_ptr<base::Event> ended = std::make_unique<base::Event>();
   };
 
-  absl::Status AddLane(int number);
+  absl::Status AddLoop(int number);
   bool WantsWorkers() const {
     return std::any_of(hooks_.routes.begin(), hooks_.routes.end(), [](const auto& r) { return r.options.on_worker; });
   }
@@ -72,7 +72,7 @@ class Server::Impl {
   net::Quota quota_;
   base::ThreadExecutor readers_;
   std::unique_ptr<base::ThreadExecutor> workers_;
-  std::vector<Lane> lanes_;  // does not change once Start returned
+  std::vector<ServingLoop> loops_;  // does not change once Start returned
   std::string address_;
 
   // Held while ending, so that one thread ends the server and others wait for it.
@@ -82,12 +82,12 @@ class Server::Impl {
   bool abandoned_ = false;  // written once, by Stop
 };
 
-absl::Status Server::Impl::AddLane(int number) {
+absl::Status Server::Impl::AddLoop(int number) {
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<net::EpollLoop> loop, net::EpollLoop::Create(&clock_));
-  Lane lane;
-  lane.loop = std::move(loop);
-  lane.unit = std::make_unique<server::ServerUnit>(
-      server::ServerUnit::Parts{.loop = lane.loop,
+  ServingLoop serving;
+  serving.loop = std::move(loop);
+  serving.unit = std::make_unique<server::ServerUnit>(
+      server::ServerUnit::Parts{.loop = serving.loop,
                                 .store = store_,
                                 .hooks = &hooks_,
                                 .executor = workers_.get(),
@@ -97,20 +97,20 @@ absl::Status Server::Impl::AddLane(int number) {
                                 .refused_max = refused_max_,
                                 .stats = [this] { return server::ToText(Stats()); }},
       options_);
-  lanes_.push_back(std::move(lane));
+  loops_.push_back(std::move(serving));
   return absl::OkStatus();
 }
 
 absl::Status Server::Impl::Start() {
   if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads);
-  for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLane(i));
+  for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
   // One socket for all loops: the first accepts and deals out.
   std::vector<server::ServerUnit*> others;
-  for (size_t i = 1; i < lanes_.size(); i++) others.push_back(lanes_[i].unit.get());
-  BANDB_RETURN_IF_ERROR(lanes_[0].unit->Listen(options_.listen, others));
-  address_ = lanes_[0].unit->address();
-  for (Lane& lane : lanes_) {
-    lane.thread = std::make_unique<base::Thread>([loop = lane.loop.get()] { loop->Run(); });
+  for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].unit.get());
+  BANDB_RETURN_IF_ERROR(loops_[0].unit->Listen(options_.listen, others));
+  address_ = loops_[0].unit->address();
+  for (ServingLoop& serving : loops_) {
+    serving.thread = std::make_unique<base::Thread>([loop = serving.loop.get()] { loop->Run(); });
   }
   Log(LogSeverity::kInfo, fmt::format("serving on {}", address_));
   if (options_.durability == Durability::kOs) {
@@ -121,7 +121,7 @@ absl::Status Server::Impl::Start() {
 
 ServerStats Server::Impl::Stats() const {
   ServerStats stats;
-  for (const Lane& lane : lanes_) lane.unit->AddTo(&stats);
+  for (const ServingLoop& serving : loops_) serving.unit->AddTo(&stats);
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;
@@ -137,9 +137,9 @@ absl::Status Server::Impl::Drain() {
     net::DrainOutcome outcome;  // written before done is set
   };
   std::vector<std::unique_ptr<Result>> results;
-  for (Lane& lane : lanes_) {
+  for (ServingLoop& serving : loops_) {
     results.push_back(std::make_unique<Result>());
-    lane.loop->Post([unit = lane.unit.get(), result = results.back().get()] {
+    serving.loop->Post([unit = serving.unit.get(), result = results.back().get()] {
       unit->Drain([result](const net::DrainOutcome& outcome) {
         result->outcome = outcome;
         result->done.Set();
@@ -164,26 +164,26 @@ absl::Status Server::Impl::Drain() {
 void Server::Impl::Stop() {
   base::MutexLock lock(&ending_);
   if (std::exchange(stopped_, true)) return;
-  for (Lane& lane : lanes_) {
-    if (lane.thread == nullptr) continue;
-    lane.loop->Post([&lane] {
-      lane.unit->End([&lane] {
-        lane.loop->Stop();
-        lane.ended->Set();
+  for (ServingLoop& serving : loops_) {
+    if (serving.thread == nullptr) continue;
+    serving.loop->Post([&serving] {
+      serving.unit->End([&serving] {
+        serving.loop->Stop();
+        serving.ended->Set();
       });
     });
   }
   // The store always answers; what a route does on a worker is another matter.
   const int64_t deadline_nanos = DeadlineNanos(clock_.MonotonicNanos(), options_.drain_timeout);
-  for (Lane& lane : lanes_) {
-    if (lane.thread == nullptr) continue;
+  for (ServingLoop& serving : loops_) {
+    if (serving.thread == nullptr) continue;
     const int64_t left_nanos =
         deadline_nanos == base::kForever ? deadline_nanos : deadline_nanos - clock_.MonotonicNanos();
-    if (!lane.ended->BlockUntilSet(std::max<int64_t>(0, left_nanos))) {
-      lane.loop->Post([unit = lane.unit.get()] { unit->AbandonWorkers(); });
+    if (!serving.ended->BlockUntilSet(std::max<int64_t>(0, left_nanos))) {
+      serving.loop->Post([unit = serving.unit.get()] { unit->AbandonWorkers(); });
     }
-    lane.thread->Join();
-    abandoned_ = abandoned_ || lane.unit->HasWorkers();
+    serving.thread->Join();
+    abandoned_ = abandoned_ || serving.unit->HasWorkers();
   }
   if (abandoned_) {
     return Log(LogSeverity::kError, "a route did not return from its worker: ending without it; its memory is lost");
