@@ -106,6 +106,10 @@ void FrameServer::ResumeAndFlush() {
   host_.touched.clear();
 }
 
+bool FrameServer::HasResumable() const {
+  return !host_.resumable.empty() || (!host_.gated.empty() && host_.gated.front()->gate()->IsOpen());
+}
+
 void FrameServer::PassGates() {
   // One round: a connection that is held up again goes to the end of the line.
   for (size_t left = host_.gated.size(); left > 0 && host_.gated.front()->gate()->IsOpen(); left--) {
@@ -130,12 +134,12 @@ void FrameServer::OnTurnEnd() {
   counters_.turns.Add();
   for (int round = 0; round < kRoundsMax; round++) {
     ResumeAndFlush();
-    if (host_.resumable.empty()) break;
+    if (!HasResumable()) break;
   }
   if (MemoryIsOver()) parts_.quota->eviction.Choose(parts_.loop->NowNanos());
   for (Connection* connection : std::exchange(host_.retired, {})) Destroy(connection);
   // Connections that still wait to go on need a turn, which nothing else may bring.
-  if (!host_.resumable.empty()) parts_.loop->Post([] {});
+  if (HasResumable()) parts_.loop->Post([] {});
   if (drained_ != nullptr && idle()) FinishDrain({});
 }
 

@@ -98,6 +98,8 @@ class FrameServer final : public Completions, private base::TurnHandler, private
   Connection* Find(ConnectionId id);
   void Destroy(Connection* connection);
   void ResumeAndFlush();
+  // A connection that was held up may go on.
+  bool HasResumable() const;
   void PassGates();
   void GiveUpAtGates();
   void Sweep();
