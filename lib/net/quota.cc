@@ -24,15 +24,17 @@ void Eviction::Remove(Candidates* candidates) {
 }
 
 void Eviction::Choose(int64_t now_nanos) {
-  base::MutexLock lock(&mutex_);
-  if (choosing_ || now_nanos < not_before_nanos_) return;
-  choosing_ = true;
-  unasked_ = loops_.size();
-  largest_bytes_ = 0;
-  began_nanos_ = now_nanos;
-  for (size_t i = 0; i < loops_.size(); i++) {
-    loops_[i].loop->Post([this, i] { Ask(i); });
+  std::vector<Loop> loops;
+  {
+    base::MutexLock lock(&mutex_);
+    if (choosing_ || now_nanos < not_before_nanos_) return;
+    choosing_ = true;
+    unasked_ = loops_.size();
+    largest_bytes_ = 0;
+    began_nanos_ = now_nanos;
+    loops = loops_;
   }
+  for (size_t i = 0; i < loops.size(); i++) loops[i].loop->Post([this, i] { Ask(i); });
 }
 
 void Eviction::Ask(size_t at) {
@@ -42,19 +44,25 @@ void Eviction::Ask(size_t at) {
     candidates = loops_[at].candidates;
   }
   const int64_t bytes = candidates == nullptr ? 0 : candidates->LargestBytes();
-  base::MutexLock lock(&mutex_);
-  BANDB_ASSERT(choosing_ && unasked_ > 0);
-  if (bytes > largest_bytes_) {
-    largest_bytes_ = bytes;
-    largest_at_ = at;
+  base::EventLoop* chosen_loop = nullptr;
+  size_t chosen = 0;
+  {
+    base::MutexLock lock(&mutex_);
+    BANDB_ASSERT(choosing_ && unasked_ > 0);
+    if (bytes > largest_bytes_) {
+      largest_bytes_ = bytes;
+      largest_at_ = at;
+    }
+    if (--unasked_ > 0) return;
+    if (largest_bytes_ == 0) {
+      choosing_ = false;
+      not_before_nanos_ = began_nanos_ + kPauseNanos;
+      return;
+    }
+    chosen = largest_at_;
+    chosen_loop = loops_[chosen].loop;
   }
-  if (--unasked_ > 0) return;
-  if (largest_bytes_ > 0) {
-    loops_[largest_at_].loop->Post([this, chosen = largest_at_] { CloseAt(chosen); });
-  } else {
-    choosing_ = false;
-    not_before_nanos_ = began_nanos_ + kPauseNanos;
-  }
+  chosen_loop->Post([this, chosen] { CloseAt(chosen); });
 }
 
 void Eviction::CloseAt(size_t at) {
