@@ -48,8 +48,12 @@ class Iterator {
   // The value of that key. Lifetime: until the iterator moves or is destroyed.
   virtual std::string_view value() const = 0;
 
+  // Where another iterator may go on after this one gave up because of ReadOptions::skips_max: no key between the last
+  // one shown and this one shows. Forward, go on at it or after it; backward, at it or before it. Else empty.
+  virtual std::string_view resume_key() const { return {}; }
+
   // OK, or the error that ended the walk: kDataLoss a checksum failed, file and offset in the message ·
-  // kFailedPrecondition the store is closed · kInvalidArgument the read options did not fit the store · kInternal a
+  // kFailedPrecondition the store is closed · kUnavailable it gave up, see resume_key · kInvalidArgument the read options did not fit the store · kInternal a
   // read was refused.
   virtual absl::Status status() const = 0;
 };

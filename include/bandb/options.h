@@ -98,12 +98,19 @@ struct ReadOptions {
   const Snapshot* snapshot = nullptr;
   // Iterators stay within [lower_bound, upper_bound); empty means unbounded.
   std::string lower_bound{}, upper_bound{};
+  // An iterator gives up once it has passed so many entries in all that show nothing (deleted, expired or overwritten
+  // ones): then it is not Valid, with status() kUnavailable and a resume_key(). 0: never.
+  uint64_t skips_max = 0;
   // Keep the blocks that are read in the cache. Of a long walk only the first blocks are kept: one that has read half a
   // mebibyte of a table in a row leaves the cache alone.
   bool fill_cache = true;
   // Get and its relatives answer from memory or not at all: what would have to wait for the disk is kUnavailable, and
   // may be asked again without this, by a thread that may wait. Iterators take no notice of it.
   bool only_cached = false;
+  // If given, set to whether the answer depends on a write that may still be lost with the machine's power; for an
+  // iterator: whether there was any when it was made. An empty batch that is written with `sync` after the read is
+  // acknowledged once that is not so any more.
+  bool* saw_undurable = nullptr;
   Consistency consistency = Consistency::kLinearizable;
   // How long to wait for the asked consistency: kDeadlineExceeded when it has passed.
   absl::Duration timeout = absl::InfiniteDuration();

@@ -36,15 +36,17 @@ struct ServerOptions {
 
   // Threads that serve connections. 1 to 64; default 1, which is fastest on two cores.
   int loops = 1;
-  // Threads for routes that ask for a worker; started if there is such a route. 1 to 64; default 2.
+  // Threads for scans and for reads that wait for a disk; and as many for routes that ask for a worker, if there is
+  // such a route. 1 to 64; default 2.
   int worker_threads = 2;
-  // Answer GET on the loop, which is quickest while reads are served from memory. If false, the reads of a turn go to a
-  // background thread of the store, so that a slow disk or a quorum round holds nobody up. SCAN always does. Default:
-  // yes.
+  // Answer GET on the loop if memory suffices for it, which is quickest. What must wait for a disk, and if false every
+  // read, goes to a thread of its own, so that it holds nobody up. SCAN always does. Default: yes.
   bool reads_inline = true;
 
   // The largest payload of a frame, both ways, in bytes. 64 to 65 MiB; default 16 MiB.
   uint32_t frame_bytes_max = 16u << 20;
+  // Operations and conditions of one BATCH; one with more is refused. 1 to 1,000,000; default 10,000.
+  int batch_operations_max = 10000;
   // Connections served at once; one more gets an error frame and is closed. 1 to 1,000,000; default 10,000. Fewer if
   // the process may not have so many files open (RLIMIT_NOFILE) and half of them, 8,192 at the most, left for the
   // store.
@@ -60,9 +62,10 @@ struct ServerOptions {
   // Per connection: bytes of replies that the client has not taken. At this mark its requests wait until half is gone.
   // 4 KiB to 1 GiB; default 1 MiB.
   uint64_t output_bytes_max = 1ull << 20;
-  // All connections together: bytes of frames not complete, requests in flight and replies not taken. At three quarters
-  // the connections that hold much are not read; beyond, the one that holds most is closed. At least four frames;
-  // default 256 MiB.
+  // All connections together: bytes of frames not complete, requests in flight (until they are done, also when their
+  // client is gone) and replies not taken. From three quarters on a connection that holds much is not read, and a frame
+  // that would need much is answered "overloaded"; at the limit every request of the store is. Beyond it, the
+  // connection that holds most is closed if that is more than its fair share. At least four frames; default 256 MiB.
   uint64_t memory_bytes_max = 256ull << 20;
 
   // A frame must be complete this long after its first byte. Default 30 s.
@@ -71,6 +74,9 @@ struct ServerOptions {
   absl::Duration unread_timeout = absl::Seconds(10);
   // A connection without a request for this long is closed. Default: never.
   absl::Duration idle_timeout = absl::InfiniteDuration();
+  // While the store is stalled writes wait, and connections that have some are not read, for this long; then they are
+  // answered "overloaded". Default 1 s.
+  absl::Duration stall_timeout = absl::Seconds(1);
   // When TCP begins to probe a silent peer: 1 to 32767 s. Infinite: never. Default 300 s.
   absl::Duration keepalive = absl::Seconds(300);
   // What Drain allows requests and replies before it closes what is left. Default 10 s.
@@ -88,7 +94,7 @@ struct ServerStats {
   uint64_t connections_open = 0;  // (now)
   uint64_t connections_accepted = 0;
   uint64_t connections_refused = 0;    // over connections_max, or by on_connect
-  uint64_t connections_evicted = 0;    // memory_bytes_max
+  uint64_t connections_evicted = 0;    // closed for memory_bytes_max
   uint64_t connections_timed_out = 0;  // frame, unread and idle timeouts
   uint64_t accept_failures = 0;        // out of file descriptors, mostly
   uint64_t bytes_read = 0;
@@ -133,10 +139,13 @@ class Server {
   ServerStats Stats() const;
 
   // Ends in order: takes no more connections and requests, answers those it has, lets clients take their replies,
-  // closes. Errors: kDeadlineExceeded after drain_timeout; what was left is closed then.
+  // closes. After drain_timeout what is left is closed; clients that only did not take their replies are no error, and
+  // are logged.
+  // Errors: kDeadlineExceeded requests were still unanswered after drain_timeout.
   absl::Status Drain();
   // Closes every connection at once and returns when nothing of the server runs any more. Writes that the store has
-  // already taken may take effect. Idempotent.
+  // already taken may take effect. Idempotent. A route that has not returned from its worker within drain_timeout is
+  // abandoned: what it uses of the server is never freed, and what it uses of the host must live on.
   void Stop();
 
  private:

@@ -1,4 +1,4 @@
-// Code of the host in front of the store: hooks on requests, routes of its own, and the life of connections.
+// The host's code between clients and the store: hooks on requests, routes of its own, and the life of connections.
 #ifndef BANDB_SERVER_HOOKS_H_
 #define BANDB_SERVER_HOOKS_H_
 
@@ -29,11 +29,11 @@ inline constexpr uint16_t kFirstHookErrorCode = 32768;
 struct ServerRequest {
   uint64_t connection = 0;  // never used twice while a server lives
   uint32_t message_id = 0;
-  std::string_view payload;  // everything behind the frame header
+  std::string_view payload;  // everything after the frame header
   std::string_view peer;     // HOST:PORT of the client
 };
 
-// What a hook in front of a request decides.
+// What a pre-hook decides about a request.
 class HookResult {
  public:
   // One for each of the functions below.
@@ -69,7 +69,7 @@ class HookResult {
   std::string text_;
 };
 
-// How a request ended, as hooks behind it see it.
+// How a request ended, as post-hooks see it.
 struct ServerOutcome {
   bool ok = false;
   uint16_t code = 0;  // of the error reply: an absl::StatusCode, or 256 and up (docs/protocol.md)
@@ -107,14 +107,14 @@ class Responder {
 // function that throws is contained: a hook or route rejects the request with the error code "hook failed", and it is
 // counted.
 //
-// Before a request, behind it, and in the place of BanDB's own handling.
+// Before a request, after it, and in the place of BanDB's own handling.
 using PreHook = std::function<HookResult(const ServerRequest&)>;
 using PostHook = std::function<void(const ServerRequest&, const ServerOutcome&)>;
 using RouteHandler = std::function<void(const ServerRequest&, Responder)>;
 
 // How to run a route.
 struct RouteOptions {
-  // Run the handler (and the hooks in front of it) on a worker thread.
+  // Run the handler (and its pre-hooks) on a worker thread.
   bool on_worker = false;
 };
 

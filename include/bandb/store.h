@@ -60,8 +60,10 @@ class Store {
   // Applies the batch: all of it or, on any error but kUnknown, none.
   absl::Status Write(const WriteBatch& batch, const WriteOptions& options = {});
   // As Write, without ever blocking: `done` gets the outcome. Writes take effect in the order of the calls. Where Write
-  // would wait because the store is stalled, the outcome is kUnavailable; so it is when asynchronous writes whose
-  // callbacks have not returned hold more than Options::write_buffer_bytes (at least 1 MiB) with this one.
+  // would wait because the store is stalled or slows writers down, so does the outcome; unless WriteOptions::timeout is
+  // zero, in which case it is kUnavailable when the store is stalled (no other timeout is heeded). It is kUnavailable,
+  // too, when asynchronous writes whose callbacks have not returned hold more than Options::write_buffer_bytes (at least
+  // 1 MiB) with this one.
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done);
 
   // The value of `key`, or kNotFound.

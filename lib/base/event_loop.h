@@ -50,7 +50,7 @@ class StreamHandler {
 
 // One end of a connection. Never blocks. The destructor closes it in both directions; bytes that were not read make
 // the peer see it broken, so who wants its last words heard says CloseWrite and reads to the end.
-// Thread safety: the loop's thread.
+// Thread safety: the loop's thread; until SetHandler any one thread.
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -68,6 +68,8 @@ class Stream {
   virtual const std::string& peer() const = 0;
 };
 
+class EventLoop;
+
 class AcceptHandler {
  public:
   // A peer waits to be accepted. Told in each turn in which that is so, while watched.
@@ -81,9 +83,10 @@ class AcceptHandler {
 class Listener {
  public:
   virtual ~Listener() = default;
-  // A new stream, or null when none waits.
+  // A new stream, or null when none waits. It belongs to `loop`, which may be another loop than the listener's: then
+  // nothing may be done with it here but to hand it over in a task. That loop must outlive it.
   // Errors: kResourceExhausted out of descriptors or memory; one that waited was turned away if that was possible.
-  virtual absl::StatusOr<std::unique_ptr<Stream>> Accept() = 0;
+  virtual absl::StatusOr<std::unique_ptr<Stream>> Accept(EventLoop* loop) = 0;
   // Whether to tell OnAcceptable; true at first.
   virtual void Watch(bool acceptable) = 0;
   // HOST:PORT that can be connected to.
@@ -92,7 +95,6 @@ class Listener {
 
 struct ListenOptions {
   std::string address;        // HOST:PORT; port 0 takes a free one
-  bool share_port = false;    // several loops listen on one port, and the system spreads connections
   int keepalive_seconds = 0;  // of accepted streams: when to probe a silent peer; 0 never
 };
 

@@ -24,7 +24,7 @@ absl::Status Gone(std::string_view what, int error_number) {
 
 bool NothingYet(int error_number) { return error_number == EAGAIN || error_number == EWOULDBLOCK; }
 
-// Rounded up, so that waiting for a microsecond does not become spinning; -1 is for ever.
+// Rounded up, so that waiting for a microsecond does not become spinning; -1 is without end.
 int PollMillis(int64_t timeout_nanos) {
   if (timeout_nanos < 0) return 0;
   const int64_t millis = timeout_nanos / kNanosPerMilli + (timeout_nanos % kNanosPerMilli != 0 ? 1 : 0);

@@ -13,8 +13,10 @@ namespace bandb::net {
 namespace {
 // Gathered into one write: up to 256 KiB of small replies, so that one connection does not hold up the turn.
 constexpr size_t kPiecesMax = 64;
-// What a connection may hold while memory is tight and still be read.
-constexpr int64_t kFairBytes = 64 << 10;
+// Of one read while memory is tight.
+constexpr size_t kTightReadBytes = 4 << 10;
+// After this long without a request the ring of replies is given back.
+constexpr int64_t kRingKeptNanos = 1000 * 1000000;
 // An input buffer larger than this is given back when it is empty.
 constexpr size_t kInputKeptBytes = 512;
 }  // namespace
@@ -39,18 +41,26 @@ Connection::Connection(ConnectionHost* host, ConnectionId id, std::unique_ptr<ba
 Connection::~Connection() { BANDB_ASSERT(closed()); }
 
 bool Connection::OverMark() const {
-  return output_.bytes() + replies_.held_bytes() >= host_->limits.output_bytes_max ||
+  return output_.bytes() + replies_.bytes() >= host_->limits.output_bytes_max ||
          in_flight_ >= host_->limits.in_flight_requests_max || in_flight_bytes_ >= host_->limits.in_flight_bytes_max ||
          HoldsTooMuch();
 }
 
+size_t Connection::HeldBytes() const {
+  return (closed() ? 0 : input_.capacity()) + output_.held_bytes() + replies_.held_bytes() + in_flight_bytes_;
+}
+
+bool Connection::OverShare(size_t more_bytes) const {
+  return host_->MemoryIsTight() && static_cast<size_t>(kept_bytes()) + more_bytes > host_->TightShareBytes();
+}
+
 bool Connection::HoldsTooMuch() const {
   // Only while something is on its way: its end will go on with this connection.
-  return accounted_bytes_ > kFairBytes && in_flight_ > 0 && host_->MemoryIsTight();
+  return (in_flight_ > 0 || !output_.empty()) && OverShare(0);
 }
 
 bool Connection::BelowHalf() const {
-  return output_.bytes() + replies_.held_bytes() <= host_->limits.output_bytes_max / 2 &&
+  return output_.bytes() + replies_.bytes() <= host_->limits.output_bytes_max / 2 &&
          in_flight_ <= host_->limits.in_flight_requests_max / 2 &&
          in_flight_bytes_ <= host_->limits.in_flight_bytes_max / 2 && !HoldsTooMuch();
 }
@@ -64,10 +74,14 @@ void Connection::OnReadable() {
   if (phase_ == Phase::kLingering) return Discard();
   if (Reads() && !HeldUp() && OverMark()) Pause();
   if (!Reads() || HeldUp()) return WatchReading(false);
+  ShedHalfFrame();
   host_->counters->read_calls.Add();
   base::IoResult result;
   const bool small = Unprocessed().size() <= ConnectionHost::kSmallRestBytes;
-  if (small ? ReadIntoShared(&result) : ReadIntoInput(&result)) return AfterProcess();
+  if (small ? ReadIntoShared(&result) : ReadIntoInput(&result)) {
+    AfterProcess();
+    return Account();
+  }
   switch (result.state) {
     case base::IoResult::State::kEnd:
       peer_ended_ = true;
@@ -83,7 +97,8 @@ void Connection::OnReadable() {
 bool Connection::ReadIntoShared(base::IoResult* result) {
   char* const buffer = host_->read_buffer.get();
   const std::string_view rest = Unprocessed();
-  *result = stream_->Read(buffer + rest.size(), ConnectionHost::kReadBytes);
+  const size_t bytes_max = host_->MemoryIsTight() ? kTightReadBytes : ConnectionHost::kReadBytes;
+  *result = stream_->Read(buffer + rest.size(), bytes_max);
   if (result->state != base::IoResult::State::kDone) return false;
   host_->counters->bytes_read.Add(result->bytes);
   if (!rest.empty()) std::memcpy(buffer, rest.data(), rest.size());
@@ -125,9 +140,42 @@ void Connection::Discard() {
   if (result.state == base::IoResult::State::kEnd || result.state == base::IoResult::State::kFailed) Close();
 }
 
+bool Connection::StartFrame(const Frame& frame) {
+  if (phase_ == Phase::kDraining) {
+    AnswerRefusal(Refusal::kShuttingDown);
+    return true;
+  }
+  switch (host_->dispatcher->Start(*this, frame)) {
+    case Dispatcher::Started::kYes:
+      return true;
+    case Dispatcher::Started::kLaneBusy:
+      waiting_for_lane_ = true;
+      return false;
+    case Dispatcher::Started::kGateClosed:
+      break;
+  }
+  if (gave_up_gate_) {
+    host_->counters->overloaded.Add();
+    AnswerRefusal(Refusal::kOverloaded);
+    return true;
+  }
+  gated_ = true;
+  gated_since_nanos_ = host_->loop->NowNanos();
+  host_->gated.push_back(this);
+  host_->counters->pauses.Add();
+  return false;
+}
+
 size_t Connection::Process(std::string_view bytes) {
   size_t used = 0;
   while (Reads() && used < bytes.size()) {
+    if (skip_bytes_ > 0) {
+      const auto part = std::min<uint64_t>(skip_bytes_, bytes.size() - used);
+      skip_bytes_ -= part;
+      used += part;
+      frame_started_nanos_ = 0;
+      continue;
+    }
     if (OverMark()) {
       Pause();
       break;
@@ -136,23 +184,49 @@ size_t Connection::Process(std::string_view bytes) {
     size_t frame_bytes = 0;
     const Cut cut = host_->protocol->Next(bytes.substr(used), &frame, &frame_bytes);
     if (cut == Cut::kIncomplete) break;
+    if (cut == Cut::kHeader) {
+      if (!AnswerAtHeader(frame, frame_bytes)) break;
+      skip_bytes_ = frame_bytes;
+      continue;
+    }
     if (cut == Cut::kTooLong) {
       host_->counters->malformed_frames.Add();
       Refuse(Refusal::kFrameTooLong);
       return bytes.size();
     }
-    if (phase_ == Phase::kDraining) {
-      AnswerRefusal(Refusal::kShuttingDown);
-    } else if (!host_->dispatcher->Start(*this, frame)) {
-      waiting_for_lane_ = true;
-      break;
-    }
+    if (!StartFrame(frame)) break;
     used += frame_bytes;
     last_frame_nanos_ = host_->loop->NowNanos();
     frame_started_nanos_ = 0;
     host_->counters->frames_read.Add();
   }
   return used;
+}
+
+bool Connection::AnswerAtHeader(const Frame& frame, size_t frame_bytes) {
+  if (phase_ == Phase::kDraining) return false;
+  if (!host_->dispatcher->Knows(frame.message_id)) {
+    host_->counters->malformed_frames.Add();
+    AnswerRefusal(Refusal::kUnknownMessage);
+  } else if (in_flight_ == 0 && output_.empty() && OverShare(frame_bytes)) {
+    host_->counters->overloaded.Add();
+    AnswerRefusal(Refusal::kOverloaded);
+  } else {
+    return false;
+  }
+  last_frame_nanos_ = host_->loop->NowNanos();
+  host_->counters->frames_read.Add();
+  return true;
+}
+
+void Connection::ShedHalfFrame() {
+  // With something on its way, reading just stops: see OverMark.
+  if (phase_ != Phase::kServing || HeldUp() || in_flight_ > 0 || !output_.empty()) return;
+  if (Unprocessed().empty() || !OverShare(0)) return;
+  ProcessInput();
+  AfterProcess();
+  if (Reads() && skip_bytes_ > 0) KeepRest({});
+  Account();
 }
 
 void Connection::ProcessInput() {
@@ -174,7 +248,7 @@ void Connection::DropInput() {
 
 void Connection::AfterProcess() {
   if (!Reads()) return DropInput();
-  if (HeldUp() || Unprocessed().empty()) {
+  if (HeldUp() || (Unprocessed().empty() && skip_bytes_ == 0)) {
     frame_started_nanos_ = 0;
   } else if (frame_started_nanos_ == 0) {
     frame_started_nanos_ = host_->loop->NowNanos();
@@ -191,7 +265,7 @@ void Connection::AfterProcess() {
 
 void Connection::Resume() {
   resumable_ = false;
-  if (!Reads() || !HeldUp()) return;
+  if (!Reads() || !HeldUp() || gated_) return;
   host_->Touch(this);
   waiting_for_lane_ = false;
   paused_ = false;
@@ -199,6 +273,16 @@ void Connection::Resume() {
   if (input_start_ == input_.size()) KeepRest({});
   AfterProcess();
   if (Reads() && !HeldUp()) WatchReading(!peer_ended_);
+}
+
+void Connection::ResumeAtGate(bool waited_too_long) {
+  LeaveGate();
+  // It stays held up for a moment, or Resume would do nothing.
+  paused_ = true;
+  passing_gate_ = true;
+  gave_up_gate_ = waited_too_long;
+  Resume();
+  passing_gate_ = gave_up_gate_ = false;
 }
 
 void Connection::AnswerNow(Reply reply) {
@@ -220,7 +304,12 @@ Ticket Connection::Defer(Lane lane, size_t held_bytes, std::unique_ptr<AfterCont
     lane_in_flight_++;
     lane_ = lane;
   }
-  return {id_, replies_.PushPending(lane, held_bytes, std::move(after))};
+  return {id_, replies_.PushPending(lane, held_bytes, std::move(after)), held_bytes};
+}
+
+void Connection::SetAfter(uint64_t sequence, std::unique_ptr<AfterContext> after) {
+  ReplyQueue::Place* place = replies_.FindPending(sequence);
+  if (place != nullptr) place->after = std::move(after);
 }
 
 bool Connection::Complete(uint64_t sequence, Reply reply) {
@@ -281,12 +370,10 @@ void Connection::MaybeFinish() {
 }
 
 void Connection::Account() {
-  const size_t held = (phase_ == Phase::kClosed ? 0 : input_.capacity()) + output_.held_bytes() +
-                      replies_.held_bytes() + in_flight_bytes_;
-  const int64_t change = static_cast<int64_t>(held) - accounted_bytes_;
+  const int64_t change = static_cast<int64_t>(HeldBytes()) - accounted_bytes_;
   if (change == 0) return;
   accounted_bytes_ += change;
-  host_->quota->memory_bytes.fetch_add(change, std::memory_order_relaxed);
+  host_->quota->AddMemory(change);
 }
 
 void Connection::WatchReading(bool on) {
@@ -314,11 +401,17 @@ void Connection::Sweep(int64_t now_nanos) {
     host_->counters->connections_timed_out.Add();
     return Close();
   }
+  if (in_flight_ == 0 && over(last_frame_nanos_, kRingKeptNanos)) {
+    replies_.Shrink();
+    Account();
+  }
   if (phase_ != Phase::kServing) return;
   if (frame_started_nanos_ != 0 && over(frame_started_nanos_, limits.frame_timeout_nanos)) {
     host_->counters->connections_timed_out.Add();
-    return Refuse(Refusal::kFrameTimedOut);
+    // A frame that is skipped has its reply already.
+    return skip_bytes_ > 0 ? Close() : Refuse(Refusal::kFrameTimedOut);
   }
+  ShedHalfFrame();
   const bool idle = output_.empty() && in_flight_ == 0 && !HeldUp();
   if (idle && over(last_frame_nanos_, limits.idle_timeout_nanos)) {
     host_->counters->connections_timed_out.Add();
@@ -326,6 +419,14 @@ void Connection::Sweep(int64_t now_nanos) {
     WatchReading(false);
     host_->Touch(this);
   }
+}
+
+void Connection::Forgive(int64_t nanos) {
+  if (frame_started_nanos_ != 0) frame_started_nanos_ += nanos;
+  last_taken_nanos_ += nanos;
+  last_frame_nanos_ += nanos;
+  gated_since_nanos_ += nanos;
+  linger_until_nanos_ += nanos;
 }
 
 void Connection::Drain() {
@@ -356,8 +457,28 @@ void Connection::RefuseWith(uint16_t code, std::string_view message) {
   AnswerNow({.head = error, .ok = false, .code = code});
   phase_ = Phase::kFinishing;
   waiting_for_lane_ = paused_ = false;
+  LeaveGate();
   WatchReading(false);
   // The input stays where it is: this may be called from the middle of it. Flush drops it.
+}
+
+void Connection::LeaveGate() {
+  if (std::exchange(gated_, false)) std::erase(host_->gated, this);
+}
+
+void Connection::AbandonRequests() {
+  replies_.Clear();
+  host_->counters->in_flight.Subtract(in_flight_);
+  if (in_flight_bytes_ > 0) host_->AddOrphan(in_flight_bytes_);
+  in_flight_ = in_flight_bytes_ = lane_in_flight_ = 0;
+}
+
+void Connection::Evict() {
+  if (!Reads() || !output_.AtFrameEdge()) return Close();
+  const Refusal why = in_flight_ > 0 ? Refusal::kOutcomeUnknown : Refusal::kOverloaded;
+  output_.Clear();
+  AbandonRequests();
+  Refuse(why);
 }
 
 void Connection::Close() {
@@ -365,10 +486,9 @@ void Connection::Close() {
   phase_ = Phase::kClosed;
   stream_.reset();
   output_.Clear();
-  replies_.Clear();
+  AbandonRequests();
   DropInput();
-  host_->counters->in_flight.Subtract(in_flight_);
-  in_flight_ = in_flight_bytes_ = lane_in_flight_ = 0;
+  LeaveGate();
   Account();
   host_->retired.push_back(this);
 }

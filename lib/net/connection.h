@@ -10,6 +10,9 @@
 // the peer closes, so that the last reply is not lost to a reset. Whatever breaks the connection closes it at once;
 // tickets then find nothing.
 //
+// A frame that cannot be served whatever its payload says (its message id is unknown, memory is too short for it) is
+// answered when its header is there, and its payload is skipped as it comes.
+//
 // Invariants: one reply for each frame started, in order. Input is held up to one read beyond a whole frame. Nothing is
 // allocated for bytes that have not arrived, but for as much again as has.
 #ifndef BANDB_NET_CONNECTION_H_
@@ -30,8 +33,8 @@
 
 namespace bandb::net {
 
-// Thread safety: the loop's thread. Lifetime: the host must outlive it. It is destroyed only between turns: who closes
-// it finds it in ConnectionHost::retired.
+// Thread safety: the loop's thread. Lifetime: the host must outlive it. It is destroyed only between turns: a
+// closed one is in ConnectionHost::retired.
 class Connection final : private base::StreamHandler {
  public:
   // A connection that is `refused` serves nothing and is on its way out from the start.
@@ -42,30 +45,53 @@ class Connection final : private base::StreamHandler {
   std::string_view peer() const { return stream_ == nullptr ? std::string_view() : stream_->peer(); }
   bool closed() const { return phase_ == Phase::kClosed; }
   bool refused() const { return refused_; }
-  // All the memory that it was last seen to hold.
-  int64_t accounted_bytes() const { return accounted_bytes_; }
+  // All memory that it keeps, alone or with others: what would be free without it.
+  int64_t kept_bytes() const {
+    return static_cast<int64_t>(HeldBytes() + output_.shared_bytes() + replies_.shared_bytes());
+  }
 
+  // Unanswered requests.
+  size_t in_flight() const { return in_flight_; }
+  // Replies that the client has not taken.
+  bool HasOutput() const { return !output_.empty(); }
   // Unanswered requests of the lane that is taken.
   size_t lane_in_flight() const { return lane_in_flight_; }
 
   // For the dispatcher: whether a request of this lane may start, its reply now, or a place for one to come.
   bool MayStart(Lane lane) const;
+  // Not while others wait that were there before.
+  bool MayPass(const Gate* gate) {
+    gate_ = gate;
+    return gate->IsOpen() && (passing_gate_ || host_->gated.empty());
+  }
   void AnswerNow(Reply reply);
   Ticket Defer(Lane lane, size_t held_bytes, std::unique_ptr<AfterContext> after);
+  // What the post-hooks of a deferred request will be told.
+  void SetAfter(uint64_t sequence, std::unique_ptr<AfterContext> after);
   // False if nothing waits under this number.
   bool Complete(uint64_t sequence, Reply reply);
 
   // Goes on where it was held up.
   void Resume();
+  // Likewise, from a gate; what may not pass now is answered "overloaded" if it `waited_too_long`.
+  void ResumeAtGate(bool waited_too_long);
+  int64_t gated_since_nanos() const { return gated_since_nanos_; }
+  const Gate* gate() const { return gate_; }
   // Writes what waits, once, and sees what follows from that.
   void Flush();
   // Closes what took too long.
   void Sweep(int64_t now_nanos);
+  // So much time passed in which the process did not run: it is nobody's timeout.
+  void Forgive(int64_t nanos);
   // Answers what was read, refuses what comes until that is done, then closes.
   void Drain();
   // Says why, then closes.
   void Refuse(Refusal refusal);
   void RefuseWith(uint16_t code, std::string_view message);
+  // Answers one request with an error of BanNet's own.
+  void AnswerRefusal(Refusal refusal);
+  // Gives up all it holds and closes, with an error if the client can read one: between two replies.
+  void Evict();
   void Close();
 
  private:
@@ -79,7 +105,9 @@ class Connection final : private base::StreamHandler {
   bool ReadIntoShared(base::IoResult* result);
   bool ReadIntoInput(base::IoResult* result);
   void Discard();
-  // Starts the frames in front of `bytes`; how many bytes they took.
+  // False if the frame must wait.
+  bool StartFrame(const Frame& frame);
+  // Starts the frames that `bytes` begin with; how many bytes they took.
   size_t Process(std::string_view bytes);
   // Likewise of `input_`, which stays allocated meanwhile: `bytes` are views of it.
   void ProcessInput();
@@ -89,13 +117,22 @@ class Connection final : private base::StreamHandler {
   void AfterProcess();
   // Not while frames of it are being processed.
   void DropInput();
-  void AnswerRefusal(Refusal refusal);
   // May read and cut frames.
   bool Reads() const { return phase_ == Phase::kServing || phase_ == Phase::kDraining; }
-  bool HeldUp() const { return waiting_for_lane_ || paused_; }
+  bool HeldUp() const { return waiting_for_lane_ || paused_ || gated_; }
   bool OverMark() const;
   bool BelowHalf() const;
+  // Memory is tight, and this keeps more than its share of what is left.
+  bool OverShare(size_t more_bytes) const;
   bool HoldsTooMuch() const;
+  size_t HeldBytes() const;
+  // Answers a frame whose payload is not there yet, if that is possible: it is skipped then.
+  bool AnswerAtHeader(const Frame& frame, size_t frame_bytes);
+  // Skips the frame that is half read, if memory is tight and it is too large for that.
+  void ShedHalfFrame();
+  void LeaveGate();
+  // Lets go of requests on their way; what they hold is still counted until they are done.
+  void AbandonRequests();
   void WatchReading(bool on);
   void MaybeFinish();
   void Account();
@@ -112,6 +149,8 @@ class Connection final : private base::StreamHandler {
   OutputQueue output_;
   ReplyQueue replies_;
 
+  uint64_t skip_bytes_ = 0;  // still to come, of a frame that was answered without its payload
+
   size_t in_flight_ = 0;
   size_t in_flight_bytes_ = 0;
   size_t lane_in_flight_ = 0;  // those that are not of the free lane
@@ -119,6 +158,10 @@ class Connection final : private base::StreamHandler {
 
   bool waiting_for_lane_ = false;
   bool paused_ = false;
+  const Gate* gate_ = nullptr;  // the last it came to
+  bool gated_ = false;          // in the host's list
+  bool passing_gate_ = false;   // in ResumeAtGate
+  bool gave_up_gate_ = false;   // likewise
   bool reading_ = false;
   bool writing_ = false;
   bool peer_ended_ = false;
@@ -126,6 +169,7 @@ class Connection final : private base::StreamHandler {
   bool touched_ = false;    // in the host's list
   bool resumable_ = false;  // likewise
 
+  int64_t gated_since_nanos_ = 0;
   int64_t frame_started_nanos_ = 0;  // 0: no frame is half read
   int64_t last_taken_nanos_ = 0;     // when output was last empty or shrank
   int64_t last_frame_nanos_ = 0;

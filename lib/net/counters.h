@@ -25,13 +25,13 @@ struct Counters {
   Counter connections_refused;
   Counter connections_evicted;
   Counter connections_timed_out;
-  Counter accept_failures;
   Counter bytes_read;
   Counter bytes_written;
   Counter frames_read;
   Counter replies;
   Counter error_replies;
   Counter malformed_frames;
+  Counter overloaded;
   Counter read_calls;
   Counter write_calls;
   Counter turns;

@@ -101,19 +101,24 @@ class Dispatcher::WorkerCall final : public Call {
   bool taken_ = false;
 };
 
-bool Dispatcher::Start(Connection& connection, const Frame& frame) {
+Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame) {
   const Route* route = router_->Find(frame.message_id);
   if (route == nullptr) {
     host_->counters->malformed_frames.Add();
-    std::string bytes;
-    connection.AnswerNow(RefusalReply(*host_->protocol, Refusal::kUnknownMessage, &bytes));
-    return true;
+    connection.AnswerRefusal(Refusal::kUnknownMessage);
+    return Started::kYes;
   }
-  if (!connection.MayStart(route->lane)) return false;
+  if (!connection.MayStart(route->lane)) return Started::kLaneBusy;
+  if (route->lane != kLaneFree && host_->MemoryIsFull()) {
+    host_->counters->overloaded.Add();
+    connection.AnswerRefusal(Refusal::kOverloaded);
+    return Started::kYes;
+  }
+  if (route->gate != nullptr && !connection.MayPass(route->gate)) return Started::kGateClosed;
   RequestView request{connection.id(), frame.message_id, frame.payload, connection.peer()};
   if (route->on_worker) {
     StartOnWorker(connection, *route, request);
-    return true;
+    return Started::kYes;
   }
   std::string bytes;
   HookTally tally;
@@ -123,7 +128,7 @@ bool Dispatcher::Start(Connection& connection, const Frame& frame) {
     tally.AddTo(host_->counters);
     if (!go_on) {
       connection.AnswerNow(std::move(answer));
-      return true;
+      return Started::kYes;
     }
   }
   LoopCall call(this, &connection, route, request);
@@ -134,7 +139,7 @@ bool Dispatcher::Start(Connection& connection, const Frame& frame) {
     if (!call.taken()) call.Answer(RefusalReply(*host_->protocol, Refusal::kHookFailed, &error));
   }
   BANDB_ASSERT(call.taken());
-  return true;
+  return Started::kYes;
 }
 
 void Dispatcher::RunAfter(const Connection& connection, const AfterContext& context, const Reply& reply) {
@@ -152,7 +157,9 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
   work->payload = request.payload;
   work->peer = request.peer;
   const size_t held_bytes = request.payload.size() * (route.after.empty() ? 1 : 2);
-  work->ticket = connection.Defer(kLaneExclusive, held_bytes, MakeAfter(route, request));
+  // What pre-hooks make of the request is known only after they ran; see RunOnWorker.
+  work->ticket =
+      connection.Defer(kLaneExclusive, held_bytes, route.before.empty() ? MakeAfter(route, request) : nullptr);
   work_on_workers_++;
   executor_->Post(base::Priority::kNormal, [this, work = work.release()] { RunOnWorker(work); });
 }
@@ -165,6 +172,12 @@ void Dispatcher::RunOnWorker(WorkerRequest* work) {
   if (!RunHooksBefore(*host_->protocol, *work->route, &request, &bytes, &answer, &work->tally)) {
     work->Take(answer);
   } else {
+    if (!work->route->before.empty() && !work->route->after.empty()) {
+      // Posted before the handler runs, so that no reply is earlier.
+      host_->loop->Post([this, ticket = work->ticket, after = MakeAfter(*work->route, request)]() mutable {
+        completions_->SetAfter(ticket, std::move(after));
+      });
+    }
     WorkerCall call(work, request);
     std::string error;
     const bool handled = HandleContained(*work->route, call, &work->tally);

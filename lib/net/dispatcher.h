@@ -2,6 +2,8 @@
 #ifndef BANDB_NET_DISPATCHER_H_
 #define BANDB_NET_DISPATCHER_H_
 
+#include <memory>
+
 #include "absl/status/status.h"
 #include "base/executor.h"
 #include "net/connection_host.h"
@@ -18,6 +20,8 @@ class Completions {
  public:
   // On the loop. Errors: kNotFound the connection is gone, or has its reply.
   virtual absl::Status Complete(const Ticket& ticket, Reply reply) = 0;
+  // On the loop, before that: what the post-hooks will be told. Nothing if the connection is gone.
+  virtual void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) = 0;
 
  protected:
   ~Completions() = default;
@@ -30,9 +34,15 @@ class Dispatcher {
   Dispatcher(ConnectionHost* host, const Router* router, base::Executor* executor, Completions* completions)
       : host_(host), router_(router), executor_(executor), completions_(completions) {}
 
-  // Starts the request, or answers why not; false if it must wait for what is unanswered before it.
-  bool Start(Connection& connection, const Frame& frame);
-  // Tells the hooks behind a deferred request how it ended.
+  // Whether there is a route for the message id.
+  bool Knows(uint32_t message_id) const { return router_->Has(message_id); }
+  enum class Started : uint8_t {
+    kYes,       // or answered why not
+    kLaneBusy,  // it must wait for what is unanswered before it
+    kGateClosed,
+  };
+  Started Start(Connection& connection, const Frame& frame);
+  // Tells the post-hooks of a deferred request how it ended.
   void RunAfter(const Connection& connection, const AfterContext& context, const Reply& reply);
 
   // Requests that a worker has not given back.

@@ -65,17 +65,22 @@ absl::StatusOr<std::unique_ptr<base::Stream>> EpollStream::Connect(EpollLoop* lo
 }
 
 EpollStream::EpollStream(EpollLoop* loop, FileDescriptor fd, std::string peer)
-    : loop_(loop), fd_(std::move(fd)), peer_(std::move(peer)) {
-  loop_->Add(fd_.get(), 0, this);
+    : loop_(loop), fd_(std::move(fd)), peer_(std::move(peer)) {}
+
+EpollStream::~EpollStream() {
+  if (handler_ != nullptr) loop_->Forget(fd_.get(), this);
 }
 
-EpollStream::~EpollStream() { loop_->Forget(fd_.get(), this); }
+void EpollStream::SetHandler(base::StreamHandler* handler) {
+  if (handler_ == nullptr) loop_->Add(fd_.get(), 0, this);
+  handler_ = handler;
+}
 
 void EpollStream::OnEvents(uint32_t events) {
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
     // What arrived before the end is still there to be read; only when nobody wants it is the stream just broken.
     if ((events & EPOLLIN) == 0 || (watched_ & EPOLLIN) == 0) {
-      // Told once: without descriptors in the set, epoll would report it for ever.
+      // Told once: without descriptors in the set, epoll would report it again and again.
       loop_->Forget(fd_.get(), this);
       handler_->OnBroken();
       return;
@@ -123,8 +128,8 @@ absl::StatusOr<std::unique_ptr<base::Listener>> EpollListener::Open(EpollLoop* l
   BANDB_ASSIGN_OR_RETURN(SocketAddress address, ParseAddress(options.address));
   FileDescriptor fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return base::ErrnoStatus(errno, "socket");
+  // Never SO_REUSEPORT: with it a second server could take half of the clients.
   SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
-  if (options.share_port) SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (::bind(fd.get(), address.get(), address.length) != 0) return AddressStatus(errno, options.address);
   if (::listen(fd.get(), kBacklog) != 0) return AddressStatus(errno, options.address);
   address.length = sizeof(address.storage);
@@ -158,14 +163,15 @@ void EpollListener::TurnOneAway() {
   reserve_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
 }
 
-absl::StatusOr<std::unique_ptr<base::Stream>> EpollListener::Accept() {
+absl::StatusOr<std::unique_ptr<base::Stream>> EpollListener::Accept(base::EventLoop* loop) {
   SocketAddress peer;
   peer.length = sizeof(peer.storage);
   FileDescriptor fd(
       ::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (fd.valid()) {
     SetStreamOptions(fd.get(), keepalive_seconds_);
-    return std::unique_ptr<base::Stream>(std::make_unique<EpollStream>(loop_, std::move(fd), FormatAddress(peer)));
+    auto* const epoll_loop = static_cast<EpollLoop*>(loop);
+    return std::unique_ptr<base::Stream>(std::make_unique<EpollStream>(epoll_loop, std::move(fd), FormatAddress(peer)));
   }
   const int error = errno;
   if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {

@@ -14,11 +14,11 @@ class EpollStream final : public base::Stream, private EpollSource {
  public:
   static absl::StatusOr<std::unique_ptr<base::Stream>> Connect(EpollLoop* loop, const std::string& address,
                                                                base::StreamHandler* handler);
-  // `fd` is connected, or about to be, and does not block.
+  // `fd` is connected, or about to be, and does not block. The loop learns of it with SetHandler, on its thread.
   EpollStream(EpollLoop* loop, FileDescriptor fd, std::string peer);
   ~EpollStream() override;
 
-  void SetHandler(base::StreamHandler* handler) override { handler_ = handler; }
+  void SetHandler(base::StreamHandler* handler) override;
   base::IoResult Read(char* to, size_t bytes_max) override;
   base::IoResult Write(absl::Span<const std::string_view> pieces) override;
   void Watch(bool readable, bool writable) override;
@@ -41,7 +41,7 @@ class EpollListener final : public base::Listener, private EpollSource {
                                                               base::AcceptHandler* handler);
   ~EpollListener() override;
 
-  absl::StatusOr<std::unique_ptr<base::Stream>> Accept() override;
+  absl::StatusOr<std::unique_ptr<base::Stream>> Accept(base::EventLoop* loop) override;
   void Watch(bool acceptable) override;
   const std::string& address() const override { return address_; }
 

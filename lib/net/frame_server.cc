@@ -12,6 +12,8 @@ namespace {
 
 // Rounds of a turn in which connections go on that were held up until others moved.
 constexpr int kRoundsMax = 3;
+// How often within the timeout of a gate those that wait there are looked at.
+constexpr int64_t kGateLooks = 8;
 constexpr int64_t kSweepNanosMin = 10 * 1000000;
 constexpr int64_t kSweepNanosMax = 1000 * 1000000;
 
@@ -23,37 +25,17 @@ FrameServer::FrameServer(const Parts& parts, const Limits& limits)
       dispatcher_(&host_, parts.router, parts.executor, this) {
   host_.dispatcher = &dispatcher_;
   parts_.loop->AddTurnHandler(this);
+  parts_.quota->eviction.Add(parts_.loop, this);
 }
 
 FrameServer::~FrameServer() {
   CloseAll();
   BANDB_ASSERT(idle());
   parts_.loop->Cancel(sweep_timer_);
-  parts_.loop->Cancel(accept_timer_);
+  parts_.loop->Cancel(gate_timer_);
   parts_.loop->Cancel(drain_timer_);
   parts_.loop->RemoveTurnHandler(this);
-}
-
-absl::Status FrameServer::Listen(const base::ListenOptions& options) {
-  BANDB_ASSIGN_OR_RETURN(listener_, parts_.loop->Listen(options, this));
-  return absl::OkStatus();
-}
-
-void FrameServer::OnAcceptable() {
-  for (int i = 0; i < host_.limits.accepts_per_turn_max; i++) {
-    absl::StatusOr<std::unique_ptr<base::Stream>> stream = listener_->Accept();
-    if (!stream.ok()) {
-      // Out of descriptors: those who wait are turned away one by one, at a rate that leaves time for the others.
-      counters_.accept_failures.Add();
-      listener_->Watch(false);
-      accept_timer_ = parts_.loop->After(host_.limits.accept_pause_nanos, [this] {
-        if (listener_ != nullptr) listener_->Watch(true);
-      });
-      return;
-    }
-    if (*stream == nullptr) return;
-    Admit(*std::move(stream));
-  }
+  parts_.quota->eviction.Remove(this);
 }
 
 ConnectionId FrameServer::NewId() {
@@ -77,12 +59,13 @@ Connection* FrameServer::Find(ConnectionId id) {
   return connection == nullptr || connection->closed() ? nullptr : connection;
 }
 
-void FrameServer::Admit(std::unique_ptr<base::Stream> stream) {
+void FrameServer::Take(std::unique_ptr<base::Stream> stream) {
+  if (closed_) return;
   const bool over = parts_.quota->connections.load(std::memory_order_relaxed) >= host_.limits.connections_max;
   const ConnectionId id = NewId();
   HookDecision decision;
-  if (!over) decision = parts_.observer->OnConnect(id, stream->peer());
-  const bool refused = over || decision.verdict == HookDecision::Verdict::kReject;
+  if (!over && !draining_) decision = parts_.observer->OnConnect(id, stream->peer());
+  const bool refused = over || draining_ || decision.verdict == HookDecision::Verdict::kReject;
   if (refused) counters_.connections_refused.Add();
   if (refused && refused_ >= host_.limits.refused_max) {
     free_slots_.push_back(id.index & 0xffffff);
@@ -92,7 +75,9 @@ void FrameServer::Admit(std::unique_ptr<base::Stream> stream) {
   open_++;
   if (refused) {
     refused_++;
-    if (over) {
+    if (draining_) {
+      connection->Refuse(Refusal::kShuttingDown);
+    } else if (over) {
       connection->Refuse(Refusal::kTooManyConnections);
     } else {
       connection->RefuseWith(decision.code, decision.text);
@@ -102,38 +87,60 @@ void FrameServer::Admit(std::unique_ptr<base::Stream> stream) {
     parts_.quota->connections.fetch_add(1, std::memory_order_relaxed);
   }
   slots_[id.index & 0xffffff].connection = std::move(connection);
-  if (sweep_timer_ == base::kNoTimer) {
-    sweep_timer_ = parts_.loop->After(SweepNanos(), [this] { Sweep(); });
-  }
+  if (sweep_timer_ == base::kNoTimer) ScheduleSweep();
 }
 
 absl::Status FrameServer::Complete(const Ticket& ticket, Reply reply) {
   Connection* connection = Find(ticket.connection);
-  if (connection == nullptr || !connection->Complete(ticket.sequence, std::move(reply))) {
-    return base::Error(absl::StatusCode::kNotFound, "the connection is gone");
-  }
-  return absl::OkStatus();
+  if (connection != nullptr && connection->Complete(ticket.sequence, std::move(reply))) return absl::OkStatus();
+  host_.DropOrphan(ticket.held_bytes);
+  return base::Error(absl::StatusCode::kNotFound, "the connection is gone");
 }
 
 void FrameServer::ResumeAndFlush() {
   for (Connection* connection : std::exchange(host_.resumable, {})) connection->Resume();
+  PassGates();
   parts_.observer->OnTurn();
   // By index: flushing may touch others.
   for (size_t i = 0; i < host_.touched.size(); i++) host_.touched[i]->Flush();
   host_.touched.clear();
 }
 
+bool FrameServer::HasResumable() const {
+  return !host_.resumable.empty() || (!host_.gated.empty() && host_.gated.front()->gate()->IsOpen());
+}
+
+void FrameServer::PassGates() {
+  // One round: a connection that is held up again goes to the end of the line.
+  for (size_t left = host_.gated.size(); left > 0 && host_.gated.front()->gate()->IsOpen(); left--) {
+    host_.gated.front()->ResumeAtGate(false);
+    if (host_.gated.empty()) break;
+  }
+  if (host_.gated.empty() || gate_timer_ != base::kNoTimer) return;
+  gate_timer_ = parts_.loop->After(host_.limits.gate_timeout_nanos / kGateLooks, [this] { GiveUpAtGates(); });
+}
+
+void FrameServer::GiveUpAtGates() {
+  gate_timer_ = base::kNoTimer;
+  const int64_t now_nanos = parts_.loop->NowNanos();
+  while (!host_.gated.empty()) {
+    Connection* const first = host_.gated.front();
+    if (now_nanos - first->gated_since_nanos() < host_.limits.gate_timeout_nanos) break;
+    first->ResumeAtGate(true);
+  }
+}
+
 void FrameServer::OnTurnEnd() {
   counters_.turns.Add();
   for (int round = 0; round < kRoundsMax; round++) {
     ResumeAndFlush();
-    if (host_.resumable.empty()) break;
+    if (!HasResumable()) break;
   }
-  EvictWhileOverMemory();
+  if (MemoryIsOver()) parts_.quota->eviction.Choose(parts_.loop->NowNanos());
   for (Connection* connection : std::exchange(host_.retired, {})) Destroy(connection);
-  // Who still waits to go on needs a turn, which nothing else may bring.
-  if (!host_.resumable.empty()) parts_.loop->Post([] {});
-  if (drained_ != nullptr && idle()) FinishDrain(true);
+  // Connections that still wait to go on need a turn, which nothing else may bring.
+  if (HasResumable()) parts_.loop->Post([] {});
+  if (drained_ != nullptr && idle()) FinishDrain({});
 }
 
 void FrameServer::Destroy(Connection* connection) {
@@ -151,19 +158,39 @@ void FrameServer::Destroy(Connection* connection) {
   free_slots_.push_back(id.index & 0xffffff);
 }
 
-void FrameServer::EvictWhileOverMemory() {
-  while (parts_.quota->memory_bytes.load(std::memory_order_relaxed) > host_.limits.memory_bytes_max) {
-    Connection* largest = nullptr;
-    for (const Slot& slot : slots_) {
-      Connection* connection = slot.connection.get();
-      if (connection == nullptr || connection->closed()) continue;
-      if (largest == nullptr || connection->accounted_bytes() > largest->accounted_bytes()) largest = connection;
-    }
-    // What is over may be another loop's.
-    if (largest == nullptr || largest->accounted_bytes() == 0) return;
-    counters_.connections_evicted.Add();
-    largest->Close();
+void FrameServer::SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) {
+  Connection* connection = Find(ticket.connection);
+  if (connection != nullptr) connection->SetAfter(ticket.sequence, std::move(after));
+}
+
+bool FrameServer::MemoryIsOver() const {
+  return parts_.quota->memory_bytes.load(std::memory_order_relaxed) > host_.limits.memory_bytes_max;
+}
+
+Connection* FrameServer::FindLargest() const {
+  Connection* largest = nullptr;
+  int64_t largest_bytes = host_.FairShareBytes();
+  for (const Slot& slot : slots_) {
+    Connection* connection = slot.connection.get();
+    if (connection == nullptr || connection->closed()) continue;
+    if (connection->kept_bytes() <= largest_bytes) continue;
+    largest = connection;
+    largest_bytes = connection->kept_bytes();
   }
+  return largest;
+}
+
+int64_t FrameServer::LargestBytes() {
+  const Connection* largest = FindLargest();
+  return largest == nullptr ? 0 : largest->kept_bytes();
+}
+
+void FrameServer::CloseLargest() {
+  Connection* largest = MemoryIsOver() ? FindLargest() : nullptr;
+  if (largest == nullptr) return;
+  counters_.connections_evicted.Add();
+  parts_.observer->OnEvict(largest->peer(), largest->kept_bytes());
+  largest->Evict();
 }
 
 int64_t FrameServer::SweepNanos() const {
@@ -173,37 +200,55 @@ int64_t FrameServer::SweepNanos() const {
   return std::clamp(shortest / 4, kSweepNanosMin, kSweepNanosMax);
 }
 
+void FrameServer::ScheduleSweep() {
+  sweep_due_nanos_ = parts_.loop->NowNanos() + SweepNanos();
+  sweep_timer_ = parts_.loop->After(SweepNanos(), [this] { Sweep(); });
+}
+
 void FrameServer::Sweep() {
   sweep_timer_ = base::kNoTimer;
   const int64_t now_nanos = parts_.loop->NowNanos();
+  // Late by much: the process was stopped, or the machine, or code of the host held the loop.
+  const int64_t late_nanos = now_nanos - sweep_due_nanos_;
   for (const Slot& slot : slots_) {
-    if (slot.connection != nullptr) slot.connection->Sweep(now_nanos);
+    if (slot.connection == nullptr) continue;
+    if (late_nanos > SweepNanos()) slot.connection->Forgive(late_nanos);
+    slot.connection->Sweep(now_nanos);
   }
-  if (open_ > 0) sweep_timer_ = parts_.loop->After(SweepNanos(), [this] { Sweep(); });
+  if (open_ > 0) ScheduleSweep();
 }
 
-void FrameServer::Drain(int64_t timeout_nanos, absl::AnyInvocable<void(bool in_time) &&> done) {
+void FrameServer::Drain(int64_t timeout_nanos, DrainCallback done) {
   BANDB_ASSERT(drained_ == nullptr);
-  listener_.reset();
+  draining_ = true;
   drained_ = std::move(done);
   for (const Slot& slot : slots_) {
     if (slot.connection != nullptr) slot.connection->Drain();
   }
   drain_timer_ = parts_.loop->After(timeout_nanos, [this] {
+    DrainOutcome outcome;
+    for (const Slot& slot : slots_) {
+      if (slot.connection == nullptr) continue;
+      if (slot.connection->in_flight() > 0) {
+        outcome.unanswered++;
+      } else if (slot.connection->HasOutput()) {
+        outcome.unread++;
+      }
+    }
     CloseAll();
-    if (drained_ != nullptr) FinishDrain(false);
+    if (drained_ != nullptr) FinishDrain(outcome);
   });
   // The turn's end looks whether anything is left at all.
   parts_.loop->Post([] {});
 }
 
-void FrameServer::FinishDrain(bool in_time) {
+void FrameServer::FinishDrain(const DrainOutcome& outcome) {
   parts_.loop->Cancel(drain_timer_);
-  std::exchange(drained_, nullptr)(in_time);
+  std::exchange(drained_, nullptr)(outcome);
 }
 
 void FrameServer::CloseAll() {
-  listener_.reset();
+  closed_ = true;
   for (const Slot& slot : slots_) {
     if (slot.connection != nullptr) slot.connection->Close();
   }

@@ -1,6 +1,6 @@
-// BanNet's server: listens, accepts, and runs the connections of one loop.
+// BanNet's server on one loop: runs the connections that it is given.
 //
-// A turn: connections read and start requests; OnTurn lets whoever stands above hand on what it collected; then every
+// A turn: connections read and start requests; OnTurn lets the observer hand on what it collected; then every
 // connection that was touched writes once. So all requests of a turn can become one group, and all replies of a
 // connection one system call.
 #ifndef BANDB_NET_FRAME_SERVER_H_
@@ -20,11 +20,12 @@
 #include "net/dispatcher.h"
 #include "net/limits.h"
 #include "net/protocol.h"
+#include "net/quota.h"
 #include "net/router.h"
 
 namespace bandb::net {
 
-// Whoever stands above a FrameServer. Called on the loop.
+// The user of a FrameServer. Called on the loop.
 class FrameServerObserver {
  public:
   // A connection may be refused: kReject with a code and a text for the client; everything else lets it in.
@@ -33,14 +34,23 @@ class FrameServerObserver {
   virtual void OnDisconnect(ConnectionId id) = 0;
   // Everything that could be read in this turn was; replies made now leave with it.
   virtual void OnTurn() = 0;
+  // A connection that held `bytes` is being closed, because all together hold more than the limit.
+  virtual void OnEvict(std::string_view peer, int64_t bytes) = 0;
 
  protected:
   ~FrameServerObserver() = default;
 };
 
+// What a drain had to cut when its time had passed.
+struct DrainOutcome {
+  int unanswered = 0;  // connections with requests on their way
+  int unread = 0;      // connections that had their replies, but did not take them
+};
+using DrainCallback = absl::AnyInvocable<void(const DrainOutcome& outcome) &&>;
+
 // Thread safety: the loop's thread, or before the loop runs.
 // Lifetime: borrows everything it is given. To be destroyed when idle().
-class FrameServer final : public Completions, private base::TurnHandler, private base::AcceptHandler {
+class FrameServer final : public Completions, private base::TurnHandler, private Eviction::Candidates {
  public:
   struct Parts {
     base::EventLoop* loop = nullptr;
@@ -54,20 +64,24 @@ class FrameServer final : public Completions, private base::TurnHandler, private
   FrameServer(const Parts& parts, const Limits& limits);
   ~FrameServer();
 
-  // Errors: as EventLoop::Listen.
-  absl::Status Listen(const base::ListenOptions& options);
-  const std::string& address() const { return listener_->address(); }
+  // Serves the stream, or says why not; closes it if this server is closed.
+  void Take(std::unique_ptr<base::Stream> stream);
   const Counters& counters() const { return counters_; }
 
   absl::Status Complete(const Ticket& ticket, Reply reply) override;
+  void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) override;
 
-  // Takes no more connections, answers what was read, and closes. `done` runs on the loop when nothing is left, or when
+  // Refuses new connections, answers what was read, and closes. `done` runs on the loop when nothing is left, or when
   // the time has passed and the rest was closed.
-  void Drain(int64_t timeout_nanos, absl::AnyInvocable<void(bool in_time) &&> done);
-  // Closes everything now.
+  void Drain(int64_t timeout_nanos, DrainCallback done);
+  // Closes everything now, and what comes later at once.
   void CloseAll();
   // No connection, and nothing on a worker.
-  bool idle() const { return open_ == 0 && dispatcher_.work_on_workers() == 0; }
+  bool idle() const { return open_ == 0 && work_on_workers() == 0; }
+  // A connection is open.
+  bool has_connections() const { return open_ > 0; }
+  // Requests that a worker has not given back.
+  int work_on_workers() const { return dispatcher_.work_on_workers(); }
 
  private:
   struct Slot {
@@ -75,31 +89,39 @@ class FrameServer final : public Completions, private base::TurnHandler, private
     uint32_t generation = 0;
   };
 
-  void OnAcceptable() override;
   void OnTurnEnd() override;
-  void Admit(std::unique_ptr<base::Stream> stream);
+  int64_t LargestBytes() override;
+  void CloseLargest() override;
+  Connection* FindLargest() const;
+  bool MemoryIsOver() const;
   ConnectionId NewId();
   Connection* Find(ConnectionId id);
   void Destroy(Connection* connection);
   void ResumeAndFlush();
-  void EvictWhileOverMemory();
+  // A connection that was held up may go on.
+  bool HasResumable() const;
+  void PassGates();
+  void GiveUpAtGates();
   void Sweep();
-  void FinishDrain(bool in_time);
+  void ScheduleSweep();
+  void FinishDrain(const DrainOutcome& outcome);
   int64_t SweepNanos() const;
 
   const Parts parts_;
   Counters counters_;
   ConnectionHost host_;
   Dispatcher dispatcher_;
-  std::unique_ptr<base::Listener> listener_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   size_t open_ = 0;     // slots in use
   size_t refused_ = 0;  // of them, connections on their way out
   base::TimerId sweep_timer_ = base::kNoTimer;
-  base::TimerId accept_timer_ = base::kNoTimer;
+  int64_t sweep_due_nanos_ = 0;
+  bool draining_ = false;
+  bool closed_ = false;
+  base::TimerId gate_timer_ = base::kNoTimer;
   base::TimerId drain_timer_ = base::kNoTimer;
-  absl::AnyInvocable<void(bool) &&> drained_;
+  DrainCallback drained_;
 };
 
 }  // namespace bandb::net

@@ -44,6 +44,10 @@ bool RunHooksBefore(const Protocol& protocol, const Route& route, RequestView* r
       case HookDecision::Verdict::kPass:
         break;
       case HookDecision::Verdict::kModify:
+        if (!protocol.Fits(decision.text.size())) {
+          *answer = RefusalReply(protocol, Refusal::kFrameTooLong, bytes);
+          return false;
+        }
         *bytes = std::move(decision.text);
         request->payload = *bytes;
         break;

@@ -2,7 +2,6 @@
 #ifndef BANDB_NET_LIMITS_H_
 #define BANDB_NET_LIMITS_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,7 +13,6 @@ struct Limits {
   int64_t connections_max = 10000;
   // Per loop: connections that are being told that they are refused; beyond this many they are just closed.
   size_t refused_max = 64;
-  int accepts_per_turn_max = 16;
   // Per connection; at the mark it is not read until half is done.
   size_t in_flight_requests_max = 1024;
   size_t in_flight_bytes_max = 4 << 20;
@@ -25,14 +23,8 @@ struct Limits {
   int64_t frame_timeout_nanos = int64_t{30} * 1000000000;   // from a frame's first byte to its last
   int64_t unread_timeout_nanos = int64_t{10} * 1000000000;  // without a byte of waiting output taken
   int64_t idle_timeout_nanos = kNoTimeout;                  // without a frame
+  int64_t gate_timeout_nanos = int64_t{1} * 1000000000;     // at a closed gate, see Route
   int64_t linger_nanos = int64_t{1} * 1000000000;           // for the peer to take our last words
-  int64_t accept_pause_nanos = 50 * 1000000;                // after running out of descriptors
-};
-
-// What all loops of one server share of the limits. Atomics without order: each is a sum that nothing else hangs on.
-struct Quota {
-  std::atomic<int64_t> connections{0};
-  std::atomic<int64_t> memory_bytes{0};
 };
 
 }  // namespace bandb::net

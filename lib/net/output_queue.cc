@@ -17,10 +17,10 @@ struct OutputBlock {
   const char* end = nullptr;
   OwnedBytes owned;  // if it has bytes, `begin` and `end` lie in them and not in `bytes`
   size_t held_bytes = 0;
+  size_t shared_bytes = 0;
   char bytes[kBlockBytes];
 
-  bool IsPooled() const { return held_bytes == sizeof(OutputBlock); }
-  size_t Room() const { return IsPooled() ? static_cast<size_t>(bytes + kBlockBytes - end) : 0; }
+  size_t Room() const { return owned.bytes().empty() ? static_cast<size_t>(bytes + kBlockBytes - end) : 0; }
 };
 
 BlockPool::~BlockPool() {
@@ -42,6 +42,7 @@ OutputBlock* BlockPool::Take() {
   block->next = nullptr;
   block->begin = block->end = block->bytes;
   block->held_bytes = sizeof(OutputBlock);
+  block->shared_bytes = 0;
   return block;
 }
 
@@ -64,6 +65,7 @@ void OutputQueue::Chain(OutputBlock* block) {
   }
   last_ = block;
   held_bytes_ += block->held_bytes;
+  shared_bytes_ += block->shared_bytes;
 }
 
 void OutputQueue::Append(std::string_view bytes) {
@@ -82,7 +84,8 @@ void OutputQueue::AppendOwned(OwnedBytes bytes) {
   OutputBlock* block = pool_->Take();
   block->begin = bytes.bytes().data();
   block->end = block->begin + bytes.bytes().size();
-  block->held_bytes += bytes.bytes().size();
+  block->held_bytes += bytes.own_bytes();
+  block->shared_bytes = bytes.shared_bytes();
   bytes_ += bytes.bytes().size();
   block->owned = std::move(bytes);
   Chain(block);
@@ -101,12 +104,14 @@ void OutputQueue::DropFirst() {
   first_ = block->next;
   if (first_ == nullptr) last_ = nullptr;
   held_bytes_ -= block->held_bytes;
+  shared_bytes_ -= block->shared_bytes;
   pool_->Give(block);
 }
 
 void OutputQueue::Consume(size_t count) {
   BANDB_ASSERT(count <= bytes_);
   bytes_ -= count;
+  begun_ = bytes_ > 0 && (begun_ || count > 0);
   while (first_ != nullptr) {
     const size_t part = std::min(count, static_cast<size_t>(first_->end - first_->begin));
     first_->begin += part;
@@ -120,6 +125,7 @@ void OutputQueue::Consume(size_t count) {
 void OutputQueue::Clear() {
   while (first_ != nullptr) DropFirst();
   bytes_ = 0;
+  begun_ = false;
 }
 
 }  // namespace bandb::net

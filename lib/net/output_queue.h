@@ -45,8 +45,11 @@ class OutputQueue {
   // Bytes not yet written.
   size_t bytes() const { return bytes_; }
   bool empty() const { return bytes_ == 0; }
-  // What this queue keeps in memory.
+  // What this queue alone keeps in memory, and what it keeps with others.
   size_t held_bytes() const { return held_bytes_; }
+  size_t shared_bytes() const { return shared_bytes_; }
+  // Nothing of what is in here was written yet, so that what was written before ends with a whole reply.
+  bool AtFrameEdge() const { return !begun_; }
 
   // Views of the bytes in front, as many as there is room for; how many.
   size_t Gather(absl::Span<std::string_view> pieces) const;
@@ -63,6 +66,8 @@ class OutputQueue {
   OutputBlock* last_ = nullptr;
   size_t bytes_ = 0;
   size_t held_bytes_ = 0;
+  size_t shared_bytes_ = 0;
+  bool begun_ = false;
 };
 
 }  // namespace bandb::net

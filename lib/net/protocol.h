@@ -1,6 +1,6 @@
 // What BanNet must know of the bytes that it serves: where a frame ends, and how to say no.
 //
-// BanNet routes by message id and knows nothing else of a protocol; whoever stands above it implements this.
+// BanNet routes by message id and knows nothing else of a protocol; its user implements this.
 #ifndef BANDB_NET_PROTOCOL_H_
 #define BANDB_NET_PROTOCOL_H_
 
@@ -16,12 +16,19 @@ struct Frame {
   std::string_view payload;
 };
 
-enum class Cut : uint8_t { kFrame, kIncomplete, kTooLong };
+enum class Cut : uint8_t {
+  kFrame,
+  kHeader,      // the payload is not there yet; what is known of the frame is its message id and its size
+  kIncomplete,  // not even that
+  kTooLong,     // nothing after it can be trusted
+};
 
 // Why BanNet itself answers a request, or a connection, with an error.
 enum class Refusal : uint8_t {
   kUnknownMessage,
-  kFrameTooLong,        // the connection is closed behind the error
+  kOverloaded,          // for want of memory: not done
+  kOutcomeUnknown,      // for want of memory, with requests on their way; the connection is closed after the error
+  kFrameTooLong,        // likewise
   kFrameTimedOut,       // likewise
   kTooManyConnections,  // likewise
   kShuttingDown,        // likewise
@@ -32,9 +39,11 @@ enum class Refusal : uint8_t {
 class Protocol {
  public:
   virtual ~Protocol() = default;
-  // Looks at the front of `bytes`. kFrame: `frame` is a view of them and `frame_bytes` how many it took. kIncomplete:
-  // `frame_bytes` is how many are needed, as far as can be told. kTooLong: nothing behind can be trusted.
+  // Looks at the front of `bytes`. kFrame: `frame` is a view of them and `frame_bytes` how many it took. kHeader:
+  // `frame->message_id` and `frame_bytes` are those of the frame that begins here.
   virtual Cut Next(std::string_view bytes, Frame* frame, size_t* frame_bytes) const = 0;
+  // Whether a frame may have a payload of this size.
+  virtual bool Fits(size_t payload_bytes) const = 0;
   // Whole reply frames, appended.
   virtual void AppendError(uint16_t code, std::string_view message, std::string* to) const = 0;
   virtual uint16_t CodeOf(Refusal refusal) const = 0;

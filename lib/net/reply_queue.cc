@@ -10,6 +10,9 @@ namespace {
 constexpr size_t kRingAtFirst = 4;
 // A larger ring is given back when it is empty, so that a connection which once pipelined much costs little later.
 constexpr size_t kRingKept = 64;
+
+size_t BytesOf(const ReplyQueue::Place& place) { return place.head.size() + place.tail.bytes().size(); }
+size_t OwnBytesOf(const ReplyQueue::Place& place) { return BytesOf(place) - place.tail.shared_bytes(); }
 }  // namespace
 
 ReplyQueue::Place& ReplyQueue::Push() {
@@ -44,13 +47,15 @@ void ReplyQueue::Fill(Place* place, Reply reply) {
   place->head.append(reply.body);
   place->tail = std::move(reply.tail);
   place->ready = true;
-  held_bytes_ += place->head.size() + place->tail.bytes().size();
+  bytes_ += BytesOf(*place);
+  own_bytes_ += OwnBytesOf(*place);
 }
 
 void ReplyQueue::Drain(OutputQueue* output) {
   while (count_ > 0 && At(first_).ready) {
     Place& place = At(first_);
-    held_bytes_ -= place.head.size() + place.tail.bytes().size();
+    bytes_ -= BytesOf(place);
+    own_bytes_ -= OwnBytesOf(place);
     output->Append(place.head);
     output->AppendOwned(std::move(place.tail));
     place.head.clear();
@@ -63,11 +68,15 @@ void ReplyQueue::Drain(OutputQueue* output) {
   if (count_ == 0 && ring_.size() > kRingKept) std::vector<Place>().swap(ring_);
 }
 
+void ReplyQueue::Shrink() {
+  if (count_ == 0 && !ring_.empty()) std::vector<Place>().swap(ring_);
+}
+
 void ReplyQueue::Clear() {
   // The numbers go on: a ticket of before must find nothing.
   first_ += count_;
   count_ = 0;
-  held_bytes_ = 0;
+  bytes_ = own_bytes_ = 0;
   std::vector<Place>().swap(ring_);
 }
 

@@ -35,12 +35,16 @@ class ReplyQueue {
   };
 
   bool empty() const { return count_ == 0; }
-  // Bytes of the replies that wait here.
-  size_t held_bytes() const { return held_bytes_; }
+  // Bytes of the replies that wait here; what is kept for them alone, the ring included; and what with others.
+  size_t bytes() const { return bytes_; }
+  size_t held_bytes() const { return own_bytes_ + ring_.capacity() * sizeof(Place); }
+  size_t shared_bytes() const { return bytes_ - own_bytes_; }
+  // Gives the ring back if nothing is in it.
+  void Shrink();
 
   // A place for a reply to come; its number is what Find takes.
   uint64_t PushPending(Lane lane, size_t request_bytes, std::unique_ptr<AfterContext> after);
-  // A reply that is known, behind ones that are not.
+  // A reply that is known, after ones that are not.
   void PushReady(Reply reply);
   // The place if it is still pending, else null.
   Place* FindPending(uint64_t sequence);
@@ -56,7 +60,8 @@ class ReplyQueue {
   std::vector<Place> ring_;  // its size is 0 or a power of two
   uint64_t first_ = 0;       // the number of the place in front
   size_t count_ = 0;
-  size_t held_bytes_ = 0;
+  size_t bytes_ = 0;
+  size_t own_bytes_ = 0;  // of the replies
 };
 
 }  // namespace bandb::net

@@ -29,6 +29,11 @@ void Router::AddBefore(uint32_t message_id, PreHook hook) {
   const_cast<Route*>(Find(message_id))->before.push_back(std::move(hook));
 }
 
+void Router::SetGate(uint32_t message_id, const Gate* gate) {
+  BANDB_ASSERT(Has(message_id));
+  const_cast<Route*>(Find(message_id))->gate = gate;
+}
+
 void Router::AddAfter(uint32_t message_id, PostHook hook) {
   BANDB_ASSERT(Has(message_id));
   const_cast<Route*>(Find(message_id))->after.push_back(std::move(hook));

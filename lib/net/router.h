@@ -1,9 +1,9 @@
-// Routes by message id, with the hooks in front of and behind them.
+// Routes by message id, with their pre-hooks and post-hooks.
 //
 // A handler answers inside the call, or takes a ticket and answers later; either way replies leave in request order.
 // What may be started while earlier requests of the same connection are still unanswered is decided by lanes: requests
 // of one lane may overlap (their handlers keep the order of effects themselves), a change of lane waits until nothing
-// is unanswered, and the exclusive lane overlaps with nothing. So a read behind a write waits for it, and writes do not
+// is unanswered, and the exclusive lane overlaps with nothing. So a read after a write waits for it, and writes do not
 // wait for one another.
 #ifndef BANDB_NET_ROUTER_H_
 #define BANDB_NET_ROUTER_H_
@@ -62,8 +62,19 @@ class Handler {
   virtual void Handle(Call& call) = 0;
 };
 
+// Whether requests of a route may start now. While it is closed they wait, connections in turn, and are not read; those
+// that waited too long are answered "overloaded".
+class Gate {
+ public:
+  virtual bool IsOpen() const = 0;
+
+ protected:
+  ~Gate() = default;
+};
+
 struct Route {
   Handler* handler = nullptr;
+  const Gate* gate = nullptr;  // null: always open
   Lane lane = kLaneExclusive;
   bool on_worker = false;
   std::vector<PreHook> before;
@@ -79,6 +90,7 @@ class Router {
   // The route must have been added.
   void AddBefore(uint32_t message_id, PreHook hook);
   void AddAfter(uint32_t message_id, PostHook hook);
+  void SetGate(uint32_t message_id, const Gate* gate);
 
   bool Has(uint32_t message_id) const { return Find(message_id) != nullptr; }
   const Route* Find(uint32_t message_id) const;

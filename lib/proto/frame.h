@@ -29,9 +29,9 @@ struct Frame {
 };
 
 enum class CutResult : uint8_t {
-  kFrame,       // a whole frame stands in front
+  kFrame,       // the bytes begin with a whole frame
   kIncomplete,  // more bytes are needed
-  kTooLong,     // the header announces more than the limit; nothing behind it can be trusted
+  kTooLong,     // the header announces more than the limit; nothing after it can be trusted
 };
 
 // Looks at the front of `bytes`; on kFrame `frame` holds a view into them. On kIncomplete `bytes_needed` is how many

@@ -1,4 +1,4 @@
-// The numbers of messages and errors: fixed for ever, listed in docs/protocol.md.
+// The numbers of messages and errors: fixed, listed in docs/protocol.md.
 #ifndef BANDB_PROTO_MESSAGE_ID_H_
 #define BANDB_PROTO_MESSAGE_ID_H_
 
@@ -22,8 +22,11 @@ enum class MessageId : uint32_t {
   kStats = 20,
 };
 inline constexpr uint32_t kFirstUserMessageId = 65536;
+// Every message that a client may send; the rest are replies.
+inline constexpr MessageId kRequestIds[] = {MessageId::kPut,  MessageId::kGet,   MessageId::kDelete, MessageId::kHello,
+                                            MessageId::kPing, MessageId::kBatch, MessageId::kScan,   MessageId::kStats};
 
-// What stands in an error reply: 0-16 are absl::StatusCode, 256 and up BanDB's own, 32768 and up those of hooks.
+// The code in an error reply: 0-16 are absl::StatusCode, 256 and up BanDB's own, 32768 and up those of hooks.
 enum class ErrorCode : uint16_t {
   kOverloaded = 256,          // not done, try again later
   kTooLarge = 257,            // the request, or the reply it would have, exceeds the frame limit
@@ -41,7 +44,7 @@ inline constexpr uint16_t kFirstHookErrorCode = 32768;
 constexpr uint16_t ToCode(ErrorCode code) { return static_cast<uint16_t>(code); }
 constexpr uint16_t ToCode(absl::StatusCode code) { return static_cast<uint16_t>(code); }
 
-// The code that stands for a failed status of the store. kUnavailable, which the store answers when it is stalled,
+// The code for a failed status of the store. kUnavailable, which the store answers when it is stalled,
 // becomes kOverloaded.
 uint16_t CodeFor(const absl::Status& status);
 // What a client makes of a code: the absl code itself; kUnavailable for overloaded, too many connections, not leader

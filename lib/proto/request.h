@@ -6,8 +6,8 @@
 //   HELLO      := versionMin:u16 versionMax:u16 features:u64 nameLen:u32 name
 //   PING       := any bytes, at most 1024
 //   BATCH      := flags:u8 conditionCount:u32 operationCount:u32 condition* operation*     flags = 0
-//   condition  := check:u8 keyLen:u32 valueLen:u32 key value        0 has value, 1 present, 2 absent
-//                 a value only for 0
+//   condition  := check:u8 keyLen:u32 valueLen:u32 key value
+//                 0 has value, 1 present, 2 absent; a value for 0 only
 //   operation  := kind:u8 keyLen:u32 valueLen:u32 [ttlMs:u64] key value
 //                 0 delete (no value), 1 put, 2 put with ttlMs, 3 range delete [key, value)
 //   SCAN       := flags:u8 entriesMax:u32 bytesMax:u32 beginLen:u32 limitLen:u32 cursorLen:u32 begin limit cursor
@@ -56,8 +56,11 @@ struct BatchOperation {
   BatchKind kind = BatchKind::kPut;
   std::string_view key{};
   std::string_view value{};  // the limit of a range delete
-  uint64_t ttl_ms = 0;       // from 2^63 on: for ever
+  uint64_t ttl_ms = 0;       // from 2^63 on: without end
 };
+
+// Of one condition or operation.
+inline constexpr size_t kBatchEntryBytesMin = 1 + 2 * sizeof(uint32_t);
 
 // Walks a BATCH. Usage: while (cursor.NextCondition(&c)) ...; while (cursor.NextOperation(&o)) ...; then Complete()
 // tells whether the payload was well-formed.
@@ -69,6 +72,7 @@ class BatchCursor {
   // Everything announced was there, and nothing else.
   bool Complete() const { return ok_ && conditions_left_ == 0 && operations_left_ == 0 && reader_.empty(); }
   uint32_t conditions_left() const { return conditions_left_; }
+  uint32_t operations_left() const { return operations_left_; }
 
  private:
   bool ReadLengths(uint8_t* first, uint32_t* key_bytes, uint32_t* value_bytes);

@@ -6,7 +6,7 @@
 //   body of PUT, DELETE, BATCH := nothing
 //   body of GET := valueLen:u32 value
 //   body of HELLO := version:u16 features:u64 frameBytesMax:u32 keyBytesMax:u32 valueBytesMax:u32 inFlightMax:u32
-//                    nameLen:u32 name ...                          a client ignores bytes behind those it knows
+//                    nameLen:u32 name ...                          a client ignores bytes after those it knows
 //   body of PING  := the bytes of the request
 //   body of SCAN  := count:u32 entry[count] cursorLen:u32 cursor   no cursor: the range is done
 //   entry         := keyLen:u32 valueLen:u32 key value
@@ -31,7 +31,7 @@ namespace bandb::proto {
 inline constexpr char kStatusOk = 0x00;
 inline constexpr char kStatusError = 0x01;
 
-// The frame of OK without a body, and what stands in front of the value in the reply to GET.
+// The frame of OK without a body, and what comes before the value in the reply to GET.
 inline constexpr size_t kOkFrameBytes = kFrameHeaderBytes + 1;
 inline constexpr size_t kValueHeadBytes = kOkFrameBytes + sizeof(uint32_t);
 
@@ -66,7 +66,7 @@ struct Reply {
   std::string_view body;  // if ok
   uint16_t code = 0;      // if not
   std::string_view message;
-  // OK, or what the code stands for with the message.
+  // OK, or what the code means with the message.
   absl::Status ToStatus() const;
 };
 

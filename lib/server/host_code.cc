@@ -1,6 +1,7 @@
 #include "server/host_code.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -14,22 +15,16 @@ namespace bandb::server {
 namespace {
 
 bool IsBanDbMessage(uint32_t id) {
-  switch (static_cast<proto::MessageId>(id)) {
-    case proto::MessageId::kPut:
-    case proto::MessageId::kGet:
-    case proto::MessageId::kDelete:
-    case proto::MessageId::kHello:
-    case proto::MessageId::kPing:
-    case proto::MessageId::kBatch:
-    case proto::MessageId::kScan:
-    case proto::MessageId::kStats:
-      return true;
-    case proto::MessageId::kOk:
-    case proto::MessageId::kError:
-      return false;
-  }
-  return false;
+  return std::any_of(std::begin(proto::kRequestIds), std::end(proto::kRequestIds),
+                     [id](proto::MessageId request) { return static_cast<uint32_t>(request) == id; });
 }
+
+static_assert(kPutMessage == static_cast<uint32_t>(proto::MessageId::kPut));
+static_assert(kGetMessage == static_cast<uint32_t>(proto::MessageId::kGet));
+static_assert(kDeleteMessage == static_cast<uint32_t>(proto::MessageId::kDelete));
+static_assert(kBatchMessage == static_cast<uint32_t>(proto::MessageId::kBatch));
+static_assert(kScanMessage == static_cast<uint32_t>(proto::MessageId::kScan));
+static_assert(kFirstUserMessage == proto::kFirstUserMessageId);
 
 ServerRequest ToRequest(const net::RequestView& view) {
   return {ToNumber(view.connection), view.message_id, view.payload, view.peer};

@@ -1,12 +1,14 @@
 #include "server/read_path.h"
 
 #include <array>
+#include <memory>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/status.h"
 #include "proto/message_id.h"
 #include "proto/response.h"
+#include "server/durable_replies.h"
 
 namespace bandb::server {
 
@@ -22,17 +24,26 @@ bool Fits(size_t value_bytes, uint32_t frame_bytes_max) {
   return value_bytes + 1 + sizeof(uint32_t) <= frame_bytes_max;
 }
 
-void ReleasePinned(void* owner) { delete static_cast<PinnedValue*>(owner); }
+// A value that a reply keeps where it lies. Others may keep it, too, so its memory is counted by the quota.
+struct PinnedReply {
+  PinnedValue value;
+  net::Quota* quota = nullptr;
+};
+
+net::OwnedBytes Keep(PinnedValue value, net::Quota* quota) {
+  auto* const kept = new PinnedReply{std::move(value), quota};
+  const std::string_view bytes = kept->value.value();
+  quota->Share(bytes.data(), bytes.size());
+  return net::OwnedBytes(bytes, 0, kept, [](void* owner) {
+    const std::unique_ptr<PinnedReply> released(static_cast<PinnedReply*>(owner));
+    released->quota->Unshare(released->value.value().data());
+  });
+}
 
 }  // namespace
 
 ReadPath::ReadPath(Store* store, base::EventLoop* loop, const AnswerContext& context, bool reads_inline)
-    : store_(store),
-      loop_(loop),
-      context_(context),
-      reads_inline_(reads_inline),
-      inline_options_{.only_cached = true},
-      local_options_{.consistency = Consistency::kLocal} {}
+    : store_(store), loop_(loop), context_(context), reads_inline_(reads_inline) {}
 
 ReadPath::~ReadPath() { BANDB_ASSERT(step_ == nullptr); }
 
@@ -44,8 +55,16 @@ void ReadPath::Get(net::Call& call, std::string_view key) {
 
 bool ReadPath::GetInline(net::Call& call, std::string_view key) {
   PinnedValue value;
-  const absl::Status status = store_->GetPinned(key, &value, inline_options_);
+  bool saw_undurable = false;
+  const absl::Status status = store_->GetPinned(key, &value, {.only_cached = true, .saw_undurable = &saw_undurable});
   if (status.code() == absl::StatusCode::kUnavailable) return false;
+  if (saw_undurable && context_.durable != nullptr) {
+    Item item;
+    MakeReply(status, value, &item);
+    item.ticket = call.Defer(key.size());
+    context_.durable->Hold(item.ticket, std::move(item.reply), item.ok, item.code);
+    return true;
+  }
   if (status.ok()) {
     AnswerValue(call, std::move(value));
   } else {
@@ -63,9 +82,7 @@ void ReadPath::AnswerValue(net::Call& call, PinnedValue value) {
   proto::StoreValueHead(head.data(), bytes.size());
   const std::string_view head_bytes(head.data(), head.size());
   if (bytes.size() <= kCopyBytesMax) return call.Answer({.head = head_bytes, .body = bytes});
-  auto owner = std::make_unique<PinnedValue>(std::move(value));
-  const std::string_view kept = owner->value();
-  call.Answer({.head = head_bytes, .tail = net::OwnedBytes(kept, owner.release(), ReleasePinned)});
+  call.Answer({.head = head_bytes, .tail = Keep(std::move(value), context_.quota)});
 }
 
 void ReadPath::EndTurn() {
@@ -78,13 +95,16 @@ void ReadPath::StartStep() {
     step_->push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
+  // The barrier opens on the thread that acknowledges writes; the reading is done elsewhere.
   store_->ReadBarrierAsync(ReadOptions(), [this](absl::Status barrier) {
-    ReadStep(barrier);
-    loop_->Post([this] { FinishStep(); });
+    context_.readers->Post(base::Priority::kNormal, [this, barrier = std::move(barrier)] {
+      ReadStep(barrier);
+      loop_->Post([this] { FinishStep(); });
+    });
   });
 }
 
-// On the store's thread.
+// On a reader's thread.
 void ReadPath::ReadStep(const absl::Status& barrier) {
   size_t bytes = 0;
   for (Item& item : *step_) {
@@ -93,16 +113,22 @@ void ReadPath::ReadStep(const absl::Status& barrier) {
       Read(&item);
     } else {
       item.ok = false;
-      item.code = proto::CodeFor(barrier);
+      item.code = FailureCode(barrier);
       proto::AppendError(&item.reply, item.code, base::Message(barrier));
     }
     bytes += item.reply.size();
+    context_.quota->AddMemory(static_cast<int64_t>(item.reply.size()));
   }
 }
 
 void ReadPath::Read(Item* item) {
   PinnedValue value;
-  const absl::Status status = store_->GetPinned(item->key, &value, local_options_);
+  const absl::Status status =
+      store_->GetPinned(item->key, &value, {.saw_undurable = &item->saw_undurable, .consistency = Consistency::kLocal});
+  MakeReply(status, value, item);
+}
+
+void ReadPath::MakeReply(const absl::Status& status, const PinnedValue& value, Item* item) const {
   const std::string_view bytes = value.value();
   const bool fits = !status.ok() || Fits(bytes.size(), context_.frame_bytes_max);
   item->ok = status.ok() && fits;
@@ -125,8 +151,9 @@ void ReadPath::FinishStep() {
     step->pop_back();
   }
   for (Item& item : *step) {
-    if (item.code == ToCode(proto::ErrorCode::kOverloaded)) context_.counters->overloaded.Add();
-    context_.completions->Complete(item.ticket, {.head = item.reply, .ok = item.ok, .code = item.code}).IgnoreError();
+    const auto produced = static_cast<int64_t>(item.reply.size());
+    CompleteWith(context_, item.ticket, std::move(item.reply), item.ok, item.code, item.saw_undurable);
+    context_.quota->AddMemory(-produced);
   }
 }
 

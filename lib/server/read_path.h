@@ -39,11 +39,14 @@ class ReadPath {
     std::string reply;  // empty: not yet read
     bool ok = true;
     uint16_t code = 0;
+    bool saw_undurable = false;
   };
 
   // False, and not answered, if the store cannot tell without waiting.
   bool GetInline(net::Call& call, std::string_view key);
   void AnswerValue(net::Call& call, PinnedValue value);
+  // Makes the reply to a read, whole, in `item`.
+  void MakeReply(const absl::Status& status, const PinnedValue& value, Item* item) const;
   void StartStep();
   void ReadStep(const absl::Status& barrier);
   void Read(Item* item);
@@ -53,8 +56,6 @@ class ReadPath {
   base::EventLoop* const loop_;
   const AnswerContext context_;
   const bool reads_inline_;
-  const ReadOptions inline_options_;
-  const ReadOptions local_options_;
   std::deque<Item> waiting_;
   std::unique_ptr<std::vector<Item>> step_;  // while there is one, the store's thread's
 };

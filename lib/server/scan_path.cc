@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/coding.h"
@@ -15,29 +16,35 @@ namespace bandb::server {
 
 namespace {
 
-constexpr char kCursorVersion = 1;
+constexpr char kCursorAfter = 1;
+constexpr char kCursorAt = 2;
 constexpr uint32_t kEntriesDefault = 1000;
 constexpr uint32_t kEntriesMax = 65536;
 constexpr uint32_t kBytesDefault = 1 << 20;
+// Deleted and overwritten entries that a step passes before it ends: some milliseconds' worth.
+constexpr uint64_t kSkipsMax = 50000;
 
 // The range that is left, once the cursor is taken into account; false if the cursor is none of ours.
 bool RestOfRange(const proto::Scan& scan, ReadOptions* options) {
   options->lower_bound = scan.begin;
   options->upper_bound = scan.limit;
   if (scan.cursor.empty()) return true;
-  if (scan.cursor[0] != kCursorVersion) return false;
-  const std::string last(scan.cursor.substr(1));
+  const char kind = scan.cursor[0];
+  if (kind != kCursorAfter && kind != kCursorAt) return false;
+  std::string key(scan.cursor.substr(1));
+  // Forward the bound is inclusive, backward it is not.
+  if ((kind == kCursorAt) == scan.reverse) key.push_back('\0');
   if (scan.reverse) {
-    options->upper_bound = scan.limit.empty() ? last : std::min(last, options->upper_bound);
+    options->upper_bound = scan.limit.empty() ? key : std::min(key, options->upper_bound);
   } else {
-    options->lower_bound = std::max(options->lower_bound, last + '\0');
+    options->lower_bound = std::max(options->lower_bound, key);
   }
   return true;
 }
 
 }  // namespace
 
-// One request on its way to the store's thread and back.
+// One request on its way to a reader's thread and back.
 struct ScanPath::Step {
   ScanPath* path = nullptr;
   net::Ticket ticket;
@@ -48,6 +55,8 @@ struct ScanPath::Step {
   uint32_t entries_max = 0;
   size_t body_bytes_max = 0;
   std::string reply;
+  int64_t produced_bytes = 0;
+  bool saw_undurable = false;
   bool ok = true;
   uint16_t code = 0;
 
@@ -68,19 +77,26 @@ void ScanPath::Scan(net::Call& call, std::string_view payload) {
   step->path = this;
   step->reverse = scan.reverse;
   step->keys_only = scan.keys_only;
-  step->nothing_left = scan.reverse && scan.cursor.size() == 1;
+  step->nothing_left = scan.reverse && scan.cursor.size() == 1 && scan.cursor[0] == kCursorAfter;
   step->entries_max = std::min(scan.entries_max == 0 ? kEntriesDefault : scan.entries_max, kEntriesMax);
-  // Of the payload: the status byte stands in front of the body.
+  // Of the payload: the status byte comes before the body.
   const uint32_t bytes_max = std::min(scan.bytes_max == 0 ? kBytesDefault : scan.bytes_max, context_.frame_bytes_max);
   step->body_bytes_max = bytes_max - 1;
   step->options.fill_cache = false;
+  step->options.skips_max = kSkipsMax;
+  step->options.saw_undurable = &step->saw_undurable;
   step->options.consistency = Consistency::kLocal;
-  step->ticket = call.Defer(bytes_max);
+  // What it will produce is counted when it is there.
+  step->ticket = call.Defer(payload.size() + sizeof(Step));
   in_flight_++;
   Step* started = step.release();
+  // The barrier opens on the thread that acknowledges writes; the scanning is done elsewhere.
   store_->ReadBarrierAsync(ReadOptions(), [started](absl::Status barrier) {
-    started->Run(barrier);
-    started->path->loop_->Post([started] { started->path->Finish(started); });
+    ScanPath* const path = started->path;
+    path->context_.readers->Post(base::Priority::kNormal, [started, barrier = std::move(barrier)] {
+      started->Run(barrier);
+      started->path->loop_->Post([started] { started->path->Finish(started); });
+    });
   });
 }
 
@@ -91,52 +107,64 @@ void ScanPath::Step::Fail(uint16_t with, std::string_view message) {
   proto::AppendError(&reply, code, message);
 }
 
-// On the store's thread.
+// On a reader's thread.
 void ScanPath::Step::Run(const absl::Status& barrier) {
-  const absl::Status status = barrier.ok() ? Collect() : barrier;
-  if (!ok) return;
-  if (!status.ok()) return Fail(proto::CodeFor(status), base::Message(status));
-  proto::StoreOkHead(reply.data(), reply.size() - proto::kOkFrameBytes);
+  absl::Status status = barrier;
+  if (status.ok() && path->context_.MemoryIsFull()) {
+    status = base::Error(absl::StatusCode::kUnavailable, "the server is short of memory");
+  }
+  if (status.ok()) status = Collect();
+  if (ok && !status.ok()) Fail(FailureCode(status), base::Message(status));
+  if (ok) proto::StoreOkHead(reply.data(), reply.size() - proto::kOkFrameBytes);
+  produced_bytes = static_cast<int64_t>(reply.capacity());
+  path->context_.quota->AddMemory(produced_bytes);
 }
 
 absl::Status ScanPath::Step::Collect() {
   reply.assign(proto::kOkFrameBytes + sizeof(uint32_t), '\0');
   uint32_t count = 0;
-  bool more = false;
+  std::string cursor;
   std::string last;
   const std::unique_ptr<Iterator> it = path->store_->NewIterator(options);
   if (!nothing_left) {
     reverse ? it->SeekToLast() : it->SeekToFirst();
     for (; it->Valid(); reverse ? it->Prev() : it->Next()) {
       const std::string_view value = keys_only ? std::string_view() : it->value();
-      // Behind the entry stands the cursor, which holds its key once more.
+      // After the entry comes the cursor, which holds its key once more.
       const size_t with_entry = reply.size() - proto::kOkFrameBytes + proto::kScanEntryHeadBytes + it->key().size() +
                                 value.size() + sizeof(uint32_t) + 1 + it->key().size();
-      more = count == entries_max || with_entry > body_bytes_max;
-      if (more && count == 0) {
+      const bool full = count == entries_max || with_entry > body_bytes_max;
+      if (full && count == 0) {
         Fail(ToCode(proto::ErrorCode::kTooLarge),
              fmt::format("an entry of {} bytes exceeds the byte limit; ask for more bytes, or for keys only",
                          it->key().size() + value.size()));
         return absl::OkStatus();
       }
-      if (more) break;
+      if (full) {
+        cursor.append(1, kCursorAfter).append(last);
+        break;
+      }
       proto::AppendScanEntry(&reply, it->key(), value);
       last.assign(it->key());
       count++;
     }
   }
-  BANDB_RETURN_IF_ERROR(it->status());
+  if (it->status().code() == absl::StatusCode::kUnavailable) {
+    cursor.append(1, kCursorAt).append(it->resume_key());
+  } else {
+    BANDB_RETURN_IF_ERROR(it->status());
+  }
   base::StoreFixed<uint32_t>(reply.data() + proto::kOkFrameBytes, count);
-  base::PutFixed32(&reply, more ? static_cast<uint32_t>(1 + last.size()) : 0);
-  if (more) reply.append(1, kCursorVersion).append(last);
+  base::PutFixed32(&reply, static_cast<uint32_t>(cursor.size()));
+  reply.append(cursor);
   return absl::OkStatus();
 }
 
 void ScanPath::Finish(Step* step) {
   const std::unique_ptr<Step> owned(step);
   in_flight_--;
-  if (step->code == ToCode(proto::ErrorCode::kOverloaded)) context_.counters->overloaded.Add();
-  context_.completions->Complete(step->ticket, {.head = step->reply, .ok = step->ok, .code = step->code}).IgnoreError();
+  CompleteWith(context_, step->ticket, std::move(step->reply), step->ok, step->code, step->saw_undurable);
+  context_.quota->AddMemory(-step->produced_bytes);
 }
 
 }  // namespace bandb::server

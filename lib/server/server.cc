@@ -20,10 +20,23 @@
 
 namespace bandb {
 
+namespace {
+
+int64_t DeadlineNanos(int64_t now_nanos, absl::Duration timeout) {
+  const int64_t timeout_nanos = absl::ToInt64Nanoseconds(timeout);
+  return timeout_nanos > base::kForever - now_nanos ? base::kForever : now_nanos + timeout_nanos;
+}
+
+}  // namespace
+
 class Server::Impl {
  public:
   Impl(Store* store, const ServerOptions& options, size_t refused_max, ServerHooks hooks)
-      : store_(store), options_(options), refused_max_(refused_max), hooks_(std::move(hooks)) {}
+      : store_(store),
+        options_(options),
+        refused_max_(refused_max),
+        hooks_(std::move(hooks)),
+        readers_(options.worker_threads) {}
   ~Impl() { Stop(); }
 
   absl::Status Start();
@@ -31,16 +44,19 @@ class Server::Impl {
   ServerStats Stats() const;
   absl::Status Drain() ABSL_LOCKS_EXCLUDED(ending_);
   void Stop() ABSL_LOCKS_EXCLUDED(ending_);
+  // Once stopped: a worker did not come back, so that nothing of this may be destroyed.
+  bool abandoned() const { return abandoned_; }
 
  private:
   // A loop, its thread and what runs on it.
-  struct Lane {
+  struct ServingLoop {
     std::shared_ptr<net::EpollLoop> loop;  // shared with responders, see server/host_code.h
     std::unique_ptr<server::ServerUnit> unit;
     std::unique_ptr<base::Thread> thread;
+    std::unique_ptr<base::Event> ended = std::make_unique<base::Event>();
   };
 
-  absl::Status AddLane(int number);
+  absl::Status AddLoop(int number);
   bool WantsWorkers() const {
     return std::any_of(hooks_.routes.begin(), hooks_.routes.end(), [](const auto& r) { return r.options.on_worker; });
   }
@@ -54,41 +70,47 @@ class Server::Impl {
   const ServerHooks hooks_;
   base::SystemClock clock_;
   net::Quota quota_;
+  base::ThreadExecutor readers_;
   std::unique_ptr<base::ThreadExecutor> workers_;
-  std::vector<Lane> lanes_;  // does not change once Start returned
+  std::vector<ServingLoop> loops_;  // does not change once Start returned
   std::string address_;
 
   // Held while ending, so that one thread ends the server and others wait for it.
   base::Mutex ending_;
   bool drained_ ABSL_GUARDED_BY(ending_) = false;
   bool stopped_ ABSL_GUARDED_BY(ending_) = false;
+  bool abandoned_ = false;  // written once, by Stop
 };
 
-absl::Status Server::Impl::AddLane(int number) {
+absl::Status Server::Impl::AddLoop(int number) {
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<net::EpollLoop> loop, net::EpollLoop::Create(&clock_));
-  Lane lane;
-  lane.loop = std::move(loop);
-  lane.unit = std::make_unique<server::ServerUnit>(
-      server::ServerUnit::Parts{.loop = lane.loop,
+  ServingLoop serving;
+  serving.loop = std::move(loop);
+  serving.unit = std::make_unique<server::ServerUnit>(
+      server::ServerUnit::Parts{.loop = serving.loop,
                                 .store = store_,
                                 .hooks = &hooks_,
                                 .executor = workers_.get(),
+                                .readers = &readers_,
                                 .quota = &quota_,
                                 .number = static_cast<uint8_t>(number),
                                 .refused_max = refused_max_,
                                 .stats = [this] { return server::ToText(Stats()); }},
       options_);
-  BANDB_RETURN_IF_ERROR(lane.unit->Listen(number == 0 ? options_.listen : address_, options_.loops > 1));
-  if (number == 0) address_ = lane.unit->address();
-  lanes_.push_back(std::move(lane));
+  loops_.push_back(std::move(serving));
   return absl::OkStatus();
 }
 
 absl::Status Server::Impl::Start() {
   if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads);
-  for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLane(i));
-  for (Lane& lane : lanes_) {
-    lane.thread = std::make_unique<base::Thread>([loop = lane.loop.get()] { loop->Run(); });
+  for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
+  // One socket for all loops: the first accepts and deals out.
+  std::vector<server::ServerUnit*> others;
+  for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].unit.get());
+  BANDB_RETURN_IF_ERROR(loops_[0].unit->Listen(options_.listen, others));
+  address_ = loops_[0].unit->address();
+  for (ServingLoop& serving : loops_) {
+    serving.thread = std::make_unique<base::Thread>([loop = serving.loop.get()] { loop->Run(); });
   }
   Log(LogSeverity::kInfo, fmt::format("serving on {}", address_));
   if (options_.durability == Durability::kOs) {
@@ -99,7 +121,7 @@ absl::Status Server::Impl::Start() {
 
 ServerStats Server::Impl::Stats() const {
   ServerStats stats;
-  for (const Lane& lane : lanes_) lane.unit->AddTo(&stats);
+  for (const ServingLoop& serving : loops_) serving.unit->AddTo(&stats);
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;
@@ -110,38 +132,61 @@ absl::Status Server::Impl::Drain() {
   if (stopped_ || drained_) return absl::OkStatus();
   drained_ = true;
   Log(LogSeverity::kInfo, "draining");
-  struct Outcome {
+  struct Result {
     base::Event done;
-    bool in_time = false;  // written before done is set
+    net::DrainOutcome outcome;  // written before done is set
   };
-  std::vector<std::unique_ptr<Outcome>> outcomes;
-  for (Lane& lane : lanes_) {
-    outcomes.push_back(std::make_unique<Outcome>());
-    lane.loop->Post([unit = lane.unit.get(), outcome = outcomes.back().get()] {
-      unit->Drain([outcome](bool in_time) {
-        outcome->in_time = in_time;
-        outcome->done.Set();
+  std::vector<std::unique_ptr<Result>> results;
+  for (ServingLoop& serving : loops_) {
+    results.push_back(std::make_unique<Result>());
+    serving.loop->Post([unit = serving.unit.get(), result = results.back().get()] {
+      unit->Drain([result](const net::DrainOutcome& outcome) {
+        result->outcome = outcome;
+        result->done.Set();
       });
     });
   }
-  bool in_time = true;
-  for (const auto& outcome : outcomes) {
-    outcome->done.BlockUntilSet(base::kForever);
-    in_time = in_time && outcome->in_time;
+  int unanswered = 0, unread = 0;
+  for (const auto& result : results) {
+    result->done.BlockUntilSet(base::kForever);
+    unanswered += result->outcome.unanswered;
+    unread += result->outcome.unread;
   }
-  if (in_time) return absl::OkStatus();
-  return base::Error(absl::StatusCode::kDeadlineExceeded, "the drain timeout passed; what was left was closed");
+  if (unread > 0) {
+    Log(LogSeverity::kWarning,
+        fmt::format("closed {} connections whose clients did not take their replies within the drain timeout", unread));
+  }
+  if (unanswered == 0) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDeadlineExceeded,
+                     "the drain timeout passed: {} connections were closed with requests on their way", unanswered);
 }
 
 void Server::Impl::Stop() {
   base::MutexLock lock(&ending_);
   if (std::exchange(stopped_, true)) return;
-  for (Lane& lane : lanes_) {
-    if (lane.thread == nullptr) continue;
-    lane.loop->Post([&lane] { lane.unit->End([&lane] { lane.loop->Stop(); }); });
+  for (ServingLoop& serving : loops_) {
+    if (serving.thread == nullptr) continue;
+    serving.loop->Post([&serving] {
+      serving.unit->End([&serving] {
+        serving.loop->Stop();
+        serving.ended->Set();
+      });
+    });
   }
-  for (Lane& lane : lanes_) {
-    if (lane.thread != nullptr) lane.thread->Join();
+  // The store always answers; what a route does on a worker is another matter.
+  const int64_t deadline_nanos = DeadlineNanos(clock_.MonotonicNanos(), options_.drain_timeout);
+  for (ServingLoop& serving : loops_) {
+    if (serving.thread == nullptr) continue;
+    const int64_t left_nanos =
+        deadline_nanos == base::kForever ? deadline_nanos : deadline_nanos - clock_.MonotonicNanos();
+    if (!serving.ended->BlockUntilSet(std::max<int64_t>(0, left_nanos))) {
+      serving.loop->Post([unit = serving.unit.get()] { unit->AbandonWorkers(); });
+    }
+    serving.thread->Join();
+    abandoned_ = abandoned_ || serving.unit->HasWorkers();
+  }
+  if (abandoned_) {
+    return Log(LogSeverity::kError, "a route did not return from its worker: ending without it; its memory is lost");
   }
   // Workers have given everything back by now; what they might still do is to let go of responders.
   workers_.reset();
@@ -149,7 +194,10 @@ void Server::Impl::Stop() {
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Server::~Server() = default;
+Server::~Server() {
+  impl_->Stop();
+  if (impl_->abandoned()) (void)impl_.release();
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Store& store, const ServerOptions& options, ServerHooks hooks) {
   BANDB_RETURN_IF_ERROR(Validate(options));

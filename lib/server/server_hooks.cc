@@ -1,5 +1,6 @@
 #include "bandb/server_hooks.h"
 
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -52,7 +53,13 @@ Responder& Responder::operator=(Responder&& other) noexcept {
 }
 
 Responder::~Responder() {
-  if (sink_ != nullptr) sink_->Error(proto::ToCode(absl::StatusCode::kInternal), "the route did not answer");
+  if (sink_ == nullptr) return;
+  // Let go of by an exception: then the route failed.
+  if (std::uncaught_exceptions() > 0) {
+    sink_->Error(ToCode(proto::ErrorCode::kHookFailed), "a hook failed");
+  } else {
+    sink_->Error(proto::ToCode(absl::StatusCode::kInternal), "the route did not answer");
+  }
 }
 
 void Responder::Ok(std::string_view payload) {

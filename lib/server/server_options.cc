@@ -35,6 +35,7 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
   check->Within("loops", options.loops, 1, 64);
   check->Within("worker_threads", options.worker_threads, 1, 64);
   check->Within("frame_bytes_max", options.frame_bytes_max, 64, proto::kFrameBytesHardMax);
+  check->Within("batch_operations_max", options.batch_operations_max, 1, 1000000);
   check->Within("connections_max", options.connections_max, 1, 1000000);
   check->Within("accepts_per_turn_max", options.accepts_per_turn_max, 1, 1000);
   check->Within("in_flight_requests_max", options.in_flight_requests_max, 1, 1000000);
@@ -49,6 +50,7 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
   AtLeast("frame_timeout", options.frame_timeout, absl::Milliseconds(1), check);
   AtLeast("unread_timeout", options.unread_timeout, absl::Milliseconds(1), check);
   AtLeast("idle_timeout", options.idle_timeout, absl::Milliseconds(1), check);
+  AtLeast("stall_timeout", options.stall_timeout, absl::Milliseconds(1), check);
   AtLeast("keepalive", options.keepalive, absl::Seconds(1), check);
   if (options.keepalive > kKeepaliveMax && options.keepalive != absl::InfiniteDuration()) {
     check->Wrong(

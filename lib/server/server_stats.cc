@@ -38,7 +38,7 @@ std::string ToText(const ServerStats& stats) {
       {"memory_bytes", stats.memory_bytes},
       {"in_flight", stats.in_flight},
   };
-  // Who adds a counter adds it here, too.
+  // A new counter must be added here, too.
   static_assert(sizeof(lines) / sizeof(lines[0]) == sizeof(ServerStats) / sizeof(uint64_t));
   std::string text;
   for (const auto& line : lines) text += fmt::format("{} {}\n", line.name, line.value);

@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "bandb/logger.h"
 #include "base/assert.h"
+#include "base/status.h"
 
 namespace bandb::server {
 
 namespace {
+
+// One line about connections closed for want of memory in this time.
+constexpr int64_t kEvictLogNanos = int64_t{1} * 1000000000;
 
 int64_t ToNanos(absl::Duration duration) {
   return duration == absl::InfiniteDuration() ? net::kNoTimeout : absl::ToInt64Nanoseconds(duration);
@@ -17,13 +22,13 @@ net::Limits ToLimits(const ServerOptions& options, size_t refused_max) {
   net::Limits limits;
   limits.connections_max = options.connections_max;
   limits.refused_max = refused_max;
-  limits.accepts_per_turn_max = options.accepts_per_turn_max;
   limits.in_flight_requests_max = static_cast<size_t>(options.in_flight_requests_max);
   limits.in_flight_bytes_max = options.in_flight_bytes_max;
   limits.output_bytes_max = options.output_bytes_max;
   limits.memory_bytes_max = static_cast<int64_t>(options.memory_bytes_max);
   limits.frame_timeout_nanos = ToNanos(options.frame_timeout);
   limits.unread_timeout_nanos = ToNanos(options.unread_timeout);
+  limits.gate_timeout_nanos = ToNanos(options.stall_timeout);
   limits.idle_timeout_nanos = ToNanos(options.idle_timeout);
   return limits;
 }
@@ -32,7 +37,10 @@ ServiceOptions ToServiceOptions(const ServerOptions& options) {
   return {.sync = options.durability == Durability::kSync,
           .reads_inline = options.reads_inline,
           .frame_bytes_max = options.frame_bytes_max,
-          .in_flight_requests_max = static_cast<uint32_t>(options.in_flight_requests_max)};
+          .in_flight_requests_max = static_cast<uint32_t>(options.in_flight_requests_max),
+          .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max),
+          .memory_bytes_max = static_cast<int64_t>(options.memory_bytes_max),
+          .stall_timeout_nanos = ToNanos(options.stall_timeout)};
 }
 
 }  // namespace
@@ -49,7 +57,14 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
                .observer = this,
                .number = parts.number},
               ToLimits(options, parts.refused_max)),
-      service_(parts.store, parts.loop.get(), &frames_, ToServiceOptions(options), parts.stats),
+      acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
+      service_({.store = parts.store,
+                .loop = parts.loop.get(),
+                .completions = &frames_,
+                .quota = parts.quota,
+                .readers = parts.readers,
+                .stats = parts.stats},
+               ToServiceOptions(options)),
       host_code_(parts.hooks, parts.loop, &frames_, options.frame_bytes_max) {
   service_.AddTo(&router_);
   host_code_.AddTo(&router_);
@@ -60,31 +75,40 @@ ServerUnit::~ServerUnit() {
   BANDB_ASSERT(frames_.idle());
 }
 
-absl::Status ServerUnit::Listen(const std::string& address, bool share_port) {
+absl::Status ServerUnit::Listen(const std::string& address, const std::vector<ServerUnit*>& others) {
   base::ListenOptions listen;
   listen.address = address;
-  listen.share_port = share_port;
   if (options_.keepalive != absl::InfiniteDuration()) {
     listen.keepalive_seconds = static_cast<int>(absl::ToInt64Seconds(options_.keepalive));
   }
-  return frames_.Listen(listen);
+  std::vector<net::Acceptor::Taker> takers{{parts_.loop.get(), &frames_}};
+  for (ServerUnit* other : others) takers.push_back({other->parts_.loop.get(), &other->frames_});
+  return acceptor_.Listen(listen, std::move(takers));
 }
 
-void ServerUnit::Drain(absl::AnyInvocable<void(bool in_time) &&> done) {
+void ServerUnit::Drain(net::DrainCallback done) {
+  acceptor_.Close();
   frames_.Drain(ToNanos(options_.drain_timeout), std::move(done));
 }
 
 void ServerUnit::End(absl::AnyInvocable<void() &&> ended) {
   BANDB_ASSERT(ended_ == nullptr);
   ended_ = std::move(ended);
+  acceptor_.Close();
   frames_.CloseAll();
   // The end of the turn looks whether anything is under way.
   parts_.loop->Post([] {});
 }
 
+void ServerUnit::AbandonWorkers() {
+  workers_abandoned_ = true;
+  parts_.loop->Post([] {});
+}
+
 void ServerUnit::OnTurn() {
   service_.EndTurn();
-  if (ended_ != nullptr && service_.idle() && frames_.idle()) std::exchange(ended_, nullptr)();
+  if (ended_ == nullptr || !service_.idle()) return;
+  if (workers_abandoned_ ? !frames_.has_connections() : frames_.idle()) std::exchange(ended_, nullptr)();
 }
 
 net::HookDecision ServerUnit::OnConnect(net::ConnectionId id, std::string_view peer) {
@@ -98,6 +122,18 @@ void ServerUnit::OnDisconnect(net::ConnectionId id) {
   if (!host_code_.OnDisconnect(id)) connect_hook_failures_.Add();
 }
 
+void ServerUnit::OnEvict(std::string_view peer, int64_t bytes) {
+  ++evicted_unlogged_;
+  const int64_t now_nanos = parts_.loop->NowNanos();
+  if (options_.logger == nullptr || now_nanos - evict_logged_nanos_ < kEvictLogNanos) return;
+  options_.logger->Log(LogSeverity::kWarning,
+                       fmt::format("connections hold more than memory_bytes_max, {} bytes: closing the one from {}, "
+                                   "which holds {} bytes; {} closed on this loop since the last such line",
+                                   options_.memory_bytes_max, peer, bytes, evicted_unlogged_));
+  evict_logged_nanos_ = now_nanos;
+  evicted_unlogged_ = 0;
+}
+
 void ServerUnit::AddTo(ServerStats* stats) const {
   const net::Counters& net = frames_.counters();
   const ServiceCounters& service = service_.counters();
@@ -105,7 +141,7 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->connections_refused += net.connections_refused.Get();
   stats->connections_evicted += net.connections_evicted.Get();
   stats->connections_timed_out += net.connections_timed_out.Get();
-  stats->accept_failures += net.accept_failures.Get();
+  stats->accept_failures += acceptor_.accept_failures();
   stats->bytes_read += net.bytes_read.Get();
   stats->bytes_written += net.bytes_written.Get();
   stats->frames_read += net.frames_read.Get();
@@ -122,7 +158,7 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->write_groups += service.write_groups.Get();
   stats->write_operations += service.write_operations.Get();
   stats->reads += service.reads.Get();
-  stats->overloaded += service.overloaded.Get();
+  stats->overloaded += net.overloaded.Get() + service.overloaded.Get();
   stats->in_flight += net.in_flight.Get();
 }
 

@@ -7,12 +7,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "bandb/server.h"
 #include "base/event_loop.h"
 #include "base/executor.h"
+#include "net/acceptor.h"
 #include "net/frame_server.h"
 #include "server/host_code.h"
 #include "server/service.h"
@@ -28,7 +30,8 @@ class ServerUnit final : private net::FrameServerObserver {
     std::shared_ptr<base::EventLoop> loop;  // shared with the responders, see HostCode
     Store* store = nullptr;
     const ServerHooks* hooks = nullptr;
-    base::Executor* executor = nullptr;
+    base::Executor* executor = nullptr;  // for routes on workers
+    base::Executor* readers = nullptr;   // for reads that may wait for a disk
     net::Quota* quota = nullptr;
     uint8_t number = 0;
     size_t refused_max = 64;  // see net::Limits
@@ -37,14 +40,19 @@ class ServerUnit final : private net::FrameServerObserver {
   ServerUnit(const Parts& parts, const ServerOptions& options);
   ~ServerUnit();
 
+  // Takes connections from this address, for itself and the `others`. For one unit of a server.
   // Errors: as Server::Start.
-  absl::Status Listen(const std::string& address, bool share_port);
-  const std::string& address() const { return frames_.address(); }
+  absl::Status Listen(const std::string& address, const std::vector<ServerUnit*>& others = {});
+  const std::string& address() const { return acceptor_.address(); }
 
-  // See net::FrameServer::Drain.
-  void Drain(absl::AnyInvocable<void(bool in_time) &&> done);
+  // Takes nobody any more; see net::FrameServer::Drain.
+  void Drain(net::DrainCallback done);
   // Closes every connection, and runs `ended` on the loop once nothing is under way, in the store either.
   void End(absl::AnyInvocable<void() &&> ended);
+  // Makes End wait no longer for workers. What they still run must find everything as it is.
+  void AbandonWorkers();
+  // A worker still runs something of this. Once ended, from any thread.
+  bool HasWorkers() const { return frames_.work_on_workers() > 0; }
 
   void AddTo(ServerStats* stats) const;
 
@@ -52,16 +60,21 @@ class ServerUnit final : private net::FrameServerObserver {
   net::HookDecision OnConnect(net::ConnectionId id, std::string_view peer) override;
   void OnDisconnect(net::ConnectionId id) override;
   void OnTurn() override;
+  void OnEvict(std::string_view peer, int64_t bytes) override;
 
   const Parts parts_;
   const ServerOptions options_;
   const WireProtocol protocol_;
   net::Router router_;
   net::FrameServer frames_;
+  net::Acceptor acceptor_;
   Service service_;
   HostCode host_code_;
   net::Counter connect_hook_failures_;
+  int64_t evict_logged_nanos_ = 0;
+  uint64_t evicted_unlogged_ = 0;
   absl::AnyInvocable<void() &&> ended_;
+  bool workers_abandoned_ = false;
 };
 
 }  // namespace bandb::server

@@ -1,5 +1,6 @@
 #include "server/service.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -31,13 +32,23 @@ class Service::MethodHandler final : public net::Handler {
   const Method method_;
 };
 
-Service::Service(Store* store, base::EventLoop* loop, net::Completions* completions, const ServiceOptions& options,
-                 std::function<std::string()> stats)
+Service::Service(const ServiceParts& parts, const ServiceOptions& options)
     : options_(options),
-      stats_(std::move(stats)),
-      writes_(store, loop, {completions, &counters_, options.frame_bytes_max}, options.sync),
-      reads_(store, loop, {completions, &counters_, options.frame_bytes_max}, options.reads_inline),
-      scans_(store, loop, {completions, &counters_, options.frame_bytes_max}) {}
+      stats_(parts.stats),
+      durable_(parts.store, parts.loop, parts.completions, parts.quota),
+      context_{.completions = parts.completions,
+               .counters = &counters_,
+               .quota = parts.quota,
+               .readers = parts.readers,
+               .durable = options.sync ? &durable_ : nullptr,
+               .frame_bytes_max = options.frame_bytes_max,
+               .memory_bytes_max = options.memory_bytes_max},
+      writes_(parts.store, parts.loop, context_,
+              {.sync = options.sync,
+               .operations_max = options.batch_operations_max,
+               .stall_timeout_nanos = options.stall_timeout_nanos}),
+      reads_(parts.store, parts.loop, context_, options.reads_inline),
+      scans_(parts.store, parts.loop, context_) {}
 
 Service::~Service() = default;
 
@@ -50,6 +61,9 @@ void Service::AddTo(net::Router* router) {
   add(proto::MessageId::kGet, &Service::Get, kReadLane);
   add(proto::MessageId::kDelete, &Service::Delete, kWriteLane);
   add(proto::MessageId::kBatch, &Service::Batch, kWriteLane);
+  for (const proto::MessageId id : {proto::MessageId::kPut, proto::MessageId::kDelete, proto::MessageId::kBatch}) {
+    router->SetGate(static_cast<uint32_t>(id), &writes_);
+  }
   add(proto::MessageId::kScan, &Service::Scan, net::kLaneExclusive);
   add(proto::MessageId::kHello, &Service::Hello, net::kLaneFree);
   add(proto::MessageId::kPing, &Service::Ping, net::kLaneFree);
@@ -59,6 +73,7 @@ void Service::AddTo(net::Router* router) {
 void Service::EndTurn() {
   writes_.EndTurn();
   reads_.EndTurn();
+  durable_.EndTurn();
 }
 
 void Service::Put(net::Call& call) {
@@ -102,7 +117,9 @@ void Service::Hello(net::Call& call) {
   reply.version = proto::kProtocolVersion;
   reply.frame_bytes_max = options_.frame_bytes_max;
   reply.key_bytes_max = kv::kKeyBytesMax;
-  reply.value_bytes_max = kv::kValueBytesMax;
+  // A PUT must fit in a frame, too.
+  const size_t in_frame = options_.frame_bytes_max - 2 * sizeof(uint32_t);
+  reply.value_bytes_max = static_cast<uint32_t>(std::min<size_t>(kv::kValueBytesMax, in_frame));
   reply.in_flight_max = options_.in_flight_requests_max;
   reply.name = kServerName;
   std::string body;

@@ -11,6 +11,7 @@
 #include "base/event_loop.h"
 #include "net/router.h"
 #include "server/answer.h"
+#include "server/durable_replies.h"
 #include "server/read_path.h"
 #include "server/scan_path.h"
 #include "server/write_collector.h"
@@ -22,20 +23,30 @@ struct ServiceOptions {
   bool reads_inline = true;
   uint32_t frame_bytes_max = 0;
   uint32_t in_flight_requests_max = 0;
+  uint32_t batch_operations_max = 0;
+  int64_t memory_bytes_max = 0;
+  int64_t stall_timeout_nanos = 0;
+};
+
+struct ServiceParts {
+  Store* store = nullptr;
+  base::EventLoop* loop = nullptr;
+  net::Completions* completions = nullptr;
+  net::Quota* quota = nullptr;
+  base::Executor* readers = nullptr;     // for reads that may wait for a disk
+  std::function<std::string()> stats{};  // the text of STATS
 };
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
 class Service {
  public:
-  // `stats` gives the text of STATS.
-  Service(Store* store, base::EventLoop* loop, net::Completions* completions, const ServiceOptions& options,
-          std::function<std::string()> stats);
+  Service(const ServiceParts& parts, const ServiceOptions& options);
   ~Service();
 
   void AddTo(net::Router* router);
   // Hands on what the turn collected.
   void EndTurn();
-  bool idle() const { return writes_.idle() && reads_.idle() && scans_.idle(); }
+  bool idle() const { return writes_.idle() && reads_.idle() && scans_.idle() && durable_.idle(); }
   const ServiceCounters& counters() const { return counters_; }
 
  private:
@@ -55,6 +66,8 @@ class Service {
   const ServiceOptions options_;
   const std::function<std::string()> stats_;
   ServiceCounters counters_;
+  DurableReplies durable_;
+  const AnswerContext context_;
   WriteCollector writes_;
   ReadPath reads_;
   ScanPath scans_;

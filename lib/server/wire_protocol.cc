@@ -14,7 +14,9 @@ net::Cut WireProtocol::Next(std::string_view bytes, net::Frame* frame, size_t* f
       *frame_bytes = cut.ByteSize();
       return net::Cut::kFrame;
     case proto::CutResult::kIncomplete:
-      return net::Cut::kIncomplete;
+      if (bytes.size() < proto::kFrameHeaderBytes) return net::Cut::kIncomplete;
+      frame->message_id = cut.message_id;
+      return net::Cut::kHeader;
     case proto::CutResult::kTooLong:
       break;
   }
@@ -29,6 +31,10 @@ uint16_t WireProtocol::CodeOf(net::Refusal refusal) const {
   switch (refusal) {
     case net::Refusal::kUnknownMessage:
       return ToCode(proto::ErrorCode::kUnknownMessage);
+    case net::Refusal::kOverloaded:
+      return ToCode(proto::ErrorCode::kOverloaded);
+    case net::Refusal::kOutcomeUnknown:
+      return proto::ToCode(absl::StatusCode::kUnknown);
     case net::Refusal::kFrameTooLong:
       return ToCode(proto::ErrorCode::kTooLarge);
     case net::Refusal::kFrameTimedOut:
@@ -47,6 +53,10 @@ std::string_view WireProtocol::MessageOf(net::Refusal refusal) const {
   switch (refusal) {
     case net::Refusal::kUnknownMessage:
       return "no such message id";
+    case net::Refusal::kOverloaded:
+      return "the server is short of memory: not done, try again later";
+    case net::Refusal::kOutcomeUnknown:
+      return "closed: the server is short of memory, and this connection held most of it";
     case net::Refusal::kFrameTooLong:
       return "the frame exceeds the limit";
     case net::Refusal::kFrameTimedOut:

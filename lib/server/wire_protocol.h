@@ -15,6 +15,7 @@ class WireProtocol final : public net::Protocol {
   explicit WireProtocol(uint32_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) {}
 
   net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) const override;
+  bool Fits(size_t payload_bytes) const override { return payload_bytes <= frame_bytes_max_; }
   void AppendError(uint16_t code, std::string_view message, std::string* to) const override;
   uint16_t CodeOf(net::Refusal refusal) const override;
   std::string_view MessageOf(net::Refusal refusal) const override;

@@ -2,11 +2,13 @@
 //
 // A group is one WriteBatch: atomic, logged once, synced once; its requests are answered together, in the order of
 // their connections. A request that could fail by itself must not share a group, or it would fail its neighbours: so
-// sizes and bounds are checked before, large requests and conditional ones stand alone, and what is left can only fail
-// for all.
+// sizes and bounds are checked before, large requests and conditional ones have groups of their own, and what is left
+// can only fail for all.
 //
-// Groups are handed over in order, and Store::WriteAsync keeps that order. While as many as `groups_in_flight_max` are
-// on their way the next one grows: the slower the store syncs, the more a sync carries.
+// Groups are handed over in order, and Store::WriteAsync keeps that order. While two are on their way the next one
+// grows: the slower the store syncs, the more a sync carries. What waits here is bounded by time: by what the store
+// took lately in a tenth of a second. When there is more this gate is closed, so that clients wait in turn and are not
+// read; and a group that the store did not take within the stall timeout is answered "overloaded", for it was not done.
 #ifndef BANDB_SERVER_WRITE_COLLECTOR_H_
 #define BANDB_SERVER_WRITE_COLLECTOR_H_
 
@@ -25,9 +27,14 @@
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class WriteCollector {
+class WriteCollector final : public net::Gate {
  public:
-  WriteCollector(Store* store, base::EventLoop* loop, const AnswerContext& context, bool sync);
+  struct Options {
+    bool sync = true;
+    uint32_t operations_max = 0;  // and conditions, of one BATCH
+    int64_t stall_timeout_nanos = 0;
+  };
+  WriteCollector(Store* store, base::EventLoop* loop, const AnswerContext& context, const Options& options);
   ~WriteCollector();
 
   void Put(net::Call& call, std::string_view key, std::string_view value);
@@ -35,6 +42,7 @@ class WriteCollector {
   // The payload of a BATCH.
   void Batch(net::Call& call, std::string_view payload);
 
+  bool IsOpen() const override;
   // Hands over what the turn collected.
   void EndTurn();
   bool idle() const { return in_flight_ == 0 && queue_.empty() && current_ == nullptr; }
@@ -47,15 +55,26 @@ class WriteCollector {
   void CloseCurrent();
   void Pump();
   void Finish(Group* group);
+  void Answer(const Group& group);
+  // Keeps the group for its memory.
+  void Recycle(std::unique_ptr<Group> group);
+  void Measure(const Group& group);
+  void ScheduleExpiry();
+  void Expire();
 
   Store* const store_;
   base::EventLoop* const loop_;
   const AnswerContext context_;
-  const WriteOptions options_;
+  const Options options_;
   std::unique_ptr<Group> current_;
   std::deque<std::unique_ptr<Group>> queue_;
   std::vector<std::unique_ptr<Group>> free_;  // kept for their memory
   int in_flight_ = 0;
+  size_t queued_bytes_ = 0;  // in current_ and queue_
+  // What the store took lately, in bytes a second, and when it last finished a group.
+  double bytes_per_second_ = 0;
+  int64_t finished_nanos_ = 0;
+  base::TimerId expiry_timer_ = base::kNoTimer;
 };
 
 }  // namespace bandb::server

@@ -20,6 +20,12 @@ namespace {
 // Delays that back-pressure asks of writers are saved up until they are worth a sleep.
 constexpr int64_t kDelayNanosWorthWaiting = 1'000'000;
 
+// An asynchronous write of more operations is not committed on its caller's thread: some milliseconds' worth.
+constexpr uint32_t kInlineOperationsMax = 2048;
+
+// Closing waits for answers on their way.
+constexpr int64_t kAsyncDelayNanosMax = 500'000'000;
+
 // An asynchronous write counts as so much besides its batch.
 constexpr uint64_t kAsyncOverheadBytes = 512;
 constexpr uint64_t kAsyncBytesMin = 1 << 20;
@@ -109,6 +115,8 @@ class DbImpl final : public Db {
   absl::Status WriteAndWait(const WriteOptions& options, const Fill& fill);
   absl::Status AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned);
   void Throttle(uint64_t bytes);
+  // What Throttle is for callers who wait: an asynchronous write is answered so much later.
+  int64_t AsyncDelayNanos(uint64_t bytes);
   // Waits for something that ends in a Done.
   absl::Status WaitForDone(const std::function<void(Engine::Done)>& start);
 
@@ -124,6 +132,7 @@ class DbImpl final : public Db {
   std::atomic<uint64_t> async_bytes_{0};
   const std::unique_ptr<Engine> engine_;
   std::atomic<int64_t> delay_nanos_{0};
+  std::atomic<int64_t> async_slow_until_nanos_{0};
   base::Mutex close_mutex_;
   bool closed_ ABSL_GUARDED_BY(close_mutex_) = false;
 };
@@ -154,6 +163,22 @@ void DbImpl::Throttle(uint64_t bytes) {
   base::Event never;
   executor_->Wait(&never, wait);
   engine_->CountStall(wait);
+}
+
+int64_t DbImpl::AsyncDelayNanos(uint64_t bytes) {
+  const int64_t delay = engine_->WriteDelayNanos(bytes);
+  if (delay == 0) return 0;
+  // One after the other, or several on their way would share one delay.
+  const int64_t now_nanos = clock_->MonotonicNanos();
+  int64_t until = async_slow_until_nanos_.load(std::memory_order_relaxed);
+  int64_t next = 0;
+  do {
+    next = std::max(until, now_nanos) + delay;
+  } while (!async_slow_until_nanos_.compare_exchange_weak(until, next, std::memory_order_relaxed));
+  const int64_t wait = std::min(next - now_nanos, kAsyncDelayNanosMax);
+  if (wait < kDelayNanosWorthWaiting) return 0;
+  engine_->CountStall(wait);
+  return wait;
 }
 
 template <typename Fill>
@@ -223,12 +248,14 @@ void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCa
     return Refuse(std::move(done), base::Error(absl::StatusCode::kUnavailable,
                                                "overloaded: {} bytes of asynchronous writes are on their way", others));
   }
-  // A condition may have to be read from disk.
-  const bool in_background = !WriteBatchAccess::Conditions(batch).empty();
-  auto* write = new AsyncWrite(std::move(batch), options, std::move(done), callbacks_, [this, bytes]() {
-    async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-    engine_->Leave();
-  });
+  // A condition may have to be read from disk, and a large batch takes its time.
+  const bool in_background =
+      !WriteBatchAccess::Conditions(batch).empty() || WriteBatchAccess::OperationCount(batch) > kInlineOperationsMax;
+  auto* write =
+      new AsyncWrite(std::move(batch), options, AsyncDelayNanos(bytes), std::move(done), callbacks_, [this, bytes]() {
+        async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+        engine_->Leave();
+      });
   engine_->Submit(write, in_background);
   engine_->SyncInBackground();
 }

@@ -100,6 +100,7 @@ ServerOptions MakeOptions(uint8_t choice) {
   options.reads_inline = (choice & 32) == 0;
   // Time passes in leaps here.
   options.frame_timeout = options.unread_timeout = absl::InfiniteDuration();
+  options.stall_timeout = choice & 128 ? absl::Seconds(1) : absl::InfiniteDuration();
   return options;
 }
 
@@ -123,8 +124,11 @@ struct Expectation {
 // A client and what it may expect. Its keys begin with a number that nobody else has.
 class FuzzClient {
  public:
-  FuzzClient(base::EventLoop* loop, const std::string& address, int number, bool short_of_memory, size_t frame_bytes_max)
-      : prefix_(std::to_string(number) + "/"), short_of_memory_(short_of_memory), frame_bytes_max_(frame_bytes_max) {
+  FuzzClient(base::EventLoop* loop, const std::string& address, int number, const ServerOptions& options)
+      : prefix_(std::to_string(number) + "/"),
+        short_of_memory_(options.memory_bytes_max < 1 << 20),
+        may_be_refused_(short_of_memory_ || options.stall_timeout != absl::InfiniteDuration()),
+        frame_bytes_max_(options.frame_bytes_max) {
     auto stream = loop->Connect(address, &end_);
     if (stream.ok()) end_.Own(*std::move(stream));
   }
@@ -180,6 +184,7 @@ class FuzzClient {
 
   const std::string prefix_;
   const bool short_of_memory_;
+  const bool may_be_refused_;
   const size_t frame_bytes_max_;
   RecordingEnd end_;
   std::string pending_;
@@ -229,7 +234,7 @@ void FuzzClient::Frame(Program* program) {
 void FuzzClient::CheckReply(const Expectation& expectation, const proto::Reply& reply) {
   using Kind = Expectation::Kind;
   // Not done: nothing to remember.
-  if (short_of_memory_ && !reply.ok && reply.code == ToCode(proto::ErrorCode::kOverloaded)) return;
+  if (may_be_refused_ && !reply.ok && reply.code == ToCode(proto::ErrorCode::kOverloaded)) return;
   // The outcome is unknown, and the connection is about to end.
   if (short_of_memory_ && !reply.ok && reply.code == proto::ToCode(absl::StatusCode::kUnknown)) {
     tracked_ = false;
@@ -301,11 +306,12 @@ class FuzzWorld {
                                                                            .store = &store_,
                                                                            .hooks = &hooks_,
                                                                            .executor = &executor_,
+                                                                           .readers = &executor_,
                                                                            .quota = &quota_,
                                                                            .number = 0,
                                                                            .stats = [] { return std::string(); }},
                                                  options_);
-    BANDB_ASSERT(unit_->Listen(network_.Address(), false).ok());
+    BANDB_ASSERT(unit_->Listen(network_.Address()).ok());
   }
 
   void Run(Program program) {
@@ -334,8 +340,7 @@ class FuzzWorld {
  private:
   void Connect(size_t at) {
     if (clients_.size() <= at) clients_.resize(at + 1);
-    clients_[at] = std::make_unique<FuzzClient>(client_loop_.get(), unit_->address(), connects_++,
-                                                options_.memory_bytes_max < 1 << 20, options_.frame_bytes_max);
+    clients_[at] = std::make_unique<FuzzClient>(client_loop_.get(), unit_->address(), connects_++, options_);
   }
   void Turn(int steps) {
     for (int i = 0; i < steps; i++) {

@@ -11,24 +11,26 @@ namespace {
 
 class SocketWorld final : public StreamWorld {
  public:
+  explicit SocketWorld(base::Clock* clock) : clock_(clock == nullptr ? &system_clock_ : clock) {}
   // Forwards to an EpollLoop that the world also runs.
   std::unique_ptr<base::EventLoop> MakeLoop() override {
-    auto loop = net::EpollLoop::Create(&clock_);
+    auto loop = net::EpollLoop::Create(clock_);
     if (!loop.ok()) return nullptr;
     loops_.push_back(loop->get());
     return *std::move(loop);
   }
   bool RunUntil(const std::function<bool()>& done) override {
-    const int64_t deadline = clock_.MonotonicNanos() + int64_t{30} * 1000000000;
+    const int64_t deadline = system_clock_.MonotonicNanos() + int64_t{30} * 1000000000;
     while (!done()) {
-      if (clock_.MonotonicNanos() > deadline) return false;
+      if (system_clock_.MonotonicNanos() > deadline) return false;
       for (net::EpollLoop* loop : loops_) loop->RunOnce(1000000);
     }
     return true;
   }
 
  private:
-  base::SystemClock clock_;
+  base::SystemClock system_clock_;
+  base::Clock* const clock_;
   std::vector<net::EpollLoop*> loops_;  // the test keeps them while it runs them
 };
 
@@ -44,7 +46,8 @@ class SimWorld final : public StreamWorld {
 
 }  // namespace
 
-std::unique_ptr<StreamWorld> MakeSocketWorld() { return std::make_unique<SocketWorld>(); }
+std::unique_ptr<StreamWorld> MakeSocketWorld() { return std::make_unique<SocketWorld>(nullptr); }
+std::unique_ptr<StreamWorld> MakeSocketWorld(base::Clock* clock) { return std::make_unique<SocketWorld>(clock); }
 std::unique_ptr<StreamWorld> MakeSimWorld(uint64_t seed) { return std::make_unique<SimWorld>(seed); }
 
 void RecordingEnd::Own(std::unique_ptr<base::Stream> stream) {
@@ -106,6 +109,7 @@ void RecordingEnd::OnBroken() {
 }
 
 absl::Status RecordingListener::Listen(base::EventLoop* loop, const std::string& address) {
+  loop_ = loop;
   auto listener = loop->Listen({.address = address}, this);
   if (!listener.ok()) return listener.status();
   listener_ = *std::move(listener);
@@ -113,7 +117,7 @@ absl::Status RecordingListener::Listen(base::EventLoop* loop, const std::string&
 }
 
 void RecordingListener::OnAcceptable() {
-  auto stream = listener_->Accept();
+  auto stream = listener_->Accept(loop_);
   if (!stream.ok() || *stream == nullptr) return;
   ends.push_back(std::make_unique<RecordingEnd>());
   ends.back()->Own(*std::move(stream));

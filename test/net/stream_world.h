@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/event_loop.h"
 
 namespace bandb::test {
@@ -22,6 +23,8 @@ class StreamWorld {
 
 // Real sockets on 127.0.0.1, or streams in memory with this seed.
 std::unique_ptr<StreamWorld> MakeSocketWorld();
+// Sockets under a clock of the test's.
+std::unique_ptr<StreamWorld> MakeSocketWorld(base::Clock* clock);
 std::unique_ptr<StreamWorld> MakeSimWorld(uint64_t seed);
 
 // One end of a connection that remembers what happened to it.
@@ -67,6 +70,7 @@ class RecordingListener final : public base::AcceptHandler {
  private:
   void OnAcceptable() override;
 
+  base::EventLoop* loop_ = nullptr;
   std::unique_ptr<base::Listener> listener_;
 };
 

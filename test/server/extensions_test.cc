@@ -57,7 +57,9 @@ Entries ScanAll(WireClient* client, proto::Scan scan) {
 }  // namespace
 
 TEST_CASE("a batch of more operations than a store takes is refused alone, and its neighbours are not") {
-  ServerFixture fixture;
+  ServerOptions options;
+  options.batch_operations_max = 100'000;
+  ServerFixture fixture(options);
   WireClient client(fixture.address());
   proto::BatchBuilder batch;
   for (int i = 0; i < 20'000; ++i) batch.Add({proto::BatchKind::kRangeDelete, "x", "y"});
@@ -68,6 +70,27 @@ TEST_CASE("a batch of more operations than a store takes is refused alone, and i
   CHECK_FALSE(replies[1].ok);
   CHECK(replies[1].code == static_cast<uint16_t>(absl::StatusCode::kInvalidArgument));
   CHECK(replies[2] == OkReply());
+}
+
+TEST_CASE("a batch of more operations and conditions than the server takes is too large, and its neighbours are not") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  if (GENERATE(false, true)) options.batch_operations_max = 12;
+  const int most = options.batch_operations_max;
+  ServerFixture fixture(options);
+  WireClient client(fixture.address());
+  proto::BatchBuilder batch;
+  batch.Require({proto::BatchCheck::kAbsent, "x"});
+  for (int i = 1; i < most; ++i) batch.Add({proto::BatchKind::kPut, std::to_string(i), "v"});
+  REQUIRE(client.Ask(BatchFrame(batch)) == OkReply());
+  batch.Add({proto::BatchKind::kPut, "one more", "v"});
+  REQUIRE(client.Send(PutFrame("a", "1") + BatchFrame(batch) + PutFrame("b", "2")));
+  const std::vector<OwnedReply> replies = client.ReceiveMany(3);
+  REQUIRE(replies.size() == 3);
+  CHECK(replies[0] == OkReply());
+  CHECK(replies[1].code == ToCode(proto::ErrorCode::kTooLarge));
+  CHECK(replies[2] == OkReply());
+  CHECK_CODE(fixture.store.Get("one more").status(), kNotFound);
 }
 
 TEST_CASE("a batch is applied whole, in its order") {
@@ -186,6 +209,29 @@ TEST_CASE("a scan in pieces sees what an ordered map sees, both ways, within any
   }
 }
 
+TEST_CASE("a scan over deleted keys ends before it has looked at too many, with a cursor and perhaps no entry") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  ServerFixture fixture(options);
+  constexpr int kDeleted = 120'000;
+  WriteBatch batch;
+  for (int i = 0; i < kDeleted; ++i) batch.Delete(fmt::format("k{:06}", i));
+  batch.Put("a", "first");
+  batch.Put("z", "last");
+  REQUIRE_OK(fixture.store.Write(batch));
+  WireClient client(fixture.address());
+  const bool reverse = GENERATE(false, true);
+  const Piece first = Scan(&client, {.reverse = reverse});
+  CHECK(first.entries == Entries{reverse ? Entries::value_type("z", "last") : Entries::value_type("a", "first")});
+  REQUIRE_FALSE(first.cursor.empty());
+  const Piece second = Scan(&client, {.reverse = reverse, .cursor = first.cursor});
+  CHECK(second.entries.empty());
+  REQUIRE_FALSE(second.cursor.empty());
+  const Piece third = Scan(&client, {.reverse = reverse, .cursor = second.cursor});
+  CHECK(third.entries == Entries{reverse ? Entries::value_type("a", "first") : Entries::value_type("z", "last")});
+  CHECK(third.cursor.empty());
+}
+
 TEST_CASE("a scan reply keeps to its byte limit, and says so where not one entry fits") {
   ServerFixture fixture;
   WireClient client(fixture.address());
@@ -205,7 +251,7 @@ TEST_CASE("a cursor that is none is malformed, and one at the first key backward
   WireClient client(fixture.address());
   REQUIRE_OK(fixture.store.Put("", "first"));
   REQUIRE_OK(fixture.store.Put("b", "second"));
-  const auto reply = client.Ask(ScanFrame({.cursor = "\x02key"}));
+  const auto reply = client.Ask(ScanFrame({.cursor = "\x03key"}));
   REQUIRE(reply.has_value());
   CHECK(reply->code == ToCode(proto::ErrorCode::kMalformed));
   CHECK(ScanAll(&client, {.reverse = true, .entries_max = 1}) == Entries{{"b", "second"}, {"", "first"}});
@@ -241,6 +287,8 @@ TEST_CASE("HELLO names the version and the limits, and refuses versions it does 
   CHECK(hello.features == 0);
   CHECK(hello.frame_bytes_max == 16 << 20);
   CHECK(hello.key_bytes_max == 64 << 10);
+  // A PUT with such a value and an empty key is exactly a frame.
+  CHECK(hello.value_bytes_max == (16 << 20) - 8);
   frame.clear();
   proto::AppendHello(&frame, {.version_min = 2, .version_max = 9, .features = 0, .name = ""});
   const auto refused = client.Ask(frame);

@@ -74,6 +74,66 @@ TEST_CASE("a hook that makes a payload malformed or too long is answered as if t
   CHECK(reply->code == ToCode(proto::ErrorCode::kMalformed));
 }
 
+TEST_CASE("a payload that a hook makes larger than a frame is too large, and nothing is stored") {
+  ServerHooks hooks;
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  options.frame_bytes_max = 1000;
+  hooks.before.push_back({kPutMessage, [](const ServerRequest& request) {
+                            std::string_view key, value;
+                            DecodePutPayload(request.payload, &key, &value);
+                            const size_t bytes = 1000 - 8 - key.size() + (value == "too large" ? 1 : 0);
+                            return HookResult::Modify(EncodePutPayload(key, std::string(bytes, 'x')));
+                          }});
+  ServerFixture fixture(options, std::move(hooks));
+  WireClient client(fixture.address());
+  CHECK(client.Ask(PutFrame("a", "too large"))->code == ToCode(proto::ErrorCode::kTooLarge));
+  CHECK_CODE(fixture.store.Get("a").status(), kNotFound);
+  CHECK(client.Ask(PutFrame("b", "fits")) == OkReply());
+}
+
+TEST_CASE("post-hooks of a route on a worker see what pre-hooks made of the request, and only what got that far") {
+  const bool on_worker = GENERATE(true, false);
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  ServerHooks hooks;
+  hooks.before.push_back({kRoute, [](const ServerRequest& request) {
+                            if (request.payload == "drop") return HookResult::Drop();
+                            if (request.payload == "reject") return HookResult::Reject(41000, "no");
+                            if (request.payload == "modify") return HookResult::Modify("modified");
+                            return HookResult::Pass();
+                          }});
+  base::Mutex mutex;
+  std::vector<std::string> seen;
+  hooks.after.push_back({kRoute, [&](const ServerRequest& request, const ServerOutcome&) {
+                           base::MutexLock lock(&mutex);
+                           seen.emplace_back(request.payload);
+                         }});
+  hooks.routes.push_back({kRoute,
+                          [](const ServerRequest& request, Responder responder) { responder.Ok(request.payload); },
+                          {.on_worker = on_worker}});
+  ServerFixture fixture(options, std::move(hooks));
+  WireClient client(fixture.address());
+  for (const char* payload : {"drop", "pass", "reject", "modify"}) REQUIRE(client.Send(RouteFrame(payload)));
+  REQUIRE(client.ReceiveMany(4).size() == 4);
+  base::MutexLock lock(&mutex);
+  CHECK(seen == std::vector<std::string>{"pass", "modified"});
+}
+
+TEST_CASE("a route that throws is answered \"hook failed\", wherever it runs") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  ServerHooks hooks;
+  hooks.routes.push_back({kRoute,
+                          [](const ServerRequest&, const Responder&) { throw std::runtime_error("out of luck"); },
+                          {.on_worker = GENERATE(true, false)}});
+  ServerFixture fixture(options, std::move(hooks));
+  WireClient client(fixture.address());
+  CHECK(client.Ask(RouteFrame("x"))->code == ToCode(proto::ErrorCode::kHookFailed));
+  CHECK(fixture.server->Stats().hook_failures == 1);
+  CHECK(client.Ask(PutFrame("a", "1")) == OkReply());
+}
+
 TEST_CASE("a hook or route that throws rejects its request and harms nobody else") {
   ServerHooks hooks;
   hooks.before.push_back({kPutMessage, [](const ServerRequest&) -> HookResult { throw std::runtime_error("hook"); }});

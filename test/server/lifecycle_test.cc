@@ -2,6 +2,8 @@
 #include <atomic>
 #include <string>
 
+#include "bandb/logger.h"
+#include "base/mutex.h"
 #include "base/thread.h"
 #include "server/server_options.h"
 #include "server/wire_client.h"
@@ -45,11 +47,16 @@ TEST_CASE("connections leave the store the files that it takes by default") {
   CHECK(server::RoomFor(options, 1024).refused_max == 14);
 }
 
-TEST_CASE("an address that is taken or none is refused with its code") {
-  ServerFixture fixture;
+TEST_CASE("an address that is taken or none is refused with its code, whatever the number of loops") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  ServerFixture fixture(options);
   base::ThreadExecutor executor(1);
   MemoryStore store(&executor);
-  CHECK_CODE(Server::Start(store, {.listen = fixture.address()}).status(), kFailedPrecondition);
+  options.listen = fixture.address();
+  CHECK_CODE(Server::Start(store, options).status(), kFailedPrecondition);
+  options.loops = 5 - options.loops;
+  CHECK_CODE(Server::Start(store, options).status(), kFailedPrecondition);
   CHECK_CODE(Server::Start(store, {.listen = "no port"}).status(), kInvalidArgument);
   CHECK_CODE(Server::Start(store, {.listen = "192.0.2.1:1"}).status(), kInvalidArgument);
 }
@@ -170,6 +177,60 @@ TEST_CASE("a drain that takes too long says so, and has closed what was left") {
   CHECK_CODE(fixture.server->Drain(), kDeadlineExceeded);
   CHECK(client.SeesEnd());
   CHECK(fixture.server->Stats().connections_open == 0);
+}
+
+TEST_CASE("clients that do not take their replies are cut by a drain, which is no error and says how many") {
+  struct CountingLogger final : Logger {
+    void Log(LogSeverity, std::string_view message) override {
+      base::MutexLock lock(&mutex);
+      lines += std::string(message) + "\n";
+    }
+    base::Mutex mutex;
+    std::string lines;
+  } logger;
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  options.logger = &logger;
+  options.drain_timeout = absl::Milliseconds(100);
+  ServerFixture fixture(options);
+  REQUIRE_OK(fixture.store.Put("large", std::string(15 << 20, 'L')));
+  std::vector<std::unique_ptr<WireClient>> deaf;
+  for (int i = 0; i < 3; i++) {
+    deaf.push_back(std::make_unique<WireClient>(fixture.address()));
+    REQUIRE(deaf.back()->Send(GetFrame("large")));
+  }
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().replies == 3; }));
+  CHECK_OK(fixture.server->Drain());
+  base::MutexLock lock(&logger.mutex);
+  CHECK(logger.lines.find("closed 3 connections whose clients did not take their replies") != std::string::npos);
+}
+
+TEST_CASE("a server stops although a route does not return from its worker") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  options.drain_timeout = absl::Milliseconds(50);
+  // Never set: the worker is there until the process ends, and so is this.
+  struct Stuck {
+    std::atomic<bool> begun{false};
+    base::Event never;
+  };
+  auto stuck = std::make_shared<Stuck>();
+  ServerHooks hooks;
+  hooks.routes.push_back({kFirstUserMessage,
+                          [stuck](const ServerRequest&, const Responder&) {
+                            stuck->begun = true;
+                            stuck->never.BlockUntilSet(base::kForever);
+                          },
+                          {.on_worker = true}});
+  ServerFixture fixture(options, std::move(hooks));
+  WireClient client(fixture.address());
+  std::string frame;
+  proto::AppendFrame(&frame, kFirstUserMessage, "hang");
+  REQUIRE(client.Send(frame));
+  REQUIRE(fixture.Eventually([&] { return stuck->begun.load(); }));
+  CHECK_CODE(fixture.server->Drain(), kDeadlineExceeded);
+  fixture.server->Stop();
+  CHECK(client.SeesEnd());
 }
 
 TEST_CASE("under load a drain loses no acknowledged write, and every client sees whole replies and then the end") {

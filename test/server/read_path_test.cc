@@ -21,6 +21,33 @@ TEST_CASE("a read that is not in memory holds up neither the loop nor other conn
   CHECK(waits.Receive() == ValueReply("from disk"));
 }
 
+TEST_CASE("reads and scans that wait for a disk hold up no acknowledgement and no other connection") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  options.worker_threads = 2;
+  ServerFixture fixture(options);
+  REQUIRE_OK(fixture.store.Put("cold", "from disk"));
+  fixture.store.SetCold("cold");
+  base::Event disk;
+  fixture.store.HoldReadsUntil(&disk);
+  std::string scan;
+  proto::AppendScan(&scan, {});
+  WireClient reads(fixture.address()), scans(fixture.address()), writes(fixture.address());
+  const bool scanning = GENERATE(false, true);
+  REQUIRE((scanning ? scans.Send(scan) : reads.Send(GetFrame("cold"))));
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 1; }));
+  CHECK(writes.Ask(PutFrame("a", "1")) == OkReply());
+  CHECK(writes.Ask(GetFrame("a")) == ValueReply("1"));
+  CHECK((scanning ? scans : reads).StaysSilent(20));
+  fixture.store.HoldReadsUntil(nullptr);
+  disk.Set();
+  if (scanning) {
+    CHECK(scans.Receive()->ok);
+  } else {
+    CHECK(reads.Receive() == ValueReply("from disk"));
+  }
+}
+
 TEST_CASE("a read behind one that waits takes effect behind it") {
   ServerFixture fixture;
   REQUIRE_OK(fixture.store.Put("cold", "1"));
@@ -50,6 +77,39 @@ TEST_CASE("a cold read that fails, finds nothing or exceeds the frame limit is a
   CHECK(client.Ask(GetFrame("large"))->code == ToCode(proto::ErrorCode::kTooLarge));
   fixture.store.FailReadsWith(absl::DataLossError("000007.table at 4096"));
   CHECK(client.Ask(GetFrame("damaged"))->code == proto::ToCode(absl::StatusCode::kDataLoss));
+}
+
+TEST_CASE("a value that may still be lost is not shown before it is durable, on the loop, from disk and by a scan") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  const bool sync = GENERATE(true, false);
+  options.durability = sync ? Durability::kSync : Durability::kOs;
+  const int how = GENERATE(0, 1, 2);
+  options.reads_inline = how != 1;
+  ServerFixture fixture(options);
+  REQUIRE_OK(fixture.store.Put("k", "new"));
+  REQUIRE_OK(fixture.store.Put("other", "old"));
+  fixture.store.SetUndurable("k");
+  WireClient client(fixture.address());
+  std::string scan;
+  proto::AppendScan(&scan, {});
+  if (how == 0) fixture.store.SetHolding(true);
+  if (how == 1) REQUIRE(client.Ask(GetFrame("other")) == ValueReply("old"));
+  // Of the two ways that wait for a barrier the sync is not held back, and must have come.
+  REQUIRE(client.Send(how == 2 ? scan : GetFrame("k")));
+  if (how == 0 && sync) {
+    CHECK(client.StaysSilent(30));
+    CHECK(fixture.store.held() == 1);
+    WireClient witness(fixture.address());
+    CHECK(witness.Ask(GetFrame("other")) == ValueReply("old"));
+  }
+  if (how == 0 && !sync) CHECK(client.Receive() == ValueReply("new"));
+  fixture.store.SetHolding(false);
+  if (how != 0 || sync) CHECK(client.Receive()->ok);
+  CHECK(fixture.store.synced_batches() == (sync ? 1 : 0));
+  // Once it is durable nothing is held.
+  if (sync) CHECK(client.Ask(GetFrame("k")) == ValueReply("new"));
+  CHECK(fixture.store.synced_batches() == (sync ? 1 : 0));
 }
 
 }  // namespace bandb::test

@@ -305,4 +305,39 @@ TEST_CASE("a header over the limit that is read with the end of a large frame is
   CHECK(witness.Ask(GetFrame("k"))->ok);
 }
 
+TEST_CASE("foreign bytes are told at once, without waiting for the frame that they seem to announce") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  ServerFixture fixture(options);
+  WireClient client(fixture.address());
+  SECTION("a TLS hello, whose first bytes look like a frame of 66 KiB with an unknown message id") {
+    REQUIRE(client.Send(std::string("\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03", 11) + std::string(241, 'r')));
+    const auto reply = client.Receive();
+    REQUIRE(reply.has_value());
+    CHECK(reply->code == ToCode(proto::ErrorCode::kUnknownMessage));
+    CHECK(fixture.server->Stats().memory_bytes < 10000);
+  }
+  SECTION("HTTP and RESP, whose first four bytes are a length above every limit") {
+    REQUIRE(client.Send(GENERATE("GET ", "PING", "*1\r\n")));
+    const auto reply = client.Receive();
+    REQUIRE(reply.has_value());
+    CHECK(reply->code == ToCode(proto::ErrorCode::kTooLarge));
+    CHECK(client.SeesEnd());
+  }
+}
+
+TEST_CASE("\"not found\" is an answer to GET alone, whatever the store says of other requests") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  ServerFixture fixture(options);
+  WireClient client(fixture.address());
+  fixture.store.FailWritesWith(absl::NotFoundError("no such file"));
+  for (const std::string& frame : {PutFrame("k", "v"), DeleteFrame("k")}) {
+    const auto reply = client.Ask(frame);
+    REQUIRE(reply.has_value());
+    CHECK(reply->code == proto::ToCode(absl::StatusCode::kInternal));
+  }
+  CHECK(client.Ask(GetFrame("k"))->code == kNotFound);
+}
+
 }  // namespace bandb::test

@@ -1,5 +1,7 @@
 #include "support/memory_store.h"
 
+#include <iterator>
+#include <type_traits>
 #include <utility>
 
 #include "base/status.h"
@@ -10,28 +12,63 @@ namespace bandb::test {
 
 namespace {
 
-// Walks a copy of the map as it was.
+// Walks a copy of the map as it was. Keys that were deleted count as skips.
 class MemoryIterator final : public Iterator {
  public:
-  explicit MemoryIterator(std::map<std::string, std::string> entries)
-      : entries_(std::move(entries)), at_(entries_.end()) {}
+  MemoryIterator(std::map<std::string, std::string> entries, std::set<std::string> deleted, uint64_t skips_max)
+      : entries_(std::move(entries)), deleted_(std::move(deleted)), skips_max_(skips_max), at_(entries_.end()) {}
 
   bool Valid() const override { return at_ != entries_.end(); }
-  void SeekToFirst() override { at_ = entries_.begin(); }
-  void SeekToLast() override { at_ = entries_.empty() ? entries_.end() : std::prev(entries_.end()); }
+  void SeekToFirst() override {
+    at_ = entries_.begin();
+    SkipDeleted(deleted_.begin(), deleted_.end());
+  }
+  void SeekToLast() override {
+    at_ = entries_.empty() ? entries_.end() : std::prev(entries_.end());
+    SkipDeleted(deleted_.rbegin(), deleted_.rend());
+  }
   void Seek(std::string_view target) override { at_ = entries_.lower_bound(std::string(target)); }
   void SeekForPrev(std::string_view target) override {
     at_ = entries_.upper_bound(std::string(target));
     at_ = at_ == entries_.begin() ? entries_.end() : std::prev(at_);
   }
-  void Next() override { ++at_; }
-  void Prev() override { at_ = at_ == entries_.begin() ? entries_.end() : std::prev(at_); }
+  void Next() override {
+    const std::string from = at_->first;
+    ++at_;
+    SkipDeleted(deleted_.upper_bound(from), deleted_.end());
+  }
+  void Prev() override {
+    const std::string from = at_->first;
+    at_ = at_ == entries_.begin() ? entries_.end() : std::prev(at_);
+    SkipDeleted(std::make_reverse_iterator(deleted_.lower_bound(from)), deleted_.rend());
+  }
+  std::string_view resume_key() const override { return resume_key_; }
   std::string_view key() const override { return at_->first; }
   std::string_view value() const override { return at_->second; }
-  absl::Status status() const override { return absl::OkStatus(); }
+  absl::Status status() const override { return status_; }
 
  private:
+  // Passes the deleted keys from `first` on, up to where it stands.
+  template <typename It>
+  void SkipDeleted(It first, It end) {
+    const bool forward = std::is_same_v<It, std::set<std::string>::const_iterator> ||
+                         std::is_same_v<It, std::set<std::string>::iterator>;
+    for (; first != end; ++first) {
+      if (Valid() && (forward ? *first > at_->first : *first < at_->first)) return;
+      if (++skips_ <= skips_max_ || skips_max_ == 0) continue;
+      at_ = entries_.end();
+      resume_key_ = *first;
+      status_ = base::Error(absl::StatusCode::kUnavailable, "gave up");
+      return;
+    }
+  }
+
   const std::map<std::string, std::string> entries_;
+  const std::set<std::string> deleted_;
+  const uint64_t skips_max_;
+  uint64_t skips_ = 0;
+  std::string resume_key_;
+  absl::Status status_;
   std::map<std::string, std::string>::const_iterator at_;
 };
 
@@ -69,6 +106,25 @@ void MemoryStore::FailReadsWith(const absl::Status& status) {
 void MemoryStore::SetCold(std::string_view key) {
   base::MutexLock lock(&mutex_);
   cold_.emplace(key);
+}
+
+void MemoryStore::SetUndurable(std::string_view key) {
+  base::MutexLock lock(&mutex_);
+  undurable_.emplace(key);
+}
+
+void MemoryStore::HoldReadsUntil(base::Event* event) {
+  base::MutexLock lock(&mutex_);
+  reads_held_ = event;
+}
+
+void MemoryStore::WaitForReads() {
+  base::Event* held = nullptr;
+  {
+    base::MutexLock lock(&mutex_);
+    held = reads_held_;
+  }
+  if (held != nullptr) held->BlockUntilSet(base::kForever);
 }
 
 size_t MemoryStore::size() const {
@@ -114,6 +170,7 @@ absl::Status MemoryStore::Apply(const WriteBatch& batch, bool sync) {
   if (stalled_) return base::Error(absl::StatusCode::kUnavailable, "stalled");
   batches_++;
   if (sync) synced_batches_++;
+  if (sync) undurable_.clear();
   return ApplyLocked(batch);
 }
 
@@ -134,11 +191,13 @@ absl::Status MemoryStore::ApplyLocked(const WriteBatch& batch) {
     const std::string key(operation.key);
     if (operation.kind == kv::Kind::kDelete) {
       map_.erase(key);
+      deleted_.insert(key);
     } else if (operation.kind == kv::Kind::kRangeDelete) {
       const std::string limit(operation.value);
       if (key < limit) map_.erase(map_.lower_bound(key), map_.lower_bound(limit));
     } else {
       map_[key] = std::string(operation.value);
+      deleted_.erase(key);
     }
   }
   return absl::OkStatus();
@@ -174,14 +233,19 @@ void MemoryStore::DoReadBarrierAsync(const ReadOptions&, ReadCallback ready) {
 }
 
 absl::Status MemoryStore::DoGet(std::string_view key, PinnedValue* value, const ReadOptions& options) {
+  if (!options.only_cached) WaitForReads();
   base::MutexLock lock(&mutex_);
   if (options.only_cached && cold_.contains(std::string(key))) {
     return base::Error(absl::StatusCode::kUnavailable, "not in memory");
   }
+  if (options.saw_undurable != nullptr) *options.saw_undurable = undurable_.contains(std::string(key));
   if (!read_error_.ok()) return read_error_;
   const auto found = map_.find(std::string(key));
   if (found == map_.end()) return base::Error(absl::StatusCode::kNotFound, "no such key");
-  value->Copy(found->second);
+  std::shared_ptr<const std::string>& kept = pinned_[found->first];
+  if (kept == nullptr || *kept != found->second) kept = std::make_shared<const std::string>(found->second);
+  using Owner = std::shared_ptr<const std::string>;
+  value->Pin(*kept, new Owner(kept), [](void* owner) { delete static_cast<Owner*>(owner); });
   return absl::OkStatus();
 }
 
@@ -193,11 +257,17 @@ std::vector<absl::StatusOr<std::string>> MemoryStore::DoMultiGet(absl::Span<cons
 }
 
 std::unique_ptr<Iterator> MemoryStore::DoNewIterator(const ReadOptions& options) {
+  WaitForReads();
   base::MutexLock lock(&mutex_);
+  if (options.saw_undurable != nullptr) *options.saw_undurable = !undurable_.empty();
   const auto begin = map_.lower_bound(options.lower_bound);
   const auto end = options.upper_bound.empty() ? map_.end() : map_.lower_bound(options.upper_bound);
   const bool inverted = !options.upper_bound.empty() && options.upper_bound < options.lower_bound;
-  return std::make_unique<MemoryIterator>(inverted ? Map() : Map(begin, end));
+  if (inverted) return std::make_unique<MemoryIterator>(Map(), std::set<std::string>(), options.skips_max);
+  const auto deleted_end = options.upper_bound.empty() ? deleted_.end() : deleted_.lower_bound(options.upper_bound);
+  return std::make_unique<MemoryIterator>(Map(begin, end),
+                                          std::set<std::string>(deleted_.lower_bound(options.lower_bound), deleted_end),
+                                          options.skips_max);
 }
 
 }  // namespace bandb::test

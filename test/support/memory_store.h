@@ -35,6 +35,10 @@ class MemoryStore final : public Store {
   void FailReadsWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // This key is not in memory: ReadOptions::only_cached does not find it.
   void SetCold(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The last write of this key may be lost with the power, until a batch was written with sync.
+  void SetUndurable(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Reads that may wait for a disk (iterators, and Get without only_cached) wait for this first. Null ends it.
+  void HoldReadsUntil(base::Event* event) ABSL_LOCKS_EXCLUDED(mutex_);
 
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Batches that were written, with their sync flag.
@@ -61,6 +65,7 @@ class MemoryStore final : public Store {
   Snapshot DoGetSnapshot() override { return Snapshot(); }
   void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
 
+  void WaitForReads() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Apply(const WriteBatch& batch, bool sync) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status ApplyLocked(const WriteBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Finish(Held held);
@@ -68,12 +73,17 @@ class MemoryStore final : public Store {
   base::Executor* const executor_;
   mutable base::Mutex mutex_;
   Map map_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> deleted_ ABSL_GUARDED_BY(mutex_);
   std::deque<Held> held_ ABSL_GUARDED_BY(mutex_);
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status write_error_ ABSL_GUARDED_BY(mutex_);
   absl::Status read_error_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> cold_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> undurable_ ABSL_GUARDED_BY(mutex_);
+  base::Event* reads_held_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  // Values that were read, shared with the readers as a memtable's are.
+  std::map<std::string, std::shared_ptr<const std::string>> pinned_ ABSL_GUARDED_BY(mutex_);
   uint64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t synced_batches_ ABSL_GUARDED_BY(mutex_) = 0;
 };

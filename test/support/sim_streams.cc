@@ -81,7 +81,7 @@ class SimListener final : public base::Listener {
  public:
   SimListener(SimNetwork* network, SimLoop* loop, std::string address, base::AcceptHandler* handler);
   ~SimListener() override;
-  absl::StatusOr<std::unique_ptr<base::Stream>> Accept() override;
+  absl::StatusOr<std::unique_ptr<base::Stream>> Accept(base::EventLoop* loop) override;
   void Watch(bool acceptable) override { watch_ = acceptable; }
   const std::string& address() const override { return address_; }
 
@@ -232,7 +232,7 @@ SimListener::~SimListener() {
   loop_->SetListener(this, false);
 }
 
-absl::StatusOr<std::unique_ptr<base::Stream>> SimListener::Accept() {
+absl::StatusOr<std::unique_ptr<base::Stream>> SimListener::Accept(base::EventLoop* loop) {
   if (!Waiting()) return std::unique_ptr<base::Stream>();
   if (network_->failing_accepts_ > 0) {
     network_->failing_accepts_--;
@@ -240,8 +240,8 @@ absl::StatusOr<std::unique_ptr<base::Stream>> SimListener::Accept() {
   }
   auto link = std::move(waiting_.front().second);
   waiting_.pop_front();
-  return std::unique_ptr<base::Stream>(std::make_unique<SimStream>(network_, loop_, std::move(link), 1,
-                                                                   "client:" + std::to_string(network_->next_port_++)));
+  return std::unique_ptr<base::Stream>(std::make_unique<SimStream>(
+      network_, static_cast<SimLoop*>(loop), std::move(link), 1, "client:" + std::to_string(network_->next_port_++)));
 }
 
 absl::StatusOr<std::unique_ptr<base::Listener>> SimLoop::Listen(const base::ListenOptions& options,

@@ -80,6 +80,7 @@ absl::Status LogSet::SyncWaiting() {
   std::vector<std::shared_ptr<LogWriter>> writers;
   std::vector<WriteRequest*> served;
   bool entries = false;
+  uint64_t covered = 0;
   {
     base::MutexLock lock(&mutex_);
     if (waiting_.empty() || syncing_) return absl::OkStatus();
@@ -87,6 +88,7 @@ absl::Status LogSet::SyncWaiting() {
     syncing_ = true;
     // What waits now was appended before now, so this sync covers it.
     served.swap(waiting_);
+    covered = appended_sequence_.load(std::memory_order_acquire);
     anybody_waits_.store(false, std::memory_order_release);
     entries = !entries_synced_;
     entries_synced_ = true;
@@ -100,6 +102,7 @@ absl::Status LogSet::SyncWaiting() {
     BANDB_ASSERT(syncing_);
     syncing_ = false;
     if (synced.ok()) {
+      durable_sequence_.store(covered, std::memory_order_release);
       // All but the last that was synced will never be written again.
       for (Log& log : logs_)
         log.durable |= log.writer != nullptr && log.writer != writers.back() && log.number < number() &&

@@ -33,10 +33,17 @@ class LogSet {
       ABSL_LOCKS_EXCLUDED(mutex_);
   LogWriter* current() { return current_writer_; }
   uint64_t number() const { return number_.load(std::memory_order_acquire); }
+  // Everything up to this sequence was appended; `durable` if it is so from an earlier life of the database.
+  void NoteAppended(uint64_t sequence, bool durable = false) {
+    appended_sequence_.store(sequence, std::memory_order_release);
+    if (durable) durable_sequence_.store(sequence, std::memory_order_release);
+  }
   // Completes the request once what was appended so far is durable.
   void AddWaiter(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Any thread's.
+  // Everything up to this sequence is durable.
+  uint64_t durable_sequence() const { return durable_sequence_.load(std::memory_order_acquire); }
   // True if a request waits and no sync is running.
   bool SyncNeeded() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Syncs once and completes every request that it covered. Does nothing and answers OK if another thread is syncing,
@@ -75,6 +82,8 @@ class LogSet {
   LogWriter* current_writer_ = nullptr;
   std::atomic<uint64_t> number_{0};
   std::atomic<uint64_t> syncs_{0};
+  std::atomic<uint64_t> appended_sequence_{0};
+  std::atomic<uint64_t> durable_sequence_{0};
 
   // Whether waiting_ holds anybody, for those who ask often.
   std::atomic<bool> anybody_waits_{false};

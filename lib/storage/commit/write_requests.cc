@@ -72,20 +72,29 @@ bool BlockingWrite::Abandon() {
   return false;
 }
 
-AsyncWrite::AsyncWrite(WriteBatch batch, const WriteOptions& options, WriteCallback callback, base::Executor* executor,
-                       std::function<void()> finished)
-    : batch_(std::move(batch)), callback_(std::move(callback)), executor_(executor), finished_(std::move(finished)) {
+AsyncWrite::AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, WriteCallback callback,
+                       base::Executor* executor, std::function<void()> finished)
+    : batch_(std::move(batch)),
+      delay_nanos_(delay_nanos),
+      callback_(std::move(callback)),
+      executor_(executor),
+      finished_(std::move(finished)) {
   FillFromBatch(this, batch_);
   sync = options.sync;
-  fail_if_stalled = true;
+  fail_if_stalled = options.timeout <= absl::ZeroDuration();
 }
 
 void AsyncWrite::Complete(absl::Status outcome) {
-  executor_->Post(base::Priority::kHigh, [this, outcome = std::move(outcome)]() mutable {
+  base::Task tell = [this, outcome = std::move(outcome)]() mutable {
     std::move(callback_)(std::move(outcome));
     finished_();
     delete this;
-  });
+  };
+  if (delay_nanos_ > 0) {
+    executor_->PostAfter(delay_nanos_, std::move(tell));
+  } else {
+    executor_->Post(base::Priority::kHigh, std::move(tell));
+  }
 }
 
 }  // namespace bandb::storage

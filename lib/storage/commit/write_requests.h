@@ -47,13 +47,14 @@ class BlockingWrite final : public WriteRequest {
 // A write whose outcome a callback gets, on the executor. On the heap; destroys itself.
 class AsyncWrite final : public WriteRequest {
  public:
-  // The executor runs the callback; `finished` is run after it.
-  AsyncWrite(WriteBatch batch, const WriteOptions& options, WriteCallback callback, base::Executor* executor,
-             std::function<void()> finished);
+  // The executor runs the callback, `delay_nanos` after the outcome is there; `finished` is run after it.
+  AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, WriteCallback callback,
+             base::Executor* executor, std::function<void()> finished);
   void Complete(absl::Status outcome) override;
 
  private:
   const WriteBatch batch_;
+  const int64_t delay_nanos_;
   WriteCallback callback_;
   base::Executor* const executor_;
   const std::function<void()> finished_;

@@ -79,6 +79,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   const uint64_t log_number = versions_.NewFileNumber();
   BANDB_RETURN_IF_ERROR(logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{}));
   BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
+  logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
 
   state.epoch = epoch_;
   state.begun_log = log_number;

@@ -54,17 +54,21 @@ absl::Status Engine::Get(std::string_view key, const ReadOptions& options, Pinne
   BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, &sequence, &now_ms));
   counters_.gets.fetch_add(1, std::memory_order_relaxed);
   const LookupKey lookup(Space::kUser, key, sequence);
-  return GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, value);
+  Sequence newest = 0;
+  absl::Status status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, value, &newest);
+  if (options.saw_undurable != nullptr) *options.saw_undurable = newest > logs_.durable_sequence();
+  return status;
 }
 
 absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
-                           PinnedValue* value) {
+                           PinnedValue* value, Sequence* newest) {
   Sequence covering = 0;
   const size_t memtables = 1 + view->frozen.size();
   for (size_t i = 0; i < memtables; ++i) {
     const Memtable& memtable = i == 0 ? *view->memtable : *view->frozen[i - 1];
     covering = std::max(covering, memtable.CoveringTombstone(lookup.spaced_key(), lookup.sequence()));
     const MemtableHit hit = memtable.Get(lookup.internal_key());
+    *newest = hit.found ? std::max(hit.sequence, covering) : covering;
     if (hit.found) {
       if (hit.sequence < covering) return NotFound();
       std::string_view bytes;
@@ -144,12 +148,15 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
   Sequence sequence = 0;
   uint64_t now_ms = 0;
   const absl::Status ready = view ? ResolveSnapshot(options, &sequence, &now_ms) : ClosedError();
+  if (options.saw_undurable != nullptr) *options.saw_undurable = false;
   PinnedValue value;
   for (const std::string_view key : keys) {
     absl::Status status = ready;
     if (status.ok()) {
       const LookupKey lookup(Space::kUser, key, sequence);
-      status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, &value);
+      Sequence newest = 0;
+      status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, &value, &newest);
+      if (options.saw_undurable != nullptr && newest > logs_.durable_sequence()) *options.saw_undurable = true;
     }
     if (status.ok()) {
       results.emplace_back(std::string(value.value()));
@@ -208,6 +215,8 @@ std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
   parts.lower = MakeSpacedKey(Space::kUser, options.lower_bound);
   parts.upper = options.upper_bound.empty() ? MakeSpacedKey(Space::kDeadLetters, {})
                                             : MakeSpacedKey(Space::kUser, options.upper_bound);
+  parts.skips_max = options.skips_max;
+  if (options.saw_undurable != nullptr) *options.saw_undurable = parts.sequence > logs_.durable_sequence();
   // Bounds that hold no key: any walk ends at once.
   if (parts.upper < parts.lower) parts.upper = parts.lower;
   std::vector<std::unique_ptr<Cursor>> cursors;

@@ -193,6 +193,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
                             base::Message(appended)));
     return true;
   }
+  logs_.NoteAppended(first + operations - 1);
   last_commit_time_ms_.store(now_ms, std::memory_order_relaxed);
   InsertGroup(group, first, now_ms);
   BANDB_ASSERT(memtable_->largest_sequence() == first + operations - 1);

@@ -88,6 +88,8 @@ class DbIterator final : public Iterator {
     return forward_ ? value_ : std::string_view(copied_value_);
   }
 
+  std::string_view resume_key() const override { return resume_key_; }
+
   absl::Status status() const override { return status_; }
 
  private:
@@ -97,6 +99,7 @@ class DbIterator final : public Iterator {
   // Clears the position. False, and an error, if the database has closed.
   bool IsOpen() {
     valid_ = false;
+    resume_key_.clear();
     status_ = absl::OkStatus();
     if (!parts_.closed->load(std::memory_order_acquire)) return true;
     status_ = base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
@@ -119,6 +122,15 @@ class DbIterator final : public Iterator {
     base::PutFixed64(&seek_key_, UINT64_MAX);
     cursor().SeekForPrev(seek_key_);
     FindPreviousVisible();
+  }
+
+  // True if too many entries that show nothing were passed: then the walk ends before it looks at this key. So walks
+  // that go on where another ended get on by a key at least.
+  bool GivesUpAt(std::string_view spaced_key) {
+    if (parts_.skips_max == 0 || skips_ <= parts_.skips_max) return false;
+    resume_key_.assign(UserKey(spaced_key));
+    status_ = base::Error(absl::StatusCode::kUnavailable, "gave up after {} entries that show nothing", skips_);
+    return true;
   }
 
   Sequence CoveringTombstone(std::string_view spaced_key) const {
@@ -153,16 +165,23 @@ class DbIterator final : public Iterator {
       const std::string_view internal_key = cursor().key();
       const std::string_view spaced_key = SpacedKey(internal_key);
       if (!InternalKeyBefore(internal_key, limit_)) return;
-      if ((has_skip_key_ && IsSkipKey(spaced_key)) || TrailerSequence(Trailer(internal_key)) > parts_.sequence) {
+      if (has_skip_key_ && IsSkipKey(spaced_key)) {
+        ++skips_;
         cursor().Next();
         continue;
       }
+      if (TrailerSequence(Trailer(internal_key)) > parts_.sequence) {
+        cursor().Next();
+        continue;
+      }
+      if (GivesUpAt(spaced_key)) return;
       // The newest visible version: whatever it says settles this key.
       if (Shows(internal_key, cursor().value(), &value_)) {
         valid_ = true;
         return;
       }
       if (!status_.ok()) return;
+      ++skips_;
       key_.assign(spaced_key);
       has_skip_key_ = true;
       cursor().Next();
@@ -174,7 +193,7 @@ class DbIterator final : public Iterator {
   void FindPreviousVisible() {
     while (cursor().Valid()) {
       const std::string_view spaced_key = SpacedKey(cursor().key());
-      if (CompareSpacedKeys(spaced_key, parts_.lower) < 0) return;
+      if (CompareSpacedKeys(spaced_key, parts_.lower) < 0 || GivesUpAt(spaced_key)) return;
       key_.assign(spaced_key);
       // Oldest version first; the last one that is visible counts.
       bool shows = false;
@@ -186,6 +205,7 @@ class DbIterator final : public Iterator {
           if (!status_.ok()) return;
           if (shows) copied_value_.assign(value);
         }
+        ++skips_;
         cursor().Prev();
       } while (cursor().Valid() && SpacedKey(cursor().key()) == key_);
       // An error here may have hidden a newer version.
@@ -193,6 +213,7 @@ class DbIterator final : public Iterator {
       if (!status_.ok()) return;
       if (shows) {
         valid_ = true;
+        --skips_;
         return;
       }
     }
@@ -211,6 +232,8 @@ class DbIterator final : public Iterator {
   std::string copied_value_;  // backward
   std::string spaced_target_;
   std::string seek_key_;
+  uint64_t skips_ = 0;
+  std::string resume_key_;
 };
 
 class ErrorIterator final : public Iterator {

@@ -28,6 +28,7 @@ struct DbIteratorParts {
   // Spaced keys; the walk stays in [lower, upper).
   std::string lower;
   std::string upper;
+  uint64_t skips_max = 0;  // see ReadOptions
 };
 
 std::unique_ptr<Iterator> NewDbIterator(DbIteratorParts parts);

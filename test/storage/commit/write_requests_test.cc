@@ -77,16 +77,30 @@ TEST_CASE("the callback of an asynchronous write runs on the executor, once, and
   batch.Put("a", "1");
   std::string told;
   auto* write = new AsyncWrite(
-      std::move(batch), WriteOptions{.sync = true},
+      std::move(batch), WriteOptions{.sync = true}, 0,
       [&](absl::Status status) { told += status.ok() ? "ok " : "error "; }, &env.executor(),
       [&] { told += "finished "; });
   CHECK(write->sync);
-  CHECK(write->fail_if_stalled);
+  CHECK_FALSE(write->fail_if_stalled);
   CHECK(write->operation_count == 1);
   write->Complete(absl::OkStatus());
   CHECK(told.empty());
   env.executor().RunReady();
   CHECK(told == "ok finished ");
+}
+
+TEST_CASE("an asynchronous write that is slowed down is answered later, and one that must not wait says so") {
+  test::TestEnv env(1);
+  bool told = false;
+  auto* write = new AsyncWrite(
+      WriteBatch(), WriteOptions{.timeout = absl::ZeroDuration()}, 5'000'000, [&](const absl::Status&) { told = true; },
+      &env.executor(), [] {});
+  CHECK(write->fail_if_stalled);
+  write->Complete(absl::OkStatus());
+  env.executor().RunReady();
+  CHECK_FALSE(told);
+  env.executor().RunFor(5'000'000);
+  CHECK(told);
 }
 
 }  // namespace bandb::storage

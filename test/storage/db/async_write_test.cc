@@ -1,4 +1,5 @@
 // Asynchronous writes: how many may be on their way, and what their callbacks may do.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,6 +56,37 @@ TEST_CASE("asynchronous writes beyond a bound are refused, and those before it a
   CHECK_OK(outcome);
 }
 
+TEST_CASE("asynchronous writes wait while the store is stalled, in their order, and are done when it goes on") {
+  TestEnv env(1);
+  Options options;
+  options.write_buffer_bytes = 1 << 20;
+  auto db = storage::OpenDb(env.env(), "/db", options);
+  REQUIRE_OK(db.status());
+  // Many small operations take several times their bytes of a memtable: more than fits into it and the next one, while
+  // no background task runs that would flush.
+  std::vector<int> order;
+  int refused = 0;
+  const auto write = [&](int number, absl::Duration timeout) {
+    WriteBatch batch;
+    batch.Put("last", std::to_string(number));
+    for (int i = 0; i < 2000; ++i) batch.Put(std::to_string(number * 2000 + i), "v");
+    (*db)->WriteAsync(std::move(batch), {.timeout = timeout}, [&, number](const absl::Status& status) {
+      if (status.ok()) order.push_back(number);
+      if (absl::IsUnavailable(status)) ++refused;
+    });
+  };
+  constexpr int kWrites = 30;
+  for (int i = 0; i < kWrites; ++i) write(i, absl::InfiniteDuration());
+  // It is stalled: a write that must not wait is refused, and nothing else.
+  write(kWrites, absl::ZeroDuration());
+  env.executor().RunReady();
+  CHECK(refused == 1);
+  REQUIRE(order.size() == kWrites);
+  CHECK(std::is_sorted(order.begin(), order.end()));
+  CHECK((*db)->Get("last").value() == std::to_string(kWrites - 1));
+  CHECK((*db)->Get(std::to_string(kWrites * 2000 - 1)).value() == "v");
+}
+
 TEST_CASE("a callback may wait for writes of its own, whatever they wait for, with one background thread") {
   TempDir dir;
   Options options;
@@ -79,6 +111,47 @@ TEST_CASE("a callback may wait for writes of its own, whatever they wait for, wi
   done.BlockUntilSet(base::kForever);
   CHECK_OK(worst);
   CHECK_OK((*db)->Close());
+}
+
+TEST_CASE("a read tells whether what it saw may still be lost with the power") {
+  TestEnv env(1);
+  auto db = storage::OpenDb(env.env(), "/db", {});
+  REQUIRE_OK(db.status());
+  const auto saw_undurable = [&](std::string_view key) {
+    bool saw = false;
+    (*db)->Get(key, {.saw_undurable = &saw}).IgnoreError();
+    return saw;
+  };
+  const auto walk_saw_undurable = [&] {
+    bool saw = false;
+    (*db)->NewIterator({.saw_undurable = &saw});
+    return saw;
+  };
+  REQUIRE_OK((*db)->Put("durable", "1", {.sync = true}));
+  CHECK_FALSE(saw_undurable("durable"));
+  CHECK_FALSE(walk_saw_undurable());
+  REQUIRE_OK((*db)->Put("put", "1"));
+  REQUIRE_OK((*db)->Delete("durable"));
+  CHECK(saw_undurable("put"));
+  // That a key is gone may be lost, too; that there never was one may not.
+  CHECK(saw_undurable("durable"));
+  CHECK_FALSE(saw_undurable("never"));
+  CHECK(walk_saw_undurable());
+  // An empty batch makes durable what was written before it.
+  REQUIRE_OK((*db)->Write(WriteBatch(), {.sync = true}));
+  CHECK_FALSE(saw_undurable("put"));
+  CHECK_FALSE(saw_undurable("durable"));
+  CHECK_FALSE(walk_saw_undurable());
+  // What was recovered is durable, and so is what was flushed.
+  REQUIRE_OK((*db)->Put("last", "1"));
+  REQUIRE_OK((*db)->Close());
+  db = storage::OpenDb(env.env(), "/db", {});
+  REQUIRE_OK(db.status());
+  CHECK_FALSE(saw_undurable("last"));
+  REQUIRE_OK((*db)->Put("last", "2"));
+  CHECK(saw_undurable("last"));
+  REQUIRE_OK((*db)->Flush());
+  CHECK_FALSE(saw_undurable("last"));
 }
 
 }  // namespace bandb::test

@@ -50,8 +50,10 @@ struct World {
 
   static std::string Name(uint64_t number) { return number == 0 ? "" : fmt::format("k{:02}", number); }
 
-  std::unique_ptr<Iterator> Walk(Sequence sequence, const std::string& lower, const std::string& upper) {
+  std::unique_ptr<Iterator> Walk(Sequence sequence, const std::string& lower, const std::string& upper,
+                                 uint64_t skips_max = 0) {
     DbIteratorParts parts;
+    parts.skips_max = skips_max;
     parts.closed = closed;
     std::vector<std::unique_ptr<Cursor>> cursors;
     for (const auto& memtable : memtables) {
@@ -164,6 +166,34 @@ TEST_CASE("an iterator that cannot be made says why, whatever is asked of it") {
   it->Next();
   CHECK_FALSE(it->Valid());
   CHECK_CODE(it->status(), kDataLoss);
+}
+
+TEST_CASE("walks that give up and go on where they did see what one walk sees, both ways") {
+  const bool forward = GENERATE(true, false);
+  int gave_up = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    World world(seed);
+    const Sequence sequence = 1 + world.random.Uniform(world.states.size() - 1);
+    const uint64_t skips_max = 1 + world.random.Uniform(6);
+    Model seen;
+    std::string lower, upper;
+    int walks = 0;
+    for (bool done = false; !done; ++walks) {
+      const std::unique_ptr<Iterator> it = world.Walk(sequence, lower, upper, skips_max);
+      for (forward ? it->SeekToFirst() : it->SeekToLast(); it->Valid(); forward ? it->Next() : it->Prev()) {
+        CHECK(seen.emplace(it->key(), it->value()).second);
+      }
+      done = it->status().ok();
+      if (done) break;
+      REQUIRE(it->status().code() == absl::StatusCode::kUnavailable);
+      (forward ? lower : upper) = it->resume_key();
+      if (!forward) upper.push_back('\0');
+      REQUIRE(walks < 200);
+    }
+    CHECK(seen == world.states[sequence]);
+    gave_up += walks;
+  }
+  CHECK(gave_up > 20);
 }
 
 }  // namespace bandb::storage
