@@ -42,11 +42,16 @@ class CrashFileSystem final : public base::FileSystem {
   absl::StatusOr<bool> Exists(const std::string& path) override;
   absl::Status CreateDirs(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status RenameDirectory(const std::string& from, const std::string& to) override;
+  // One crash point: the bytes are those that are there, so that only the sync shows.
+  absl::Status WriteOver(const std::string& path, uint64_t offset, std::string_view bytes) override;
   absl::Status Link(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status RemoveDir(const std::string& path) override;
   absl::Status SyncDir(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<base::FileLock>> Lock(const std::string& path) override;
+  // The same disk, faults and counts.
+  absl::StatusOr<std::unique_ptr<base::FileSystem>> Pin(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
 
   // Crashes. -----------------------------------------------------------------------------------------------------
@@ -103,10 +108,25 @@ class CrashFileSystem final : public base::FileSystem {
   class Reader;
   class HeldLock;
 
+  // A directory that a path leads to by name until the name was pinned.
+  struct PinnedDirectory {
+    std::string name;
+    DiskNode::Ptr node;
+  };
+
   explicit CrashFileSystem(CrashDisk disk);
+  CrashFileSystem(std::shared_ptr<State> state, std::vector<PinnedDirectory> pinned);
+
+  // The innermost pinned directory that a path lies in; null if there is none.
+  const PinnedDirectory* PinnedFor(std::string_view path) const;
+  // As CrashDisk::Find. With the state's mutex held.
+  int FindLocked(std::string_view path, CrashDisk::Place* place) const;
+  // The same for a name that is to be given to something.
+  int FindToMakeLocked(std::string_view path, CrashDisk::Place* place) const;
 
   // The files share it: they may outlive the file system.
   const std::shared_ptr<State> state_;
+  const std::vector<PinnedDirectory> pinned_;
 };
 
 }  // namespace bandb::test

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "kv/options.h"
 #include "storage/compaction/write_pressure.h"
+#include "storage/engine/database_directory.h"
 #include "storage/engine/write_buffer.h"
 #include "storage/file/file_names.h"
 
@@ -28,12 +29,14 @@ CompactionSettings SettingsFrom(const Options& options) {
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const base::Env& env, const std::string& dir,
                                                      const Options& options) {
   BANDB_ASSIGN_OR_RETURN(RecoveredDatabase recovered, RecoverDatabase(env, dir, options));
-  std::unique_ptr<Engine> engine(new Engine(env, dir, options));
+  base::Env own_env = env;
+  own_env.files = recovered.files.get();
+  std::unique_ptr<Engine> engine(new Engine(own_env, dir, options, recovered.files));
   BANDB_RETURN_IF_ERROR(engine->Start(std::move(recovered)));
   return engine;
 }
 
-Engine::Engine(const base::Env& env, std::string dir, const Options& options)
+Engine::Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files)
     : env_(env),
       dir_(std::move(dir)),
       engine_dir_(EngineDir(dir_)),
@@ -41,6 +44,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options)
       limits_(kv::LimitsFor(kv::MemoryBudgetBytes(options))),
       settings_(SettingsFrom(options)),
       memtable_bytes_(MemtableBytes(options)),
+      files_(std::move(files)),
       snapshots_(std::make_shared<SnapshotList>()),
       logs_(env.files, engine_dir_),
       queue_(this, env.executor),
@@ -58,14 +62,13 @@ FileHeader Engine::Header(FileType type, base::Random* random) const {
 
 absl::Status Engine::Start(RecoveredDatabase recovered) {
   BANDB_ASSERT(lifecycle_.phase() == Lifecycle::Phase::kOpening);
-  BANDB_ASSERT(recovered.tables != nullptr && recovered.lock != nullptr);
+  BANDB_ASSERT(recovered.tables != nullptr && files_ != nullptr);
   ManifestState& state = recovered.state;
   database_id_ = recovered.database_id;
   tables_ = std::move(recovered.tables);
   epoch_ = state.epoch + 1;
   recovered_records_ = recovered.records;
   dropped_log_bytes_ = recovered.dropped_bytes;
-  lock_ = std::move(recovered.lock);
   last_sequence_ = recovered.last_sequence;
   last_commit_time_ms_ = recovered.last_commit_time_ms;
   latest_ms_ = recovered.last_commit_time_ms;
@@ -88,6 +91,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   for (const uint64_t number : logs_.DropBelow(state.log_number)) recovered.orphans.push_back(LogName(number));
   state.log_ends.erase(state.log_ends.begin(), state.log_ends.lower_bound(state.log_number));
   BANDB_RETURN_IF_ERROR(versions_.Start(std::move(state), Header(FileType::kManifest, &commit_random_)));
+  if (recovered.created) BANDB_RETURN_IF_ERROR(FinishCreation(env_.files, dir_));
   ViewHolder::Retired retired;
   {
     base::MutexLock lock(&mutex_);
@@ -111,7 +115,8 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
 
 absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
   if (log.bytes.empty()) return absl::OkStatus();
-  return base::InstallFile(env_.files, base::JoinPath(engine_dir_, LogName(log.number)), log.bytes);
+  return env_.files->WriteOver(base::JoinPath(engine_dir_, LogName(log.number)), log.synced_bytes,
+                               std::string_view(log.bytes).substr(log.synced_bytes));
 }
 
 void Engine::InstallView(ViewHolder::Retired* retired) {
@@ -121,7 +126,24 @@ void Engine::InstallView(ViewHolder::Retired* retired) {
   view->memtable = memtable_;
   view->frozen.assign(frozen_.rbegin(), frozen_.rend());
   view->version = versions_.version();
+  std::erase_if(viewed_, [](const auto& memtable) { return memtable.expired(); });
+  const auto is_known = [this](const std::shared_ptr<const Memtable>& memtable) {
+    return std::any_of(viewed_.begin(), viewed_.end(), [&](const auto& known) { return known.lock() == memtable; });
+  };
+  for (const std::shared_ptr<const Memtable>& memtable : view->frozen) {
+    if (!is_known(memtable)) viewed_.emplace_back(memtable);
+  }
+  if (!is_known(view->memtable)) viewed_.emplace_back(view->memtable);
   *retired = views_.Install(std::move(view));
+}
+
+uint64_t Engine::LiveMemtableBytes() const {
+  uint64_t bytes = 0;
+  for (const std::weak_ptr<const Memtable>& viewed : viewed_) {
+    // Dropping the last reference frees a memtable, which takes no lock of ours.
+    if (const std::shared_ptr<const Memtable> memtable = viewed.lock()) bytes += memtable->memory_bytes();
+  }
+  return bytes;
 }
 
 uint64_t Engine::NowMs() const {
@@ -199,7 +221,10 @@ absl::Status Engine::FinishClose() {
                           .term = epoch_,
                           .first_sequence = last_sequence_.load() + 1,
                           .commit_time_ms = last_commit_time_ms_.load()};
-    status = logs_.Seal(seal, &bytes);
+    // A seal says that all before it is whole. With damage under it no Open would go on, so there is none then, and
+    // what to make of the log is the next Open's to find out.
+    status = VerifyLogs();
+    if (status.ok()) status = logs_.Seal(seal, &bytes);
     if (status.ok()) {
       VersionEdit last;
       last.log_ends.push_back({logs_.number(), bytes});
@@ -208,7 +233,7 @@ absl::Status Engine::FinishClose() {
     }
   }
   tables_->Close();
-  lock_.reset();
+  files_->Unlock();
   return status;
 }
 

@@ -128,16 +128,18 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   class CompactionWork;
   class WorkJob;
 
-  Engine(const base::Env& env, std::string dir, const Options& options);
+  Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files);
 
   // engine.cc
   absl::Status Start(RecoveredDatabase recovered);
   // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost later, when
   // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
-  // has forgotten which pages it still owes, and answers OK.
+  // has forgotten which pages it still owes, and answers OK. In place, so that a database opens on a full disk, too.
   absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
   FileHeader Header(FileType type, base::Random* random) const;
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of all memtables that exist, in the present view or not.
+  uint64_t LiveMemtableBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes the waiters whose background work has not started and will not be done now.
   void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -160,6 +162,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
   // engine_admin.cc
   absl::Status VerifyFiles();
+  // Every byte of every log that counts. What is appended meanwhile is not looked at.
+  absl::Status VerifyLogs() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status VerifyManifest() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // engine_read.cc
@@ -189,6 +193,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void TakeFlushWaiters(std::vector<Done>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.
+  // Its files are files_.
   const base::Env env_;
   const std::string dir_;
   const std::string engine_dir_;
@@ -196,6 +201,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   const kv::Limits limits_;
   const CompactionSettings settings_;
   const size_t memtable_bytes_;
+  // Bound to the directory, which it keeps locked until the engine is closed. Shared with removals that come later.
+  const std::shared_ptr<DatabaseFiles> files_;
   // Shared with snapshots, which may outlive the database.
   const std::shared_ptr<SnapshotList> snapshots_;
 
@@ -206,8 +213,6 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   uint64_t epoch_ = 0;
   uint64_t recovered_records_ = 0;
   uint64_t dropped_log_bytes_ = 0;
-  // Given back by FinishClose.
-  std::unique_ptr<base::FileLock> lock_;
 
   // What readers may see.
   std::atomic<Sequence> last_sequence_{0};
@@ -235,6 +240,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   mutable base::Mutex mutex_;
   // Oldest first.
   std::deque<std::shared_ptr<Memtable>> frozen_ ABSL_GUARDED_BY(mutex_);
+  // Every memtable that a view was made with, as long as it lives: iterators and pinned values keep some that were
+  // flushed long ago, and their memory counts as well.
+  std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
   CompactionSchedule schedule_ ABSL_GUARDED_BY(mutex_);

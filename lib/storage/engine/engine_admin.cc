@@ -1,5 +1,6 @@
 // The engine's administration: waiting for flushes, compacting on demand, checkpoints, verification, statistics.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/assert.h"
@@ -8,6 +9,8 @@
 #include "storage/engine/checkpoint.h"
 #include "storage/engine/engine.h"
 #include "storage/file/file_names.h"
+#include "storage/file/identity.h"
+#include "storage/file/refused_read.h"
 #include "storage/log/log_reader.h"
 
 namespace bandb::storage {
@@ -70,7 +73,7 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir) {
 
 absl::Status Engine::VerifyChecksums() {
   if (!Enter()) return ClosedError();
-  absl::Status verified = VerifyFiles();
+  absl::Status verified = ForReader(MustBeThere(VerifyFiles()));
   Leave();
   return verified;
 }
@@ -79,8 +82,6 @@ absl::Status Engine::VerifyFiles() {
   ViewRef view = views_.Acquire();
   BANDB_ASSERT(view);
   view.Detach();
-  // What is appended from now on is not looked at.
-  const std::vector<LogSet::Extent> logs = logs_.Extents();
   BANDB_ASSIGN_OR_RETURN(const std::string identity,
                          base::ReadFile(env_.files, IdentityPath(dir_), kSmallFileBytesMax));
   BANDB_RETURN_IF_ERROR(DecodeIdentity(identity, IdentityPath(dir_)).status());
@@ -92,12 +93,26 @@ absl::Status Engine::VerifyFiles() {
       BANDB_RETURN_IF_ERROR(reader->VerifyChecksums());
     }
   }
+  BANDB_RETURN_IF_ERROR(lifecycle_.MayContinue());
+  return VerifyLogs();
+}
+
+absl::Status Engine::VerifyLogs() {
+  // What is appended from now on is not looked at.
+  const std::vector<LogSet::Extent> logs = logs_.Extents();
+  const std::map<uint64_t, uint64_t> recovered = versions_.state().log_ends;
   for (const LogSet::Extent& log : logs) {
     BANDB_RETURN_IF_ERROR(lifecycle_.MayContinue());
+    const auto end = recovered.find(log.number);
+    const uint64_t bytes = end == recovered.end() ? log.bytes : end->second;
     const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
-    const absl::Status read = ReadLog(env_.files, path, FileType::kLog, log.bytes).status();
-    // One that a flush removed meanwhile is no loss.
-    if (!read.ok() && read.code() != absl::StatusCode::kNotFound) return read;
+    const absl::Status verified = VerifyLog(env_.files, path, FileType::kLog, bytes);
+    if (verified.ok()) continue;
+    if (verified.code() != absl::StatusCode::kNotFound) return verified;
+    // One that a flush has removed meanwhile is no loss.
+    const std::vector<LogSet::Extent> now = logs_.Extents();
+    const auto is_it = [&log](const LogSet::Extent& other) { return other.number == log.number; };
+    if (std::any_of(now.begin(), now.end(), is_it)) return MustBeThere(verified);
   }
   return absl::OkStatus();
 }
@@ -111,18 +126,19 @@ absl::Status Engine::VerifyManifest() {
   while (true) {
     const std::shared_ptr<Manifest> manifest = versions_.manifest();
     const std::string path = base::JoinPath(engine_dir_, ManifestName(manifest->number()));
-    const absl::Status read = ReadLog(env_.files, path, FileType::kManifest, manifest->Size()).status();
-    if (read.code() != absl::StatusCode::kNotFound) return read;
-    if (manifest == versions_.manifest())
-      return base::Error(absl::StatusCode::kDataLoss, "{}: the manifest is missing", path);
+    const absl::Status verified = VerifyLog(env_.files, path, FileType::kManifest, manifest->Size());
+    if (verified.code() != absl::StatusCode::kNotFound) return verified;
+    if (manifest == versions_.manifest()) return MustBeThere(verified);
     // A new one has taken its place: on to that.
   }
 }
 
 Stats Engine::GetStats() const {
   Stats stats;
+  uint64_t live_memtable_bytes = 0;
   {
     base::MutexLock lock(&mutex_);
+    live_memtable_bytes = LiveMemtableBytes();
     const std::shared_ptr<const Version> version = versions_.version();
     const LevelTargets targets = TargetsFor(*version, settings_);
     stats.levels = level_work_;
@@ -163,7 +179,7 @@ Stats Engine::GetStats() const {
   stats.open_table_files = tables_->open_files();
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes;
-  stats.memory_bytes = cache.used_bytes() + stats.memtable_bytes;
+  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes;
   stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
   stats.recovered_log_records = recovered_records_;
   stats.dropped_log_bytes = dropped_log_bytes_;

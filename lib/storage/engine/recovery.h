@@ -1,9 +1,10 @@
 // What Open finds on disk, and what it makes of it.
 //
-// The order of a recovery: the lock; the identity; the manifest; the logs from the manifest's log number on, checked
-// whole before anything is replayed; then, and only then, changes: the recovered logs are written anew and synced, a
-// new log is begun, and a new manifest that says how far each recovered log counts. An error before that point leaves
-// the directory as it was. Until then memory holds the logs as well as what was made of them.
+// The order of a recovery: the lock and the identity (database_directory.h); the manifest; the logs from the manifest's
+// log number on, checked whole before anything is replayed; then, and only then, changes: what may not be durable of
+// the recovered logs is written over itself and synced, a new log is begun, and a new manifest that says how far each
+// recovered log counts. An error before that point leaves the directory as it was. Until then memory holds the logs as
+// well as what was made of them.
 #ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
 #define BANDB_STORAGE_ENGINE_RECOVERY_H_
 
@@ -16,8 +17,8 @@
 #include "absl/status/statusor.h"
 #include "bandb/options.h"
 #include "base/env.h"
+#include "storage/file/database_files.h"
 #include "storage/file/file_header.h"
-#include "storage/file/identity.h"
 #include "storage/memtable/memtable.h"
 #include "storage/version/live_table.h"
 #include "storage/version/manifest.h"
@@ -25,8 +26,11 @@
 namespace bandb::storage {
 
 struct RecoveredDatabase {
-  std::unique_ptr<base::FileLock> lock;
+  // Bound to the directory, which is locked. Shared with removals that are still to be done when the database ends.
+  std::shared_ptr<DatabaseFiles> files;
   Uuid database_id;
+  // There was none: FinishCreation is due once the engine's files are durable.
+  bool created = false;
   std::shared_ptr<TableStore> tables;
   ManifestState state;
   // Oldest first; what they hold is in logs that the next manifest still names.
@@ -39,6 +43,8 @@ struct RecoveredDatabase {
   struct FoundLog {
     uint64_t number = 0;
     std::string bytes;
+    // Of these, from the beginning on, a record tells that they are.
+    uint64_t synced_bytes = 0;
   };
   std::vector<FoundLog> found_logs;
   // Files of ours that nothing refers to; removed once the database is open.

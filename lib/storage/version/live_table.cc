@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "storage/file/file_names.h"
+#include "storage/file/refused_read.h"
 #include "storage/table/table_builder.h"
 
 namespace bandb::storage {
@@ -27,20 +28,18 @@ bool IsAsDescribed(const TableReader& reader, const TableInfo& info) {
 }  // namespace
 
 TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache,
-                       uint64_t open_files_max)
+                       uint64_t open_files_max, std::shared_ptr<base::FileSystem> files)
     : engine_dir_(std::move(engine_dir)),
       cache_(std::move(cache)),
       open_files_(std::make_shared<OpenFiles>(env.files, open_files_max)),
+      owned_files_(std::move(files)),
       files_(env.files),
       executor_(env.executor) {}
 
 absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& info) {
   const std::string path = base::JoinPath(engine_dir_, TableName(info.number));
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = open_files_->Open(path);
-  if (!opened.ok() && opened.status().code() == absl::StatusCode::kNotFound) {
-    return base::Error(absl::StatusCode::kDataLoss, "{}: the table is missing", path);
-  }
-  BANDB_RETURN_IF_ERROR(opened.status());
+  if (!opened.ok()) return RefusedRead(opened.status(), path, 0);
   std::unique_ptr<base::RandomAccessFile> file = *std::move(opened);
   if (file->Size() != info.file_bytes) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
@@ -60,9 +59,10 @@ void TableStore::Remove(uint64_t number) {
   base::MutexLock lock(&mutex_);
   if (files_ == nullptr) return;
   // A file that cannot be removed now is found and removed at the next open.
-  executor_->Post(base::Priority::kLow, [files = files_, path = base::JoinPath(engine_dir_, TableName(number))]() {
-    files->Remove(path).IgnoreError();
-  });
+  executor_->Post(base::Priority::kLow,
+                  [files = files_, owned = owned_files_, path = base::JoinPath(engine_dir_, TableName(number))]() {
+                    files->Remove(path).IgnoreError();
+                  });
 }
 
 void TableStore::Close() {
