@@ -129,7 +129,7 @@ class Ending(ProgramTest):
         for _ in range(3):
             self.hoarder(server)
         self.assertEqual(server.terminate(), 0, server.error_text())
-        self.assertIn("3 connections that had not taken their replies were closed", server.error_text())
+        self.assertIn("closed 3 connections whose clients did not take their replies", server.error_text())
         self.assertIn("INFO closed\n", server.error_text())
 
     def test_the_second_signal_ends_it_at_once(self):

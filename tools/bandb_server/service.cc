@@ -129,9 +129,10 @@ class Service {
     if (!lost_.ok()) return kFailed;
     if (!closed_.ok()) return Fail("closing the database", closed_);
     if (absl::IsDeadlineExceeded(drained_)) {
-      logger_->Log(LogSeverity::kWarning,
-                   fmt::format("the drain timeout passed: {} connections that had not taken their replies were closed",
-                               std::max<uint64_t>(cut, 1)));
+      logger_->Log(
+          LogSeverity::kWarning,
+          fmt::format("closed {} connections whose clients did not take their replies within the drain timeout",
+                      std::max<uint64_t>(cut, 1)));
     } else if (!drained_.ok()) {
       return Fail("draining", drained_);
     }
