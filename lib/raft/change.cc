@@ -10,7 +10,6 @@
 
 #include "base/assert.h"
 #include "raft/membership.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 #include "raft/types/configuration_codec.h"
 
@@ -31,7 +30,7 @@ StepResult Replica::On(ChangeMembership event) {
     return {StatusCode::kAborted, "the configuration has another version"};
   }
   if (now.index > log_.commit() || now.joint()) return Refused("another change is under way");
-  if (!CommittedInOwnTerm() && !BANDB_RAFT_MUTANT(10)) return Refused("no entry of this term is committed yet");
+  if (!CommittedInOwnTerm()) return Refused("no entry of this term is committed yet");
   if (log_.last() >= kMaxNumber) return {StatusCode::kResourceExhausted, "out of indexes"};
   ChangePlan plan = PlanChange(now, event.changes);
   if (!plan.ok()) return {plan.code, plan.reason};
@@ -75,13 +74,12 @@ void Replica::FinishChange() {
   const Configuration& now = configuration();
   if (now.index > log_.commit()) return;
   if (now.joint()) {
-    if (BANDB_RAFT_MUTANT(12) && !log_.Matches(now.index, term_)) return;
     AppendConfiguration(LeaveJoint(now));
     return;
   }
   const Member* self = now.Find(options_.self);
   if (self == nullptr || !self->voter) {
-    if (!BANDB_RAFT_MUTANT(13)) LeaveOffice();
+    LeaveOffice();
     return;
   }
   if (CommittedInOwnTerm() && !transfer_.has_value()) PromoteLearners();
@@ -133,7 +131,7 @@ void Replica::ContinueTransfer() {
     EndTransfer(StatusCode::kUnavailable);
     return;
   }
-  if (peer->match != log_.last() && !BANDB_RAFT_MUTANT(19)) return;
+  if (peer->match != log_.last()) return;
   transfer_->asked = true;
   SendTimeoutNow(*peer);
 }

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/restart.h"
 #include "raft/types/configuration.h"
 
@@ -30,13 +29,11 @@ class ConfigurationHistory {
     return all_[i];
   }
   void Append(Configuration configuration) {
-    while (BANDB_RAFT_MUTANT(14) && all_.size() > 1 && configuration.index <= Latest().index) all_.pop_back();
     BANDB_ASSERT(configuration.index > Latest().index);
     all_.push_back(std::move(configuration));
   }
   // True if that took a configuration back.
   bool TruncateFrom(Index first) {
-    if (BANDB_RAFT_MUTANT(14)) return false;
     const size_t before = all_.size();
     while (all_.size() > 1 && all_.back().index >= first) all_.pop_back();
     return all_.size() != before;

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 
 namespace bandb::raft {
@@ -25,8 +24,6 @@ void Replica::ResetElectionTimer() {
 }
 
 bool Replica::InLease() const {
-  if (BANDB_RAFT_MUTANT(3)) return false;
-  if (BANDB_RAFT_MUTANT(5) && role_ != Role::kLeader && leader_ != kNoNode) return true;
   const Nanos promise = options_.election_timeout_nanos;
   if (now_ < quiet_until_) return true;
   if (role_ == Role::kLeader) return now_ < rounds_.proved_at() + promise;
@@ -64,7 +61,7 @@ void Replica::StartPreVote() {
 }
 
 void Replica::StartElection(bool force) {
-  BANDB_ASSERT(role_ != Role::kLeader || BANDB_RAFT_MUTANT(6));
+  BANDB_ASSERT(role_ != Role::kLeader);
   BANDB_ASSERT(MayLead());
   FailReads();
   ++term_;
@@ -97,7 +94,7 @@ void Replica::RecordVote(NodeId from, bool granted) {
 }
 
 void Replica::CountVotes() {
-  const bool durable = (durable_term_ == term_ && durable_vote_ == options_.self) || BANDB_RAFT_MUTANT(50);
+  const bool durable = durable_term_ == term_ && durable_vote_ == options_.self;
   const VoteResult result = QuorumVote(configuration(), [&](NodeId id) -> std::optional<bool> {
     // The own vote counts once it cannot be forgotten.
     if (id == options_.self && role_ == Role::kCandidate && !durable) return std::nullopt;
@@ -134,8 +131,8 @@ void Replica::BecomeFollower(Term term, NodeId leader) {
 
 void Replica::BecomeLeader() {
   BANDB_ASSERT(role_ == Role::kCandidate);
-  BANDB_ASSERT(durable_term_ == term_ || BANDB_RAFT_MUTANT(50));
-  BANDB_ASSERT(durable_vote_ == options_.self || BANDB_RAFT_MUTANT(50));
+  BANDB_ASSERT(durable_term_ == term_);
+  BANDB_ASSERT(durable_vote_ == options_.self);
   role_ = Role::kLeader;
   leader_ = options_.self;
   votes_.clear();
@@ -152,7 +149,6 @@ void Replica::BecomeLeader() {
 StepResult Replica::HandleVoteRequest(const Message& m) {
   const bool pre = m.kind == MessageKind::kPreVote;
   // Whether this node votes at all is for the candidate's configuration to say: this one may not know yet that it does.
-  if (BANDB_RAFT_MUTANT(7) && !IsVoter()) return Dropped("not a voter");
   const bool free =
       pre ? m.term > term_ : (vote_ == kNoNode || vote_ == m.from) && (leader_ == kNoNode || leader_ == m.from);
   const bool bound = InLease() && (pre || !m.force);
@@ -169,20 +165,12 @@ StepResult Replica::HandleVoteRequest(const Message& m) {
   answer.term = pre && grant ? m.term : term_;
   answer.reject = !grant;
   answer.round = m.round;
-  if (BANDB_RAFT_MUTANT(2)) {
-    Send(std::move(answer));
-  } else {
-    Answer(std::move(answer));
-  }
+  Answer(std::move(answer));
   return {};
 }
 
 StepResult Replica::HandleVoteReply(const Message& m) {
   const bool pre = m.kind == MessageKind::kPreVoteReply;
-  if (BANDB_RAFT_MUTANT(6) && pre && !m.reject && role_ != Role::kFollower && role_ != Role::kPreCandidate) {
-    StartElection(false);
-    return {};
-  }
   if (role_ != (pre ? Role::kPreCandidate : Role::kCandidate)) return Dropped("no such campaign");
   if (m.round != campaign_) return Dropped("an earlier campaign");
   if (m.term != (pre && !m.reject ? term_ + 1 : term_)) return Dropped("another term");

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 #include "raft/types/configuration_codec.h"
 
@@ -46,8 +45,6 @@ bool Replica::RefusesEntries(const Message& m) const {
 
 StepResult Replica::HandleAppend(Message m) {
   if (!AcceptLeader(m)) return Dropped("two leaders in one term");
-  if (BANDB_RAFT_MUTANT(17) && configuration().has_voters() && configuration().Find(options_.self) == nullptr)
-    return {};
   Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
   answer.session = m.session;
   answer.round = m.round;
@@ -58,7 +55,7 @@ StepResult Replica::HandleAppend(Message m) {
     return Dropped("a snapshot is being installed");
   }
   // Below the floor everything is committed, so it matches, whatever is still known of it.
-  const bool below = m.index < log_.floor() && (m.index == 0 || !BANDB_RAFT_MUTANT(21));
+  const bool below = m.index < log_.floor();
   const bool matches = below || log_.Matches(m.index, m.log_term);
   if (!matches) {
     RejectAppend(m);
@@ -69,23 +66,19 @@ StepResult Replica::HandleAppend(Message m) {
   const Term last_term = log_.last_term();
   const std::optional<Index> matched = TakeEntries(&m);
   if (!matched.has_value()) return Dropped("contradicts what is committed");
-  CommitTo(std::min(m.commit, BANDB_RAFT_MUTANT(47) ? log_.last() : *matched));
+  CommitTo(std::min(m.commit, *matched));
   const bool grew = log_.last() != last || log_.last_term() != last_term;
   if (grew) {
     answer.index = *matched;
-    Answer(std::move(answer), BANDB_RAFT_MUTANT(33) ? 0 : *matched);
+    Answer(std::move(answer), *matched);
   } else {
-    answer.index = BANDB_RAFT_MUTANT(25) ? *matched : std::min(*matched, log_.durable());
+    answer.index = std::min(*matched, log_.durable());
     Answer(std::move(answer));
   }
   return {};
 }
 
 std::optional<Index> Replica::TakeEntries(Message* m) {
-  if (BANDB_RAFT_MUTANT(20) && m->index >= log_.commit() && m->index < log_.last()) {
-    configurations_.TruncateFrom(m->index + 1);
-    log_.TruncateFrom(m->index + 1);
-  }
   Index matched = m->index;
   for (Entry& entry : m->entries) {
     const Index index = entry.index;

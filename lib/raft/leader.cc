@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 
 namespace bandb::raft {
@@ -20,11 +19,11 @@ void Replica::LeaderTick() {
     BecomeFollower(term_, kNoNode);
     return;
   }
-  if (now_ >= rounds_.proved_at() + options_.election_timeout_nanos && !BANDB_RAFT_MUTANT(52)) {
+  if (now_ >= rounds_.proved_at() + options_.election_timeout_nanos) {
     BecomeFollower(term_, kNoNode);
     return;
   }
-  if (transfer_.has_value() && now_ >= transfer_->deadline && !BANDB_RAFT_MUTANT(44)) {
+  if (transfer_.has_value() && now_ >= transfer_->deadline) {
     EndTransfer(absl::StatusCode::kDeadlineExceeded);
   }
   for (Progress& peer : peers_) {
@@ -56,20 +55,20 @@ void Replica::MaybeCommit() {
   BANDB_ASSERT(role_ == Role::kLeader);
   const Index reached = QuorumValue(configuration(), [this](NodeId id) -> Index {
     // The leader's own disk is one of many, and counts for what it holds.
-    if (id == options_.self) return BANDB_RAFT_MUTANT(27) ? log_.last() : log_.durable();
+    if (id == options_.self) return log_.durable();
     const Progress* peer = FindPeer(id);
     return peer == nullptr ? 0 : peer->match;
   });
   if (reached <= log_.commit() || reached > log_.last()) return;
   // An entry of an earlier term is committed only by one of this term that follows it: until then another node may
   // still be elected without it (Raft paper, figure 8).
-  if (!log_.Matches(reached, term_) && !BANDB_RAFT_MUTANT(1)) return;
+  if (!log_.Matches(reached, term_)) return;
   CommitTo(reached);
 }
 
 void Replica::BeginRound() {
   const uint64_t round = rounds_.Begin(now_);
-  if (CommittedInOwnTerm() || BANDB_RAFT_MUTANT(38)) reads_.JoinRound(round, log_.commit());
+  if (CommittedInOwnTerm()) reads_.JoinRound(round, log_.commit());
   // A lone voter has proved it already.
   ProveRounds();
 }
@@ -80,7 +79,7 @@ void Replica::ProveRounds() {
     const Progress* peer = FindPeer(id);
     return peer == nullptr ? 0 : peer->acknowledged_round;
   });
-  rounds_.Prove(BANDB_RAFT_MUTANT(42) ? rounds_.current() : std::min(proved, rounds_.current()), now_);
+  rounds_.Prove(std::min(proved, rounds_.current()));
   Reads::Batch batch;
   while (reads_.TakeProved(rounds_.proved(), &batch)) {
     for (const Reads::Request& request : batch.requests) {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 
 namespace bandb::raft {
 
@@ -48,10 +47,8 @@ void Log::TruncateFrom(Index first) {
   trail_.TruncateFrom(first);
   first_cached_ = std::min(first_cached_, first);
   written_ = std::min(written_, first - 1);
-  if (!BANDB_RAFT_MUTANT(22)) {
-    for (size_t i = 0; i < writes_.size(); ++i) writes_[i].covers = std::min(writes_[i].covers, first - 1);
-  }
-  if (!BANDB_RAFT_MUTANT(26)) durable_ = std::min(durable_, first - 1);
+  for (size_t i = 0; i < writes_.size(); ++i) writes_[i].covers = std::min(writes_[i].covers, first - 1);
+  durable_ = std::min(durable_, first - 1);
 }
 
 void Log::CommitTo(Index index) {
@@ -123,7 +120,7 @@ void Log::CompactTo(Index index) {
 }
 
 void Log::Reset(Index index, Term term) {
-  BANDB_ASSERT(BANDB_RAFT_MUTANT(31) || index > commit_);
+  BANDB_ASSERT(index > commit_);
   trail_.Reset(index, term);
   commit_ = durable_ = written_ = applied_ = handed_out_ = index;
   first_cached_ = index + 1;

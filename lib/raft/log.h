@@ -21,7 +21,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "raft/mutant.h"
 #include "raft/output.h"
 #include "raft/restart.h"
 #include "raft/ring.h"
@@ -44,7 +43,7 @@ class Log {
   // What may be stored as committed along with any write. The commit index itself may be of entries that are still on
   // their way to the disk: if it reached the disk before them, a restart would find other entries in their place, and
   // take those for committed.
-  Index DurableCommit() const { return commit_ < durable_ || BANDB_RAFT_MUTANT(51) ? commit_ : durable_; }
+  Index DurableCommit() const { return commit_ < durable_ ? commit_ : durable_; }
   Index handed_out() const { return handed_out_; }
   // Bytes between the commit index and the end, whichever term they are of.
   uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 
 namespace bandb::raft {
 namespace {
@@ -111,8 +110,7 @@ ChangePlan PlanChange(const Configuration& now, const std::vector<Change>& chang
     if (!plan.ok()) return plan;
   }
   if (!IsValid(plan.next)) return Refuse(StatusCode::kInvalidArgument, "no voter would be left");
-  if (!SameVoters(now, plan.next) && !BANDB_RAFT_MUTANT(10) && !BANDB_RAFT_MUTANT(49))
-    plan.next = EnterJoint(now, std::move(plan.next));
+  if (!SameVoters(now, plan.next)) plan.next = EnterJoint(now, std::move(plan.next));
   if (!IsValid(plan.next)) return Refuse(StatusCode::kInvalidArgument, "too many members during the change");
   return plan;
 }
@@ -129,7 +127,6 @@ Configuration PlanPromotion(const Configuration& now, const std::vector<NodeId>&
     const Member* old = wanted.Find(replaced);
     if (old != nullptr) wanted.members.erase(wanted.members.begin() + (old - wanted.members.data()));
   }
-  if (BANDB_RAFT_MUTANT(10) || BANDB_RAFT_MUTANT(49)) return wanted;
   return EnterJoint(now, std::move(wanted));
 }
 

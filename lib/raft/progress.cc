@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 
 namespace bandb::raft {
 
@@ -33,7 +32,7 @@ bool Progress::Acknowledge(Index index) {
     inflight_bytes -= inflight.front().bytes;
     inflight.pop_front();
   }
-  if (index <= match && !BANDB_RAFT_MUTANT(35)) return false;
+  if (index <= match) return false;
   match = index;
   next = std::max(next, match + 1);
   return true;

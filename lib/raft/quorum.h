@@ -10,7 +10,6 @@
 #include <optional>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/types/configuration.h"
 
 namespace bandb::raft {
@@ -29,7 +28,7 @@ uint64_t MajorityValue(const Configuration& configuration, Counts counts, ValueO
   }
   if (count == 0) return std::numeric_limits<uint64_t>::max();
   // With the values in descending order, the one at count / 2 has been reached by count / 2 + 1 members: a majority.
-  const size_t place = BANDB_RAFT_MUTANT(36) && count > 1 ? count / 2 - 1 : count / 2;
+  const size_t place = count / 2;
   std::nth_element(values.begin(), values.begin() + place, values.begin() + count, std::greater<uint64_t>());
   return values[place];
 }
@@ -40,7 +39,6 @@ uint64_t QuorumValue(const Configuration& configuration, ValueOf value_of) {
   if (!configuration.has_voters()) return 0;
   const uint64_t incoming = MajorityValue(
       configuration, [](const Member& m) { return m.voter; }, value_of);
-  if (BANDB_RAFT_MUTANT(58)) return incoming;
   const uint64_t outgoing = MajorityValue(
       configuration, [](const Member& m) { return m.outgoing; }, value_of);
   return std::min(incoming, outgoing);

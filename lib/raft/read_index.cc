@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 
 namespace bandb::raft {
@@ -16,7 +15,7 @@ StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition
 
 bool Replica::LeaseValid(Nanos now) const {
   if (!options_.lease_reads || role_ != Role::kLeader || failed_) return false;
-  if (lease_void_ && !BANDB_RAFT_MUTANT(40)) return false;
+  if (lease_void_) return false;
   // The promise of the followers that counts is the one behind a proved round; leadership alone promises nothing.
   if (rounds_.proved() == 0 || !CommittedInOwnTerm()) return false;
   return now < rounds_.proved_at() + LeaseDurationNanos(options_);
@@ -60,20 +59,14 @@ StepResult Replica::HandleReadIndexReply(const Message& m) {
 void Replica::StartReadRound() {
   // One round at a time: whoever comes while it is under way shares the next one.
   if (!reads_.waiting() || reads_.round_under_way()) return;
-  if (!CommittedInOwnTerm() && !BANDB_RAFT_MUTANT(38)) return;
-  if (BANDB_RAFT_MUTANT(39)) {
-    // The bug: the number of a round that is long under way, or answered, stands for a new question.
-    reads_.JoinRound(rounds_.current(), log_.commit());
-    ProveRounds();
-    return;
-  }
+  if (!CommittedInOwnTerm()) return;
   BeginRound();
 }
 
 void Replica::AskForReadIndex() {
   if (!reads_.waiting() || reads_.asked() != 0 || leader_ == kNoNode) return;
   BANDB_ASSERT(role_ == Role::kFollower);
-  if (!BANDB_RAFT_MUTANT(59)) ++read_number_;
+  ++read_number_;
   reads_.Ask(read_number_, now_ + options_.election_timeout_nanos);
   Message question = MakeMessage(MessageKind::kReadIndex, leader_);
   question.round = read_number_;

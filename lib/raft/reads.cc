@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 
 namespace bandb::raft {
 

@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/types/configuration_codec.h"
 
 namespace bandb::raft {
@@ -40,8 +39,7 @@ Replica::Replica(const Options& options, const Restart& restart, Nanos now)
   // committed configuration can have promised it to nobody but itself.
   const Configuration& latest = configuration();
   const bool alone = latest.members.size() == 1 && IsVoter() && latest.index <= log_.commit();
-  const Nanos quiet = options_.election_timeout_nanos * (BANDB_RAFT_MUTANT(9) ? 10'000 : 1);
-  if (term_ > 0 && !alone && !BANDB_RAFT_MUTANT(46)) quiet_until_ = now + quiet;
+  if (term_ > 0 && !alone) quiet_until_ = now + options_.election_timeout_nanos;
   ResetElectionTimer();
   // Nobody else could stand for election, so there is nothing to wait for.
   if (alone) election_deadline_ = now;
@@ -77,14 +75,11 @@ StepResult Replica::On(Campaign) {
 
 StepResult Replica::On(Propose event) {
   if (role_ != Role::kLeader) return Dropped("not the leader");
-  if (transfer_.has_value()) {
-    if (BANDB_RAFT_MUTANT(43)) AppendOwn(EntryKind::kData, std::move(event.payload));
-    return {StatusCode::kUnavailable, "leadership is being transferred"};
-  }
+  if (transfer_.has_value()) return {StatusCode::kUnavailable, "leadership is being transferred"};
   if (log_full_) return {StatusCode::kResourceExhausted, "the log is nearly full"};
   const uint64_t cost = event.payload.size() + kEntryOverheadBytes;
   // An entry larger than the whole allowance is taken when nothing else is under way, else it never could be.
-  const uint64_t under_way = BANDB_RAFT_MUTANT(37) ? 0 : log_.uncommitted_bytes();
+  const uint64_t under_way = log_.uncommitted_bytes();
   if (under_way > 0 && under_way + cost > options_.max_uncommitted_bytes) {
     return {StatusCode::kResourceExhausted, "too much is uncommitted"};
   }
@@ -113,16 +108,6 @@ StepResult Replica::On(HardStatePersisted event) {
 }
 
 StepResult Replica::On(PersistFailed) {
-  if (BANDB_RAFT_MUTANT(23) && role_ == Role::kLeader && log_.durable() < log_.last()) {
-    // The bug: what could not be written is taken back, and its indexes are given to other entries of the same term.
-    if (log_.durable() >= log_.commit()) {
-      configurations_.TruncateFrom(log_.durable() + 1);
-      log_.TruncateFrom(log_.durable() + 1);
-      for (Progress& peer : peers_) peer.next = std::min(peer.next, log_.last() + 1);
-    }
-    return {};
-  }
-  if (BANDB_RAFT_MUTANT(24) && role_ != Role::kLeader) return {};
   const bool led = role_ == Role::kLeader;
   const NodeId successor = led ? BestSuccessor() : kNoNode;
   if (Progress* peer = FindPeer(successor); peer != nullptr) SendTimeoutNow(*peer);
@@ -178,13 +163,12 @@ void Replica::Report(FaultKind kind, NodeId peer, Index index) {
 }
 
 bool Replica::DiskStalled() const {
-  if (BANDB_RAFT_MUTANT(34)) return false;
   const std::optional<Nanos> since = log_.OldestWriteSince();
   return since.has_value() && now_ - *since >= options_.disk_stall_timeout_nanos;
 }
 
 const char* Replica::Refusal(const Message& m) const {
-  if (m.cluster != options_.cluster && !BANDB_RAFT_MUTANT(18)) return "of another cluster";
+  if (m.cluster != options_.cluster) return "of another cluster";
   if (m.group != options_.group) return "of another group";
   if (m.version != kProtocolVersion) return "of another version";
   if (m.to != options_.self || m.from == options_.self || m.from == kNoNode) return "not for this node";
@@ -267,7 +251,6 @@ bool Replica::ReconcileTerm(const Message& m) {
       break;
     case MessageKind::kPreVote:
     case MessageKind::kVote:
-      if (BANDB_RAFT_MUTANT(4)) return false;
       answer = MakeMessage(m.kind == MessageKind::kVote ? MessageKind::kVoteReply : MessageKind::kPreVoteReply, m.from);
       answer.round = m.round;
       break;

@@ -24,7 +24,6 @@
 #include "raft/configuration_history.h"
 #include "raft/core.h"
 #include "raft/log.h"
-#include "raft/mutant.h"
 #include "raft/progress.h"
 #include "raft/quorum.h"
 #include "raft/reads.h"
@@ -45,9 +44,7 @@ class Replica {
   bool LeaseValid(Nanos now) const;
   std::optional<SnapshotMeta> SnapshotAt(Index index) const;
   Inspect View() const;
-  const Configuration& configuration() const {
-    return BANDB_RAFT_MUTANT(11) ? configurations_.At(log_.applied()) : configurations_.Latest();
-  }
+  const Configuration& configuration() const { return configurations_.Latest(); }
   const Configuration& committed_configuration() const { return configurations_.At(log_.commit()); }
   const Log& log() const { return log_; }
   const std::vector<Progress>& peers() const { return peers_; }

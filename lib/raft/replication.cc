@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 
 namespace bandb::raft {
@@ -130,7 +129,7 @@ StepResult Replica::HandleAppendReply(const Message& m) {
   if (role_ != Role::kLeader) return Dropped("not the leader");
   Progress* peer = FindPeer(m.from);
   if (peer == nullptr) return Dropped("not a peer");
-  if (m.session != peer->session && !BANDB_RAFT_MUTANT(15)) return Dropped("of an earlier session");
+  if (m.session != peer->session) return Dropped("of an earlier session");
   const bool impossible =
       m.round > rounds_.current() || (!m.reject && m.index > log_.last()) || (m.reject && m.index == 0);
   if (impossible) {

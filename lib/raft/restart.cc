@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/status.h"
-#include "raft/mutant.h"
 #include "raft/quorum.h"
 #include "raft/types/configuration_codec.h"
 
@@ -92,9 +91,7 @@ absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId se
       return base::Error(StatusCode::kFailedPrecondition, "node {} is not a member", p.node);
     }
     if (p.node == self) own = &p;
-    auto rank = [](const LogPosition& x) {
-      return std::make_tuple(BANDB_RAFT_MUTANT(54) ? 0 : x.last_term, x.last_index, ~x.node);
-    };
+    auto rank = [](const LogPosition& x) { return std::make_tuple(x.last_term, x.last_index, ~x.node); };
     if (best == nullptr || rank(p) > rank(*best)) best = &p;
     term = std::max(term, p.hard_state_term);
   }
@@ -106,21 +103,20 @@ absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId se
       own->hard_state_term != state.hard_state.term) {
     return base::Error(StatusCode::kInvalidArgument, "the position of node {} is not the one given", self);
   }
-  QuorumRecovery recovery{BANDB_RAFT_MUTANT(56) ? cluster : lost.new_cluster, state.hard_state, std::nullopt};
-  if (best != own && !BANDB_RAFT_MUTANT(45)) return recovery;
+  QuorumRecovery recovery{lost.new_cluster, state.hard_state, std::nullopt};
+  if (best != own) return recovery;
 
   Configuration forced;
   forced.version = before.version + 1;
   forced.index = last + 1;
   for (const Member& member : before.members) {
-    if (survives(member.id) || BANDB_RAFT_MUTANT(55))
-      forced.members.push_back({.id = member.id, .voter = true, .address = member.address});
+    if (survives(member.id)) forced.members.push_back({.id = member.id, .voter = true, .address = member.address});
   }
   std::string bytes;
   EncodeConfiguration(forced, &bytes);
   // The entry is written as if this node had led a term that nobody else can have led: its number is above all that the
   // survivors know, and the lost nodes are not heard under the new cluster id.
-  const Term forced_term = BANDB_RAFT_MUTANT(57) ? std::max(own->hard_state_term, own->last_term) : term + 1;
+  const Term forced_term = term + 1;
   recovery.hard_state.term = forced_term;
   recovery.hard_state.vote = self;
   recovery.entry = Entry{.term = forced_term,

@@ -12,7 +12,6 @@
 #include <cstdint>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/ring.h"
 #include "raft/types/ids.h"
 
@@ -31,11 +30,11 @@ class LeadershipRounds {
     return current_;
   }
   // A quorum has answered all rounds up to `round`.
-  void Prove(uint64_t round, Nanos now) {
+  void Prove(uint64_t round) {
     BANDB_ASSERT(round <= current_);
     while (!began_.empty() && began_.front().number <= round) {
       proved_ = began_.front().number;
-      proved_at_ = BANDB_RAFT_MUTANT(41) ? now : began_.front().at;
+      proved_at_ = began_.front().at;
       began_.pop_front();
     }
   }

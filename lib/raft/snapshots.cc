@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 
 namespace bandb::raft {
@@ -20,7 +19,7 @@ std::optional<SnapshotMeta> Replica::SnapshotAt(Index index) const {
   const std::optional<Term> term = log_.TermAt(index);
   if (index == 0 || index > log_.applied() || !term.has_value()) return std::nullopt;
   // The configuration of that index: a later one may still be truncated.
-  const Configuration& then = BANDB_RAFT_MUTANT(48) ? configuration() : configurations_.At(index);
+  const Configuration& then = configurations_.At(index);
   if (!then.has_voters()) return std::nullopt;
   return SnapshotMeta{index, *term, then, 0};
 }
@@ -47,7 +46,7 @@ bool Replica::WantsSnapshot() const {
 
 void Replica::CompactLog() {
   BANDB_ASSERT(snapshot_.index <= log_.applied());
-  const Index snapshot = BANDB_RAFT_MUTANT(30) ? log_.applied() : snapshot_.index;
+  const Index snapshot = snapshot_.index;
   // What is kept for peers that are behind is a courtesy, for which a full log has no room.
   const Index retained = log_full_ ? 0 : options_.retained_entries;
   Index floor = snapshot > retained ? snapshot - retained : 0;
@@ -113,7 +112,7 @@ StepResult Replica::HandleSnapshot(const Message& m) {
   // A log that already holds what the snapshot covers is better than the snapshot: it may hold more, and what it holds
   // more may have been acknowledged.
   const bool covered = snapshot.index <= log_.commit() || log_.Matches(snapshot.index, snapshot.term);
-  if (covered && !BANDB_RAFT_MUTANT(31)) {
+  if (covered) {
     CommitTo(snapshot.index);
     answer.index = std::min(snapshot.index, log_.durable());
     Answer(std::move(answer));

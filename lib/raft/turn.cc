@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/mutant.h"
 #include "raft/replica.h"
 
 namespace bandb::raft {
@@ -42,7 +41,7 @@ void Replica::TakeOutput(Output* output) {
 void Replica::HandOutCommitted() {
   if (install_.has_value() || applying_bytes_ >= options_.max_applying_bytes) return;
   // Not beyond the own disk: a state machine that runs ahead of its log could not be rebuilt from it.
-  const Index limit = BANDB_RAFT_MUTANT(53) ? log_.commit() : std::min(log_.commit(), log_.durable());
+  const Index limit = std::min(log_.commit(), log_.durable());
   const Index first = log_.handed_out() + 1;
   if (first > limit) return;
   Index last = first;

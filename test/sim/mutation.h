@@ -1,5 +1,5 @@
-// Put in front of every file of the core in the build of bandb_sim_mutants, where BANDB_RAFT_MUTATION is this variable:
-// one build has all planted bugs, each asleep until it is named.
+// Included before every file of the copy of the core that has the planted bugs (mutants.patch): one build has all of
+// them, each asleep until it is named.
 #ifndef BANDB_TEST_SIM_MUTATION_H_
 #define BANDB_TEST_SIM_MUTATION_H_
 
@@ -9,5 +9,8 @@ namespace bandb::raft {
 extern int mutation_under_test;
 
 }  // namespace bandb::raft
+
+// Whether the bug `n` is awake. The patch puts it beside the line that avoids the bug.
+#define BANDB_RAFT_MUTANT(n) (::bandb::raft::mutation_under_test == (n))
 
 #endif  // BANDB_TEST_SIM_MUTATION_H_
