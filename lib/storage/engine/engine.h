@@ -171,8 +171,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // `newest` is the sequence of the entry in a memtable that decided; 0 if it was none.
   absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                      PinnedValue* value, Sequence* newest);
-  absl::Status GetFromTables(const ReadView& view, const LookupKey& lookup, Sequence covering, uint64_t now_ms,
-                             BlockPolicy blocks, PinnedValue* value);
+  absl::Status GetFromTables(const ReadView& view, const LookupKey& lookup, uint64_t hash, Sequence covering,
+                             uint64_t now_ms, BlockPolicy blocks, PinnedValue* value);
   absl::Status ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
                           Sequence* covering, GetResult* result);
 

@@ -8,7 +8,7 @@ namespace {
 
 std::string ValueAt(const Memtable& memtable, std::string_view key, Sequence sequence) {
   const LookupKey lookup(Space::kUser, key, sequence);
-  const MemtableHit hit = memtable.Get(lookup.internal_key());
+  const MemtableHit hit = memtable.Get(lookup.internal_key(), FilterHash(lookup.spaced_key()));
   return hit.found ? fmt::format("{}:{}:{}", static_cast<int>(hit.kind), hit.sequence, hit.value) : "none";
 }
 
@@ -63,6 +63,30 @@ TEST_CASE("range deletes of a memtable cover their keys for those who may see th
   memtable.tombstones().Collect(8, &collected);
   CHECK(collected == std::vector<RangeTombstone>{{Spaced("b"), Spaced("d"), 5}});
   CHECK(memtable.largest_sequence() == 9);
+}
+
+TEST_CASE("a range delete covers keys that the memtable has no entry of") {
+  Memtable memtable(64 << 10, 1);
+  memtable.Add(3, Space::kUser, {.kind = Kind::kRangeDelete, .key = "a", .value = "m"});
+  memtable.Add(4, Space::kUser, PutOperation("b", "new"));
+  memtable.EndGroup(1'000);
+  CHECK(ValueAt(memtable, "c", 9) == "none");
+  CHECK(memtable.CoveringTombstone(Spaced("c"), 9) == 3);
+  CHECK(ValueAt(memtable, "b", 9) == "1:4:new");
+  CHECK(ValueAt(memtable, "b", 3) == "none");
+}
+
+TEST_CASE("a memtable finds every key that came, staged or not, through its filter") {
+  Memtable memtable(1 << 20, 1);
+  Sequence sequence = 0;
+  for (int i = 0; i < 2000; ++i) memtable.Stage(++sequence, Space::kUser, PutOperation(fmt::format("s{}", i), "v"));
+  memtable.InsertStaged();
+  for (int i = 0; i < 2000; ++i) memtable.Add(++sequence, Space::kUser, PutOperation(fmt::format("a{}", i), "v"));
+  for (int i = 0; i < 2000; ++i) {
+    REQUIRE(ValueAt(memtable, fmt::format("s{}", i), sequence) == fmt::format("1:{}:v", i + 1));
+    REQUIRE(ValueAt(memtable, fmt::format("a{}", i), sequence) == fmt::format("1:{}:v", 2001 + i));
+    REQUIRE(ValueAt(memtable, fmt::format("x{}", i), sequence) == "none");
+  }
 }
 
 TEST_CASE("a memtable filled with staged operations holds what one filled in their order holds") {
@@ -123,7 +147,7 @@ TEST_CASE("a memtable of the capacity for some operations takes them, whatever t
     Memtable memtable(Memtable::CapacityFor(count, payload.size()), 1);
     kv::OperationReader cursor(payload);
     kv::Operation operation;
-    // An assertion of the list ends the process if there is no room.
+    // An assertion of the tree ends the process if there is no room.
     for (Sequence sequence = 1; cursor.Next(&operation); ++sequence) memtable.Add(sequence, Space::kUser, operation);
     REQUIRE(memtable.operations() == count);
   }
