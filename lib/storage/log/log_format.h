@@ -58,7 +58,7 @@ inline constexpr size_t kRecordBytesMin = kRecordFixedBytes + kRecordVarints + k
 // More than the largest group of batches comes to.
 inline constexpr size_t kRecordPayloadBytesMax = 160u << 20;
 inline constexpr size_t kRecordBytesMax =
-    kRecordFixedBytes + kRecordVarints * base::kMaxVarint64Bytes + kRecordPayloadBytesMax + kRecordIdentityBytes;
+    kRecordFixedBytes + kRecordVarints * base::kVarint64BytesMax + kRecordPayloadBytesMax + kRecordIdentityBytes;
 
 struct RecordHead {
   RecordType type = RecordType::kWrite;
