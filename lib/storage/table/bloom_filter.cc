@@ -57,10 +57,9 @@ std::string BloomFilterBuilder::Finish() const {
       __builtin_prefetch(filter.data() + BloomFilter::LineOffset(hashes_[i + kAhead], line_count), 1);
     }
     char* line = filter.data() + BloomFilter::LineOffset(hashes_[i], line_count);
-    auto probe = static_cast<uint32_t>(hashes_[i]);
+    FilterProbes bits(hashes_[i]);
     for (uint32_t n = 0; n < probes; ++n) {
-      probe *= BloomFilter::kProbeStep;
-      const uint32_t bit = probe >> 23;
+      const uint32_t bit = bits.NextBit();
       line[bit >> 3] = static_cast<char>(line[bit >> 3] | 1 << (bit & 7));
     }
   }

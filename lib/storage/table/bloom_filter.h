@@ -3,9 +3,8 @@
 //
 //   filter := line[64 bytes]* line_count:u32 probes:u8 kind:u8      kind = 1; at least one line
 //
-// A key is known by the hash of its spaced key, FilterHash. The upper 32 bits choose the line, by multiplication; the
-// lower 32 are multiplied by kProbeStep again and again, and the uppermost nine bits of each product are the number of
-// a bit in the line: bit n & 7 of byte n >> 3.
+// A key is known by the hash of its spaced key, which chooses the line and the bits in it (filter_hash.h). Bit n of a
+// line is bit n & 7 of byte n >> 3.
 //
 // Packing the probes costs precision: some lines get more keys than others. At ten bits for each key 1.0 to 1.2 % of
 // the keys that are not there are taken for present, where an ideal filter would take 0.8 %.
@@ -18,15 +17,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/checksum.h"
 #include "base/coding.h"
+#include "storage/key/filter_hash.h"
 
 namespace bandb::storage {
-
-// The same for every table, so that a reader of many tables hashes once.
-inline uint64_t FilterHash(std::string_view spaced_key) { return base::Hash64(spaced_key); }
-
-inline constexpr uint32_t kFilterLineBytes = 64;
 
 // A view of a filter. Lifetime: of the bytes, which are best aligned to a cache line. Thread safety: const.
 class BloomFilter {
@@ -40,10 +34,9 @@ class BloomFilter {
   bool MayContain(uint64_t hash) const {
     if (lines_ == nullptr) return true;
     const char* line = lines_ + LineOffset(hash, line_count_);
-    auto probe = static_cast<uint32_t>(hash);
+    FilterProbes probes(hash);
     for (uint32_t i = 0; i < probes_; ++i) {
-      probe *= kProbeStep;
-      const uint32_t bit = probe >> 23;
+      const uint32_t bit = probes.NextBit();
       if ((static_cast<uint8_t>(line[bit >> 3]) >> (bit & 7) & 1) == 0) return false;
     }
     return true;
@@ -55,10 +48,8 @@ class BloomFilter {
 
  private:
   friend class BloomFilterBuilder;
-  // 2^32 / golden ratio, odd: consecutive products spread over all bits.
-  static constexpr uint32_t kProbeStep = 0x9e3779b9;
   static uint64_t LineOffset(uint64_t hash, uint32_t line_count) {
-    return ((hash >> 32) * line_count >> 32) * kFilterLineBytes;
+    return FilterLine(hash, line_count) * kFilterLineBytes;
   }
 
   const char* lines_ = nullptr;
