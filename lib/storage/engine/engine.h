@@ -188,8 +188,8 @@ class Engine final : private CommitQueue::Committer {
   absl::Status ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const;
   absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                      PinnedValue* value);
-  absl::Status GetFromTables(const ReadView& view, const LookupKey& lookup, Sequence covering, uint64_t now_ms,
-                             BlockPolicy blocks, PinnedValue* value);
+  absl::Status GetFromTables(const ReadView& view, const LookupKey& lookup, uint64_t hash, Sequence covering,
+                             uint64_t now_ms, BlockPolicy blocks, PinnedValue* value);
   absl::Status ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
                           Sequence* covering, GetResult* result);
 

@@ -78,12 +78,20 @@ absl::Status Engine::Get(std::string_view key, const ReadOptions& options, Pinne
 
 absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                            PinnedValue* value) {
+  // One hash for all filters. What the reading of tables will touch first comes while the memtables are asked.
+  const uint64_t hash = FilterHash(lookup.spaced_key());
+  view->memtable->Prefetch(hash);
+  for (const std::shared_ptr<const Memtable>& frozen : view->frozen) frozen->Prefetch(hash);
+  for (const TablePtr& table : view->version->level(0)) {
+    const TableReader* reader = table->ReaderIfOpen();
+    if (reader != nullptr) reader->PrefetchFilter(hash);
+  }
   Sequence covering = 0;
   const size_t memtables = 1 + view->frozen.size();
   for (size_t i = 0; i < memtables; ++i) {
     const Memtable& memtable = i == 0 ? *view->memtable : *view->frozen[i - 1];
     covering = std::max(covering, memtable.CoveringTombstone(lookup.spaced_key(), lookup.sequence()));
-    const MemtableHit hit = memtable.Get(lookup.internal_key());
+    const MemtableHit hit = memtable.Get(lookup.internal_key(), hash);
     if (hit.found) {
       if (hit.sequence < covering) return NotFound();
       std::string_view bytes;
@@ -98,7 +106,7 @@ absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_
     // Whatever lies deeper is older than the tombstone.
     if (covering != 0) return NotFound();
   }
-  return GetFromTables(*view, lookup, covering, now_ms, blocks, value);
+  return GetFromTables(*view, lookup, hash, covering, now_ms, blocks, value);
 }
 
 absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
@@ -121,9 +129,8 @@ absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup,
   return reader->GetCached(lookup.internal_key(), result) ? absl::OkStatus() : NotInMemory();
 }
 
-absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup, Sequence covering, uint64_t now_ms,
-                                   BlockPolicy blocks, PinnedValue* value) {
-  const uint64_t hash = FilterHash(lookup.spaced_key());
+absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup, uint64_t hash, Sequence covering,
+                                   uint64_t now_ms, BlockPolicy blocks, PinnedValue* value) {
   const std::string_view key = lookup.internal_key();
   GetResult result;
   for (int level = 0; level < kLevels; ++level) {

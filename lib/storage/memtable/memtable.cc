@@ -6,47 +6,67 @@
 
 #include "base/assert.h"
 #include "base/coding.h"
+#include "storage/key/filter_hash.h"
 
 namespace bandb::storage {
 
 namespace {
 
-// A node to be inserted, and the eight bytes of its key that most likely tell its place: comparing those touches no
-// node.
-struct PlacedNode {
+// An entry to be inserted, and the eight bytes of its key that most likely tell its place:
+// comparing those touches no entry.
+struct PlacedEntry {
   uint64_t word;
-  SkipList::Node* node;
+  EntryTree::Entry* entry;
 
-  bool operator<(const PlacedNode& other) const {
-    return word != other.word ? word < other.word : InternalKeyBefore(node->key(), other.node->key());
+  bool operator<(const PlacedEntry& other) const {
+    return word != other.word ? word < other.word : InternalKeyBefore(entry->key(), other.entry->key());
   }
 };
 
-size_t SharedPrefixBytes(const std::vector<SkipList::Node*>& nodes) {
-  std::string_view shared = SpacedKey(nodes.front()->key());
-  for (const SkipList::Node* node : nodes) {
-    const std::string_view key = SpacedKey(node->key());
+size_t SharedPrefixBytes(const std::vector<EntryTree::Entry*>& entries) {
+  std::string_view shared = SpacedKey(entries.front()->key());
+  for (const EntryTree::Entry* entry : entries) {
+    const std::string_view key = SpacedKey(entry->key());
     shared = shared.substr(0, CommonPrefixBytes(shared.data(), key.data(), std::min(shared.size(), key.size())));
   }
   return shared.size();
 }
 
+// The filter's share of a memtable is one line in kFilterShare.
+constexpr size_t kFilterShare = 64;
+
+size_t FilterBytes(size_t region_bytes) {
+  return std::max<size_t>(1, region_bytes / (kFilterShare * kFilterLineBytes)) * kFilterLineBytes;
+}
+
+// What entries take besides their keys and values, which the payload holds: the space, the trailer,
+// the expiry, the lengths and what rounding adds.
+size_t EntryBytesMax(size_t operations, size_t payload_bytes) {
+  return operations * EntryTree::EntryBytes(kSpaceBytes + kTrailerBytes + sizeof(uint64_t), 7) + payload_bytes;
+}
+
 }  // namespace
 
-Memtable::Memtable(size_t capacity_bytes, uint64_t log_number) : list_(capacity_bytes), log_number_(log_number) {}
+Memtable::Memtable(size_t capacity_bytes, uint64_t log_number)
+    : region_(std::max(capacity_bytes, EntryTree::kBytesMin + kFilterLineBytes)),
+      filter_bytes_(FilterBytes(region_.size())),
+      filter_(region_.data(), filter_bytes_),
+      tree_(region_.data() + filter_bytes_, region_.size() - filter_bytes_),
+      log_number_(log_number) {}
 
 size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
-  // Besides its key and value, which the payload holds, an entry takes its space, trailer, expiry and node.
-  const size_t each = SkipList::EntryBytesMax(kSpaceBytes + kTrailerBytes + sizeof(uint64_t), 0) + 8;
-  return operations * each + payload_bytes + SkipList::EntryBytesMax(0, 0) * 2;
+  const size_t tree_bytes = EntryTree::BytesFor(operations, EntryBytesMax(operations, payload_bytes));
+  // Whatever share of the sum the filter takes, the tree's remains; and it loses less than a line
+  // to rounding.
+  return tree_bytes + tree_bytes / (kFilterShare - 1) + 2 * kFilterLineBytes;
 }
 
 bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
   if (tombstones_.count() >= kRangeTombstonesMax) return false;
-  return list_.FreeBytes() >= CapacityFor(operations, payload_bytes) + tombstones_.memory_bytes();
+  return tree_.HasRoomFor(operations, EntryBytesMax(operations, payload_bytes) + tombstones_.memory_bytes());
 }
 
-SkipList::Node* Memtable::MakeEntry(Sequence sequence, Space space, const kv::Operation& operation) {
+EntryTree::Entry* Memtable::MakeEntry(Sequence sequence, Space space, const kv::Operation& operation) {
   BANDB_ASSERT(sequence > largest_sequence_ || Empty());
   BANDB_ASSERT(sequence <= kSequenceMax);
   largest_sequence_ = sequence;
@@ -59,83 +79,91 @@ SkipList::Node* Memtable::MakeEntry(Sequence sequence, Space space, const kv::Op
   }
   const size_t key_bytes = kSpaceBytes + operation.key.size() + kTrailerBytes;
   const size_t expiry_bytes = operation.kind == Kind::kPutWithExpiry ? sizeof(uint64_t) : 0;
-  SkipList::Node* node = list_.Allocate(key_bytes, expiry_bytes + operation.value.size());
-  char* key = SkipList::KeyBytes(node);
+  EntryTree::Entry* entry = tree_.Allocate(key_bytes, expiry_bytes + operation.value.size());
+  char* key = EntryTree::KeyBytes(entry);
   *key = static_cast<char>(space);
   if (!operation.key.empty()) std::memcpy(key + kSpaceBytes, operation.key.data(), operation.key.size());
   base::StoreFixed<uint64_t>(key + key_bytes - kTrailerBytes, MakeTrailer(sequence, operation.kind));
-  char* value = SkipList::ValueBytes(node);
+  char* value = EntryTree::ValueBytes(entry);
   if (expiry_bytes != 0) base::StoreFixed<uint64_t>(value, operation.expiry_ms);
   if (!operation.value.empty()) std::memcpy(value + expiry_bytes, operation.value.data(), operation.value.size());
-  return node;
+  filter_.Add(FilterHash(SpacedKey(entry->key())));
+  return entry;
 }
 
 void Memtable::Add(Sequence sequence, Space space, const kv::Operation& operation) {
-  SkipList::Node* node = MakeEntry(sequence, space, operation);
-  if (node != nullptr) list_.Insert(node);
+  EntryTree::Entry* entry = MakeEntry(sequence, space, operation);
+  if (entry != nullptr) tree_.Insert(entry);
 }
 
 void Memtable::Stage(Sequence sequence, Space space, const kv::Operation& operation) {
-  SkipList::Node* node = MakeEntry(sequence, space, operation);
-  if (node != nullptr) staged_.push_back(node);
+  EntryTree::Entry* entry = MakeEntry(sequence, space, operation);
+  if (entry != nullptr) staged_.push_back(entry);
 }
 
 void Memtable::InsertStaged() {
-  constexpr size_t kNodesAhead = 8;
-  const std::vector<SkipList::Node*> nodes = std::exchange(staged_, {});
-  if (nodes.empty()) return;
-  const size_t shared_bytes = SharedPrefixBytes(nodes);
-  std::vector<PlacedNode> placed;
-  placed.reserve(nodes.size());
-  for (SkipList::Node* node : nodes) placed.push_back({KeyWord(node->key(), shared_bytes), node});
+  constexpr size_t kEntriesAhead = 8;
+  const std::vector<EntryTree::Entry*> entries = std::exchange(staged_, {});
+  if (entries.empty()) return;
+  const size_t shared_bytes = SharedPrefixBytes(entries);
+  std::vector<PlacedEntry> placed;
+  placed.reserve(entries.size());
+  for (EntryTree::Entry* entry : entries) placed.push_back({KeyWord(entry->key(), shared_bytes), entry});
   std::sort(placed.begin(), placed.end());
   for (size_t i = 0; i < placed.size(); ++i) {
-    if (i + kNodesAhead < placed.size()) __builtin_prefetch(placed[i + kNodesAhead].node);
-    list_.Insert(placed[i].node);
+    if (i + kEntriesAhead < placed.size()) __builtin_prefetch(placed[i + kEntriesAhead].entry);
+    tree_.Insert(placed[i].entry);
   }
 }
 
-MemtableHit Memtable::Get(std::string_view lookup_key) const {
-  const SkipList::Node* node = list_.Seek(lookup_key);
-  if (node == nullptr || SpacedKey(node->key()) != SpacedKey(lookup_key)) return {};
-  const uint64_t trailer = Trailer(node->key());
-  return {.found = true, .kind = TrailerKind(trailer), .sequence = TrailerSequence(trailer), .value = node->value()};
+MemtableHit Memtable::Get(std::string_view lookup_key, uint64_t filter_hash) const {
+  if (!filter_.MayContain(filter_hash)) return {};
+  const EntryTree::Entry* entry = tree_.Seek(lookup_key);
+  if (entry == nullptr || SpacedKey(entry->key()) != SpacedKey(lookup_key)) return {};
+  const uint64_t trailer = Trailer(entry->key());
+  return {.found = true, .kind = TrailerKind(trailer), .sequence = TrailerSequence(trailer), .value = entry->value()};
 }
 
 class Memtable::MemtableCursor final : public Cursor {
  public:
-  explicit MemtableCursor(const SkipList& list) : list_(list) {}
-  void SeekToFirst() override { StandAtNode(list_.First()); }
-  void SeekToLast() override { StandAtNode(list_.Last()); }
-  void Seek(std::string_view internal_key) override { StandAtNode(list_.Seek(internal_key)); }
+  explicit MemtableCursor(const EntryTree& tree) : walker_(tree) {}
+  void SeekToFirst() override {
+    walker_.SeekToFirst();
+    Stand();
+  }
+  void SeekToLast() override {
+    walker_.SeekToLast();
+    Stand();
+  }
+  void Seek(std::string_view internal_key) override {
+    walker_.Seek(internal_key);
+    Stand();
+  }
   void SeekForPrev(std::string_view internal_key) override {
-    const SkipList::Node* node = list_.Seek(internal_key);
-    if (node == nullptr || node->key() != internal_key) node = list_.SeekBefore(internal_key);
-    StandAtNode(node);
+    walker_.SeekForPrev(internal_key);
+    Stand();
   }
   void Next() override {
-    StandAtNode(list_.Next(node_));
-    // Neighbours in the order of keys lie anywhere in memory: have the next one under way while this one is looked at.
-    if (node_ != nullptr) __builtin_prefetch(list_.Next(node_));
+    walker_.Next();
+    Stand();
   }
   void Prev() override {
-    StandAtNode(list_.Prev(node_));
-    if (node_ != nullptr) __builtin_prefetch(list_.Prev(node_));
+    walker_.Prev();
+    Stand();
   }
-  std::string_view value() const override { return node_->value(); }
+  std::string_view value() const override { return walker_.entry()->value(); }
   absl::Status status() const override { return absl::OkStatus(); }
 
  private:
-  void StandAtNode(const SkipList::Node* node) {
-    node_ = node;
-    if (node == nullptr) return StandNowhere();
-    StandAt(node->key());
+  void Stand() {
+    const EntryTree::Entry* entry = walker_.entry();
+    if (entry == nullptr) return StandNowhere();
+    StandAt(entry->key());
   }
 
-  const SkipList& list_;
-  const SkipList::Node* node_ = nullptr;
+  EntryTree::Walker walker_;
 };
 
-std::unique_ptr<Cursor> Memtable::NewCursor() const { return std::make_unique<MemtableCursor>(list_); }
+std::unique_ptr<Cursor> Memtable::NewCursor() const { return std::make_unique<MemtableCursor>(tree_); }
 
 }  // namespace bandb::storage

@@ -9,11 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/region.h"
 #include "kv/batch_format.h"
 #include "storage/key/cursor.h"
 #include "storage/key/internal_key.h"
+#include "storage/memtable/entry_tree.h"
+#include "storage/memtable/memtable_filter.h"
 #include "storage/memtable/memtable_tombstones.h"
-#include "storage/memtable/skip_list.h"
 
 namespace bandb::storage {
 
@@ -25,27 +27,30 @@ struct MemtableHit {
   std::string_view value;
 };
 
-// Thread safety: one writer at a time; readers at any time, without locks. A reader sees every operation whose sequence
-// was published to it before it began.
+// Thread safety: one writer at a time; readers at any time, without locks. A reader sees every
+// operation whose sequence was published to it before it began.
 class Memtable {
  public:
-  // Range deletes beyond this many freeze the memtable: they cost its readers more than those of a table do.
+  // Range deletes beyond this many freeze the memtable: they cost its readers more than those of a
+  // table do.
   static constexpr size_t kRangeTombstonesMax = 256;
 
   // `log_number` is the log that holds what this memtable will hold.
   Memtable(size_t capacity_bytes, uint64_t log_number);
 
-  // Whether the operations fit. `payload_bytes` is what they are encoded in, keys and values included.
+  // Whether the operations fit. `payload_bytes` is what they are encoded in, keys and values
+  // included.
   bool HasRoomFor(size_t operations, size_t payload_bytes) const;
-  // The memory that a memtable must have to hold these and nothing else.
+  // The memory that a memtable must have to hold these and nothing else, whatever their keys.
   static size_t CapacityFor(size_t operations, size_t payload_bytes);
 
-  // The writer's. Range deletes need no room of the region, but count as if they did; readers see them from EndGroup
-  // on.
+  // The writer's. Range deletes need no room of the region, but count as if they did; readers see
+  // them from EndGroup on.
   void Add(Sequence sequence, Space space, const kv::Operation& operation);
 
-  // The writer's, of a memtable that nobody reads yet: as Add, but InsertStaged puts what was staged in its place, in
-  // the order of the keys. A place behind the last one costs no search, and a search costs several cache misses.
+  // The writer's, of a memtable that nobody reads yet: as Add, but InsertStaged puts what was
+  // staged in its place, in the order of the keys. That costs no searches and, if nothing was there
+  // before, leaves all leaves full.
   void Stage(Sequence sequence, Space space, const kv::Operation& operation);
   void InsertStaged();
 
@@ -55,8 +60,12 @@ class Memtable {
     tombstones_.Publish();
   }
 
-  MemtableHit Get(std::string_view lookup_key) const;
-  // The newest range delete that covers the key and that a reader at `sequence` sees; 0 if there is none.
+  // `filter_hash` is the FilterHash of the lookup key's spaced key.
+  MemtableHit Get(std::string_view lookup_key, uint64_t filter_hash) const;
+  // Asks for the memory that Get reads first.
+  void Prefetch(uint64_t filter_hash) const { filter_.Prefetch(filter_hash); }
+  // The newest range delete that covers the key and that a reader at `sequence` sees; 0 if there is
+  // none.
   Sequence CoveringTombstone(std::string_view spaced_key, Sequence sequence) const {
     return tombstones_.CoveringSequence(spaced_key, sequence);
   }
@@ -66,7 +75,7 @@ class Memtable {
   bool Empty() const { return operations() == 0; }
   uint64_t log_number() const { return log_number_; }
   uint64_t operations() const { return operations_.load(std::memory_order_relaxed); }
-  size_t MemoryBytes() const { return list_.UsedBytes() + tombstones_.memory_bytes(); }
+  size_t MemoryBytes() const { return filter_bytes_ + tree_.UsedBytes() + tombstones_.memory_bytes(); }
   // Of the operations added; for a memtable that nobody writes to any more.
   Sequence largest_sequence() const { return largest_sequence_; }
   uint64_t last_commit_time_ms() const { return last_commit_time_ms_; }
@@ -74,11 +83,14 @@ class Memtable {
  private:
   class MemtableCursor;
 
-  // Null for a range delete, which is no entry of the list.
-  SkipList::Node* MakeEntry(Sequence sequence, Space space, const kv::Operation& operation);
+  // Null for a range delete, which is no entry of the tree.
+  EntryTree::Entry* MakeEntry(Sequence sequence, Space space, const kv::Operation& operation);
 
-  SkipList list_;
-  std::vector<SkipList::Node*> staged_;
+  base::Region region_;
+  const size_t filter_bytes_;
+  MemtableFilter filter_;
+  EntryTree tree_;
+  std::vector<EntryTree::Entry*> staged_;
   const uint64_t log_number_;
   std::atomic<uint64_t> operations_{0};
   MemtableTombstones tombstones_;

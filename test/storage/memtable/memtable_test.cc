@@ -8,7 +8,7 @@ namespace {
 
 std::string ValueAt(const Memtable& memtable, std::string_view key, Sequence sequence) {
   const LookupKey lookup(Space::kUser, key, sequence);
-  const MemtableHit hit = memtable.Get(lookup.internal_key());
+  const MemtableHit hit = memtable.Get(lookup.internal_key(), FilterHash(lookup.spaced_key()));
   return hit.found ? fmt::format("{}:{}:{}", static_cast<int>(hit.kind), hit.sequence, hit.value) : "none";
 }
 
@@ -65,12 +65,37 @@ TEST_CASE("range deletes of a memtable cover their keys for those who may see th
   CHECK(memtable.largest_sequence() == 9);
 }
 
+TEST_CASE("a range delete covers keys that the memtable has no entry of") {
+  Memtable memtable(64 << 10, 1);
+  memtable.Add(3, Space::kUser, {.kind = Kind::kRangeDelete, .key = "a", .value = "m"});
+  memtable.Add(4, Space::kUser, PutOperation("b", "new"));
+  memtable.EndGroup(1'000);
+  CHECK(ValueAt(memtable, "c", 9) == "none");
+  CHECK(memtable.CoveringTombstone(Spaced("c"), 9) == 3);
+  CHECK(ValueAt(memtable, "b", 9) == "1:4:new");
+  CHECK(ValueAt(memtable, "b", 3) == "none");
+}
+
+TEST_CASE("a memtable finds every key that came, staged or not, through its filter") {
+  Memtable memtable(1 << 20, 1);
+  Sequence sequence = 0;
+  for (int i = 0; i < 2000; ++i) memtable.Stage(++sequence, Space::kUser, PutOperation(fmt::format("s{}", i), "v"));
+  memtable.InsertStaged();
+  for (int i = 0; i < 2000; ++i) memtable.Add(++sequence, Space::kUser, PutOperation(fmt::format("a{}", i), "v"));
+  for (int i = 0; i < 2000; ++i) {
+    REQUIRE(ValueAt(memtable, fmt::format("s{}", i), sequence) == fmt::format("1:{}:v", i + 1));
+    REQUIRE(ValueAt(memtable, fmt::format("a{}", i), sequence) == fmt::format("1:{}:v", 2001 + i));
+    REQUIRE(ValueAt(memtable, fmt::format("x{}", i), sequence) == "none");
+  }
+}
+
 TEST_CASE("a memtable filled with staged operations holds what one filled in their order holds") {
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     base::Random random(seed);
     Memtable added(1 << 20, 1);
     Memtable staged(1 << 20, 1);
-    // Keys that share nothing, or more than a word; equal ones, prefixes of one another, and zeros at their ends.
+    // Keys that share nothing, or more than a word; equal ones, prefixes of one another, and zeros
+    // at their ends.
     const std::string shared(random.Uniform(20), 's');
     const uint64_t letters = 1 + random.Uniform(3);
     Sequence sequence = 0;
@@ -123,7 +148,7 @@ TEST_CASE("a memtable of the capacity for some operations takes them, whatever t
     Memtable memtable(Memtable::CapacityFor(count, payload.size()), 1);
     kv::OperationCursor cursor(payload);
     kv::Operation operation;
-    // An assertion of the list ends the process if there is no room.
+    // An assertion of the tree ends the process if there is no room.
     for (Sequence sequence = 1; cursor.Next(&operation); ++sequence) memtable.Add(sequence, Space::kUser, operation);
     REQUIRE(memtable.operations() == count);
   }
