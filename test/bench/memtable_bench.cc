@@ -1,5 +1,5 @@
-// Measures the memtable: puts in several orders, reads of what is there and what is not, seeks and walks. For people
-// who change it; nothing checks the numbers.
+// Measures the memtable: puts in several orders, reads of what is there and what is not, seeks and
+// walks. For people who change it; nothing checks the numbers.
 //
 //   memtable_bench [mebibytes] [value_bytes]
 #include <fmt/format.h>

@@ -1,10 +1,12 @@
 // How a key shows in a blocked Bloom filter: its hash, its line, its bits in that line.
 //
-// The filters of tables (bloom_filter.h) and those of memtables (memtable_filter.h) agree in this, so that a read
-// hashes its key once, however many of both it asks. What is written here is part of the format of tables.
+// The filters of tables (bloom_filter.h) and those of memtables (memtable_filter.h) agree in this,
+// so that a read hashes its key once, however many of both it asks. What is written here is part of
+// the format of tables.
 //
-// The upper 32 bits of the hash choose the line, by multiplication; the lower 32 are multiplied by kProbeStep again and
-// again, and the uppermost nine bits of each product are the number of a bit in the line.
+// The upper 32 bits of the hash choose the line, by multiplication; the lower 32 are multiplied by
+// kProbeStep again and again, and the uppermost nine bits of each product are the number of a bit
+// in the line.
 #ifndef BANDB_STORAGE_KEY_FILTER_HASH_H_
 #define BANDB_STORAGE_KEY_FILTER_HASH_H_
 

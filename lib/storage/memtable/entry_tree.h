@@ -1,35 +1,43 @@
-// Internal entries in order, in memory of a fixed size: a B+-tree with one writer and any number of readers, no locks.
+// Internal entries in order, in memory of a fixed size: a B+-tree with one writer and any number of
+// readers, no locks.
 //
-// A node has 14 slots. Each holds the offset of an entry and the eight bytes of the entry's key that most likely tell
-// its place, so that a search compares numbers that lie side by side and touches hardly any entry: a visit costs the
-// cache lines of one node, fetched together. Leaves hold all entries and are linked both ways; inner nodes hold
-// separators, each the first entry of the child right of it at the time when it came. An order of slots in one word is
-// replaced whole (node_order.h), as in Masstree (Mao, Kohler, Morris, 2012); links to the right are those of Lehman and
-// Yao (1981).
+// A node has 14 slots. Each holds the offset of an entry and the eight bytes of the entry's key
+// that most likely tell its place, so that a search compares numbers that lie side by side and
+// touches hardly any entry: a visit costs the cache lines of one node, fetched together. Leaves
+// hold all entries and are linked both ways; inner nodes hold separators, each the first entry of
+// the child right of it at the time when it came. An order of slots in one word is replaced whole
+// (node_order.h), as in Masstree (Mao, Kohler, Morris, 2012); links to the right are those of
+// Lehman and Yao (1981).
 //
 //   memory := entry* unused node*     entries from the start up, nodes from the end down
 //   entry  := key_bytes:u32 value_bytes:u32 | internal key | value        rounded up to 8 bytes
 //   state  := version:u32 prefix:u32
 //
-// The word of a key in a node is KeyWord(key, prefix). All keys that may come into the node agree in that many bytes:
-// it is what the separators left and right of the node have in common, or less. A node at the left or right edge of the
-// tree lacks one of them; there it is what all keys of the tree have in common, and when a key comes that does not
-// share it, the edges are reworded first.
+// The word of a key in a node is KeyWord(key, prefix). All keys that may come into the node agree
+// in that many bytes: it is what the separators left and right of the node have in common, or less.
+// A node at the left or right edge of the tree lacks one of them; there it is what all keys of the
+// tree have in common, and when a key comes that does not share it, the edges are reworded first.
 //
-// Nothing ever goes away: no entry, no node, no separator. Nodes only split, the upper half moving to a new one on the
-// right. Slots that a split freed are used again, and words may be replaced; the version tells readers. Invariants:
-//   - an entry is complete before its offset is stored, and a node before any link to it; both by release stores;
-//   - in a split, the order of stores is: the new node's content; the leaf's link to it; the separator in the parent
-//     (which may split first, up to a new root); then the old node: a new version, the shorter order, the words under
-//     another prefix if it changes, again a new version. So at any moment every entry that was published can be reached,
-//     in the old node, the new one or both, and a reader that saw the shorter order or a reused slot sees a new version;
-//   - while words are being replaced, the prefix of the state is kNoPrefix, and readers compare whole keys;
-//   - slots and states are read by acquire loads and written by release stores: a reader that finds in a node the state
-//     that it found before the node's content has seen no slot that was reused meanwhile;
-//   - a reader takes a child's state before it looks whether the parent is as it was when it chose the child. If it is,
-//     the key lies between the child's separators, and has its prefix. If not, it begins again at the root; then the
-//     writer has got on, so that readers never wait for it.
-// What is inserted while a reader is on its way is newer than all that it may see, so it may find it or miss it.
+// Nothing ever goes away: no entry, no node, no separator. Nodes only split, the upper half moving
+// to a new one on the right. Slots that a split freed are used again, and words may be replaced;
+// the version tells readers. Invariants:
+//   - an entry is complete before its offset is stored, and a node before any link to it; both by
+//     release stores;
+//   - in a split, the order of stores is: the new node's content; the leaf's link to it; the
+//     separator in the parent (which may split first, up to a new root); then the old node: a new
+//     version, the shorter order, the words under another prefix if it changes, again a new
+//     version. So at any moment every entry that was published can be reached, in the old node, the
+//     new one or both, and a reader that saw the shorter order or a reused slot sees a new version;
+//   - while words are being replaced, the prefix of the state is kNoPrefix, and readers compare
+//     whole keys;
+//   - slots and states are read by acquire loads and written by release stores: a reader that finds
+//     in a node the state that it found before the node's content has seen no slot that was reused
+//     meanwhile;
+//   - a reader takes a child's state before it looks whether the parent is as it was when it chose
+//     the child. If it is, the key lies between the child's separators, and has its prefix. If not,
+//     it begins again at the root; then the writer has got on, so that readers never wait for it.
+// What is inserted while a reader is on its way is newer than all that it may see, so it may find
+// it or miss it.
 #ifndef BANDB_STORAGE_MEMTABLE_ENTRY_TREE_H_
 #define BANDB_STORAGE_MEMTABLE_ENTRY_TREE_H_
 
@@ -61,23 +69,25 @@ class EntryTree {
 
   static constexpr size_t kBytesMin = 256;
 
-  // `memory` is zeroed, starts on a cache line and outlives the tree; kBytesMin at least, and less than 32 GiB.
+  // `memory` is zeroed, starts on a cache line and outlives the tree; kBytesMin at least, and less
+  // than 32 GiB.
   EntryTree(char* memory, size_t bytes);
   EntryTree(const EntryTree&) = delete;
   EntryTree& operator=(const EntryTree&) = delete;
 
   static size_t EntryBytes(size_t key_bytes, size_t value_bytes);
-  // The memory that surely suffices for these and nothing else, whatever their keys and the order in which they come.
-  // `entry_bytes` is the sum of their EntryBytes.
+  // The memory that surely suffices for these and nothing else, whatever their keys and the order
+  // in which they come. `entry_bytes` is the sum of their EntryBytes.
   static size_t BytesFor(size_t entries, size_t entry_bytes);
   // Whether these surely fit besides what is there.
   bool HasRoomFor(size_t entries, size_t entry_bytes) const;
   size_t UsedBytes() const;
   size_t node_bytes() const { return bytes_ - nodes_begin_.load(std::memory_order_relaxed); }
 
-  // The writer's: makes room for an entry. Its key and value are then filled in (KeyBytes, ValueBytes), and Insert puts
-  // it in its place; others may be allocated and inserted before. There must be room, and no equal key in the tree.
-  // Entries that come in the order of their keys cost no search and leave no leaf half empty.
+  // The writer's: makes room for an entry. Its key and value are then filled in (KeyBytes,
+  // ValueBytes), and Insert puts it in its place; others may be allocated and inserted before.
+  // There must be room, and no equal key in the tree. Entries that come in the order of their keys
+  // cost no search and leave no leaf half empty.
   Entry* Allocate(size_t key_bytes, size_t value_bytes);
   static char* KeyBytes(Entry* entry) { return entry->bytes(); }
   static char* ValueBytes(Entry* entry) { return entry->bytes() + entry->key_bytes_; }
@@ -122,7 +132,8 @@ class EntryTree {
     bool left_open = true;
     bool right_open = true;
   };
-  // The writer's way from the root to a leaf: where it went on, and the separators around each node, 0 for none.
+  // The writer's way from the root to a leaf: where it went on, and the separators around each
+  // node, 0 for none.
   struct Step {
     Node* node;
     int position;
@@ -160,8 +171,8 @@ class EntryTree {
   }
   static void PrefetchNode(const Node* node, int level);
 
-  // entry_tree.cc: the readers' side.
-  // The key that all keys are compared with to know what they have in common: the first that was allocated.
+  // entry_tree.cc: the readers' side. The key that all keys are compared with to know what they
+  // have in common: the first that was allocated.
   std::string_view ReferenceKey() const { return EntryAt(kFirstEntry)->key(); }
   bool ComparesByWord(const Search& search) const;
   // The number of keys in the node, of which `order` is the order, that are before the key.
@@ -206,8 +217,9 @@ class EntryTree {
   size_t shared_prefix_ = SIZE_MAX;
 };
 
-// A place in a tree. Holds the entries of one leaf as they were when it came there, all that its reader may see among
-// them; what came later it may or may not meet. Lifetime: of the tree. Thread safety: one thread at a time.
+// A place in a tree. Holds the entries of one leaf as they were when it came there, all that its
+// reader may see among them; what came later it may or may not meet. Lifetime: of the tree. Thread
+// safety: one thread at a time.
 class EntryTree::Walker {
  public:
   explicit Walker(const EntryTree& tree) : tree_(tree) {}
@@ -238,13 +250,14 @@ class EntryTree::Walker {
   static constexpr int kFetchAheadAt = 3;
 
   void Clear() { index_ = count_ = 0; }
-  // Takes the leaf as it is. The order is taken before the link: what a split moved away since is then right of it, and
-  // perhaps in both.
+  // Takes the leaf as it is. The order is taken before the link: what a split moved away since is
+  // then right of it, and perhaps in both.
   void TakeLeaf(const Leaf* leaf);
   bool TryTake(const Leaf* leaf, uint64_t state, NodeOrder* order);
   void NextLeaf();
   void PrevLeaf();
-  // To the first entry right of this leaf that is not before the key; that is not at it either, if `after`.
+  // To the first entry right of this leaf that is not before the key; that is not at it either, if
+  // `after`.
   void MoveRight(std::string_view key, bool after);
   void FetchLeaf(uint32_t leaf) const;
   void FetchEntries() const;

@@ -12,7 +12,8 @@ namespace {
 
 constexpr size_t kUnitBytes = 8;
 constexpr size_t kLineBytes = 64;
-// A split leaves at least so many entries, or children, on both sides, unless it is one at the right edge.
+// A split leaves at least so many entries, or children, on both sides, unless it is one at the
+// right edge.
 constexpr int kHalf = NodeOrder::kSlots / 2;
 
 size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -49,8 +50,8 @@ size_t EntryTree::BytesFor(size_t entries, size_t entry_bytes) {
 }
 
 bool EntryTree::HasRoomFor(size_t entries, size_t entry_bytes) const {
-  // Few entries split each node on their ways once at most, and the tree grows by two levels at most: a level takes
-  // kHalf times as many splits as the one below.
+  // Few entries split each node on their ways once at most, and the tree grows by two levels at
+  // most: a level takes kHalf times as many splits as the one below.
   constexpr size_t kFew = 64;
   const size_t used = entries_end_.load(std::memory_order_relaxed) + entry_bytes;
   const size_t levels = root_.load(std::memory_order_relaxed) >> 32;
@@ -141,8 +142,8 @@ uint32_t EntryTree::SharedPrefix(uint32_t left, uint32_t right) const {
   return static_cast<uint32_t>(shared);
 }
 
-// The prefix for the keys at these positions, once they lie between these separators: that of the node, as long as it
-// tells them apart, since keeping it touches no entry.
+// The prefix for the keys at these positions, once they lie between these separators: that of the
+// node, as long as it tells them apart, since keeping it touches no entry.
 uint32_t EntryTree::ChoosePrefix(const Node* node, NodeOrder order, int begin, int end, uint32_t left,
                                  uint32_t right) const {
   const uint32_t prefix = PrefixOf(node->state.load(std::memory_order_relaxed));

@@ -12,8 +12,8 @@ namespace bandb::storage {
 
 namespace {
 
-// An entry to be inserted, and the eight bytes of its key that most likely tell its place: comparing those touches no
-// entry.
+// An entry to be inserted, and the eight bytes of its key that most likely tell its place:
+// comparing those touches no entry.
 struct PlacedEntry {
   uint64_t word;
   EntryTree::Entry* entry;
@@ -39,8 +39,8 @@ size_t FilterBytes(size_t region_bytes) {
   return std::max<size_t>(1, region_bytes / (kFilterShare * kFilterLineBytes)) * kFilterLineBytes;
 }
 
-// What entries take besides their keys and values, which the payload holds: the space, the trailer, the expiry, the
-// lengths and what rounding adds.
+// What entries take besides their keys and values, which the payload holds: the space, the trailer,
+// the expiry, the lengths and what rounding adds.
 size_t EntryBytesMax(size_t operations, size_t payload_bytes) {
   return operations * EntryTree::EntryBytes(kSpaceBytes + kTrailerBytes + sizeof(uint64_t), 7) + payload_bytes;
 }
@@ -56,7 +56,8 @@ Memtable::Memtable(size_t capacity_bytes, uint64_t log_number)
 
 size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
   const size_t tree_bytes = EntryTree::BytesFor(operations, EntryBytesMax(operations, payload_bytes));
-  // Whatever share of the sum the filter takes, the tree's remains; and it loses less than a line to rounding.
+  // Whatever share of the sum the filter takes, the tree's remains; and it loses less than a line
+  // to rounding.
   return tree_bytes + tree_bytes / (kFilterShare - 1) + 2 * kFilterLineBytes;
 }
 

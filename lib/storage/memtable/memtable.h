@@ -27,27 +27,30 @@ struct MemtableHit {
   std::string_view value;
 };
 
-// Thread safety: one writer at a time; readers at any time, without locks. A reader sees every operation whose sequence
-// was published to it before it began.
+// Thread safety: one writer at a time; readers at any time, without locks. A reader sees every
+// operation whose sequence was published to it before it began.
 class Memtable {
  public:
-  // Range deletes beyond this many freeze the memtable: they cost its readers more than those of a table do.
+  // Range deletes beyond this many freeze the memtable: they cost its readers more than those of a
+  // table do.
   static constexpr size_t kRangeTombstonesMax = 256;
 
   // `log_number` is the log that holds what this memtable will hold.
   Memtable(size_t capacity_bytes, uint64_t log_number);
 
-  // Whether the operations fit. `payload_bytes` is what they are encoded in, keys and values included.
+  // Whether the operations fit. `payload_bytes` is what they are encoded in, keys and values
+  // included.
   bool HasRoomFor(size_t operations, size_t payload_bytes) const;
   // The memory that a memtable must have to hold these and nothing else, whatever their keys.
   static size_t CapacityFor(size_t operations, size_t payload_bytes);
 
-  // The writer's. Range deletes need no room of the region, but count as if they did; readers see them from EndGroup
-  // on.
+  // The writer's. Range deletes need no room of the region, but count as if they did; readers see
+  // them from EndGroup on.
   void Add(Sequence sequence, Space space, const kv::Operation& operation);
 
-  // The writer's, of a memtable that nobody reads yet: as Add, but InsertStaged puts what was staged in its place, in
-  // the order of the keys. That costs no searches and, if nothing was there before, leaves all leaves full.
+  // The writer's, of a memtable that nobody reads yet: as Add, but InsertStaged puts what was
+  // staged in its place, in the order of the keys. That costs no searches and, if nothing was there
+  // before, leaves all leaves full.
   void Stage(Sequence sequence, Space space, const kv::Operation& operation);
   void InsertStaged();
 
@@ -61,7 +64,8 @@ class Memtable {
   MemtableHit Get(std::string_view lookup_key, uint64_t filter_hash) const;
   // Asks for the memory that Get reads first.
   void Prefetch(uint64_t filter_hash) const { filter_.Prefetch(filter_hash); }
-  // The newest range delete that covers the key and that a reader at `sequence` sees; 0 if there is none.
+  // The newest range delete that covers the key and that a reader at `sequence` sees; 0 if there is
+  // none.
   Sequence CoveringTombstone(std::string_view spaced_key, Sequence sequence) const {
     return tombstones_.CoveringSequence(spaced_key, sequence);
   }

@@ -1,12 +1,13 @@
-// Which keys a memtable may hold: a blocked Bloom filter that grows bit by bit while readers ask it.
+// Which keys a memtable may hold: a blocked Bloom filter that grows bit by bit while readers ask
+// it.
 //
-// Most reads look for a key that is not in the memtable, and learn so from one cache line. The filter is of the kind
-// that tables have (filter_hash.h), of a size that is fixed when nobody knows yet how many keys will come: one 64th of
-// the memtable, which is some 20 bits for each entry with a value of 100 bytes, and 5 for the smallest entries there
-// are.
+// Most reads look for a key that is not in the memtable, and learn so from one cache line. The
+// filter is of the kind that tables have (filter_hash.h), of a size that is fixed when nobody knows
+// yet how many keys will come: one 64th of the memtable, which is some 20 bits for each entry with
+// a value of 100 bytes, and 5 for the smallest entries there are.
 //
-// Bits are only ever set. A reader that was shown a sequence sees the bits of all keys up to it: they were set before
-// the sequence was published.
+// Bits are only ever set. A reader that was shown a sequence sees the bits of all keys up to it:
+// they were set before the sequence was published.
 #ifndef BANDB_STORAGE_MEMTABLE_MEMTABLE_FILTER_H_
 #define BANDB_STORAGE_MEMTABLE_MEMTABLE_FILTER_H_
 
@@ -22,7 +23,8 @@ namespace bandb::storage {
 // Thread safety: one writer at a time; readers at any time, without locks.
 class MemtableFilter {
  public:
-  // `memory` is zeroed, starts on a cache line, and outlives the filter; `bytes` is a multiple of kFilterLineBytes.
+  // `memory` is zeroed, starts on a cache line, and outlives the filter; `bytes` is a multiple of
+  // kFilterLineBytes.
   MemtableFilter(char* memory, size_t bytes)
       : words_(reinterpret_cast<std::atomic<uint64_t>*>(memory)),
         line_count_(static_cast<uint32_t>(bytes / kFilterLineBytes)) {

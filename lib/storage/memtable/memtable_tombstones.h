@@ -1,10 +1,12 @@
-// The range deletes of a memtable, arranged for asking which of them cover a key while more are added.
+// The range deletes of a memtable, arranged for asking which of them cover a key while more are
+// added.
 //
-// They are kept in runs, each fragmented (range_tombstones.h) and never changed. What a group of writes adds becomes a
-// run, and runs of about the same size are merged, like the digits of a number that is counted up (the logarithmic
-// method; Bentley and Saxe, 1980): of n range deletes there are O(log n) runs, each asked in O(log n). Readers take the
-// present list of runs with one load. Lists and runs that were replaced stay until the memtable goes, since readers may
-// still use them; that is O(n log n) of memory, and the memtable counts it.
+// They are kept in runs, each fragmented (range_tombstones.h) and never changed. What a group of
+// writes adds becomes a run, and runs of about the same size are merged, like the digits of a
+// number that is counted up (the logarithmic method; Bentley and Saxe, 1980): of n range deletes
+// there are O(log n) runs, each asked in O(log n). Readers take the present list of runs with one
+// load. Lists and runs that were replaced stay until the memtable goes, since readers may still use
+// them; that is O(n log n) of memory, and the memtable counts it.
 #ifndef BANDB_STORAGE_MEMTABLE_MEMTABLE_TOMBSTONES_H_
 #define BANDB_STORAGE_MEMTABLE_MEMTABLE_TOMBSTONES_H_
 

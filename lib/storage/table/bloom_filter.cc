@@ -12,7 +12,8 @@ constexpr uint8_t kBlockedBloomKind = 1;
 constexpr size_t kTailBytes = sizeof(uint32_t) + 2 * sizeof(uint8_t);
 constexpr uint32_t kProbesMax = 16;
 
-// ln 2 probes for each bit that a key has would be best without lines; with lines a little fewer are.
+// ln 2 probes for each bit that a key has would be best without lines; with lines a little fewer
+// are.
 uint32_t Probes(uint32_t bits_per_key) { return std::clamp<uint32_t>(bits_per_key * 6 / 10, 1, kProbesMax); }
 
 }  // namespace

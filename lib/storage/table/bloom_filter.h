@@ -1,13 +1,15 @@
-// Which keys a table may hold: a Bloom filter whose probes for one key all fall into one cache line (the blocked filter
-// of Putze, Sanders and Singler, 2007), so that asking costs one cache miss at most.
+// Which keys a table may hold: a Bloom filter whose probes for one key all fall into one cache line
+// (the blocked filter of Putze, Sanders and Singler, 2007), so that asking costs one cache miss at
+// most.
 //
 //   filter := line[64 bytes]* line_count:u32 probes:u8 kind:u8      kind = 1; at least one line
 //
-// A key is known by the hash of its spaced key, which chooses the line and the bits in it (filter_hash.h). Bit n of a
-// line is bit n & 7 of byte n >> 3.
+// A key is known by the hash of its spaced key, which chooses the line and the bits in it
+// (filter_hash.h). Bit n of a line is bit n & 7 of byte n >> 3.
 //
-// Packing the probes costs precision: some lines get more keys than others. At ten bits for each key 1.0 to 1.2 % of
-// the keys that are not there are taken for present, where an ideal filter would take 0.8 %.
+// Packing the probes costs precision: some lines get more keys than others. At ten bits for each
+// key 1.0 to 1.2 % of the keys that are not there are taken for present, where an ideal filter
+// would take 0.8 %.
 #ifndef BANDB_STORAGE_TABLE_BLOOM_FILTER_H_
 #define BANDB_STORAGE_TABLE_BLOOM_FILTER_H_
 
@@ -22,7 +24,8 @@
 
 namespace bandb::storage {
 
-// A view of a filter. Lifetime: of the bytes, which are best aligned to a cache line. Thread safety: const.
+// A view of a filter. Lifetime: of the bytes, which are best aligned to a cache line. Thread
+// safety: const.
 class BloomFilter {
  public:
   // Answers "perhaps" to everything.

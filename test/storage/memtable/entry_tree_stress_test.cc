@@ -1,4 +1,5 @@
-// One writer and several readers at the same tree, for the thread sanitizer as well as for what the readers see.
+// One writer and several readers at the same tree, for the thread sanitizer as well as for what the
+// readers see.
 #include <algorithm>
 #include <atomic>
 #include <numeric>
@@ -44,8 +45,8 @@ class Stress {
   uint64_t wrong() const { return wrong_.load(); }
 
  private:
-  // From a key at random some way to the right and then to the left. Every key that was published before must come, in
-  // its place; those that are newer may, and nothing else.
+  // From a key at random some way to the right and then to the left. Every key that was published
+  // before must come, in its place; those that are newer may, and nothing else.
   void ReadOnce(base::Random* random) {
     const size_t seen = published_.load(std::memory_order_acquire);
     const size_t start = random->Uniform(keys_.size());

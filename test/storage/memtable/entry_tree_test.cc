@@ -143,8 +143,8 @@ TEST_CASE("entries that come in order fill every leaf") {
 }
 
 TEST_CASE("what a tree has room for fits, whatever it does to the nodes") {
-  // In memory for exactly that, and in memory that is filled batch by batch until there is no more room: an assertion
-  // of the tree ends the process if an entry or a node does not fit.
+  // In memory for exactly that, and in memory that is filled batch by batch until there is no more
+  // room: an assertion of the tree ends the process if an entry or a node does not fit.
   for (const KeyShape shape : kKeyShapes) {
     for (uint64_t seed = 1; seed <= 12; ++seed) {
       base::Random random(seed);

@@ -94,7 +94,8 @@ TEST_CASE("a memtable filled with staged operations holds what one filled in the
     base::Random random(seed);
     Memtable added(1 << 20, 1);
     Memtable staged(1 << 20, 1);
-    // Keys that share nothing, or more than a word; equal ones, prefixes of one another, and zeros at their ends.
+    // Keys that share nothing, or more than a word; equal ones, prefixes of one another, and zeros
+    // at their ends.
     const std::string shared(random.Uniform(20), 's');
     const uint64_t letters = 1 + random.Uniform(3);
     Sequence sequence = 0;
