@@ -53,8 +53,8 @@ class Iterator {
   virtual std::string_view resume_key() const { return {}; }
 
   // OK, or the error that ended the walk: kDataLoss a checksum failed, file and offset in the message ·
-  // kFailedPrecondition the store is closed · kUnavailable it gave up, see resume_key · kInvalidArgument the read options did not fit the store · kInternal a
-  // read was refused.
+  // kFailedPrecondition the store is closed · kUnavailable it gave up, see resume_key · kInvalidArgument the read
+  // options did not fit the store · kInternal a read was refused.
   virtual absl::Status status() const = 0;
 };
 

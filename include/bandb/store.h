@@ -63,8 +63,8 @@ class Store {
   // As Write, without ever blocking: `done` gets the outcome. Writes take effect in the order of the calls. Where Write
   // would wait because the store is stalled or slows writers down, so does the outcome; unless WriteOptions::timeout is
   // zero, in which case it is kUnavailable when the store is stalled (no other timeout is heeded). It is kUnavailable,
-  // too, when asynchronous writes whose callbacks have not returned hold more than Options::write_buffer_bytes (at least
-  // 1 MiB) with this one.
+  // too, when asynchronous writes whose callbacks have not returned hold more than Options::write_buffer_bytes (at
+  // least 1 MiB) with this one.
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done);
 
   // The value of `key`, or kNotFound.

@@ -39,7 +39,8 @@ class StreamHandler {
  public:
   // There are bytes, or the end, to read. Told in each turn in which that is so, while reading is watched.
   virtual void OnReadable() = 0;
-  // There is room to write, or the connection that Connect began is established. Told likewise while writing is watched.
+  // There is room to write, or the connection that Connect began is established. Told likewise while writing is
+  // watched.
   virtual void OnWritable() = 0;
   // The connection is gone in both directions, or could not be made. Told whatever is watched; nothing is told after.
   virtual void OnBroken() = 0;
