@@ -136,7 +136,7 @@ TEST_CASE("an option that was meant for the program is not stored as part of a v
 }
 
 TEST_CASE("every command is listed, and has help with its usage") {
-  for (const char* name : {"put", "get", "delete", "cas", "scan", "count", "ping", "stats"}) {
+  for (const char* name : {"put", "get", "delete", "cas", "batch", "scan", "count", "ping", "stats"}) {
     Verb verb = Verb::kGet;
     REQUIRE(ParseVerb(name, &verb));
     CHECK(HelpOf(verb).starts_with(std::string("Usage: bandb ") + name));

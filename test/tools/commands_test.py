@@ -46,6 +46,26 @@ class Commands(ClientTest):
         self.check(cli(address, "cas", "k", "old", "new"), 0, b"OK\n")
         self.check(cli(address, "get", "k"), 0, b'"new"\n')
 
+    def test_a_batch_takes_effect_as_a_whole_or_not_at_all(self):
+        address = self.server().address
+        lines = b'put a "1 2"\n\nput --ttl 1h b 2\ncas --absent c 3\ndelete d\n'
+        self.check(cli(address, "put", "d", "4"), 0, b"OK\n")
+        self.check(cli(address, "batch", "-", input=lines), 0, b"OK\n")
+        stored = b'"a"\t"1 2"\n"b"\t"2"\n"c"\t"3"\n'
+        self.check(cli(address, "scan"), 0, stored)
+        # The condition on c does not hold any more.
+        again = self.write("batch", b"put z 26\n" + lines)
+        self.check(cli(address, "batch", again), 1, b"", b"(not done: a condition does not hold)\n")
+        self.check(cli(address, input=b"batch %s\n" % again.encode()), 1, b"", b"(not done: a condition does not hold)\n")
+        self.check(cli(address, "scan"), 0, stored)
+        for wrong in (b"get a\n", b"put a\n", b"put a \"\n"):
+            done = cli(address, "batch", "-", input=b"put z 26\n" + wrong)
+            self.assertEqual((done.returncode, done.stdout), (2, b""))
+            self.assertIn(b"(error) line 2: ", done.stderr)
+        self.assertEqual(cli(address, "batch", str(self.scratch / "absent")).returncode, 2)
+        self.assertEqual(cli(address, input=b"batch -\nput z 26\n").returncode, 2)
+        self.check(cli(address, "scan", "--begin", "a", "--limit", "d"), 0, stored)
+
     def test_a_put_may_expire(self):
         address = self.server().address
         self.check(cli(address, "put", "--ttl", "1h", "stays", "v"), 0, b"OK\n")

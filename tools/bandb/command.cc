@@ -177,6 +177,9 @@ class Parser {
         places = {&command_->key, &command_->expected, &command_->value};
         if (command_->expects_absent) places = {&command_->key, &command_->value};
         break;
+      case Verb::kBatch:
+        places = {&command_->file};
+        break;
       case Verb::kScan:
       case Verb::kCount:
       case Verb::kPing:

@@ -11,7 +11,7 @@
 
 namespace bandb::cli {
 
-enum class Verb : uint8_t { kPut, kGet, kDelete, kCas, kScan, kCount, kPing, kStats };
+enum class Verb : uint8_t { kPut, kGet, kDelete, kCas, kBatch, kScan, kCount, kPing, kStats };
 enum class ScanFormat : uint8_t { kText, kJsonLines, kRaw };
 
 // One request. Fields that a verb has no use for keep their defaults.
@@ -30,6 +30,7 @@ struct Command {
   bool keys_only = false;
   bool reverse = false;
   ScanFormat format = ScanFormat::kText;
+  std::string file{};  // batch: a path, or - for standard input
 };
 
 // Takes a line of a session. A key ends at the first space; the value of put is all the rest, so it may hold spaces. A

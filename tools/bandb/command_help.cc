@@ -41,6 +41,13 @@ constexpr CommandText kTexts[] = {
      "Examples:\n"
      "  bandb cas leader node1 node2\n"
      "  bandb cas --absent lock:7 mine\n"},
+    {Verb::kBatch, "batch", "batch FILE", "carry out the commands of FILE, all or none",
+     "FILE, or - for standard input, holds put, delete and cas, one on each line as in a session. They take effect in "
+     "one\n"
+     "step, and only if the condition of every cas holds before it; otherwise the exit code is 1.\n"
+     "\n"
+     "Examples:\n"
+     "  printf 'cas balance:1 10 7\\ncas balance:2 0 3\\n' | bandb batch -\n"},
     {Verb::kScan, "scan", "scan [OPTIONS]", "print the keys and values of a range, in order",
      "  --begin KEY    first key of the range\n"
      "  --limit KEY    first key after the range\n"

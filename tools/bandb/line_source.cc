@@ -1,9 +1,10 @@
 #include "line_source.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/types/span.h"
@@ -22,16 +23,17 @@ absl::StatusOr<uint64_t> LineSource::TotalBytes() const {
   uint64_t total = 0;
   bool known = true;
   for (const std::string& path : paths_) {
-    struct stat info {};
+    std::error_code error;
     if (path == "-") {
       known = false;
-    } else if (::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0) {
+    } else if (::access(path.c_str(), R_OK) != 0) {
       return base::ErrnoStatus(errno, path);
-    } else if (S_ISDIR(info.st_mode)) {
+    } else if (std::filesystem::is_directory(path, error)) {
       return base::Error(absl::StatusCode::kInvalidArgument, "{}: a directory", path);
+    } else if (std::filesystem::is_regular_file(path, error)) {
+      total += std::filesystem::file_size(path, error);
     } else {
-      known = known && S_ISREG(info.st_mode);
-      total += static_cast<uint64_t>(info.st_size);
+      known = false;
     }
   }
   return known ? total : 0;

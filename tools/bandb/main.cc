@@ -16,12 +16,12 @@
 #include <string>
 #include <vector>
 
+#include "bandb_server/config.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/thread_executor.h"
 #include "command.h"
-#include "config.h"
 #include "interrupt_watch.h"
 #include "load.h"
 #include "net/address.h"

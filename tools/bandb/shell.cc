@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "line_editor.h"
+#include "line_source.h"
 #include "proto/message_id.h"
 #include "proto/request.h"
 #include "quoting.h"
@@ -62,6 +63,13 @@ proto::BatchOperation PutOperation(const Command& command, std::string_view valu
           .ttl_ms = expires ? Millis(command.ttl) : 0};
 }
 
+void AddCompareAndSet(const Command& command, proto::BatchBuilder* batch) {
+  batch->Require({.check = command.expects_absent ? proto::BatchCheck::kAbsent : proto::BatchCheck::kHasValue,
+                  .key = command.key,
+                  .value = command.expected});
+  batch->Add(PutOperation(command, command.value));
+}
+
 }  // namespace
 
 absl::Status Shell::Put(const Command& command) {
@@ -73,13 +81,26 @@ absl::Status Shell::Put(const Command& command) {
   return client_->Write(batch);
 }
 
-absl::Status Shell::CompareAndSet(const Command& command) {
-  proto::BatchBuilder batch;
-  batch.Require({.check = command.expects_absent ? proto::BatchCheck::kAbsent : proto::BatchCheck::kHasValue,
-                 .key = command.key,
-                 .value = command.expected});
-  batch.Add(PutOperation(command, command.value));
-  return client_->Write(batch);
+absl::Status Shell::ReadBatch(const std::string& file) {
+  LineSource source({file});
+  BANDB_RETURN_IF_ERROR(source.TotalBytes().status());
+  for (uint64_t number = 1;; ++number) {
+    std::string_view line;
+    BANDB_ASSIGN_OR_RETURN(const LineSource::Found found, source.Next(&line));
+    if (found == LineSource::Found::kEnd) return absl::OkStatus();
+    if (found == LineSource::Found::kLine && Trim(line).empty()) continue;
+    Command command;
+    std::string complaint = "too long";
+    if (found == LineSource::Found::kTooLong || !ParseCommand(line, &command, &complaint)) {
+      return base::Error(absl::StatusCode::kInvalidArgument, "line {}: {}", number, complaint);
+    }
+    if (command.verb == Verb::kCas) AddCompareAndSet(command, &batch_);
+    if (command.verb == Verb::kPut) batch_.Add(PutOperation(command, command.value));
+    if (command.verb == Verb::kDelete) batch_.Add({.kind = proto::BatchKind::kDelete, .key = command.key});
+    if (command.verb != Verb::kCas && command.verb != Verb::kPut && command.verb != Verb::kDelete) {
+      return base::Error(absl::StatusCode::kInvalidArgument, "line {}: a batch holds put, delete and cas", number);
+    }
+  }
 }
 
 absl::Status Shell::Scan(const Command& command) {
@@ -143,7 +164,8 @@ absl::Status Shell::Execute(const Command& command) {
       BANDB_RETURN_IF_ERROR(client_->Delete(command.key));
       break;
     case Verb::kCas:
-      BANDB_RETURN_IF_ERROR(CompareAndSet(command));
+    case Verb::kBatch:
+      BANDB_RETURN_IF_ERROR(client_->Write(batch_));
       break;
   }
   Write(stdout, "OK\n");
@@ -156,8 +178,12 @@ int Shell::Tell(const Command& command, const absl::Status& status) {
     Print(stderr, "(not found)\n");
     return kNotFound;
   }
-  if (command.verb == Verb::kCas && code == proto::ToCode(absl::StatusCode::kAborted)) {
-    Print(stderr, "(not done: the key {})\n", command.expects_absent ? "exists" : "does not have that value");
+  if (code == proto::ToCode(absl::StatusCode::kAborted) &&
+      (command.verb == Verb::kCas || command.verb == Verb::kBatch)) {
+    Print(stderr, "(not done: {})\n",
+          command.verb == Verb::kBatch ? "a condition does not hold"
+          : command.expects_absent     ? "the key exists"
+                                       : "the key does not have that value");
     return kNotFound;
   }
   if (code >= proto::kFirstHookErrorCode) {
@@ -171,6 +197,14 @@ int Shell::Tell(const Command& command, const absl::Status& status) {
 }
 
 int Shell::Run(const Command& command) {
+  batch_ = proto::BatchBuilder();
+  if (command.verb == Verb::kCas) AddCompareAndSet(command, &batch_);
+  if (command.verb == Verb::kBatch) {
+    if (const absl::Status read = ReadBatch(command.file); !read.ok()) {
+      Print(stderr, "(error) {}\n", base::Message(read));
+      return kUsage;
+    }
+  }
   const absl::Status status = Execute(command);
   std::fflush(stdout);
   return status.ok() ? kDone : Tell(command, status);
@@ -190,7 +224,10 @@ bool Shell::RunLine(std::string_view line) {
   }
   Command command;
   std::string complaint;
-  if (ParseCommand(text, &command, &complaint)) {
+  if (ParseCommand(text, &command, &complaint) && command.verb == Verb::kBatch && command.file == "-") {
+    complaint = "in a session a batch is read from a file";
+  }
+  if (complaint.empty()) {
     last_code_ = Run(command);
   } else {
     Print(stderr, "(error) {}\n", complaint);

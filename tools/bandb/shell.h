@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "client/client.h"
 #include "command.h"
+#include "proto/request.h"
 
 namespace bandb::cli {
 
@@ -37,7 +38,9 @@ class Shell {
   bool RunLine(std::string_view line);
   absl::Status Execute(const Command& command);
   absl::Status Put(const Command& command);
-  absl::Status CompareAndSet(const Command& command);
+  // Makes batch_ of the commands in a file. Errors: kInvalidArgument one is not fit for a batch; and of reading the
+  // file.
+  absl::Status ReadBatch(const std::string& file);
   absl::Status Scan(const Command& command);
   absl::Status Ping();
   // Tells what went wrong, and returns the exit code for it.
@@ -47,6 +50,7 @@ class Shell {
   const std::string address_;
   const bool raw_;
   std::unique_ptr<client::Client> client_;
+  proto::BatchBuilder batch_;  // of the command that is being run, if it is one
   int last_code_ = kDone;
   int highest_code_ = kDone;
 };

@@ -2,11 +2,11 @@
 #ifndef BANDB_TOOLS_BANDB_SERVER_DIRECTORY_WATCH_H_
 #define BANDB_TOOLS_BANDB_SERVER_DIRECTORY_WATCH_H_
 
-#include <sys/types.h>
-
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/file_identity.h"
 
 namespace bandb::server_program {
 
@@ -20,18 +20,10 @@ class DirectoryWatch {
   absl::Status Look() const;
 
  private:
-  struct Place {
-    dev_t device = 0;
-    ino_t inode = 0;
-    bool operator==(const Place&) const = default;
-  };
-  // 0, or why it could not be found.
-  static int Find(const std::string& path, Place* place);
-
   const std::string directory_;
-  const std::string identity_path_;
-  Place directory_place_;
-  Place identity_place_;
+  const std::string identity_path_;  // of the file that names the database
+  const absl::StatusOr<base::FileIdentity> directory_identity_;
+  const absl::StatusOr<base::FileIdentity> database_identity_;
 };
 
 }  // namespace bandb::server_program
