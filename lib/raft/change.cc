@@ -9,20 +9,15 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "raft/core_state.h"
 #include "raft/membership.h"
-#include "raft/replica.h"
 #include "raft/types/configuration_codec.h"
 
 namespace bandb::raft {
-namespace {
 
 using absl::StatusCode;
 
-StepResult Refused(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
-
-}  // namespace
-
-StepResult Replica::On(ChangeMembership event) {
+StepResult CoreState::On(ChangeMembership event) {
   if (role_ != Role::kLeader) return Refused("not the leader");
   if (transfer_.has_value()) return {StatusCode::kUnavailable, "leadership is being transferred"};
   const Configuration& now = configuration();
@@ -31,7 +26,7 @@ StepResult Replica::On(ChangeMembership event) {
   }
   if (now.index > log_.commit() || now.joint()) return Refused("another change is under way");
   if (!CommittedInOwnTerm()) return Refused("no entry of this term is committed yet");
-  if (log_.last() >= kMaxNumber) return {StatusCode::kResourceExhausted, "out of indexes"};
+  if (log_.last() >= kNumberMax) return {StatusCode::kResourceExhausted, "out of indexes"};
   ChangePlan plan = PlanChange(now, event.changes);
   if (!plan.ok()) return {plan.code, plan.reason};
   for (const Change& change : event.changes) {
@@ -41,17 +36,16 @@ StepResult Replica::On(ChangeMembership event) {
   return {StatusCode::kOk, "", term_, log_.last()};
 }
 
-bool Replica::CaughtUp(NodeId id) const {
+bool CoreState::CaughtUp(NodeId id) const {
   for (const Progress& peer : peers_) {
     if (peer.id != id) continue;
-    const bool alive = now_ - options_.election_timeout_nanos < peer.heard;
-    return alive && peer.state == PeerState::kReplicate && peer.match > 0 &&
-           log_.last() - peer.match <= options_.promotion_lag_entries;
+    return peer.HeardSince(now_, options_.election_timeout_nanos) && peer.state == PeerState::kReplicate &&
+           peer.match > 0 && log_.last() - peer.match <= options_.promotion_lag_entries;
   }
   return false;
 }
 
-void Replica::AppendConfiguration(Configuration next) {
+void CoreState::AppendConfiguration(Configuration next) {
   BANDB_ASSERT(role_ == Role::kLeader);
   BANDB_ASSERT(IsValid(next));
   next.version = configuration().version + 1;
@@ -70,7 +64,7 @@ void Replica::AppendConfiguration(Configuration next) {
   MaybeCommit();
 }
 
-void Replica::FinishChange() {
+void CoreState::FinishChange() {
   const Configuration& now = configuration();
   if (now.index > log_.commit()) return;
   if (now.joint()) {
@@ -85,7 +79,7 @@ void Replica::FinishChange() {
   if (CommittedInOwnTerm() && !transfer_.has_value()) PromoteLearners();
 }
 
-void Replica::PromoteLearners() {
+void CoreState::PromoteLearners() {
   std::vector<NodeId> ready;
   for (const Member& member : configuration().members) {
     if (member.promote && CaughtUp(member.id)) ready.push_back(member.id);
@@ -95,68 +89,10 @@ void Replica::PromoteLearners() {
 
 // The configuration without this node is committed, so it leads nobody. The others learn of the commit at once, and the
 // best of them need not wait for a timeout.
-void Replica::LeaveOffice() {
+void CoreState::LeaveOffice() {
   for (Progress& peer : peers_) Replicate(&peer);
   if (Progress* peer = FindPeer(BestSuccessor()); peer != nullptr) SendTimeoutNow(*peer);
   BecomeFollower(term_, kNoNode);
-}
-
-NodeId Replica::BestSuccessor() const {
-  const Progress* best = nullptr;
-  for (const Progress& peer : peers_) {
-    const Member* member = configuration().Find(peer.id);
-    const bool alive = now_ - options_.election_timeout_nanos < peer.heard;
-    if (member == nullptr || !member->voter || !alive || peer.log_full || !log_.TermAt(peer.match)) continue;
-    if (best == nullptr || peer.match > best->match) best = &peer;
-  }
-  return best == nullptr ? kNoNode : best->id;
-}
-
-StepResult Replica::On(TransferLeadership event) {
-  if (role_ != Role::kLeader) return Refused("not the leader");
-  if (transfer_.has_value()) return Refused("another transfer is under way");
-  const NodeId to = event.to == kNoNode ? BestSuccessor() : event.to;
-  if (to == kNoNode) return Refused("no voter fits");
-  if (to == options_.self) return Refused("leads already");
-  const Member* member = configuration().Find(to);
-  if (member == nullptr || !member->voter) return {StatusCode::kNotFound, "no such voter"};
-  transfer_ = Transfer{to, now_ + options_.election_timeout_nanos, false};
-  return {};
-}
-
-void Replica::ContinueTransfer() {
-  if (!transfer_.has_value() || transfer_->asked) return;
-  const Progress* peer = FindPeer(transfer_->to);
-  if (peer == nullptr) {
-    EndTransfer(StatusCode::kUnavailable);
-    return;
-  }
-  if (peer->match != log_.last()) return;
-  transfer_->asked = true;
-  SendTimeoutNow(*peer);
-}
-
-void Replica::SendTimeoutNow(const Progress& to) {
-  BANDB_ASSERT(role_ == Role::kLeader);
-  // From here on an election may be won against every promise made to this leader, and the request for it may arrive at
-  // any later time. No lease is trusted again in this term, even if this node goes on leading.
-  lease_void_ = true;
-  Message message = MakeMessage(MessageKind::kTimeoutNow, to.id);
-  message.index = to.match;
-  message.log_term = log_.TermAt(to.match).value_or(0);
-  Send(std::move(message));
-}
-
-StepResult Replica::HandleTimeoutNowReply(const Message& m) {
-  if (!transfer_.has_value() || transfer_->to != m.from || !m.reject) return Refused("no such transfer");
-  EndTransfer(StatusCode::kUnavailable);
-  return {};
-}
-
-void Replica::EndTransfer(StatusCode code) {
-  BANDB_ASSERT(transfer_.has_value());
-  out_.transfer = TransferResult{transfer_->to, code};
-  transfer_.reset();
 }
 
 }  // namespace bandb::raft

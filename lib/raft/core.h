@@ -42,7 +42,7 @@
 // After a restart of the process, a new Core is created from what the disk holds. What was sent is never taken back.
 //
 // Thread safety: one thread at a time.
-// Memory: bounded by the options: max_uncommitted_bytes, max_cached_bytes and the messages of one turn.
+// Memory: bounded by the options: uncommitted_bytes_max, cached_bytes_max and the messages of one turn.
 #ifndef BANDB_RAFT_CORE_H_
 #define BANDB_RAFT_CORE_H_
 
@@ -58,24 +58,13 @@
 #include "raft/options.h"
 #include "raft/output.h"
 #include "raft/restart.h"
+#include "raft/step_result.h"
 #include "raft/types/configuration.h"
 #include "raft/types/ids.h"
 
 namespace bandb::raft {
 
-class Replica;
-
-// What became of an event. For Propose and ChangeMembership that were accepted: the term and index of the entry. Where
-// an event has no errors of its own, anything but kOk says that it was dropped and why; that is nobody's mistake here.
-struct StepResult {
-  absl::StatusCode code = absl::StatusCode::kOk;
-  // Static text.
-  const char* reason = "";
-  Term term = 0;
-  Index index = 0;
-
-  bool ok() const { return code == absl::StatusCode::kOk; }
-};
+class CoreState;
 
 class Core {
  public:
@@ -114,9 +103,9 @@ class Core {
   absl::Status CheckInvariants() const;
 
  private:
-  explicit Core(std::unique_ptr<Replica> replica);
+  explicit Core(std::unique_ptr<CoreState> state);
 
-  std::unique_ptr<Replica> replica_;
+  std::unique_ptr<CoreState> state_;
 };
 
 }  // namespace bandb::raft

@@ -61,8 +61,8 @@ std::string_view Name(MessageKind kind) {
   static constexpr std::string_view kNames[] = {"?",         "PreVote",        "PreVoteReply", "Vote",
                                                 "VoteReply", "Append",         "AppendReply",  "Snapshot",
                                                 "ReadIndex", "ReadIndexReply", "TimeoutNow",   "TimeoutNowReply"};
-  static_assert(std::size(kNames) == kMaxMessageKind + 1);
-  return kNames[static_cast<uint8_t>(kind) <= kMaxMessageKind ? static_cast<uint8_t>(kind) : 0];
+  static_assert(std::size(kNames) == kMessageKindMax + 1);
+  return kNames[static_cast<uint8_t>(kind) <= kMessageKindMax ? static_cast<uint8_t>(kind) : 0];
 }
 
 std::string_view Name(Role role) {

@@ -6,24 +6,19 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/replica.h"
+#include "raft/core_state.h"
 
 namespace bandb::raft {
-namespace {
 
 using absl::StatusCode;
 
-StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
-
-}  // namespace
-
-void Replica::ResetElectionTimer() {
+void CoreState::ResetElectionTimer() {
   const Nanos base = options_.election_timeout_nanos;
-  const Nanos handicap = base / 2 * static_cast<Nanos>(kMaxPriority - options_.priority);
+  const Nanos handicap = base / 2 * static_cast<Nanos>(kPriorityMax - options_.priority);
   election_deadline_ = now_ + base + handicap + random_.Between(0, base - 1);
 }
 
-bool Replica::InLease() const {
+bool CoreState::InLease() const {
   const Nanos promise = options_.election_timeout_nanos;
   if (now_ < quiet_until_) return true;
   if (role_ == Role::kLeader) return now_ < rounds_.proved_at() + promise;
@@ -31,16 +26,16 @@ bool Replica::InLease() const {
   return heard_leader_.has_value() && now_ < *heard_leader_ + promise;
 }
 
-const char* Replica::UnfitToCampaign() const {
+const char* CoreState::UnfitToCampaign() const {
   if (!MayLead()) return "not a voter";
   if (install_.has_value()) return "a snapshot is being installed";
   if (DiskStalled()) return "the disk is stalled";
   if (InLease()) return "a leader may be alive";
-  if (term_ >= kMaxNumber) return "out of terms";
+  if (term_ >= kNumberMax) return "out of terms";
   return nullptr;
 }
 
-void Replica::StartPreVote() {
+void CoreState::StartPreVote() {
   BANDB_ASSERT(role_ != Role::kLeader);
   BANDB_ASSERT(MayLead());
   FailReads();
@@ -60,7 +55,7 @@ void Replica::StartPreVote() {
   CountVotes();
 }
 
-void Replica::StartElection(bool force) {
+void CoreState::StartElection(bool force) {
   BANDB_ASSERT(role_ != Role::kLeader);
   BANDB_ASSERT(MayLead());
   FailReads();
@@ -85,7 +80,7 @@ void Replica::StartElection(bool force) {
   }
 }
 
-void Replica::RecordVote(NodeId from, bool granted) {
+void CoreState::RecordVote(NodeId from, bool granted) {
   if (!configuration().Votes(from)) return;
   for (const auto& [node, vote] : votes_) {
     if (node == from) return;
@@ -93,7 +88,7 @@ void Replica::RecordVote(NodeId from, bool granted) {
   votes_.emplace_back(from, granted);
 }
 
-void Replica::CountVotes() {
+void CoreState::CountVotes() {
   const bool durable = durable_term_ == term_ && durable_vote_ == options_.self;
   const VoteResult result = QuorumVote(configuration(), [&](NodeId id) -> std::optional<bool> {
     // The own vote counts once it cannot be forgotten.
@@ -113,7 +108,7 @@ void Replica::CountVotes() {
   }
 }
 
-void Replica::BecomeFollower(Term term, NodeId leader) {
+void CoreState::BecomeFollower(Term term, NodeId leader) {
   BANDB_ASSERT(term >= term_);
   if (role_ == Role::kLeader || term > term_ || leader_ != leader) FailReads();
   if (transfer_.has_value()) EndTransfer(StatusCode::kOk);
@@ -129,7 +124,7 @@ void Replica::BecomeFollower(Term term, NodeId leader) {
   ResetElectionTimer();
 }
 
-void Replica::BecomeLeader() {
+void CoreState::BecomeLeader() {
   BANDB_ASSERT(role_ == Role::kCandidate);
   BANDB_ASSERT(durable_term_ == term_);
   BANDB_ASSERT(durable_vote_ == options_.self);
@@ -146,7 +141,7 @@ void Replica::BecomeLeader() {
   BeginRound();
 }
 
-StepResult Replica::HandleVoteRequest(const Message& m) {
+StepResult CoreState::HandleVoteRequest(const Message& m) {
   const bool pre = m.kind == MessageKind::kPreVote;
   // Whether this node votes at all is for the candidate's configuration to say: this one may not know yet that it does.
   const bool free =
@@ -169,19 +164,19 @@ StepResult Replica::HandleVoteRequest(const Message& m) {
   return {};
 }
 
-StepResult Replica::HandleVoteReply(const Message& m) {
+StepResult CoreState::HandleVoteReply(const Message& m) {
   const bool pre = m.kind == MessageKind::kPreVoteReply;
-  if (role_ != (pre ? Role::kPreCandidate : Role::kCandidate)) return Dropped("no such campaign");
-  if (m.round != campaign_) return Dropped("an earlier campaign");
-  if (m.term != (pre && !m.reject ? term_ + 1 : term_)) return Dropped("another term");
+  if (role_ != (pre ? Role::kPreCandidate : Role::kCandidate)) return Refused("no such campaign");
+  if (m.round != campaign_) return Refused("an earlier campaign");
+  if (m.term != (pre && !m.reject ? term_ + 1 : term_)) return Refused("another term");
   RecordVote(m.from, !m.reject);
   CountVotes();
   return {};
 }
 
-StepResult Replica::HandleTimeoutNow(const Message& m) {
-  if (role_ == Role::kLeader || (leader_ != kNoNode && leader_ != m.from)) return Dropped("not from the leader");
-  const bool ready = MayLead() && !install_.has_value() && !DiskStalled() && term_ < kMaxNumber && !log_full_ &&
+StepResult CoreState::HandleTimeoutNow(const Message& m) {
+  if (role_ == Role::kLeader || (leader_ != kNoNode && leader_ != m.from)) return Refused("not from the leader");
+  const bool ready = MayLead() && !install_.has_value() && !DiskStalled() && term_ < kNumberMax && !log_full_ &&
                      role_ == Role::kFollower && log_.Matches(m.index, m.log_term);
   if (ready) {
     StartElection(true);
@@ -191,7 +186,7 @@ StepResult Replica::HandleTimeoutNow(const Message& m) {
   answer.reject = true;
   answer.index = log_.last();
   Answer(std::move(answer));
-  return Dropped("not ready to lead");
+  return Refused("not ready to lead");
 }
 
 }  // namespace bandb::raft

@@ -7,19 +7,19 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/replica.h"
+#include "raft/core_state.h"
 #include "raft/types/configuration_codec.h"
 
 namespace bandb::raft {
-namespace {
+Message CoreState::MakeAppendReply(NodeId leader, uint64_t session, uint64_t round) const {
+  Message answer = MakeMessage(MessageKind::kAppendReply, leader);
+  answer.session = session;
+  answer.round = round;
+  answer.log_full = log_full_;
+  return answer;
+}
 
-using absl::StatusCode;
-
-StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
-
-}  // namespace
-
-bool Replica::AcceptLeader(const Message& m) {
+bool CoreState::AcceptLeader(const Message& m) {
   BANDB_ASSERT(m.term == term_);
   if (role_ == Role::kLeader || (leader_ != kNoNode && leader_ != m.from)) {
     Report(FaultKind::kTwoLeaders, m.from, m.index);
@@ -35,24 +35,21 @@ bool Replica::AcceptLeader(const Message& m) {
 // What is not durable yet stays in memory, so there is a limit to it; the margin is for entries larger than any limit.
 // Of what is durable but not committed there may be more than this node itself would admit: a predecessor of the leader
 // committed most of it without anybody hearing of it, and refusing any of it now would refuse it for ever.
-bool Replica::RefusesEntries(const Message& m) const {
+bool CoreState::RefusesEntries(const Message& m) const {
   if (m.entries.empty()) return false;
-  const uint64_t expected = options_.max_uncommitted_bytes + options_.max_message_bytes;
-  if (log_.cached_bytes() / 4 > expected + options_.max_cached_bytes + options_.max_inflight_bytes) return true;
+  const uint64_t expected = options_.uncommitted_bytes_max + options_.message_bytes_max;
+  if (log_.cached_bytes() / 4 > expected + options_.cached_bytes_max + options_.inflight_bytes_max) return true;
   return log_full_ && std::any_of(m.entries.begin(), m.entries.end(),
                                   [](const Entry& entry) { return entry.kind == EntryKind::kData; });
 }
 
-StepResult Replica::HandleAppend(Message m) {
-  if (!AcceptLeader(m)) return Dropped("two leaders in one term");
-  Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
-  answer.session = m.session;
-  answer.round = m.round;
-  answer.log_full = log_full_;
+StepResult CoreState::HandleAppend(Message m) {
+  if (!AcceptLeader(m)) return Refused("two leaders in one term");
+  Message answer = MakeAppendReply(m.from, m.session, m.round);
   if (install_.has_value()) {
     // The log is about to be replaced. The leader is acknowledged, nothing else.
     Answer(std::move(answer));
-    return Dropped("a snapshot is being installed");
+    return Refused("a snapshot is being installed");
   }
   // Below the floor everything is committed, so it matches, whatever is still known of it.
   const bool below = m.index < log_.floor();
@@ -65,7 +62,7 @@ StepResult Replica::HandleAppend(Message m) {
   const Index last = log_.last();
   const Term last_term = log_.last_term();
   const std::optional<Index> matched = TakeEntries(&m);
-  if (!matched.has_value()) return Dropped("contradicts what is committed");
+  if (!matched.has_value()) return Refused("contradicts what is committed");
   CommitTo(std::min(m.commit, *matched));
   const bool grew = log_.last() != last || log_.last_term() != last_term;
   if (grew) {
@@ -78,7 +75,7 @@ StepResult Replica::HandleAppend(Message m) {
   return {};
 }
 
-std::optional<Index> Replica::TakeEntries(Message* m) {
+std::optional<Index> CoreState::TakeEntries(Message* m) {
   Index matched = m->index;
   for (Entry& entry : m->entries) {
     const Index index = entry.index;
@@ -106,7 +103,7 @@ std::optional<Index> Replica::TakeEntries(Message* m) {
   return matched;
 }
 
-void Replica::TakeEntry(Entry entry) {
+void CoreState::TakeEntry(Entry entry) {
   if (entry.kind == EntryKind::kConfiguration) {
     Configuration configuration;
     // Checked when the message came in.
@@ -118,13 +115,10 @@ void Replica::TakeEntry(Entry entry) {
   log_.Append(std::move(entry));
 }
 
-void Replica::RejectAppend(const Message& m) {
+void CoreState::RejectAppend(const Message& m) {
   BANDB_ASSERT(m.index > 0);
   if (m.index <= log_.commit() && m.index > log_.floor()) Report(FaultKind::kCommittedConflict, m.from, m.index);
-  Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
-  answer.session = m.session;
-  answer.round = m.round;
-  answer.log_full = log_full_;
+  Message answer = MakeAppendReply(m.from, m.session, m.round);
   answer.reject = true;
   answer.index = m.index;
   // Skips whole terms at a time. The leader holds all that is committed, so it need never look below that.
@@ -133,7 +127,7 @@ void Replica::RejectAppend(const Message& m) {
   Answer(std::move(answer));
 }
 
-void Replica::CommitTo(Index index) {
+void CoreState::CommitTo(Index index) {
   index = std::min(index, log_.last());
   if (index > log_.commit()) log_.CommitTo(index);
 }

@@ -1,7 +1,7 @@
-// What must hold of one replica between any two events, whatever the events were. Checked by the fuzzer and by the
-// simulator after every step; what must hold between replicas is theirs to check.
+// What must hold of one core between any two events, whatever the events were. Checked by the fuzzer and by the
+// simulator after every step; what must hold between cores is theirs to check.
 #include "base/status.h"
-#include "raft/replica.h"
+#include "raft/core_state.h"
 
 namespace bandb::raft {
 namespace {
@@ -12,7 +12,7 @@ absl::Status Violated(const char* invariant) {
 
 }  // namespace
 
-Inspect Replica::View() const {
+Inspect CoreState::View() const {
   Inspect view;
   view.self = options_.self;
   view.role = role_;
@@ -39,7 +39,7 @@ Inspect Replica::View() const {
   return view;
 }
 
-absl::Status Replica::CheckInvariants() const {
+absl::Status CoreState::CheckInvariants() const {
   if (log_.floor() > log_.applied()) return Violated("floor <= applied");
   if (log_.applied() > log_.handed_out()) return Violated("applied <= handed out");
   if (log_.handed_out() > log_.commit()) return Violated("handed out <= commit");
@@ -69,7 +69,7 @@ absl::Status Replica::CheckInvariants() const {
     if (peer.match > log_.last()) return Violated("no peer matches what is not there");
     if (configuration().Find(peer.id) == nullptr) return Violated("peers are members");
   }
-  if (reads_.pending() > options_.max_pending_reads + kMaxMembers) return Violated("pending reads are bounded");
+  if (reads_.pending() > options_.pending_reads_max + kMembersMax) return Violated("pending reads are bounded");
   return absl::OkStatus();
 }
 

@@ -18,7 +18,7 @@ ChangePlan Refuse(StatusCode code, const char* reason) { return {code, reason, {
 ChangePlan AddMember(Configuration next, const Change& change) {
   const NodeId replaces = change.kind == ChangeKind::kReplace ? change.other : kNoNode;
   if (change.node == kNoNode) return Refuse(StatusCode::kInvalidArgument, "no node id");
-  if (change.address.size() > kMaxMemberAddressBytes) return Refuse(StatusCode::kInvalidArgument, "address too long");
+  if (change.address.size() > kMemberAddressBytesMax) return Refuse(StatusCode::kInvalidArgument, "address too long");
   if (change.kind == ChangeKind::kReplace) {
     const Member* replaced = next.Find(replaces);
     if (replaced == nullptr || !replaced->voter) return Refuse(StatusCode::kNotFound, "no such voter to replace");
@@ -30,7 +30,7 @@ ChangePlan AddMember(Configuration next, const Change& change) {
     return Refuse(StatusCode::kAlreadyExists, "already a member");
   }
   if (known == nullptr) {
-    if (next.members.size() == kMaxMembers) return Refuse(StatusCode::kInvalidArgument, "too many members");
+    if (next.members.size() == kMembersMax) return Refuse(StatusCode::kInvalidArgument, "too many members");
     auto place =
         std::find_if(next.members.begin(), next.members.end(), [&](const Member& m) { return m.id > change.node; });
     known = &*next.members.insert(place, Member{.id = change.node, .learner = true, .address = change.address});
@@ -53,7 +53,7 @@ ChangePlan ChangeMember(Configuration next, const Change& change) {
       *member = {.id = member->id, .learner = true, .address = member->address};
       break;
     case ChangeKind::kSetAddress:
-      if (change.address.size() > kMaxMemberAddressBytes) {
+      if (change.address.size() > kMemberAddressBytesMax) {
         return Refuse(StatusCode::kInvalidArgument, "address too long");
       }
       member->address = change.address;
@@ -100,7 +100,7 @@ bool SameVoters(const Configuration& a, const Configuration& b) {
 ChangePlan PlanChange(const Configuration& now, const std::vector<Change>& changes) {
   BANDB_ASSERT(!now.joint());
   if (changes.empty()) return Refuse(StatusCode::kInvalidArgument, "no changes");
-  if (changes.size() > kMaxMembers) return Refuse(StatusCode::kInvalidArgument, "too many changes");
+  if (changes.size() > kMembersMax) return Refuse(StatusCode::kInvalidArgument, "too many changes");
   ChangePlan plan;
   plan.next = now;
   for (const Change& change : changes) {

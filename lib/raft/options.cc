@@ -19,15 +19,15 @@ absl::Status Options::Validate() const {
   require(heartbeat_interval_nanos >= 1, "heartbeat_interval_nanos must be at least 1");
   require(heartbeat_interval_nanos <= election_timeout_nanos / 3,
           "heartbeat_interval_nanos must be at most a third of election_timeout_nanos");
-  require(priority <= kMaxPriority, "priority must be at most kMaxPriority");
+  require(priority <= kPriorityMax, "priority must be at most kPriorityMax");
   require(disk_stall_timeout_nanos >= election_timeout_nanos,
           "disk_stall_timeout_nanos must be at least election_timeout_nanos");
-  require(max_message_bytes >= 1, "max_message_bytes must be at least 1");
-  require(max_inflight_bytes >= 1, "max_inflight_bytes must be at least 1");
-  require(max_inflight_messages >= 1, "max_inflight_messages must be at least 1");
-  require(max_uncommitted_bytes >= 1, "max_uncommitted_bytes must be at least 1");
-  require(max_applying_bytes >= 1, "max_applying_bytes must be at least 1");
-  require(max_pending_reads >= 1, "max_pending_reads must be at least 1");
+  require(message_bytes_max >= 1, "message_bytes_max must be at least 1");
+  require(inflight_bytes_max >= 1, "inflight_bytes_max must be at least 1");
+  require(inflight_messages_max >= 1, "inflight_messages_max must be at least 1");
+  require(uncommitted_bytes_max >= 1, "uncommitted_bytes_max must be at least 1");
+  require(applying_bytes_max >= 1, "applying_bytes_max must be at least 1");
+  require(pending_reads_max >= 1, "pending_reads_max must be at least 1");
   require(snapshot_log_bytes >= 1, "snapshot_log_bytes must be at least 1");
   require(clock_drift_percent <= 40, "clock_drift_percent must be at most 40");
   if (wrong.empty()) return absl::OkStatus();

@@ -10,7 +10,7 @@
 
 namespace bandb::raft {
 
-inline constexpr uint32_t kMaxPriority = 10;
+inline constexpr uint32_t kPriorityMax = 10;
 
 struct Options {
   // Who this is. `cluster` is compared with every message's.
@@ -26,27 +26,27 @@ struct Options {
   Nanos election_timeout_nanos = 1'000'000'000;
   // At most a third of the election timeout.
   Nanos heartbeat_interval_nanos = 100'000'000;
-  // 0 to kMaxPriority. Each step below kMaxPriority adds half an election timeout to the wait before an election, so
+  // 0 to kPriorityMax. Each step below kPriorityMax adds half an election timeout to the wait before an election, so
   // the preferred node usually wins. The lowest still stands: priority orders, it never forbids.
-  uint32_t priority = kMaxPriority;
+  uint32_t priority = kPriorityMax;
   // A node whose own log write has been under way for this long gives up leadership and does not stand for election.
   // Its heartbeats alone must not keep a cluster hostage to a hung disk.
   Nanos disk_stall_timeout_nanos = 10'000'000'000;
 
   // Entries in one message, by cost in bytes; a single larger entry travels alone.
-  uint64_t max_message_bytes = 1 << 20;
+  uint64_t message_bytes_max = 1 << 20;
   // Sent and not yet acknowledged, for each peer. Few messages at a time let the next batch form meanwhile, which is
   // what makes batches large under load without waiting when there is none.
-  uint64_t max_inflight_bytes = 8 << 20;
-  uint32_t max_inflight_messages = 8;
+  uint64_t inflight_bytes_max = 8 << 20;
+  uint32_t inflight_messages_max = 8;
   // Proposals are refused while this much is in the log and not committed, whoever proposed it and in whichever term.
-  uint64_t max_uncommitted_bytes = 64 << 20;
+  uint64_t uncommitted_bytes_max = 64 << 20;
   // Entries kept in memory beyond what is not yet durable, for peers that are a little behind.
-  uint64_t max_cached_bytes = 16 << 20;
+  uint64_t cached_bytes_max = 16 << 20;
   // Committed entries handed out and not yet reported applied.
-  uint64_t max_applying_bytes = 16 << 20;
+  uint64_t applying_bytes_max = 16 << 20;
   // Reads that wait, in all.
-  uint32_t max_pending_reads = 1 << 16;
+  uint32_t pending_reads_max = 1 << 16;
 
   // A learner that is to be promoted counts as caught up at most this many entries behind.
   uint64_t promotion_lag_entries = 1000;

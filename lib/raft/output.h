@@ -68,13 +68,13 @@ struct SendSnapshot {
   Message message;
 };
 
-// Read entries [first, last] from the log, fewer if they cost more than max_bytes, but one at least. Ends with an
+// Read entries [first, last] from the log, fewer if they cost more than bytes_max, but one at least. Ends with an
 // EntriesFetched.
 struct Fetch {
   uint64_t fetch = 0;
   Index first = 0;
   Index last = 0;
-  uint64_t max_bytes = 0;
+  uint64_t bytes_max = 0;
 };
 
 struct RoleChange {

@@ -11,7 +11,7 @@ bool Progress::MaySend(const Options& options) const {
   if (fetch != 0) return false;
   if (state == PeerState::kSnapshot) return false;
   if (state == PeerState::kProbe) return !probe_sent;
-  return inflight.size() < options.max_inflight_messages && inflight_bytes < options.max_inflight_bytes;
+  return inflight.size() < options.inflight_messages_max && inflight_bytes < options.inflight_bytes_max;
 }
 
 void Progress::Sent(Index last, uint64_t bytes) {

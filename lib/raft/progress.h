@@ -55,6 +55,8 @@ struct Progress {
   Ring<Flight> inflight;
   uint64_t inflight_bytes = 0;
 
+  // Whether the peer answered anything less than `timeout` before `now`.
+  bool HeardSince(Nanos now, Nanos timeout) const { return now - timeout < heard; }
   // Whether entries may be sent now.
   bool MaySend(const Options& options) const;
   // Entries up to `last` have been sent.

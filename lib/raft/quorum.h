@@ -20,8 +20,8 @@ enum class VoteResult : uint8_t { kPending = 0, kWon = 1, kLost = 2 };
 // none, since an empty side of a joint configuration objects to nothing.
 template <typename Counts, typename ValueOf>
 uint64_t MajorityValue(const Configuration& configuration, Counts counts, ValueOf value_of) {
-  BANDB_ASSERT(configuration.members.size() <= kMaxMembers);
-  std::array<uint64_t, kMaxMembers> values;
+  BANDB_ASSERT(configuration.members.size() <= kMembersMax);
+  std::array<uint64_t, kMembersMax> values;
   size_t count = 0;
   for (const Member& member : configuration.members) {
     if (counts(member)) values[count++] = value_of(member.id);

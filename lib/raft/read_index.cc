@@ -1,19 +1,14 @@
-// Linearizable reads: how they come in, join a round, and are answered. reads.h says why.
+// Linearizable reads: how they come in, join a round, and are answered. read_queue.h says why.
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/replica.h"
+#include "raft/core_state.h"
 
 namespace bandb::raft {
-namespace {
 
 using absl::StatusCode;
 
-StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
-
-}  // namespace
-
-bool Replica::LeaseValid(Nanos now) const {
+bool CoreState::LeaseValid(Nanos now) const {
   if (!options_.lease_reads || role_ != Role::kLeader || failed_) return false;
   if (lease_void_) return false;
   // The promise of the followers that counts is the one behind a proved round; leadership alone promises nothing.
@@ -21,9 +16,9 @@ bool Replica::LeaseValid(Nanos now) const {
   return now < rounds_.proved_at() + LeaseDurationNanos(options_);
 }
 
-StepResult Replica::On(Read event) {
+StepResult CoreState::On(Read event) {
   if (leader_ == kNoNode) return {StatusCode::kUnavailable, "no leader is known"};
-  if (reads_.pending() >= options_.max_pending_reads) return {StatusCode::kResourceExhausted, "too many reads wait"};
+  if (reads_.pending() >= options_.pending_reads_max) return {StatusCode::kResourceExhausted, "too many reads wait"};
   if (role_ == Role::kLeader && LeaseValid(now_)) {
     reads_.Ready(event.id, log_.commit(), true);
   } else {
@@ -32,8 +27,8 @@ StepResult Replica::On(Read event) {
   return {};
 }
 
-StepResult Replica::HandleReadIndex(const Message& m) {
-  const bool full = reads_.pending() >= options_.max_pending_reads;
+StepResult CoreState::HandleReadIndex(const Message& m) {
+  const bool full = reads_.pending() >= options_.pending_reads_max;
   if (role_ == Role::kLeader && !full) {
     reads_.Wait({m.from, m.round});
     return {};
@@ -42,12 +37,12 @@ StepResult Replica::HandleReadIndex(const Message& m) {
   answer.round = m.round;
   answer.reject = true;
   Send(std::move(answer));
-  return Dropped(full ? "too many reads wait" : "not the leader");
+  return Refused(full ? "too many reads wait" : "not the leader");
 }
 
-StepResult Replica::HandleReadIndexReply(const Message& m) {
-  if (role_ != Role::kFollower || m.from != leader_) return Dropped("not from the leader");
-  if (m.round == 0 || m.round != reads_.asked()) return Dropped("of an earlier question");
+StepResult CoreState::HandleReadIndexReply(const Message& m) {
+  if (role_ != Role::kFollower || m.from != leader_) return Refused("not from the leader");
+  if (m.round == 0 || m.round != reads_.asked()) return Refused("of an earlier question");
   if (m.reject) {
     FailReads();
   } else {
@@ -56,14 +51,14 @@ StepResult Replica::HandleReadIndexReply(const Message& m) {
   return {};
 }
 
-void Replica::StartReadRound() {
+void CoreState::StartReadRound() {
   // One round at a time: whoever comes while it is under way shares the next one.
   if (!reads_.waiting() || reads_.round_under_way()) return;
   if (!CommittedInOwnTerm()) return;
   BeginRound();
 }
 
-void Replica::AskForReadIndex() {
+void CoreState::AskForReadIndex() {
   if (!reads_.waiting() || reads_.asked() != 0 || leader_ == kNoNode) return;
   BANDB_ASSERT(role_ == Role::kFollower);
   ++read_number_;
@@ -73,10 +68,10 @@ void Replica::AskForReadIndex() {
   Send(std::move(question));
 }
 
-void Replica::FailReads() {
-  std::vector<Reads::Request> refused;
+void CoreState::FailReads() {
+  std::vector<ReadQueue::Request> refused;
   reads_.Fail(&out_.reads, &refused);
-  for (const Reads::Request& request : refused) {
+  for (const ReadQueue::Request& request : refused) {
     Message answer = MakeMessage(MessageKind::kReadIndexReply, request.from);
     answer.round = request.id;
     answer.reject = true;

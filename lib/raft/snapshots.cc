@@ -4,18 +4,10 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/replica.h"
+#include "raft/core_state.h"
 
 namespace bandb::raft {
-namespace {
-
-using absl::StatusCode;
-
-StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
-
-}  // namespace
-
-std::optional<SnapshotMeta> Replica::SnapshotAt(Index index) const {
+std::optional<SnapshotMeta> CoreState::SnapshotAt(Index index) const {
   const std::optional<Term> term = log_.TermAt(index);
   if (index == 0 || index > log_.applied() || !term.has_value()) return std::nullopt;
   // The configuration of that index: a later one may still be truncated.
@@ -24,10 +16,10 @@ std::optional<SnapshotMeta> Replica::SnapshotAt(Index index) const {
   return SnapshotMeta{index, *term, then, 0};
 }
 
-StepResult Replica::On(SnapshotTaken event) {
-  if (event.index < snapshot_.index) return Dropped("older than the last one");
+StepResult CoreState::On(SnapshotTaken event) {
+  if (event.index < snapshot_.index) return Refused("older than the last one");
   std::optional<SnapshotMeta> snapshot = SnapshotAt(event.index);
-  if (!snapshot.has_value()) return Dropped("not applied");
+  if (!snapshot.has_value()) return Refused("not applied");
   snapshot_ = std::move(*snapshot);
   snapshot_.id = event.id;
   log_bytes_since_snapshot_ = 0;
@@ -38,13 +30,13 @@ StepResult Replica::On(SnapshotTaken event) {
 
 // A snapshot makes room in the log. Where there is hardly any left it is wanted at every step that the state machine
 // makes, not only when the log has grown: a full log takes no more entries, and would never grow again.
-bool Replica::WantsSnapshot() const {
+bool CoreState::WantsSnapshot() const {
   if (log_.applied() <= snapshot_.index) return false;
   if (log_full_ && log_.applied() > snapshot_asked_) return true;
   return log_bytes_since_snapshot_ >= options_.snapshot_log_bytes;
 }
 
-void Replica::CompactLog() {
+void CoreState::CompactLog() {
   BANDB_ASSERT(snapshot_.index <= log_.applied());
   const Index snapshot = snapshot_.index;
   // What is kept for peers that are behind is a courtesy, for which a full log has no room.
@@ -67,9 +59,8 @@ void Replica::CompactLog() {
 }
 
 // What comes next for the peer is not in the log any more.
-void Replica::StartSnapshot(Progress* peer) {
-  const bool alive = now_ - options_.election_timeout_nanos < peer->heard;
-  if (!alive) return;
+void CoreState::StartSnapshot(Progress* peer) {
+  if (!peer->HeardSince(now_, options_.election_timeout_nanos)) return;
   if (snapshot_.index < log_.floor() || snapshot_.index <= peer->match) {
     out_.take_snapshot = true;
     return;
@@ -82,10 +73,10 @@ void Replica::StartSnapshot(Progress* peer) {
   out_.send_snapshots.push_back({std::move(message)});
 }
 
-StepResult Replica::On(SnapshotSent event) {
+StepResult CoreState::On(SnapshotSent event) {
   Progress* peer = FindPeer(event.to);
   if (peer == nullptr || peer->session != event.session || peer->state != PeerState::kSnapshot) {
-    return Dropped("no such snapshot under way");
+    return Refused("no such snapshot under way");
   }
   if (event.ok) {
     // The peer answers when it has installed it. If it never does, it is asked again.
@@ -97,17 +88,15 @@ StepResult Replica::On(SnapshotSent event) {
   return {};
 }
 
-StepResult Replica::HandleSnapshot(const Message& m) {
-  if (!AcceptLeader(m)) return Dropped("two leaders in one term");
-  if (install_.has_value()) return Dropped("another snapshot is being installed");
+StepResult CoreState::HandleSnapshot(const Message& m) {
+  if (!AcceptLeader(m)) return Refused("two leaders in one term");
+  if (install_.has_value()) return Refused("another snapshot is being installed");
   const SnapshotMeta& snapshot = *m.snapshot;
-  Message answer = MakeMessage(MessageKind::kAppendReply, m.from);
-  answer.session = m.session;
-  answer.log_full = log_full_;
+  Message answer = MakeAppendReply(m.from, m.session, 0);
   const std::optional<Term> present = log_.TermAt(snapshot.index);
   if (snapshot.index <= log_.commit() && present.has_value() && *present != snapshot.term) {
     Report(FaultKind::kCommittedConflict, m.from, snapshot.index);
-    return Dropped("contradicts what is committed");
+    return Refused("contradicts what is committed");
   }
   // A log that already holds what the snapshot covers is better than the snapshot: it may hold more, and what it holds
   // more may have been acknowledged.
@@ -123,9 +112,9 @@ StepResult Replica::HandleSnapshot(const Message& m) {
   return {};
 }
 
-StepResult Replica::On(SnapshotInstalled event) {
+StepResult CoreState::On(SnapshotInstalled event) {
   if (!install_.has_value() || install_->snapshot.index != event.index || install_->snapshot.term != event.term) {
-    return Dropped("no such snapshot is being installed");
+    return Refused("no such snapshot is being installed");
   }
   const Install install = std::move(*install_);
   install_.reset();
@@ -139,10 +128,8 @@ StepResult Replica::On(SnapshotInstalled event) {
   applying_bytes_ = 0;
   log_bytes_since_snapshot_ = 0;
   if (term_ == install.term) {
-    Message answer = MakeMessage(MessageKind::kAppendReply, install.from);
-    answer.session = install.session;
+    Message answer = MakeAppendReply(install.from, install.session, 0);
     answer.index = event.index;
-    answer.log_full = log_full_;
     Answer(std::move(answer));
   }
   return {};

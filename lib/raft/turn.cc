@@ -4,17 +4,17 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "raft/replica.h"
+#include "raft/core_state.h"
 
 namespace bandb::raft {
 namespace {
 
 // Entries that are not in memory any more are handed out as a range to be read from the log, this many at a time.
-constexpr Index kMaxUncachedHandedOut = 1024;
+constexpr Index kUncachedHandedOutMax = 1024;
 
 }  // namespace
 
-void Replica::TakeOutput(Output* output) {
+void CoreState::TakeOutput(Output* output) {
   if (!failed_) {
     if (role_ == Role::kLeader) {
       LeaderTurn();
@@ -38,8 +38,8 @@ void Replica::TakeOutput(Output* output) {
   out_.Clear();
 }
 
-void Replica::HandOutCommitted() {
-  if (install_.has_value() || applying_bytes_ >= options_.max_applying_bytes) return;
+void CoreState::HandOutCommitted() {
+  if (install_.has_value() || applying_bytes_ >= options_.applying_bytes_max) return;
   // Not beyond the own disk: a state machine that runs ahead of its log could not be rebuilt from it.
   const Index limit = std::min(log_.commit(), log_.durable());
   const Index first = log_.handed_out() + 1;
@@ -48,15 +48,15 @@ void Replica::HandOutCommitted() {
   uint64_t bytes = 0;
   if (log_.Cached(first)) {
     bytes = CostBytes(log_.At(first));
-    while (last < limit && applying_bytes_ + bytes + CostBytes(log_.At(last + 1)) <= options_.max_applying_bytes) {
+    while (last < limit && applying_bytes_ + bytes + CostBytes(log_.At(last + 1)) <= options_.applying_bytes_max) {
       bytes += CostBytes(log_.At(++last));
     }
     out_.committed.entries.reserve(static_cast<size_t>(last - first + 1));
     for (Index i = first; i <= last; ++i) out_.committed.entries.push_back(log_.At(i));
   } else {
-    last = std::min({limit, log_.first_cached() - 1, first + kMaxUncachedHandedOut - 1});
+    last = std::min({limit, log_.first_cached() - 1, first + kUncachedHandedOutMax - 1});
     // Their size is not known, so they count for all that may be under way at a time.
-    bytes = options_.max_applying_bytes;
+    bytes = options_.applying_bytes_max;
   }
   out_.committed.first = first;
   out_.committed.last = last;
@@ -65,7 +65,7 @@ void Replica::HandOutCommitted() {
   applying_bytes_ += bytes;
 }
 
-void Replica::TakeWrites() {
+void CoreState::TakeWrites() {
   if (hard_state_dirty_) {
     hard_state_dirty_ = false;
     out_.hard_state = HardStateWrite{next_write_, {term_, vote_, log_.DurableCommit()}};
@@ -79,7 +79,7 @@ void Replica::TakeWrites() {
   }
 }
 
-void Replica::EmitMessages() {
+void CoreState::EmitMessages() {
   const uint64_t hard_write = hard_writes_.empty() ? 0 : hard_writes_.back().id;
   for (PendingMessage& pending : pending_) {
     uint64_t log_write = 0;
@@ -94,7 +94,7 @@ void Replica::EmitMessages() {
   pending_.clear();
 }
 
-void Replica::ReportChanges() {
+void CoreState::ReportChanges() {
   if (reported_role_.role != role_ || reported_role_.term != term_ || reported_role_.leader != leader_) {
     reported_role_ = {role_, term_, leader_};
     out_.role = reported_role_;
@@ -112,15 +112,15 @@ void Replica::ReportChanges() {
   out_.configuration = ConfigurationChange{latest, committed};
 }
 
-void Replica::EvictEntries() {
+void CoreState::EvictEntries() {
   Index needed_from = std::numeric_limits<Index>::max();
   for (const Progress& peer : peers_) {
     if (peer.state == PeerState::kReplicate) needed_from = std::min(needed_from, peer.match + 1);
   }
-  log_.Evict(needed_from, options_.max_cached_bytes, options_.max_cached_bytes + options_.max_uncommitted_bytes);
+  log_.Evict(needed_from, options_.cached_bytes_max, options_.cached_bytes_max + options_.uncommitted_bytes_max);
 }
 
-Nanos Replica::NextDeadline() const {
+Nanos CoreState::NextDeadline() const {
   Nanos deadline = std::numeric_limits<Nanos>::max();
   if (failed_) return deadline;
   if (role_ != Role::kLeader) {

@@ -21,17 +21,17 @@ RaftEvents::RaftEvents(std::string_view bytes) : bytes_(bytes) {
   options_.election_timeout_nanos = 1000;
   options_.heartbeat_interval_nanos = 100;
   options_.disk_stall_timeout_nanos = 20000;
-  options_.max_message_bytes = 1 + 8 * Below(64);
-  options_.max_inflight_messages = static_cast<uint32_t>(1 + Below(4));
-  options_.max_uncommitted_bytes = 1 + 16 * Below(256);
-  options_.max_cached_bytes = 16 * Below(256);
-  options_.max_applying_bytes = 1 + 16 * Below(64);
-  options_.max_pending_reads = 8;
+  options_.message_bytes_max = 1 + 8 * Below(64);
+  options_.inflight_messages_max = static_cast<uint32_t>(1 + Below(4));
+  options_.uncommitted_bytes_max = 1 + 16 * Below(256);
+  options_.cached_bytes_max = 16 * Below(256);
+  options_.applying_bytes_max = 1 + 16 * Below(64);
+  options_.pending_reads_max = 8;
   options_.promotion_lag_entries = Below(8);
   options_.snapshot_log_bytes = 1 + 16 * Below(256);
   options_.retained_entries = Below(8);
   options_.lease_reads = Below(2) == 1;
-  options_.priority = static_cast<uint32_t>(Below(kMaxPriority + 1));
+  options_.priority = static_cast<uint32_t>(Below(kPriorityMax + 1));
   switch (Below(4)) {
     case 0:
       floor_.configuration = MakeConfiguration({kSelf});
@@ -190,7 +190,7 @@ Message RaftEvents::AnyMessage() {
   std::swap(m.from, m.to);
   if (m.from == kNoNode) m.from = 2;
   m.to = kSelf;
-  m.kind = static_cast<MessageKind>(1 + Below(kMaxMessageKind));
+  m.kind = static_cast<MessageKind>(1 + Below(kMessageKindMax));
   if (Below(3) != 0) m.kind = Below(2) == 0 ? MessageKind::kAppend : MessageKind::kAppendReply;
   m.cluster = Below(64) == 0 ? Byte() : options_.cluster;
   m.term = Near(view.term);
@@ -414,8 +414,8 @@ void RaftEvents::CheckView() {
   BANDB_ASSERT(view.applied >= before_.applied);
   BANDB_ASSERT(view.floor >= before_.floor);
   // Ten times the limits of these options is far below what an unbounded queue reaches in a run.
-  BANDB_ASSERT(view.cached_bytes <= 10 * (options_.max_cached_bytes + options_.max_uncommitted_bytes +
-                                          options_.max_message_bytes + options_.max_inflight_bytes));
+  BANDB_ASSERT(view.cached_bytes <= 10 * (options_.cached_bytes_max + options_.uncommitted_bytes_max +
+                                          options_.message_bytes_max + options_.inflight_bytes_max));
   before_ = view;
 }
 

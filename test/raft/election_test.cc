@@ -72,8 +72,8 @@ TEST_CASE("each step below the highest priority puts an election off by half an 
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     Options options = OptionsOf(seed);
     const Nanos preferred = DeadlineOf(options);
-    for (uint32_t steps = 1; steps <= kMaxPriority; ++steps) {
-      options.priority = kMaxPriority - steps;
+    for (uint32_t steps = 1; steps <= kPriorityMax; ++steps) {
+      options.priority = kPriorityMax - steps;
       CHECK(DeadlineOf(options) == preferred + kTimeout / 2 * static_cast<Nanos>(steps));
     }
   }

@@ -4,14 +4,11 @@
 #include <string>
 
 #include "raft/core.h"
-#include "raft/membership.h"
 #include "raft/types/configuration_codec.h"
 #include "support/catch.h"
 
 namespace bandb::raft {
 namespace {
-
-using absl::StatusCode;
 
 Entry Data(Index index, Term term) { return {.term = term, .index = index, .payload = Payload("x")}; }
 
@@ -100,37 +97,6 @@ TEST_CASE("what is stored as committed is durable already, since either write ma
   CHECK(output.log->commit == 1);
 }
 
-TEST_CASE("wrong options are all named", "[raft]") {
-  Options options;
-  options.heartbeat_interval_nanos = options.election_timeout_nanos;
-  const absl::Status status = options.Validate();
-  CHECK_CODE(status, kInvalidArgument);
-  CHECK(status.ToString().find("self") != std::string::npos);
-  CHECK(status.ToString().find("heartbeat_interval_nanos") != std::string::npos);
-}
-
-TEST_CASE("a configuration survives its encoding, and no other bytes pass for one", "[raft]") {
-  Configuration configuration = MakeConfiguration({1, 2, 900}, {4, 5});
-  configuration.members[3].promote = true;
-  configuration.members[3].replaces = 2;
-  configuration.members[0].outgoing = true;
-  configuration.members[0].address = "10.0.0.1:7000";
-  configuration.auto_leave = true;
-  configuration.index = 77;
-  std::string bytes;
-  EncodeConfiguration(configuration, &bytes);
-  Configuration decoded;
-  REQUIRE(DecodeConfiguration(bytes, &decoded));
-  CHECK(decoded == configuration);
-  for (size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(DecodeConfiguration(bytes.substr(0, size), &decoded));
-  CHECK_FALSE(DecodeConfiguration(bytes + '\0', &decoded));
-  std::string huge;
-  base::PutFixed8(&huge, kConfigurationFormat);
-  base::PutFixed8(&huge, 0);
-  for (int i = 0; i < 3; ++i) base::PutVarint(&huge, uint64_t{1} << 60);
-  CHECK_FALSE(DecodeConfiguration(huge, &decoded));
-}
-
 TEST_CASE("after the loss of a quorum the best survivor alone adds one entry, and all agree on it", "[raft]") {
   const Restart one = ThreeVoters(4, 7);
   LostQuorum lost;
@@ -194,38 +160,6 @@ TEST_CASE("the best survivor is the one whose log ends in the latest term, be it
   // Above the terms of both, since node 2 may have voted in term 8.
   CHECK(shorter->entry->term == 9);
   CHECK(shorter->hard_state.term == 9);
-}
-
-TEST_CASE("changes that make no sense are refused by name", "[raft]") {
-  const Configuration now = MakeConfiguration({1, 2, 3}, {4});
-  auto plan = [&](ChangeKind kind, NodeId node, NodeId other = kNoNode) {
-    return PlanChange(now, {{.kind = kind, .node = node, .other = other, .address = {}}}).code;
-  };
-  CHECK(plan(ChangeKind::kAddLearner, 4) == StatusCode::kAlreadyExists);
-  CHECK(plan(ChangeKind::kAddVoter, 2) == StatusCode::kAlreadyExists);
-  CHECK(plan(ChangeKind::kAddVoter, 0) == StatusCode::kInvalidArgument);
-  CHECK(plan(ChangeKind::kRemove, 9) == StatusCode::kNotFound);
-  CHECK(plan(ChangeKind::kReplace, 5, 4) == StatusCode::kNotFound);
-  CHECK(plan(ChangeKind::kDemote, 4) == StatusCode::kNotFound);
-  CHECK(plan(static_cast<ChangeKind>(99), 1) == StatusCode::kInvalidArgument);
-  CHECK(PlanChange(now, {}).code == StatusCode::kInvalidArgument);
-  std::vector<Change> all;
-  for (NodeId id = 1; id <= 3; ++id) all.push_back({.kind = ChangeKind::kRemove, .node = id, .address = {}});
-  CHECK(PlanChange(now, all).code == StatusCode::kInvalidArgument);
-}
-
-TEST_CASE("a change of voters is joint, and leaving it drops who has gone", "[raft]") {
-  const Configuration now = MakeConfiguration({1, 2, 3});
-  const ChangePlan plan = PlanChange(now, {{.kind = ChangeKind::kRemove, .node = 1, .address = {}},
-                                           {.kind = ChangeKind::kDemote, .node = 2, .address = {}}});
-  REQUIRE(plan.ok());
-  CHECK(plan.next.joint());
-  CHECK(plan.next.Votes(1));
-  const Configuration after = LeaveJoint(plan.next);
-  CHECK(after.Find(1) == nullptr);
-  CHECK(after.Find(2)->learner);
-  CHECK_FALSE(after.joint());
-  CHECK(IsValid(after));
 }
 
 }  // namespace

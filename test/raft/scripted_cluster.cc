@@ -33,15 +33,15 @@ std::vector<NodeId> NodeList(const std::string& list) {
 
 bool SetOption(const std::string& name, uint64_t value, Options* options) {
   if (name == "message-bytes")
-    options->max_message_bytes = value;
+    options->message_bytes_max = value;
   else if (name == "inflight-messages")
-    options->max_inflight_messages = static_cast<uint32_t>(value);
+    options->inflight_messages_max = static_cast<uint32_t>(value);
   else if (name == "inflight-bytes")
-    options->max_inflight_bytes = value;
+    options->inflight_bytes_max = value;
   else if (name == "uncommitted-bytes")
-    options->max_uncommitted_bytes = value;
+    options->uncommitted_bytes_max = value;
   else if (name == "cached-bytes")
-    options->max_cached_bytes = value;
+    options->cached_bytes_max = value;
   else if (name == "retained")
     options->retained_entries = value;
   else if (name == "promotion-lag")
@@ -246,7 +246,7 @@ void ScriptedCluster::Answer(Node* node, bool ok) {
     uint64_t bytes = 0;
     for (Index i = fetch.first; ok && i <= fetch.last && node->memory.count(i) != 0; ++i) {
       bytes += CostBytes(node->memory[i]);
-      if (bytes > fetch.max_bytes && !answer.entries.empty()) break;
+      if (bytes > fetch.bytes_max && !answer.entries.empty()) break;
       answer.entries.push_back(node->memory[i]);
     }
     answer.ok = ok && !answer.entries.empty();

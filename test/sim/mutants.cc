@@ -6,7 +6,8 @@
 // tells the new one.
 //
 // The bugs are planted by mutants.patch, as BANDB_RAFT_MUTANT(n) beside the lines that avoid them, in a copy of
-// lib/raft; the numbers up to 45 are those of the traps in docs/raft-traps.md. Exit code: 0 if all were caught, 1 if one survived, 2 for wrong usage.
+// lib/raft; the numbers up to 45 are those of the traps in docs/raft-traps.md. Exit code: 0 if all were caught, 1 if
+// one survived, 2 for wrong usage.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

@@ -135,7 +135,7 @@ void Node::FetchToApply() {
   fetch.fetch = kApplyFetch + apply_epoch_;
   fetch.first = to_apply_.front().first;
   fetch.last = to_apply_.front().last;
-  fetch.max_bytes = kApplyFetchBytes;
+  fetch.bytes_max = kApplyFetchBytes;
   disk_.Fetch(fetch);
 }
 

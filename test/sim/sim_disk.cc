@@ -285,7 +285,7 @@ void SimDisk::Fetch(const raft::Fetch& fetch) {
     for (raft::Index i = fetch.first; i <= fetch.last && i > written_.floor.index && i <= written_.last(); ++i) {
       const raft::Entry& entry = written_.entries[i - written_.floor.index - 1];
       bytes += raft::CostBytes(entry);
-      if (!entries.empty() && bytes > fetch.max_bytes) break;
+      if (!entries.empty() && bytes > fetch.bytes_max) break;
       entries.push_back(entry);
     }
     const bool ok = !entries.empty();

@@ -17,9 +17,9 @@
 namespace bandb::raft {
 
 // Members of one group, learners included. Small, because every message round visits all of them.
-inline constexpr size_t kMaxMembers = 64;
+inline constexpr size_t kMembersMax = 64;
 // Opaque address bytes of one member.
-inline constexpr size_t kMaxMemberAddressBytes = 1024;
+inline constexpr size_t kMemberAddressBytesMax = 1024;
 
 struct Member {
   NodeId id = kNoNode;
@@ -71,11 +71,11 @@ struct Configuration {
 // Whether this is a configuration that a group may have: ordered, unique ids other than kNoNode, within the limits,
 // at least one voter on each side that exists, and flags that make sense together. Bytes from outside are asked this.
 inline bool IsValid(const Configuration& configuration) {
-  if (configuration.members.size() > kMaxMembers) return false;
+  if (configuration.members.size() > kMembersMax) return false;
   NodeId previous = kNoNode;
   bool voters = false;
   for (const Member& m : configuration.members) {
-    if (m.id <= previous || m.address.size() > kMaxMemberAddressBytes) return false;
+    if (m.id <= previous || m.address.size() > kMemberAddressBytesMax) return false;
     if (m.voter && m.learner) return false;
     if (m.promote && (!m.learner || m.outgoing)) return false;
     if (!m.promote && m.replaces != kNoNode) return false;

@@ -44,7 +44,7 @@ inline bool DecodeMember(base::ByteReader* reader, Member* member) {
   member->learner = (flags & 4) != 0;
   member->promote = (flags & 8) != 0;
   if (member->promote && !reader->ReadVarint(&member->replaces)) return false;
-  if (!reader->ReadLengthPrefixed(&address) || address.size() > kMaxMemberAddressBytes) return false;
+  if (!reader->ReadLengthPrefixed(&address) || address.size() > kMemberAddressBytesMax) return false;
   member->address.assign(address);
   return true;
 }
@@ -59,7 +59,7 @@ inline bool DecodeConfiguration(std::string_view bytes, Configuration* configura
   if (!reader.ReadFixed(&format) || format != kConfigurationFormat || !reader.ReadFixed(&flags) || flags > 1)
     return false;
   if (!reader.ReadVarint(&configuration->version) || !reader.ReadVarint(&configuration->index)) return false;
-  if (!reader.ReadVarint(&count) || count > kMaxMembers) return false;
+  if (!reader.ReadVarint(&count) || count > kMembersMax) return false;
   configuration->auto_leave = flags != 0;
   configuration->members.clear();
   for (uint64_t i = 0; i < count; ++i) {

@@ -45,7 +45,7 @@ enum class MessageKind : uint8_t {
   // The peer will not (`reject`): not ready, its log ends at `index`.
   kTimeoutNowReply = 11,
 };
-inline constexpr uint8_t kMaxMessageKind = 11;
+inline constexpr uint8_t kMessageKindMax = 11;
 
 struct Message {
   MessageKind kind = MessageKind::kAppend;

@@ -22,10 +22,10 @@ namespace bandb::raft {
 // Thread safety: as of a std::shared_ptr<const ...>: distinct objects may share bytes between threads.
 class Payload {
  public:
-  static constexpr size_t kMaxBytes = std::numeric_limits<uint32_t>::max();
+  static constexpr size_t kBytesMax = std::numeric_limits<uint32_t>::max();
 
   Payload() = default;
-  // Copies `bytes`, at most kMaxBytes of them.
+  // Copies `bytes`, at most kBytesMax of them.
   explicit Payload(std::string_view bytes) : buffer_(Buffer::Make(bytes)), size_(static_cast<uint32_t>(bytes.size())) {}
   Payload(const Payload& other) : buffer_(other.buffer_), offset_(other.offset_), size_(other.size_) {
     if (buffer_ != nullptr) buffer_->references.fetch_add(1, std::memory_order_relaxed);
@@ -70,7 +70,7 @@ class Payload {
 
     static Buffer* Make(std::string_view from) {
       if (from.empty()) return nullptr;
-      BANDB_ASSERT(from.size() <= kMaxBytes);
+      BANDB_ASSERT(from.size() <= kBytesMax);
       auto* buffer = new (::operator new(sizeof(Buffer) + from.size())) Buffer;
       std::memcpy(buffer->bytes(), from.data(), from.size());
       return buffer;

@@ -1,4 +1,4 @@
-#include "raft/replica.h"
+#include "raft/core_state.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,13 +13,11 @@ namespace {
 using absl::StatusCode;
 
 // Term and vote rarely change; a disk that is this far behind is hung, and its node must not pile up more.
-constexpr size_t kMaxHardStateWrites = 64;
-
-StepResult Dropped(const char* reason) { return {StatusCode::kFailedPrecondition, reason}; }
+constexpr size_t kHardStateWritesMax = 64;
 
 }  // namespace
 
-Replica::Replica(const Options& options, const Restart& restart, Nanos now)
+CoreState::CoreState(const Options& options, const Restart& restart, Nanos now)
     : options_(options),
       random_(options.seed),
       now_(now),
@@ -47,13 +45,13 @@ Replica::Replica(const Options& options, const Restart& restart, Nanos now)
   CompactLog();
 }
 
-StepResult Replica::Step(Nanos now, Event event) {
+StepResult CoreState::Step(Nanos now, Event event) {
   now_ = std::max(now_, now);
-  if (failed_) return Dropped("out of service after a failed write");
+  if (failed_) return Refused("out of service after a failed write");
   return std::visit([this](auto& e) { return On(std::move(e)); }, event);
 }
 
-StepResult Replica::On(Tick) {
+StepResult CoreState::On(Tick) {
   if (role_ == Role::kLeader) {
     LeaderTick();
     return {};
@@ -65,39 +63,39 @@ StepResult Replica::On(Tick) {
   return {};
 }
 
-StepResult Replica::On(Campaign) {
-  if (role_ == Role::kLeader) return Dropped("leads already");
-  if (const char* reason = UnfitToCampaign(); reason != nullptr) return Dropped(reason);
+StepResult CoreState::On(Campaign) {
+  if (role_ == Role::kLeader) return Refused("leads already");
+  if (const char* reason = UnfitToCampaign(); reason != nullptr) return Refused(reason);
   ResetElectionTimer();
   StartPreVote();
   return {};
 }
 
-StepResult Replica::On(Propose event) {
-  if (role_ != Role::kLeader) return Dropped("not the leader");
+StepResult CoreState::On(Propose event) {
+  if (role_ != Role::kLeader) return Refused("not the leader");
   if (transfer_.has_value()) return {StatusCode::kUnavailable, "leadership is being transferred"};
   if (log_full_) return {StatusCode::kResourceExhausted, "the log is nearly full"};
   const uint64_t cost = event.payload.size() + kEntryOverheadBytes;
   // An entry larger than the whole allowance is taken when nothing else is under way, else it never could be.
   const uint64_t under_way = log_.uncommitted_bytes();
-  if (under_way > 0 && under_way + cost > options_.max_uncommitted_bytes) {
+  if (under_way > 0 && under_way + cost > options_.uncommitted_bytes_max) {
     return {StatusCode::kResourceExhausted, "too much is uncommitted"};
   }
-  if (log_.last() >= kMaxNumber) return {StatusCode::kResourceExhausted, "out of indexes"};
+  if (log_.last() >= kNumberMax) return {StatusCode::kResourceExhausted, "out of indexes"};
   const Index index = AppendOwn(EntryKind::kData, std::move(event.payload));
   return {StatusCode::kOk, "", term_, index};
 }
 
-StepResult Replica::On(LogPersisted event) {
-  if (!log_.Persisted(event.write, event.term, event.index)) return Dropped("no such write under way");
+StepResult CoreState::On(LogPersisted event) {
+  if (!log_.Persisted(event.write, event.term, event.index)) return Refused("no such write under way");
   if (role_ == Role::kLeader) MaybeCommit();
   return {};
 }
 
-StepResult Replica::On(HardStatePersisted event) {
+StepResult CoreState::On(HardStatePersisted event) {
   bool known = false;
   for (size_t i = 0; i < hard_writes_.size(); ++i) known = known || hard_writes_[i].id == event.write;
-  if (!known) return Dropped("no such write under way");
+  if (!known) return Refused("no such write under way");
   while (!hard_writes_.empty() && hard_writes_.front().id <= event.write) {
     durable_term_ = hard_writes_.front().term;
     durable_vote_ = hard_writes_.front().vote;
@@ -107,7 +105,7 @@ StepResult Replica::On(HardStatePersisted event) {
   return {};
 }
 
-StepResult Replica::On(PersistFailed) {
+StepResult CoreState::On(PersistFailed) {
   const bool led = role_ == Role::kLeader;
   const NodeId successor = led ? BestSuccessor() : kNoNode;
   if (Progress* peer = FindPeer(successor); peer != nullptr) SendTimeoutNow(*peer);
@@ -118,8 +116,8 @@ StepResult Replica::On(PersistFailed) {
   return {};
 }
 
-StepResult Replica::On(Applied event) {
-  if (event.index <= log_.applied() || event.index > log_.handed_out()) return Dropped("not handed out, or old");
+StepResult CoreState::On(Applied event) {
+  if (event.index <= log_.applied() || event.index > log_.handed_out()) return Refused("not handed out, or old");
   log_.SetApplied(event.index);
   while (!applying_.empty() && applying_.front().first <= event.index) {
     applying_bytes_ -= applying_.front().second;
@@ -128,7 +126,7 @@ StepResult Replica::On(Applied event) {
   return {};
 }
 
-StepResult Replica::On(LogCapacity event) {
+StepResult CoreState::On(LogCapacity event) {
   log_full_ = event.nearly_full;
   if (log_full_) {
     snapshot_asked_ = 0;
@@ -137,16 +135,16 @@ StepResult Replica::On(LogCapacity event) {
   return {};
 }
 
-StepResult Replica::On(PeerUnreachable event) {
+StepResult CoreState::On(PeerUnreachable event) {
   Progress* peer = FindPeer(event.peer);
-  if (peer == nullptr || peer->state != PeerState::kReplicate) return Dropped("not replicating to it");
+  if (peer == nullptr || peer->state != PeerState::kReplicate) return Refused("not replicating to it");
   peer->Probe(peer->match + 1);
   // Nothing more is sent until the next heartbeat is answered.
   peer->probe_sent = true;
   return {};
 }
 
-Message Replica::MakeMessage(MessageKind kind, NodeId to) const {
+Message CoreState::MakeMessage(MessageKind kind, NodeId to) const {
   Message message;
   message.kind = kind;
   message.group = options_.group;
@@ -157,42 +155,42 @@ Message Replica::MakeMessage(MessageKind kind, NodeId to) const {
   return message;
 }
 
-void Replica::Report(FaultKind kind, NodeId peer, Index index) {
+void CoreState::Report(FaultKind kind, NodeId peer, Index index) {
   // One turn's faults are bounded like everything else; the first ones tell the most.
   if (out_.faults.size() < 16) out_.faults.push_back({kind, peer, term_, index});
 }
 
-bool Replica::DiskStalled() const {
+bool CoreState::DiskStalled() const {
   const std::optional<Nanos> since = log_.OldestWriteSince();
   return since.has_value() && now_ - *since >= options_.disk_stall_timeout_nanos;
 }
 
-const char* Replica::Refusal(const Message& m) const {
+const char* CoreState::Refusal(const Message& m) const {
   if (m.cluster != options_.cluster) return "of another cluster";
   if (m.group != options_.group) return "of another group";
   if (m.version != kProtocolVersion) return "of another version";
   if (m.to != options_.self || m.from == options_.self || m.from == kNoNode) return "not for this node";
-  if (static_cast<uint8_t>(m.kind) == 0 || static_cast<uint8_t>(m.kind) > kMaxMessageKind) return "of no known kind";
+  if (static_cast<uint8_t>(m.kind) == 0 || static_cast<uint8_t>(m.kind) > kMessageKindMax) return "of no known kind";
   for (uint64_t number : {m.term, m.index, m.log_term, m.commit, m.hint, m.hint_term}) {
-    if (number > kMaxNumber) return "a number out of range";
+    if (number > kNumberMax) return "a number out of range";
   }
   if (m.term == 0) return "without a term";
   if (!m.entries.empty() && m.kind != MessageKind::kAppend) return "entries where none belong";
   if (m.kind == MessageKind::kAppend && !EntriesWellFormed(m)) return "malformed entries";
   if (m.kind == MessageKind::kSnapshot) {
     const SnapshotMeta* s = m.snapshot.get();
-    if (s == nullptr || s->index == 0 || s->index > kMaxNumber || s->term == 0 || s->term > m.term)
+    if (s == nullptr || s->index == 0 || s->index > kNumberMax || s->term == 0 || s->term > m.term)
       return "no snapshot";
     if (!IsValid(s->configuration) || s->configuration.index > s->index) return "a snapshot without its configuration";
   }
   return nullptr;
 }
 
-bool Replica::EntriesWellFormed(const Message& m) const {
+bool CoreState::EntriesWellFormed(const Message& m) const {
   Index index = m.index;
   Term term = m.log_term;
   if ((index == 0) != (term == 0) || term > m.term) return false;
-  if (m.entries.size() > kMaxNumber - index) return false;
+  if (m.entries.size() > kNumberMax - index) return false;
   for (const Entry& entry : m.entries) {
     if (entry.index != ++index || entry.term < term || entry.term > m.term || entry.term == 0) return false;
     if (entry.group != options_.group || entry.version != kProtocolVersion) return false;
@@ -214,7 +212,7 @@ bool Replica::EntriesWellFormed(const Message& m) const {
   return true;
 }
 
-StepResult Replica::On(Receive event) {
+StepResult CoreState::On(Receive event) {
   Message& message = event.message;
   if (const char* refusal = Refusal(message); refusal != nullptr) {
     // A stranger's message is no fault of this group; one of ours that cannot be is.
@@ -223,12 +221,12 @@ StepResult Replica::On(Receive event) {
     }
     return {StatusCode::kInvalidArgument, refusal};
   }
-  if (hard_writes_.size() >= kMaxHardStateWrites) return {StatusCode::kResourceExhausted, "the disk does not follow"};
-  if (!ReconcileTerm(message)) return Dropped("of another term, or against a lease");
+  if (hard_writes_.size() >= kHardStateWritesMax) return {StatusCode::kResourceExhausted, "the disk does not follow"};
+  if (!ReconcileTerm(message)) return Refused("of another term, or against a lease");
   return Dispatch(std::move(message));
 }
 
-bool Replica::ReconcileTerm(const Message& m) {
+bool CoreState::ReconcileTerm(const Message& m) {
   if (m.term > term_) {
     // A pre-vote asks about a term that nobody is in, and its grant answers in that term.
     if (m.kind == MessageKind::kPreVote) return true;
@@ -246,8 +244,8 @@ bool Replica::ReconcileTerm(const Message& m) {
   switch (m.kind) {
     case MessageKind::kAppend:
     case MessageKind::kSnapshot:
-      // Without its session: that belongs to another term, whose numbers begin anew.
-      answer = MakeMessage(MessageKind::kAppendReply, m.from);
+      // Without its session: that belongs to another term, whose numbers begin at 1 again.
+      answer = MakeAppendReply(m.from, 0, 0);
       break;
     case MessageKind::kPreVote:
     case MessageKind::kVote:
@@ -262,7 +260,7 @@ bool Replica::ReconcileTerm(const Message& m) {
   return false;
 }
 
-StepResult Replica::Dispatch(Message message) {
+StepResult CoreState::Dispatch(Message message) {
   switch (message.kind) {
     case MessageKind::kPreVote:
     case MessageKind::kVote:

@@ -1,4 +1,4 @@
-#include "raft/reads.h"
+#include "raft/read_queue.h"
 
 #include <utility>
 
@@ -6,14 +6,14 @@
 
 namespace bandb::raft {
 
-void Reads::JoinRound(uint64_t round, Index index) {
+void ReadQueue::JoinRound(uint64_t round, Index index) {
   BANDB_ASSERT(batches_.empty() || batches_.back().round <= round);
   if (waiting_.empty()) return;
   batches_.push_back({round, index, std::move(waiting_)});
   waiting_.clear();
 }
 
-bool Reads::TakeProved(uint64_t proved, Batch* batch) {
+bool ReadQueue::TakeProved(uint64_t proved, Batch* batch) {
   if (batches_.empty() || batches_.front().round > proved) return false;
   *batch = std::move(batches_.front());
   batches_.pop_front();
@@ -21,7 +21,7 @@ bool Reads::TakeProved(uint64_t proved, Batch* batch) {
   return true;
 }
 
-void Reads::Ask(uint64_t number, Nanos deadline) {
+void ReadQueue::Ask(uint64_t number, Nanos deadline) {
   BANDB_ASSERT(asked_for_.empty());
   BANDB_ASSERT(number != 0);
   asked_ = number;
@@ -30,7 +30,7 @@ void Reads::Ask(uint64_t number, Nanos deadline) {
   waiting_.clear();
 }
 
-void Reads::Answered(uint64_t number, Index index) {
+void ReadQueue::Answered(uint64_t number, Index index) {
   if (asked_ == 0 || number != asked_) return;
   for (const Request& request : asked_for_) Ready(request.id, index, false);
   pending_ -= asked_for_.size();
@@ -38,7 +38,7 @@ void Reads::Answered(uint64_t number, Index index) {
   asked_ = 0;
 }
 
-void Reads::Ready(uint64_t id, Index index, bool lease) {
+void ReadQueue::Ready(uint64_t id, Index index, bool lease) {
   // A follower's answers may come from different leaders, and so with an index below an earlier one; waiting for the
   // larger is right for both.
   if (!ready_.empty() && ready_.back().index > index) index = ready_.back().index;
@@ -46,7 +46,7 @@ void Reads::Ready(uint64_t id, Index index, bool lease) {
   ++pending_;
 }
 
-void Reads::Serve(Index applied, std::vector<ReadResult>* results) {
+void ReadQueue::Serve(Index applied, std::vector<ReadResult>* results) {
   while (!ready_.empty() && ready_.front().index <= applied) {
     results->push_back(ready_.front());
     ready_.pop_front();
@@ -54,7 +54,7 @@ void Reads::Serve(Index applied, std::vector<ReadResult>* results) {
   }
 }
 
-void Reads::Fail(std::vector<ReadResult>* results, std::vector<Request>* refused) {
+void ReadQueue::Fail(std::vector<ReadResult>* results, std::vector<Request>* refused) {
   auto fail = [&](const std::vector<Request>& requests) {
     for (const Request& request : requests) {
       if (request.from == kNoNode) {

@@ -1,4 +1,4 @@
-// Reads: linearizable reads on their way, on a leader and on a follower.
+// ReadQueue: linearizable reads on their way, on a leader and on a follower.
 //
 // On the leader a read waits until the leader has committed an entry of its own term (before, it may not know how far
 // its predecessors committed), then joins the next round, together with all others that wait; when a quorum has
@@ -8,8 +8,8 @@
 // its index.
 //
 // Invariant: each read is in exactly one place and is answered once.
-#ifndef BANDB_RAFT_READS_H_
-#define BANDB_RAFT_READS_H_
+#ifndef BANDB_RAFT_READ_QUEUE_H_
+#define BANDB_RAFT_READ_QUEUE_H_
 
 #include <cstdint>
 #include <vector>
@@ -20,7 +20,7 @@
 
 namespace bandb::raft {
 
-class Reads {
+class ReadQueue {
  public:
   // A read of this node (from == kNoNode, id is the caller's) or a question of a follower (id is its number).
   struct Request {
@@ -75,4 +75,4 @@ class Reads {
 
 }  // namespace bandb::raft
 
-#endif  // BANDB_RAFT_READS_H_
+#endif  // BANDB_RAFT_READ_QUEUE_H_

@@ -1,19 +1,19 @@
-// Replica: the whole state of a Core and all rules of the algorithm. Declared in one place, defined by subject:
+// CoreState: the whole state of a Core and all rules of the algorithm. Declared in one place, defined by subject:
 //
-//   replica.cc       construction, the events, what a message's term means
+//   core_state.cc       construction, the events, what a message's term means
 //   election.cc      timeouts, pre-votes, votes, becoming one role or another
 //   follower.cc      taking entries from a leader
-//   leader.cc        a leader's time, commit index and rounds
-//   replication.cc   sending entries to peers, and what their answers mean
+//   leader.cc        a leader's time, commit index and rounds; sending entries to peers, and what their answers mean
 //   read_index.cc    linearizable reads
-//   change.cc        membership and leadership transfer, as the leader's turn brings them on
+//   change.cc        membership, as the leader's turn brings it on
+//   transfer.cc      transfer of leadership
 //   snapshots.cc     snapshots and the compaction of the log
 //   turn.cc          putting an Output together
 //
 // Time is what the last event said. Messages that answer somebody wait for the durability of what they rest on; what
 // they wait for is settled when the output is put together, since only then the writes have their numbers.
-#ifndef BANDB_RAFT_REPLICA_H_
-#define BANDB_RAFT_REPLICA_H_
+#ifndef BANDB_RAFT_CORE_STATE_H_
+#define BANDB_RAFT_CORE_STATE_H_
 
 #include <cstdint>
 #include <optional>
@@ -22,21 +22,26 @@
 
 #include "base/random.h"
 #include "raft/configuration_history.h"
-#include "raft/core.h"
+#include "raft/event.h"
+#include "raft/inspect.h"
 #include "raft/log.h"
+#include "raft/options.h"
+#include "raft/output.h"
 #include "raft/progress.h"
 #include "raft/quorum.h"
-#include "raft/reads.h"
+#include "raft/read_queue.h"
+#include "raft/restart.h"
 #include "raft/rounds.h"
+#include "raft/step_result.h"
 
 namespace bandb::raft {
 
 // Terms and indexes beyond this are refused: no cluster lives to see them, and sums with them must not overflow.
-inline constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
+inline constexpr uint64_t kNumberMax = uint64_t{1} << 62;
 
-class Replica {
+class CoreState {
  public:
-  Replica(const Options& options, const Restart& restart, Nanos now);
+  CoreState(const Options& options, const Restart& restart, Nanos now);
 
   StepResult Step(Nanos now, Event event);
   void TakeOutput(Output* output);
@@ -74,7 +79,7 @@ class Replica {
     NodeId vote = kNoNode;
   };
 
-  // ---- replica.cc ----
+  // ---- core_state.cc ----
   StepResult On(Tick);
   StepResult On(Receive event);
   StepResult On(LogPersisted event);
@@ -120,6 +125,8 @@ class Replica {
   // ---- follower.cc ----
   // The sender leads the current term: take note. False if there is another leader already.
   bool AcceptLeader(const Message& message);
+  // An answer to an append or a snapshot that acknowledges nothing yet.
+  Message MakeAppendReply(NodeId leader, uint64_t session, uint64_t round) const;
   StepResult HandleAppend(Message message);
   // Takes what is new of the entries; empty if they contradict what is committed. Otherwise the last index that
   // matches.
@@ -140,8 +147,6 @@ class Replica {
   Progress* FindPeer(NodeId id);
   // Makes peers_ the members of the configuration in force, other than this node.
   void SyncPeers();
-
-  // ---- replication.cc ----
   void Replicate(Progress* peer);
   Message MakeAppend(const Progress& peer, Index previous) const;
   void SendEmptyAppend(Progress* peer, uint64_t round);
@@ -162,14 +167,16 @@ class Replica {
 
   // ---- change.cc ----
   StepResult On(ChangeMembership event);
-  StepResult On(TransferLeadership event);
-  StepResult HandleTimeoutNowReply(const Message& message);
   bool CaughtUp(NodeId id) const;
   void AppendConfiguration(Configuration next);
   // The next step of a change that is under way, if it is time for it.
   void FinishChange();
   void PromoteLearners();
   void LeaveOffice();
+
+  // ---- transfer.cc ----
+  StepResult On(TransferLeadership event);
+  StepResult HandleTimeoutNowReply(const Message& message);
   NodeId BestSuccessor() const;
   void ContinueTransfer();
   void EndTransfer(absl::StatusCode code);
@@ -221,7 +228,6 @@ class Replica {
   // Until then, what was promised before the restart may still be in force.
   Nanos quiet_until_;
   uint64_t campaign_;
-  bool forced_campaign_ = false;
   std::vector<std::pair<NodeId, bool>> votes_;
 
   // Leaders only.
@@ -234,7 +240,7 @@ class Replica {
   bool lease_void_ = false;
   uint64_t next_fetch_ = 1;
 
-  Reads reads_;
+  ReadQueue reads_;
   uint64_t read_number_;
   std::optional<Install> install_;
   // Committed entries handed out and not yet applied: where each range ends, and its cost.
@@ -256,4 +262,4 @@ class Replica {
 
 }  // namespace bandb::raft
 
-#endif  // BANDB_RAFT_REPLICA_H_
+#endif  // BANDB_RAFT_CORE_STATE_H_
