@@ -46,7 +46,13 @@ class DirectoryOpener {
     files_ = directory_.files.get();
     BANDB_RETURN_IF_ERROR(Look());
     directory_.files->NameOwner();
-    if (state_ != State::kExists) BANDB_RETURN_IF_ERROR(BeginCreation());
+    if (state_ == State::kExists) {
+      // Whoever created it may have ended between giving the identity its name and making that durable. What is
+      // acknowledged from now on must not go with the name.
+      BANDB_RETURN_IF_ERROR(files_->SyncDir(dir_));
+    } else {
+      BANDB_RETURN_IF_ERROR(BeginCreation());
+    }
     directory_.exists = state_ == State::kExists;
     return directory_.files->PinEngineDir();
   }

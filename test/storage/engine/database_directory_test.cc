@@ -212,4 +212,21 @@ TEST_CASE("a creation that power loss cuts short is begun again, and is no datab
   }
 }
 
+TEST_CASE("a creation that ended just before it was durable is made durable by the next Open") {
+  for (uint64_t mutation = 1;; ++mutation) {
+    TestEnv env(1);
+    env.files().StopAt(mutation);
+    const bool created = storage::OpenDb(env.env(), kDir, {}).ok();
+    TestEnv next(2, env.files().ProcessDeathImage(3));
+    const auto db = MustOpen(next.env(), kDir);
+    REQUIRE_OK(db->Put("key", "value", {.sync = true}));
+    for (const Damage damage : kAllDamages) {
+      CAPTURE(mutation, DamageName(damage));
+      TestEnv after(4, next.files().CrashImage(damage, 5));
+      CHECK(*MustOpen(after.env(), kDir)->Get("key") == "value");
+    }
+    if (created) break;
+  }
+}
+
 }  // namespace bandb::test
