@@ -40,9 +40,10 @@ using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 //   kUnavailable         not done, try again: overloaded, or a cluster without a leader
 //   kDeadlineExceeded    gave up before the operation was submitted: not done
 //   kUnknown             the outcome is unknown: the write may or may not take effect. Nothing else means that
-//   kDataLoss            a checksum failed; file and offset are in the message
-//   kResourceExhausted   the disk is full
-//   kInternal            the operating system refused
+//   kDataLoss            bytes were read and are wrong: a checksum failed; file and offset are in the message
+//   kResourceExhausted   of writes: the disk is full
+//   kInternal            the operating system refused: a device that cannot read, a file that is gone, no descriptor.
+//                        Of reads, file and offset are in the message
 //
 // Thread safety: every method may be called from any thread.
 // Lifetime: iterators, snapshots and pinned values may outlive the store; see there.

@@ -17,6 +17,10 @@ int ErrorNumber(FaultKind kind) {
       return ENOSPC;
     case FaultKind::kNoAccess:
       return EACCES;
+    case FaultKind::kNoDescriptor:
+      return EMFILE;
+    case FaultKind::kGone:
+      return ENOENT;
     case FaultKind::kIoError:
       break;
   }

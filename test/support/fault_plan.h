@@ -46,7 +46,9 @@ enum class FaultKind {
   kIoError,  // kInternal, "Input/output error". A failed append may have left a part of its bytes behind; a failed sync
              // has lost what was not synced before.
   kNoSpace,  // kResourceExhausted, "No space left on device"
-  kNoAccess,  // kPermissionDenied
+  kNoAccess,      // kPermissionDenied
+  kNoDescriptor,  // kResourceExhausted, "Too many open files"
+  kGone,          // kNotFound, "No such file or directory"
 };
 
 // What a file or directory has that is not durable.

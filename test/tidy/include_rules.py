@@ -21,7 +21,7 @@ ARROWS = {
     "lib/storage/version": ["bandb", "storage/table", "storage/log", "storage/key", "storage/file", "kv", "base"],
     "lib/storage/compaction": ["bandb", "storage/version", "storage/table", "storage/key", "storage/file", "kv", "base"],
     "lib/storage/commit": ["bandb", "storage/log", "storage/file", "kv", "base"],
-    "lib/storage/read": ["bandb", "storage/version", "storage/memtable", "storage/table", "storage/key", "kv", "base"],
+    "lib/storage/read": ["bandb", "storage/version", "storage/memtable", "storage/table", "storage/file", "storage/key", "kv", "base"],
     "lib/storage/engine": ["bandb", "storage/read", "storage/compaction", "storage/commit", "storage/version", "storage/table", "storage/memtable", "storage/log", "storage/key", "storage/file", "kv", "base"],
     "lib/cluster": ["bandb", "storage", "raft", "proto", "net", "kv", "base"],
     "lib/server": ["bandb", "kv", "proto", "net", "base"],

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/engine/engine.h"
+#include "storage/file/refused_read.h"
 #include "storage/read/level_cursor.h"
 #include "storage/read/merging_cursor.h"
 #include "storage/table/table_cursor.h"
@@ -107,7 +108,9 @@ absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup,
   const TableReader* reader = table.ReaderIfOpen();
   if (reader == nullptr) {
     if (blocks.only_cached) return NotInMemory();
-    BANDB_ASSIGN_OR_RETURN(reader, table.Reader());
+    const absl::StatusOr<const TableReader*> opened = table.Reader();
+    if (!opened.ok()) return ForReader(opened.status());
+    reader = *opened;
   }
   if (!reader->tombstones().empty()) {
     *covering = std::max(*covering, reader->tombstones().CoveringSequence(lookup.spaced_key(), lookup.sequence()));
@@ -117,7 +120,7 @@ absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup,
     return absl::OkStatus();
   }
   counters_.tables_probed.fetch_add(1, std::memory_order_relaxed);
-  if (!blocks.only_cached) return reader->Get(lookup.internal_key(), blocks.fill_cache, result);
+  if (!blocks.only_cached) return ForReader(reader->Get(lookup.internal_key(), blocks.fill_cache, result));
   return reader->GetCached(lookup.internal_key(), result) ? absl::OkStatus() : NotInMemory();
 }
 
@@ -230,7 +233,7 @@ std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
   std::vector<std::unique_ptr<Cursor>> cursors;
   const TableCursorOptions table_options{.fill_cache = options.fill_cache, .readahead_bytes = 0};
   if (absl::Status collected = CollectSources(*parts.view, table_options, &cursors, &parts); !collected.ok()) {
-    return NewErrorIterator(std::move(collected));
+    return NewErrorIterator(ForReader(std::move(collected)));
   }
   CountIterator();
   parts.cursor = NewMergingCursor(std::move(cursors));

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "storage/file/refused_read.h"
 #include "storage/key/internal_key.h"
 
 namespace bandb::storage {
@@ -184,7 +185,7 @@ class DbIterator final : public Iterator {
       has_skip_key_ = true;
       cursor().Next();
     }
-    status_ = cursor().status();
+    status_ = ForReader(cursor().status());
   }
 
   // Backward from where the cursor stands, which is before all versions of the last key: to the first key that shows.
@@ -206,14 +207,14 @@ class DbIterator final : public Iterator {
         cursor().Prev();
       } while (cursor().Valid() && SpacedKey(cursor().key()) == key_);
       // An error here may have hidden a newer version.
-      status_ = cursor().status();
+      status_ = ForReader(cursor().status());
       if (!status_.ok()) return;
       if (shows) {
         valid_ = true;
         return;
       }
     }
-    status_ = cursor().status();
+    status_ = ForReader(cursor().status());
   }
 
   DbIteratorParts parts_;

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/status.h"
+#include "storage/file/refused_read.h"
 #include "storage/table/compression.h"
 
 namespace bandb::storage {
@@ -56,14 +57,7 @@ absl::Status TableFile::Damage(uint64_t offset, std::string_view what) const {
 
 absl::Status TableFile::ReadExactly(uint64_t offset, absl::Span<char> to) const {
   const absl::StatusOr<size_t> got = file_->Read(offset, to);
-  if (!got.ok()) {
-    // A device that cannot return what it was given has lost it; running out of descriptors or memory is another
-    // matter.
-    const absl::StatusCode code =
-        got.status().code() == absl::StatusCode::kInternal ? absl::StatusCode::kDataLoss : got.status().code();
-    return base::Error(code, "{}: offset {}: cannot read {} bytes: {}", path_, offset, to.size(),
-                       base::Message(got.status()));
-  }
+  if (!got.ok()) return RefusedRead(got.status(), path_, offset);
   if (*got != to.size()) return Damage(offset, "the file ends before the block does");
   return absl::OkStatus();
 }

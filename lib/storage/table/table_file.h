@@ -26,9 +26,9 @@ struct ReadaheadBuffer {
   std::string bytes;
 };
 
-// Errors of everything here: kDataLoss for damage and for reads that the device refused; kFailedPrecondition for what a
-// newer release, or one that was built otherwise, has written; else what the file system answers. Each message names
-// the path and the offset.
+// Errors of everything here: kDataLoss for bytes that were read and are wrong; kFailedPrecondition for what a newer
+// release, or one that was built otherwise, has written; else as RefusedRead. Each message names the path and the
+// offset.
 // Thread safety: const methods from any thread.
 class TableFile {
  public:

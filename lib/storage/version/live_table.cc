@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "storage/file/file_names.h"
+#include "storage/file/refused_read.h"
 #include "storage/table/table_builder.h"
 
 namespace bandb::storage {
@@ -42,10 +43,7 @@ TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared
 absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& meta) {
   const std::string path = base::JoinPath(engine_dir_, TableName(meta.number));
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = open_files_->Open(path);
-  if (!opened.ok() && opened.status().code() == absl::StatusCode::kNotFound) {
-    return base::Error(absl::StatusCode::kDataLoss, "{}: the table is missing", path);
-  }
-  BANDB_RETURN_IF_ERROR(opened.status());
+  if (!opened.ok()) return RefusedRead(opened.status(), path, 0);
   std::unique_ptr<base::RandomAccessFile> file = *std::move(opened);
   if (file->Size() != meta.file_bytes) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
