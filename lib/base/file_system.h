@@ -65,10 +65,14 @@ class RandomAccessFile {
   virtual uint64_t Size() const = 0;
 };
 
-// Held as long as it lives; the kernel drops it when the process dies.
+// Held as long as it lives; the kernel drops it when the process dies. A child that the process forks does not hold it.
 class FileLock {
  public:
   virtual ~FileLock() = default;
+  // Says in the lock file who holds it. For people, so a failure is of no consequence.
+  virtual void NameOwner() = 0;
+  // Whether it is still held. Errors: kFailedPrecondition it is not.
+  virtual absl::Status CheckHeld() const = 0;
 };
 
 // Paths are absolute or relative to the working directory; parents must exist unless said otherwise.
@@ -96,9 +100,14 @@ class FileSystem {
   virtual absl::Status RemoveDir(const std::string& path) = 0;
   // Durability: creations, renames, links and removals of names in this directory survive power loss.
   virtual absl::Status SyncDir(const std::string& path) = 0;
-  // Takes the lock on this file, creating it if need be. Errors: kFailedPrecondition if this or another process holds
-  // it.
+  // Takes the lock on this file, which is created if need be, and on the directory that it is in, so that removing the
+  // file lets nobody else in. The content of the file stays. Errors: kFailedPrecondition if this or another process
+  // holds either.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+  // A file system in which `path`, and every path below it, means the directory that has this name now: whatever
+  // becomes of the name, of those above it and of the working directory, and whoever makes another directory of this
+  // name. All other paths mean what they mean here. Lifetime: independent of this one.
+  virtual absl::StatusOr<std::unique_ptr<FileSystem>> Pin(const std::string& path) = 0;
   // Bytes that can still be written to the file system that holds `path`.
   virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
   // How many files this process may have open at a time, whatever they are.

@@ -2,31 +2,22 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <limits>
+#include <cstdio>
 
+#include "base/posix_file_lock.h"
 #include "base/posix_file_system_files.h"
 
 namespace bandb::base {
 
 namespace {
 
-constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
-
-// Never one of the numbers of the standard streams: where those are closed, what the program prints would be written
-// into the database.
-UniqueFd OpenFd(const std::string& path, int flags, mode_t mode = 0) {
-  UniqueFd fd(RetryInterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); }));
-  if (!fd.valid() || fd.get() > STDERR_FILENO) return fd;
-  return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-}
 
 class PosixRandomAccessFile final : public RandomAccessFile {
  public:
@@ -58,37 +49,48 @@ class PosixRandomAccessFile final : public RandomAccessFile {
   const uint64_t size_;
 };
 
-// The kernel's lock goes with the descriptor.
-class PosixFileLock final : public FileLock {
- public:
-  explicit PosixFileLock(UniqueFd fd) : fd_(std::move(fd)) {}
-
- private:
-  const UniqueFd fd_;
-};
-
-// Who holds a lock, as far as the lock file tells.
-std::string LockOwner(int fd) {
-  char digits[32] = {};
-  const ssize_t got = RetryInterrupted([&] { return ::pread(fd, digits, sizeof(digits) - 1, 0); });
-  int64_t pid = 0;
-  for (ssize_t i = 0; i < got && digits[i] >= '0' && digits[i] <= '9'; ++i) pid = pid * 10 + (digits[i] - '0');
-  if (pid <= 0 || pid > std::numeric_limits<pid_t>::max()) return "another process, or this one,";
-  return pid == ::getpid() ? "this process" : fmt::format("another process ({})", pid);
-}
-
 }  // namespace
 
+struct PosixFileSystem::PinnedDirectory {
+  std::string name;
+  UniqueFd fd;
+};
+
+PosixFileSystem::Place PosixFileSystem::At(const std::string& path) const {
+  // The innermost of the pinned directories that the path lies in.
+  const PinnedDirectory* innermost = nullptr;
+  for (const std::shared_ptr<const PinnedDirectory>& pinned : pinned_) {
+    const std::string& name = pinned->name;
+    const bool inside = path.starts_with(name) && (path.size() == name.size() || path[name.size()] == '/');
+    if (inside && (innermost == nullptr || name.size() > innermost->name.size())) innermost = pinned.get();
+  }
+  if (innermost == nullptr) return {AT_FDCWD, path};
+  const size_t rest = path.find_first_not_of('/', innermost->name.size());
+  return {innermost->fd.get(), rest == std::string::npos ? "." : path.substr(rest)};
+}
+
+absl::StatusOr<std::unique_ptr<FileSystem>> PosixFileSystem::Pin(const std::string& path) {
+  const Place place = At(path);
+  UniqueFd fd = OpenFd(place.directory, place.path, O_RDONLY | O_DIRECTORY);
+  if (!fd.valid()) return PathError(errno, "open directory", path);
+  auto files = std::make_unique<PosixFileSystem>(options_);
+  files->pinned_ = pinned_;
+  files->pinned_.push_back(std::make_shared<const PinnedDirectory>(PinnedDirectory{path, std::move(fd)}));
+  return files;
+}
+
 absl::StatusOr<std::unique_ptr<AppendableFile>> PosixFileSystem::Create(const std::string& path, AppendMode mode) {
-  UniqueFd fd = OpenFd(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, kFileMode);
+  const Place place = At(path);
+  UniqueFd fd = OpenFd(place.directory, place.path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, kNewFileMode);
   if (!fd.valid()) return PathError(errno, "create", path);
   if (mode == AppendMode::kWriteThrough) return NewMappedFile(std::move(fd), path, options_.window_bytes);
   return NewBufferedFile(std::move(fd), path, options_.write_buffer_bytes);
 }
 
 absl::StatusOr<std::unique_ptr<RandomAccessFile>> PosixFileSystem::Open(const std::string& path) {
+  const Place place = At(path);
   // Not to wait for somebody to write to it, if it is a pipe.
-  UniqueFd fd = OpenFd(path, O_RDONLY | O_NONBLOCK);
+  UniqueFd fd = OpenFd(place.directory, place.path, O_RDONLY | O_NONBLOCK);
   if (!fd.valid()) return PathError(errno, "open", path);
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return PathError(errno, "stat", path);
@@ -97,8 +99,13 @@ absl::StatusOr<std::unique_ptr<RandomAccessFile>> PosixFileSystem::Open(const st
 }
 
 absl::StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string& path) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
+  const Place place = At(path);
+  UniqueFd fd = OpenFd(place.directory, place.path, O_RDONLY | O_DIRECTORY);
+  if (!fd.valid()) return PathError(errno, "list", path);
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::fdopendir(fd.get()), ::closedir);
   if (directory == nullptr) return PathError(errno, "list", path);
+  // The descriptor is the stream's now.
+  static_cast<void>(fd.Release());
   std::vector<std::string> names;
   for (;;) {
     errno = 0;
@@ -113,40 +120,51 @@ absl::StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string
 }
 
 absl::StatusOr<uint64_t> PosixFileSystem::FileSize(const std::string& path) {
+  const Place place = At(path);
   struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return PathError(errno, "stat", path);
+  if (::fstatat(place.directory, place.path.c_str(), &info, 0) != 0) return PathError(errno, "stat", path);
   return static_cast<uint64_t>(info.st_size);
 }
 
 absl::StatusOr<bool> PosixFileSystem::Exists(const std::string& path) {
+  const Place place = At(path);
   struct stat info {};
   // A dangling link exists: nothing can be created in its place.
-  if (::lstat(path.c_str(), &info) == 0) return true;
+  if (::fstatat(place.directory, place.path.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;
   return PathError(errno, "stat", path);
 }
 
 absl::Status PosixFileSystem::CreateDirs(const std::string& path) {
   // From the top down, each part that a slash or the end follows.
-  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-    const std::string part = path.substr(0, end);
-    if (::mkdir(part.c_str(), kDirectoryMode) != 0) {
+  const Place place = At(path);
+  for (size_t end = place.path.find('/', 1);; end = place.path.find('/', end + 1)) {
+    const std::string part = place.path.substr(0, end);
+    if (::mkdirat(place.directory, part.c_str(), kDirectoryMode) != 0) {
       const int error_number = errno;
       struct stat info {};
-      if (::stat(part.c_str(), &info) != 0) return PathError(error_number, "create directory", part);
-      if (!S_ISDIR(info.st_mode)) return PathError(EEXIST, "create directory", part);
+      const bool there = ::fstatat(place.directory, part.c_str(), &info, 0) == 0;
+      if (!there || !S_ISDIR(info.st_mode)) {
+        return PathError(there ? EEXIST : error_number, fmt::format("create directory {}", part), path);
+      }
     }
     if (end == std::string::npos) return absl::OkStatus();
   }
 }
 
 absl::Status PosixFileSystem::Rename(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+  const Place source = At(from), target = At(to);
+  if (::renameat(source.directory, source.path.c_str(), target.directory, target.path.c_str()) == 0) {
+    return absl::OkStatus();
+  }
   return PathError(errno, fmt::format("rename to {}", to), from);
 }
 
 absl::Status PosixFileSystem::Link(const std::string& from, const std::string& to) {
-  if (::link(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+  const Place source = At(from), target = At(to);
+  if (::linkat(source.directory, source.path.c_str(), target.directory, target.path.c_str(), 0) == 0) {
+    return absl::OkStatus();
+  }
   const int error_number = errno;
   const absl::Status status = PathError(error_number, fmt::format("link as {}", to), from);
   // Linux answers EPERM where the file system knows no links.
@@ -154,35 +172,63 @@ absl::Status PosixFileSystem::Link(const std::string& from, const std::string& t
 }
 
 absl::Status PosixFileSystem::Remove(const std::string& path) {
-  return ::unlink(path.c_str()) == 0 ? absl::OkStatus() : PathError(errno, "remove", path);
+  const Place place = At(path);
+  return ::unlinkat(place.directory, place.path.c_str(), 0) == 0 ? absl::OkStatus() : PathError(errno, "remove", path);
 }
 
 absl::Status PosixFileSystem::RemoveDir(const std::string& path) {
-  return ::rmdir(path.c_str()) == 0 ? absl::OkStatus() : PathError(errno, "remove directory", path);
+  const Place place = At(path);
+  return ::unlinkat(place.directory, place.path.c_str(), AT_REMOVEDIR) == 0
+             ? absl::OkStatus()
+             : PathError(errno, "remove directory", path);
 }
 
 absl::Status PosixFileSystem::SyncDir(const std::string& path) {
-  UniqueFd fd = OpenFd(path, O_RDONLY | O_DIRECTORY);
-  if (!fd.valid()) return PathError(errno, "open directory", path);
-  if (::fsync(fd.get()) != 0) return PathError(errno, "sync directory", path);
+  const Place place = At(path);
+  UniqueFd fd;
+  // One that is pinned is open already.
+  const bool pinned = place.directory != AT_FDCWD && place.path == ".";
+  if (!pinned) {
+    fd = OpenFd(place.directory, place.path, O_RDONLY | O_DIRECTORY);
+    if (!fd.valid()) return PathError(errno, "open directory", path);
+  }
+  if (::fsync(pinned ? place.directory : fd.get()) != 0) return PathError(errno, "sync directory", path);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::string& path) {
-  UniqueFd fd = OpenFd(path, O_RDWR | O_CREAT | O_NOFOLLOW, kFileMode);
-  if (!fd.valid()) return PathError(errno, "lock", path);
-  if (RetryInterrupted([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
-    if (errno != EWOULDBLOCK) return PathError(errno, "lock", path);
-    return Error(absl::StatusCode::kFailedPrecondition, "{}: {} holds the lock", path, LockOwner(fd.get()));
+absl::Status PosixFileSystem::RenameDirectory(const std::string& from, const std::string& to) {
+  const Place source = At(from), target = At(to);
+  const std::string operation = fmt::format("rename to {}", to);
+  if (options_.rename_noreplace) {
+    if (::renameat2(source.directory, source.path.c_str(), target.directory, target.path.c_str(), RENAME_NOREPLACE) ==
+        0)
+      return absl::OkStatus();
+    if (errno != EINVAL && errno != ENOSYS) return PathError(errno, operation, from);
   }
-  // The owner's name is for people only: a full disk must not keep a database from being opened.
-  if (::ftruncate(fd.get(), 0) == 0) WriteAt(fd.get(), path, 0, fmt::format("{}\n", ::getpid())).IgnoreError();
-  return std::make_unique<PosixFileLock>(std::move(fd));
+  // Where nobody else can have made it, an empty directory takes the name, and the other one takes its place, unless
+  // there is something in it by then.
+  if (::mkdirat(target.directory, target.path.c_str(), kDirectoryMode) != 0) return PathError(errno, operation, from);
+  if (::renameat(source.directory, source.path.c_str(), target.directory, target.path.c_str()) == 0) {
+    return absl::OkStatus();
+  }
+  const int error_number = errno;
+  ::unlinkat(target.directory, target.path.c_str(), AT_REMOVEDIR);
+  return PathError(error_number, operation, from);
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::string& path) {
+  const std::string parent = ParentPath(path);
+  const Place directory = At(parent);
+  return TakePosixFileLock(directory.directory, directory.path, path.substr(path.rfind('/') + 1), path);
 }
 
 absl::StatusOr<uint64_t> PosixFileSystem::FreeBytes(const std::string& path) {
+  const Place place = At(path);
   struct statvfs info {};
-  if (RetryInterrupted([&] { return ::statvfs(path.c_str(), &info); }) != 0) return PathError(errno, "statvfs", path);
+  const int failed = RetryInterrupted([&] {
+    return place.directory == AT_FDCWD ? ::statvfs(path.c_str(), &info) : ::fstatvfs(place.directory, &info);
+  });
+  if (failed != 0) return PathError(errno, "statvfs", path);
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 

@@ -1,9 +1,8 @@
 // The file system of the operating system, behind the seam of base/file_system.h.
 //
 // Files are created with mode 0600 and directories with 0700, closed on exec, and never by following a symbolic link.
-// System calls that a signal interrupts are repeated, all but fsync, which is never repeated. Directory locks are
-// flock(2) on a file that holds the owner's process id in decimal, for people: the lock counts, not the file, so that
-// one left behind by a dead process is no obstacle.
+// System calls that a signal interrupts are repeated, all but fsync, which is never repeated. Locks: posix_file_lock.h.
+// A pinned directory is a descriptor, and paths in it are resolved from there by the *at calls.
 #ifndef BANDB_BASE_POSIX_FILE_SYSTEM_H_
 #define BANDB_BASE_POSIX_FILE_SYSTEM_H_
 
@@ -22,6 +21,8 @@ struct PosixFileSystemOptions {
   // Bytes of a kWriteThrough file that are mapped at a time, a multiple of the page size. 0: never map, append by
   // pwrite(2).
   size_t window_bytes = 1 << 20;
+  // Whether to ask for RENAME_NOREPLACE, which not every file system has.
+  bool rename_noreplace = true;
 };
 
 // Thread safety: any thread, any number of calls at once.
@@ -41,13 +42,25 @@ class PosixFileSystem final : public FileSystem {
   absl::Status RemoveDir(const std::string& path) override;
   absl::Status SyncDir(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<FileSystem>> Pin(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   uint64_t OpenFilesMax() override;
   // Makes OpenFilesMax this much if it is less, or as much as the system allows.
   void RaiseOpenFilesMax(uint64_t wanted);
 
  private:
+  struct PinnedDirectory;
+  // Where a path leads: `path` from `directory` on, as the *at calls take it.
+  struct Place {
+    int directory;
+    std::string path;
+  };
+
+  Place At(const std::string& path) const;
+
   const PosixFileSystemOptions options_;
+  // Shared with the file systems that were made from this one.
+  std::vector<std::shared_ptr<const PinnedDirectory>> pinned_;
 };
 
 }  // namespace bandb::base

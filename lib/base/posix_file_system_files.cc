@@ -27,6 +27,12 @@ absl::Status UniqueFd::Close(std::string_view path) {
   return absl::OkStatus();
 }
 
+UniqueFd OpenFd(int directory, const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(RetryInterrupted([&] { return ::openat(directory, path.c_str(), flags | O_CLOEXEC, mode); }));
+  if (!fd.valid() || fd.get() > STDERR_FILENO) return fd;
+  return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
+
 absl::Status PathError(int error_number, std::string_view operation, std::string_view path) {
   return ErrnoStatus(error_number, fmt::format("{}: {}", path, operation));
 }

@@ -2,6 +2,8 @@
 #ifndef BANDB_BASE_POSIX_FILE_SYSTEM_FILES_H_
 #define BANDB_BASE_POSIX_FILE_SYSTEM_FILES_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cerrno>
 #include <memory>
@@ -25,12 +27,21 @@ class UniqueFd {
 
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
+  // Gives the descriptor away.
+  int Release() { return std::exchange(fd_, -1); }
   // Closes and says how that went. The descriptor is gone whatever the answer.
   absl::Status Close(std::string_view path);
 
  private:
   int fd_;
 };
+
+// The permissions of a new file.
+inline constexpr mode_t kNewFileMode = 0600;
+
+// As openat(2), with O_CLOEXEC. Never one of the numbers of the standard streams: where those are closed, what the
+// program prints would be written into the database. Not valid, and errno says why, if it failed.
+UniqueFd OpenFd(int directory, const std::string& path, int flags, mode_t mode = 0);
 
 // Calls `call` again as long as a signal interrupts it.
 template <typename Call>

@@ -32,7 +32,7 @@ struct PosixSmallWindows : PosixRig {
   PosixSmallWindows() : PosixRig({.write_buffer_bytes = 100, .window_bytes = 4096}) {}
 };
 struct PosixWithoutMapping : PosixRig {
-  PosixWithoutMapping() : PosixRig({.write_buffer_bytes = 1, .window_bytes = 0}) {}
+  PosixWithoutMapping() : PosixRig({.write_buffer_bytes = 1, .window_bytes = 0, .rename_noreplace = false}) {}
 };
 
 class CrashRig {

@@ -42,10 +42,10 @@ std::string* DiskNode::MutableBytes() {
 
 CrashDisk::CrashDisk() : root_(std::make_shared<DiskNode>(true)) {}
 
-int CrashDisk::Find(std::string_view path, Place* place) const {
+int CrashDisk::FindFrom(const DiskNode::Ptr& directory, std::string_view path, Place* place) const {
   place->parent = nullptr;
   place->name.clear();
-  place->node = root_;
+  place->node = directory;
   for (std::string& part : SplitPath(path)) {
     if (place->node == nullptr) return ENOENT;
     if (!place->node->directory) return ENOTDIR;

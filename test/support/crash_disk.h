@@ -80,7 +80,11 @@ class CrashDisk {
     DiskNode::Ptr node;
   };
   // Answers 0 or an error number: ENOENT or ENOTDIR if the parent is missing or no directory.
-  int Find(std::string_view path, Place* place) const;
+  int Find(std::string_view path, Place* place) const { return FindFrom(root_, path, place); }
+  // The same with a path that begins at a directory.
+  int FindFrom(const DiskNode::Ptr& directory, std::string_view path, Place* place) const;
+  // Whether a directory was removed: nothing can be made in it.
+  bool IsGone(const DiskNode::Ptr& directory) const { return directory != root_ && directory->names == 0; }
 
   // Each changes the entries and remembers that the change is pending. A null node takes the name away.
   void SetEntry(const DiskNode::Ptr& parent, const std::string& name, const DiskNode::Ptr& node);

@@ -47,6 +47,8 @@ class CrashFileSystem final : public base::FileSystem {
   absl::Status RemoveDir(const std::string& path) override;
   absl::Status SyncDir(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<base::FileLock>> Lock(const std::string& path) override;
+  // The same disk, faults and counts.
+  absl::StatusOr<std::unique_ptr<base::FileSystem>> Pin(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
 
   // Crashes. -----------------------------------------------------------------------------------------------------
@@ -103,10 +105,25 @@ class CrashFileSystem final : public base::FileSystem {
   class Reader;
   class HeldLock;
 
+  // A directory that a path leads to by name until the name was pinned.
+  struct PinnedDirectory {
+    std::string name;
+    DiskNode::Ptr node;
+  };
+
   explicit CrashFileSystem(CrashDisk disk);
+  CrashFileSystem(std::shared_ptr<State> state, std::vector<PinnedDirectory> pinned);
+
+  // The innermost pinned directory that a path lies in; null if there is none.
+  const PinnedDirectory* PinnedFor(std::string_view path) const;
+  // As CrashDisk::Find. With the state's mutex held.
+  int FindLocked(std::string_view path, CrashDisk::Place* place) const;
+  // The same for a name that is to be given to something.
+  int FindToMakeLocked(std::string_view path, CrashDisk::Place* place) const;
 
   // The files share it: they may outlive the file system.
   const std::shared_ptr<State> state_;
+  const std::vector<PinnedDirectory> pinned_;
 };
 
 }  // namespace bandb::test

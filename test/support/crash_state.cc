@@ -148,4 +148,11 @@ absl::StatusOr<size_t> CrashFileSystem::Reader::Read(uint64_t offset, absl::Span
   return count;
 }
 
+void CrashFileSystem::HeldLock::NameOwner() {
+  base::MutexLock lock(&state_->mutex);
+  if (state_->plan.stopped()) return;
+  *file_->MutableBytes() = "this process\n";
+  file_->visible = file_->end = file_->bytes().size();
+}
+
 }  // namespace bandb::test

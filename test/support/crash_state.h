@@ -73,15 +73,22 @@ class CrashFileSystem::Reader final : public base::RandomAccessFile {
 
 class CrashFileSystem::HeldLock final : public base::FileLock {
  public:
-  HeldLock(std::shared_ptr<State> state, DiskNode::Ptr node) : state_(std::move(state)), node_(std::move(node)) {}
+  // With the state's mutex held.
+  HeldLock(std::shared_ptr<State> state, DiskNode::Ptr file, DiskNode::Ptr directory)
+      : state_(std::move(state)), file_(std::move(file)), directory_(std::move(directory)) {
+    file_->locked = directory_->locked = true;
+  }
   ~HeldLock() override {
     base::MutexLock lock(&state_->mutex);
-    node_->locked = false;
+    file_->locked = directory_->locked = false;
   }
+  void NameOwner() override;
+  absl::Status CheckHeld() const override { return absl::OkStatus(); }
 
  private:
   const std::shared_ptr<State> state_;
-  const DiskNode::Ptr node_;
+  const DiskNode::Ptr file_;
+  const DiskNode::Ptr directory_;
 };
 
 }  // namespace bandb::test

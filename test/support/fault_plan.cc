@@ -30,9 +30,9 @@ int ErrorNumber(FaultKind kind) {
 }  // namespace
 
 std::string_view FileCallName(FileCall call) {
-  constexpr std::string_view kNames[] = {"open",   "read",    "list",   "file size", "exists", "free bytes",
-                                         "create", "dirs",    "rename", "link",      "remove", "remove dir",
-                                         "lock",   "reserve", "append", "close",     "sync",   "sync dir"};
+  constexpr std::string_view kNames[] = {"open",    "read",   "list",   "file size", "exists",  "free bytes", "pin",
+                                         "create",  "dirs",   "rename", "link",      "remove",  "remove dir", "lock",
+                                         "reserve", "append", "close",  "sync",      "sync dir"};
   static_assert(std::size(kNames) == kFileCalls);
   return kNames[static_cast<size_t>(call)];
 }

@@ -20,6 +20,7 @@ enum class FileCall : uint32_t {
   kFileSize,
   kExists,
   kFreeBytes,
+  kPin,
   // These change something, and each of them is a crash point.
   kCreate,
   kCreateDirs,

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "kv/options.h"
+#include "storage/engine/database_directory.h"
 #include "storage/file/file_names.h"
 
 namespace bandb::storage {
@@ -30,7 +31,10 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const base::Env& env, const
   rest.orphans = std::move(recovered.orphans);
   rest.found_logs = std::move(recovered.found_logs);
   rest.state = recovered.state;
-  std::unique_ptr<Engine> engine(new Engine(env, dir, options, std::move(recovered)));
+  rest.created = recovered.created;
+  base::Env own_env = env;
+  own_env.files = recovered.files.get();
+  std::unique_ptr<Engine> engine(new Engine(own_env, dir, options, std::move(recovered)));
   BANDB_RETURN_IF_ERROR(engine->Start(&rest));
   return engine;
 }
@@ -43,6 +47,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, Re
       limits_(kv::LimitsFor(kv::MemoryBudgetBytes(options))),
       settings_(SettingsFrom(options)),
       database_id_(recovered.database_id),
+      files_(std::move(recovered.files)),
       tables_(std::move(recovered.tables)),
       snapshots_(std::make_shared<SnapshotList>()),
       closed_(std::make_shared<std::atomic<bool>>(false)),
@@ -58,8 +63,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, Re
       queue_(this, env.executor),
       commit_random_(env.random->Fork()),
       job_random_(env.random->Fork()),
-      level_work_(kLevels),
-      lock_(std::move(recovered.lock)) {}
+      level_work_(kLevels) {}
 
 Engine::~Engine() = default;
 
@@ -88,6 +92,7 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
       .type = FileType::kManifest, .database_id = database_id_, .file_id = RandomUuid(&commit_random_)};
   BANDB_ASSIGN_OR_RETURN(manifest_, Manifest::Begin(env_.files, engine_dir_, manifest_number, header, state));
   manifest_limit_bytes_ = ManifestLimit(manifest_->Size());
+  if (recovered->created) BANDB_RETURN_IF_ERROR(FinishCreation(env_.files, dir_));
 
   ViewHolder::Retired retired;
   {
@@ -272,7 +277,7 @@ absl::Status Engine::FinishClose() {
     if (status.ok()) status = manifest_->Close();
   }
   tables_->Close();
-  lock_.reset();
+  files_->Unlock();
   return status;
 }
 

@@ -221,6 +221,7 @@ class Engine final : private CommitQueue::Committer {
   void TakeFlushWaiters(std::vector<Done>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.
+  // Its files are files_.
   const base::Env env_;
   const std::string dir_;
   const std::string engine_dir_;
@@ -228,6 +229,8 @@ class Engine final : private CommitQueue::Committer {
   const kv::Limits limits_;
   const CompactionSettings settings_;
   const Uuid database_id_;
+  // Bound to the directory, which it keeps locked until the engine is closed. Shared with removals that come later.
+  const std::shared_ptr<DatabaseFiles> files_;
   // Shared with tables that readers still hold after the database has closed.
   const std::shared_ptr<TableStore> tables_;
   // Shared with snapshots, likewise.
@@ -289,8 +292,6 @@ class Engine final : private CommitQueue::Committer {
   uint64_t flushes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t compactions_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  // Given back by FinishClose.
-  std::unique_ptr<base::FileLock> lock_;
   // Of whoever applies edits, one thread at a time; replaced under the mutex, so that others may take a share of it
   // there.
   std::shared_ptr<Manifest> manifest_;

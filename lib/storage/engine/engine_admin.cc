@@ -8,6 +8,8 @@
 #include "storage/engine/checkpoint.h"
 #include "storage/engine/engine.h"
 #include "storage/file/file_names.h"
+#include "storage/file/identity.h"
+#include "storage/file/refused_read.h"
 #include "storage/log/log_reader.h"
 
 namespace bandb::storage {

@@ -10,6 +10,7 @@
 #include "kv/limits.h"
 #include "kv/options.h"
 #include "storage/file/file_names.h"
+#include "storage/file/refused_read.h"
 #include "storage/log/log_reader.h"
 
 namespace bandb::storage {
@@ -35,31 +36,36 @@ class Recovery {
       : env_(env), dir_(dir), engine_dir_(EngineDir(dir)), options_(options) {}
 
   absl::StatusOr<RecoveredDatabase> Run() {
-    BANDB_RETURN_IF_ERROR(LockDirectory());
-    BANDB_ASSIGN_OR_RETURN(const bool exists, ReadIdentity());
-    recovered_.tables =
-        std::make_shared<TableStore>(env_, engine_dir_, std::make_shared<BlockCache>(options_.block_cache_bytes),
-                                     kv::OpenFilesMax(options_, env_.files->OpenFilesMax()));
-    if (!exists) {
-      BANDB_RETURN_IF_ERROR(CreateIdentity());
+    BANDB_ASSIGN_OR_RETURN(DatabaseDirectory directory,
+                           OpenDatabaseDirectory(env_.files, dir_, options_.create_if_missing, env_.random));
+    recovered_.files = directory.files;
+    recovered_.database_id = directory.database_id;
+    recovered_.created = !directory.exists;
+    env_.files = directory.files.get();
+    recovered_.tables = std::make_shared<TableStore>(
+        env_, engine_dir_, std::make_shared<BlockCache>(options_.block_cache_bytes),
+        kv::OpenFilesMax(options_, env_.files->OpenFilesMax()), directory.files);
+    if (!directory.exists) {
+      recovered_.orphans = std::move(directory.leftovers);
+      recovered_.state.next_file_number = directory.next_file_number;
       return std::move(recovered_);
     }
     if (options_.error_if_exists) {
       return base::Error(absl::StatusCode::kAlreadyExists, "{}: holds a database, and error_if_exists is set", dir_);
     }
+    BANDB_RETURN_IF_ERROR(MustBeThere(ReadFiles()));
+    return std::move(recovered_);
+  }
+
+ private:
+  absl::Status ReadFiles() {
     BANDB_RETURN_IF_ERROR(ReadManifest());
     BANDB_RETURN_IF_ERROR(ListFiles());
     BANDB_RETURN_IF_ERROR(CheckTables());
     BANDB_RETURN_IF_ERROR(ReadLogs());
     BANDB_RETURN_IF_ERROR(CheckLogChain());
-    BANDB_RETURN_IF_ERROR(ReplayLogs());
-    return std::move(recovered_);
+    return ReplayLogs();
   }
-
- private:
-  absl::Status LockDirectory();
-  absl::StatusOr<bool> ReadIdentity();
-  absl::Status CreateIdentity();
   absl::Status ReadManifest();
   absl::Status ListFiles();
   absl::Status CheckTables();
@@ -79,104 +85,16 @@ class Recovery {
   absl::Status ReplayLogs();
   absl::Status ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset);
 
-  const base::Env& env_;
+  // With the file system that is bound to the directory, once it is locked.
+  base::Env env_;
   const std::string dir_;
   const std::string engine_dir_;
   const Options& options_;
   RecoveredDatabase recovered_;
-  // Above the database, where LockDirectory made folders.
-  std::vector<std::string> changed_dirs_;
   std::vector<uint64_t> log_numbers_;
   std::vector<uint64_t> table_numbers_;
   std::vector<ReadyLog> logs_;
 };
-
-absl::Status Recovery::LockDirectory() {
-  BANDB_ASSIGN_OR_RETURN(const bool exists, env_.files->Exists(IdentityPath(dir_)));
-  if (!exists && !options_.create_if_missing) {
-    return base::Error(absl::StatusCode::kNotFound, "{}: holds no database, and create_if_missing is not set", dir_);
-  }
-  if (!exists) {
-    // Each folder that is missing gets an entry in the one above it.
-    for (std::string path = dir_;; path = base::ParentPath(path)) {
-      BANDB_ASSIGN_OR_RETURN(const bool there, env_.files->Exists(path));
-      if (there || path == base::ParentPath(path)) break;
-      changed_dirs_.push_back(base::ParentPath(path));
-    }
-    BANDB_RETURN_IF_ERROR(env_.files->CreateDirs(engine_dir_));
-  }
-  BANDB_ASSIGN_OR_RETURN(recovered_.lock, env_.files->Lock(LockPath(dir_)));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<bool> Recovery::ReadIdentity() {
-  const std::string path = IdentityPath(dir_);
-  BANDB_ASSIGN_OR_RETURN(const bool has_identity, env_.files->Exists(path));
-  BANDB_ASSIGN_OR_RETURN(const bool has_current, env_.files->Exists(CurrentPath(engine_dir_)));
-  BANDB_ASSIGN_OR_RETURN(const bool has_dir, env_.files->Exists(engine_dir_));
-  std::vector<std::string> names;
-  if (has_dir && !has_current) {
-    BANDB_ASSIGN_OR_RETURN(names, env_.files->List(engine_dir_));
-  }
-  if (!has_identity) {
-    // The identity is written first, so that nothing of ours can be there without it.
-    const bool has_files =
-        std::any_of(names.begin(), names.end(), [](const auto& name) { return ParseFileName(name); });
-    if (has_current || has_files)
-      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: missing, though there is a database", path);
-    return false;
-  }
-  BANDB_ASSIGN_OR_RETURN(const std::string bytes, base::ReadFile(env_.files, path, kIdentityBytesMax));
-  BANDB_ASSIGN_OR_RETURN(const Identity identity, DecodeIdentity(bytes, path));
-  // A node of a cluster has another log, and what is written past that would be known to this node alone.
-  if (identity.IsOfCluster()) {
-    return base::Error(absl::StatusCode::kFailedPrecondition,
-                       "{}: belongs to node {} of cluster {}, and cannot be opened without it", dir_, identity.node_id,
-                       ToString(identity.cluster_id));
-  }
-  recovered_.database_id = identity.database_id;
-  if (has_current) return true;
-  // A crash may have come between the identity and the first manifest; then no numbered file was ever synced into a
-  // manifest.
-  for (const std::string& name : names) {
-    const auto parsed = ParseFileName(name);
-    if (!parsed) continue;
-    if (parsed->type == NumberedFile::kTable) {
-      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: missing, though there are tables",
-                         CurrentPath(engine_dir_));
-    }
-    if (parsed->type == NumberedFile::kLog) {
-      BANDB_ASSIGN_OR_RETURN(const LogContent log,
-                             ReadLog(env_.files, base::JoinPath(engine_dir_, name), FileType::kLog));
-      // Nothing is written to a log before CURRENT is there.
-      if (log.records != 0) {
-        return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: missing, though {} was written to",
-                           CurrentPath(engine_dir_), name);
-      }
-    }
-    recovered_.orphans.push_back(name);
-    recovered_.state.next_file_number = std::max(recovered_.state.next_file_number, parsed->number + 1);
-  }
-  return false;
-}
-
-absl::Status Recovery::CreateIdentity() {
-  // An identity that is there without a manifest stays.
-  BANDB_ASSIGN_OR_RETURN(const bool exists, env_.files->Exists(IdentityPath(dir_)));
-  BANDB_RETURN_IF_ERROR(env_.files->CreateDirs(engine_dir_));
-  if (!exists) {
-    recovered_.database_id = RandomUuid(env_.random);
-    BANDB_RETURN_IF_ERROR(
-        base::InstallFile(env_.files, IdentityPath(dir_), EncodeIdentity({.database_id = recovered_.database_id})));
-  }
-  // The folders on the way, from the inside out.
-  for (std::string path = engine_dir_; path.size() > dir_.size();) {
-    path = base::ParentPath(path);
-    BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
-  }
-  for (const std::string& path : changed_dirs_) BANDB_RETURN_IF_ERROR(env_.files->SyncDir(path));
-  return env_.files->SyncDir(base::ParentPath(dir_));
-}
 
 absl::Status Recovery::ReadManifest() {
   BANDB_ASSIGN_OR_RETURN(RecoveredManifest manifest,

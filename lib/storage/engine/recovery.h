@@ -16,8 +16,8 @@
 #include "absl/status/statusor.h"
 #include "bandb/options.h"
 #include "base/env.h"
+#include "storage/file/database_files.h"
 #include "storage/file/file_header.h"
-#include "storage/file/identity.h"
 #include "storage/memtable/memtable.h"
 #include "storage/version/live_table.h"
 #include "storage/version/manifest.h"
@@ -25,8 +25,11 @@
 namespace bandb::storage {
 
 struct RecoveredDatabase {
-  std::unique_ptr<base::FileLock> lock;
+  // Bound to the directory, which is locked. Shared with removals that are still to be done when the database ends.
+  std::shared_ptr<DatabaseFiles> files;
   Uuid database_id;
+  // There was none: FinishCreation is due once the engine's files are durable.
+  bool created = false;
   std::shared_ptr<TableStore> tables;
   ManifestState state;
   // Oldest first; what they hold is in logs that the next manifest still names.

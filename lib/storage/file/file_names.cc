@@ -10,9 +10,11 @@
 namespace bandb::storage {
 
 std::string IdentityPath(std::string_view dir) { return base::JoinPath(dir, "IDENTITY"); }
+std::string CreatingPath(std::string_view dir) { return base::JoinPath(dir, "CREATING"); }
 std::string LockPath(std::string_view dir) { return base::JoinPath(dir, "LOCK"); }
 std::string EngineDir(std::string_view dir) { return base::JoinPath(dir, "groups/0/db"); }
-std::string CurrentPath(std::string_view engine_dir) { return base::JoinPath(engine_dir, "CURRENT"); }
+std::string_view CurrentName() { return "CURRENT"; }
+std::string CurrentPath(std::string_view engine_dir) { return base::JoinPath(engine_dir, CurrentName()); }
 std::string ManifestName(uint64_t number) { return fmt::format("MANIFEST-{:06}", number); }
 std::string LogName(uint64_t number) { return fmt::format("{:06}.log", number); }
 std::string TableName(uint64_t number) { return fmt::format("{:06}.tbl", number); }

@@ -1,6 +1,7 @@
 // The names of the files that make up a database.
 //
 //   DIR/IDENTITY                     who this database is (identity.h)
+//   DIR/CREATING                     in its place while the database is being created
 //   DIR/LOCK                         held while the database is open
 //   DIR/groups/0/db/CURRENT          names the manifest
 //   DIR/groups/0/db/MANIFEST-000001
@@ -19,10 +20,12 @@
 namespace bandb::storage {
 
 std::string IdentityPath(std::string_view dir);
+std::string CreatingPath(std::string_view dir);
 std::string LockPath(std::string_view dir);
 // The folder of the engine's files.
 std::string EngineDir(std::string_view dir);
 
+std::string_view CurrentName();
 std::string CurrentPath(std::string_view engine_dir);
 std::string ManifestName(uint64_t number);
 std::string LogName(uint64_t number);

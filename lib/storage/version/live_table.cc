@@ -33,10 +33,11 @@ bool IsAsDescribed(const TableReader& reader, const TableInfo& meta) {
 }  // namespace
 
 TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache,
-                       uint64_t open_files_max)
+                       uint64_t open_files_max, std::shared_ptr<base::FileSystem> files)
     : engine_dir_(std::move(engine_dir)),
       cache_(std::move(cache)),
       open_files_(std::make_shared<OpenFiles>(env.files, open_files_max)),
+      owned_files_(std::move(files)),
       files_(env.files),
       executor_(env.executor) {}
 
@@ -63,9 +64,10 @@ void TableStore::Remove(uint64_t number) {
   base::MutexLock lock(&mutex_);
   if (files_ == nullptr) return;
   // A file that cannot be removed now is found and removed at the next open.
-  executor_->Post(base::Priority::kLow, [files = files_, path = base::JoinPath(engine_dir_, TableName(number))]() {
-    files->Remove(path).IgnoreError();
-  });
+  executor_->Post(base::Priority::kLow,
+                  [files = files_, owned = owned_files_, path = base::JoinPath(engine_dir_, TableName(number))]() {
+                    files->Remove(path).IgnoreError();
+                  });
 }
 
 void TableStore::Close() {

@@ -24,8 +24,10 @@ namespace bandb::storage {
 // thread.
 class TableStore {
  public:
-  // At most `open_files_max` files of tables are open at a time.
-  TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache, uint64_t open_files_max);
+  // At most `open_files_max` files of tables are open at a time. `files` is env.files if that may end before the
+  // executor does, so that a removal which is still to come finds it.
+  TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache, uint64_t open_files_max,
+             std::shared_ptr<base::FileSystem> files = nullptr);
 
   // Errors: kFailedPrecondition after Close, and what TableReader::Open says.
   absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& meta);
@@ -41,6 +43,8 @@ class TableStore {
   const std::shared_ptr<BlockCache> cache_;
   // Shared with the files, which may outlive the store.
   const std::shared_ptr<OpenFiles> open_files_;
+  // Shared with removals that are still to come.
+  const std::shared_ptr<base::FileSystem> owned_files_;
   base::Mutex mutex_;
   // Null after Close.
   base::FileSystem* files_ ABSL_GUARDED_BY(mutex_);

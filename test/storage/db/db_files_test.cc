@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/forwarding_file_system.h"
 #include "base/status.h"
 #include "base/thread_executor.h"
 #include "storage/db.h"
@@ -20,58 +21,62 @@ namespace {
 constexpr char kDir[] = "/db";
 
 // Counts what is open for reading, and refuses more than may be, as a process without descriptors does.
-class CountedFiles final : public base::FileSystem {
+class CountedFiles final : public base::ForwardingFileSystem {
  public:
-  explicit CountedFiles(base::FileSystem* files) : files_(*files) {}
+  explicit CountedFiles(base::FileSystem* files)
+      : base::ForwardingFileSystem(files), counts_(std::make_shared<Counts>()), open_max(counts_->open_max) {}
 
-  absl::StatusOr<std::unique_ptr<base::AppendableFile>> Create(const std::string& path,
-                                                               base::AppendMode mode) override {
-    return files_.Create(path, mode);
-  }
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string& path) override {
-    if (open_.load() >= open_max.load()) {
+    if (counts_->open.load() >= counts_->open_max.load()) {
       return base::Error(absl::StatusCode::kResourceExhausted, "{}: open: too many open files", path);
     }
-    BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::RandomAccessFile> file, files_.Open(path));
-    ++opened_;
-    return std::unique_ptr<base::RandomAccessFile>(std::make_unique<Counted>(&open_, std::move(file)));
+    BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::RandomAccessFile> file, target().Open(path));
+    ++counts_->opened;
+    return std::unique_ptr<base::RandomAccessFile>(std::make_unique<Counted>(counts_, std::move(file)));
   }
-  absl::StatusOr<std::vector<std::string>> List(const std::string& path) override { return files_.List(path); }
-  absl::StatusOr<uint64_t> FileSize(const std::string& path) override { return files_.FileSize(path); }
-  absl::StatusOr<bool> Exists(const std::string& path) override { return files_.Exists(path); }
-  absl::Status CreateDirs(const std::string& path) override { return files_.CreateDirs(path); }
-  absl::Status Rename(const std::string& from, const std::string& to) override { return files_.Rename(from, to); }
-  absl::Status Link(const std::string& from, const std::string& to) override { return files_.Link(from, to); }
-  absl::Status Remove(const std::string& path) override { return files_.Remove(path); }
-  absl::Status RemoveDir(const std::string& path) override { return files_.RemoveDir(path); }
-  absl::Status SyncDir(const std::string& path) override { return files_.SyncDir(path); }
-  absl::StatusOr<std::unique_ptr<base::FileLock>> Lock(const std::string& path) override { return files_.Lock(path); }
-  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override { return files_.FreeBytes(path); }
+  absl::StatusOr<std::unique_ptr<base::FileSystem>> Pin(const std::string& path) override {
+    BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::FileSystem> pinned, target().Pin(path));
+    return std::unique_ptr<base::FileSystem>(new CountedFiles(std::move(pinned), counts_));
+  }
 
-  uint64_t open() const { return open_.load(); }
-  uint64_t opened() const { return opened_.load(); }
-  std::atomic<uint64_t> open_max{UINT64_MAX};
+  uint64_t open() const { return counts_->open.load(); }
+  uint64_t opened() const { return counts_->opened.load(); }
 
  private:
+  struct Counts {
+    std::atomic<uint64_t> open{0};
+    std::atomic<uint64_t> opened{0};
+    std::atomic<uint64_t> open_max{UINT64_MAX};
+  };
+
   class Counted final : public base::RandomAccessFile {
    public:
-    Counted(std::atomic<uint64_t>* open, std::unique_ptr<base::RandomAccessFile> file)
-        : open_(*open), file_(std::move(file)) {
-      ++open_;
+    Counted(std::shared_ptr<Counts> counts, std::unique_ptr<base::RandomAccessFile> file)
+        : counts_(std::move(counts)), file_(std::move(file)) {
+      ++counts_->open;
     }
-    ~Counted() override { --open_; }
+    ~Counted() override { --counts_->open; }
     absl::StatusOr<size_t> Read(uint64_t offset, absl::Span<char> to) const override { return file_->Read(offset, to); }
     void Prefetch(uint64_t offset, uint64_t bytes) const override { file_->Prefetch(offset, bytes); }
     uint64_t Size() const override { return file_->Size(); }
 
    private:
-    std::atomic<uint64_t>& open_;
+    const std::shared_ptr<Counts> counts_;
     const std::unique_ptr<base::RandomAccessFile> file_;
   };
 
-  base::FileSystem& files_;
-  std::atomic<uint64_t> open_{0};
-  std::atomic<uint64_t> opened_{0};
+  CountedFiles(std::unique_ptr<base::FileSystem> files, std::shared_ptr<Counts> counts)
+      : base::ForwardingFileSystem(files.get()),
+        owned_(std::move(files)),
+        counts_(std::move(counts)),
+        open_max(counts_->open_max) {}
+
+  const std::unique_ptr<base::FileSystem> owned_;
+  // Shared with what was made of this one.
+  const std::shared_ptr<Counts> counts_;
+
+ public:
+  std::atomic<uint64_t>& open_max;
 };
 
 // Twenty tables in level 0, no cache: each read goes to a file.

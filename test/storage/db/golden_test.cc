@@ -11,6 +11,7 @@
 #include "storage/db/golden_files.h"
 #include "storage/engine/recovery.h"
 #include "storage/file/file_names.h"
+#include "storage/file/identity.h"
 #include "storage/log/log_reader.h"
 #include "storage/log/log_writer.h"
 #include "storage/table/table_fixture.h"

@@ -4,6 +4,7 @@
 #include "storage/db.h"
 #include "storage/engine/recovery.h"
 #include "storage/file/file_names.h"
+#include "storage/file/identity.h"
 #include "storage/version/manifest.h"
 #include "support/catch.h"
 #include "support/test_env.h"
