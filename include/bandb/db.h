@@ -44,9 +44,11 @@ class Db : public Store {
   // too. Empty means unbounded. Returns when it is done.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file system allows. The
-  // copy can be opened as a database of its own; it keeps the identity of this one. Durability: the copy survives power
-  // loss when this returns OK. After an error there is no `dir`. Errors: kAlreadyExists it is there; kInvalidArgument
-  // its path is empty; kFailedPrecondition the database was closed meanwhile.
+  // copy can be opened as a database of its own; it keeps the identity of this one. It is made as `dir`.tmp-... and
+  // renamed once it is whole, so that there never is a part of a copy in `dir`. Durability: the copy survives power
+  // loss when this returns OK. After an error no copy of this call's is there. Errors: kAlreadyExists `dir` is there,
+  // or somebody else made it meanwhile; kInvalidArgument its path is empty; kFailedPrecondition the database was closed
+  // meanwhile.
   virtual absl::Status CreateCheckpoint(const std::filesystem::path& dir) = 0;
   // Reads every byte of every file that the database consists of. Errors: kDataLoss names the file and offset of the
   // first damage; kFailedPrecondition the database was closed meanwhile.
@@ -60,6 +62,8 @@ class Db : public Store {
   // Waits for running calls and background work, then closes the files; checkpoints and verifications under way end
   // early. Acknowledged writes keep the durability they were promised; nothing is flushed. Later calls answer
   // kFailedPrecondition. Idempotent; the destructor calls it. Must not be called from a callback of the database.
+  // Errors: kDataLoss a log no longer holds what was written to it: it is left without a seal, and the next Open goes
+  // on with what is whole of it, or says what had been synced and is damaged; kInternal the operating system refused.
   virtual absl::Status Close() = 0;
 
  protected:

@@ -16,12 +16,14 @@ namespace {
 constexpr size_t kCopyBytes = 1 << 20;
 
 // Copies a file byte by byte, where no link can be made.
-absl::Status CopyFile(base::FileSystem* files, const std::string& from, const std::string& to) {
+absl::Status CopyFile(base::FileSystem* files, const std::string& from, const std::string& to,
+                      const std::function<absl::Status()>& go_on) {
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> source, files->Open(from));
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::AppendableFile> target,
                          files->Create(to, base::AppendMode::kBuffered));
   std::string buffer(kCopyBytes, '\0');
   for (uint64_t offset = 0; offset < source->Size();) {
+    BANDB_RETURN_IF_ERROR(go_on());
     BANDB_ASSIGN_OR_RETURN(const size_t got, source->Read(offset, absl::MakeSpan(buffer)));
     if (got == 0) return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the file is cut off", from, offset);
     BANDB_RETURN_IF_ERROR(target->Append(std::string_view(buffer).substr(0, got)));
@@ -31,45 +33,58 @@ absl::Status CopyFile(base::FileSystem* files, const std::string& from, const st
   return target->Close();
 }
 
+// What a copy is called while it is made: whoever makes one to the same place at the same time has another name.
+std::string NameWhileMade(const std::string& dir, base::Random* random) {
+  return fmt::format("{}.tmp-{}", dir, ToString(RandomUuid(random)));
+}
+
 class CheckpointWriter {
  public:
   CheckpointWriter(CheckpointSource source, const std::string& dir)
-      : source_(std::move(source)), files_(source_.files), dir_(dir), target_dir_(EngineDir(dir)) {}
+      : source_(std::move(source)),
+        files_(source_.files),
+        dir_(dir),
+        made_dir_(NameWhileMade(dir, &source_.random)),
+        engine_dir_(EngineDir(made_dir_)) {}
 
   absl::Status Run() {
     BANDB_ASSIGN_OR_RETURN(const bool exists, files_->Exists(dir_));
     if (exists) return base::Error(absl::StatusCode::kAlreadyExists, "{}: exists", dir_);
-    const absl::Status begun = Begin();
-    if (!begun.ok()) {
-      // Nothing but folders is ours.
-      RemoveFolders(false);
-      return begun;
-    }
-    const absl::Status written = Write();
-    if (!written.ok()) RemoveFolders(true);
-    return written;
-  }
-
- private:
-  // The lock tells two who make the same copy apart, and keeps it from being opened before it is whole.
-  absl::Status Begin() {
     // Each folder that is made gets an entry in the one above it.
     for (bool there = false; !there;) {
       outer_dirs_.push_back(base::ParentPath(outer_dirs_.empty() ? dir_ : outer_dirs_.back()));
       BANDB_ASSIGN_OR_RETURN(there, files_->Exists(outer_dirs_.back()));
     }
-    BANDB_RETURN_IF_ERROR(files_->CreateDirs(target_dir_));
-    BANDB_ASSIGN_OR_RETURN(lock_, files_->Lock(LockPath(dir_)));
-    return absl::OkStatus();
+    absl::Status made = Make();
+    if (!made.ok()) RemoveAll();
+    return made;
   }
 
+ private:
+  absl::Status Make() {
+    BANDB_RETURN_IF_ERROR(files_->CreateDirs(engine_dir_));
+    BANDB_ASSIGN_OR_RETURN(pinned_, files_->Pin(made_dir_));
+    files_ = pinned_.get();
+    BANDB_RETURN_IF_ERROR(Write());
+    // It is nobody else's to open before it is durable, for it may have to be taken back.
+    BANDB_ASSIGN_OR_RETURN(lock_, files_->Lock(LockPath(made_dir_)));
+    BANDB_RETURN_IF_ERROR(source_.files->RenameDirectory(made_dir_, dir_));
+    absl::Status durable;
+    for (const std::string& path : outer_dirs_) {
+      if (durable.ok()) durable = files_->SyncDir(path);
+    }
+    if (!durable.ok()) source_.files->RenameDirectory(dir_, made_dir_).IgnoreError();
+    return durable;
+  }
+
+  // The identity comes last: without it, nobody takes the directory for a database.
   absl::Status Write() {
     BANDB_RETURN_IF_ERROR(CopyTables());
     // A log of its own, empty: everything is in tables.
     const uint64_t log_number = source_.log_number;
     const FileHeader log_header = Header(FileType::kLog);
     BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<LogWriter> log,
-                           LogWriter::Create(files_, base::JoinPath(target_dir_, LogName(log_number)), log_header));
+                           LogWriter::Create(files_, base::JoinPath(engine_dir_, LogName(log_number)), log_header));
     BANDB_RETURN_IF_ERROR(log->Sync());
     BANDB_RETURN_IF_ERROR(log->Close());
     ManifestState& state = source_.state;
@@ -77,18 +92,15 @@ class CheckpointWriter {
     state.begun_log = log_number;
     state.log_ends = {{log_number, log->Size()}};
     state.next_file_number = log_number + 2;
-    BANDB_RETURN_IF_ERROR(
-        base::InstallFile(files_, IdentityPath(dir_), EncodeIdentity({.database_id = source_.database_id})));
     BANDB_ASSIGN_OR_RETURN(
         const std::unique_ptr<Manifest> manifest,
-        Manifest::Begin(files_, target_dir_, log_number + 1, Header(FileType::kManifest), source_.state));
+        Manifest::Begin(files_, engine_dir_, log_number + 1, Header(FileType::kManifest), source_.state));
     BANDB_RETURN_IF_ERROR(manifest->Close());
-    for (std::string path = target_dir_; path.size() > dir_.size();) {
+    for (std::string path = engine_dir_; path.size() > made_dir_.size();) {
       path = base::ParentPath(path);
       BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
     }
-    for (const std::string& path : outer_dirs_) BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
-    return absl::OkStatus();
+    return base::InstallFile(files_, IdentityPath(made_dir_), EncodeIdentity({.database_id = source_.database_id}));
   }
 
   absl::Status CopyTables() {
@@ -97,8 +109,8 @@ class CheckpointWriter {
         BANDB_RETURN_IF_ERROR(source_.go_on());
         const std::string name = TableName(table->meta().number);
         const std::string from = base::JoinPath(source_.engine_dir, name);
-        const std::string to = base::JoinPath(target_dir_, name);
-        if (!files_->Link(from, to).ok()) BANDB_RETURN_IF_ERROR(CopyFile(files_, from, to));
+        const std::string to = base::JoinPath(engine_dir_, name);
+        if (!files_->Link(from, to).ok()) BANDB_RETURN_IF_ERROR(CopyFile(files_, from, to, source_.go_on));
       }
     }
     return absl::OkStatus();
@@ -108,22 +120,28 @@ class CheckpointWriter {
     return {.type = type, .database_id = source_.database_id, .file_id = RandomUuid(&source_.random)};
   }
 
-  // From the inside out. What cannot be removed stays; a later attempt then finds the directory there, and says so.
-  void RemoveFolders(bool files_too) {
-    for (std::string path = target_dir_;; path = base::ParentPath(path)) {
+  // From the inside out. What cannot be removed stays, under a name that nobody asked for.
+  void RemoveAll() {
+    lock_.reset();
+    for (std::string path = engine_dir_;; path = base::ParentPath(path)) {
       const absl::StatusOr<std::vector<std::string>> names = files_->List(path);
-      if (files_too && names.ok()) {
+      if (names.ok()) {
         for (const std::string& name : *names) files_->Remove(base::JoinPath(path, name)).IgnoreError();
       }
-      files_->RemoveDir(path).IgnoreError();
-      if (path.size() <= dir_.size()) return;
+      // The outermost goes by its name.
+      base::FileSystem* const by_name = path.size() > made_dir_.size() ? files_ : source_.files;
+      by_name->RemoveDir(path).IgnoreError();
+      if (path.size() <= made_dir_.size()) return;
     }
   }
 
   CheckpointSource source_;
-  base::FileSystem* const files_;
+  // The source's, and once there is a folder, bound to that.
+  base::FileSystem* files_;
+  std::unique_ptr<base::FileSystem> pinned_;
   const std::string dir_;
-  const std::string target_dir_;
+  const std::string made_dir_;
+  const std::string engine_dir_;
   // Above the copy, up to the first that was there.
   std::vector<std::string> outer_dirs_;
   std::unique_ptr<base::FileLock> lock_;

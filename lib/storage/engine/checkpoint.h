@@ -1,7 +1,10 @@
 // Copies a database, as it is at one moment, into another directory.
 //
 // Tables never change, so a copy links them where the file system can; what is not in tables must have been flushed
-// before. The directory is locked while it is written. A copy that could not be finished is taken away again.
+// before. A copy is made beside its place, under a name that no other has, and is given its own name once all of it is
+// durable, unless something else has that name by then. So the place holds nothing or a whole copy, whoever else makes
+// one there, and whenever the power fails. A copy that could not be finished is taken away again; of one that a crash
+// has cut short, a directory DIR.tmp-... is left, which no Open takes for a database.
 #ifndef BANDB_STORAGE_ENGINE_CHECKPOINT_H_
 #define BANDB_STORAGE_ENGINE_CHECKPOINT_H_
 
@@ -25,12 +28,12 @@ struct CheckpointSource {
   // Of the log that the copy begins with; larger than any that the state names.
   uint64_t log_number = 0;
   base::Random random{0};
-  // Asked between files: whether to go on. Answers OK, or why not.
+  // Asked between pieces: whether to go on. Answers OK, or why not.
   std::function<absl::Status()> go_on;
 };
 
-// Errors: kAlreadyExists `dir` is there; kFailedPrecondition somebody else is making it; what go_on says; what the file
-// system says. Durability: the copy survives power loss when this returns OK.
+// Errors: kAlreadyExists `dir` is there; what go_on says; what the file system says. Durability: the copy survives
+// power loss when this returns OK.
 absl::Status WriteCheckpoint(CheckpointSource source, const std::string& dir);
 
 }  // namespace bandb::storage

@@ -121,19 +121,77 @@ TEST_CASE("a checkpoint where another one is being made is refused and leaves th
   CHECK(*env.files().Exists("/copies/one/LOCK"));
 }
 
+TEST_CASE("of two checkpoints to one place one is made and the other is refused, wherever they meet") {
+  for (uint64_t meet = 1;; ++meet) {
+    TestEnv env(2);
+    auto db = storage::OpenDb(env.env(), kDir, Options());
+    REQUIRE_OK(db.status());
+    Fill(db->get(), 1);
+    const uint64_t begun = env.files().mutations();
+    absl::Status inner = absl::UnavailableError("");
+    env.files().SetHook([&](uint64_t mutation) {
+      if (mutation != begun + meet) return;
+      env.files().SetHook(nullptr);
+      inner = (*db)->CreateCheckpoint(kCopy);
+    });
+    const absl::Status outer = (*db)->CreateCheckpoint(kCopy);
+    env.files().SetHook(nullptr);
+    CAPTURE(meet, inner.ToString(), outer.ToString());
+    auto copy = storage::OpenDb(env.env(), kCopy, Options());
+    REQUIRE_OK(copy.status());
+    CHECK((*copy)->Get("key0").ok());
+    CHECK(env.files().List("/copies").value().size() == 1);
+    if (inner.code() == absl::StatusCode::kUnavailable) break;
+    CHECK(inner.ok() != outer.ok());
+    CHECK_CODE(inner.ok() ? outer : inner, kAlreadyExists);
+  }
+}
+
+TEST_CASE("a checkpoint that power loss cuts short is whole or not there, and no part of it opens") {
+  Options there;
+  there.create_if_missing = false;
+  for (const Damage damage : kAllDamages) {
+    TestEnv env(3);
+    auto db = storage::OpenDb(env.env(), kDir, Options());
+    REQUIRE_OK(db.status());
+    Fill(db->get(), 2);
+    REQUIRE_OK(env.files().CreateDirs("/copies"));
+    REQUIRE_OK(env.files().SyncDir("/"));
+    std::vector<std::unique_ptr<CrashFileSystem>> images;
+    env.files().SetHook([&](uint64_t mutation) { images.push_back(env.files().CrashImage(damage, mutation)); });
+    REQUIRE_OK((*db)->CreateCheckpoint(kCopy));
+    env.files().SetHook(nullptr);
+    CHECK(images.size() > 15);
+    for (std::unique_ptr<CrashFileSystem>& image : images) {
+      TestEnv after(4, std::move(image));
+      const std::vector<std::string> names = after.files().List("/copies").value();
+      for (const std::string& name : names) {
+        auto copy = storage::OpenDb(after.env(), "/copies/" + name, there);
+        CAPTURE(DamageName(damage), name, copy.status().ToString());
+        if (copy.ok()) {
+          CHECK((*copy)->Get("key0").ok());
+          CHECK((*copy)->Get("key1").ok());
+        } else {
+          CHECK("/copies/" + name != kCopy);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("Close waits for a checkpoint, which ends early and leaves nothing behind") {
   ThreadedDb threaded;
   std::atomic<bool> begun{false};
   // At the first call of the checkpoint's, somebody closes the database; the checkpoint goes on once that has begun.
   threaded.files.SetHook([&](uint64_t) {
-    if (!begun.load() && *threaded.files.Exists("/copy/one") && !begun.exchange(true)) threaded.BeginClose();
+    if (!begun.load() && *threaded.files.Exists("/copy") && !begun.exchange(true)) threaded.BeginClose();
   });
   const absl::Status made = threaded.db->CreateCheckpoint("/copy/one");
   REQUIRE(begun.load());
   threaded.closer.join();
   threaded.files.SetHook(nullptr);
   CHECK_CODE(made, kFailedPrecondition);
-  CHECK_FALSE(*threaded.files.Exists("/copy/one"));
+  CHECK(threaded.files.List("/copy").value().empty());
   CHECK_CODE(threaded.db->CreateCheckpoint("/copy/two"), kFailedPrecondition);
   CHECK_CODE(threaded.db->VerifyChecksums(), kFailedPrecondition);
 }
