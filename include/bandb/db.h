@@ -50,8 +50,10 @@ class Db : public Store {
   // or somebody else made it meanwhile; kInvalidArgument its path is empty; kFailedPrecondition the database was closed
   // meanwhile.
   virtual absl::Status CreateCheckpoint(const std::filesystem::path& dir) = 0;
-  // Reads every byte of every file that the database consists of. Errors: kDataLoss names the file and offset of the
-  // first damage; kFailedPrecondition the database was closed meanwhile.
+  // Reads every byte of every file that the database consists of, logs and manifest as far as they were written when it
+  // comes to them. Errors: kDataLoss names the file and offset of the first damage; kInternal the operating system
+  // refused; kFailedPrecondition the database was closed meanwhile. Damage in a log is no loss yet: Flush puts into
+  // tables what is in memory still.
   virtual absl::Status VerifyChecksums() = 0;
   // Accepts writes again after the disk was full, once there is space. OK if nothing was wrong. Errors:
   // kFailedPrecondition if the cause was another, and the database must be reopened; kResourceExhausted if there is

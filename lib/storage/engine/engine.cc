@@ -268,7 +268,10 @@ absl::Status Engine::FinishClose() {
                           .term = epoch_,
                           .first_sequence = last_sequence_.load() + 1,
                           .commit_time_ms = last_commit_time_ms_.load()};
-    status = logs_.Seal(seal, &bytes);
+    // A seal says that all before it is whole. With damage under it no Open would go on, so there is none then, and
+    // what to make of the log is the next Open's to find out.
+    status = VerifyLogs();
+    if (status.ok()) status = logs_.Seal(seal, &bytes);
     if (status.ok()) {
       edit.log_ends.push_back({logs_.number(), bytes});
       edit.commit_time_ms = NowMs();

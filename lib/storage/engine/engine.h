@@ -182,6 +182,8 @@ class Engine final : private CommitQueue::Committer {
   // Asked by what takes long on behalf of a caller: an error once the database is closing.
   absl::Status GoOn() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status VerifyFiles();
+  // Every byte of every log that counts. What is appended meanwhile is not looked at.
+  absl::Status VerifyLogs() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status VerifyManifest() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // engine_read.cc

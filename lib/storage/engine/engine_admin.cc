@@ -1,5 +1,6 @@
 // The engine's administration: waiting for flushes, compacting on demand, checkpoints, verification, statistics.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/assert.h"
@@ -79,7 +80,7 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir) {
 
 absl::Status Engine::VerifyChecksums() {
   if (!Retain()) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-  absl::Status verified = VerifyFiles();
+  absl::Status verified = ForReader(MustBeThere(VerifyFiles()));
   Release();
   return verified;
 }
@@ -88,8 +89,6 @@ absl::Status Engine::VerifyFiles() {
   ViewRef view = views_.Acquire();
   BANDB_ASSERT(view);
   view.Detach();
-  // What is appended from now on is not looked at.
-  const std::vector<LogSet::Extent> logs = logs_.Extents();
   BANDB_ASSIGN_OR_RETURN(const std::string identity,
                          base::ReadFile(env_.files, IdentityPath(dir_), kSmallFileBytesMax));
   BANDB_RETURN_IF_ERROR(DecodeIdentity(identity, IdentityPath(dir_)).status());
@@ -101,12 +100,29 @@ absl::Status Engine::VerifyFiles() {
       BANDB_RETURN_IF_ERROR(reader->VerifyChecksums());
     }
   }
+  BANDB_RETURN_IF_ERROR(GoOn());
+  return VerifyLogs();
+}
+
+absl::Status Engine::VerifyLogs() {
+  // What is appended from now on is not looked at.
+  const std::vector<LogSet::Extent> logs = logs_.Extents();
+  std::map<uint64_t, uint64_t> recovered;
+  {
+    base::MutexLock lock(&mutex_);
+    recovered = state_.log_ends;
+  }
   for (const LogSet::Extent& log : logs) {
-    BANDB_RETURN_IF_ERROR(GoOn());
+    const auto end = recovered.find(log.number);
+    const uint64_t bytes = end == recovered.end() ? log.bytes : end->second;
     const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
-    const absl::Status read = ReadLog(env_.files, path, FileType::kLog, log.bytes).status();
-    // One that a flush removed meanwhile is no loss.
-    if (!read.ok() && read.code() != absl::StatusCode::kNotFound) return read;
+    const absl::Status verified = VerifyLog(env_.files, path, FileType::kLog, bytes);
+    if (verified.ok()) continue;
+    if (verified.code() != absl::StatusCode::kNotFound) return verified;
+    // One that a flush has removed meanwhile is no loss.
+    const std::vector<LogSet::Extent> now = logs_.Extents();
+    const auto is_it = [&log](const LogSet::Extent& other) { return other.number == log.number; };
+    if (std::any_of(now.begin(), now.end(), is_it)) return MustBeThere(verified);
   }
   return absl::OkStatus();
 }
@@ -124,10 +140,10 @@ absl::Status Engine::VerifyManifest() {
       manifest = manifest_;
     }
     const std::string path = base::JoinPath(engine_dir_, ManifestName(manifest->number()));
-    const absl::Status read = ReadLog(env_.files, path, FileType::kManifest, manifest->Size()).status();
-    if (read.code() != absl::StatusCode::kNotFound) return read;
+    const absl::Status verified = VerifyLog(env_.files, path, FileType::kManifest, manifest->Size());
+    if (verified.code() != absl::StatusCode::kNotFound) return verified;
     base::MutexLock lock(&mutex_);
-    if (manifest == manifest_) return base::Error(absl::StatusCode::kDataLoss, "{}: the manifest is missing", path);
+    if (manifest == manifest_) return MustBeThere(verified);
     // A new one has taken its place: on to that.
   }
 }

@@ -76,19 +76,26 @@ bool ParseShape(std::string_view rest, uint16_t wanted_marker, ParsedRecord* rec
   return true;
 }
 
-bool ParseValid(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
-  const std::string_view rest = file.substr(offset);
+// Whether the end of a record says what its head does.
+bool IdentityFits(std::string_view rest, const ParsedRecord& record) {
+  const char* const identity = rest.data() + record.record_bytes - kRecordIdentityBytes;
+  return base::LoadFixed<uint32_t>(identity) == record.payload.size() &&
+         base::LoadFixed<uint32_t>(identity + 4) == static_cast<uint32_t>(record.head.term) &&
+         base::LoadFixed<uint64_t>(identity + 8) == IdentityNumber(record.head);
+}
+
+}  // namespace
+
+bool ParseRecordAt(std::string_view rest, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
   if (!ParseShape(rest, MarkerOf(checksum_seed), record)) return false;
   const std::string_view covered = rest.substr(kChecksumBytes, record->record_bytes - kChecksumBytes);
   return base::LoadFixed<uint64_t>(rest.data()) == base::BlockChecksum(checksum_seed, offset, covered);
 }
 
-}  // namespace
-
 ParseResult ParseRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
   BANDB_ASSERT(offset <= file.size());
   if (offset == file.size()) return ParseResult::kEnd;
-  if (ParseValid(file, offset, checksum_seed, record)) return ParseResult::kRecord;
+  if (ParseRecordAt(file.substr(offset), offset, checksum_seed, record)) return ParseResult::kRecord;
   const std::string_view rest = file.substr(offset);
   if (std::all_of(rest.begin(), rest.end(), [](char byte) { return byte == 0; })) return ParseResult::kZeros;
   return ParseResult::kDamaged;
@@ -99,14 +106,26 @@ void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_
   BANDB_ASSERT(shaped);
 }
 
-uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
+uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, uint64_t* hash_bytes_left,
+                        ParsedRecord* record) {
   char marker[sizeof(uint16_t)];
   base::StoreFixed<uint16_t>(marker, MarkerOf(checksum_seed));
   const std::string_view wanted(marker, sizeof(marker));
   // The marker stands behind the checksum.
   for (size_t at = file.find(wanted, offset + kChecksumBytes); at != std::string_view::npos;
        at = file.find(wanted, at + 1)) {
-    if (ParseValid(file, at - kChecksumBytes, checksum_seed, record)) return at - kChecksumBytes;
+    const uint64_t found = at - kChecksumBytes;
+    // What costs nothing first: hardly any bytes that look like a head have its identity where it must be.
+    if (!ParseShape(file.substr(found), MarkerOf(checksum_seed), record) ||
+        !IdentityFits(file.substr(found), *record)) {
+      continue;
+    }
+    if (record->record_bytes > *hash_bytes_left) {
+      *hash_bytes_left = 0;
+      return file.size();
+    }
+    *hash_bytes_left -= record->record_bytes;
+    if (ParseRecordAt(file.substr(found), found, checksum_seed, record)) return found;
   }
   return file.size();
 }

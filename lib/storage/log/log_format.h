@@ -36,6 +36,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/coding.h"
+
 namespace bandb::storage {
 
 enum class RecordType : uint8_t {
@@ -55,6 +57,8 @@ inline constexpr size_t kRecordVarints = 7;
 inline constexpr size_t kRecordBytesMin = kRecordFixedBytes + kRecordVarints + kRecordIdentityBytes;
 // More than the largest group of batches comes to.
 inline constexpr size_t kRecordPayloadBytesMax = 160u << 20;
+inline constexpr size_t kRecordBytesMax =
+    kRecordFixedBytes + kRecordVarints * base::kVarint64BytesMax + kRecordPayloadBytesMax + kRecordIdentityBytes;
 
 struct RecordHead {
   RecordType type = RecordType::kWrite;
@@ -90,11 +94,16 @@ enum class ParseResult : uint8_t {
 
 // Reads the record that begins at `offset` of `file`, the content of a log file.
 ParseResult ParseRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
+// Whether `rest`, which begins at `offset` of a file, begins with a whole valid record.
+bool ParseRecordAt(std::string_view rest, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
 // The same record once more, from the same bytes, without verifying its checksum again.
 void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
 
 // The first offset at or after `offset` at which a whole valid record stands; `file`.size() if there is none.
-uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
+// `hash_bytes_left` is how much may be hashed, and is lowered by what was: bytes that were made to look like heads of
+// long records would otherwise each be hashed many times. Where it does not suffice, nothing is found and it is 0.
+uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, uint64_t* hash_bytes_left,
+                        ParsedRecord* record);
 
 }  // namespace bandb::storage
 

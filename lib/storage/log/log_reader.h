@@ -14,6 +14,9 @@
 
 namespace bandb::storage {
 
+// More than the largest memtable, the batch that did not fit into it, and reserved room come to.
+inline constexpr uint64_t kLogFileBytesMax = uint64_t{4} << 30;
+
 // How the records of a file end.
 enum class LogEnd : uint8_t {
   kSealed,   // with kSeal: the database was closed cleanly
@@ -26,7 +29,7 @@ enum class LogEnd : uint8_t {
 // What a file holds, found by reading it whole before anything is made of it.
 struct LogContent {
   FileHeader header;
-  std::string bytes;  // the file
+  std::string bytes;  // the file, without most of the zeros at its end
   uint64_t checksum_seed = 0;
   LogEnd end = LogEnd::kOpen;
   uint64_t valid_bytes = 0;  // the records up to here are whole
@@ -44,9 +47,15 @@ struct LogContent {
 //         and what the file system says
 // Damage behind all synced offsets is not an error here: see LogContent::end.
 // Of a file that is still written to, `bytes_max` is what it held before the call: what is appended meanwhile may be
-// seen in part.
+// seen in part. Of one whose end is recorded elsewhere it is that end, behind which nothing counts or is read.
+// Memory: what is in the file up to its last byte that is not zero, and a file of more than kLogFileBytesMax is
+// refused, whatever its name says.
 absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
                                    uint64_t bytes_max = UINT64_MAX);
+
+// Checks a log of which exactly `bytes` were written, or count: each of them must be part of a whole record.
+// Errors: as ReadLog, and kDataLoss for any damage at all. Memory: that of the largest record.
+absl::Status VerifyLog(base::FileSystem* files, const std::string& path, FileType type, uint64_t bytes);
 
 // Walks the whole records of a content.
 class LogCursor {

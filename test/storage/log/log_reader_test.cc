@@ -1,14 +1,18 @@
 // The log reader against every cut, every flipped byte, and tails of all sorts.
 #include "storage/log/log_reader.h"
 
+#include <unistd.h>
+
 #include <string>
 
 #include "base/checksum.h"
 #include "base/coding.h"
+#include "base/posix_file_system.h"
 #include "base/status.h"
 #include "storage/log/log_fixture.h"
 #include "support/catch.h"
 #include "support/crash_file_system.h"
+#include "support/temp_dir.h"
 
 namespace bandb::storage {
 
@@ -158,6 +162,99 @@ TEST_CASE("a log of a newer format is refused, and named") {
   const auto content = Read(bytes);
   CHECK_CODE(content.status(), kFailedPrecondition);
   CHECK(content.status().message().find("version 2") != absl::string_view::npos);
+}
+
+TEST_CASE("what is behind the recorded end of a log is not read, and a file that no log can be is refused") {
+  test::TempDir dir;
+  base::PosixFileSystem files;
+  const std::string path = dir.File("log");
+  const LogBytes log = ThreeRecords();
+  {
+    auto file = files.Create(path, base::AppendMode::kBuffered);
+    REQUIRE_OK(file.status());
+    REQUIRE_OK((*file)->Append(log.bytes()));
+    REQUIRE_OK((*file)->Close());
+  }
+  // Nothing but a hole.
+  if (::truncate(path.c_str(), off_t{1} << 40) != 0) return;
+  auto content = ReadLog(&files, path, FileType::kLog, log.size());
+  REQUIRE_OK(content.status());
+  CHECK(content->records == 3);
+  CHECK(content->bytes.size() == log.size());
+  CHECK_OK(VerifyLog(&files, path, FileType::kLog, log.size()));
+  CHECK_CODE(ReadLog(&files, path, FileType::kLog).status(), kDataLoss);
+  // Zeros at the end take no memory.
+  REQUIRE(::truncate(path.c_str(), off_t{64} << 20) == 0);
+  content = ReadLog(&files, path, FileType::kLog);
+  REQUIRE_OK(content.status());
+  CHECK(content->records == 3);
+  CHECK(content->bytes.capacity() < 32 << 20);
+}
+
+TEST_CASE("a log is verified to its last byte, in pieces, whatever the sizes of its records") {
+  test::CrashFileSystem files;
+  REQUIRE_OK((*files.Create("log", base::AppendMode::kWriteThrough))->Close());
+  LogBytes log(1);
+  for (const size_t bytes : {size_t{1}, size_t{4} << 20, size_t{100}, size_t{13} << 20, size_t{7}}) {
+    log.Put("k", std::string(bytes, 'v'));
+  }
+  files.SetContent("log", log.bytes() + std::string(1 << 20, '\0'));
+  REQUIRE_OK(VerifyLog(&files, "log", FileType::kLog, log.size()));
+  CHECK_OK(VerifyLog(&files, "log", FileType::kLog, log.offsets()[2]));
+  CHECK_CODE(VerifyLog(&files, "log", FileType::kLog, log.size() - 1), kDataLoss);
+  CHECK_CODE(VerifyLog(&files, "log", FileType::kLog, log.size() + 1), kDataLoss);
+  for (const uint64_t offset : log.offsets()) {
+    files.FlipByte("log", offset + 20, 1);
+    const absl::Status damaged = VerifyLog(&files, "log", FileType::kLog, log.size());
+    CHECK_CODE(damaged, kDataLoss);
+    CHECK(base::Message(damaged).find("offset " + std::to_string(offset) + ":") != std::string_view::npos);
+    files.FlipByte("log", offset + 20, 1);
+  }
+  files.Truncate("log", log.size() - 3);
+  CHECK_CODE(VerifyLog(&files, "log", FileType::kLog, log.size()), kDataLoss);
+}
+
+TEST_CASE("a record that ends in zeros is whole where a piece of the file ends, and so are zeros within one") {
+  for (const size_t before : {(4u << 20) - 200, (4u << 20) - 150, (8u << 20) - 170}) {
+    for (size_t shift = 0; shift < 40; shift += 3) {
+      LogBytes log(1);
+      log.Put("a", std::string(before + shift, '\0')).Put("b", std::string(9 << 20, '\0'));
+      auto content = Read(log.bytes() + std::string(5 << 20, '\0'));
+      REQUIRE_OK(content.status());
+      REQUIRE(content->records == 2);
+      REQUIRE(content->valid_bytes == log.size());
+      if (shift % 4 != 0) continue;
+      REQUIRE(Read(log.bytes())->records == 2);
+    }
+  }
+}
+
+TEST_CASE("bytes that were made to look like heads of records are not searched for ever") {
+  const LogBytes log = LogBytes(1).Put("a", "1");
+  const LogBytes shortest = LogBytes(1).Add({.term = 1, .first_sequence = 1}, {});
+  const std::string head = shortest.bytes().substr(shortest.offsets()[0], kRecordFixedBytes + kRecordVarints);
+  // Damage, then heads, each of which claims all that follows and ends in what would be its identity.
+  std::string bytes = log.bytes() + "damage";
+  constexpr size_t kHeads = 20'000;
+  const size_t heads_at = bytes.size();
+  for (size_t i = 0; i < kHeads; ++i) bytes += head;
+  const size_t ends_at = bytes.size();
+  bytes.resize(bytes.size() + kHeads * kRecordIdentityBytes);
+  for (size_t i = 0; i < kHeads; ++i) {
+    const size_t end = ends_at + i * kRecordIdentityBytes;
+    const auto payload_bytes = static_cast<uint32_t>(end - (heads_at + (i + 1) * head.size()));
+    base::StoreFixed<uint32_t>(bytes.data() + heads_at + i * head.size() + 12, payload_bytes);
+    base::StoreFixed<uint32_t>(bytes.data() + end, payload_bytes);
+    base::StoreFixed<uint32_t>(bytes.data() + end + 4, 1);
+    base::StoreFixed<uint64_t>(bytes.data() + end + 8, 1);
+  }
+  uint64_t left = 2 * bytes.size();
+  ParsedRecord record;
+  CHECK(FindNextRecord(bytes, heads_at, log.header().checksum_seed(), &left, &record) == bytes.size());
+  CHECK(left == 0);
+  const absl::Status read = Read(bytes).status();
+  CHECK_CODE(read, kDataLoss);
+  CHECK(base::Message(read).find("not the tail of a log") != std::string_view::npos);
 }
 
 }  // namespace bandb::storage
