@@ -9,6 +9,8 @@
 #include "base/status.h"
 #include "kv/limits.h"
 #include "kv/options.h"
+#include "storage/commit/commit_queue.h"
+#include "storage/engine/database_directory.h"
 #include "storage/file/file_names.h"
 #include "storage/file/refused_read.h"
 #include "storage/log/log_reader.h"
@@ -22,6 +24,10 @@ bool OperationIsWithinLimits(const kv::Operation& operation) {
   const size_t value_bytes_max = operation.kind == Kind::kRangeDelete ? kv::kKeyBytesMax : kv::kValueBytesMax;
   return operation.key.size() <= kv::kKeyBytesMax && operation.value.size() <= value_bytes_max;
 }
+
+// Nor more at a time: a record is one batch, or several that are smaller together.
+constexpr uint64_t kRecordOperationsMax = kv::kBatchBytesMax / kv::kBatchBytesPerOperation;
+static_assert(kRecordOperationsMax >= CommitQueue::kGroupOperationsMax);
 
 // A log of the database, read but not yet replayed.
 struct ReadyLog {
@@ -173,7 +179,9 @@ absl::Status Recovery::CheckTables() {
 absl::Status Recovery::ReadLogs() {
   for (const uint64_t number : log_numbers_) {
     ReadyLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
-    BANDB_ASSIGN_OR_RETURN(log.content, ReadLog(env_.files, log.path, FileType::kLog));
+    const auto recorded = recovered_.state.log_ends.find(number);
+    const uint64_t bytes_max = recorded == recovered_.state.log_ends.end() ? UINT64_MAX : recorded->second;
+    BANDB_ASSIGN_OR_RETURN(log.content, ReadLog(env_.files, log.path, FileType::kLog, bytes_max));
     if (log.content.has_header && !(log.content.header.database_id == recovered_.database_id)) {
       return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", log.path,
                          ToString(log.content.header.database_id), ToString(recovered_.database_id));
@@ -262,12 +270,13 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   kv::Operation operation;
   uint64_t count = 0;
   bool within_limits = true;
-  while (cursor.Next(&operation)) {
+  while (count <= kRecordOperationsMax && cursor.Next(&operation)) {
     ++count;
     within_limits = within_limits && OperationIsWithinLimits(operation);
   }
   const bool in_order = record.head.first_sequence == recovered_.last_sequence + 1 && count != 0;
-  if (!cursor.ok() || !within_limits || !in_order || count > kLastSequenceMax - recovered_.last_sequence) {
+  if (!cursor.ok() || !within_limits || count > kRecordOperationsMax || !in_order ||
+      count > kLastSequenceMax - recovered_.last_sequence) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record whose content is malformed", log.path,
                        offset);
   }

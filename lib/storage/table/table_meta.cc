@@ -85,7 +85,9 @@ absl::Status TableMeta::ReadTombstones(const TableFile& file, const BlockHandle&
   for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) {
     const uint64_t trailer = Trailer(cursor.key());
     const std::string_view begin = SpacedKey(cursor.key());
-    if (TrailerKind(trailer) != Kind::kRangeDelete || begin >= cursor.value()) {
+    // A limit becomes the begin of what the next compaction writes, so it has the bounds of a key.
+    if (TrailerKind(trailer) != Kind::kRangeDelete || begin >= cursor.value() ||
+        cursor.value().size() > kSpacedKeyBytesMax) {
       return file.Damage(handle.offset, "the range tombstones are malformed");
     }
     tombstones.push_back({std::string(begin), std::string(cursor.value()), TrailerSequence(trailer)});

@@ -1,8 +1,11 @@
 #include "storage/version/version_edit.h"
 
+#include <algorithm>
+
 #include "base/coding.h"
 #include "base/status.h"
 #include "storage/file/file_names.h"
+#include "storage/table/block.h"
 
 namespace bandb::storage {
 
@@ -66,6 +69,7 @@ bool ReadAddedTable(base::ByteReader* reader, VersionEdit::AddedTable* table) {
   if (!whole || !IsInternalKey(smallest)) return false;
   // The trailer of an exclusive bound has no kind, so only its length can be checked.
   if (largest.size() < kSpaceBytes + kTrailerBytes) return false;
+  if (std::max(smallest.size(), largest.size()) > kSpacedKeyBytesMax + kTrailerBytes) return false;
   if (meta.smallest_sequence > meta.largest_sequence || meta.largest_sequence > kLastSequenceMax) return false;
   meta.smallest = smallest;
   meta.largest = largest;

@@ -196,4 +196,17 @@ TEST_CASE("a block of a layout or compression to come is refused by name") {
   }
 }
 
+TEST_CASE("a range tombstone whose limit is longer than any key may be is damage") {
+  for (const size_t bytes : {size_t{kSpacedKeyBytesMax}, size_t{kSpacedKeyBytesMax} + 1, size_t{200} << 10}) {
+    const std::string limit = "\x01" + std::string(bytes - 1, 'z');
+    const std::string content = BuildTable({{Key("a", 1), "1"}}, {},
+                                           {{"\x01"
+                                             "b",
+                                             limit, 2}});
+    BlockCache cache(1 << 20);
+    const absl::Status opened = OpenTable(content, &cache).status();
+    CHECK(opened.code() == (bytes > kSpacedKeyBytesMax ? absl::StatusCode::kDataLoss : absl::StatusCode::kOk));
+  }
+}
+
 }  // namespace bandb::storage

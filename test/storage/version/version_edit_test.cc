@@ -120,4 +120,13 @@ TEST_CASE("a field that holds more than it should is malformed") {
   CHECK_CODE(DecodeEdit(NumberField(8, {1})).status(), kDataLoss);
 }
 
+TEST_CASE("a table whose bounds are longer than any key may be is refused") {
+  VersionEdit edit;
+  edit.added = {{1, SomeTable(8)}};
+  edit.added[0].meta.largest = Key(std::string(kSpacedKeyBytesMax - kSpaceBytes, 'm'), 5);
+  CHECK_OK(DecodeEdit(EncodeEdit(edit)).status());
+  edit.added[0].meta.largest = Key(std::string(kSpacedKeyBytesMax, 'm'), 5);
+  CHECK_CODE(DecodeEdit(EncodeEdit(edit)).status(), kDataLoss);
+}
+
 }  // namespace bandb::storage
