@@ -92,6 +92,13 @@ class FileSystem {
   virtual absl::Status CreateDirs(const std::string& path) = 0;
   // Replaces `to` atomically if it exists. Durability: needs SyncDir of the directory (both, if they differ).
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // Gives a directory a name that nothing has. Errors: kAlreadyExists `to` is there, and nothing was changed.
+  // Durability: as Rename.
+  virtual absl::Status RenameDirectory(const std::string& from, const std::string& to) = 0;
+  // Writes `bytes` over what a file holds from `offset` on, which are the same bytes, and syncs it: for bytes that were
+  // read and may not be durable. A sync alone would not do: after one that failed, the kernel has forgotten which pages
+  // it still owes. Takes no space. Durability: the bytes survive power loss when it returns OK.
+  virtual absl::Status WriteOver(const std::string& path, uint64_t offset, std::string_view bytes) = 0;
   // A second name for a file: kAlreadyExists if `to` exists, kInternal where the file system has no links between the
   // two.
   virtual absl::Status Link(const std::string& from, const std::string& to) = 0;

@@ -160,6 +160,15 @@ absl::Status PosixFileSystem::Rename(const std::string& from, const std::string&
   return PathError(errno, fmt::format("rename to {}", to), from);
 }
 
+absl::Status PosixFileSystem::WriteOver(const std::string& path, uint64_t offset, std::string_view bytes) {
+  const Place place = At(path);
+  UniqueFd fd = OpenFd(place.directory, place.path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!fd.valid()) return PathError(errno, "open", path);
+  BANDB_RETURN_IF_ERROR(WriteAt(fd.get(), path, offset, bytes));
+  if (::fdatasync(fd.get()) != 0) return PathError(errno, "fdatasync", path);
+  return fd.Close(path);
+}
+
 absl::Status PosixFileSystem::Link(const std::string& from, const std::string& to) {
   const Place source = At(from), target = At(to);
   if (::linkat(source.directory, source.path.c_str(), target.directory, target.path.c_str(), 0) == 0) {

@@ -57,6 +57,22 @@ TEST_CASE("what is synced, with its entry, survives every damage") {
   CHECK(Found(*files.ProcessDeathImage(1), "/db/sub/file").substr(0, synced.size()) == synced);
 }
 
+TEST_CASE("what is written over itself is durable, also after a sync that failed") {
+  CrashFileSystem files;
+  auto file = Create(files, "/file");
+  REQUIRE_OK(files.SyncDir("/"));
+  const std::string content(3000, 'c');
+  REQUIRE_OK(file->Append(content));
+  if (GENERATE(true, false)) {
+    files.Inject({.calls = {FileCall::kSync}});
+    CHECK_FALSE(file->Sync().ok());
+  }
+  file.reset();
+  CHECK(files.CrashImage(Damage::kLost, 1)->Content("/file").empty());
+  REQUIRE_OK(files.WriteOver("/file", 0, content));
+  for (Damage damage : kAllDamages) CHECK(files.CrashImage(damage, 1)->Content("/file") == content);
+}
+
 TEST_CASE("what is not synced is lost, kept, cut, torn or reordered, as asked") {
   CrashFileSystem files;
   auto file = Create(files, "/log");

@@ -153,6 +153,43 @@ absl::Status CrashFileSystem::Rename(const std::string& from, const std::string&
   return absl::OkStatus();
 }
 
+absl::Status CrashFileSystem::RenameDirectory(const std::string& from, const std::string& to) {
+  state_->CallHook(FileCall::kRename);
+  base::MutexLock lock(&state_->mutex);
+  BANDB_RETURN_IF_ERROR(state_->plan.Begin(FileCall::kRename, from, to));
+  CrashDisk::Place source, target;
+  int error_number = MustExist(FindLocked(from, &source), source);
+  if (error_number == 0 && !source.node->directory) error_number = ENOTDIR;
+  if (error_number == 0) error_number = FindToMakeLocked(to, &target);
+  if (error_number == 0 && target.node != nullptr) error_number = EEXIST;
+  if (error_number != 0) return PathError(error_number, FileCall::kRename, from);
+  state_->disk.Move(source, target);
+  return absl::OkStatus();
+}
+
+absl::Status CrashFileSystem::WriteOver(const std::string& path, uint64_t offset, std::string_view bytes) {
+  state_->CallHook(FileCall::kSync);
+  base::MutexLock lock(&state_->mutex);
+  BANDB_RETURN_IF_ERROR(state_->plan.Begin(FileCall::kSync, path, fmt::format("{} at {}", bytes.size(), offset)));
+  CrashDisk::Place place;
+  int error_number = MustExist(FindLocked(path, &place), place);
+  if (error_number == 0 && place.node->directory) error_number = EISDIR;
+  if (error_number != 0) return PathError(error_number, FileCall::kSync, path);
+  DiskNode& file = *place.node;
+  const uint64_t end = offset + bytes.size();
+  // Reserved zeros are written over, too, and are content from then on.
+  BANDB_ASSERT(end <= file.ReadableSize());
+  if (file.bytes().size() < end) file.MutableBytes()->resize(end, '\0');
+  file.visible = std::max(file.visible, end);
+  BANDB_ASSERT(std::string_view(file.bytes()).substr(offset, bytes.size()) == bytes);
+  if (state_->plan.IgnoresSync(FileCall::kSync, path, file.FileUnsynced())) return absl::OkStatus();
+  // What lies before was durable, or the caller would have written it, too.
+  file.synced = std::max(file.synced, end);
+  file.synced_end = std::max(file.synced_end, end);
+  file.unsyncable = file.unsyncable && file.synced < file.bytes().size();
+  return absl::OkStatus();
+}
+
 absl::Status CrashFileSystem::Link(const std::string& from, const std::string& to) {
   state_->CallHook(FileCall::kLink);
   base::MutexLock lock(&state_->mutex);

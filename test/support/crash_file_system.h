@@ -42,6 +42,9 @@ class CrashFileSystem final : public base::FileSystem {
   absl::StatusOr<bool> Exists(const std::string& path) override;
   absl::Status CreateDirs(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status RenameDirectory(const std::string& from, const std::string& to) override;
+  // One crash point: the bytes are those that are there, so that only the sync shows.
+  absl::Status WriteOver(const std::string& path, uint64_t offset, std::string_view bytes) override;
   absl::Status Link(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status RemoveDir(const std::string& path) override;

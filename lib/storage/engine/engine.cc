@@ -117,7 +117,8 @@ absl::Status Engine::Start(RecoveredDatabase* recovered) {
 
 absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
   if (log.bytes.empty()) return absl::OkStatus();
-  return base::InstallFile(env_.files, base::JoinPath(engine_dir_, LogName(log.number)), log.bytes);
+  return env_.files->WriteOver(base::JoinPath(engine_dir_, LogName(log.number)), log.synced_bytes,
+                               std::string_view(log.bytes).substr(log.synced_bytes));
 }
 
 void Engine::InstallView(ViewHolder::Retired* retired) {

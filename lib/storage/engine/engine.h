@@ -212,8 +212,7 @@ class Engine final : private CommitQueue::Committer {
   MergeOutputs OutputsFor(uint64_t table_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost later, when
-  // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
-  // has forgotten which pages it still owes, and answers OK.
+  // writes that come after it are durable. In place, so that a full disk keeps nobody from opening the database.
   absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
   // Those who wait for background work that will not be done now, as far as it is not running.
   void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

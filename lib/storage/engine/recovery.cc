@@ -317,7 +317,8 @@ absl::Status Recovery::ReplayLogs() {
       recovered_.dropped_bytes += log.content.dropped_bytes;
       recovered_.state.log_ends[log.number] = log.content.valid_bytes;
       log.content.bytes.resize(log.content.valid_bytes);
-      recovered_.found_logs.push_back({log.number, std::move(log.content.bytes)});
+      const uint64_t synced_bytes = std::min(log.content.synced_offset, log.content.valid_bytes);
+      recovered_.found_logs.push_back({log.number, std::move(log.content.bytes), synced_bytes});
     }
     log.content = LogContent();
   }

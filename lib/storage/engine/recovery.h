@@ -1,9 +1,10 @@
 // What Open finds on disk, and what it makes of it.
 //
-// The order of a recovery: the lock; the identity; the manifest; the logs from the manifest's log number on, checked
-// whole before anything is replayed; then, and only then, changes: the recovered logs are written anew and synced, a
-// new log is begun, and a new manifest that says how far each recovered log counts. An error before that point leaves
-// the directory as it was. Until then memory holds the logs as well as what was made of them.
+// The order of a recovery: the lock and the identity (database_directory.h); the manifest; the logs from the manifest's
+// log number on, checked whole before anything is replayed; then, and only then, changes: what may not be durable of
+// the recovered logs is written over itself and synced, a new log is begun, and a new manifest that says how far each
+// recovered log counts. An error before that point leaves the directory as it was. Until then memory holds the logs as
+// well as what was made of them.
 #ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
 #define BANDB_STORAGE_ENGINE_RECOVERY_H_
 
@@ -42,6 +43,8 @@ struct RecoveredDatabase {
   struct FoundLog {
     uint64_t number = 0;
     std::string bytes;
+    // Of these, from the beginning on, a record tells that they are.
+    uint64_t synced_bytes = 0;
   };
   std::vector<FoundLog> found_logs;
   // Files of ours that nothing refers to; removed once the database is open.

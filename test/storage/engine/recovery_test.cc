@@ -4,8 +4,10 @@
 #include <memory>
 #include <string>
 
+#include "kv/limits.h"
 #include "storage/db.h"
 #include "storage/file/file_names.h"
+#include "storage/file/identity.h"
 #include "storage/log/log_fixture.h"
 #include "support/catch.h"
 #include "support/test_env.h"
@@ -212,6 +214,49 @@ TEST_CASE("what stands behind the end of a log does not count") {
   scene.SetLog(7, scene.NewLog(7, 2).Put("b", "2", 80).bytes());
   REQUIRE(scene.Open() == absl::StatusCode::kOk);
   CHECK(scene.Keys() == "ab");
+}
+
+TEST_CASE("on a full disk a database that was not closed opens, is read, and goes on once there is room") {
+  TestEnv first(1);
+  Options options;
+  options.write_buffer_bytes = 4 << 20;
+  const auto before = storage::OpenDb(first.env(), kDir, options);
+  REQUIRE_OK(before.status());
+  for (int i = 0; i < 500; ++i) REQUIRE_OK((*before)->Put("key" + std::to_string(i), std::string(1000, 'v')));
+  TestEnv env(2, first.files().ProcessDeathImage(3));
+  // Less than the log that was found.
+  env.files().SetFreeBytes(64 << 10);
+  {
+    auto db = storage::OpenDb(env.env(), kDir, options);
+    REQUIRE_OK(db.status());
+    for (int i = 0; i < 500; ++i) REQUIRE((*db)->Get("key" + std::to_string(i)).ok());
+    // What was found is durable, whatever happens now.
+    TestEnv lost(4, env.files().CrashImage(Damage::kLost, 5));
+    lost.files().SetFreeBytes(1 << 30);
+    auto again = storage::OpenDb(lost.env(), kDir, options);
+    REQUIRE_OK(again.status());
+    CHECK((*again)->Get("key499").ok());
+    env.files().SetFreeBytes(1 << 30);
+    CHECK_OK((*db)->Resume());
+    CHECK_OK((*db)->Put("more", "1", {.sync = true}));
+    CHECK_OK((*db)->Flush());
+  }
+}
+
+TEST_CASE("a record of more operations than any batch may have is corruption, however few bytes it has") {
+  for (const uint64_t operations : {kv::kBatchBytesMax / kv::kBatchBytesPerOperation, 16ul << 20}) {
+    Scene scene;
+    storage::LogBytes log = scene.NewLog(1, 1);
+    // A kind and a length of zero each: a delete of the empty key.
+    std::string payload;
+    kv::AppendOperation(&payload, {.kind = kv::Kind::kDelete, .key = {}, .value = {}});
+    const std::string one = payload;
+    payload.reserve(operations * one.size());
+    while (payload.size() < operations * one.size()) payload += one;
+    scene.SetLog(1, log.Add({.term = 1, .first_sequence = 1, .commit_time_ms = 1}, payload).bytes());
+    const bool allowed = operations <= kv::kBatchBytesMax / kv::kBatchBytesPerOperation;
+    CHECK(scene.Open() == (allowed ? absl::StatusCode::kOk : absl::StatusCode::kDataLoss));
+  }
 }
 
 TEST_CASE("a name with a number that is out of all proportion is not ours") {
