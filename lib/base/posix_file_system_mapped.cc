@@ -11,10 +11,13 @@
 // * Write-back. Writing a page back makes it read-only again, and the next store faults. While a Sync runs, appends
 //   therefore go by pwrite(2), so that a disk which dies under it is seen as a Status; and after it the appender
 //   populates again, first only the pages that it needs and then ever more of them, so that a log that is synced at
-//   each append does not write pages of zeros each time. What remains: the kernel may write back on its own between
-//   populating and storing, and if the file system has shut down in just that moment (an ext4 that remounted itself
-//   read-only after an I/O error), the store raises SIGBUS. A host that must not die with its disk sets
-//   PosixFileSystemOptions::window_bytes to 0.
+//   each append does not write pages of zeros each time. The kernel also writes back on its own, between populating and
+//   storing; if the file system has shut down meanwhile, the store raises SIGBUS, which the copy survives
+//   (guarded_copy.h). The file then goes on with pwrite(2), whose error becomes the Status. Where the guard cannot be
+//   installed, or was taken away, nothing is mapped.
+//
+// Measured (165 bytes a record, ext4): a guarded copy costs some 10 ns more than a bare one of 160-300, a pwrite(2) or
+// process_vm_writev(2) of each record four to eight times as much.
 //
 // Invariants: Size() <= allocated_end_; [0, allocated_end_) is allocated and the file is that long; a mapped window
 // lies within it; [window_ + 0, populated_end_) was populated since the last Sync that the appender has seen.
@@ -22,9 +25,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/assert.h"
+#include "base/guarded_copy.h"
 #include "base/posix_file_system_files.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -71,6 +74,8 @@ class MappedFile final : public PosixAppendableFile {
   // Makes the pages of [offset, end) writable, and some behind them. On failure as MapWindow.
   void Populate(uint64_t offset, uint64_t end);
   void Unmap();
+  // From now on the file is appended to by pwrite.
+  void StopMapping();
 
   const uint64_t window_bytes_;
   bool mapping_;
@@ -110,15 +115,18 @@ void MappedFile::Unmap() {
   window_begin_ = window_end_ = populated_end_ = 0;
 }
 
+void MappedFile::StopMapping() {
+  Unmap();
+  mapping_ = false;
+}
+
 void MappedFile::MapWindow(uint64_t offset) {
   Unmap();
+  if (!InstallGuard()) return StopMapping();
   const uint64_t begin = PageFloor(offset);
   const uint64_t end = std::min(begin + window_bytes_, allocated_end_);
   void* const at = ::mmap(nullptr, end - begin, PROT_READ | PROT_WRITE, MAP_SHARED, fd(), static_cast<off_t>(begin));
-  if (at == MAP_FAILED) {
-    mapping_ = false;
-    return;
-  }
+  if (at == MAP_FAILED) return StopMapping();
   window_ = static_cast<char*>(at);
   window_begin_ = begin;
   window_end_ = end;
@@ -130,8 +138,7 @@ void MappedFile::Populate(uint64_t offset, uint64_t end) {
   const uint64_t from = PageFloor(offset);
   const uint64_t to = std::min(PageCeil(end) + populate_ahead_, PageCeil(window_end_));
   if (::madvise(window_ + (from - window_begin_), to - from, MADV_POPULATE_WRITE) != 0 && errno != EINTR) {
-    Unmap();
-    mapping_ = false;
+    StopMapping();
     return;
   }
   populated_end_ = to;
@@ -153,7 +160,10 @@ absl::Status MappedFile::Append(std::string_view bytes) {
     const uint64_t count = std::min<uint64_t>(bytes.size(), window_end_ - size_);
     if (size_ + count > populated_end_) Populate(std::max(size_, populated_end_), size_ + count);
     if (!mapping_) break;
-    std::memcpy(window_ + (size_ - window_begin_), bytes.data(), count);
+    if (!GuardedCopy(window_ + (size_ - window_begin_), bytes.data(), count)) {
+      StopMapping();
+      break;
+    }
     size_ += count;
     bytes.remove_prefix(count);
   }
