@@ -126,7 +126,24 @@ void Engine::InstallView(ViewHolder::Retired* retired) {
   view->memtable = active_;
   view->frozen.assign(frozen_.rbegin(), frozen_.rend());
   view->version = state_.version;
+  std::erase_if(viewed_, [](const auto& memtable) { return memtable.expired(); });
+  const auto is_known = [this](const std::shared_ptr<const Memtable>& memtable) {
+    return std::any_of(viewed_.begin(), viewed_.end(), [&](const auto& known) { return known.lock() == memtable; });
+  };
+  for (const std::shared_ptr<const Memtable>& memtable : view->frozen) {
+    if (!is_known(memtable)) viewed_.emplace_back(memtable);
+  }
+  if (!is_known(view->memtable)) viewed_.emplace_back(view->memtable);
   *retired = views_.Install(std::move(view));
+}
+
+uint64_t Engine::LiveMemtableBytes() const {
+  uint64_t bytes = 0;
+  for (const std::weak_ptr<const Memtable>& viewed : viewed_) {
+    // Dropping the last reference frees a memtable, which takes no lock of ours.
+    if (const std::shared_ptr<const Memtable> memtable = viewed.lock()) bytes += memtable->MemoryBytes();
+  }
+  return bytes;
 }
 
 uint64_t Engine::NowMs() const {

@@ -148,6 +148,8 @@ class Engine final : private CommitQueue::Committer {
   // engine.cc
   absl::Status Start(RecoveredDatabase* recovered);
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of all memtables that exist, in the present view or not.
+  uint64_t LiveMemtableBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatus() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StopStatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -270,6 +272,9 @@ class Engine final : private CommitQueue::Committer {
   std::shared_ptr<Memtable> active_ ABSL_GUARDED_BY(mutex_);
   // Oldest first.
   std::deque<std::shared_ptr<Memtable>> frozen_ ABSL_GUARDED_BY(mutex_);
+  // Every memtable that a view was made with, as long as it lives: iterators and pinned values keep some that were
+  // flushed long ago, and their memory counts as well.
+  std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   ManifestState state_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
   std::optional<Stop> stop_ ABSL_GUARDED_BY(mutex_);

@@ -150,8 +150,10 @@ absl::Status Engine::VerifyManifest() {
 
 Stats Engine::GetStats() const {
   Stats stats;
+  uint64_t live_memtable_bytes = 0;
   {
     base::MutexLock lock(&mutex_);
+    live_memtable_bytes = LiveMemtableBytes();
     const LevelTargets targets = TargetsFor(*state_.version, settings_);
     stats.levels = level_work_;
     for (int level = 0; level < kLevels; ++level) {
@@ -191,7 +193,7 @@ Stats Engine::GetStats() const {
   stats.open_table_files = tables_->open_files();
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes;
-  stats.memory_bytes = cache.used_bytes() + stats.memtable_bytes;
+  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes;
   stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
   stats.recovered_log_records = recovered_records_;
   stats.dropped_log_bytes = dropped_log_bytes_;

@@ -11,15 +11,20 @@ namespace bandb::storage {
 namespace {
 
 constexpr uint64_t kShardBytesWanted = 512 << 10;
+constexpr uint64_t kShardBlocksWanted = 16;
 constexpr uint32_t kShardsWanted = 16;
+// The part of the capacity that is the blocks' whatever is pinned: one in so many bytes.
+constexpr uint64_t kFloorParts = 4;
 constexpr uint32_t kShardsMax = 256;
 // The restarts and keys of a block of the default size with values of a hundred bytes.
 constexpr size_t kPrefetchedLines = 8;
 constexpr std::align_val_t kBlockAlignment{alignof(CachedBlock)};
 
-uint32_t ShardCount(uint64_t capacity_bytes, uint32_t asked) {
-  const uint64_t wanted =
-      asked != 0 ? asked : std::clamp<uint64_t>(capacity_bytes / kShardBytesWanted, 1, kShardsWanted);
+uint32_t ShardCount(uint64_t capacity_bytes, uint32_t asked, uint64_t block_bytes) {
+  const uint64_t shard_bytes = std::max(kShardBytesWanted, kShardBlocksWanted * block_bytes);
+  const uint64_t wanted = asked != 0 ? asked : std::clamp<uint64_t>(capacity_bytes / shard_bytes, 1, kShardsWanted);
+  // Down for what is chosen here, so that the shares are what they should be.
+  if (asked == 0) return std::bit_floor(static_cast<uint32_t>(wanted));
   return std::bit_ceil(static_cast<uint32_t>(std::min<uint64_t>(wanted, kShardsMax)));
 }
 
@@ -41,9 +46,9 @@ void CachedBlock::Free() {
   owner->Leave(bytes);
 }
 
-BlockCache::BlockCache(uint64_t capacity_bytes, uint32_t shard_count)
+BlockCache::BlockCache(uint64_t capacity_bytes, uint32_t shard_count, uint64_t block_bytes)
     : capacity_bytes_(capacity_bytes),
-      shard_count_(ShardCount(capacity_bytes, shard_count)),
+      shard_count_(ShardCount(capacity_bytes, shard_count, block_bytes)),
       shards_(new Shard[shard_count_]),
       ledger_(new BlockLedger) {
   ledger_->Join(0);
@@ -72,7 +77,8 @@ BlockRef BlockCache::Allocate(size_t payload_bytes) {
 
 uint64_t BlockCache::ShardRoom() const {
   const uint64_t pinned = pinned_charge_bytes_.load(std::memory_order_relaxed);
-  return pinned >= capacity_bytes_ ? 0 : (capacity_bytes_ - pinned) / shard_count_;
+  const uint64_t left = capacity_bytes_ - std::min(pinned, capacity_bytes_);
+  return std::max(left, capacity_bytes_ / kFloorParts) / shard_count_;
 }
 
 static_assert(sizeof(CachedBlock) == 64, "a header takes one cache line");

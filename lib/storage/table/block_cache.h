@@ -123,9 +123,10 @@ class BlockCache {
     uint64_t used_bytes() const { return live_bytes + pinned_charge_bytes; }
   };
 
-  // The shard count is rounded up to a power of two, at most 256; 0 chooses one that leaves each shard half a mebibyte,
-  // at most 16. A capacity of 0 keeps nothing: a block then lives as long as it is referred to.
-  explicit BlockCache(uint64_t capacity_bytes, uint32_t shard_count = 0);
+  // The shard count is rounded up to a power of two, at most 256; 0 chooses one that leaves each shard half a mebibyte
+  // and room for sixteen blocks of `block_bytes`, at most 16. A block that is larger than a shard's share is not kept.
+  // A capacity of 0 keeps nothing: a block then lives as long as it is referred to.
+  explicit BlockCache(uint64_t capacity_bytes, uint32_t shard_count = 0, uint64_t block_bytes = 0);
   ~BlockCache();
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
@@ -172,7 +173,8 @@ class BlockCache {
     BlockCache* cache_ = nullptr;
     uint64_t bytes_ = 0;
   };
-  // Blocks make room for it as further blocks come in. May exceed the capacity.
+  // Blocks make room for it as further blocks come in, down to a quarter of the capacity, which stays theirs however
+  // much is pinned: without it every read would go to the disk. May exceed the capacity.
   [[nodiscard]] PinnedCharge ChargePinned(uint64_t bytes);
 
   uint64_t capacity_bytes() const { return capacity_bytes_; }

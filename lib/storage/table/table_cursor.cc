@@ -56,6 +56,10 @@ void TableCursor::MaybeReadAhead(size_t i) {
       backward ? std::max<uint64_t>(kFileHeaderBytes, handle.end() - std::min(bytes, handle.end())) : handle.offset;
   // A failure shows when the block itself is read; what lies around it is none of this walk's business yet.
   const absl::Status status = table_.file().ReadAhead(first, backward ? handle.end() - first : bytes, &readahead_);
+  if (const uint64_t memory_bytes = readahead_.bytes.capacity(); memory_bytes > charged_bytes_) {
+    charge_ = table_.ChargePinned(memory_bytes);
+    charged_bytes_ = memory_bytes;
+  }
   if (status.ok() && !backward) table_.file().file().Prefetch(first + bytes, bytes);
 }
 

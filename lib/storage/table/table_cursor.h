@@ -94,6 +94,9 @@ class TableCursor final : public Cursor {
   uint32_t missed_in_a_row_ = 0;
   uint32_t readahead_bytes_ = 0;
   ReadaheadBuffer readahead_;
+  // Its memory, as far as it was counted.
+  uint64_t charged_bytes_ = 0;
+  BlockCache::PinnedCharge charge_;
 };
 
 // Over the entries of a table, without its range tombstones. Lifetime: borrows the reader.

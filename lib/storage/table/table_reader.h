@@ -75,6 +75,8 @@ class TableReader {
   absl::StatusOr<BlockRef> ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const;
   // The payload of data block i where it lies in the buffer, checked as any other; empty as of TableFile.
   absl::StatusOr<std::string_view> DataBlockInPlace(size_t i, const ReadaheadBuffer& readahead) const;
+  // Counts memory of whoever reads the table against the budget of the cache.
+  BlockCache::PinnedCharge ChargePinned(uint64_t bytes) const { return cache_->ChargePinned(bytes); }
   // The block if the cache holds it.
   BlockRef FindDataBlock(size_t i) const { return cached_.Lookup(i); }
 

@@ -151,13 +151,15 @@ TEST_CASE("pinned charges come out of the same budget") {
     const BlockCache::CacheStats stats = rig.cache.GetStats();
     CHECK(stats.pinned_charge_bytes == 60'000);
     CHECK(stats.used_bytes() <= 100'000);
-    const BlockCache::PinnedCharge beyond = rig.cache.ChargePinned(60'000);
-    rig.Put(1, 1001);
-    CHECK(rig.cache.GetStats().blocks == 0);
+    // A quarter stays for blocks, however much is pinned.
+    const BlockCache::PinnedCharge beyond = rig.cache.ChargePinned(600'000);
+    for (size_t block = 1001; block < 1100; ++block) rig.Put(1, block);
+    CHECK(rig.cache.GetStats().block_bytes <= 25'000);
+    CHECK(rig.cache.GetStats().block_bytes > 23'000);
   }
   CHECK(rig.cache.GetStats().pinned_charge_bytes == 0);
   rig.Put(1, 1002);
-  CHECK(rig.cache.GetStats().blocks == 1);
+  CHECK(static_cast<bool>(rig.Lookup(1, 1002)));
 }
 
 TEST_CASE("shards share the budget among them") {
@@ -192,6 +194,21 @@ TEST_CASE("many threads look up, fill and evict without losing a block") {
   const BlockCache::CacheStats stats = rig.cache.GetStats();
   CHECK(stats.live_bytes == stats.block_bytes);
   CHECK(stats.block_bytes <= rig.cache.capacity_bytes());
+}
+
+TEST_CASE("blocks of any size that may be asked for are kept, whatever the capacity") {
+  for (const uint64_t block_bytes : {4u << 10, 64u << 10, 512u << 10, 1u << 20}) {
+    for (const uint64_t blocks : {8u, 16u, 64u}) {
+      BlockCache cache(blocks * block_bytes, 0, block_bytes);
+      const BlockCache::Table table(&cache, blocks);
+      // All pinned but the floor: a quarter of the blocks is kept still.
+      const BlockCache::PinnedCharge pinned = cache.ChargePinned(blocks * block_bytes);
+      for (size_t i = 0; i < blocks; ++i) table.Insert(i, Make(&cache, 0, i, block_bytes - sizeof(CachedBlock)));
+      CAPTURE(block_bytes, blocks);
+      CHECK(cache.GetStats().blocks >= blocks / 4);
+      CHECK(cache.GetStats().block_bytes <= blocks * block_bytes / 4);
+    }
+  }
 }
 
 }  // namespace bandb::storage
