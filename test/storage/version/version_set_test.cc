@@ -14,6 +14,7 @@ constexpr char kDir[] = "/engine";
 struct Fixture final : VersionSet::Owner {
   Fixture() : versions(&env.files(), kDir, 0, this) {
     REQUIRE_OK(env.files().CreateDirs(kDir));
+    REQUIRE_OK(env.files().SyncDir("/"));
     versions.SetNextFileNumber(10);
     REQUIRE_OK(versions.Start({}, NewHeader(FileType::kManifest)));
     CHECK_OK(versions.CheckInvariants());
