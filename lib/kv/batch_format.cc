@@ -5,7 +5,7 @@
 
 namespace bandb::kv {
 
-bool OperationCursor::Next(Operation* operation) {
+bool OperationReader::Next(Operation* operation) {
   if (rest_.empty()) return false;
   base::ByteReader reader(rest_);
   uint8_t kind = 0;
@@ -30,7 +30,7 @@ bool OperationCursor::Next(Operation* operation) {
   return ok_;
 }
 
-bool ConditionCursor::Next(Condition* condition) {
+bool ConditionReader::Next(Condition* condition) {
   if (rest_.empty()) return false;
   base::ByteReader reader(rest_);
   uint8_t check = 0;
@@ -85,7 +85,7 @@ uint64_t ExpiryAt(uint64_t now_ms, uint64_t ttl_ms) {
 }
 
 void ResolveTimeToLive(std::string* operations, uint64_t now_ms) {
-  OperationCursor cursor(*operations);
+  OperationReader cursor(*operations);
   Operation operation;
   while (cursor.Next(&operation)) {
     if (operation.kind != Kind::kPutWithExpiry) continue;

@@ -50,9 +50,9 @@ struct Condition {
 };
 
 // Walks encoded operations. Usage: while (cursor.Next(&operation)) ...; if (!cursor.ok()) the bytes are malformed.
-class OperationCursor {
+class OperationReader {
  public:
-  explicit OperationCursor(std::string_view operations) : rest_(operations) {}
+  explicit OperationReader(std::string_view operations) : rest_(operations) {}
   // False at the end and on malformed bytes. The views point into the bytes that were given.
   bool Next(Operation* operation);
   bool ok() const { return ok_; }
@@ -62,9 +62,9 @@ class OperationCursor {
   bool ok_ = true;
 };
 
-class ConditionCursor {
+class ConditionReader {
  public:
-  explicit ConditionCursor(std::string_view conditions) : rest_(conditions) {}
+  explicit ConditionReader(std::string_view conditions) : rest_(conditions) {}
   bool Next(Condition* condition);
   bool ok() const { return ok_; }
 
@@ -93,10 +93,8 @@ namespace bandb {
 class WriteBatchAccess {
  public:
   static const std::string& Operations(const WriteBatch& batch) { return batch.operations_; }
-  static std::string TakeOperations(WriteBatch&& batch) { return static_cast<std::string&&>(batch.operations_); }
   static const std::string& Conditions(const WriteBatch& batch) { return batch.conditions_; }
   static uint32_t OperationCount(const WriteBatch& batch) { return batch.operation_count_; }
-  static uint32_t ConditionCount(const WriteBatch& batch) { return batch.condition_count_; }
   static uint32_t RangeDeleteCount(const WriteBatch& batch) { return batch.range_delete_count_; }
   static size_t KeyBytesMax(const WriteBatch& batch) { return batch.key_bytes_max_; }
   static size_t ValueBytesMax(const WriteBatch& batch) { return batch.value_bytes_max_; }

@@ -86,6 +86,7 @@ class DbImpl final : public Db {
   absl::Status Resume() override { return engine_->Resume(); }
   Stats GetStats() const override { return engine_->GetStats(); }
   absl::Status Close() override ABSL_LOCKS_EXCLUDED(close_mutex_);
+  Engine* engine() { return engine_.get(); }
 
  private:
   absl::Status DoPut(std::string_view key, std::string_view value, const WriteOptions& options) override;
@@ -179,7 +180,7 @@ absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill)
 absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned) {
   engine_->Submit(write, false);
   if (write->sync && !write->IsComplete()) engine_->SyncWaiting();
-  // Whom we committed and did not sync is served in the background, before we wait for anything ourselves.
+  // Writes that we committed but did not sync are synced in the background, before we wait for anything ourselves.
   engine_->SyncInBackground();
   if (!write->IsComplete()) {
     const int64_t begin_nanos = clock_->MonotonicNanos();
@@ -202,14 +203,14 @@ absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, b
 void DbImpl::Refuse(WriteCallback done, absl::Status refused) {
   callbacks_->Post(base::Priority::kHigh, [this, done = std::move(done), refused = std::move(refused)]() mutable {
     std::move(done)(std::move(refused));
-    engine_->Release();
+    engine_->Leave();
   });
 }
 
 void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
-  if (!engine_->Retain()) {
+  if (!engine_->Enter()) {
     // Nothing runs on the executor any more.
-    return std::move(done)(base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"));
+    return std::move(done)(ClosedError());
   }
   if (absl::Status refused = kv::CheckBatch(engine_->limits(), batch); !refused.ok()) {
     return Refuse(std::move(done), std::move(refused));
@@ -226,7 +227,7 @@ void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCa
   const bool in_background = !WriteBatchAccess::Conditions(batch).empty();
   auto* write = new AsyncWrite(std::move(batch), options, std::move(done), callbacks_, [this, bytes]() {
     async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-    engine_->Release();
+    engine_->Leave();
   });
   engine_->Submit(write, in_background);
   engine_->SyncInBackground();
@@ -234,12 +235,12 @@ void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCa
 
 void DbImpl::DoReadBarrierAsync(const ReadOptions&, ReadCallback ready) {
   // Every read of a single node is linearizable.
-  if (!engine_->Retain()) {
-    return std::move(ready)(base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"));
+  if (!engine_->Enter()) {
+    return std::move(ready)(ClosedError());
   }
   callbacks_->Post(base::Priority::kHigh, [this, ready = std::move(ready)]() mutable {
     std::move(ready)(absl::OkStatus());
-    engine_->Release();
+    engine_->Leave();
   });
 }
 
@@ -296,6 +297,8 @@ absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::stri
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, path, options));
   return std::unique_ptr<Db>(std::make_unique<DbImpl>(nullptr, env, options, std::move(engine)));
 }
+
+absl::Status CheckInvariants(Db* db) { return static_cast<DbImpl*>(db)->engine()->CheckInvariants(); }
 
 absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, const Options& options) {
   BANDB_RETURN_IF_ERROR(kv::Validate(options));

@@ -15,6 +15,10 @@ namespace bandb::storage {
 // it. So a callback must not wait for a write here. Lifetime: what `env` refers to must outlive the database.
 absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options);
 
+// For simulations: whether the parts of a database that OpenDb opened agree with each other, between two steps and
+// while no call on it runs. Errors: kInternal what contradicts what.
+absl::Status CheckInvariants(Db* db);
+
 }  // namespace bandb::storage
 
 #endif  // BANDB_STORAGE_DB_H_

@@ -15,7 +15,7 @@ namespace bandb::kv {
 namespace {
 
 void TryOperations(std::string_view bytes) {
-  OperationCursor cursor(bytes);
+  OperationReader cursor(bytes);
   Operation operation;
   std::string encoded;
   size_t count = 0;
@@ -33,7 +33,7 @@ void TryOperations(std::string_view bytes) {
   std::string resolved = encoded;
   ResolveTimeToLive(&resolved, uint64_t{1} << 60);
   BANDB_ASSERT(resolved.size() == encoded.size());
-  OperationCursor first(encoded), second(resolved);
+  OperationReader first(encoded), second(resolved);
   Operation a, b;
   size_t again = 0;
   while (first.Next(&a)) {
@@ -46,7 +46,7 @@ void TryOperations(std::string_view bytes) {
 }
 
 void TryConditions(std::string_view bytes) {
-  ConditionCursor cursor(bytes);
+  ConditionReader cursor(bytes);
   Condition condition;
   size_t read_bytes = 0;
   while (cursor.Next(&condition)) read_bytes += 2 + condition.key.size() + condition.value.size();

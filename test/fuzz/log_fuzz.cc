@@ -52,14 +52,14 @@ void MakeChecksumsFit(std::string* bytes, uint64_t seed) {
 }
 
 void WalkRecords(const LogContent& content) {
-  LogCursor cursor(content);
+  LogReader cursor(content);
   ParsedRecord record;
   uint64_t records = 0, end = kFileHeaderBytes;
   while (cursor.Next(&record)) {
     BANDB_ASSERT(cursor.offset() == end);
     end += record.record_bytes;
     ++records;
-    kv::OperationCursor operations(record.payload);
+    kv::OperationReader operations(record.payload);
     kv::Operation operation;
     while (operations.Next(&operation)) {
     }

@@ -16,7 +16,7 @@ TEST_CASE("a batch holds its operations in the order in which they were added") 
   batch.PutWithTtl("e", "2", absl::Milliseconds(1500));
   CHECK(batch.Count() == 4);
 
-  OperationCursor cursor(WriteBatchAccess::Operations(batch));
+  OperationReader cursor(WriteBatchAccess::Operations(batch));
   Operation operation;
   REQUIRE(cursor.Next(&operation));
   CHECK(operation.kind == Kind::kPut);
@@ -65,7 +65,7 @@ TEST_CASE("a batch that is cut at any byte is either whole operations or malform
   batch.Delete("other");
   const std::string bytes = WriteBatchAccess::Operations(batch);
   for (size_t length = 1; length < bytes.size(); ++length) {
-    OperationCursor cursor(std::string_view(bytes).substr(0, length));
+    OperationReader cursor(std::string_view(bytes).substr(0, length));
     Operation operation;
     int count = 0;
     while (cursor.Next(&operation)) ++count;
@@ -77,7 +77,7 @@ TEST_CASE("reserved and unknown kinds are malformed in a batch") {
   for (int kind = 4; kind < 256; ++kind) {
     std::string bytes(1, static_cast<char>(kind));
     bytes += std::string("\x01k\x01v", 4);
-    OperationCursor cursor(bytes);
+    OperationReader cursor(bytes);
     Operation operation;
     CHECK_FALSE(cursor.Next(&operation));
     CHECK_FALSE(cursor.ok());
@@ -92,7 +92,7 @@ TEST_CASE("committing a batch turns its times to live into absolute times that n
   batch.PutWithTtl("c", "3", absl::Hours(1'000'000'000));
   std::string operations = WriteBatchAccess::Operations(batch);
   ResolveTimeToLive(&operations, 1000);
-  OperationCursor cursor(operations);
+  OperationReader cursor(operations);
   Operation operation;
   REQUIRE(cursor.Next(&operation));
   REQUIRE(cursor.Next(&operation));

@@ -118,7 +118,7 @@ absl::Status MemoryStore::Apply(const WriteBatch& batch, bool sync) {
 }
 
 absl::Status MemoryStore::ApplyLocked(const WriteBatch& batch) {
-  kv::ConditionCursor conditions(WriteBatchAccess::Conditions(batch));
+  kv::ConditionReader conditions(WriteBatchAccess::Conditions(batch));
   kv::Condition condition;
   while (conditions.Next(&condition)) {
     const auto found = map_.find(std::string(condition.key));
@@ -128,7 +128,7 @@ absl::Status MemoryStore::ApplyLocked(const WriteBatch& batch) {
     if (condition.check == kv::Check::kHasValue) holds = present && found->second == condition.value;
     if (!holds) return base::Error(absl::StatusCode::kAborted, "a condition does not hold");
   }
-  kv::OperationCursor operations(WriteBatchAccess::Operations(batch));
+  kv::OperationReader operations(WriteBatchAccess::Operations(batch));
   kv::Operation operation;
   while (operations.Next(&operation)) {
     const std::string key(operation.key);

@@ -17,8 +17,9 @@ absl::Status UnknownOutcome(const absl::Status& failure) {
 
 }  // namespace
 
-absl::Status LogSet::Begin(uint64_t number, const Uuid& file_id, const RecordHead& end_head) {
-  const FileHeader header{.type = FileType::kLog, .database_id = database_id_, .file_id = file_id};
+absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const RecordHead& end_head) {
+  BANDB_ASSERT(header.type == FileType::kLog);
+  BANDB_ASSERT(number > this->number());
   const std::string path = base::JoinPath(engine_dir_, LogName(number));
   // Room for the end of the old log, then the new log, then the end: if the disk is full, the old one can still be
   // written.
@@ -82,8 +83,9 @@ absl::Status LogSet::SyncWaiting() {
   {
     base::MutexLock lock(&mutex_);
     if (waiting_.empty() || syncing_) return absl::OkStatus();
+    BANDB_ASSERT(!logs_.empty());
     syncing_ = true;
-    // Whoever waits now has appended before now, so this sync covers it.
+    // What waits now was appended before now, so this sync covers it.
     served.swap(waiting_);
     anybody_waits_.store(false, std::memory_order_release);
     entries = !entries_synced_;
@@ -95,6 +97,7 @@ absl::Status LogSet::SyncWaiting() {
   const absl::Status synced = SyncLogs(writers, entries);
   {
     base::MutexLock lock(&mutex_);
+    BANDB_ASSERT(syncing_);
     syncing_ = false;
     if (synced.ok()) {
       // All but the last that was synced will never be written again.
@@ -110,16 +113,6 @@ absl::Status LogSet::SyncWaiting() {
   for (WriteRequest* request : served) {
     request->Complete(synced.ok() ? absl::OkStatus() : UnknownOutcome(synced));
   }
-  return synced;
-}
-
-absl::Status LogSet::SyncEntries() {
-  {
-    base::MutexLock lock(&mutex_);
-    if (entries_synced_) return absl::OkStatus();
-  }
-  const absl::Status synced = files_->SyncDir(engine_dir_);
-  // The flag stays down: a log may have been begun meanwhile, and syncing the directory once more is harmless.
   return synced;
 }
 
@@ -150,6 +143,7 @@ absl::Status LogSet::Seal(const RecordHead& seal_head, uint64_t* bytes) {
   {
     base::MutexLock lock(&mutex_);
     BANDB_ASSERT(!syncing_);
+    BANDB_ASSERT(waiting_.empty());
     BANDB_RETURN_IF_ERROR(failure_);
     for (const Log& log : logs_) {
       if (!log.durable) writers.push_back(log.writer);

@@ -24,26 +24,25 @@ namespace bandb::storage {
 
 class LogSet {
  public:
-  LogSet(base::FileSystem* files, std::string engine_dir, const Uuid& database_id)
-      : files_(files), engine_dir_(std::move(engine_dir)), database_id_(database_id) {}
+  LogSet(base::FileSystem* files, std::string engine_dir) : files_(files), engine_dir_(std::move(engine_dir)) {}
 
   // The committing thread's.
   // Creates the log `number` and writes to it from now on; ends the one before.
   // Errors: what the file system says. If the old log could not be ended, it is poisoned.
-  absl::Status Begin(uint64_t number, const Uuid& file_id, const RecordHead& end_head) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status StartLog(uint64_t number, const FileHeader& header, const RecordHead& end_head)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   LogWriter* current() { return current_writer_; }
   uint64_t number() const { return number_.load(std::memory_order_acquire); }
-  // Has the request complete once what was appended so far is durable.
+  // Completes the request once what was appended so far is durable.
   void AddWaiter(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Any thread's.
-  // True if somebody waits and nobody syncs.
+  // True if a request waits and no sync is running.
   bool SyncNeeded() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Syncs once and completes whom that served. Does nothing and answers OK if somebody else is at it, or nobody waits.
-  // Errors: the sync failed. All who waited were completed with kUnknown, and so will be all who come.
+  // Syncs once and completes every request that it covered. Does nothing and answers OK if another thread is syncing,
+  // or no request waits. Errors: the sync failed. All who waited were completed with kUnknown, and so will be all who
+  // come.
   absl::Status SyncWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Makes the directory entries of all logs durable.
-  absl::Status SyncEntries() ABSL_LOCKS_EXCLUDED(mutex_);
   // Forgets logs below `number`, whose content is in tables, and names them, so that their files can be removed.
   std::vector<uint64_t> DropBelow(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
   // Logs of an earlier life of the database, found at recovery and already durable.
@@ -73,7 +72,6 @@ class LogSet {
 
   base::FileSystem* const files_;
   const std::string engine_dir_;
-  const Uuid database_id_;
   LogWriter* current_writer_ = nullptr;
   std::atomic<uint64_t> number_{0};
   std::atomic<uint64_t> syncs_{0};

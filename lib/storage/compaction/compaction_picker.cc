@@ -8,10 +8,9 @@ namespace bandb::storage {
 
 namespace {
 
-// A table is moved rather than merged only if it overlaps no more of the level after next than this many tables' worth:
-// else its own compaction would later be dear.
-constexpr uint64_t kMoveGrandparentTables = 10;
-// So many tables at a time are written anew where they are: their space is needed twice meanwhile.
+// From one level to the next one, the size grows by this.
+constexpr uint64_t kLevelRatio = 10;
+// So many tables at a time are rewritten where they are: their space is needed twice meanwhile.
 constexpr size_t kRewriteTables = 8;
 
 // The bounds of a set of tables, as internal keys; the largest may be exclusive.
@@ -22,17 +21,17 @@ struct Bounds {
 
 Bounds BoundsOf(const std::vector<TablePtr>& tables) {
   BANDB_ASSERT(!tables.empty());
-  Bounds bounds{tables.front()->meta().smallest, tables.front()->meta().largest};
+  Bounds bounds{tables.front()->info().smallest, tables.front()->info().largest};
   for (const TablePtr& table : tables) {
-    if (CompareInternalKeys(table->meta().smallest, bounds.smallest) < 0) bounds.smallest = table->meta().smallest;
-    if (CompareInternalKeys(table->meta().largest, bounds.largest) > 0) bounds.largest = table->meta().largest;
+    if (CompareInternalKeys(table->info().smallest, bounds.smallest) < 0) bounds.smallest = table->info().smallest;
+    if (CompareInternalKeys(table->info().largest, bounds.largest) > 0) bounds.largest = table->info().largest;
   }
   return bounds;
 }
 
 uint64_t BytesOf(const std::vector<TablePtr>& tables) {
   uint64_t bytes = 0;
-  for (const TablePtr& table : tables) bytes += table->meta().file_bytes;
+  for (const TablePtr& table : tables) bytes += table->info().file_bytes;
   return bytes;
 }
 
@@ -40,7 +39,7 @@ uint64_t BytesOf(const std::vector<TablePtr>& tables) {
 std::vector<TablePtr> OverlappingBounds(const Version& version, int level, const Bounds& bounds) {
   std::vector<TablePtr> overlapping;
   for (const TablePtr& table : version.level(level)) {
-    if (KeyRangesOverlap(table->meta().smallest, table->meta().largest, bounds.smallest, bounds.largest)) {
+    if (KeyRangesOverlap(table->info().smallest, table->info().largest, bounds.smallest, bounds.largest)) {
       overlapping.push_back(table);
     }
   }
@@ -56,6 +55,8 @@ bool OutputIsTaken(const RunningCompactions& running, int level, const Bounds& b
 
 // Completes a compaction whose inputs are chosen. Nothing if a running one is in the way.
 std::optional<Compaction> Complete(const Version& version, Compaction compaction, const RunningCompactions& running) {
+  BANDB_ASSERT(compaction.level < compaction.output_level);
+  BANDB_ASSERT(!compaction.inputs.empty());
   if (running.Holds(compaction.inputs)) return std::nullopt;
   Bounds bounds = BoundsOf(compaction.inputs);
   compaction.output_inputs = OverlappingBounds(version, compaction.output_level, bounds);
@@ -87,9 +88,9 @@ std::optional<Compaction> PickFromLevel(const Version& version, int level, const
   };
   std::vector<Candidate> candidates;
   for (const TablePtr& table : version.level(level)) {
-    if (running.tables.contains(table->meta().number)) continue;
+    if (running.tables.contains(table->info().number)) continue;
     const uint64_t overlap = BytesOf(OverlappingBounds(version, level + 1, BoundsOf({table})));
-    candidates.push_back({overlap * 1024 / std::max<uint64_t>(table->meta().file_bytes, 1), table});
+    candidates.push_back({overlap * 1024 / std::max<uint64_t>(table->info().file_bytes, 1), table});
   }
   std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
     return a.overlap_bytes_per_kb < b.overlap_bytes_per_kb;
@@ -108,8 +109,8 @@ std::optional<Compaction> PickFromLevel(const Version& version, int level, const
 bool AreDisjoint(const std::vector<TablePtr>& tables) {
   for (size_t i = 0; i < tables.size(); ++i) {
     for (size_t j = i + 1; j < tables.size(); ++j) {
-      const TableInfo& a = tables[i]->meta();
-      const TableInfo& b = tables[j]->meta();
+      const TableInfo& a = tables[i]->info();
+      const TableInfo& b = tables[j]->info();
       if (KeyRangesOverlap(a.smallest, a.largest, b.smallest, b.largest)) return false;
     }
   }
@@ -118,7 +119,7 @@ bool AreDisjoint(const std::vector<TablePtr>& tables) {
 
 bool CanMove(const Compaction& compaction, const CompactionSettings& settings) {
   return compaction.output_inputs.empty() && AreDisjoint(compaction.inputs) &&
-         BytesOf(compaction.grandparents) <= kMoveGrandparentTables * settings.table_bytes * compaction.inputs.size();
+         BytesOf(compaction.grandparents) <= kGrandparentTables * settings.table_bytes * compaction.inputs.size();
 }
 
 }  // namespace
@@ -127,14 +128,14 @@ uint64_t Compaction::InputBytes() const { return BytesOf(inputs) + BytesOf(outpu
 
 bool RunningCompactions::Holds(const std::vector<TablePtr>& asked) const {
   return std::any_of(asked.begin(), asked.end(),
-                     [&](const TablePtr& table) { return tables.contains(table->meta().number); });
+                     [&](const TablePtr& table) { return tables.contains(table->info().number); });
 }
 
 void RunningCompactions::Add(const Compaction& compaction) {
   std::vector<TablePtr> all = compaction.inputs;
   all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
   for (const TablePtr& table : all) {
-    const bool added = tables.insert(table->meta().number).second;
+    const bool added = tables.insert(table->info().number).second;
     BANDB_ASSERT(added);
   }
   const Bounds bounds = BoundsOf(all);
@@ -144,7 +145,10 @@ void RunningCompactions::Add(const Compaction& compaction) {
 void RunningCompactions::Remove(const Compaction& compaction) {
   std::vector<TablePtr> all = compaction.inputs;
   all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
-  for (const TablePtr& table : all) tables.erase(table->meta().number);
+  for (const TablePtr& table : all) {
+    const bool was_there = tables.erase(table->info().number) == 1;
+    BANDB_ASSERT(was_there);
+  }
   const Bounds bounds = BoundsOf(all);
   const auto at = std::find_if(outputs.begin(), outputs.end(), [&](const Output& output) {
     return output.level == compaction.output_level && output.smallest == bounds.smallest &&
@@ -173,12 +177,13 @@ LevelTargets TargetsFor(const Version& version, const CompactionSettings& settin
       targets.bytes[static_cast<size_t>(level)] = 0;
       continue;
     }
-    target = std::max(target / settings.level_ratio, settings.level_base_bytes);
+    target = std::max(target / kLevelRatio, settings.level_base_bytes);
     targets.bytes[static_cast<size_t>(level)] = target;
     targets.base_level = level;
   }
   // Level 0 must never be compacted past data that is older than it.
   targets.base_level = std::min(targets.base_level, first);
+  BANDB_ASSERT(targets.base_level >= 1 && targets.base_level < kLevels);
   return targets;
 }
 
@@ -186,8 +191,7 @@ uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& s
   const LevelTargets targets = TargetsFor(version, settings);
   uint64_t debt = 0;
   uint64_t arriving = 0;
-  const uint64_t level0_tables = version.level(0).size();
-  if (level0_tables >= static_cast<uint64_t>(settings.level0_tables)) {
+  if (Level0IsDue(version, settings)) {
     arriving = version.LevelBytes(0);
     debt += arriving + version.LevelBytes(targets.base_level);
   }
@@ -206,16 +210,18 @@ uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& s
 
 std::optional<Compaction> PickCompaction(const Version& version, const CompactionSettings& settings,
                                          const RunningCompactions& running) {
+  BANDB_ASSERT(settings.level0_tables > 0);
+  BANDB_ASSERT(settings.table_bytes > 0);
   const LevelTargets targets = TargetsFor(version, settings);
   struct Score {
     double value = 0;
     int level = 0;
   };
   std::vector<Score> scores;
-  const auto level0 = static_cast<double>(version.level(0).size());
-  const double by_count = level0 / settings.level0_tables;
   // Once level 0 is due it goes before a level that is a little too large: it is what reads and writers feel.
-  if (by_count >= 1) scores.push_back({by_count + 1, 0});
+  if (Level0IsDue(version, settings)) {
+    scores.push_back({static_cast<double>(version.level(0).size()) / settings.level0_tables + 1, 0});
+  }
   for (int level = 1; level + 1 < kLevels; ++level) {
     const uint64_t bytes = version.LevelBytes(level);
     const uint64_t target = targets.bytes[static_cast<size_t>(level)];
@@ -238,6 +244,7 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
 std::optional<Compaction> PickRange(const Version& version, int level, int output_level, std::string_view begin,
                                     std::string_view end, const RunningCompactions& running, bool* blocked) {
   BANDB_ASSERT(level < output_level);
+  BANDB_ASSERT(output_level < kLevels);
   *blocked = false;
   Compaction compaction;
   compaction.level = level;
@@ -255,13 +262,14 @@ std::optional<Compaction> PickRange(const Version& version, int level, int outpu
 std::optional<Compaction> PickRewrite(const Version& version, int level, std::string_view begin, std::string_view end,
                                       uint64_t number_limit, const RunningCompactions& running, bool* blocked) {
   BANDB_ASSERT(level > 0);
+  BANDB_ASSERT(level < kLevels);
   *blocked = false;
   Compaction compaction;
   compaction.level = level;
   compaction.output_level = level;
   compaction.is_manual = true;
   for (const TablePtr& table : version.Overlapping(level, begin, end)) {
-    const bool is_old = table->meta().number < number_limit;
+    const bool is_old = table->info().number < number_limit;
     if (is_old) compaction.inputs.push_back(table);
     if (compaction.inputs.size() == kRewriteTables || (!is_old && !compaction.inputs.empty())) break;
   }

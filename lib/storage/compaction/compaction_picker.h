@@ -22,8 +22,11 @@ struct CompactionSettings {
   int level0_tables = 4;
   uint64_t level_base_bytes = 256 << 20;
   uint64_t table_bytes = 32 << 20;
-  uint64_t level_ratio = 10;
 };
+
+// A table may overlap so many tables' worth of the level after next: more would make its own compaction expensive.
+// Outputs are cut there, and a table that would overlap more is merged rather than moved.
+inline constexpr uint64_t kGrandparentTables = 10;
 
 // Tables that are to be merged into others.
 struct Compaction {
@@ -37,7 +40,7 @@ struct Compaction {
   std::vector<TablePtr> grandparents;
   // The inputs move down as they are.
   bool is_move = false;
-  // Somebody asked for it (CompactRange): rewrites even where a move would do.
+  // Part of a CompactRange: rewrites even where a move would do.
   bool is_manual = false;
 
   uint64_t InputBytes() const;
@@ -64,6 +67,11 @@ struct LevelTargets {
   std::array<uint64_t, kLevels> bytes{};
 };
 LevelTargets TargetsFor(const Version& version, const CompactionSettings& settings);
+
+// True once level 0 holds so many tables that it is to be compacted.
+inline bool Level0IsDue(const Version& version, const CompactionSettings& settings) {
+  return version.level(0).size() >= static_cast<size_t>(settings.level0_tables);
+}
 
 // What compactions have still to rewrite until every level has its target size; level 0 counts from its trigger on.
 uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& settings);

@@ -5,16 +5,10 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "storage/compaction/compaction_picker.h"
 #include "storage/file/file_names.h"
 
 namespace bandb::storage {
-
-namespace {
-
-// An output overlaps at most this many tables' worth of the level after next, so that its own compaction stays cheap.
-constexpr uint64_t kGrandparentTables = 10;
-
-}  // namespace
 
 TableMerge::TableMerge(MergeInputs inputs, MergeOutputs outputs)
     : inputs_(std::move(inputs)),
@@ -82,8 +76,8 @@ absl::Status TableMerge::AddEntry(std::string_view internal_key, std::string_vie
 bool TableMerge::ShouldCutBefore(std::string_view spaced_key) {
   // Walks along the grandparents, and counts those that the present table has passed.
   while (grandparent_ < inputs_.grandparents.size() &&
-         CompareSpacedKeys(SpacedKey(inputs_.grandparents[grandparent_]->meta().largest), spaced_key) < 0) {
-    if (builder_ != nullptr) grandparent_bytes_ += inputs_.grandparents[grandparent_]->meta().file_bytes;
+         CompareSpacedKeys(SpacedKey(inputs_.grandparents[grandparent_]->info().largest), spaced_key) < 0) {
+    if (builder_ != nullptr) grandparent_bytes_ += inputs_.grandparents[grandparent_]->info().file_bytes;
     ++grandparent_;
   }
   if (builder_ == nullptr) return false;
@@ -130,16 +124,7 @@ absl::Status TableMerge::FinishTable(std::string_view limit) {
   builder_.reset();
   file_.reset();
   BANDB_ASSERT(!summary.smallest.empty());
-  tables_.push_back({.number = number_,
-                     .file_bytes = summary.file_bytes,
-                     .entries = summary.entries,
-                     .deletes = summary.deletes,
-                     .range_tombstones = summary.range_tombstones,
-                     .smallest_sequence = summary.smallest_sequence,
-                     .largest_sequence = summary.largest_sequence,
-                     .earliest_expiry_ms = summary.earliest_expiry_ms,
-                     .smallest = summary.smallest,
-                     .largest = summary.largest});
+  tables_.push_back({summary.figures(), number_, summary.file_bytes, summary.smallest, summary.largest});
   return absl::OkStatus();
 }
 

@@ -81,7 +81,7 @@ class CheckpointWriter {
         base::InstallFile(files_, IdentityPath(dir_), EncodeIdentity({.database_id = source_.database_id})));
     BANDB_ASSIGN_OR_RETURN(
         const std::unique_ptr<Manifest> manifest,
-        Manifest::Begin(files_, target_dir_, log_number + 1, Header(FileType::kManifest), source_.state));
+        Manifest::CreateCurrent(files_, target_dir_, log_number + 1, Header(FileType::kManifest), source_.state));
     BANDB_RETURN_IF_ERROR(manifest->Close());
     for (std::string path = target_dir_; path.size() > dir_.size();) {
       path = base::ParentPath(path);
@@ -95,7 +95,7 @@ class CheckpointWriter {
     for (int level = 0; level < kLevels; ++level) {
       for (const TablePtr& table : source_.state.version->level(level)) {
         BANDB_RETURN_IF_ERROR(source_.go_on());
-        const std::string name = TableName(table->meta().number);
+        const std::string name = TableName(table->info().number);
         const std::string from = base::JoinPath(source_.engine_dir, name);
         const std::string to = base::JoinPath(target_dir_, name);
         if (!files_->Link(from, to).ok()) BANDB_RETURN_IF_ERROR(CopyFile(files_, from, to));

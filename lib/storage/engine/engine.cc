@@ -6,13 +6,16 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "kv/options.h"
+#include "storage/compaction/write_pressure.h"
+#include "storage/engine/write_buffer.h"
 #include "storage/file/file_names.h"
 
 namespace bandb::storage {
 
 namespace {
 
-constexpr size_t kMemtableBytesMin = 64 << 10;
+// Open reads the manifest as it reads the logs, so it should be small beside them.
+constexpr uint64_t kWriteBuffersInManifest = 64;
 
 CompactionSettings SettingsFrom(const Options& options) {
   return {.level0_tables = options.level0_tables,
@@ -25,83 +28,78 @@ CompactionSettings SettingsFrom(const Options& options) {
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const base::Env& env, const std::string& dir,
                                                      const Options& options) {
   BANDB_ASSIGN_OR_RETURN(RecoveredDatabase recovered, RecoverDatabase(env, dir, options));
-  RecoveredDatabase rest;
-  rest.memtables = std::move(recovered.memtables);
-  rest.orphans = std::move(recovered.orphans);
-  rest.found_logs = std::move(recovered.found_logs);
-  rest.state = recovered.state;
-  std::unique_ptr<Engine> engine(new Engine(env, dir, options, std::move(recovered)));
-  BANDB_RETURN_IF_ERROR(engine->Start(&rest));
+  std::unique_ptr<Engine> engine(new Engine(env, dir, options));
+  BANDB_RETURN_IF_ERROR(engine->Start(std::move(recovered)));
   return engine;
 }
 
-Engine::Engine(const base::Env& env, std::string dir, const Options& options, RecoveredDatabase recovered)
+Engine::Engine(const base::Env& env, std::string dir, const Options& options)
     : env_(env),
       dir_(std::move(dir)),
       engine_dir_(EngineDir(dir_)),
       options_(options),
       limits_(kv::LimitsFor(kv::MemoryBudgetBytes(options))),
       settings_(SettingsFrom(options)),
-      database_id_(recovered.database_id),
-      tables_(std::move(recovered.tables)),
+      memtable_bytes_(MemtableBytes(options)),
       snapshots_(std::make_shared<SnapshotList>()),
-      closed_(std::make_shared<std::atomic<bool>>(false)),
-      memtable_bytes_(std::max<size_t>(options.write_buffer_bytes / 2, kMemtableBytesMin)),
-      epoch_(recovered.state.epoch + 1),
-      recovered_records_(recovered.records),
-      dropped_log_bytes_(recovered.dropped_bytes),
-      next_file_number_(recovered.state.next_file_number),
-      last_sequence_(recovered.last_sequence),
-      last_commit_time_ms_(recovered.last_commit_time_ms),
-      latest_ms_(recovered.last_commit_time_ms),
-      logs_(env.files, engine_dir_, database_id_),
+      logs_(env.files, engine_dir_),
       queue_(this, env.executor),
+      versions_(env.files, engine_dir_, options.write_buffer_bytes / kWriteBuffersInManifest, this),
       commit_random_(env.random->Fork()),
       job_random_(env.random->Fork()),
-      level_work_(kLevels),
-      lock_(std::move(recovered.lock)) {}
+      schedule_(settings_, std::max(1, options.background_threads - 1)),
+      level_work_(kLevels) {}
 
 Engine::~Engine() = default;
 
-absl::Status Engine::Start(RecoveredDatabase* recovered) {
-  ManifestState state = std::move(recovered->state);
-  for (const RecoveredDatabase::FoundLog& log : std::exchange(recovered->found_logs, {})) {
+FileHeader Engine::Header(FileType type, base::Random* random) const {
+  return {.type = type, .database_id = database_id_, .file_id = RandomUuid(random)};
+}
+
+absl::Status Engine::Start(RecoveredDatabase recovered) {
+  BANDB_ASSERT(lifecycle_.phase() == Lifecycle::Phase::kOpening);
+  BANDB_ASSERT(recovered.tables != nullptr && recovered.lock != nullptr);
+  ManifestState& state = recovered.state;
+  database_id_ = recovered.database_id;
+  tables_ = std::move(recovered.tables);
+  epoch_ = state.epoch + 1;
+  recovered_records_ = recovered.records;
+  dropped_log_bytes_ = recovered.dropped_bytes;
+  lock_ = std::move(recovered.lock);
+  last_sequence_ = recovered.last_sequence;
+  last_commit_time_ms_ = recovered.last_commit_time_ms;
+  latest_ms_ = recovered.last_commit_time_ms;
+  versions_.SetNextFileNumber(state.next_file_number);
+  for (const RecoveredDatabase::FoundLog& log : std::exchange(recovered.found_logs, {})) {
     // Those before the first memtable hold nothing that is not in tables.
-    if (recovered->memtables.empty() || log.number < recovered->memtables.front()->log_number()) continue;
+    if (recovered.memtables.empty() || log.number < recovered.memtables.front()->log_number()) continue;
     BANDB_RETURN_IF_ERROR(RewriteLog(log));
   }
   for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number);
-  const uint64_t log_number = NewFileNumber();
-  BANDB_RETURN_IF_ERROR(logs_.Begin(log_number, RandomUuid(&commit_random_), RecordHead{}));
+  const uint64_t log_number = versions_.NewFileNumber();
+  BANDB_RETURN_IF_ERROR(logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{}));
   BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
-  memtable_ = std::make_shared<Memtable>(memtable_bytes_, log_number);
 
-  const uint64_t manifest_number = NewFileNumber();
   state.epoch = epoch_;
   state.begun_log = log_number;
   state.commit_time_ms = NowMs();
-  state.next_file_number = next_file_number_.load(std::memory_order_relaxed);
-  state.log_number = recovered->memtables.empty() ? log_number : recovered->memtables.front()->log_number();
-  const std::vector<uint64_t> unneeded = logs_.DropBelow(state.log_number);
+  state.log_number = recovered.memtables.empty() ? log_number : recovered.memtables.front()->log_number();
+  for (const uint64_t number : logs_.DropBelow(state.log_number)) recovered.orphans.push_back(LogName(number));
   state.log_ends.erase(state.log_ends.begin(), state.log_ends.lower_bound(state.log_number));
-  const FileHeader header{
-      .type = FileType::kManifest, .database_id = database_id_, .file_id = RandomUuid(&commit_random_)};
-  BANDB_ASSIGN_OR_RETURN(manifest_, Manifest::Begin(env_.files, engine_dir_, manifest_number, header, state));
-  manifest_limit_bytes_ = ManifestLimit(manifest_->Size());
-
+  BANDB_RETURN_IF_ERROR(versions_.Start(std::move(state), Header(FileType::kManifest, &commit_random_)));
   ViewHolder::Retired retired;
   {
     base::MutexLock lock(&mutex_);
-    state_ = std::move(state);
-    active_ = memtable_;
-    frozen_.assign(recovered->memtables.begin(), recovered->memtables.end());
+    memtable_ = std::make_shared<Memtable>(memtable_bytes_, log_number);
+    frozen_.assign(recovered.memtables.begin(), recovered.memtables.end());
     InstallView(&retired);
-    RenewReadAllowance();
+    read_allowance_.Renew(schedule_.RenewAllowance(*versions_.version()));
+    lifecycle_.Run();
     MaybeScheduleWork();
   }
-  for (const uint64_t number : unneeded) recovered->orphans.push_back(LogName(number));
+  UpdateStall();
   // Only now does nothing refer to them. What cannot be removed stays until the next open.
-  for (const std::string& name : recovered->orphans) {
+  for (const std::string& name : recovered.orphans) {
     env_.files->Remove(base::JoinPath(engine_dir_, name)).IgnoreError();
   }
   env_.logger->Log(dropped_log_bytes_ == 0 ? base::LogLevel::kInfo : base::LogLevel::kWarning,
@@ -116,10 +114,12 @@ absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
 }
 
 void Engine::InstallView(ViewHolder::Retired* retired) {
+  BANDB_ASSERT(memtable_ != nullptr);
+  BANDB_ASSERT(frozen_.empty() || frozen_.back()->log_number() <= memtable_->log_number());
   auto view = std::make_unique<ReadView>();
-  view->memtable = active_;
+  view->memtable = memtable_;
   view->frozen.assign(frozen_.rbegin(), frozen_.rend());
-  view->version = state_.version;
+  view->version = versions_.version();
   *retired = views_.Install(std::move(view));
 }
 
@@ -134,23 +134,16 @@ uint64_t Engine::NowMs() const {
 void Engine::TakeWaiters(std::vector<Done>* waiters) {
   for (FlushWaiter& waiter : flush_waiters_) waiters->push_back(std::move(waiter.done));
   flush_waiters_.clear();
-  for (const std::shared_ptr<ManualCompaction>& manual : manual_) {
-    if (!manual->running) waiters->push_back(std::move(manual->done));
-  }
-  std::erase_if(manual_, [](const auto& manual) { return !manual->running; });
+  schedule_.AbandonManual(waiters);
 }
 
 void Engine::StopWrites(const absl::Status& status) {
   BANDB_ASSERT(!status.ok());
-  const bool resumable = status.code() == absl::StatusCode::kResourceExhausted;
   bool news = false;
   std::vector<Done> abandoned;
   {
     base::MutexLock lock(&mutex_);
-    // What cannot be resumed outweighs what can.
-    news = !stop_.has_value() || (stop_->resumable && !resumable);
-    if (news) stop_ = Stop{status, resumable};
-    stopped_.store(true, std::memory_order_release);
+    news = lifecycle_.Stop(status);
     TakeWaiters(&abandoned);
   }
   for (Done& done : abandoned) done(status);
@@ -161,103 +154,45 @@ void Engine::StopWrites(const absl::Status& status) {
   if (options_.listener != nullptr) options_.listener->OnBackgroundError(status);
 }
 
-absl::Status Engine::StopStatus() const {
-  base::MutexLock lock(&mutex_);
-  return StopStatusLocked();
-}
-
-absl::Status Engine::StopStatusLocked() const {
-  if (closing_) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-  if (!stop_) return absl::OkStatus();
-  if (stop_->resumable) {
-    return base::Error(absl::StatusCode::kResourceExhausted, "writes are stopped until Resume: {}",
-                       base::Message(stop_->status));
-  }
-  return base::Error(absl::StatusCode::kFailedPrecondition, "writes are stopped until the database is reopened: {}",
-                     base::Message(stop_->status));
-}
-
 absl::Status Engine::Resume() {
   constexpr uint64_t kSpareBytes = 1 << 20;
-  {
-    base::MutexLock lock(&mutex_);
-    if (closing_) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-    if (!stop_) return absl::OkStatus();
-    if (!stop_->resumable) {
-      return base::Error(absl::StatusCode::kFailedPrecondition, "only reopening helps: {}",
-                         base::Message(stop_->status));
-    }
-  }
+  BANDB_RETURN_IF_ERROR(lifecycle_.MayResume());
+  if (lifecycle_.StopCause().ok()) return absl::OkStatus();
   // Room for what is waiting to be flushed, and to go on.
   BANDB_ASSIGN_OR_RETURN(const uint64_t free_bytes, env_.files->FreeBytes(engine_dir_));
-  const uint64_t wanted_bytes = options_.write_buffer_bytes / 2 + kSpareBytes;
+  const uint64_t wanted_bytes = memtable_bytes_ + kSpareBytes;
   if (free_bytes < wanted_bytes) {
     return base::Error(absl::StatusCode::kResourceExhausted, "{} bytes are free, {} are needed", free_bytes,
                        wanted_bytes);
   }
   base::MutexLock lock(&mutex_);
-  if (!stop_ || !stop_->resumable) return absl::OkStatus();
-  stop_.reset();
-  stopped_.store(closing_, std::memory_order_release);
-  MaybeScheduleWork();
+  if (lifecycle_.Resume()) MaybeScheduleWork();
   return absl::OkStatus();
-}
-
-void Engine::EndActivity() {
-  Done done;
-  {
-    base::MutexLock lock(&mutex_);
-    BANDB_ASSERT(activities_ > 0);
-    --activities_;
-    if (closing_ && activities_ == 0) {
-      BANDB_ASSERT(!at_rest_);
-      at_rest_ = true;
-      done = std::exchange(when_closed_, nullptr);
-    }
-  }
-  if (done) done(absl::OkStatus());
-}
-
-bool Engine::Retain() {
-  base::MutexLock lock(&mutex_);
-  if (closing_) return false;
-  BeginActivity();
-  return true;
 }
 
 void Engine::BeginClose(Done done) {
   std::vector<Done> abandoned;
   {
     base::MutexLock lock(&mutex_);
-    BANDB_ASSERT(!closing_);
-    closing_ = true;
-    when_closed_ = std::move(done);
-    stopped_.store(true, std::memory_order_release);
-    BeginActivity();
+    lifecycle_.BeginClose(std::move(done));
     TakeWaiters(&abandoned);
   }
-  for (Done& abandon : abandoned) abandon(StopStatus());
+  for (Done& abandon : abandoned) abandon(lifecycle_.MayWrite());
   queue_.Unpark();
   queue_.Close([this]() {
-    // Nobody appends any more; those who wait for a sync are still served, here or by who syncs now and then looks.
+    // Nobody appends any more; those who wait for a sync are still served, here or by the thread that syncs now and
+    // then looks again.
     SyncWaiting();
-    EndActivity();
+    lifecycle_.Leave();
   });
 }
 
 absl::Status Engine::FinishClose() {
-  closed_->store(true, std::memory_order_release);
+  lifecycle_.Close();
   { const ViewHolder::Retired retired = views_.Install(nullptr); }
   absl::Status status;
-  bool damaged = false;
-  VersionEdit edit;
-  {
-    base::MutexLock lock(&mutex_);
-    BANDB_ASSERT(activities_ == 0);
-    damaged = stop_.has_value();
-  }
   // After an error nothing more is written: the next open recovers from what is there.
-  if (!damaged) {
+  if (lifecycle_.StopCause().ok()) {
     uint64_t bytes = 0;
     const RecordHead seal{.type = RecordType::kSeal,
                           .term = epoch_,
@@ -265,15 +200,70 @@ absl::Status Engine::FinishClose() {
                           .commit_time_ms = last_commit_time_ms_.load()};
     status = logs_.Seal(seal, &bytes);
     if (status.ok()) {
-      edit.log_ends.push_back({logs_.number(), bytes});
-      edit.commit_time_ms = NowMs();
-      status = manifest_->Append(edit);
+      VersionEdit last;
+      last.log_ends.push_back({logs_.number(), bytes});
+      last.commit_time_ms = NowMs();
+      status = versions_.Close(last);
     }
-    if (status.ok()) status = manifest_->Close();
   }
   tables_->Close();
   lock_.reset();
   return status;
+}
+
+absl::Status Engine::CheckMemtables() const {
+  const auto violated = [](std::string_view what) {
+    return base::Error(absl::StatusCode::kInternal, "the engine: {}", what);
+  };
+  const Sequence last = last_sequence_.load(std::memory_order_acquire);
+  if (memtable_->log_number() != logs_.number()) return violated("the memtable belongs to the log that is written");
+  if (memtable_->largest_sequence() > last) return violated("readers may see all that is in the memtable");
+  Sequence before = versions_.state().last_sequence;
+  uint64_t log_number = versions_.state().log_number;
+  if (before > last) return violated("tables hold nothing that readers may not see");
+  for (const std::shared_ptr<Memtable>& memtable : frozen_) {
+    if (memtable->empty()) return violated("what is frozen holds something");
+    if (memtable->log_number() < log_number) return violated("the logs of memtables are needed, and in order");
+    if (memtable->largest_sequence() <= before) return violated("memtables are in the order of their sequences");
+    log_number = memtable->log_number();
+    before = memtable->largest_sequence();
+  }
+  if (memtable_->log_number() < log_number) return violated("the log that is written is the newest");
+  if (before > last) return violated("memtables hold nothing that readers may not see");
+  return absl::OkStatus();
+}
+
+absl::Status Engine::CheckInvariants() {
+  const auto violated = [](std::string_view what) {
+    return base::Error(absl::StatusCode::kInternal, "the engine: {}", what);
+  };
+  BANDB_RETURN_IF_ERROR(lifecycle_.CheckInvariants());
+  BANDB_RETURN_IF_ERROR(versions_.CheckInvariants());
+  base::MutexLock lock(&mutex_);
+  const std::shared_ptr<const Version> version = versions_.version();
+  BANDB_RETURN_IF_ERROR(schedule_.CheckInvariants(*version));
+  BANDB_RETURN_IF_ERROR(CheckMemtables());
+  const WritePressure pressure = PressureOf(*version, settings_);
+  if (pressure.permille != pressure_permille_) return violated("the pressure on writers is that of the version");
+  if (pressure.stops != level0_full_) return violated("writers stop for a full level 0, and only then");
+  if (lifecycle_.phase() >= Lifecycle::Phase::kAtRest &&
+      (schedule_.flush_running() || schedule_.compactions_running() != 0)) {
+    return violated("nothing runs at rest");
+  }
+  if (lifecycle_.phase() == Lifecycle::Phase::kRunning && !frozen_.empty() && !schedule_.flush_running()) {
+    return violated("what is frozen is being flushed");
+  }
+  for (const FlushWaiter& waiter : flush_waiters_) {
+    if (frozen_.empty() || waiter.log_number <= frozen_.front()->log_number()) {
+      return violated("whose memtables are flushed waits no more");
+    }
+  }
+  const ViewRef view = views_.Acquire();
+  if (lifecycle_.IsClosed() != !view) return violated("there is a view until the database is closed");
+  if (view && (view->version != version || view->memtable != memtable_ || view->frozen.size() != frozen_.size())) {
+    return violated("readers see what there is");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace bandb::storage

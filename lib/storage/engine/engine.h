@@ -7,13 +7,16 @@
 // No call waits: what cannot be done now is left in a queue, and background work runs as jobs on the executor. Waiting
 // is the façade's (db.cc). The parts:
 //
-//   engine.cc             opening, closing, stopping after an error; views
+//   engine.cc             opening, closing, stopping after an error; views; invariants
 //   engine_write.cc       committing groups; freezing memtables
 //   engine_read.cc        gets, iterators, snapshots
-//   engine_background.cc  flushes and compactions
-//   engine_edits.cc       manifest edits, and manifests
-//   engine_admin.cc       checkpoint, verification, statistics
+//   engine_background.cc  flushes and compactions, and what they make of the database
+//   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
 //   recovery.cc           what Open finds on disk
+//
+// Its state is kept by parts that know nothing of each other: Lifecycle the phases and what stopped writes, VersionSet
+// what the database consists of, CompactionSchedule what runs in the background and comes next, CommitQueue the order
+// of writes, LogSet the logs. Lock order: the engine's mutex before that of any part; a part calls out with none held.
 #ifndef BANDB_STORAGE_ENGINE_ENGINE_H_
 #define BANDB_STORAGE_ENGINE_ENGINE_H_
 
@@ -35,13 +38,14 @@
 #include "kv/limits.h"
 #include "storage/commit/commit_queue.h"
 #include "storage/commit/log_set.h"
-#include "storage/compaction/compaction_picker.h"
+#include "storage/compaction/compaction_schedule.h"
 #include "storage/compaction/snapshot_list.h"
 #include "storage/compaction/table_merge.h"
+#include "storage/engine/engine_lifecycle.h"
 #include "storage/engine/recovery.h"
 #include "storage/read/db_iterator.h"
 #include "storage/read/read_view.h"
-#include "storage/version/manifest.h"
+#include "storage/version/version_set.h"
 
 namespace bandb::storage {
 
@@ -53,7 +57,7 @@ struct EngineCounters {
 };
 
 // Thread safety: every method may be called from any thread.
-class Engine final : private CommitQueue::Committer {
+class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
  public:
   // `options` have been validated. Errors: as Db::Open.
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const base::Env& env, const std::string& dir,
@@ -65,9 +69,9 @@ class Engine final : private CommitQueue::Committer {
   // thread.
   void Submit(WriteRequest* request, bool in_background);
   bool Cancel(WriteRequest* request) { return queue_.Cancel(request); }
-  // Syncs the log if somebody waits for that and nobody is at it.
+  // Syncs the log if a write waits for that and no sync is running.
   void SyncWaiting();
-  // Has SyncWaiting called in the background if there is need.
+  // Schedules SyncWaiting if a write waits.
   void SyncInBackground();
   // How long a writer of so many bytes should wait before it submits, so that compactions keep up; 0 if they do.
   int64_t WriteDelayNanos(uint64_t bytes) const;
@@ -84,11 +88,11 @@ class Engine final : private CommitQueue::Committer {
   Snapshot GetSnapshot();
 
   // Keeps Close from finishing: for what runs on behalf of a caller in the background. False if the engine is closing.
-  bool Retain() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Release() { EndActivity(); }
+  bool Enter() { return lifecycle_.Enter(); }
+  void Leave() { lifecycle_.Leave(); }
 
   // Administration. Each `done` is run once, on an executor thread or inside the call, without locks held.
-  using Done = std::function<void(absl::Status)>;
+  using Done = Lifecycle::Done;
   // Once everything in frozen memtables is in tables.
   void WhenFlushed(Done done);
   // Compacts level by level what holds keys of [begin, limit), and at last what was in the last level; empty:
@@ -104,32 +108,10 @@ class Engine final : private CommitQueue::Committer {
   // After that: seals the log and closes the files.
   absl::Status FinishClose();
 
+  // Between two steps of a simulation, while no call on the engine runs. Errors: kInternal what contradicts what.
+  absl::Status CheckInvariants() ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
-  // What stopped writes, if anything did.
-  struct Stop {
-    absl::Status status;
-    bool resumable = false;
-  };
-  struct PendingEdit {
-    VersionEdit edit;
-    std::vector<TablePtr> added;
-    // The oldest frozen memtables that the edit puts into tables.
-    size_t flushed_memtables = 0;
-    Done done;
-    // What the edit makes of the present state.
-    ManifestState result;
-  };
-  struct ManualCompaction {
-    std::string begin;  // spaced keys
-    std::string end;
-    // It waits for those that run when it is asked for: they don't know which snapshots have gone since they began.
-    bool begun = false;
-    // Tables from this number on were written since it began.
-    uint64_t first_new_number = 0;
-    int level = 0;
-    bool running = false;
-    Done done;
-  };
   struct FlushWaiter {
     uint64_t log_number = 0;  // memtables of logs below this
     Done done;
@@ -140,23 +122,30 @@ class Engine final : private CommitQueue::Committer {
     bool only_cached = false;
   };
   enum class Room : uint8_t { kYes, kStalled, kFailed };
-  class FlushJob;
-  class CompactionJob;
+  // Background work; see engine_background.cc.
+  class Work;
+  class FlushWork;
+  class CompactionWork;
+  class WorkJob;
 
-  Engine(const base::Env& env, std::string dir, const Options& options, RecoveredDatabase recovered);
+  Engine(const base::Env& env, std::string dir, const Options& options);
 
   // engine.cc
-  absl::Status Start(RecoveredDatabase* recovered);
+  absl::Status Start(RecoveredDatabase recovered);
+  // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost later, when
+  // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
+  // has forgotten which pages it still owes, and answers OK.
+  absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
+  FileHeader Header(FileType type, base::Random* random) const;
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status StopStatus() const ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status StopStatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  uint64_t NewFileNumber() { return next_file_number_.fetch_add(1, std::memory_order_relaxed); }
-  // The time that times to live go by. Never goes back, not even over a restart as far as the manifest tells.
-  uint64_t NowMs() const;
-  void BeginActivity() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { ++activities_; }
-  void EndActivity() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Takes the waiters whose background work has not started and will not be done now.
+  void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The clock that times to live are compared with. Never goes back, not even over a restart as far as the manifest
+  // tells.
+  uint64_t NowMs() const override;
   void UpdateStall() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status CheckMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // engine_write.cc
   bool CommitGroup(const CommitQueue::Group& group) override;
@@ -169,18 +158,7 @@ class Engine final : private CommitQueue::Committer {
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
   void InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms);
 
-  // engine_edits.cc
-  void ApplyEdit(PendingEdit edit) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status WriteEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
-  void InstallEdit(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Begins a new manifest when the present one has grown. Called by whoever applies edits.
-  void RollManifest() ABSL_LOCKS_EXCLUDED(mutex_);
-  // The size at which a manifest that began with so many bytes is rolled over.
-  uint64_t ManifestLimit(uint64_t begun_bytes) const;
-
   // engine_admin.cc
-  // Asked by what takes long on behalf of a caller: an error once the database is closing.
-  absl::Status GoOn() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status VerifyFiles();
   absl::Status VerifyManifest() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -195,29 +173,18 @@ class Engine final : private CommitQueue::Committer {
 
   // engine_background.cc
   void MaybeScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // For each iterator. When so many have merged level 0 with what lies below as would pay for compacting it, it is
-  // compacted, however few tables it has (LevelDB's seek compactions, for iterators alone: filters spare gets).
+  void StartFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartCompaction(Compaction compaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For each iterator; see ReadAllowance.
   void CountIterator() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Begins to count anew: when level 0 gets its first table, and when a compaction has taken tables out of it. A wanted
-  // compaction that waits for its turn meanwhile stays wanted.
-  void RenewReadAllowance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StartCompaction(Compaction compaction, std::shared_ptr<ManualCompaction> manual)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ScheduleManual() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool ManualIsWaiting() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !manual_.empty() && !manual_.front()->begun;
-  }
   MergeOutputs OutputsFor(uint64_t table_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FileHeader NewHeader(FileType type) override ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status MayWriteEdit() const override { return lifecycle_.StopCause(); }
+  void InstallEdit(PendingEdit* edit) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void ManifestFailed(const absl::Status& status) override { StopWrites(status); }
   void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost later, when
-  // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
-  // has forgotten which pages it still owes, and answers OK.
-  absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
-  // Those who wait for background work that will not be done now, as far as it is not running.
-  void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void FinishCompaction(const Compaction& compaction, const std::shared_ptr<ManualCompaction>& manual,
-                        const absl::Status& status, const CompactionInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
-  void RemoveLogs(const std::vector<uint64_t>& numbers);
+  void FinishCompaction(const Compaction& compaction, const absl::Status& status, const CompactionInfo& info)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeFlushWaiters(std::vector<Done>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.
@@ -227,74 +194,54 @@ class Engine final : private CommitQueue::Committer {
   const Options options_;
   const kv::Limits limits_;
   const CompactionSettings settings_;
-  const Uuid database_id_;
-  // Shared with tables that readers still hold after the database has closed.
-  const std::shared_ptr<TableStore> tables_;
-  // Shared with snapshots, likewise.
-  const std::shared_ptr<SnapshotList> snapshots_;
-  // Shared with iterators, likewise.
-  const std::shared_ptr<std::atomic<bool>> closed_;
   const size_t memtable_bytes_;
-  const uint64_t epoch_;
-  const uint64_t recovered_records_;
-  const uint64_t dropped_log_bytes_;
+  // Shared with snapshots, which may outlive the database.
+  const std::shared_ptr<SnapshotList> snapshots_;
 
-  std::atomic<uint64_t> next_file_number_;
+  // Constant once Start has run.
+  Uuid database_id_;
+  // Shared with tables that readers still hold after the database has closed.
+  std::shared_ptr<TableStore> tables_;
+  uint64_t epoch_ = 0;
+  uint64_t recovered_records_ = 0;
+  uint64_t dropped_log_bytes_ = 0;
+  // Given back by FinishClose.
+  std::unique_ptr<base::FileLock> lock_;
+
   // What readers may see.
-  std::atomic<Sequence> last_sequence_;
-  std::atomic<uint64_t> last_commit_time_ms_;
+  std::atomic<Sequence> last_sequence_{0};
+  std::atomic<uint64_t> last_commit_time_ms_{0};
   // The largest time that anybody was told: what has expired for one reader has expired for all who come later,
   // whatever becomes of the clock.
-  mutable std::atomic<uint64_t> latest_ms_;
-  std::atomic<bool> stopped_{false};
-  // 0 to 1000: how near level 0 is to the point where writes stop.
+  mutable std::atomic<uint64_t> latest_ms_{0};
+  // As PressureOf has it for the present version.
   std::atomic<uint32_t> pressure_permille_{0};
   std::atomic<bool> level0_full_{false};
   EngineCounters counters_;
-  // Iterators that are left until level 0 is compacted for their sake.
-  std::atomic<int64_t> read_allowance_{0};
+  ReadAllowance read_allowance_;
+  Lifecycle lifecycle_;
   ViewHolder views_;
   LogSet logs_;
   CommitQueue queue_;
+  VersionSet versions_;
 
   // The committing thread's; one at a time, handed on through the queue's mutex.
-  std::shared_ptr<Memtable> memtable_;
   base::Random commit_random_;
+  // The memtable that is written. Replaced by the committing thread alone, under the mutex: so that thread may use it
+  // without the mutex, and any other under it.
+  std::shared_ptr<Memtable> memtable_;
 
   mutable base::Mutex mutex_;
-  // As memtable_, for building views.
-  std::shared_ptr<Memtable> active_ ABSL_GUARDED_BY(mutex_);
   // Oldest first.
   std::deque<std::shared_ptr<Memtable>> frozen_ ABSL_GUARDED_BY(mutex_);
-  ManifestState state_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
-  std::optional<Stop> stop_ ABSL_GUARDED_BY(mutex_);
-  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
-  Done when_closed_ ABSL_GUARDED_BY(mutex_);
-  // Closing has come so far that nothing may begin any more.
-  bool at_rest_ ABSL_GUARDED_BY(mutex_) = false;
-  int activities_ ABSL_GUARDED_BY(mutex_) = 0;
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
-  bool flushing_ ABSL_GUARDED_BY(mutex_) = false;
-  int compacting_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool level0_wanted_ ABSL_GUARDED_BY(mutex_) = false;
-  RunningCompactions running_ ABSL_GUARDED_BY(mutex_);
-  // Shared with the compaction job that works for it.
-  std::deque<std::shared_ptr<ManualCompaction>> manual_ ABSL_GUARDED_BY(mutex_);
+  CompactionSchedule schedule_ ABSL_GUARDED_BY(mutex_);
   std::vector<FlushWaiter> flush_waiters_ ABSL_GUARDED_BY(mutex_);
-  std::deque<PendingEdit> edits_ ABSL_GUARDED_BY(mutex_);
-  bool applying_ ABSL_GUARDED_BY(mutex_) = false;
   StallState stall_ ABSL_GUARDED_BY(mutex_) = StallState::kNone;
   std::vector<LevelStats> level_work_ ABSL_GUARDED_BY(mutex_);
   uint64_t flushes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t compactions_ ABSL_GUARDED_BY(mutex_) = 0;
-
-  // Given back by FinishClose.
-  std::unique_ptr<base::FileLock> lock_;
-  // Of whoever applies edits, one thread at a time; replaced under the mutex, so that others may take a share of it
-  // there.
-  std::shared_ptr<Manifest> manifest_;
-  uint64_t manifest_limit_bytes_ = 0;
 };
 
 }  // namespace bandb::storage

@@ -22,9 +22,9 @@ void Engine::WhenFlushed(Done done) {
   absl::Status status;
   {
     base::MutexLock lock(&mutex_);
-    status = StopStatusLocked();
+    status = lifecycle_.MayWrite();
     if (status.ok() && !frozen_.empty()) {
-      flush_waiters_.push_back({active_->log_number(), std::move(done)});
+      flush_waiters_.push_back({memtable_->log_number(), std::move(done)});
       return;
     }
   }
@@ -32,53 +32,46 @@ void Engine::WhenFlushed(Done done) {
 }
 
 void Engine::CompactRange(std::string_view begin, std::string_view limit, Done done) {
-  auto manual = std::make_shared<ManualCompaction>();
-  manual->begin = MakeSpacedKey(Space::kUser, begin);
-  manual->end = limit.empty() ? MakeSpacedKey(Space::kDeadLetters, {}) : MakeSpacedKey(Space::kUser, limit);
-  manual->done = std::move(done);
+  std::string first = MakeSpacedKey(Space::kUser, begin);
+  std::string last = limit.empty() ? MakeSpacedKey(Space::kDeadLetters, {}) : MakeSpacedKey(Space::kUser, limit);
   absl::Status stopped;
   {
     base::MutexLock lock(&mutex_);
-    stopped = StopStatusLocked();
+    stopped = lifecycle_.MayWrite();
     if (stopped.ok()) {
-      manual_.push_back(manual);
+      schedule_.AddManual(std::move(first), std::move(last), std::move(done));
       MaybeScheduleWork();
+      return;
     }
   }
-  if (!stopped.ok()) manual->done(stopped);
-}
-
-absl::Status Engine::GoOn() const {
-  base::MutexLock lock(&mutex_);
-  if (closing_) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-  return absl::OkStatus();
+  done(stopped);
 }
 
 absl::Status Engine::CreateCheckpoint(const std::string& dir) {
-  if (!Retain()) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  if (!Enter()) return ClosedError();
   CheckpointSource source{.files = env_.files,
                           .engine_dir = engine_dir_,
                           .database_id = database_id_,
                           .state = {},
                           .log_number = 0,
                           .random = base::Random(0),
-                          .go_on = [this]() { return GoOn(); }};
+                          .go_on = [this]() { return lifecycle_.MayContinue(); }};
   {
     base::MutexLock lock(&mutex_);
-    source.state = state_;
-    source.log_number = next_file_number_.load(std::memory_order_relaxed);
+    source.state = versions_.state();
+    source.log_number = versions_.next_file_number();
     source.random = job_random_.Fork();
   }
   absl::Status written = WriteCheckpoint(std::move(source), dir);
   // From here on the database may be gone.
-  Release();
+  Leave();
   return written;
 }
 
 absl::Status Engine::VerifyChecksums() {
-  if (!Retain()) return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+  if (!Enter()) return ClosedError();
   absl::Status verified = VerifyFiles();
-  Release();
+  Leave();
   return verified;
 }
 
@@ -94,13 +87,13 @@ absl::Status Engine::VerifyFiles() {
   BANDB_RETURN_IF_ERROR(VerifyManifest());
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : view->version->level(level)) {
-      BANDB_RETURN_IF_ERROR(GoOn());
+      BANDB_RETURN_IF_ERROR(lifecycle_.MayContinue());
       BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
       BANDB_RETURN_IF_ERROR(reader->VerifyChecksums());
     }
   }
   for (const LogSet::Extent& log : logs) {
-    BANDB_RETURN_IF_ERROR(GoOn());
+    BANDB_RETURN_IF_ERROR(lifecycle_.MayContinue());
     const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
     const absl::Status read = ReadLog(env_.files, path, FileType::kLog, log.bytes).status();
     // One that a flush removed meanwhile is no loss.
@@ -116,16 +109,12 @@ absl::Status Engine::VerifyManifest() {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: damaged", CurrentPath(engine_dir_));
   }
   while (true) {
-    std::shared_ptr<Manifest> manifest;
-    {
-      base::MutexLock lock(&mutex_);
-      manifest = manifest_;
-    }
+    const std::shared_ptr<Manifest> manifest = versions_.manifest();
     const std::string path = base::JoinPath(engine_dir_, ManifestName(manifest->number()));
     const absl::Status read = ReadLog(env_.files, path, FileType::kManifest, manifest->Size()).status();
     if (read.code() != absl::StatusCode::kNotFound) return read;
-    base::MutexLock lock(&mutex_);
-    if (manifest == manifest_) return base::Error(absl::StatusCode::kDataLoss, "{}: the manifest is missing", path);
+    if (manifest == versions_.manifest())
+      return base::Error(absl::StatusCode::kDataLoss, "{}: the manifest is missing", path);
     // A new one has taken its place: on to that.
   }
 }
@@ -134,21 +123,22 @@ Stats Engine::GetStats() const {
   Stats stats;
   {
     base::MutexLock lock(&mutex_);
-    const LevelTargets targets = TargetsFor(*state_.version, settings_);
+    const std::shared_ptr<const Version> version = versions_.version();
+    const LevelTargets targets = TargetsFor(*version, settings_);
     stats.levels = level_work_;
     for (int level = 0; level < kLevels; ++level) {
       LevelStats& at = stats.levels[static_cast<size_t>(level)];
-      at.tables = state_.version->level(level).size();
-      at.bytes = state_.version->LevelBytes(level);
+      at.tables = version->level(level).size();
+      at.bytes = version->LevelBytes(level);
       at.target_bytes = targets.bytes[static_cast<size_t>(level)];
       stats.table_bytes += at.bytes;
     }
-    stats.memtable_bytes = active_->MemoryBytes();
-    for (const std::shared_ptr<Memtable>& memtable : frozen_) stats.memtable_bytes += memtable->MemoryBytes();
+    stats.memtable_bytes = memtable_->memory_bytes();
+    for (const std::shared_ptr<Memtable>& memtable : frozen_) stats.memtable_bytes += memtable->memory_bytes();
     stats.immutable_memtables = frozen_.size();
     stats.flushes = flushes_;
     stats.compactions = compactions_;
-    stats.compaction_debt_bytes = CompactionDebtBytes(*state_.version, settings_);
+    stats.compaction_debt_bytes = CompactionDebtBytes(*version, settings_);
   }
   stats.log_bytes = logs_.TotalBytes();
   stats.operations_written = counters_.operations.load(std::memory_order_relaxed);

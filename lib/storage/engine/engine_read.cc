@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/engine/engine.h"
+#include "storage/key/entry.h"
 #include "storage/read/level_cursor.h"
 #include "storage/read/merging_cursor.h"
 #include "storage/table/table_cursor.h"
@@ -16,33 +17,13 @@ namespace {
 // Values up to this size are copied out of a memtable rather than keeping the view alive for them.
 constexpr size_t kCopiedBytesMax = 4096;
 
-absl::Status Closed() { return base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed"); }
-
 absl::Status NotFound() { return absl::Status(absl::StatusCode::kNotFound, ""); }
 
 // What ReadOptions::only_cached keeps from the disk. Frequent, and followed by a read that may wait: no message.
 absl::Status NotInMemory() { return absl::Status(absl::StatusCode::kUnavailable, ""); }
 
-// What an entry means to a reader: its value, or that there is none.
-absl::Status ValueOf(Kind kind, std::string_view stored, uint64_t now_ms, std::string_view* value) {
-  switch (kind) {
-    case Kind::kPut:
-      *value = stored;
-      return absl::OkStatus();
-    case Kind::kDelete:
-      return NotFound();
-    case Kind::kPutWithExpiry:
-      if (stored.size() < sizeof(uint64_t)) {
-        return base::Error(absl::StatusCode::kDataLoss, "an entry that expires is too short to say when");
-      }
-      if (base::LoadFixed<uint64_t>(stored.data()) <= now_ms) return NotFound();
-      *value = stored.substr(sizeof(uint64_t));
-      return absl::OkStatus();
-    default:
-      return base::Error(absl::StatusCode::kDataLoss, "an entry of kind {}, which this release does not write",
-                         static_cast<int>(kind));
-  }
-}
+// Of an entry that shows no value.
+absl::Status NotFoundUnless(const absl::Status& malformed) { return malformed.ok() ? NotFound() : malformed; }
 
 void ReleaseView(void* owner) { delete static_cast<ViewRef*>(owner); }
 
@@ -67,7 +48,7 @@ absl::Status Engine::ResolveSnapshot(const ReadOptions& options, Sequence* seque
 absl::Status Engine::Get(std::string_view key, const ReadOptions& options, PinnedValue* value) {
   // The view first: its memtables hold whatever was published before the sequence is read.
   const ViewRef view = views_.Acquire();
-  if (!view) return Closed();
+  if (!view) return ClosedError();
   Sequence sequence = 0;
   uint64_t now_ms = 0;
   BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, &sequence, &now_ms));
@@ -87,7 +68,8 @@ absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_
     if (hit.found) {
       if (hit.sequence < covering) return NotFound();
       std::string_view bytes;
-      BANDB_RETURN_IF_ERROR(ValueOf(hit.kind, hit.value, now_ms, &bytes));
+      absl::Status malformed;
+      if (!ReadEntry(hit.kind, hit.value, now_ms, &bytes, &malformed)) return NotFoundUnless(malformed);
       if (bytes.size() <= kCopiedBytesMax) {
         value->Copy(bytes);
       } else {
@@ -135,9 +117,9 @@ absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup
       end = std::min(end, at + 1);
     }
     for (; at < end; ++at) {
-      const TableInfo& meta = tables[at]->meta();
-      if (CompareSpacedKeys(lookup.spaced_key(), SpacedKey(meta.smallest)) < 0) continue;
-      if (level == 0 && CompareSpacedKeys(lookup.spaced_key(), SpacedKey(meta.largest)) > 0) continue;
+      const TableInfo& info = tables[at]->info();
+      if (CompareSpacedKeys(lookup.spaced_key(), SpacedKey(info.smallest)) < 0) continue;
+      if (level == 0 && CompareSpacedKeys(lookup.spaced_key(), SpacedKey(info.largest)) > 0) continue;
       BANDB_RETURN_IF_ERROR(ProbeTable(*tables[at], lookup, hash, blocks, &covering, &result));
       if (!result.found) {
         if (covering != 0) return NotFound();
@@ -145,7 +127,8 @@ absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup
       }
       if (result.sequence < covering) return NotFound();
       std::string_view bytes;
-      BANDB_RETURN_IF_ERROR(ValueOf(result.kind, result.value, now_ms, &bytes));
+      absl::Status malformed;
+      if (!ReadEntry(result.kind, result.value, now_ms, &bytes, &malformed)) return NotFoundUnless(malformed);
       value->Pin(bytes, result.block.Detach(), &BlockRef::ReleaseDetached);
       return absl::OkStatus();
     }
@@ -160,7 +143,7 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
   const ViewRef view = views_.Acquire();
   Sequence sequence = 0;
   uint64_t now_ms = 0;
-  const absl::Status ready = view ? ResolveSnapshot(options, &sequence, &now_ms) : Closed();
+  const absl::Status ready = view ? ResolveSnapshot(options, &sequence, &now_ms) : ClosedError();
   PinnedValue value;
   for (const std::string_view key : keys) {
     absl::Status status = ready;
@@ -184,7 +167,7 @@ namespace {
 absl::Status CollectSources(const ReadView& view, const TableCursorOptions& options,
                             std::vector<std::unique_ptr<Cursor>>* cursors, DbIteratorParts* parts) {
   // What comes into an empty one later, this reader does not see.
-  if (!view.memtable->Empty()) {
+  if (!view.memtable->empty()) {
     cursors->push_back(view.memtable->NewCursor());
     view.memtable->tombstones().CollectRuns(&parts->tombstones);
   }
@@ -203,7 +186,7 @@ absl::Status CollectSources(const ReadView& view, const TableCursorOptions& opti
   if (!view.version->HasRangeTombstones()) return absl::OkStatus();
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : view.version->level(level)) {
-      if (table->meta().range_tombstones == 0) continue;
+      if (table->info().range_tombstones == 0) continue;
       BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
       parts->tombstones.push_back(&reader->tombstones());
     }
@@ -216,9 +199,9 @@ absl::Status CollectSources(const ReadView& view, const TableCursorOptions& opti
 std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
   DbIteratorParts parts;
   parts.view = views_.Acquire();
-  if (!parts.view) return NewErrorIterator(Closed());
+  if (!parts.view) return NewErrorIterator(ClosedError());
   parts.view.Detach();
-  parts.closed = closed_;
+  parts.closed = lifecycle_.closed();
   if (absl::Status resolved = ResolveSnapshot(options, &parts.sequence, &parts.now_ms); !resolved.ok()) {
     return NewErrorIterator(std::move(resolved));
   }
@@ -238,7 +221,7 @@ std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
 }
 
 Snapshot Engine::GetSnapshot() {
-  if (closed_->load(std::memory_order_acquire)) return Snapshot();
+  if (lifecycle_.IsClosed()) return Snapshot();
   return Snapshot(std::make_shared<const DbSnapshot>(snapshots_, last_sequence_, [this]() { return NowMs(); }));
 }
 

@@ -4,17 +4,13 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "storage/compaction/write_pressure.h"
 #include "storage/engine/engine.h"
+#include "storage/engine/write_buffer.h"
 
 namespace bandb::storage {
 
 namespace {
-
-// Level 0 with this many times its trigger slows writers down, and with this many stops them.
-constexpr int kSlowdownTriggers = 3;
-constexpr int kStopTriggers = 8;
-// At full pressure a writer waits this long for each byte: 8 MiB/s.
-constexpr double kNanosPerByteAtFullPressure = 1e9 / (8 << 20);
 
 void CompleteAll(const CommitQueue::Group& group, const absl::Status& status) {
   for (WriteRequest* request : group) request->Complete(status);
@@ -43,44 +39,36 @@ void Engine::Submit(WriteRequest* request, bool in_background) {
 }
 
 void Engine::SyncWaiting() {
-  {
-    base::MutexLock lock(&mutex_);
-    if (at_rest_) return;
-    BeginActivity();
-  }
-  bool again = true;
-  while (again) {
+  if (!lifecycle_.EnterUntilRest()) return;
+  do {
     const absl::Status synced = logs_.SyncWaiting();
     if (!synced.ok()) {
       StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)));
     }
-    // Whoever syncs while the database closes serves all who are left: nobody comes after him.
-    base::MutexLock lock(&mutex_);
-    again = closing_ && logs_.SyncNeeded();
-  }
-  EndActivity();
+    // A sync while the database closes serves all that are left: no other thread comes after this one.
+  } while (lifecycle_.IsClosing() && logs_.SyncNeeded());
+  lifecycle_.Leave();
 }
 
 void Engine::SyncInBackground() {
   if (!logs_.SyncNeeded()) return;
   base::MutexLock lock(&mutex_);
-  if (sync_posted_ || at_rest_) return;
+  if (sync_posted_ || !lifecycle_.EnterUntilRest()) return;
   sync_posted_ = true;
-  BeginActivity();
   env_.executor->Post(base::Priority::kHigh, [this]() {
     {
       base::MutexLock posted(&mutex_);
+      BANDB_ASSERT(sync_posted_);
       sync_posted_ = false;
     }
     while (logs_.SyncNeeded()) SyncWaiting();
-    EndActivity();
+    lifecycle_.Leave();
   });
 }
 
 int64_t Engine::WriteDelayNanos(uint64_t bytes) const {
   const uint32_t pressure = pressure_permille_.load(std::memory_order_relaxed);
-  if (pressure == 0) return 0;
-  return static_cast<int64_t>(static_cast<double>(bytes) * kNanosPerByteAtFullPressure * pressure / 1000);
+  return pressure == 0 ? 0 : storage::WriteDelayNanos(pressure, bytes);
 }
 
 void Engine::CountStall(int64_t nanos) {
@@ -92,13 +80,10 @@ void Engine::UpdateStall() {
   StallState before, now = StallState::kNone;
   {
     base::MutexLock lock(&mutex_);
-    const int tables = static_cast<int>(state_.version->level(0).size());
-    const int slow = settings_.level0_tables * kSlowdownTriggers;
-    const int stop = settings_.level0_tables * kStopTriggers;
-    const int pressure = std::clamp((tables - slow) * 1000 / (stop - slow), 0, 1000);
-    pressure_permille_.store(static_cast<uint32_t>(pressure), std::memory_order_relaxed);
-    level0_full_.store(tables >= stop, std::memory_order_relaxed);
-    if (pressure > 0) now = tables >= stop ? StallState::kStopped : StallState::kSlowed;
+    const WritePressure pressure = PressureOf(*versions_.version(), settings_);
+    pressure_permille_.store(pressure.permille, std::memory_order_relaxed);
+    level0_full_.store(pressure.stops, std::memory_order_relaxed);
+    if (pressure.permille > 0) now = pressure.stops ? StallState::kStopped : StallState::kSlowed;
     before = std::exchange(stall_, now);
   }
   if (before != now && options_.listener != nullptr) options_.listener->OnStallChanged(before, now);
@@ -106,14 +91,16 @@ void Engine::UpdateStall() {
 }
 
 Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure) {
+  BANDB_ASSERT(memtable_ != nullptr);
   if (memtable_->HasRoomFor(operations, payload_bytes)) return Room::kYes;
   const size_t capacity = std::max(memtable_bytes_, Memtable::CapacityFor(operations, payload_bytes));
-  if (memtable_->Empty()) {
+  if (memtable_->empty()) {
     // Too small for this batch, and nothing is lost by growing it.
-    memtable_ = std::make_shared<Memtable>(capacity, memtable_->log_number());
+    auto larger = std::make_shared<Memtable>(capacity, memtable_->log_number());
+    BANDB_ASSERT(larger->HasRoomFor(operations, payload_bytes));
     ViewHolder::Retired retired;
     base::MutexLock lock(&mutex_);
-    active_ = memtable_;
+    memtable_ = std::move(larger);
     InstallView(&retired);
     return Room::kYes;
   }
@@ -121,46 +108,50 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
 }
 
 Engine::Room Engine::FreezeIfRoom(size_t capacity, absl::Status* failure) {
+  BANDB_ASSERT(capacity >= memtable_bytes_);
+  BANDB_ASSERT(failure->ok());
   if (level0_full_.load(std::memory_order_relaxed)) return Room::kStalled;
   {
     base::MutexLock lock(&mutex_);
-    size_t frozen_bytes = 0;
-    for (const std::shared_ptr<Memtable>& frozen : frozen_) frozen_bytes += frozen->MemoryBytes();
-    const size_t budget = std::max<size_t>(options_.write_buffer_bytes, 2 * memtable_bytes_);
-    if (!frozen_.empty() && frozen_bytes + memtable_->MemoryBytes() + memtable_bytes_ > budget) return Room::kStalled;
+    size_t bytes = memtable_->memory_bytes() + memtable_bytes_;
+    for (const std::shared_ptr<Memtable>& frozen : frozen_) bytes += frozen->memory_bytes();
+    if (!frozen_.empty() && bytes > MemtablesBytesMax(options_)) return Room::kStalled;
   }
   *failure = Freeze(capacity);
   return failure->ok() ? Room::kYes : Room::kFailed;
 }
 
 absl::Status Engine::Freeze(size_t capacity_bytes) {
-  BANDB_ASSERT(!memtable_->Empty());
-  const uint64_t number = NewFileNumber();
+  BANDB_ASSERT(!memtable_->empty());
+  const uint64_t number = versions_.NewFileNumber();
+  BANDB_ASSERT(number > memtable_->log_number());
   const RecordHead end{.type = RecordType::kEnd,
                        .term = epoch_,
                        .first_sequence = last_sequence_.load(std::memory_order_relaxed) + 1,
                        .commit_time_ms = last_commit_time_ms_.load(std::memory_order_relaxed)};
-  BANDB_RETURN_IF_ERROR(logs_.Begin(number, RandomUuid(&commit_random_), end));
-  std::shared_ptr<Memtable> full = std::exchange(memtable_, std::make_shared<Memtable>(capacity_bytes, number));
+  BANDB_RETURN_IF_ERROR(logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end));
+  auto next = std::make_shared<Memtable>(capacity_bytes, number);
   ViewHolder::Retired retired;
   base::MutexLock lock(&mutex_);
-  frozen_.push_back(std::move(full));
-  active_ = memtable_;
+  frozen_.push_back(std::exchange(memtable_, std::move(next)));
   InstallView(&retired);
   MaybeScheduleWork();
   return absl::OkStatus();
 }
 
 bool Engine::CommitGroup(const CommitQueue::Group& group) {
-  if (stopped_.load(std::memory_order_acquire)) {
+  BANDB_ASSERT(!group.empty());
+  if (lifecycle_.RefusesWrites()) {
     // OK if Resume came in between: then go on, for nothing is written yet.
-    if (const absl::Status stopped = StopStatus(); !stopped.ok()) {
+    if (const absl::Status stopped = lifecycle_.MayWrite(); !stopped.ok()) {
       CompleteAll(group, stopped);
       return true;
     }
   }
   uint64_t operations = 0, payload_bytes = 0;
   for (const WriteRequest* request : group) {
+    // These come alone.
+    BANDB_ASSERT(group.size() == 1 || (request->conditions.empty() && !request->freeze));
     operations += request->operation_count;
     payload_bytes += request->payload_bytes;
   }
@@ -168,7 +159,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   Room room = Room::kYes;
   if (!group.front()->freeze) {
     room = MakeRoom(operations, payload_bytes, &failure);
-  } else if (!memtable_->Empty()) {
+  } else if (!memtable_->empty()) {
     room = FreezeIfRoom(memtable_bytes_, &failure);
   }
   if (room == Room::kStalled) return false;
@@ -204,15 +195,17 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   }
   last_commit_time_ms_.store(now_ms, std::memory_order_relaxed);
   InsertGroup(group, first, now_ms);
+  BANDB_ASSERT(memtable_->largest_sequence() == first + operations - 1);
   last_sequence_.store(first + operations - 1, std::memory_order_release);
   AnswerGroup(group, &logs_);
   return true;
 }
 
 absl::Status Engine::AppendToLog(const CommitQueue::Group& group, const RecordHead& head) {
+  BANDB_ASSERT(logs_.number() == memtable_->log_number());
   LogWriter* log = logs_.current();
   const uint64_t before_bytes = log->Size();
-  log->Begin(head);
+  log->StartRecord(head);
   std::string* payload = log->payload();
   uint64_t user_bytes = 0;
   for (const WriteRequest* request : group) {
@@ -222,9 +215,9 @@ absl::Status Engine::AppendToLog(const CommitQueue::Group& group, const RecordHe
     } else if (!request->has_time_to_live) {
       payload->append(request->operations);
     } else {
-      kv::OperationCursor cursor(request->operations);
+      kv::OperationReader reader(request->operations);
       kv::Operation operation;
-      while (cursor.Next(&operation)) {
+      while (reader.Next(&operation)) {
         if (operation.kind == Kind::kPutWithExpiry) {
           operation.expiry_ms = kv::ExpiryAt(head.commit_time_ms, operation.expiry_ms);
         }
@@ -240,20 +233,21 @@ absl::Status Engine::AppendToLog(const CommitQueue::Group& group, const RecordHe
 }
 
 void Engine::InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms) {
+  BANDB_ASSERT(first > memtable_->largest_sequence());
   Sequence sequence = first;
   for (const WriteRequest* request : group) {
     if (request->single != nullptr) {
       memtable_->Add(sequence++, Space::kUser, *request->single);
       continue;
     }
-    kv::OperationCursor cursor(request->operations);
+    kv::OperationReader reader(request->operations);
     kv::Operation operation;
-    while (cursor.Next(&operation)) {
+    while (reader.Next(&operation)) {
       if (operation.kind == Kind::kPutWithExpiry) operation.expiry_ms = kv::ExpiryAt(now_ms, operation.expiry_ms);
       memtable_->Add(sequence++, Space::kUser, operation);
     }
     // A WriteBatch encodes itself; its bytes never come from outside.
-    BANDB_ASSERT(cursor.ok());
+    BANDB_ASSERT(reader.ok());
   }
   memtable_->EndGroup(now_ms);
   counters_.operations.fetch_add(sequence - first, std::memory_order_relaxed);
@@ -261,10 +255,10 @@ void Engine::InsertGroup(const CommitQueue::Group& group, Sequence first, uint64
 }
 
 absl::Status Engine::CheckConditions(std::string_view conditions) {
-  kv::ConditionCursor cursor(conditions);
+  kv::ConditionReader reader(conditions);
   kv::Condition condition;
   PinnedValue value;
-  while (cursor.Next(&condition)) {
+  while (reader.Next(&condition)) {
     const absl::Status found = Get(condition.key, ReadOptions{}, &value);
     if (!found.ok() && found.code() != absl::StatusCode::kNotFound) return found;
     const bool holds = condition.check == kv::Check::kAbsent    ? !found.ok()
@@ -272,7 +266,7 @@ absl::Status Engine::CheckConditions(std::string_view conditions) {
                                                                 : found.ok() && value.value() == condition.value;
     if (!holds) return base::Error(absl::StatusCode::kAborted, "a condition of the batch does not hold");
   }
-  BANDB_ASSERT(cursor.ok());
+  BANDB_ASSERT(reader.ok());
   return absl::OkStatus();
 }
 

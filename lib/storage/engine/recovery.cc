@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "kv/limits.h"
 #include "kv/options.h"
+#include "storage/engine/write_buffer.h"
 #include "storage/file/file_names.h"
 #include "storage/log/log_reader.h"
 
@@ -226,22 +227,22 @@ absl::Status Recovery::CheckTables() {
   std::vector<uint64_t> live;
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : recovered_.state.version->level(level)) {
-      const TableInfo& meta = table->meta();
-      live.push_back(meta.number);
-      if (meta.largest_sequence > recovered_.state.last_sequence) {
+      const TableInfo& info = table->info();
+      live.push_back(info.number);
+      if (info.largest_sequence > recovered_.state.last_sequence) {
         return base::Error(absl::StatusCode::kDataLoss,
                            "{}: offset 0: a table of sequences up to {}, though the manifest knows none after {}",
-                           base::JoinPath(engine_dir_, TableName(meta.number)), meta.largest_sequence,
+                           base::JoinPath(engine_dir_, TableName(info.number)), info.largest_sequence,
                            recovered_.state.last_sequence);
       }
-      const std::string path = base::JoinPath(engine_dir_, TableName(meta.number));
-      if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), meta.number)) {
+      const std::string path = base::JoinPath(engine_dir_, TableName(info.number));
+      if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), info.number)) {
         return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the table is missing", path);
       }
       BANDB_ASSIGN_OR_RETURN(const uint64_t bytes, env_.files->FileSize(path));
-      if (bytes != meta.file_bytes) {
+      if (bytes != info.file_bytes) {
         return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}",
-                           path, std::min(bytes, meta.file_bytes), bytes, meta.file_bytes);
+                           path, std::min(bytes, info.file_bytes), bytes, info.file_bytes);
       }
     }
   }
@@ -324,7 +325,7 @@ void Recovery::DropLogsFrom(size_t first) {
 // it is corruption.
 absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
   *continues = true;
-  LogCursor cursor(logs_[i].content);
+  LogReader cursor(logs_[i].content);
   ParsedRecord record;
   if (!cursor.Next(&record) || record.head.first_sequence <= recovered_.last_sequence + 1) return absl::OkStatus();
   *continues = false;
@@ -340,7 +341,7 @@ absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
 
 absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset) {
   if (record.head.type != RecordType::kWrite) return absl::OkStatus();
-  kv::OperationCursor cursor(record.payload);
+  kv::OperationReader cursor(record.payload);
   kv::Operation operation;
   uint64_t count = 0;
   bool within_limits = true;
@@ -356,11 +357,11 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
   if (memtables.empty() || memtables.back()->log_number() != log.number ||
       !memtables.back()->HasRoomFor(count, record.payload.size())) {
-    const size_t capacity = std::max<size_t>(Memtable::CapacityFor(count, record.payload.size()),
-                                             std::max<size_t>(options_.write_buffer_bytes / 2, 64 << 10));
+    const size_t capacity =
+        std::max<size_t>(Memtable::CapacityFor(count, record.payload.size()), MemtableBytes(options_));
     memtables.push_back(std::make_shared<Memtable>(capacity, log.number));
   }
-  kv::OperationCursor again(record.payload);
+  kv::OperationReader again(record.payload);
   Sequence sequence = record.head.first_sequence;
   while (again.Next(&operation)) memtables.back()->Stage(sequence++, Space::kUser, operation);
   memtables.back()->EndGroup(record.head.commit_time_ms);
@@ -381,7 +382,7 @@ absl::Status Recovery::ReplayLogs() {
     ReadyLog& log = logs_[i];
     const auto recorded = recovered_.state.log_ends.find(log.number);
     const uint64_t end = recorded == recovered_.state.log_ends.end() ? log.content.valid_bytes : recorded->second;
-    LogCursor cursor(log.content);
+    LogReader cursor(log.content);
     ParsedRecord record;
     while (cursor.Next(&record) && cursor.offset() < end) {
       BANDB_RETURN_IF_ERROR(ReplayRecord(log, record, cursor.offset()));

@@ -103,7 +103,7 @@ absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& p
   return content;
 }
 
-bool LogCursor::Next(ParsedRecord* record) {
+bool LogReader::Next(ParsedRecord* record) {
   if (next_offset_ >= content_.valid_bytes) return false;
   record_offset_ = next_offset_;
   ParseKnownRecord(content_.bytes, next_offset_, content_.checksum_seed, record);

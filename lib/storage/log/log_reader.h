@@ -49,9 +49,9 @@ absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& p
                                    uint64_t bytes_max = UINT64_MAX);
 
 // Walks the whole records of a content.
-class LogCursor {
+class LogReader {
  public:
-  explicit LogCursor(const LogContent& content) : content_(content) {}
+  explicit LogReader(const LogContent& content) : content_(content) {}
   // False once all whole records were given.
   bool Next(ParsedRecord* record);
   // Where the record that Next gave last begins.

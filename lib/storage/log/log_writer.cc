@@ -33,7 +33,7 @@ absl::Status LogWriter::Reserve(size_t payload_bytes) {
                         kRecordIdentityBytes);
 }
 
-void LogWriter::Begin(const RecordHead& head) {
+void LogWriter::StartRecord(const RecordHead& head) {
   scratch_.clear();
   head_ = head;
   head_.synced_offset = SyncedOffset();
@@ -51,7 +51,7 @@ absl::Status LogWriter::Finish() {
 }
 
 absl::Status LogWriter::Append(const RecordHead& head, std::string_view payload_bytes) {
-  Begin(head);
+  StartRecord(head);
   scratch_.append(payload_bytes);
   return Finish();
 }

@@ -26,8 +26,8 @@ class LogWriter {
   // calls may succeed.
   absl::Status Reserve(size_t payload_bytes);
 
-  // A record is built in place: Begin, append its payload to *payload(), Finish. synced_offset is filled in.
-  void Begin(const RecordHead& head);
+  // A record is built in place: StartRecord, append its payload to *payload(), Finish. synced_offset is filled in.
+  void StartRecord(const RecordHead& head);
   std::string* payload() { return &scratch_; }
   // Errors: any failure poisons the file, and whether the record is in it is unknown.
   absl::Status Finish();

@@ -47,7 +47,7 @@ bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
 }
 
 SkipList::Node* Memtable::MakeEntry(Sequence sequence, Space space, const kv::Operation& operation) {
-  BANDB_ASSERT(sequence > largest_sequence_ || Empty());
+  BANDB_ASSERT(sequence > largest_sequence_ || empty());
   BANDB_ASSERT(sequence <= kSequenceMax);
   largest_sequence_ = sequence;
   operations_.store(operations_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

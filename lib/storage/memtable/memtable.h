@@ -63,10 +63,10 @@ class Memtable {
   const MemtableTombstones& tombstones() const { return tombstones_; }
   std::unique_ptr<Cursor> NewCursor() const;
 
-  bool Empty() const { return operations() == 0; }
+  bool empty() const { return operations() == 0; }
   uint64_t log_number() const { return log_number_; }
   uint64_t operations() const { return operations_.load(std::memory_order_relaxed); }
-  size_t MemoryBytes() const { return list_.UsedBytes() + tombstones_.memory_bytes(); }
+  size_t memory_bytes() const { return list_.UsedBytes() + tombstones_.memory_bytes(); }
   // Of the operations added; for a memtable that nobody writes to any more.
   Sequence largest_sequence() const { return largest_sequence_; }
   uint64_t last_commit_time_ms() const { return last_commit_time_ms_; }

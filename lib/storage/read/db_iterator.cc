@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "storage/key/entry.h"
 #include "storage/key/internal_key.h"
 
 namespace bandb::storage {
@@ -22,23 +23,23 @@ class DbIterator final : public Iterator {
   bool Valid() const override { return valid_; }
 
   void SeekToFirst() override {
-    if (!Begin()) return;
+    if (!IsOpen()) return;
     SeekForward(parts_.lower);
   }
 
   void SeekToLast() override {
-    if (!Begin()) return;
+    if (!IsOpen()) return;
     SeekBackwardBefore(parts_.upper);
   }
 
   void Seek(std::string_view target) override {
-    if (!Begin()) return;
+    if (!IsOpen()) return;
     spaced_target_ = MakeSpacedKey(Space::kUser, target);
     SeekForward(std::max<std::string_view>(spaced_target_, parts_.lower));
   }
 
   void SeekForPrev(std::string_view target) override {
-    if (!Begin()) return;
+    if (!IsOpen()) return;
     spaced_target_ = MakeSpacedKey(Space::kUser, target);
     // The first key that the target is before: itself with a zero byte behind it.
     spaced_target_.push_back('\0');
@@ -47,7 +48,7 @@ class DbIterator final : public Iterator {
 
   // A caller's mistake ends his walk and not his process.
   void Next() override {
-    if (!valid_ || !Begin()) return;
+    if (!valid_ || !IsOpen()) return;
     if (forward_) {
       key_.assign(SpacedKey(cursor().key()));
       cursor().Next();
@@ -65,7 +66,7 @@ class DbIterator final : public Iterator {
   }
 
   void Prev() override {
-    if (!valid_ || !Begin()) return;
+    if (!valid_ || !IsOpen()) return;
     if (forward_) {
       // Go back over the versions of the present key.
       key_.assign(SpacedKey(cursor().key()));
@@ -93,8 +94,8 @@ class DbIterator final : public Iterator {
   Cursor& cursor() { return *parts_.cursor; }
   const Cursor& cursor() const { return *parts_.cursor; }
 
-  // False if the database has closed.
-  bool Begin() {
+  // Clears the position. False, and an error, if the database has closed.
+  bool IsOpen() {
     valid_ = false;
     status_ = absl::OkStatus();
     if (!parts_.closed->load(std::memory_order_acquire)) return true;
@@ -131,25 +132,7 @@ class DbIterator final : public Iterator {
   // Whether an entry, the newest visible one of its key, holds a value. Errors are left in status_.
   bool Shows(std::string_view internal_key, std::string_view stored, std::string_view* value) {
     const uint64_t trailer = Trailer(internal_key);
-    switch (TrailerKind(trailer)) {
-      case Kind::kDelete:
-        return false;
-      case Kind::kPut:
-        *value = stored;
-        break;
-      case Kind::kPutWithExpiry:
-        if (stored.size() < sizeof(uint64_t)) {
-          status_ = base::Error(absl::StatusCode::kDataLoss, "an entry that expires is too short to say when");
-          return false;
-        }
-        if (base::LoadFixed<uint64_t>(stored.data()) <= parts_.now_ms) return false;
-        *value = stored.substr(sizeof(uint64_t));
-        break;
-      default:
-        status_ = base::Error(absl::StatusCode::kDataLoss, "an entry of kind {}, which this release does not write",
-                              static_cast<int>(TrailerKind(trailer)));
-        return false;
-    }
+    if (!ReadEntry(TrailerKind(trailer), stored, parts_.now_ms, value, &status_)) return false;
     return CoveringTombstone(SpacedKey(internal_key)) < TrailerSequence(trailer);
   }
 

@@ -144,15 +144,7 @@ absl::StatusOr<TableSummary> TableBuilder::Finish() {
   finished_ = true;
   BANDB_RETURN_IF_ERROR(status_);
   BANDB_ASSERT(file_->Size() == offset_);
-  return TableSummary{.file_bytes = offset_,
-                      .entries = properties_.entries,
-                      .range_tombstones = properties_.range_tombstones,
-                      .deletes = properties_.deletes,
-                      .smallest = smallest_,
-                      .largest = largest_,
-                      .smallest_sequence = properties_.smallest_sequence,
-                      .largest_sequence = properties_.largest_sequence,
-                      .earliest_expiry_ms = properties_.earliest_expiry_ms};
+  return TableSummary{properties_.figures(), offset_, smallest_, largest_};
 }
 
 }  // namespace bandb::storage

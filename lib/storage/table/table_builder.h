@@ -34,19 +34,13 @@ struct TableOptions {
 // exclusive, and no entry ever has kSequenceMax, so this key stands before everything with its spaced key.
 inline constexpr uint64_t kTombstoneLimitTrailer = kSequenceMax << 8 | static_cast<uint8_t>(Kind::kRangeDelete);
 
-// What whoever installs a table has to know of it.
-struct TableSummary {
+// What has to be known of a table to install it.
+struct TableSummary : TableFigures {
   uint64_t file_bytes = 0;
-  uint64_t entries = 0;  // without range tombstones
-  uint64_t range_tombstones = 0;
-  uint64_t deletes = 0;
   // Internal keys that bound all entries and range tombstones: smallest <= each of them <= largest. A tombstone counts
   // with (begin, its sequence and kind) and with (limit, kTombstoneLimitTrailer). Empty if the table is.
   std::string smallest;
   std::string largest;
-  Sequence smallest_sequence = 0;
-  Sequence largest_sequence = 0;
-  uint64_t earliest_expiry_ms = UINT64_MAX;  // UINT64_MAX: nothing expires
 };
 
 // Usage: Add and AddRangeTombstone as often as needed, then Finish; or destroy it without Finish and remove the file.

@@ -90,19 +90,26 @@ bool ParseNamedValues(std::string_view bytes, NamedValues* values);
 // The value of a name; null if there is none.
 const std::string* FindNamedValue(const NamedValues& values, std::string_view name);
 
-// What a table says of itself. Each number is stored as a varint under the name of its member, the comparator as text.
-struct TableProperties {
+// What is counted of the entries of a table: in its properties, and for those that install it and find it.
+struct TableFigures {
   uint64_t entries = 0;  // without range tombstones
   uint64_t deletes = 0;  // entries of kind delete
   uint64_t range_tombstones = 0;
+  Sequence smallest_sequence = 0;
+  Sequence largest_sequence = 0;
+  uint64_t earliest_expiry_ms = UINT64_MAX;  // UINT64_MAX: nothing expires
+
+  const TableFigures& figures() const { return *this; }
+  friend bool operator==(const TableFigures&, const TableFigures&) = default;
+};
+
+// What a table says of itself. Each number is stored as a varint under the name of its member, the comparator as text.
+struct TableProperties : TableFigures {
   uint64_t raw_key_bytes = 0;  // internal keys, before prefix compression
   uint64_t raw_value_bytes = 0;
   uint64_t data_blocks = 0;
   uint64_t data_bytes = 0;        // of the data blocks as stored
   uint64_t creation_time_ms = 0;  // 0: not recorded
-  Sequence smallest_sequence = 0;
-  Sequence largest_sequence = 0;
-  uint64_t earliest_expiry_ms = UINT64_MAX;  // UINT64_MAX: nothing expires
   std::string comparator = std::string(kComparatorName);
 };
 

@@ -12,21 +12,16 @@ namespace {
 
 // A table must be the one that the manifest describes: a file may hold another whole table, and whoever reads relies on
 // the order that the manifest states. What stands before the first key shows when the first block is read.
-bool IsAsDescribed(const TableReader& reader, const TableInfo& meta) {
-  const TableProperties& properties = reader.properties();
-  const bool counts =
-      properties.entries == meta.entries && properties.deletes == meta.deletes &&
-      properties.range_tombstones == meta.range_tombstones && properties.smallest_sequence == meta.smallest_sequence &&
-      properties.largest_sequence == meta.largest_sequence && properties.earliest_expiry_ms == meta.earliest_expiry_ms;
-  if (!counts) return false;
-  const std::string_view smallest = SpacedKey(meta.smallest);
-  const std::string_view largest = SpacedKey(meta.largest);
+bool IsAsDescribed(const TableReader& reader, const TableInfo& info) {
+  if (!(reader.properties().figures() == info.figures())) return false;
+  const std::string_view smallest = SpacedKey(info.smallest);
+  const std::string_view largest = SpacedKey(info.largest);
   for (const RangeTombstone& tombstone : reader.tombstones().tombstones()) {
     if (tombstone.begin < smallest || tombstone.limit > largest) return false;
   }
   if (reader.index().size() == 0) return true;
   const int order = CompareSpacedKeys(reader.index().Separator(reader.index().size() - 1), largest);
-  return order < 0 || (order == 0 && Trailer(meta.largest) != kTombstoneLimitTrailer);
+  return order < 0 || (order == 0 && Trailer(info.largest) != kTombstoneLimitTrailer);
 }
 
 }  // namespace
@@ -39,21 +34,21 @@ TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared
       files_(env.files),
       executor_(env.executor) {}
 
-absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& meta) {
-  const std::string path = base::JoinPath(engine_dir_, TableName(meta.number));
+absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& info) {
+  const std::string path = base::JoinPath(engine_dir_, TableName(info.number));
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = open_files_->Open(path);
   if (!opened.ok() && opened.status().code() == absl::StatusCode::kNotFound) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: the table is missing", path);
   }
   BANDB_RETURN_IF_ERROR(opened.status());
   std::unique_ptr<base::RandomAccessFile> file = *std::move(opened);
-  if (file->Size() != meta.file_bytes) {
+  if (file->Size() != info.file_bytes) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
-                       std::min(file->Size(), meta.file_bytes), file->Size(), meta.file_bytes);
+                       std::min(file->Size(), info.file_bytes), file->Size(), info.file_bytes);
   }
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<TableReader> reader,
-                         TableReader::Open(std::move(file), path, cache_.get(), meta.smallest));
-  if (!IsAsDescribed(*reader, meta)) {
+                         TableReader::Open(std::move(file), path, cache_.get(), info.smallest));
+  if (!IsAsDescribed(*reader, info)) {
     return base::Error(absl::StatusCode::kDataLoss,
                        "{}: offset {}: the table is not the one that the manifest describes", path,
                        reader->file().meta_index().offset);
@@ -78,14 +73,14 @@ void TableStore::Close() {
 }
 
 LiveTable::~LiveTable() {
-  if (obsolete_.load(std::memory_order_acquire)) store_->Remove(meta_.number);
+  if (obsolete_.load(std::memory_order_acquire)) store_->Remove(info_.number);
 }
 
 absl::StatusOr<const TableReader*> LiveTable::Reader() const {
   if (const TableReader* reader = reader_.load(std::memory_order_acquire)) return reader;
   base::MutexLock lock(&open_mutex_);
   if (owned_ == nullptr) {
-    BANDB_ASSIGN_OR_RETURN(owned_, store_->Open(meta_));
+    BANDB_ASSIGN_OR_RETURN(owned_, store_->Open(info_));
     reader_.store(owned_.get(), std::memory_order_release);
   }
   return owned_.get();

@@ -28,7 +28,7 @@ class TableStore {
   TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache, uint64_t open_files_max);
 
   // Errors: kFailedPrecondition after Close, and what TableReader::Open says.
-  absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& meta);
+  absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& info);
   // Has the file removed by a background task.
   void Remove(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -51,12 +51,12 @@ class TableStore {
 // file is removed.
 class LiveTable {
  public:
-  LiveTable(TableInfo meta, std::shared_ptr<TableStore> store) : meta_(std::move(meta)), store_(std::move(store)) {}
+  LiveTable(TableInfo info, std::shared_ptr<TableStore> store) : info_(std::move(info)), store_(std::move(store)) {}
   ~LiveTable();
   LiveTable(const LiveTable&) = delete;
   LiveTable& operator=(const LiveTable&) = delete;
 
-  const TableInfo& meta() const { return meta_; }
+  const TableInfo& info() const { return info_; }
   // The reader; opened when it is first needed. Thread safety: any thread.
   absl::StatusOr<const TableReader*> Reader() const ABSL_LOCKS_EXCLUDED(open_mutex_);
   // The same if it is open already, else null; never waits.
@@ -65,7 +65,7 @@ class LiveTable {
   void MarkObsolete() { obsolete_.store(true, std::memory_order_release); }
 
  private:
-  const TableInfo meta_;
+  const TableInfo info_;
   const std::shared_ptr<TableStore> store_;
   std::atomic<bool> obsolete_{false};
   mutable base::Mutex open_mutex_;

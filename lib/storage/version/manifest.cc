@@ -56,7 +56,7 @@ VersionEdit ManifestState::Everything() const {
   edit.membership = membership;
   for (const auto& [number, bytes] : log_ends) edit.log_ends.push_back({number, bytes});
   for (int level = 0; level < kLevels; ++level) {
-    for (const TablePtr& table : version->level(level)) edit.added.push_back({level, table->meta()});
+    for (const TablePtr& table : version->level(level)) edit.added.push_back({level, table->info()});
   }
   return edit;
 }
@@ -84,7 +84,7 @@ absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const
                        ToString(content->header.database_id), ToString(database_id));
   }
   recovered.dropped_bytes = content->dropped_bytes;
-  LogCursor cursor(*content);
+  LogReader cursor(*content);
   ParsedRecord record;
   uint64_t edits = 0;
   while (cursor.Next(&record)) {
@@ -93,7 +93,7 @@ absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const
     BANDB_RETURN_IF_ERROR(base::Annotate(edit.status(), place));
     std::vector<TablePtr> added;
     for (const VersionEdit::AddedTable& table : edit->added)
-      added.push_back(std::make_shared<LiveTable>(table.meta, tables));
+      added.push_back(std::make_shared<LiveTable>(table.info, tables));
     BANDB_RETURN_IF_ERROR(base::Annotate(recovered.state.Apply(*edit, added), place));
     ++edits;
   }
@@ -121,9 +121,10 @@ absl::Status Manifest::MakeCurrent(base::FileSystem* files, const std::string& e
   return base::InstallFile(files, CurrentPath(engine_dir), EncodeCurrent(ManifestName(number_)));
 }
 
-absl::StatusOr<std::unique_ptr<Manifest>> Manifest::Begin(base::FileSystem* files, const std::string& engine_dir,
-                                                          uint64_t number, const FileHeader& header,
-                                                          const ManifestState& state) {
+absl::StatusOr<std::unique_ptr<Manifest>> Manifest::CreateCurrent(base::FileSystem* files,
+                                                                  const std::string& engine_dir, uint64_t number,
+                                                                  const FileHeader& header,
+                                                                  const ManifestState& state) {
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Manifest> manifest, Create(files, engine_dir, number, header, state));
   BANDB_RETURN_IF_ERROR(manifest->MakeCurrent(files, engine_dir));
   return manifest;

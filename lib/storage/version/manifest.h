@@ -34,7 +34,7 @@ struct ManifestState {
   // By log number; only logs from log_number on.
   std::map<uint64_t, uint64_t> log_ends;
   uint64_t begun_log = 0;
-  // Of a cluster node; kept as they are by whoever does not know them.
+  // Of a cluster node; a program that does not know them keeps them as they are.
   std::optional<AppliedPosition> applied;
   std::optional<std::string> membership;
 
@@ -67,10 +67,10 @@ class Manifest {
   // Points CURRENT at it. Durability: it counts after power loss when this returns OK; on an error it is unknown which
   // one does.
   absl::Status MakeCurrent(base::FileSystem* files, const std::string& engine_dir) const;
-  // Both.
-  static absl::StatusOr<std::unique_ptr<Manifest>> Begin(base::FileSystem* files, const std::string& engine_dir,
-                                                         uint64_t number, const FileHeader& header,
-                                                         const ManifestState& state);
+  // Creates one and points CURRENT at it.
+  static absl::StatusOr<std::unique_ptr<Manifest>> CreateCurrent(base::FileSystem* files, const std::string& engine_dir,
+                                                                 uint64_t number, const FileHeader& header,
+                                                                 const ManifestState& state);
 
   // Durability: the edit survives power loss when this returns OK.
   // Errors: kResourceExhausted the disk is full, and nothing was changed; anything else: it is unknown whether the edit

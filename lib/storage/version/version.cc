@@ -28,7 +28,7 @@ bool KeyRangesOverlap(std::string_view a_smallest, std::string_view a_largest, s
 
 uint64_t Version::LevelBytes(int number) const {
   uint64_t bytes = 0;
-  for (const TablePtr& table : level(number)) bytes += table->meta().file_bytes;
+  for (const TablePtr& table : level(number)) bytes += table->info().file_bytes;
   return bytes;
 }
 
@@ -41,16 +41,16 @@ uint64_t Version::TableCount() const {
 size_t Version::FindTable(const Level& tables, std::string_view internal_key) {
   const auto at = std::lower_bound(
       tables.begin(), tables.end(), internal_key,
-      [](const TablePtr& table, std::string_view key) { return CompareInternalKeys(table->meta().largest, key) < 0; });
+      [](const TablePtr& table, std::string_view key) { return CompareInternalKeys(table->info().largest, key) < 0; });
   return static_cast<size_t>(at - tables.begin());
 }
 
 std::vector<TablePtr> Version::Overlapping(int number, std::string_view begin, std::string_view end) const {
   std::vector<TablePtr> overlapping;
   for (const TablePtr& table : level(number)) {
-    const TableInfo& meta = table->meta();
-    if (!begin.empty() && EndsBefore(meta.largest, begin)) continue;
-    if (!end.empty() && CompareSpacedKeys(end, SpacedKey(meta.smallest)) < 0) continue;
+    const TableInfo& info = table->info();
+    if (!begin.empty() && EndsBefore(info.largest, begin)) continue;
+    if (!end.empty() && CompareSpacedKeys(end, SpacedKey(info.smallest)) < 0) continue;
     overlapping.push_back(table);
   }
   return overlapping;
@@ -61,8 +61,8 @@ bool Version::HasKeyBelow(int number, std::string_view spaced_key) const {
     const Level& tables = level(below);
     const auto at = std::lower_bound(
         tables.begin(), tables.end(), spaced_key,
-        [](const TablePtr& table, std::string_view key) { return EndsBefore(table->meta().largest, key); });
-    if (at != tables.end() && CompareSpacedKeys(SpacedKey((*at)->meta().smallest), spaced_key) <= 0) return true;
+        [](const TablePtr& table, std::string_view key) { return EndsBefore(table->info().largest, key); });
+    if (at != tables.end() && CompareSpacedKeys(SpacedKey((*at)->info().smallest), spaced_key) <= 0) return true;
   }
   return false;
 }
@@ -72,8 +72,8 @@ bool Version::HasRangeBelow(int number, std::string_view begin, std::string_view
     const Level& tables = level(below);
     const auto at = std::lower_bound(
         tables.begin(), tables.end(), begin,
-        [](const TablePtr& table, std::string_view key) { return EndsBefore(table->meta().largest, key); });
-    if (at != tables.end() && CompareSpacedKeys(SpacedKey((*at)->meta().smallest), limit) < 0) return true;
+        [](const TablePtr& table, std::string_view key) { return EndsBefore(table->info().largest, key); });
+    if (at != tables.end() && CompareSpacedKeys(SpacedKey((*at)->info().smallest), limit) < 0) return true;
   }
   return false;
 }
@@ -86,7 +86,7 @@ absl::StatusOr<std::shared_ptr<const Version>> Version::Apply(const VersionEdit&
   for (const VersionEdit::DeletedTable& gone : edit.deleted) {
     Level& tables = next->levels_[static_cast<size_t>(gone.level)];
     const auto at = std::find_if(tables.begin(), tables.end(),
-                                 [&](const TablePtr& table) { return table->meta().number == gone.number; });
+                                 [&](const TablePtr& table) { return table->info().number == gone.number; });
     if (at == tables.end()) {
       return base::Error(absl::StatusCode::kDataLoss, "version edit removes table {} from level {}, where it is not",
                          gone.number, gone.level);
@@ -98,15 +98,15 @@ absl::StatusOr<std::shared_ptr<const Version>> Version::Apply(const VersionEdit&
   }
   Level& newest_first = next->levels_[0];
   std::sort(newest_first.begin(), newest_first.end(), [](const TablePtr& a, const TablePtr& b) {
-    return a->meta().largest_sequence > b->meta().largest_sequence;
+    return a->info().largest_sequence > b->info().largest_sequence;
   });
   for (size_t number = 1; number < kLevels; ++number) {
     std::sort(next->levels_[number].begin(), next->levels_[number].end(), [](const TablePtr& a, const TablePtr& b) {
-      return CompareInternalKeys(a->meta().smallest, b->meta().smallest) < 0;
+      return CompareInternalKeys(a->info().smallest, b->info().smallest) < 0;
     });
   }
   for (const Level& tables : next->levels_) {
-    for (const TablePtr& table : tables) next->has_range_tombstones_ |= table->meta().range_tombstones != 0;
+    for (const TablePtr& table : tables) next->has_range_tombstones_ |= table->info().range_tombstones != 0;
   }
   BANDB_RETURN_IF_ERROR(next->CheckLevels());
   return std::shared_ptr<const Version>(std::move(next));
@@ -115,7 +115,7 @@ absl::StatusOr<std::shared_ptr<const Version>> Version::Apply(const VersionEdit&
 absl::Status Version::CheckLevels() const {
   std::vector<uint64_t> numbers;
   for (const Level& tables : levels_) {
-    for (const TablePtr& table : tables) numbers.push_back(table->meta().number);
+    for (const TablePtr& table : tables) numbers.push_back(table->info().number);
   }
   std::sort(numbers.begin(), numbers.end());
   const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
@@ -123,8 +123,8 @@ absl::Status Version::CheckLevels() const {
   for (size_t number = 0; number < kLevels; ++number) {
     const Level& tables = levels_[number];
     for (size_t i = 1; i < tables.size(); ++i) {
-      const TableInfo& before = tables[i - 1]->meta();
-      const TableInfo& after = tables[i]->meta();
+      const TableInfo& before = tables[i - 1]->info();
+      const TableInfo& after = tables[i]->info();
       // Flushes write disjoint ranges of sequences; compactions within level 0 would keep that.
       const bool fits = number == 0 ? before.smallest_sequence > after.largest_sequence
                                     : CompareInternalKeys(before.largest, after.smallest) < 0 &&

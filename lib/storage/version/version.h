@@ -45,10 +45,10 @@ class Version {
   // tables of a level overlap.
   absl::StatusOr<std::shared_ptr<const Version>> Apply(const VersionEdit& edit,
                                                        const std::vector<TablePtr>& added) const;
-
- private:
+  // Errors: kDataLoss a table is there twice, or the tables of a level overlap.
   absl::Status CheckLevels() const;
 
+ private:
   std::array<Level, kLevels> levels_;
   bool has_range_tombstones_ = false;
 };

@@ -35,15 +35,15 @@ void PutNumbers(std::string* to, Tag tag, std::initializer_list<uint64_t> number
 }
 
 void PutAddedTable(std::string* to, const VersionEdit::AddedTable& table) {
-  const TableInfo& meta = table.meta;
+  const TableInfo& info = table.info;
   std::string payload;
   for (const uint64_t number :
-       {static_cast<uint64_t>(table.level), meta.number, meta.file_bytes, meta.entries, meta.deletes,
-        meta.range_tombstones, meta.smallest_sequence, meta.largest_sequence, meta.earliest_expiry_ms}) {
+       {static_cast<uint64_t>(table.level), info.number, info.file_bytes, info.entries, info.deletes,
+        info.range_tombstones, info.smallest_sequence, info.largest_sequence, info.earliest_expiry_ms}) {
     base::PutVarint(&payload, number);
   }
-  base::PutLengthPrefixed(&payload, meta.smallest);
-  base::PutLengthPrefixed(&payload, meta.largest);
+  base::PutLengthPrefixed(&payload, info.smallest);
+  base::PutLengthPrefixed(&payload, info.largest);
   PutField(to, kAddedTable, payload);
 }
 
@@ -55,21 +55,21 @@ bool ReadLevel(base::ByteReader* reader, int* level) {
 }
 
 bool ReadAddedTable(base::ByteReader* reader, VersionEdit::AddedTable* table) {
-  TableInfo& meta = table->meta;
+  TableInfo& info = table->info;
   std::string_view smallest, largest;
-  const bool whole = ReadLevel(reader, &table->level) && reader->ReadVarint(&meta.number) &&
-                     reader->ReadVarint(&meta.file_bytes) && reader->ReadVarint(&meta.entries) &&
-                     reader->ReadVarint(&meta.deletes) && reader->ReadVarint(&meta.range_tombstones) &&
-                     reader->ReadVarint(&meta.smallest_sequence) && reader->ReadVarint(&meta.largest_sequence) &&
-                     reader->ReadVarint(&meta.earliest_expiry_ms) && reader->ReadLengthPrefixed(&smallest) &&
+  const bool whole = ReadLevel(reader, &table->level) && reader->ReadVarint(&info.number) &&
+                     reader->ReadVarint(&info.file_bytes) && reader->ReadVarint(&info.entries) &&
+                     reader->ReadVarint(&info.deletes) && reader->ReadVarint(&info.range_tombstones) &&
+                     reader->ReadVarint(&info.smallest_sequence) && reader->ReadVarint(&info.largest_sequence) &&
+                     reader->ReadVarint(&info.earliest_expiry_ms) && reader->ReadLengthPrefixed(&smallest) &&
                      reader->ReadLengthPrefixed(&largest);
   if (!whole || !IsInternalKey(smallest)) return false;
   // The trailer of an exclusive bound has no kind, so only its length can be checked.
   if (largest.size() < kSpaceBytes + kTrailerBytes) return false;
-  if (meta.smallest_sequence > meta.largest_sequence || meta.largest_sequence > kLastSequenceMax) return false;
-  meta.smallest = smallest;
-  meta.largest = largest;
-  return CompareInternalKeys(meta.smallest, meta.largest) <= 0;
+  if (info.smallest_sequence > info.largest_sequence || info.largest_sequence > kLastSequenceMax) return false;
+  info.smallest = smallest;
+  info.largest = largest;
+  return CompareInternalKeys(info.smallest, info.largest) <= 0;
 }
 
 // Numbers that are counted on from here must have room to count.

@@ -35,21 +35,16 @@
 
 #include "absl/status/statusor.h"
 #include "storage/key/internal_key.h"
+#include "storage/table/table_format.h"
 
 namespace bandb::storage {
 
 inline constexpr int kLevels = 7;
 
 // What the manifest knows of a table.
-struct TableInfo {
+struct TableInfo : TableFigures {
   uint64_t number = 0;
   uint64_t file_bytes = 0;
-  uint64_t entries = 0;
-  uint64_t deletes = 0;
-  uint64_t range_tombstones = 0;
-  Sequence smallest_sequence = 0;
-  Sequence largest_sequence = 0;
-  uint64_t earliest_expiry_ms = UINT64_MAX;
   // Internal keys; a largest that comes from a range tombstone's limit is exclusive (table_format.h).
   std::string smallest;
   std::string largest;
@@ -64,7 +59,7 @@ struct AppliedPosition {
 struct VersionEdit {
   struct AddedTable {
     int level = 0;
-    TableInfo meta;
+    TableInfo info;
   };
   struct DeletedTable {
     int level = 0;

@@ -25,13 +25,14 @@ class Waiter final : public WriteRequest {
 };
 
 struct Fixture {
-  Fixture() : logs(&env.files(), kDir, Uuid{}) {
+  Fixture() : logs(&env.files(), kDir) {
     REQUIRE_OK(env.files().CreateDirs(kDir));
     REQUIRE_OK(env.files().SyncDir("/"));
   }
 
-  absl::Status Begin(uint64_t number) {
-    return logs.Begin(number, RandomUuid(&env.random()), {.type = RecordType::kEnd, .first_sequence = sequence});
+  absl::Status StartLog(uint64_t number) {
+    const FileHeader header{.type = FileType::kLog, .database_id = Uuid{}, .file_id = RandomUuid(&env.random())};
+    return logs.StartLog(number, header, {.type = RecordType::kEnd, .first_sequence = sequence});
   }
   void Append() {
     std::string payload;
@@ -55,9 +56,9 @@ struct Fixture {
 
 TEST_CASE("whoever waits is served by one sync, which makes all logs and their names durable") {
   Fixture f;
-  REQUIRE_OK(f.Begin(1));
+  REQUIRE_OK(f.StartLog(1));
   f.Append();
-  REQUIRE_OK(f.Begin(4));
+  REQUIRE_OK(f.StartLog(4));
   f.Append();
   Waiter first, second, late;
   CHECK_FALSE(f.logs.SyncNeeded());
@@ -84,9 +85,9 @@ TEST_CASE("whoever waits is served by one sync, which makes all logs and their n
 
 TEST_CASE("logs are synced in order, the names before the bytes, so that what is durable is a prefix") {
   Fixture f;
-  REQUIRE_OK(f.Begin(1));
+  REQUIRE_OK(f.StartLog(1));
   f.Append();
-  REQUIRE_OK(f.Begin(2));
+  REQUIRE_OK(f.StartLog(2));
   f.Append();
   const size_t before = f.env.files().syncs().size();
   Waiter waiter;
@@ -101,7 +102,7 @@ TEST_CASE("logs are synced in order, the names before the bytes, so that what is
 
 TEST_CASE("after a sync that failed, all who wait and all who come are told that the outcome is unknown") {
   Fixture f;
-  REQUIRE_OK(f.Begin(1));
+  REQUIRE_OK(f.StartLog(1));
   f.Append();
   Waiter first, meanwhile, later;
   f.logs.AddWaiter(&first);
@@ -125,12 +126,12 @@ TEST_CASE("after a sync that failed, all who wait and all who come are told that
 
 TEST_CASE("a log that cannot be begun leaves the one before it as it was") {
   Fixture f;
-  REQUIRE_OK(f.Begin(1));
+  REQUIRE_OK(f.StartLog(1));
   f.Append();
   f.env.files().Inject({.calls = {FileCall::kCreate}, .pattern = "*.log"});
-  CHECK_FALSE(f.Begin(2).ok());
+  CHECK_FALSE(f.StartLog(2).ok());
   f.env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log"});
-  CHECK_FALSE(f.Begin(3).ok());
+  CHECK_FALSE(f.StartLog(3).ok());
   CHECK(f.logs.number() == 1);
   f.Append();
   Waiter waiter;
@@ -144,9 +145,9 @@ TEST_CASE("logs that are no longer needed are forgotten, and named so that they 
   Fixture f;
   f.logs.AddRecovered(1);
   f.logs.AddRecovered(2);
-  REQUIRE_OK(f.Begin(3));
+  REQUIRE_OK(f.StartLog(3));
   f.Append();
-  REQUIRE_OK(f.Begin(5));
+  REQUIRE_OK(f.StartLog(5));
   CHECK(f.logs.Extents().size() == 4);
   CHECK(f.logs.Extents()[0].bytes == UINT64_MAX);
   CHECK(f.logs.Extents()[3].bytes == kFileHeaderBytes);
@@ -159,9 +160,9 @@ TEST_CASE("logs that are no longer needed are forgotten, and named so that they 
 
 TEST_CASE("sealing makes everything durable, the seal last") {
   Fixture f;
-  REQUIRE_OK(f.Begin(1));
+  REQUIRE_OK(f.StartLog(1));
   f.Append();
-  REQUIRE_OK(f.Begin(2));
+  REQUIRE_OK(f.StartLog(2));
   f.Append();
   uint64_t bytes = 0;
   REQUIRE_OK(f.logs.Seal({.type = RecordType::kSeal, .first_sequence = f.sequence}, &bytes));

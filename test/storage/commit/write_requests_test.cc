@@ -16,7 +16,7 @@ TEST_CASE("a request refers to what it was made of until it owns its bytes") {
   write.OwnBytes();
   key = "xxx";
   CHECK(write.single == nullptr);
-  kv::OperationCursor cursor(write.operations);
+  kv::OperationReader cursor(write.operations);
   kv::Operation owned;
   REQUIRE(cursor.Next(&owned));
   CHECK(owned.key == "key");

@@ -106,7 +106,7 @@ TEST_CASE("a level that is too large gives the table that costs least, and anoth
   running.Add(*compaction);
   const auto next = PickCompaction(*version, kSettings, running);
   REQUIRE(next.has_value());
-  CHECK(next->inputs[0]->meta().number != first + 12);
+  CHECK(next->inputs[0]->info().number != first + 12);
   CHECK(next->output_inputs.size() == 5);
   running.Remove(*compaction);
   CHECK(running.tables.empty());
@@ -166,11 +166,11 @@ TEST_CASE("whatever runs, a compaction that is picked takes nothing of it, and a
       for (const TablePtr& table : version->level(next->output_level)) {
         bool overlaps = false;
         for (const TablePtr& input : next->inputs) {
-          overlaps |= KeyRangesOverlap(input->meta().smallest, input->meta().largest, table->meta().smallest,
-                                       table->meta().largest);
+          overlaps |= KeyRangesOverlap(input->info().smallest, input->info().largest, table->info().smallest,
+                                       table->info().largest);
         }
         const auto taken = Numbers(next->output_inputs);
-        const bool is_taken = std::find(taken.begin(), taken.end(), table->meta().number) != taken.end();
+        const bool is_taken = std::find(taken.begin(), taken.end(), table->info().number) != taken.end();
         if (overlaps) REQUIRE(is_taken);
       }
       running.Add(*next);

@@ -135,7 +135,7 @@ std::string ForgeLog(CrashFileSystem* files, const std::string& path, storage::F
   const auto content = storage::ReadLog(files, path, type);
   REQUIRE_OK(content.status());
   std::string forged = storage::EncodeFileHeader(content->header);
-  storage::LogCursor cursor(*content);
+  storage::LogReader cursor(*content);
   storage::ParsedRecord record;
   for (size_t number = 0; cursor.Next(&record); ++number) {
     std::string payload(record.payload);

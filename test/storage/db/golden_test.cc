@@ -76,7 +76,7 @@ void WriteManifest(base::FileSystem* files) {
   state.log_ends = {{5, 1234}};
   state.begun_log = 6;
   const FileHeader header{.type = FileType::kManifest, .database_id = FixedUuid(1), .file_id = FixedUuid(3)};
-  auto manifest = Manifest::Begin(files, ".", 7, header, state);
+  auto manifest = Manifest::CreateCurrent(files, ".", 7, header, state);
   REQUIRE_OK(manifest.status());
   VersionEdit flush;
   table.number = 9;
@@ -194,7 +194,7 @@ TEST_CASE("identity, log, manifest and pointer of the first release are read") {
   const auto manifest = RecoverManifest(&env.files(), "/g", FixedUuid(1), nullptr);
   REQUIRE_OK(manifest.status());
   CHECK(manifest->state.version->level(0).size() == 1);
-  CHECK(manifest->state.version->level(0)[0]->meta().number == 9);
+  CHECK(manifest->state.version->level(0)[0]->info().number == 9);
   CHECK(manifest->state.version->level(6).empty());
   CHECK(manifest->state.last_sequence == 303);
   CHECK(manifest->state.log_number == 6);

@@ -64,7 +64,7 @@ inline absl::StatusOr<std::shared_ptr<const Version>> MakeVersion(const std::vec
 
 inline std::vector<uint64_t> Numbers(const std::vector<TablePtr>& tables) {
   std::vector<uint64_t> numbers;
-  for (const TablePtr& table : tables) numbers.push_back(table->meta().number);
+  for (const TablePtr& table : tables) numbers.push_back(table->info().number);
   return numbers;
 }
 
@@ -84,22 +84,12 @@ class TableFolder {
     options.block_bytes = 256;
     TableSummary summary;
     const std::string content = BuildTable(entries, options, tombstones, &summary);
-    TableInfo info;
-    info.number = next_number_++;
+    TableInfo info{summary.figures(), next_number_++, summary.file_bytes, summary.smallest, summary.largest};
     auto file = env_.files().Create(PathOf(info.number), base::AppendMode::kBuffered);
     REQUIRE_OK(file.status());
     REQUIRE_OK((*file)->Append(content));
     REQUIRE_OK((*file)->Sync());
     REQUIRE_OK((*file)->Close());
-    info.file_bytes = summary.file_bytes;
-    info.entries = summary.entries;
-    info.deletes = summary.deletes;
-    info.earliest_expiry_ms = summary.earliest_expiry_ms;
-    info.range_tombstones = summary.range_tombstones;
-    info.smallest_sequence = summary.smallest_sequence;
-    info.largest_sequence = summary.largest_sequence;
-    info.smallest = summary.smallest;
-    info.largest = summary.largest;
     return Open(std::move(info));
   }
   TablePtr Open(TableInfo info) { return std::make_shared<LiveTable>(std::move(info), store_); }

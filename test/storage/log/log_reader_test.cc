@@ -24,7 +24,7 @@ absl::StatusOr<LogContent> Read(std::string_view bytes, uint64_t bytes_max = UIN
 // The first sequences of the records.
 std::string Sequences(const LogContent& content) {
   std::string text;
-  LogCursor cursor(content);
+  LogReader cursor(content);
   ParsedRecord record;
   while (cursor.Next(&record)) text += std::to_string(record.head.first_sequence) + " ";
   return text;

@@ -16,7 +16,7 @@ std::string ValueAt(const Memtable& memtable, std::string_view key, Sequence seq
 
 TEST_CASE("a memtable gives the newest version that a reader may see") {
   Memtable memtable(64 << 10, 7);
-  CHECK(memtable.Empty());
+  CHECK(memtable.empty());
   memtable.Add(10, Space::kUser, PutOperation("a", "one"));
   memtable.Add(11, Space::kUser, PutOperation("ab", "other"));
   memtable.Add(12, Space::kUser, {.kind = Kind::kDelete, .key = "a", .value = {}});
@@ -121,7 +121,7 @@ TEST_CASE("a memtable of the capacity for some operations takes them, whatever t
       kv::AppendOperation(&payload, operation);
     }
     Memtable memtable(Memtable::CapacityFor(count, payload.size()), 1);
-    kv::OperationCursor cursor(payload);
+    kv::OperationReader cursor(payload);
     kv::Operation operation;
     // An assertion of the list ends the process if there is no room.
     for (Sequence sequence = 1; cursor.Next(&operation); ++sequence) memtable.Add(sequence, Space::kUser, operation);

@@ -1,5 +1,6 @@
 #include "storage/model/db_model.h"
 
+#include "storage/db.h"
 #include "storage/db/open_db.h"
 #include "support/catch.h"
 
@@ -23,6 +24,7 @@ void DbModel::Run(int steps) {
   for (int step = 1; step <= steps; ++step) {
     INFO("step " << step);
     Step();
+    if (db_ != nullptr) REQUIRE_OK(storage::CheckInvariants(db_.get()));
   }
   CheckScan(db_.get(), history_.state(), NowMs(), nullptr);
   for (const auto& held : snapshots_) CheckSnapshot(*held);

@@ -112,7 +112,7 @@ TEST_CASE("a table that cannot be read fails the whole merge, from whichever sid
   TableFolder folder;
   const TablePtr first = folder.Write({{Key("k01", 5), "a"}});
   const TablePtr missing = folder.Write({{Key("k05", 6), "b"}});
-  REQUIRE_OK(folder.env().files().Remove(TableFolder::PathOf(missing->meta().number)));
+  REQUIRE_OK(folder.env().files().Remove(TableFolder::PathOf(missing->info().number)));
   Memtable memtable(64 << 10, 1);
   memtable.Add(9, Space::kUser, PutOperation("k09", "c"));
   std::vector<std::unique_ptr<Cursor>> cursors;

@@ -28,6 +28,7 @@ class PrefixOracle final : public RigObserver {
   void FlushEnded(const absl::Status& status) override;
   void CheckpointEnded(const std::string& dir, const absl::Status& status) override;
   void CallEnded(const char* what, const absl::Status& status) override;
+  void InvariantsChecked(const absl::Status& status) override { CallEnded("the invariants", status); }
 
   // Writes that a crash of each kind must keep, and writes that it may keep.
   uint64_t durable() const { return durable_; }

@@ -64,15 +64,21 @@ RigActor::RigActor(uint64_t seed, RigObserver* observer, Prepare prepare, const 
 
 RigActor::~RigActor() = default;
 
+void RigActor::CheckInvariants() {
+  if (db_ != nullptr) observer_->InvariantsChecked(storage::CheckInvariants(db_.get()));
+}
+
 void RigActor::Open() {
   auto db = OpenRig(env_.get(), kRigDir, options_);
   observer_->CallEnded("Open", db.status());
   if (db.ok()) db_ = *std::move(db);
+  CheckInvariants();
 }
 
 void RigActor::Close() {
   if (db_ == nullptr) return;
   observer_->CallEnded("Close", db_->Close());
+  CheckInvariants();
   db_.reset();
 }
 
@@ -89,6 +95,7 @@ void RigActor::Write(const ModelWrite& write) {
     status = db_->Write(write.ToBatch(), {.sync = write.sync});
   }
   observer_->Ended(number, status);
+  CheckInvariants();
 }
 
 void RigActor::WriteTogether(const std::vector<ModelWrite>& writes) {
@@ -103,18 +110,22 @@ void RigActor::WriteTogether(const std::vector<ModelWrite>& writes) {
     });
   }
   env_->executor().Wait(&done, base::kForever);
+  CheckInvariants();
 }
 
 void RigActor::Flush() {
   if (db_ != nullptr) observer_->FlushEnded(db_->Flush());
+  CheckInvariants();
 }
 
 void RigActor::Compact(const std::string& begin, const std::string& limit) {
   if (db_ != nullptr) observer_->CallEnded("CompactRange", db_->CompactRange(begin, limit));
+  CheckInvariants();
 }
 
 void RigActor::Checkpoint(const std::string& dir) {
   if (db_ != nullptr) observer_->CheckpointEnded(dir, db_->CreateCheckpoint(dir));
+  CheckInvariants();
 }
 
 void RigActor::Kill() {

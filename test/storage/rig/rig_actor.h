@@ -50,6 +50,9 @@ class RigActor {
     Open();
   }
 
+  // After each step: the parts of the database must agree with each other.
+  void CheckInvariants();
+
   Db* db() { return db_.get(); }
   TestEnv& env() { return *env_; }
   base::Random& random() { return random_; }

@@ -23,6 +23,9 @@ class OutcomeOracle final : public RigObserver {
   void FlushEnded(const absl::Status& status) override { CallEnded("Flush", status); }
   void CheckpointEnded(const std::string&, const absl::Status& status) override { CallEnded("Checkpoint", status); }
   void CallEnded(const char* what, const absl::Status& status) override;
+  void InvariantsChecked(const absl::Status& status) override {
+    if (!status.ok()) Surprise(status);
+  }
 
   // OK if `found` is one of the states that may be; from then on it is the only one.
   absl::Status Settle(const ModelEntries& found);

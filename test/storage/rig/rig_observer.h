@@ -26,6 +26,8 @@ class RigObserver {
   virtual void FlushEnded(const absl::Status& status) = 0;
   virtual void CheckpointEnded(const std::string& dir, const absl::Status& status) = 0;
   virtual void CallEnded(const char* what, const absl::Status& status) = 0;
+  // After each call: whether the parts of the database agree with each other.
+  virtual void InvariantsChecked(const absl::Status& status) = 0;
 };
 
 }  // namespace bandb::test

@@ -118,7 +118,7 @@ uint64_t HarmlessFrom(CrashFileSystem* files, const std::string& path, uint64_t 
     REQUIRE(content->end == storage::LogEnd::kSealed);
     return content->valid_bytes;
   }
-  storage::LogCursor cursor(*content);
+  storage::LogReader cursor(*content);
   storage::ParsedRecord record;
   while (cursor.Next(&record)) {
   }

@@ -46,7 +46,7 @@ struct Fixture {
     REQUIRE_OK(files.SyncDir("/"));
   }
   std::unique_ptr<Manifest> Begin(uint64_t number, const ManifestState& state) {
-    auto manifest = Manifest::Begin(&files, kDir, number, HeaderOf(number), state);
+    auto manifest = Manifest::CreateCurrent(&files, kDir, number, HeaderOf(number), state);
     REQUIRE_OK(manifest.status());
     return *std::move(manifest);
   }
@@ -84,7 +84,7 @@ TEST_CASE("a manifest that is read again holds the state that it began with, and
   // And Everything makes the same state of nothing.
   ManifestState again;
   const VersionEdit everything = recovered->state.Everything();
-  REQUIRE_OK(again.Apply(everything, {std::make_shared<LiveTable>(everything.added[0].meta, nullptr)}));
+  REQUIRE_OK(again.Apply(everything, {std::make_shared<LiveTable>(everything.added[0].info, nullptr)}));
   CHECK(EncodeEdit(again.Everything()) == EncodeEdit(everything));
 }
 

@@ -11,18 +11,18 @@ namespace bandb::storage {
 namespace {
 
 TableInfo SomeTable(uint64_t number) {
-  TableInfo meta;
-  meta.number = number;
-  meta.file_bytes = 1000;
-  meta.entries = 10;
-  meta.deletes = 2;
-  meta.range_tombstones = 1;
-  meta.smallest_sequence = 5;
-  meta.largest_sequence = 90;
-  meta.earliest_expiry_ms = 12345;
-  meta.smallest = Key("a", 90);
-  meta.largest = Key("m", 5);
-  return meta;
+  TableInfo info;
+  info.number = number;
+  info.file_bytes = 1000;
+  info.entries = 10;
+  info.deletes = 2;
+  info.range_tombstones = 1;
+  info.smallest_sequence = 5;
+  info.largest_sequence = 90;
+  info.earliest_expiry_ms = 12345;
+  info.smallest = Key("a", 90);
+  info.largest = Key("m", 5);
+  return info;
 }
 
 VersionEdit FullEdit() {
@@ -63,7 +63,7 @@ TEST_CASE("an edit comes back as it was written") {
   CHECK(EncodeEdit(*edit) == bytes);
   CHECK(edit->last_sequence == kLastSequenceMax);
   CHECK(edit->added[1].level == 6);
-  CHECK(edit->added[1].meta.largest == Key("m", 5));
+  CHECK(edit->added[1].info.largest == Key("m", 5));
   CHECK(edit->membership == std::string("nodes\0", 6));
   CHECK(EncodeEdit(*DecodeEdit("")).empty());
 }
@@ -103,13 +103,13 @@ TEST_CASE("numbers that would overflow what is counted from them are refused") {
 TEST_CASE("malformed tables are refused") {
   VersionEdit edit;
   edit.added = {{1, SomeTable(8)}};
-  TableInfo& meta = edit.added[0].meta;
+  TableInfo& info = edit.added[0].info;
   SECTION("a level that is none") { edit.added[0].level = kLevels; }
-  SECTION("bounds in the wrong order") { std::swap(meta.smallest, meta.largest); }
-  SECTION("a bound that is no internal key") { meta.smallest = "short"; }
-  SECTION("a largest bound that is too short") { meta.largest = "short"; }
-  SECTION("sequences in the wrong order") { meta.smallest_sequence = 91; }
-  SECTION("a sequence that cannot be") { meta.largest_sequence = kLastSequenceMax + 1; }
+  SECTION("bounds in the wrong order") { std::swap(info.smallest, info.largest); }
+  SECTION("a bound that is no internal key") { info.smallest = "short"; }
+  SECTION("a largest bound that is too short") { info.largest = "short"; }
+  SECTION("sequences in the wrong order") { info.smallest_sequence = 91; }
+  SECTION("a sequence that cannot be") { info.largest_sequence = kLastSequenceMax + 1; }
   CHECK_CODE(DecodeEdit(EncodeEdit(edit)).status(), kDataLoss);
 }
 

@@ -88,7 +88,7 @@ TEST_CASE("a version answers where keys may be as a look at every table does") {
         REQUIRE(version.HasRangeBelow(level, key, key + '\0') == below);
         REQUIRE(Numbers(version.Overlapping(level, key, key)) == here);
         const size_t found = Version::FindTable(version.level(level), SeekKey(name(at)));
-        if (!here.empty()) REQUIRE(version.level(level)[found]->meta().number == here[0]);
+        if (!here.empty()) REQUIRE(version.level(level)[found]->info().number == here[0]);
       }
     }
   }

@@ -1,0 +1,147 @@
+#include "storage/compaction/compaction_schedule.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// What an iterator loses by one more run of tables is worth compacting so much (LevelDB's estimate for a seek).
+constexpr uint64_t kBytesPerIterator = 16 << 10;
+// Too few iterators to call it a pattern.
+constexpr int64_t kIteratorsMin = 1000;
+
+}  // namespace
+
+CompactionSchedule::Work CompactionSchedule::Next(const Situation& situation) {
+  BANDB_ASSERT(situation.version != nullptr);
+  BANDB_ASSERT(compactions_running_ >= 0);
+  if (!flush_running_ && situation.has_frozen_memtables) {
+    flush_running_ = true;
+    return {.kind = Work::Kind::kFlush, .compaction = {}, .done = nullptr};
+  }
+  Work work = NextManual(situation);
+  if (work.kind != Work::Kind::kNothing) return work;
+  const bool manual_waits = !manual_.empty() && !manual_.front().begun;
+  if (compactions_running_ >= compactions_max_ || manual_waits) return work;
+  CompactionSettings settings = settings_;
+  if (level0_wanted_) settings.level0_tables = 1;
+  std::optional<Compaction> compaction = PickCompaction(*situation.version, settings, running_);
+  if (compaction) StartCompaction(*std::move(compaction), &work);
+  return work;
+}
+
+CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situation) {
+  Work work;
+  if (manual_.empty()) return work;
+  Manual& manual = manual_.front();
+  if (manual.running) return work;
+  if (!manual.begun) {
+    if (compactions_running_ > 0) return work;
+    manual.begun = true;
+    manual.first_new_number = situation.next_file_number;
+  }
+  const Version& version = *situation.version;
+  bool blocked = false;
+  std::optional<Compaction> compaction;
+  while (manual.level + 1 < kLevels) {
+    const int output_level = manual.level == 0 ? TargetsFor(version, settings_).base_level : manual.level + 1;
+    compaction = PickRange(version, manual.level, output_level, manual.begin, manual.end, running_, &blocked);
+    if (compaction || blocked) break;
+    ++manual.level;
+  }
+  // Everything has arrived in the last level. What was there before has not been looked at yet, and nothing below it
+  // keeps what is gone from being dropped.
+  if (!compaction && !blocked) {
+    compaction =
+        PickRewrite(version, kLevels - 1, manual.begin, manual.end, manual.first_new_number, running_, &blocked);
+  }
+  if (blocked) return work;
+  if (compaction) {
+    BANDB_ASSERT(compaction->is_manual);
+    manual.running = true;
+    StartCompaction(*std::move(compaction), &work);
+    return work;
+  }
+  work.kind = Work::Kind::kManualDone;
+  work.done = std::move(manual.done);
+  manual_.pop_front();
+  return work;
+}
+
+void CompactionSchedule::StartCompaction(Compaction compaction, Work* work) {
+  ++compactions_running_;
+  running_.Add(compaction);
+  BANDB_ASSERT(running_.outputs.size() == static_cast<size_t>(compactions_running_));
+  work->kind = Work::Kind::kCompaction;
+  work->compaction = std::move(compaction);
+}
+
+void CompactionSchedule::FlushEnded() {
+  BANDB_ASSERT(flush_running_);
+  flush_running_ = false;
+}
+
+CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& compaction, bool goes_on) {
+  BANDB_ASSERT(compactions_running_ > 0);
+  --compactions_running_;
+  running_.Remove(compaction);
+  if (!compaction.is_manual) return nullptr;
+  BANDB_ASSERT(!manual_.empty() && manual_.front().running);
+  Manual& manual = manual_.front();
+  manual.running = false;
+  ++manual.level;
+  if (goes_on) return nullptr;
+  Done abandoned = std::move(manual.done);
+  manual_.pop_front();
+  return abandoned;
+}
+
+void CompactionSchedule::AddManual(std::string begin, std::string end, Done done) {
+  BANDB_ASSERT(done != nullptr);
+  manual_.push_back({.begin = std::move(begin), .end = std::move(end), .done = std::move(done)});
+}
+
+void CompactionSchedule::AbandonManual(std::vector<Done>* abandoned) {
+  for (Manual& manual : manual_) {
+    if (!manual.running) abandoned->push_back(std::move(manual.done));
+  }
+  std::erase_if(manual_, [](const Manual& manual) { return !manual.running; });
+  BANDB_ASSERT(manual_.size() <= 1);
+}
+
+int64_t CompactionSchedule::RenewAllowance(const Version& version) {
+  level0_wanted_ = false;
+  if (version.level(0).empty()) return INT64_MAX;
+  const uint64_t bytes = version.LevelBytes(0) + version.LevelBytes(TargetsFor(version, settings_).base_level);
+  return std::max(kIteratorsMin, static_cast<int64_t>(bytes / kBytesPerIterator));
+}
+
+absl::Status CompactionSchedule::CheckInvariants(const Version& version) const {
+  const auto violated = [](std::string_view what) {
+    return base::Error(absl::StatusCode::kInternal, "the compaction schedule: {}", what);
+  };
+  if (running_.outputs.size() != static_cast<size_t>(compactions_running_)) {
+    return violated("each running compaction has one output range");
+  }
+  for (size_t i = 1; i < manual_.size(); ++i) {
+    if (manual_[i].begun || manual_[i].running) return violated("one CompactRange runs after the other");
+  }
+  if (!manual_.empty() && manual_.front().running && compactions_running_ == 0) {
+    return violated("a running CompactRange has a running compaction");
+  }
+  // Inputs stay in the version until their compaction is installed.
+  size_t found = 0;
+  for (int level = 0; level < kLevels; ++level) {
+    for (const TablePtr& table : version.level(level)) found += running_.tables.count(table->info().number);
+  }
+  if (found != running_.tables.size()) return violated("inputs of running compactions are in the version");
+  return absl::OkStatus();
+}
+
+}  // namespace bandb::storage

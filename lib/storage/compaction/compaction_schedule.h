@@ -1,0 +1,110 @@
+// Decides which background work comes next: a pure part, told what there is and what has ended, with no thread or file.
+//
+// A flush goes first, one at a time. A CompactRange waits for the compactions that run when its turn comes, for they
+// don't know which snapshots have gone since they began; then it goes down level by level and at last rewrites what
+// was in the last level before. Between its compactions, and beside them, run those that the picker wants; they begin
+// no more while a CompactRange waits.
+#ifndef BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
+#define BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "storage/compaction/compaction_picker.h"
+#include "storage/version/version.h"
+
+namespace bandb::storage {
+
+// Iterators that are left until level 0 is compacted for their sake: when so many have merged level 0 with what lies
+// below as would pay for compacting it, it is compacted, however few tables it has (LevelDB's seek compactions, for
+// iterators alone: filters spare gets).
+// Thread safety: any thread.
+class ReadAllowance {
+ public:
+  void Renew(int64_t iterators) { left_.store(iterators, std::memory_order_relaxed); }
+  // For each iterator. True for the one that uses it up.
+  bool Take() { return left_.fetch_sub(1, std::memory_order_relaxed) == 1; }
+
+ private:
+  std::atomic<int64_t> left_{0};
+};
+
+// Thread safety: one thread at a time.
+class CompactionSchedule {
+ public:
+  using Done = std::function<void(absl::Status)>;
+
+  struct Situation {
+    const Version* version = nullptr;
+    bool has_frozen_memtables = false;
+    uint64_t next_file_number = 0;
+  };
+  struct Work {
+    enum class Kind : uint8_t { kNothing, kFlush, kCompaction, kManualDone };
+    Kind kind = Kind::kNothing;
+    Compaction compaction;
+    // Of a CompactRange that has nothing left to do.
+    Done done;
+  };
+
+  // At most so many of the picker's compactions run at a time.
+  CompactionSchedule(const CompactionSettings& settings, int compactions_max)
+      : settings_(settings), compactions_max_(compactions_max) {}
+
+  // What is to be begun now; counts as running from here on. Asked until there is nothing.
+  Work Next(const Situation& situation);
+  void FlushEnded();
+  // `goes_on`: a CompactRange that it is part of is not given up. Returns its Done if it is.
+  Done CompactionEnded(const Compaction& compaction, bool goes_on);
+
+  // Compacts what holds spaced keys of [begin, end], when its turn comes.
+  void AddManual(std::string begin, std::string end, Done done);
+  // Gives up every CompactRange of which nothing is running, and hands out its Done.
+  void AbandonManual(std::vector<Done>* abandoned);
+
+  // Iterators have paid for a compaction of level 0.
+  void WantLevel0() { level0_wanted_ = true; }
+  // What iterators may do from now on: when level 0 gets its first table, and when a compaction has taken tables out of
+  // it. The wish of those before is fulfilled.
+  int64_t RenewAllowance(const Version& version);
+
+  bool flush_running() const { return flush_running_; }
+  int compactions_running() const { return compactions_running_; }
+
+  // Errors: kInternal the members contradict each other, or the version.
+  absl::Status CheckInvariants(const Version& version) const;
+
+ private:
+  struct Manual {
+    std::string begin;  // spaced keys
+    std::string end;
+    Done done;
+    bool begun = false;
+    // Tables from this number on were written since it began.
+    uint64_t first_new_number = 0;
+    int level = 0;
+    bool running = false;
+  };
+
+  // The next compaction of the first CompactRange; its end; or nothing.
+  Work NextManual(const Situation& situation);
+  void StartCompaction(Compaction compaction, Work* work);
+
+  const CompactionSettings settings_;
+  const int compactions_max_;
+  bool flush_running_ = false;
+  int compactions_running_ = 0;
+  RunningCompactions running_;
+  bool level0_wanted_ = false;
+  // One after the other.
+  std::deque<Manual> manual_;
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_

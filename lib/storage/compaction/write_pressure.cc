@@ -1,0 +1,34 @@
+#include "storage/compaction/write_pressure.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// Level 0 with this many times its trigger slows writers down, and with this many stops them.
+constexpr int kSlowdownTriggers = 3;
+constexpr int kStopTriggers = 8;
+// At full pressure a writer waits this long for each byte: 8 MiB/s.
+constexpr double kNanosPerByteAtFullPressure = 1e9 / (8 << 20);
+
+}  // namespace
+
+WritePressure PressureOf(const Version& version, const CompactionSettings& settings) {
+  BANDB_ASSERT(settings.level0_tables > 0);
+  const int tables = static_cast<int>(version.level(0).size());
+  const int slow = settings.level0_tables * kSlowdownTriggers;
+  const int stop = settings.level0_tables * kStopTriggers;
+  const int permille = std::clamp((tables - slow) * 1000 / (stop - slow), 0, 1000);
+  BANDB_ASSERT((permille == 1000) == (tables >= stop));
+  return {.permille = static_cast<uint32_t>(permille), .stops = tables >= stop};
+}
+
+int64_t WriteDelayNanos(uint32_t pressure_permille, uint64_t bytes) {
+  BANDB_ASSERT(pressure_permille <= 1000);
+  return static_cast<int64_t>(static_cast<double>(bytes) * kNanosPerByteAtFullPressure * pressure_permille / 1000);
+}
+
+}  // namespace bandb::storage

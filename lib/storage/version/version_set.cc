@@ -1,0 +1,217 @@
+#include "storage/version/version_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "storage/file/file_names.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// A manifest is replaced when it is this many times as large as it began, and not before it has some size.
+constexpr uint64_t kManifestGrowth = 4;
+constexpr uint64_t kManifestBytesMin = 1 << 10;
+
+// Whether an edit takes a table from one level to another.
+bool IsMoved(const VersionEdit& edit, uint64_t number) {
+  const auto is_it = [number](const VersionEdit::AddedTable& added) { return added.info.number == number; };
+  const auto goes = [number](const VersionEdit::DeletedTable& gone) { return gone.number == number; };
+  return std::any_of(edit.added.begin(), edit.added.end(), is_it) &&
+         std::any_of(edit.deleted.begin(), edit.deleted.end(), goes);
+}
+
+}  // namespace
+
+VersionSet::VersionSet(base::FileSystem* files, std::string engine_dir, uint64_t roll_bytes_min, Owner* owner)
+    : files_(files), engine_dir_(std::move(engine_dir)), roll_bytes_min_(roll_bytes_min), owner_(owner) {}
+
+uint64_t VersionSet::RollBytes(uint64_t begun_bytes) const {
+  return std::max({kManifestGrowth * begun_bytes, roll_bytes_min_, kManifestBytesMin});
+}
+
+void VersionSet::SetNextFileNumber(uint64_t number) {
+  BANDB_ASSERT(number >= next_file_number_);
+  next_file_number_.store(number, std::memory_order_relaxed);
+}
+
+absl::Status VersionSet::Start(ManifestState state, const FileHeader& header) {
+  const uint64_t number = NewFileNumber();
+  state.next_file_number = next_file_number();
+  BANDB_ASSERT(state.log_number < number);
+  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Manifest> manifest,
+                         Manifest::CreateCurrent(files_, engine_dir_, number, header, state));
+  roll_bytes_ = RollBytes(manifest->Size());
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(manifest_ == nullptr);
+  state_ = std::move(state);
+  manifest_ = std::move(manifest);
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const Version> VersionSet::version() const {
+  base::MutexLock lock(&mutex_);
+  return state_.version;
+}
+
+ManifestState VersionSet::state() const {
+  base::MutexLock lock(&mutex_);
+  return state_;
+}
+
+std::shared_ptr<Manifest> VersionSet::manifest() const {
+  base::MutexLock lock(&mutex_);
+  return manifest_;
+}
+
+bool VersionSet::TakeEdit(PendingEdit* edit) {
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(writing_);
+  if (edits_.empty()) {
+    writing_ = false;
+    return false;
+  }
+  *edit = std::move(edits_.front());
+  edits_.pop_front();
+  return true;
+}
+
+void VersionSet::Apply(PendingEdit edit) {
+  BANDB_ASSERT(edit.source != nullptr);
+  BANDB_ASSERT(edit.edit.added.size() == edit.added.size());
+  {
+    base::MutexLock lock(&mutex_);
+    edits_.push_back(std::move(edit));
+    if (writing_) return;
+    writing_ = true;
+  }
+  while (true) {
+    // One after the other is destroyed: what it was the last to hold goes before the next one is written.
+    PendingEdit next;
+    if (!TakeEdit(&next)) return;
+    next.edit.next_file_number = next_file_number();
+    // At or after all commit times in the tables, and what readers have gone by meanwhile.
+    next.edit.commit_time_ms = owner_->NowMs();
+    const absl::Status written = Write(&next);
+    if (written.ok()) {
+      owner_->InstallEdit(&next);
+      RollManifest();
+    } else if (written.code() == absl::StatusCode::kResourceExhausted) {
+      // The edit is surely not on disk, so that its new tables can go; they will be written again.
+      for (const TablePtr& table : next.added) {
+        if (!IsMoved(next.edit, table->info().number)) table->MarkObsolete();
+      }
+    }
+    next.added.clear();
+    next.source->Installed(written);
+  }
+}
+
+absl::Status VersionSet::Write(PendingEdit* edit) {
+  // After a failed edit nothing may be appended; while closing, what is done already may still count.
+  BANDB_RETURN_IF_ERROR(owner_->MayWriteEdit());
+  edit->result = state();
+  // An edit that does not fit comes of tables that are not what the manifest says of them, and must not reach it.
+  BANDB_RETURN_IF_ERROR(edit->result.Apply(edit->edit, edit->added));
+  // The new tables, and the log that the edit makes the oldest, must be found before the edit says that they are there.
+  absl::Status status = files_->SyncDir(engine_dir_);
+  if (status.ok()) status = manifest()->Append(edit->edit);
+  // Said here, not by the edit's source: it counts also if writes have been stopped meanwhile by what Resume would
+  // mend.
+  if (!status.ok() && status.code() != absl::StatusCode::kResourceExhausted) {
+    owner_->ManifestFailed(base::Annotate(status, "writing the manifest"));
+  }
+  return status;
+}
+
+std::vector<TablePtr> VersionSet::Install(PendingEdit* edit) {
+  std::vector<TablePtr> obsolete;
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(writing_);
+  for (const VersionEdit::DeletedTable& gone : edit->edit.deleted) {
+    if (IsMoved(edit->edit, gone.number)) continue;
+    for (const TablePtr& table : state_.version->level(gone.level)) {
+      if (table->info().number == gone.number) obsolete.push_back(table);
+    }
+  }
+  BANDB_ASSERT(edit->result.log_number >= state_.log_number);
+  BANDB_ASSERT(edit->result.last_sequence >= state_.last_sequence);
+  // One edit is written at a time, so nothing has changed since its result was made.
+  state_ = std::move(edit->result);
+  for (const TablePtr& table : obsolete) table->MarkObsolete();
+  return obsolete;
+}
+
+void VersionSet::RollManifest() {
+  const std::shared_ptr<Manifest> old = manifest();
+  BANDB_ASSERT(old != nullptr);
+  if (old->Size() < roll_bytes_) return;
+  const uint64_t number = NewFileNumber();
+  BANDB_ASSERT(number > old->number());
+  if (!owner_->MayWriteEdit().ok()) return;
+  ManifestState state = this->state();
+  state.next_file_number = next_file_number();
+  const FileHeader header = owner_->NewHeader(FileType::kManifest);
+  absl::StatusOr<std::unique_ptr<Manifest>> created = Manifest::Create(files_, engine_dir_, number, header, state);
+  if (!created.ok()) {
+    // The old one still counts, and is still whole.
+    files_->Remove(base::JoinPath(engine_dir_, ManifestName(number))).IgnoreError();
+    roll_bytes_ *= 2;
+    if (created.status().code() != absl::StatusCode::kResourceExhausted) {
+      owner_->ManifestFailed(base::Annotate(created.status(), "beginning a manifest"));
+    }
+    return;
+  }
+  if (const absl::Status pointed = (*created)->MakeCurrent(files_, engine_dir_); !pointed.ok()) {
+    // Both say the same now, and nobody knows which of them counts: neither may say more.
+    owner_->ManifestFailed(
+        base::Error(absl::StatusCode::kInternal, "pointing at a new manifest: {}", base::Message(pointed)));
+    return;
+  }
+  roll_bytes_ = RollBytes((*created)->Size());
+  {
+    base::MutexLock lock(&mutex_);
+    manifest_ = *std::move(created);
+  }
+  old->Close().IgnoreError();
+  // One that cannot be removed now is found at the next open.
+  files_->Remove(base::JoinPath(engine_dir_, ManifestName(old->number()))).IgnoreError();
+}
+
+absl::Status VersionSet::Close(const VersionEdit& last) {
+  std::shared_ptr<Manifest> manifest;
+  {
+    base::MutexLock lock(&mutex_);
+    BANDB_ASSERT(edits_.empty());
+    BANDB_ASSERT(manifest_ != nullptr);
+    manifest = manifest_;
+  }
+  BANDB_RETURN_IF_ERROR(manifest->Append(last));
+  return manifest->Close();
+}
+
+absl::Status VersionSet::CheckInvariants() const {
+  const auto violated = [](std::string_view what) {
+    return base::Error(absl::StatusCode::kInternal, "the version set: {}", what);
+  };
+  base::MutexLock lock(&mutex_);
+  if (manifest_ == nullptr) return violated("there is a manifest");
+  if (manifest_->number() >= next_file_number()) return violated("the manifest's number was given out");
+  if (!writing_ && !edits_.empty()) return violated("edits wait only while others are written");
+  if (state_.next_file_number > next_file_number()) return violated("file numbers are not given out twice");
+  if (state_.log_number > state_.next_file_number) return violated("the oldest log's number was given out");
+  if (!state_.log_ends.empty() && state_.log_ends.begin()->first < state_.log_number) {
+    return violated("only logs that are needed have ends");
+  }
+  for (int level = 0; level < kLevels; ++level) {
+    for (const TablePtr& table : state_.version->level(level)) {
+      if (table->info().number >= next_file_number()) return violated("a table's number was given out");
+      if (table->info().largest_sequence > state_.last_sequence) return violated("no table is newer than the tables");
+    }
+  }
+  return state_.version->CheckLevels();
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,175 @@
+#include "storage/compaction/compaction_schedule.h"
+
+#include <set>
+
+#include "storage/engine/engine_fixture.h"
+
+namespace bandb::storage {
+
+namespace {
+
+using WorkKind = CompactionSchedule::Work::Kind;
+
+constexpr CompactionSettings kSettings{.level0_tables = 2, .level_base_bytes = 10'000, .table_bytes = 1000};
+
+std::shared_ptr<const Version> Make(const std::vector<LevelTable>& tables) {
+  auto version = MakeVersion(tables);
+  REQUIRE_OK(version.status());
+  return *std::move(version);
+}
+
+// A level 0 with two tables, which is due, over two tables of the last level.
+std::shared_ptr<const Version> Due() {
+  return Make({{0, Describe(3, "a", "c", 5, 6)},
+               {0, Describe(4, "b", "d", 7, 8)},
+               {6, Describe(1, "a", "b")},
+               {6, Describe(2, "c", "d")}});
+}
+
+// A level 0 with one table, which is not.
+std::shared_ptr<const Version> NotDue() {
+  return Make({{0, Describe(3, "a", "c", 5, 6)}, {6, Describe(1, "a", "b")}, {6, Describe(2, "c", "d")}});
+}
+
+struct Fixture {
+  explicit Fixture(std::shared_ptr<const Version> first, int compactions_max = 1)
+      : version(std::move(first)), schedule(kSettings, compactions_max) {}
+
+  CompactionSchedule::Work Next() {
+    auto work = schedule.Next({.version = version.get(), .has_frozen_memtables = frozen, .next_file_number = 100});
+    CHECK_OK(schedule.CheckInvariants(*version));
+    return work;
+  }
+  // All of it; the outcome is kept.
+  void AddManual() {
+    schedule.AddManual(Spaced("a"), Spaced("z"),
+                       [this](absl::Status status) { outcomes.push_back(std::move(status)); });
+  }
+
+  std::shared_ptr<const Version> version;
+  bool frozen = false;
+  CompactionSchedule schedule;
+  std::vector<absl::Status> outcomes;
+};
+
+}  // namespace
+
+TEST_CASE("a flush goes first, and one at a time") {
+  Fixture f(Due());
+  f.frozen = true;
+  CHECK(f.Next().kind == WorkKind::kFlush);
+  CHECK(f.schedule.flush_running());
+  CHECK(f.Next().kind == WorkKind::kCompaction);
+  CHECK(f.Next().kind == WorkKind::kNothing);
+  f.schedule.FlushEnded();
+  CHECK(f.Next().kind == WorkKind::kFlush);
+  f.schedule.FlushEnded();
+  f.frozen = false;
+  CHECK(f.Next().kind == WorkKind::kNothing);
+}
+
+TEST_CASE("no more compactions run at a time than are allowed, and none shares a table with another") {
+  // Two levels that are too large, apart from each other.
+  std::vector<LevelTable> tables;
+  for (uint64_t i = 0; i < 40; ++i) {
+    const std::string key = fmt::format("{:03}", i);
+    tables.push_back({5, Describe(100 + i, key, key)});
+    tables.push_back({6, Describe(200 + i, key, key)});
+  }
+  for (const int compactions_max : {1, 3}) {
+    Fixture f(Make(tables), compactions_max);
+    std::set<uint64_t> used;
+    for (int i = 0; i < compactions_max; ++i) {
+      const auto work = f.Next();
+      REQUIRE(work.kind == WorkKind::kCompaction);
+      for (const auto* inputs : {&work.compaction.inputs, &work.compaction.output_inputs}) {
+        for (const uint64_t number : Numbers(*inputs)) CHECK(used.insert(number).second);
+      }
+    }
+    CHECK(f.Next().kind == WorkKind::kNothing);
+    CHECK(f.schedule.compactions_running() == compactions_max);
+  }
+}
+
+TEST_CASE("a CompactRange waits for what runs when its turn comes, and nothing else begins meanwhile") {
+  Fixture f(Due(), 2);
+  const auto running = f.Next();
+  REQUIRE(running.kind == WorkKind::kCompaction);
+  CHECK_FALSE(running.compaction.is_manual);
+  f.AddManual();
+  CHECK(f.Next().kind == WorkKind::kNothing);
+  CHECK(f.schedule.CompactionEnded(running.compaction, true) == nullptr);
+  const auto work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  CHECK(work.compaction.is_manual);
+  CHECK(work.compaction.level == 0);
+  CHECK(work.compaction.output_level == 6);
+}
+
+TEST_CASE("a CompactRange goes down level by level, and at last rewrites what was in the last one before") {
+  Fixture f(NotDue());
+  f.AddManual();
+  auto work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  CHECK(work.compaction.level == 0);
+  // One compaction of it runs at a time.
+  CHECK(f.Next().kind == WorkKind::kNothing);
+  // Of the old tables of the last level one was left, beside what the compaction wrote.
+  f.version = Make({{6, Describe(2, "c", "d")}, {6, Describe(101, "a", "b")}});
+  CHECK(f.schedule.CompactionEnded(work.compaction, true) == nullptr);
+  work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  CHECK(work.compaction.level == 6);
+  CHECK(work.compaction.output_level == 6);
+  CHECK(Numbers(work.compaction.inputs) == std::vector<uint64_t>{2});
+  f.version = Make({{6, Describe(102, "c", "d")}, {6, Describe(101, "a", "b")}});
+  CHECK(f.schedule.CompactionEnded(work.compaction, true) == nullptr);
+  work = f.Next();
+  REQUIRE(work.kind == WorkKind::kManualDone);
+  work.done(absl::OkStatus());
+  CHECK(f.outcomes.size() == 1);
+  CHECK(f.Next().kind == WorkKind::kNothing);
+}
+
+TEST_CASE("a second CompactRange begins when the first is done") {
+  Fixture f(Make({}));
+  f.AddManual();
+  f.AddManual();
+  CHECK(f.Next().kind == WorkKind::kManualDone);
+  CHECK(f.Next().kind == WorkKind::kManualDone);
+  CHECK(f.Next().kind == WorkKind::kNothing);
+}
+
+TEST_CASE("a CompactRange that is given up while it runs ends with its compaction, and those that wait end at once") {
+  Fixture f(NotDue());
+  f.AddManual();
+  f.AddManual();
+  const auto work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  std::vector<CompactionSchedule::Done> abandoned;
+  f.schedule.AbandonManual(&abandoned);
+  CHECK(abandoned.size() == 1);
+  const CompactionSchedule::Done done = f.schedule.CompactionEnded(work.compaction, false);
+  REQUIRE(done != nullptr);
+  CHECK(f.Next().kind == WorkKind::kNothing);
+}
+
+TEST_CASE("iterators that have used up their allowance have level 0 compacted, however few tables it has") {
+  Fixture f(NotDue());
+  CHECK(f.Next().kind == WorkKind::kNothing);
+  ReadAllowance allowance;
+  allowance.Renew(f.schedule.RenewAllowance(*f.version));
+  for (int i = 0; i < 999; ++i) REQUIRE_FALSE(allowance.Take());
+  CHECK(allowance.Take());
+  CHECK_FALSE(allowance.Take());
+  f.schedule.WantLevel0();
+  const auto work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  CHECK(work.compaction.level == 0);
+  f.schedule.CompactionEnded(work.compaction, true);
+  // With an empty level 0 no iterator loses anything.
+  CHECK(f.schedule.RenewAllowance(*Make({{6, Describe(1, "a", "b")}})) == INT64_MAX);
+  CHECK(f.Next().kind == WorkKind::kNothing);
+}
+
+}  // namespace bandb::storage
