@@ -22,7 +22,7 @@ absl::Status ApplyTo(ManifestState* state, const VersionEdit& edit) {
   std::vector<TablePtr> added;
   // Only looked at, never read, so that they need no store.
   for (const VersionEdit::AddedTable& table : edit.added) {
-    added.push_back(std::make_shared<LiveTable>(table.meta, nullptr));
+    added.push_back(std::make_shared<LiveTable>(table.info, nullptr));
   }
   return state->Apply(edit, added);
 }

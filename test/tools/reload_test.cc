@@ -26,6 +26,7 @@ loops = 3
 worker_threads = 2
 reads_inline = false
 frame_max = "1 MiB"
+batch_operations_max = 10000
 connections_max = 10000
 accepts_per_turn_max = 16
 in_flight_requests_max = 1024
@@ -35,6 +36,7 @@ memory_max = "256 MiB"
 frame_timeout = "30 s"
 unread_timeout = "10 s"
 idle_timeout = "never"
+stall_timeout = "1 s"
 keepalive = "5 min"
 drain_timeout = "10 s"
 

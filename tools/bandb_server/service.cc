@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -98,11 +97,7 @@ class Service {
   int End(const Signals& signals) {
     base::ThreadExecutor executor(1);
     const absl::Duration drain_timeout = config_.server.drain_timeout;
-    const int64_t begin = clock_->MonotonicNanos();
-    // Those that are open shortly before the drain gives up are those that it cuts.
-    uint64_t open = 0;
     const auto told_again = [&] {
-      if (absl::Nanoseconds(clock_->MonotonicNanos() - begin) < drain_timeout) open = server_->Stats().connections_open;
       const bool again = TellsToEnd(signals.Wait(kEndLookNanos));
       if (again) logger_->Log(LogSeverity::kWarning, "told to end once more: ending at once");
       return again;
@@ -114,7 +109,7 @@ class Service {
     }
     // What still runs must not lose what it uses: no destructor, and acknowledged writes need none.
     if (outcome != EndOutcome::kDone) ::_exit(kFailed);
-    return Report(open);
+    return Report();
   }
 
   // Ends what serves and what stores. Runs beside the thread that takes signals.
@@ -125,17 +120,10 @@ class Service {
     closed_ = db_->Close();
   }
 
-  int Report(uint64_t cut) {
+  int Report() {
     if (!lost_.ok()) return kFailed;
     if (!closed_.ok()) return Fail("closing the database", closed_);
-    if (absl::IsDeadlineExceeded(drained_)) {
-      logger_->Log(
-          LogSeverity::kWarning,
-          fmt::format("closed {} connections whose clients did not take their replies within the drain timeout",
-                      std::max<uint64_t>(cut, 1)));
-    } else if (!drained_.ok()) {
-      return Fail("draining", drained_);
-    }
+    if (!drained_.ok()) return Fail("draining", drained_);
     if (disk_watch_.stopped_for_good()) {
       logger_->Log(LogSeverity::kError, "closed; an error had stopped the writes, see above");
       return kFailed;

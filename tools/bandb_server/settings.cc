@@ -137,6 +137,7 @@ void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(IntegerSetting("server", "worker_threads", BANDB_OPTION(server.worker_threads)));
   settings->push_back(BooleanSetting("server", "reads_inline", BANDB_OPTION(server.reads_inline)));
   settings->push_back(SizeSetting("server", "frame_max", BANDB_OPTION(server.frame_bytes_max)));
+  settings->push_back(IntegerSetting("server", "batch_operations_max", BANDB_OPTION(server.batch_operations_max)));
   settings->push_back(IntegerSetting("server", "connections_max", BANDB_OPTION(server.connections_max)));
   settings->push_back(IntegerSetting("server", "accepts_per_turn_max", BANDB_OPTION(server.accepts_per_turn_max)));
   settings->push_back(IntegerSetting("server", "in_flight_requests_max", BANDB_OPTION(server.in_flight_requests_max)));
@@ -146,6 +147,7 @@ void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(DurationSetting("server", "frame_timeout", BANDB_OPTION(server.frame_timeout)));
   settings->push_back(DurationSetting("server", "unread_timeout", BANDB_OPTION(server.unread_timeout)));
   settings->push_back(DurationSetting("server", "idle_timeout", BANDB_OPTION(server.idle_timeout)));
+  settings->push_back(DurationSetting("server", "stall_timeout", BANDB_OPTION(server.stall_timeout)));
   settings->push_back(DurationSetting("server", "keepalive", BANDB_OPTION(server.keepalive)));
   settings->push_back(DurationSetting("server", "drain_timeout", BANDB_OPTION(server.drain_timeout)));
 }
