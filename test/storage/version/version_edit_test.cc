@@ -123,9 +123,9 @@ TEST_CASE("a field that holds more than it should is malformed") {
 TEST_CASE("a table whose bounds are longer than any key may be is refused") {
   VersionEdit edit;
   edit.added = {{1, SomeTable(8)}};
-  edit.added[0].meta.largest = Key(std::string(kSpacedKeyBytesMax - kSpaceBytes, 'm'), 5);
+  edit.added[0].info.largest = Key(std::string(kSpacedKeyBytesMax - kSpaceBytes, 'm'), 5);
   CHECK_OK(DecodeEdit(EncodeEdit(edit)).status());
-  edit.added[0].meta.largest = Key(std::string(kSpacedKeyBytesMax, 'm'), 5);
+  edit.added[0].info.largest = Key(std::string(kSpacedKeyBytesMax, 'm'), 5);
   CHECK_CODE(DecodeEdit(EncodeEdit(edit)).status(), kDataLoss);
 }
 
