@@ -23,6 +23,11 @@ struct Descriptors {
   Descriptors* previous = nullptr;
   Descriptors* next = nullptr;
 
+  // Gives the locks back at once, also where a child that has just been forked has not closed its copies yet.
+  void Unlock() {
+    if (directory.valid()) ::flock(directory.get(), LOCK_UN);
+    if (file.valid()) ::flock(file.get(), LOCK_UN);
+  }
   void Close() {
     directory = UniqueFd();
     file = UniqueFd();
@@ -46,11 +51,12 @@ class ForkedLocks {
     if (first_ != nullptr) first_->previous = held;
     first_ = held;
   }
-  // Closes the descriptors, too.
+  // Unlocks, and closes the descriptors, too.
   void Remove(Descriptors* held) ABSL_LOCKS_EXCLUDED(mutex_) {
     MutexLock lock(&mutex_);
     (held->previous != nullptr ? held->previous->next : first_) = held->next;
     if (held->next != nullptr) held->next->previous = held->previous;
+    held->Unlock();
     held->Close();
   }
 
