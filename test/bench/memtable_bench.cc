@@ -57,7 +57,7 @@ class Bench {
     }
     Report(what, start, keys.size());
     fmt::print("{:20} {:8.1f} bytes an entry\n", "",
-               static_cast<double>(memtable.MemoryBytes()) / static_cast<double>(keys.size()));
+               static_cast<double>(memtable.memory_bytes()) / static_cast<double>(keys.size()));
   }
   void Get(const char* what, const std::vector<std::string>& keys, const Memtable& memtable, size_t expected) {
     const int64_t start = clock_.MonotonicNanos();

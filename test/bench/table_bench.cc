@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "storage/table/table_cursor.h"
 #include "storage/table/table_fixture.h"
 
 namespace bandb::storage {
@@ -67,7 +68,7 @@ class Bench {
     return true;
   }
   void Walk(const char* what, bool forward) {
-    const auto cursor = table_->NewCursor();
+    const auto cursor = NewTableCursor(*table_);
     const int64_t start = clock_.MonotonicNanos();
     uint64_t sum = 0;
     if (forward) {
@@ -101,7 +102,7 @@ class Bench {
     std::vector<std::string> keys;
     keys.reserve(100'000);
     for (int i = 0; i < 100'000; ++i) keys.push_back(SeekKey(UserKey(2 * random.Uniform(entries_) + 1)));
-    const auto cursor = table_->NewCursor();
+    const auto cursor = NewTableCursor(*table_);
     uint64_t valid = 0;
     const int64_t start = clock_.MonotonicNanos();
     for (const std::string& key : keys) {
