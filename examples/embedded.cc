@@ -23,7 +23,8 @@ bool Run(bandb::Db& db) {
   if (!Check(name.status())) return false;
   std::cout << "name is " << *name << "\n";
 
-  // A batch takes effect as a whole or not at all, here only if nobody has changed the name meanwhile.
+  // A batch takes effect as a whole or not at all, here only if nobody has changed the name
+  // meanwhile.
   bandb::WriteBatch batch;
   batch.RequireValue("name", "Alice");
   batch.Put("name", "Bob");

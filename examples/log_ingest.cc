@@ -40,7 +40,8 @@ absl::Status Ingest(bandb::Db& db, uint64_t* lines) {
     if (absl::Status written = db.Write(batch); !written.ok()) return written;
     batch.Clear();
   }
-  // The last write asks for fsync, and the log is synced in order, so everything before it is safe as well.
+  // The last write asks for fsync, and the log is synced in order, so everything before it is safe
+  // as well.
   return db.Write(batch, {.sync = true});
 }
 

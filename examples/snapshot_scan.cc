@@ -1,4 +1,5 @@
-// Reading one state while others write: a snapshot, and iterators over a range of keys in both directions.
+// Reading one state while others write: a snapshot, and iterators over a range of keys in both
+// directions.
 //
 //   snapshot_scan DIRECTORY
 #include <iostream>
@@ -9,7 +10,8 @@
 
 namespace {
 
-// Prints the keys of [user:, user;), every key that begins with "user:", and returns how many there were; -1 on error.
+// Prints the keys of [user:, user;), every key that begins with "user:", and returns how many there
+// were; -1 on error.
 int Scan(bandb::Db& db, const bandb::Snapshot* snapshot, bool backwards) {
   bandb::ReadOptions options;
   options.snapshot = snapshot;

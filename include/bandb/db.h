@@ -20,8 +20,8 @@ namespace bandb {
 //   if (!db.ok()) ...
 //   absl::Status done = (*db)->Put("name", "Alice", {.sync = true});
 //
-// After any crash the database is a prefix of the commit order that contains every write acknowledged at its level:
-// never a hole, never half a batch.
+// After any crash the database is a prefix of the commit order that contains every write
+// acknowledged at its level: never a hole, never half a batch.
 //
 // Thread safety: every method may be called from any thread.
 class Db : public Store {
@@ -39,33 +39,37 @@ class Db : public Store {
   // Puts everything written so far into tables.
   // Durability: what was written before the call survives power loss when it returns OK.
   virtual absl::Status Flush() = 0;
-  // Compacts the tables that hold keys of [begin, limit), so that the space of what was deleted or overwritten, or has
-  // expired, is given back, unless a snapshot still sees it. All of them are rewritten, those of the last level
-  // too. Empty means unbounded. Returns when it is done.
+  // Compacts the tables that hold keys of [begin, limit), so that the space of what was deleted or
+  // overwritten, or has expired, is given back, unless a snapshot still sees it. All of them are
+  // rewritten, those of the last level too. Empty means unbounded. Returns when it is done.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
-  // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file system allows. The
-  // copy can be opened as a database of its own; it keeps the identity of this one. It is made as `dir`.tmp-... and
-  // renamed once it is whole, so that there never is a part of a copy in `dir`. Durability: the copy survives power
-  // loss when this returns OK. After an error no copy of this call's is there. Errors: kAlreadyExists `dir` is there,
-  // or somebody else made it meanwhile; kInvalidArgument its path is empty; kFailedPrecondition the database was closed
+  // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file
+  // system allows. The copy can be opened as a database of its own; it keeps the identity of this
+  // one. It is made as `dir`.tmp-... and renamed once it is whole, so that there never is a part of
+  // a copy in `dir`. Durability: the copy survives power loss when this returns OK. After an error
+  // no copy of this call's is there. Errors: kAlreadyExists `dir` is there, or somebody else made
+  // it meanwhile; kInvalidArgument its path is empty; kFailedPrecondition the database was closed
   // meanwhile.
   virtual absl::Status CreateCheckpoint(const std::filesystem::path& dir) = 0;
-  // Reads every byte of every file that the database consists of, logs and manifest as far as they were written when it
-  // comes to them. Errors: kDataLoss names the file and offset of the first damage; kInternal the operating system
-  // refused; kFailedPrecondition the database was closed meanwhile. Damage in a log is no loss yet: Flush puts into
-  // tables what is in memory still.
+  // Reads every byte of every file that the database consists of, logs and manifest as far as they
+  // were written when it comes to them. Errors: kDataLoss names the file and offset of the first
+  // damage; kInternal the operating system refused; kFailedPrecondition the database was closed
+  // meanwhile. Damage in a log is no loss yet: Flush puts into tables what is in memory still.
   virtual absl::Status VerifyChecksums() = 0;
-  // Accepts writes again after the disk was full, once there is space. OK if nothing was wrong. Errors:
-  // kFailedPrecondition if the cause was another, and the database must be reopened; kResourceExhausted if there is
-  // still no space.
+  // Accepts writes again after the disk was full, once there is space. OK if nothing was wrong.
+  // Errors: kFailedPrecondition if the cause was another, and the database must be reopened;
+  // kResourceExhausted if there is still no space.
   virtual absl::Status Resume() = 0;
-  // What the database has done since it was opened, and what it consists of. After Close the last figures.
+  // What the database has done since it was opened, and what it consists of. After Close the last
+  // figures.
   virtual Stats GetStats() const = 0;
-  // Waits for running calls and background work, then closes the files; checkpoints and verifications under way end
-  // early. Acknowledged writes keep the durability they were promised; nothing is flushed. Later calls answer
-  // kFailedPrecondition. Idempotent; the destructor calls it. Must not be called from a callback of the database.
-  // Errors: kDataLoss a log no longer holds what was written to it: it is left without a seal, and the next Open goes
-  // on with what is whole of it, or says what had been synced and is damaged; kInternal the operating system refused.
+  // Waits for running calls and background work, then closes the files; checkpoints and
+  // verifications under way end early. Acknowledged writes keep the durability they were promised;
+  // nothing is flushed. Later calls answer kFailedPrecondition. Idempotent; the destructor calls
+  // it. Must not be called from a callback of the database.
+  // Errors: kDataLoss a log no longer holds what was written to it: it is left without a seal, and
+  // the next Open goes on with what is whole of it, or says what had been synced and is damaged;
+  // kInternal the operating system refused.
   virtual absl::Status Close() = 0;
 
  protected:

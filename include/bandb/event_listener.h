@@ -33,9 +33,10 @@ struct CompactionInfo {
 enum class StallState : int { kNone = 0, kSlowed = 1, kStopped = 2 };
 
 // Implemented by the application. Every method does nothing by default.
-// Thread safety: called from background threads, several at once, never with a lock of BanDB held. An implementation
-// may call the store's reading methods; it must not block for long, since background work waits for it, and must not
-// write but with WriteAsync, and must not call Close, Flush or CompactRange.
+// Thread safety: called from background threads, several at once, never with a lock of BanDB held.
+// An implementation may call the store's reading methods; it must not block for long, since
+// background work waits for it, and must not write but with WriteAsync, and must not call Close,
+// Flush or CompactRange.
 class EventListener {
  public:
   virtual ~EventListener() = default;
@@ -45,8 +46,8 @@ class EventListener {
   virtual void OnCompaction(const CompactionInfo&) {}
   // Writers began or ceased to wait.
   virtual void OnStallChanged(StallState /*before*/, StallState /*now*/) {}
-  // The store stopped accepting writes. kResourceExhausted: Resume once there is space. Else reopen; told once more if
-  // writes were stopped for want of space before.
+  // The store stopped accepting writes. kResourceExhausted: Resume once there is space. Else
+  // reopen; told once more if writes were stopped for want of space before.
   virtual void OnBackgroundError(const absl::Status&) {}
 };
 

@@ -8,18 +8,18 @@
 
 namespace bandb {
 
-// Walks keys in unsigned bytewise order, forward or backward, over the state that was current (or the snapshot that was
-// given) when it was made. A new iterator is not Valid until a Seek.
+// Walks keys in unsigned bytewise order, forward or backward, over the state that was current (or
+// the snapshot that was given) when it was made. A new iterator is not Valid until a Seek.
 //
-// An iterator that is not Valid is either past an end of its bounds, and status() is OK, or met an error. Check
-// status() when a loop ends, or a damaged file looks like the end of the data:
+// An iterator that is not Valid is either past an end of its bounds, and status() is OK, or met an
+// error. Check status() when a loop ends, or a damaged file looks like the end of the data:
 //
 //   for (it->SeekToFirst(); it->Valid(); it->Next()) Use(it->key(), it->value());
 //   if (!it->status().ok()) ...
 //
-// Lifetime: keeps alive what it reads. After the store closed every Seek, Next and Prev answers by becoming invalid
-// with status() kFailedPrecondition; key() and value() of before stay readable until then. Thread safety: one thread at
-// a time.
+// Lifetime: keeps alive what it reads. After the store closed every Seek, Next and Prev answers by
+// becoming invalid with status() kFailedPrecondition; key() and value() of before stay readable
+// until then. Thread safety: one thread at a time.
 class Iterator {
  public:
   Iterator() = default;
@@ -48,13 +48,14 @@ class Iterator {
   // The value of that key. Lifetime: until the iterator moves or is destroyed.
   virtual std::string_view value() const = 0;
 
-  // Where another iterator may go on after this one gave up because of ReadOptions::skips_max: no key between the last
-  // one shown and this one shows. Forward, go on at it or after it; backward, at it or before it. Else empty.
+  // Where another iterator may go on after this one gave up because of ReadOptions::skips_max: no
+  // key between the last one shown and this one shows. Forward, go on at it or after it; backward,
+  // at it or before it. Else empty.
   virtual std::string_view resume_key() const { return {}; }
 
-  // OK, or the error that ended the walk: kDataLoss a checksum failed, file and offset in the message ·
-  // kFailedPrecondition the store is closed · kUnavailable it gave up, see resume_key · kInvalidArgument the read
-  // options did not fit the store · kInternal a read was refused.
+  // OK, or the error that ended the walk: kDataLoss a checksum failed, file and offset in the
+  // message · kFailedPrecondition the store is closed · kUnavailable it gave up, see resume_key ·
+  // kInvalidArgument the read options did not fit the store · kInternal a read was refused.
   virtual absl::Status status() const = 0;
 };
 

@@ -14,52 +14,59 @@ class EventListener;
 class Logger;
 class Snapshot;
 
-// How the blocks of tables are compressed. Which of them BanDB can do was decided when it was built.
+// How the blocks of tables are compressed. Which of them BanDB can do was decided when it was
+// built.
 enum class Compression : int { kNone = 0, kLz4 = 1, kZstd = 2 };
 
-// How to open a database. Two settings matter to most users: memory_budget_bytes and background_threads.
-// Open refuses settings that make no sense and names all of them at once.
+// How to open a database. Two settings matter to most users: memory_budget_bytes and
+// background_threads. Open refuses settings that make no sense and names all of them at once.
 struct Options {
   // Create the database if the directory holds none. Default: yes.
   bool create_if_missing = true;
   // Refuse to open a database that exists (kAlreadyExists). Default: no.
   bool error_if_exists = false;
 
-  // All memory that the database may use, in bytes: memtables, cache, indexes and filters, what iterators pin, and
-  // working space. 0, the default, derives it from the settings below: write_buffer_bytes + block_cache_bytes + 64 MiB.
-  // If given, it must cover that sum.
+  // All memory that the database may use, in bytes: memtables, cache, indexes and filters, what
+  // iterators pin, and working space. 0, the default, derives it from the settings below:
+  // write_buffer_bytes + block_cache_bytes + 64 MiB. If given, it must cover that sum.
   uint64_t memory_budget_bytes = 0;
-  // Threads for flushes and compactions. 1 to 64; default 2. One is always free for flushes when there are two or more.
+  // Threads for flushes and compactions. 1 to 64; default 2. One is always free for flushes when
+  // there are two or more.
   int background_threads = 2;
 
-  // Memory for writes that are not yet in a table, in bytes. 64 KiB to 2 GiB; default 64 MiB. Larger: fewer
-  // compactions, longer recovery. A memtable is frozen and flushed at half of it, so that writing goes on meanwhile.
+  // Memory for writes that are not yet in a table, in bytes. 64 KiB to 2 GiB; default 64 MiB.
+  // Larger: fewer compactions, longer recovery. A memtable is frozen and flushed at half of it, so
+  // that writing goes on meanwhile.
   uint64_t write_buffer_bytes = 64ull << 20;
   // Memory for blocks read from tables, in bytes. 0 to 1 TiB; default 64 MiB.
   uint64_t block_cache_bytes = 64ull << 20;
-  // Uncompressed size at which a data block is cut, in bytes. 512 to 1 MiB; default 4 KiB. Smaller: quicker point
-  // reads, larger indexes.
+  // Uncompressed size at which a data block is cut, in bytes. 512 to 1 MiB; default 4 KiB. Smaller:
+  // quicker point reads, larger indexes.
   uint32_t block_bytes = 4096;
-  // Bits of Bloom filter for each key. 0 (no filters) to 32; default 10, which lets 1 % of needless reads through.
+  // Bits of Bloom filter for each key. 0 (no filters) to 32; default 10, which lets 1 % of needless
+  // reads through.
   int bloom_bits_per_key = 10;
-  // How blocks are compressed. A block that does not shrink by an eighth is stored as it is. Default: LZ4 where BanDB
-  // was built with it, else none. Open refuses what BanDB was built without.
+  // How blocks are compressed. A block that does not shrink by an eighth is stored as it is.
+  // Default: LZ4 where BanDB was built with it, else none. Open refuses what BanDB was built
+  // without.
   Compression compression = kDefaultCompression;
   // Size at which a table file is cut, in bytes. 64 KiB to 1 GiB; default 32 MiB.
   uint64_t table_bytes = 32ull << 20;
-  // Tables in level 0 at which they are compacted. 1 to 64; default 4. Fewer are compacted when many iterators have
-  // read them.
+  // Tables in level 0 at which they are compacted. 1 to 64; default 4. Fewer are compacted when
+  // many iterators have read them.
   int level0_tables = 4;
-  // Bytes in the first level below 0 that holds data. 64 KiB to 1 TiB; default 256 MiB. Each further level is ten times
-  // larger.
+  // Bytes in the first level below 0 that holds data. 64 KiB to 1 TiB; default 256 MiB. Each
+  // further level is ten times larger.
   uint64_t level_base_bytes = 256ull << 20;
 
-  // Table files that are kept open at a time. 8 to 1048576; 0, the default, takes half of the files that the process
-  // may have open (RLIMIT_NOFILE), 8192 at the most. A table beyond that is opened again when a block of it is read
-  // that is not in the cache. Some ten files more are open at times: logs, the manifest, what is being written.
+  // Table files that are kept open at a time. 8 to 1048576; 0, the default, takes half of the files
+  // that the process may have open (RLIMIT_NOFILE), 8192 at the most. A table beyond that is opened
+  // again when a block of it is read that is not in the cache. Some ten files more are open at
+  // times: logs, the manifest, what is being written.
   int open_files_max = 0;
 
-  // Told of flushes, compactions, stalls and errors. May be null. Lifetime: must outlive the database.
+  // Told of flushes, compactions, stalls and errors. May be null. Lifetime: must outlive the
+  // database.
   EventListener* listener = nullptr;
   // Told what happens, for people. May be null. Lifetime: must outlive the database.
   Logger* logger = nullptr;
@@ -75,12 +82,13 @@ struct Options {
 
 // What one write asks for.
 struct WriteOptions {
-  // False: an acknowledged write survives the death of the process, but not of the machine, like write(2). True: it
-  // survives power loss, like write(2) and fdatasync(2). Writes that wait at the same time share one fdatasync.
+  // False: an acknowledged write survives the death of the process, but not of the machine, like
+  // write(2). True: it survives power loss, like write(2) and fdatasync(2). Writes that wait at the
+  // same time share one fdatasync.
   bool sync = false;
-  // How long to wait where the store is stalled, or has no leader. When it has passed and the write was not yet
-  // submitted: kDeadlineExceeded, not done. A submitted write whose outcome the time does not suffice to learn:
-  // kUnknown.
+  // How long to wait where the store is stalled, or has no leader. When it has passed and the write
+  // was not yet submitted: kDeadlineExceeded, not done. A submitted write whose outcome the time
+  // does not suffice to learn: kUnknown.
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
@@ -93,23 +101,26 @@ enum class Consistency : int {
 
 // What one read asks for.
 struct ReadOptions {
-  // Read this state instead of the present one. Errors: kInvalidArgument if it is of another store or empty.
+  // Read this state instead of the present one. Errors: kInvalidArgument if it is of another store
+  // or empty.
   // Lifetime: must live until the call returns; an iterator keeps what it needs.
   const Snapshot* snapshot = nullptr;
   // Iterators stay within [lower_bound, upper_bound); empty means unbounded.
   std::string lower_bound{}, upper_bound{};
-  // An iterator gives up once it has passed so many entries in all that show nothing (deleted, expired or overwritten
-  // ones): then it is not Valid, with status() kUnavailable and a resume_key(). 0: never.
+  // An iterator gives up once it has passed so many entries in all that show nothing (deleted,
+  // expired or overwritten ones): then it is not Valid, with status() kUnavailable and a
+  // resume_key(). 0: never.
   uint64_t skips_max = 0;
-  // Keep the blocks that are read in the cache. Of a long walk only the first blocks are kept: one that has read half a
-  // mebibyte of a table in a row leaves the cache alone.
+  // Keep the blocks that are read in the cache. Of a long walk only the first blocks are kept: one
+  // that has read half a mebibyte of a table in a row leaves the cache alone.
   bool fill_cache = true;
-  // Get and its relatives answer from memory or not at all: what would have to wait for the disk is kUnavailable, and
-  // may be asked again without this, by a thread that may wait. Iterators take no notice of it.
+  // Get and its relatives answer from memory or not at all: what would have to wait for the disk is
+  // kUnavailable, and may be asked again without this, by a thread that may wait. Iterators take no
+  // notice of it.
   bool only_cached = false;
-  // If given, set to whether the answer depends on a write that may still be lost with the machine's power; for an
-  // iterator: whether there was any when it was made. An empty batch that is written with `sync` after the read is
-  // acknowledged once that is not so any more.
+  // If given, set to whether the answer depends on a write that may still be lost with the
+  // machine's power; for an iterator: whether there was any when it was made. An empty batch that
+  // is written with `sync` after the read is acknowledged once that is not so any more.
   bool* saw_undurable = nullptr;
   Consistency consistency = Consistency::kLinearizable;
   // How long to wait for the asked consistency: kDeadlineExceeded when it has passed.

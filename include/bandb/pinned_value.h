@@ -7,9 +7,9 @@
 
 namespace bandb {
 
-// The result of Store::GetPinned: bytes that lie in a block of the cache or in a memtable and stay there as long as
-// this object lives, also after the store has closed. A long-lived one keeps its block out of the cache's budget, so
-// use it and let it go.
+// The result of Store::GetPinned: bytes that lie in a block of the cache or in a memtable and stay
+// there as long as this object lives, also after the store has closed. A long-lived one keeps its
+// block out of the cache's budget, so use it and let it go.
 //
 // Thread safety: const use from any thread; the rest by one thread at a time.
 class PinnedValue {

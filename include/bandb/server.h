@@ -27,45 +27,51 @@ enum class Durability : int {
   kOs,    // the death of the process, but not of the machine
 };
 
-// How to serve. The defaults suit a small machine; Start refuses settings that make no sense and names all of them.
+// How to serve. The defaults suit a small machine; Start refuses settings that make no sense and
+// names all of them.
 struct ServerOptions {
-  // HOST:PORT to listen on; HOST is a name or an address, in brackets if IPv6. Port 0 takes a free one.
+  // HOST:PORT to listen on; HOST is a name or an address, in brackets if IPv6. Port 0 takes a free
+  // one.
   std::string listen = "127.0.0.1:8080";
   // Default: fsync before every acknowledgement.
   Durability durability = Durability::kSync;
 
   // Threads that serve connections. 1 to 64; default 1, which is fastest on two cores.
   int loops = 1;
-  // Threads for scans and for reads that wait for a disk; and as many for routes that ask for a worker, if there is
-  // such a route. 1 to 64; default 2.
+  // Threads for scans and for reads that wait for a disk; and as many for routes that ask for a
+  // worker, if there is such a route. 1 to 64; default 2.
   int worker_threads = 2;
-  // Answer GET on the loop if memory suffices for it, which is quickest. What must wait for a disk, and if false every
-  // read, goes to a thread of its own, so that it holds nobody up. SCAN always does. Default: yes.
+  // Answer GET on the loop if memory suffices for it, which is quickest. What must wait for a disk,
+  // and if false every read, goes to a thread of its own, so that it holds nobody up. SCAN always
+  // does. Default: yes.
   bool reads_inline = true;
 
   // The largest payload of a frame, both ways, in bytes. 64 to 65 MiB; default 16 MiB.
   uint32_t frame_bytes_max = 16u << 20;
-  // Operations and conditions of one BATCH; one with more is refused. 1 to 1,000,000; default 10,000.
+  // Operations and conditions of one BATCH; one with more is refused. 1 to 1,000,000; default
+  // 10,000.
   int batch_operations_max = 10000;
-  // Connections served at once; one more gets an error frame and is closed. 1 to 1,000,000; default 10,000. Fewer if
-  // the process may not have so many files open (RLIMIT_NOFILE) and half of them, 8,192 at the most, left for the
-  // store.
+  // Connections served at once; one more gets an error frame and is closed. 1 to 1,000,000; default
+  // 10,000. Fewer if the process may not have so many files open (RLIMIT_NOFILE) and half of them,
+  // 8,192 at the most, left for the store.
   int connections_max = 10000;
-  // New connections taken in one turn of a loop, so that a storm of them does not starve the others. 1 to 1,000;
-  // default 16.
+  // New connections taken in one turn of a loop, so that a storm of them does not starve the
+  // others. 1 to 1,000; default 16.
   int accepts_per_turn_max = 16;
 
-  // Per connection: requests that wait for the store, and their bytes. At either the connection is not read until half
-  // of it is done. 1 to 1,000,000, default 1,024; 4 KiB to 1 GiB, default 4 MiB.
+  // Per connection: requests that wait for the store, and their bytes. At either the connection is
+  // not read until half of it is done. 1 to 1,000,000, default 1,024; 4 KiB to 1 GiB, default 4
+  // MiB.
   int in_flight_requests_max = 1024;
   uint64_t in_flight_bytes_max = 4ull << 20;
-  // Per connection: bytes of replies that the client has not taken. At this mark its requests wait until half is gone.
-  // 4 KiB to 1 GiB; default 1 MiB.
+  // Per connection: bytes of replies that the client has not taken. At this mark its requests wait
+  // until half is gone. 4 KiB to 1 GiB; default 1 MiB.
   uint64_t output_bytes_max = 1ull << 20;
-  // All connections together: bytes of frames not complete, requests in flight (until they are done, also when their
-  // client is gone) and replies not taken. From three quarters on a connection that holds much is not read, and a frame
-  // that would need much is answered "overloaded"; at the limit every request of the store is. Beyond it, the
-  // connection that holds most is closed if that is more than its fair share. At least four frames; default 256 MiB.
+  // All connections together: bytes of frames not complete, requests in flight (until they are
+  // done, also when their client is gone) and replies not taken. From three quarters on a
+  // connection that holds much is not read, and a frame that would need much is answered
+  // "overloaded"; at the limit every request of the store is. Beyond it, the connection that holds
+  // most is closed if that is more than its fair share. At least four frames; default 256 MiB.
   uint64_t memory_bytes_max = 256ull << 20;
 
   // A frame must be complete this long after its first byte. Default 30 s.
@@ -74,8 +80,8 @@ struct ServerOptions {
   absl::Duration unread_timeout = absl::Seconds(10);
   // A connection without a request for this long is closed. Default: never.
   absl::Duration idle_timeout = absl::InfiniteDuration();
-  // While the store is stalled writes wait, and connections that have some are not read, for this long; then they are
-  // answered "overloaded". Default 1 s.
+  // While the store is stalled writes wait, and connections that have some are not read, for this
+  // long; then they are answered "overloaded". Default 1 s.
   absl::Duration stall_timeout = absl::Seconds(1);
   // When TCP begins to probe a silent peer: 1 to 32767 s. Infinite: never. Default 300 s.
   absl::Duration keepalive = absl::Seconds(300);
@@ -121,12 +127,14 @@ struct ServerStats {
 // Serves the protocol of docs/protocol.md on one address.
 //
 // Thread safety: every method may be called from any thread, but none from a hook or a route.
-// Lifetime: the store, the logger and what the hooks use must outlive the server. The destructor stops it.
+// Lifetime: the store, the logger and what the hooks use must outlive the server. The destructor
+// stops it.
 class Server {
  public:
   // Listens and serves when it returns.
-  // Errors: kInvalidArgument the options or hooks make no sense · kFailedPrecondition the address is in use ·
-  // kPermissionDenied the address may not be taken · kInternal the operating system refused.
+  // Errors: kInvalidArgument the options or hooks make no sense · kFailedPrecondition the address
+  // is in use · kPermissionDenied the address may not be taken · kInternal the operating system
+  // refused.
   static absl::StatusOr<std::unique_ptr<Server>> Start(Store& store, const ServerOptions& options,
                                                        ServerHooks hooks = {});
   ~Server();
@@ -138,14 +146,15 @@ class Server {
   // The sums over all loops, each counter read by itself.
   ServerStats Stats() const;
 
-  // Ends in order: takes no more connections and requests, answers those it has, lets clients take their replies,
-  // closes. After drain_timeout what is left is closed; clients that only did not take their replies are no error, and
-  // are logged.
+  // Ends in order: takes no more connections and requests, answers those it has, lets clients take
+  // their replies, closes. After drain_timeout what is left is closed; clients that only did not
+  // take their replies are no error, and are logged.
   // Errors: kDeadlineExceeded requests were still unanswered after drain_timeout.
   absl::Status Drain();
-  // Closes every connection at once and returns when nothing of the server runs any more. Writes that the store has
-  // already taken may take effect. Idempotent. A route that has not returned from its worker within drain_timeout is
-  // abandoned: what it uses of the server is never freed, and what it uses of the host must live on.
+  // Closes every connection at once and returns when nothing of the server runs any more. Writes
+  // that the store has already taken may take effect. Idempotent. A route that has not returned
+  // from its worker within drain_timeout is abandoned: what it uses of the server is never freed,
+  // and what it uses of the host must live on.
   void Stop();
 
  private:

@@ -1,4 +1,5 @@
-// The host's code between clients and the store: hooks on requests, routes of its own, and the life of connections.
+// The host's code between clients and the store: hooks on requests, routes of its own, and the life
+// of connections.
 #ifndef BANDB_SERVER_HOOKS_H_
 #define BANDB_SERVER_HOOKS_H_
 
@@ -25,7 +26,8 @@ inline constexpr uint32_t kFirstUserMessage = 65536;
 // Error codes of the host's own; those below are BanDB's.
 inline constexpr uint16_t kFirstHookErrorCode = 32768;
 
-// A request as hooks and routes see it. Lifetime: the views are valid until the hook or handler returns.
+// A request as hooks and routes see it. Lifetime: the views are valid until the hook or handler
+// returns.
 struct ServerRequest {
   uint64_t connection = 0;  // never used twice while a server lives
   uint32_t message_id = 0;
@@ -41,12 +43,13 @@ class HookResult {
 
   // Go on with the request as it is.
   static HookResult Pass() { return HookResult(Verdict::kPass, 0, {}); }
-  // Go on with this payload in its place. One that is malformed or exceeds a limit is answered as if the client had
-  // sent it.
+  // Go on with this payload in its place. One that is malformed or exceeds a limit is answered as
+  // if the client had sent it.
   static HookResult Modify(std::string payload) { return HookResult(Verdict::kModify, 0, std::move(payload)); }
   // Do nothing and answer OK, without a value.
   static HookResult Drop() { return HookResult(Verdict::kDrop, 0, {}); }
-  // Do nothing and answer with this error; `code` is kFirstHookErrorCode or above (others become that).
+  // Do nothing and answer with this error; `code` is kFirstHookErrorCode or above (others become
+  // that).
   static HookResult Reject(uint16_t code, std::string message) {
     return HookResult(Verdict::kReject, code < kFirstHookErrorCode ? kFirstHookErrorCode : code, std::move(message));
   }
@@ -79,11 +82,11 @@ namespace internal {
 class ReplySink;
 }
 
-// The right to answer one request of a route, once, now or later. Destroyed without an answer, it answers kInternal: no
-// request stays without a reply.
+// The right to answer one request of a route, once, now or later. Destroyed without an answer, it
+// answers kInternal: no request stays without a reply.
 //
-// Lifetime: may outlive the request, its connection and the server; an answer that nobody waits for is dropped. Thread
-// safety: any thread, one at a time.
+// Lifetime: may outlive the request, its connection and the server; an answer that nobody waits for
+// is dropped. Thread safety: any thread, one at a time.
 class Responder {
  public:
   Responder(Responder&&) noexcept;
@@ -92,7 +95,8 @@ class Responder {
 
   // Answers OK: status byte 0, then `payload`.
   void Ok(std::string_view payload = {});
-  // Answers an error; a `code` that is not an absl::StatusCode should be kFirstHookErrorCode or above.
+  // Answers an error; a `code` that is not an absl::StatusCode should be kFirstHookErrorCode or
+  // above.
   void Error(uint16_t code, std::string_view message);
 
   // For the server.
@@ -102,10 +106,10 @@ class Responder {
   std::unique_ptr<internal::ReplySink> sink_;  // null once answered
 };
 
-// Thread safety: these functions are called by the server's loops (see ServerOptions::loops), several at once where
-// there are several, and must not block for long: everybody waits for them. Blocking routes ask for a worker. A
-// function that throws is contained: a hook or route rejects the request with the error code "hook failed", and it is
-// counted.
+// Thread safety: these functions are called by the server's loops (see ServerOptions::loops),
+// several at once where there are several, and must not block for long: everybody waits for them.
+// Blocking routes ask for a worker. A function that throws is contained: a hook or route rejects
+// the request with the error code "hook failed", and it is counted.
 //
 // Before a request, after it, and in the place of BanDB's own handling.
 using PreHook = std::function<HookResult(const ServerRequest&)>;
@@ -135,17 +139,21 @@ struct RouteEntry {
   RouteOptions options;
 };
 
-// What the host registers with Server::Start. Functions of one kind and id run in the order of registration.
+// What the host registers with Server::Start. Functions of one kind and id run in the order of
+// registration.
 struct ServerHooks {
-  // Run before the request is looked at; the first verdict that is not Pass or Modify ends the chain.
+  // Run before the request is looked at; the first verdict that is not Pass or Modify ends the
+  // chain.
   std::vector<PreHookEntry> before;
-  // Run once the outcome is known, before the reply leaves. They do not run for requests that a PreHook ended, nor for
-  // those whose connection ended first. While a write is on its way a copy of its payload is kept for them.
+  // Run once the outcome is known, before the reply leaves. They do not run for requests that a
+  // PreHook ended, nor for those whose connection ended first. While a write is on its way a copy
+  // of its payload is kept for them.
   std::vector<PostHookEntry> after;
-  // Ids from kFirstUserMessage on, each at most once. A request of a route starts when everything before it on its
-  // connection has been answered, and what follows it there waits for its answer.
+  // Ids from kFirstUserMessage on, each at most once. A request of a route starts when everything
+  // before it on its connection has been answered, and what follows it there waits for its answer.
   std::vector<RouteEntry> routes;
-  // A connection was accepted; an error status refuses it: the client gets an error frame with its text. May be null.
+  // A connection was accepted; an error status refuses it: the client gets an error frame with its
+  // text. May be null.
   std::function<absl::Status(uint64_t connection, std::string_view peer)> on_connect;
   // A connection that on_connect let in has ended. May be null.
   std::function<void(uint64_t connection)> on_disconnect;

@@ -11,12 +11,13 @@ namespace internal {
 class SnapshotState;
 }
 
-// What the store held at the moment of Store::GetSnapshot, time to live included: reads through it always see that.
-// Costs nothing to take; while it lives, compaction keeps the versions that it can see.
+// What the store held at the moment of Store::GetSnapshot, time to live included: reads through it
+// always see that. Costs nothing to take; while it lives, compaction keeps the versions that it can
+// see.
 //
-// Lifetime: the destructor releases it. It may outlive the store; reads are then refused by the store being gone, and
-// the handle itself stays safe to destroy. Local to one node of a cluster. Thread safety: const use from any thread;
-// moving and destroying by one.
+// Lifetime: the destructor releases it. It may outlive the store; reads are then refused by the
+// store being gone, and the handle itself stays safe to destroy. Local to one node of a cluster.
+// Thread safety: const use from any thread; moving and destroying by one.
 class Snapshot {
  public:
   // An empty handle, as a moved-from one is. Reads with it answer kInvalidArgument.

@@ -17,7 +17,8 @@ struct LevelStats {
   uint64_t bytes_moved = 0;    // into this level without rewriting, since open
 };
 
-// Thread safety: a plain value. All counts are since Open unless said otherwise; bytes are bytes on disk.
+// Thread safety: a plain value. All counts are since Open unless said otherwise; bytes are bytes on
+// disk.
 struct Stats {
   // Level 0, where flushes go, first.
   std::vector<LevelStats> levels;

@@ -1,4 +1,5 @@
-// What an embedded database and a cluster node have in common; host code written against Store runs on either.
+// What an embedded database and a cluster node have in common; host code written against Store runs
+// on either.
 #ifndef BANDB_STORE_H_
 #define BANDB_STORE_H_
 
@@ -19,18 +20,18 @@
 
 namespace bandb {
 
-// Run exactly once, on a thread of the store that does nothing but run callbacks, one after the other, with no lock of
-// BanDB held; also when the store closes. A callback may call the store's reading and writing methods, those that wait
-// included; all other callbacks wait for it meanwhile, so it must not wait for one of them, and must not close the
-// store.
+// Run exactly once, on a thread of the store that does nothing but run callbacks, one after the
+// other, with no lock of BanDB held; also when the store closes. A callback may call the store's
+// reading and writing methods, those that wait included; all other callbacks wait for it meanwhile,
+// so it must not wait for one of them, and must not close the store.
 using WriteCallback = absl::AnyInvocable<void(absl::Status) &&>;
 using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 
 // A persistent map from byte strings to byte strings, ordered bytewise (unsigned).
 //
-// Limits: keys up to 64 KiB; a value, and a batch, up to 64 MiB or a quarter of the memory budget, whichever is less; a
-// batch up to one operation or condition for each 64 bytes of that, at most 1048576, and up to 16384 range deletes.
-// Empty keys and empty values are allowed.
+// Limits: keys up to 64 KiB; a value, and a batch, up to 64 MiB or a quarter of the memory budget,
+// whichever is less; a batch up to one operation or condition for each 64 bytes of that, at most
+// 1048576, and up to 16384 range deletes. Empty keys and empty values are allowed.
 //
 // Errors, the same at every method:
 //   kNotFound            there is no such key
@@ -60,11 +61,12 @@ class Store {
   absl::Status Delete(std::string_view key, const WriteOptions& options = {});
   // Applies the batch: all of it or, on any error but kUnknown, none.
   absl::Status Write(const WriteBatch& batch, const WriteOptions& options = {});
-  // As Write, without ever blocking: `done` gets the outcome. Writes take effect in the order of the calls. Where Write
-  // would wait because the store is stalled or slows writers down, so does the outcome; unless WriteOptions::timeout is
-  // zero, in which case it is kUnavailable when the store is stalled (no other timeout is heeded). It is kUnavailable,
-  // too, when asynchronous writes whose callbacks have not returned hold more than Options::write_buffer_bytes (at
-  // least 1 MiB) with this one.
+  // As Write, without ever blocking: `done` gets the outcome. Writes take effect in the order of
+  // the calls. Where Write would wait because the store is stalled or slows writers down, so does
+  // the outcome; unless WriteOptions::timeout is zero, in which case it is kUnavailable when the
+  // store is stalled (no other timeout is heeded). It is kUnavailable, too, when asynchronous
+  // writes whose callbacks have not returned hold more than Options::write_buffer_bytes (at least 1
+  // MiB) with this one.
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done);
 
   // The value of `key`, or kNotFound.
@@ -79,8 +81,8 @@ class Store {
   // The present state. Empty if the store is closed.
   Snapshot GetSnapshot();
 
-  // Calls `ready` once reads with Consistency::kLocal, made inside the callback, have the consistency that `options`
-  // asks for.
+  // Calls `ready` once reads with Consistency::kLocal, made inside the callback, have the
+  // consistency that `options` asks for.
   void ReadBarrierAsync(const ReadOptions& options, ReadCallback ready);
 
  protected:

@@ -11,9 +11,9 @@
 
 namespace bandb {
 
-// Collects operations that Store::Write applies all or none, in the order in which they were added: a later operation
-// on a key wins over an earlier one. Conditions are checked against the state before the batch, whatever their place in
-// it.
+// Collects operations that Store::Write applies all or none, in the order in which they were added:
+// a later operation on a key wins over an earlier one. Conditions are checked against the state
+// before the batch, whatever their place in it.
 //
 // Keys and values are copied in. Sizes are checked by Write, not here.
 //
@@ -30,19 +30,20 @@ class WriteBatch {
 
   // Sets `key` to `value`.
   void Put(std::string_view key, std::string_view value);
-  // Sets `key` to `value` for the next `ttl`, counted from the moment the write commits, in whole milliseconds, rounded
-  // up. When the time is up the key is gone, older values included. An infinite `ttl` is a Put; one of zero or less
-  // makes the write expire as it commits. The wall clock decides; while it has been set back, time stands still at
-  // the latest moment that the store has seen.
+  // Sets `key` to `value` for the next `ttl`, counted from the moment the write commits, in whole
+  // milliseconds, rounded up. When the time is up the key is gone, older values included. An
+  // infinite `ttl` is a Put; one of zero or less makes the write expire as it commits. The wall
+  // clock decides; while it has been set back, time stands still at the latest moment that the
+  // store has seen.
   void PutWithTtl(std::string_view key, std::string_view value, absl::Duration ttl);
   // Removes `key`, whether it exists or not.
   void Delete(std::string_view key);
-  // Removes every key in [begin, limit). Write answers kInvalidArgument for an empty `limit`. An inverted range is
-  // empty.
+  // Removes every key in [begin, limit). Write answers kInvalidArgument for an empty `limit`. An
+  // inverted range is empty.
   void DeleteRange(std::string_view begin, std::string_view limit);
 
-  // The batch applies only if every required condition holds at its place in the commit order; else Write answers
-  // kAborted and changes nothing. This one: `key` has exactly `value`.
+  // The batch applies only if every required condition holds at its place in the commit order; else
+  // Write answers kAborted and changes nothing. This one: `key` has exactly `value`.
   void RequireValue(std::string_view key, std::string_view value);
   // Condition: `key` exists, whatever its value.
   void RequirePresent(std::string_view key);

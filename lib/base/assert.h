@@ -1,7 +1,8 @@
 // BANDB_ASSERT: a check of our own reasoning, compiled into every build.
 //
-// A failed assertion is a mistake of ours, and the only thing in BanDB that ends the process. Bytes from a disk, a
-// network or a user must never reach one unchecked: what the outside can cause is an absl::Status.
+// A failed assertion is a mistake of ours, and the only thing in BanDB that ends the process. Bytes
+// from a disk, a network or a user must never reach one unchecked: what the outside can cause is an
+// absl::Status.
 #ifndef BANDB_BASE_ASSERT_H_
 #define BANDB_BASE_ASSERT_H_
 

@@ -10,7 +10,8 @@ uint64_t Hash64(std::string_view bytes, uint64_t seed) {
 }
 
 uint64_t BlockChecksum(uint64_t file_seed, uint64_t offset, std::string_view bytes) {
-  // An odd multiplier maps offsets to seeds one to one, so that two places of a file never share a seed.
+  // An odd multiplier maps offsets to seeds one to one, so that two places of a file never share a
+  // seed.
   return Hash64(bytes, file_seed ^ (offset * 0x9e3779b97f4a7c15ull));
 }
 

@@ -1,8 +1,8 @@
 // The one checksum of every BanDB format: XXH3-64 (Yann Collet's xxHash), seeded.
 //
-// The seed binds bytes to where they belong. Files use BlockChecksum with the seed that their random file id yields and
-// the offset of the bytes, so that a block which is written to the wrong place, or into the wrong file, does not
-// verify.
+// The seed binds bytes to where they belong. Files use BlockChecksum with the seed that their
+// random file id yields and the offset of the bytes, so that a block which is written to the wrong
+// place, or into the wrong file, does not verify.
 #ifndef BANDB_BASE_CHECKSUM_H_
 #define BANDB_BASE_CHECKSUM_H_
 

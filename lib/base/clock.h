@@ -1,4 +1,5 @@
-// The clock seam. Time is in integers: nanoseconds on the monotonic clock, milliseconds since 1970 on the wall clock.
+// The clock seam. Time is in integers: nanoseconds on the monotonic clock, milliseconds since 1970
+// on the wall clock.
 #ifndef BANDB_BASE_CLOCK_H_
 #define BANDB_BASE_CLOCK_H_
 

@@ -1,7 +1,8 @@
-// Little-endian fixed-width integers and LEB128 varints, appended to strings and read back with every bound checked.
+// Little-endian fixed-width integers and LEB128 varints, appended to strings and read back with
+// every bound checked.
 //
-// Every format of BanDB is built of these. A reader never trusts a length: ByteReader answers false and stays where it
-// is when the bytes run out, so that a decoder is a chain of conditions.
+// Every format of BanDB is built of these. A reader never trusts a length: ByteReader answers false
+// and stays where it is when the bytes run out, so that a decoder is a chain of conditions.
 #ifndef BANDB_BASE_CODING_H_
 #define BANDB_BASE_CODING_H_
 
@@ -64,7 +65,8 @@ class ByteReader {
   size_t remaining() const { return rest_.size(); }
   bool empty() const { return rest_.empty(); }
 
-  // Each of these takes its value off the front and answers true, or changes nothing and answers false.
+  // Each of these takes its value off the front and answers true, or changes nothing and answers
+  // false.
   template <typename Integer>
   bool ReadFixed(Integer* value) {
     if (rest_.size() < sizeof(Integer)) return false;

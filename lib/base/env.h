@@ -10,13 +10,15 @@
 
 namespace bandb::base {
 
-// Lifetime: borrows; the maker of an Env keeps its parts alive longer than everything that it is given to.
+// Lifetime: borrows; the maker of an Env keeps its parts alive longer than everything that it is
+// given to.
 struct Env {
   FileSystem* files = nullptr;
   Clock* clock = nullptr;
   Executor* executor = nullptr;
   Logger* logger = nullptr;
-  // Drawn from at construction only, by one thread: a component that needs numbers later takes a fork.
+  // Drawn from at construction only, by one thread: a component that needs numbers later takes a
+  // fork.
   Random* random = nullptr;
 };
 

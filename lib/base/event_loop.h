@@ -1,12 +1,13 @@
-// The byte-stream seam: connections, timers and messages between threads, on one thread that runs to completion.
+// The byte-stream seam: connections, timers and messages between threads, on one thread that runs
+// to completion.
 //
-// In production a loop is net::EpollLoop; in the simulator it is one of many that share a thread, a seed and virtual
-// time (test/support/sim_streams.h). Everything above it (framing, handshakes, reconnects) is the same code in both, so
-// it must bear what the seam allows: a read that gives one byte, a write that takes part, a peer that is gone at any
-// call.
+// In production a loop is net::EpollLoop; in the simulator it is one of many that share a thread, a
+// seed and virtual time (test/support/sim_streams.h). Everything above it (framing, handshakes,
+// reconnects) is the same code in both, so it must bear what the seam allows: a read that gives one
+// byte, a write that takes part, a peer that is gone at any call.
 //
-// A turn of a loop is: what streams and listeners have to say, then timers that are due, then tasks that were posted,
-// then OnTurnEnd. Whatever is made ready in between waits for the next turn.
+// A turn of a loop is: what streams and listeners have to say, then timers that are due, then tasks
+// that were posted, then OnTurnEnd. Whatever is made ready in between waits for the next turn.
 #ifndef BANDB_BASE_EVENT_LOOP_H_
 #define BANDB_BASE_EVENT_LOOP_H_
 
@@ -34,23 +35,27 @@ struct IoResult {
   size_t bytes = 0;
 };
 
-// Told about one stream, on the loop's thread. Inside any of these the stream may be destroyed; nothing is told after.
+// Told about one stream, on the loop's thread. Inside any of these the stream may be destroyed;
+// nothing is told after.
 class StreamHandler {
  public:
-  // There are bytes, or the end, to read. Told in each turn in which that is so, while reading is watched.
-  virtual void OnReadable() = 0;
-  // There is room to write, or the connection that Connect began is established. Told likewise while writing is
+  // There are bytes, or the end, to read. Told in each turn in which that is so, while reading is
   // watched.
+  virtual void OnReadable() = 0;
+  // There is room to write, or the connection that Connect began is established. Told likewise
+  // while writing is watched.
   virtual void OnWritable() = 0;
-  // The connection is gone in both directions, or could not be made. Told whatever is watched; nothing is told after.
+  // The connection is gone in both directions, or could not be made. Told whatever is watched;
+  // nothing is told after.
   virtual void OnBroken() = 0;
 
  protected:
   ~StreamHandler() = default;
 };
 
-// One end of a connection. Never blocks. The destructor closes it in both directions; bytes that were not read make
-// the peer see it broken, so who wants its last words heard says CloseWrite and reads to the end.
+// One end of a connection. Never blocks. The destructor closes it in both directions; bytes that
+// were not read make the peer see it broken, so who wants its last words heard says CloseWrite and
+// reads to the end.
 // Thread safety: the loop's thread; until SetHandler any one thread.
 class Stream {
  public:
@@ -84,9 +89,11 @@ class AcceptHandler {
 class Listener {
  public:
   virtual ~Listener() = default;
-  // A new stream, or null when none waits. It belongs to `loop`, which may be another loop than the listener's: then
-  // nothing may be done with it here but to hand it over in a task. That loop must outlive it.
-  // Errors: kResourceExhausted out of descriptors or memory; one that waited was turned away if that was possible.
+  // A new stream, or null when none waits. It belongs to `loop`, which may be another loop than the
+  // listener's: then nothing may be done with it here but to hand it over in a task. That loop must
+  // outlive it.
+  // Errors: kResourceExhausted out of descriptors or memory; one that waited was turned away if
+  // that was possible.
   virtual absl::StatusOr<std::unique_ptr<Stream>> Accept(EventLoop* loop) = 0;
   // Whether to tell OnAcceptable; true at first.
   virtual void Watch(bool acceptable) = 0;
@@ -116,8 +123,8 @@ class EventLoop {
  public:
   virtual ~EventLoop() = default;
 
-  // Errors: kInvalidArgument not an address · kFailedPrecondition it is in use · kPermissionDenied it may not be taken
-  // · kInternal the operating system refused.
+  // Errors: kInvalidArgument not an address · kFailedPrecondition it is in use · kPermissionDenied
+  // it may not be taken · kInternal the operating system refused.
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(const ListenOptions& options, AcceptHandler* handler) = 0;
   // Begins to connect; OnWritable or OnBroken tells how it went.
   // Errors: kInvalidArgument not an address · kResourceExhausted out of descriptors · kInternal.
@@ -127,7 +134,8 @@ class EventLoop {
   virtual TimerId After(int64_t delay_nanos, Task task) = 0;
   // Nothing, if it ran or was cancelled.
   virtual void Cancel(TimerId timer) = 0;
-  // Runs `task` in a turn to come, in the order of posting. Tasks that no turn follows are destroyed with the loop.
+  // Runs `task` in a turn to come, in the order of posting. Tasks that no turn follows are
+  // destroyed with the loop.
   virtual void Post(Task task) = 0;
 
   // Monotonic time when the turn began.

@@ -15,7 +15,8 @@ constexpr int64_t kWaitMaxNanos = 1'000'000'000;
 void Event::Set() {
   MutexLock lock(&mutex_);
   set_ = true;
-  // Signalled while the mutex is held: the waiter may destroy the event as soon as it sees the flag.
+  // Signalled while the mutex is held: the waiter may destroy the event as soon as it sees the
+  // flag.
   condition_.SignalAll();
 }
 

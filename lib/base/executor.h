@@ -1,8 +1,9 @@
 // The executor seam: where background work runs, and how a façade waits.
 //
-// In production an Executor is a few threads and a timer. In the simulator it is one thread that picks the next step by
-// seed. Code that is written against it never starts a thread and never sleeps. Engines only post; façades (Db, the
-// server's main, the tools) alone call Wait, which in the simulator runs other steps until the event is set.
+// In production an Executor is a few threads and a timer. In the simulator it is one thread that
+// picks the next step by seed. Code that is written against it never starts a thread and never
+// sleeps. Engines only post; façades (Db, the server's main, the tools) alone call Wait, which in
+// the simulator runs other steps until the event is set.
 #ifndef BANDB_BASE_EXECUTOR_H_
 #define BANDB_BASE_EXECUTOR_H_
 
@@ -17,7 +18,8 @@ namespace bandb::base {
 // Run exactly once, or destroyed unrun when the executor shuts down before its turn.
 using Task = absl::AnyInvocable<void() &&>;
 
-// Which work goes first when threads are short. Within one priority tasks start in the order they were posted.
+// Which work goes first when threads are short. Within one priority tasks start in the order they
+// were posted.
 enum class Priority : uint8_t {
   kHigh = 0,    // completions, log syncs and memtable flushes: a caller is waiting
   kNormal = 1,  // everything else that is short
@@ -25,9 +27,10 @@ enum class Priority : uint8_t {
 };
 inline constexpr int kPriorities = 3;
 
-// Background work in resumable steps. A step does a bounded piece of work (some 100 µs to a few ms, blocking disk calls
-// included) and returns; between two steps of a job any other work may run.
-// Thread safety: steps of one job never overlap, and each sees what the one before it wrote, on whatever thread.
+// Background work in resumable steps. A step does a bounded piece of work (some 100 µs to a few ms,
+// blocking disk calls included) and returns; between two steps of a job any other work may run.
+// Thread safety: steps of one job never overlap, and each sees what the one before it wrote, on
+// whatever thread.
 class Job {
  public:
   enum class Next : uint8_t { kAgain, kDone };
@@ -35,7 +38,8 @@ class Job {
   virtual Next Step() = 0;
 };
 
-// A one-shot flag with waiters; see Executor::Wait. Reset makes it fit for use again once no thread waits.
+// A one-shot flag with waiters; see Executor::Wait. Reset makes it fit for use again once no thread
+// waits.
 // Thread safety: any thread. An Event may be destroyed as soon as a Wait on it returned true.
 class Event {
  public:
@@ -64,7 +68,8 @@ class Executor {
   virtual void PostAfter(int64_t delay_nanos, Task task) = 0;
   // Steps `job` until it is done, then destroys it.
   virtual void Start(Priority priority, std::unique_ptr<Job> job) = 0;
-  // Waits until `event` is set (true) or the time has passed (false). For façades only, and never from a task or step.
+  // Waits until `event` is set (true) or the time has passed (false). For façades only, and never
+  // from a task or step.
   virtual bool Wait(Event* event, int64_t timeout_nanos) = 0;
 };
 

@@ -1,4 +1,5 @@
-// Which file or directory a path leads to: names may be taken by others, identities are not while the file exists.
+// Which file or directory a path leads to: names may be taken by others, identities are not while
+// the file exists.
 #ifndef BANDB_BASE_FILE_IDENTITY_H_
 #define BANDB_BASE_FILE_IDENTITY_H_
 
@@ -15,7 +16,8 @@ struct FileIdentity {
   bool operator==(const FileIdentity&) const = default;
 };
 
-// Follows symbolic links. Errors: as FileSystem; kNotFound also if a part of the path is not a directory.
+// Follows symbolic links. Errors: as FileSystem; kNotFound also if a part of the path is not a
+// directory.
 absl::StatusOr<FileIdentity> IdentityOf(const std::string& path);
 
 }  // namespace bandb::base

@@ -1,4 +1,5 @@
-// A file system that hands every call on to another one: what wraps a file system overrides the calls that it changes.
+// A file system that hands every call on to another one: what wraps a file system overrides the
+// calls that it changes.
 #ifndef BANDB_BASE_FORWARDING_FILE_SYSTEM_H_
 #define BANDB_BASE_FORWARDING_FILE_SYSTEM_H_
 

@@ -19,12 +19,14 @@ struct Guard {
   sigjmp_buf back;
 };
 
-// Volatile, for the handler reads what the copy has written: the compiler sees nobody who does. Of a model that a
-// handler may use: no memory is allocated at first use.
+// Volatile, for the handler reads what the copy has written: the compiler sees nobody who does. Of
+// a model that a handler may use: no memory is allocated at first use.
 __attribute__((tls_model("initial-exec"))) thread_local Guard* volatile guard = nullptr;
 
+using SignalAction = struct sigaction;
+
 // What the process had before; written once, before the handler is installed.
-struct sigaction previous {};
+SignalAction previous = {};
 
 void OnBusError(int signal_number, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
@@ -57,8 +59,8 @@ bool InstallGuard() {
   previous = present;
   struct sigaction guarded {};
   guarded.sa_sigaction = &OnBusError;
-  // On the stack of the handler that the process had. Not deferred: the copy is left by a jump, after which the signal
-  // would stay blocked.
+  // On the stack of the handler that the process had. Not deferred: the copy is left by a jump,
+  // after which the signal would stay blocked.
   guarded.sa_flags = SA_SIGINFO | SA_NODEFER | (present.sa_flags & SA_ONSTACK);
   guarded.sa_mask = present.sa_mask;
   installed = ::sigaction(SIGBUS, &guarded, nullptr) == 0;
@@ -69,7 +71,8 @@ bool GuardedCopy(char* to, const char* from, size_t bytes) {
   Guard here;
   here.begin = reinterpret_cast<uintptr_t>(to);
   here.end = here.begin + bytes;
-  // The mask of signals is not saved, which would cost a system call: the handler does not change it.
+  // The mask of signals is not saved, which would cost a system call: the handler does not change
+  // it.
   if (sigsetjmp(here.back, 0) != 0) {
     guard = nullptr;
     return false;

@@ -1,10 +1,11 @@
-// Counters, gauges and histograms: values that a component owns, and that the owner of the component reads.
+// Counters, gauges and histograms: values that a component owns, and that the owner of the
+// component reads.
 //
-// There is no registry and no name here: names are given where metrics leave the process. All of them cost a relaxed
-// atomic addition on a cache line that few threads share.
+// There is no registry and no name here: names are given where metrics leave the process. All of
+// them cost a relaxed atomic addition on a cache line that few threads share.
 //
-// A histogram is log-linear: sixteen buckets for each power of two, so that a percentile is within 1/16 of the truth
-// over the whole range of 64 bits.
+// A histogram is log-linear: sixteen buckets for each power of two, so that a percentile is within
+// 1/16 of the truth over the whole range of 64 bits.
 #ifndef BANDB_BASE_METRICS_H_
 #define BANDB_BASE_METRICS_H_
 
@@ -52,7 +53,8 @@ class HistogramSnapshot {
   // 0 when nothing was recorded, like all that follow.
   uint64_t max() const { return max_; }
   double Mean() const { return count_ == 0 ? 0 : static_cast<double>(sum_) / static_cast<double>(count_); }
-  // The value that `percent` of the recorded ones do not exceed; within 1/16, and never above max().
+  // The value that `percent` of the recorded ones do not exceed; within 1/16, and never above
+  // max().
   uint64_t Percentile(double percent) const;
   // Of the recorded values greater than this, the sum, as exact as the buckets are.
   double SumAbove(uint64_t limit) const;

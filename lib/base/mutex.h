@@ -1,6 +1,7 @@
 // Mutex and condition variable: std::mutex with Clang's thread-safety annotations.
 //
-// Not absl::Mutex: distributions ship it without TSan instrumentation, and every lock then looks like a race.
+// Not absl::Mutex: distributions ship it without TSan instrumentation, and every lock then looks
+// like a race.
 #ifndef BANDB_BASE_MUTEX_H_
 #define BANDB_BASE_MUTEX_H_
 
@@ -52,7 +53,8 @@ class CondVar {
   // True if woken, perhaps spuriously; false once `nanos` have passed.
   bool WaitFor(Mutex* mutex, int64_t nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
-    // wait_until on the system clock: TSan of GCC 12 and Clang 14 does not know pthread_cond_clockwait.
+    // wait_until on the system clock: TSan of GCC 12 and Clang 14 does not know
+    // pthread_cond_clockwait.
     const auto status = condition_.wait_until(lock, std::chrono::system_clock::now() + std::chrono::nanoseconds(nanos));
     lock.release();
     return status == std::cv_status::no_timeout;

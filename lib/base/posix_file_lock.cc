@@ -23,7 +23,8 @@ struct Descriptors {
   Descriptors* previous = nullptr;
   Descriptors* next = nullptr;
 
-  // Gives the locks back at once, also where a child that has just been forked has not closed its copies yet.
+  // Gives the locks back at once, also where a child that has just been forked has not closed its
+  // copies yet.
   void Unlock() {
     if (directory.valid()) ::flock(directory.get(), LOCK_UN);
     if (file.valid()) ::flock(file.get(), LOCK_UN);
@@ -34,8 +35,8 @@ struct Descriptors {
   }
 };
 
-// All locks of the process. There is one for the process because fork is the process's; nothing but the handlers of
-// fork needs it.
+// All locks of the process. There is one for the process because fork is the process's; nothing but
+// the handlers of fork needs it.
 class ForkedLocks {
  public:
   // Its mutex keeps a fork from coming between the opening of a descriptor and its entry here.

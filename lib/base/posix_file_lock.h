@@ -1,12 +1,14 @@
 // The locks of PosixFileSystem: not for use outside it.
 //
-// A lock is two: flock(2) on the directory, which counts as long as anybody has the directory open, whatever becomes of
-// the names in it; and flock(2) on the lock file, which releases before this one look at, and which is all there is
-// where a file system does not lock directories (NFS). The lock file holds the owner's process id in decimal, for
-// people: one left behind by a dead process is no obstacle.
+// A lock is two: flock(2) on the directory, which counts as long as anybody has the directory open,
+// whatever becomes of the names in it; and flock(2) on the lock file, which releases before this
+// one look at, and which is all there is where a file system does not lock directories (NFS). The
+// lock file holds the owner's process id in decimal, for people: one left behind by a dead process
+// is no obstacle.
 //
-// flock belongs to the open file description, which a forked child shares: it would keep the lock of a process that has
-// closed its database or died. So the descriptors of all locks are known here, and a child closes them first of all.
+// flock belongs to the open file description, which a forked child shares: it would keep the lock
+// of a process that has closed its database or died. So the descriptors of all locks are known
+// here, and a child closes them first of all.
 #ifndef BANDB_BASE_POSIX_FILE_LOCK_H_
 #define BANDB_BASE_POSIX_FILE_LOCK_H_
 
@@ -18,8 +20,8 @@
 
 namespace bandb::base {
 
-// Locks the file `name`, creating it if need be, in the directory that `directory_path` leads to from `directory`.
-// `path` is for messages. Errors: as FileSystem::Lock.
+// Locks the file `name`, creating it if need be, in the directory that `directory_path` leads to
+// from `directory`. `path` is for messages. Errors: as FileSystem::Lock.
 absl::StatusOr<std::unique_ptr<FileLock>> TakePosixFileLock(int directory, const std::string& directory_path,
                                                             const std::string& name, const std::string& path);
 

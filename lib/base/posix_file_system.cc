@@ -214,8 +214,8 @@ absl::Status PosixFileSystem::RenameDirectory(const std::string& from, const std
       return absl::OkStatus();
     if (errno != EINVAL && errno != ENOSYS) return PathError(errno, operation, from);
   }
-  // Where nobody else can have made it, an empty directory takes the name, and the other one takes its place, unless
-  // there is something in it by then.
+  // Where nobody else can have made it, an empty directory takes the name, and the other one takes
+  // its place, unless there is something in it by then.
   if (::mkdirat(target.directory, target.path.c_str(), kDirectoryMode) != 0) return PathError(errno, operation, from);
   if (::renameat(source.directory, source.path.c_str(), target.directory, target.path.c_str()) == 0) {
     return absl::OkStatus();

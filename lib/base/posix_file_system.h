@@ -1,8 +1,9 @@
 // The file system of the operating system, behind the seam of base/file_system.h.
 //
-// Files are created with mode 0600 and directories with 0700, closed on exec, and never by following a symbolic link.
-// System calls that a signal interrupts are repeated, all but fsync, which is never repeated. Locks: posix_file_lock.h.
-// A pinned directory is a descriptor, and paths in it are resolved from there by the *at calls.
+// Files are created with mode 0600 and directories with 0700, closed on exec, and never by
+// following a symbolic link. System calls that a signal interrupts are repeated, all but fsync,
+// which is never repeated. Locks: posix_file_lock.h. A pinned directory is a descriptor, and paths
+// in it are resolved from there by the *at calls.
 #ifndef BANDB_BASE_POSIX_FILE_SYSTEM_H_
 #define BANDB_BASE_POSIX_FILE_SYSTEM_H_
 
@@ -18,8 +19,8 @@ namespace bandb::base {
 struct PosixFileSystemOptions {
   // Bytes that a kBuffered file collects before it writes them.
   size_t write_buffer_bytes = 256 << 10;
-  // Bytes of a kWriteThrough file that are mapped at a time, a multiple of the page size. 0: never map, append by
-  // pwrite(2).
+  // Bytes of a kWriteThrough file that are mapped at a time, a multiple of the page size. 0: never
+  // map, append by pwrite(2).
   size_t window_bytes = 1 << 20;
   // Whether to ask for RENAME_NOREPLACE, which not every file system has.
   bool rename_noreplace = true;

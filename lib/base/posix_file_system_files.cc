@@ -22,7 +22,8 @@ UniqueFd::~UniqueFd() {
 }
 
 absl::Status UniqueFd::Close(std::string_view path) {
-  // Linux frees the descriptor even when close is interrupted; to repeat it could close somebody else's.
+  // Linux frees the descriptor even when close is interrupted; to repeat it could close somebody
+  // else's.
   if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) return PathError(errno, "close", path);
   return absl::OkStatus();
 }
@@ -79,7 +80,8 @@ absl::Status AllocateSpace(int fd, std::string_view path, uint64_t from, uint64_
     status = WriteZeros(fd, path, from, to);
     if (status.ok()) return status;
   }
-  // What was allocated before the space ran out is of no use. If it cannot be given back, it goes with the file.
+  // What was allocated before the space ran out is of no use. If it cannot be given back, it goes
+  // with the file.
   if (RetryInterrupted([&] { return ::ftruncate(fd, static_cast<off_t>(from)); }) != 0) return status;
   return status;
 }
@@ -118,8 +120,8 @@ absl::Status PosixAppendableFile::Close() {
 
 namespace {
 
-// Collects appends in memory. The buffer has a mutex because Sync empties it while Append may fill it; the write runs
-// under it, so that pieces reach the file in order.
+// Collects appends in memory. The buffer has a mutex because Sync empties it while Append may fill
+// it; the write runs under it, so that pieces reach the file in order.
 class BufferedFile final : public PosixAppendableFile {
  public:
   BufferedFile(UniqueFd fd, std::string path, size_t buffer_bytes)

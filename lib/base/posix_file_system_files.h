@@ -39,8 +39,9 @@ class UniqueFd {
 // The permissions of a new file.
 inline constexpr mode_t kNewFileMode = 0600;
 
-// As openat(2), with O_CLOEXEC. Never one of the numbers of the standard streams: where those are closed, what the
-// program prints would be written into the database. Not valid, and errno says why, if it failed.
+// As openat(2), with O_CLOEXEC. Never one of the numbers of the standard streams: where those are
+// closed, what the program prints would be written into the database. Not valid, and errno says
+// why, if it failed.
 UniqueFd OpenFd(int directory, const std::string& path, int flags, mode_t mode = 0);
 
 // Calls `call` again as long as a signal interrupts it.
@@ -59,13 +60,15 @@ absl::Status PathError(int error_number, std::string_view operation, std::string
 // Writes all of `bytes` at `offset`. Errors: as FileSystem.
 absl::Status WriteAt(int fd, std::string_view path, uint64_t offset, std::string_view bytes);
 
-// Allocates [from, to) of a file that nobody has written there, by writing zeros where the file system cannot allocate.
-// With `keep_size` the file does not grow, except on such a file system. Errors: as FileSystem; the space is then given
-// back.
+// Allocates [from, to) of a file that nobody has written there, by writing zeros where the file
+// system cannot allocate. With `keep_size` the file does not grow, except on such a file system.
+// Errors: as FileSystem; the space is then given back.
 absl::Status AllocateSpace(int fd, std::string_view path, uint64_t from, uint64_t to, bool keep_size);
 
-// What both kinds of appendable file share: the descriptor, and the first error, which later calls repeat.
-// Thread safety: as AppendableFile; the first error has a mutex of its own because Sync overlaps Append.
+// What both kinds of appendable file share: the descriptor, and the first error, which later calls
+// repeat.
+// Thread safety: as AppendableFile; the first error has a mutex of its own because Sync overlaps
+// Append.
 class PosixAppendableFile : public AppendableFile {
  public:
   absl::Status Sync() override;

@@ -1,14 +1,18 @@
 // The kWriteThrough file: appends are copied into a mapped window of the file.
 //
-// The idea: the bytes are in the page cache, where they survive the death of the process, as soon as they are copied;
-// a system call is paid once for each window, not for each append. Three things make that sound:
+// The idea: the bytes are in the page cache, where they survive the death of the process, as soon
+// as they are copied; a system call is paid once for each window, not for each append. Three things
+// make that sound:
 //
-// * Space. A window is mapped only over blocks that fallocate gave us, so that a copy never finds the disk full.
-// * Errors. A store into a mapping has no return value; where the kernel cannot serve the page fault, the process gets
+// * Space. A window is mapped only over blocks that fallocate gave us, so that a copy never finds
+// the disk full.
+// * Errors. A store into a mapping has no return value; where the kernel cannot serve the page
+// fault, the process gets
 //   SIGBUS. So pages are first made writable by madvise(MADV_POPULATE_WRITE), which reports the failure. When that
 //   fails for whatever reason (an old kernel, a file system that cannot, a dying disk), the file goes on with
 //   pwrite(2), whose error becomes the Status.
-// * Write-back. Writing a page back makes it read-only again, and the next store faults. While a Sync runs, appends
+// * Write-back. Writing a page back makes it read-only again, and the next store faults. While a
+// Sync runs, appends
 //   therefore go by pwrite(2), so that a disk which dies under it is seen as a Status; and after it the appender
 //   populates again, first only the pages that it needs and then ever more of them, so that a log that is synced at
 //   each append does not write pages of zeros each time. The kernel also writes back on its own, between populating and
@@ -16,11 +20,12 @@
 //   (guarded_copy.h). The file then goes on with pwrite(2), whose error becomes the Status. Where the guard cannot be
 //   installed, or was taken away, nothing is mapped.
 //
-// Measured (165 bytes a record, ext4): a guarded copy costs some 10 ns more than a bare one of 160-300, a pwrite(2) or
-// process_vm_writev(2) of each record four to eight times as much.
+// Measured (165 bytes a record, ext4): a guarded copy costs some 10 ns more than a bare one of
+// 160-300, a pwrite(2) or process_vm_writev(2) of each record four to eight times as much.
 //
-// Invariants: Size() <= allocated_end_; [0, allocated_end_) is allocated and the file is that long; a mapped window
-// lies within it; [window_ + 0, populated_end_) was populated since the last Sync that the appender has seen.
+// Invariants: Size() <= allocated_end_; [0, allocated_end_) is allocated and the file is that long;
+// a mapped window lies within it; [window_ + 0, populated_end_) was populated since the last Sync
+// that the appender has seen.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -69,7 +74,8 @@ class MappedFile final : public PosixAppendableFile {
  private:
   // Allocates so that `end` is within allocated_end_, a window more if there is room.
   absl::Status Allocate(uint64_t end);
-  // Maps the window that begins at the page of `offset`. On failure the file appends by pwrite from now on.
+  // Maps the window that begins at the page of `offset`. On failure the file appends by pwrite from
+  // now on.
   void MapWindow(uint64_t offset);
   // Makes the pages of [offset, end) writable, and some behind them. On failure as MapWindow.
   void Populate(uint64_t offset, uint64_t end);

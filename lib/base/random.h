@@ -1,7 +1,8 @@
-// Pseudo-random numbers: the only ones in BanDB. xoshiro256** (Blackman and Vigna, 2018), its state filled by
-// splitmix64.
+// Pseudo-random numbers: the only ones in BanDB. xoshiro256** (Blackman and Vigna, 2018), its state
+// filled by splitmix64.
 //
-// The same seed gives the same numbers on every machine, so a simulated run is one number long. Not for secrets.
+// The same seed gives the same numbers on every machine, so a simulated run is one number long. Not
+// for secrets.
 #ifndef BANDB_BASE_RANDOM_H_
 #define BANDB_BASE_RANDOM_H_
 

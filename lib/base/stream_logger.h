@@ -3,9 +3,10 @@
 // Text:  2026-11-22T19:12:27.123Z WARNING message
 // JSON:  {"time":"2026-11-22T19:12:27.123Z","level":"warning","message":"message"}
 //
-// Each line is one write(2), so that lines of several threads and processes do not mix. Whatever would end or spoil a
-// line is escaped, which is a second line of defence: bytes from outside are escaped by those who log them. A line that
-// cannot be written is dropped and counted; a full log disk is no error for anybody else.
+// Each line is one write(2), so that lines of several threads and processes do not mix. Whatever
+// would end or spoil a line is escaped, which is a second line of defence: bytes from outside are
+// escaped by those who log them. A line that cannot be written is dropped and counted; a full log
+// disk is no error for anybody else.
 #ifndef BANDB_BASE_STREAM_LOGGER_H_
 #define BANDB_BASE_STREAM_LOGGER_H_
 
@@ -33,7 +34,8 @@ class StreamLogger final : public Logger {
  public:
   // Lifetime: `clock` is borrowed.
   static std::unique_ptr<StreamLogger> ToStderr(Clock* clock, const StreamLoggerOptions& options = {});
-  // Appends to the file, and creates it if need be. Errors: as FileSystem::Create, but for kAlreadyExists.
+  // Appends to the file, and creates it if need be. Errors: as FileSystem::Create, but for
+  // kAlreadyExists.
   static absl::StatusOr<std::unique_ptr<StreamLogger>> ToFile(const std::string& path, Clock* clock,
                                                               const StreamLoggerOptions& options = {});
   ~StreamLogger() override;

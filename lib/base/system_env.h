@@ -16,7 +16,8 @@ struct SystemEnvOptions {
   PosixFileSystemOptions files{};
 };
 
-// Lifetime: outlives what its Env is given to, and what that posted. The destructor stops the threads first.
+// Lifetime: outlives what its Env is given to, and what that posted. The destructor stops the
+// threads first.
 // Thread safety: as its parts.
 class SystemEnv {
  public:

@@ -53,7 +53,8 @@ void ThreadExecutor::PostAfter(int64_t delay_nanos, Task task) {
   const bool earliest = timers_.empty() || due < timers_.begin()->first;
   timers_.emplace(due, std::move(task));
   if (!earliest) return;
-  // All who are idle must wait for less time than they set out to: one alone might take other work meanwhile.
+  // All who are idle must wait for less time than they set out to: one alone might take other work
+  // meanwhile.
   general_condition_.SignalAll();
   reserved_condition_.SignalAll();
 }

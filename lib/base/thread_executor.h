@@ -1,7 +1,8 @@
 // The executor of production: a few threads, a queue for each priority, and timers.
 //
-// With two threads or more, the first never takes kLow, so that a memtable can always be flushed while compactions run.
-// There is no thread for timers: idle threads wait until the next one is due, and a busy one looks when its step ends.
+// With two threads or more, the first never takes kLow, so that a memtable can always be flushed
+// while compactions run. There is no thread for timers: idle threads wait until the next one is
+// due, and a busy one looks when its step ends.
 #ifndef BANDB_BASE_THREAD_EXECUTOR_H_
 #define BANDB_BASE_THREAD_EXECUTOR_H_
 
@@ -31,8 +32,9 @@ class ThreadExecutor final : public Executor {
   void Start(Priority priority, std::unique_ptr<Job> job) override ABSL_LOCKS_EXCLUDED(mutex_);
   bool Wait(Event* event, int64_t timeout_nanos) override;
 
-  // Lets the steps that are running end, joins the threads, and destroys whatever has not run, unrun. What is posted
-  // later is destroyed at once. Idempotent. Not from a task or step, and by one thread.
+  // Lets the steps that are running end, joins the threads, and destroys whatever has not run,
+  // unrun. What is posted later is destroyed at once. Idempotent. Not from a task or step, and by
+  // one thread.
   void Shutdown() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -51,8 +53,8 @@ class ThreadExecutor final : public Executor {
   bool Take(Priority lowest, Priority* priority, Work* work) ABSL_LOCKS_EXCLUDED(mutex_);
   bool TakeFromQueuesLocked(Priority lowest, Priority* priority, Work* work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MoveDueTimersLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Wakes a thread that can take what is queued, if one is idle. A thread that takes work calls it for the rest of the queue,
-  // so that two wake-ups which met at one thread lose nothing.
+  // Wakes a thread that can take what is queued, if one is idle. A thread that takes work calls it
+  // for the rest of the queue, so that two wake-ups which met at one thread lose nothing.
   void WakeOneLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   SystemClock clock_;

@@ -6,8 +6,8 @@
 
 namespace bandb::base {
 
-// Numbers are given out in the order in which threads first ask. Nothing that can be seen may depend on them: they only
-// spread contention.
+// Numbers are given out in the order in which threads first ask. Nothing that can be seen may
+// depend on them: they only spread contention.
 size_t ThreadSlot();
 
 }  // namespace bandb::base

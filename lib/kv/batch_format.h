@@ -1,4 +1,5 @@
-// The encoding of a batch: what a WriteBatch holds, what a log record carries, what a Raft entry carries.
+// The encoding of a batch: what a WriteBatch holds, what a log record carries, what a Raft entry
+// carries.
 //
 //   operations := operation*
 //   operation  := kind:u8 length:varint key[length] rest
@@ -9,9 +10,9 @@
 //   conditions := condition*
 //   condition  := check:u8 length:varint key[length] [length:varint value[length]]     a value only if check = has
 //
-// The kinds are those of the internal key (lib/storage/key/internal_key.h), fixed by docs/file-formats.md. In a batch
-// that was not yet committed, `expiry_ms` of a put with expiry is the time to live; committing it turns it into the
-// absolute time (ExpiryAt).
+// The kinds are those of the internal key (lib/storage/key/internal_key.h), fixed by
+// docs/file-formats.md. In a batch that was not yet committed, `expiry_ms` of a put with expiry is
+// the time to live; committing it turns it into the absolute time (ExpiryAt).
 #ifndef BANDB_KV_BATCH_FORMAT_H_
 #define BANDB_KV_BATCH_FORMAT_H_
 
@@ -49,7 +50,8 @@ struct Condition {
   std::string_view value;
 };
 
-// Walks encoded operations. Usage: while (cursor.Next(&operation)) ...; if (!cursor.ok()) the bytes are malformed.
+// Walks encoded operations. Usage: while (cursor.Next(&operation)) ...; if (!cursor.ok()) the bytes
+// are malformed.
 class OperationReader {
  public:
   explicit OperationReader(std::string_view operations) : rest_(operations) {}

@@ -13,9 +13,11 @@ namespace bandb::kv {
 inline constexpr size_t kKeyBytesMax = 64 << 10;
 inline constexpr size_t kValueBytesMax = 64 << 20;
 inline constexpr size_t kBatchBytesMax = 64 << 20;
-// What an operation costs in memory, however short it is, so that a batch may have one for so many bytes of its limit.
+// What an operation costs in memory, however short it is, so that a batch may have one for so many
+// bytes of its limit.
 inline constexpr size_t kBatchBytesPerOperation = 64;
-// A range delete costs more: several times what an operation does, and some time of every read until it is flushed.
+// A range delete costs more: several times what an operation does, and some time of every read
+// until it is flushed.
 inline constexpr size_t kBatchRangeDeletesMax = 16 << 10;
 
 struct Limits {

@@ -1,8 +1,8 @@
 // Collects the rules that a set of options breaks, so that all of them are told at once.
 //
-// The user of a program knows options by the keys of a configuration file, not by their names in C++, and wants to see
-// the place in that file. So a complaint is structured, pieces of text and names of options, and can be shown under
-// any names.
+// The user of a program knows options by the keys of a configuration file, not by their names in
+// C++, and wants to see the place in that file. So a complaint is structured, pieces of text and
+// names of options, and can be shown under any names.
 #ifndef BANDB_KV_OPTION_CHECK_H_
 #define BANDB_KV_OPTION_CHECK_H_
 

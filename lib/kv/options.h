@@ -13,7 +13,8 @@ namespace bandb::kv {
 // Complains of every option that is out of range or contradicts another.
 void CheckOptions(const Options& options, OptionCheck* check);
 
-// Errors: kInvalidArgument names every setting that is out of range or contradicts another, all at once.
+// Errors: kInvalidArgument names every setting that is out of range or contradicts another, all at
+// once.
 absl::Status Validate(const Options& options);
 
 // open_files_max, or what it is when it is 0 in a process that may have `process_max` files open.

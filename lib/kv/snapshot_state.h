@@ -7,7 +7,8 @@ namespace bandb::internal {
 class SnapshotState {
  public:
   virtual ~SnapshotState() = default;
-  // Tells a store its own snapshots: the address of something that lives as long as any snapshot of the store.
+  // Tells a store its own snapshots: the address of something that lives as long as any snapshot of
+  // the store.
   const void* owner() const { return owner_; }
 
  protected:

@@ -30,7 +30,8 @@ WriteBatch& WriteBatch::operator=(WriteBatch&& other) noexcept {
   value_bytes_max_ = other.value_bytes_max_;
   has_empty_limit_ = other.has_empty_limit_;
   has_time_to_live_ = other.has_time_to_live_;
-  // Counts that outlived their operations would be believed, and take sequences that no log record accounts for.
+  // Counts that outlived their operations would be believed, and take sequences that no log record
+  // accounts for.
   other.Clear();
   return *this;
 }

@@ -29,8 +29,8 @@ void Acceptor::OnAcceptable() {
     const Taker& taker = takers_[next_taker_];
     absl::StatusOr<std::unique_ptr<base::Stream>> stream = listener_->Accept(taker.loop);
     if (!stream.ok()) {
-      // Out of descriptors: connections that wait are turned away one by one, at a rate that leaves time for the
-      // others.
+      // Out of descriptors: connections that wait are turned away one by one, at a rate that leaves
+      // time for the others.
       accept_failures_.Add();
       listener_->Watch(false);
       pause_timer_ = loop_->After(limits_.pause_nanos, [this] {

@@ -1,7 +1,7 @@
 // Takes connections from one address and deals them out, in turn, to the loops that serve them.
 //
-// A server has one listening socket, whatever its number of loops: nobody else can bind the address, and the loops get
-// the same number of connections each.
+// A server has one listening socket, whatever its number of loops: nobody else can bind the
+// address, and the loops get the same number of connections each.
 #ifndef BANDB_NET_ACCEPTOR_H_
 #define BANDB_NET_ACCEPTOR_H_
 

@@ -21,11 +21,12 @@ struct SocketAddress {
 // True if the text has the form HOST:PORT; whether there is such a host is not looked up.
 bool IsAddress(const std::string& text);
 
-// HOST is a numeric address, in brackets if IPv6, or a name, which may block to be looked up; empty means every
-// interface. Errors: kInvalidArgument.
+// HOST is a numeric address, in brackets if IPv6, or a name, which may block to be looked up; empty
+// means every interface. Errors: kInvalidArgument.
 absl::StatusOr<SocketAddress> ParseAddress(const std::string& text);
 
-// All addresses that the name has, at least one, in the order in which to try them: "localhost" is often two.
+// All addresses that the name has, at least one, in the order in which to try them: "localhost" is
+// often two.
 absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& text);
 
 // The same, back.

@@ -1,8 +1,9 @@
-// A TCP connection for programs that wait for it: the command-line client, the benchmark, a test. Servers and nodes use
-// event loops instead.
+// A TCP connection for programs that wait for it: the command-line client, the benchmark, a test.
+// Servers and nodes use event loops instead.
 //
-// Reading and writing never wait; Wait does, for any number of streams at once. So one thread can keep many connections
-// busy, and a client that fills its pipe drains the replies meanwhile instead of deadlocking with the server.
+// Reading and writing never wait; Wait does, for any number of streams at once. So one thread can
+// keep many connections busy, and a client that fills its pipe drains the replies meanwhile instead
+// of deadlocking with the server.
 #ifndef BANDB_NET_CLIENT_STREAM_H_
 #define BANDB_NET_CLIENT_STREAM_H_
 
@@ -22,18 +23,18 @@ namespace bandb::net {
 // Thread safety: one thread at a time.
 class ClientStream {
  public:
-  // Connects to HOST:PORT, trying each address that the name has; the time is for each. Errors: kInvalidArgument no
-  // such address · kUnavailable nobody listens there, or not in time.
+  // Connects to HOST:PORT, trying each address that the name has; the time is for each. Errors:
+  // kInvalidArgument no such address · kUnavailable nobody listens there, or not in time.
   static absl::StatusOr<std::unique_ptr<ClientStream>> Connect(const std::string& address, int64_t timeout_nanos);
   ~ClientStream();
   ClientStream(const ClientStream&) = delete;
   ClientStream& operator=(const ClientStream&) = delete;
 
-  // Hands over what the socket takes at once and returns how much that was. Errors: kUnavailable the connection is
-  // gone.
+  // Hands over what the socket takes at once and returns how much that was. Errors: kUnavailable
+  // the connection is gone.
   absl::StatusOr<size_t> WriteSome(std::string_view bytes);
-  // Fills `to`, which is not empty, with what has arrived, and returns how much that was; 0 if nothing has. Errors:
-  // kUnavailable the peer closed, or the connection is gone.
+  // Fills `to`, which is not empty, with what has arrived, and returns how much that was; 0 if
+  // nothing has. Errors: kUnavailable the peer closed, or the connection is gone.
   absl::StatusOr<size_t> ReadSome(absl::Span<char> to);
 
   struct Interest {

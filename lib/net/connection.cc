@@ -11,7 +11,8 @@
 namespace bandb::net {
 
 namespace {
-// Gathered into one write: up to 256 KiB of small replies, so that one connection does not hold up the turn.
+// Gathered into one write: up to 256 KiB of small replies, so that one connection does not hold up
+// the turn.
 constexpr size_t kPiecesMax = 64;
 // Of one read while memory is tight.
 constexpr size_t kTightReadBytes = 4 << 10;

@@ -2,19 +2,20 @@
 //
 //   serving ──► draining ──► finishing ──► lingering ──► closed
 //
-// Serving, it reads what the socket has (once a turn), cuts frames and starts them. It is *held up* when the next frame
-// may not start yet: the lane is taken, or a limit is reached (backpressure). What was read stays in `input_`, reading
-// stops, and Resume goes on. Draining, it answers what it had read, and what arrives meanwhile with a refusal; without
-// anything to answer it is at the next phase at once. Finishing, it starts nothing, but unanswered requests are
-// answered and replies leave. Lingering, it has said everything, closed its writing side, and reads to nowhere until
-// the peer closes, so that the last reply is not lost to a reset. Whatever breaks the connection closes it at once;
-// tickets then find nothing.
+// Serving, it reads what the socket has (once a turn), cuts frames and starts them. It is *held up*
+// when the next frame may not start yet: the lane is taken, or a limit is reached (backpressure).
+// What was read stays in `input_`, reading stops, and Resume goes on. Draining, it answers what it
+// had read, and what arrives meanwhile with a refusal; without anything to answer it is at the next
+// phase at once. Finishing, it starts nothing, but unanswered requests are answered and replies
+// leave. Lingering, it has said everything, closed its writing side, and reads to nowhere until the
+// peer closes, so that the last reply is not lost to a reset. Whatever breaks the connection closes
+// it at once; tickets then find nothing.
 //
-// A frame that cannot be served whatever its payload says (its message id is unknown, memory is too short for it) is
-// answered when its header is there, and its payload is skipped as it comes.
+// A frame that cannot be served whatever its payload says (its message id is unknown, memory is too
+// short for it) is answered when its header is there, and its payload is skipped as it comes.
 //
-// Invariants: one reply for each frame started, in order. Input is held up to one read beyond a whole frame. Nothing is
-// allocated for bytes that have not arrived, but for as much again as has.
+// Invariants: one reply for each frame started, in order. Input is held up to one read beyond a
+// whole frame. Nothing is allocated for bytes that have not arrived, but for as much again as has.
 #ifndef BANDB_NET_CONNECTION_H_
 #define BANDB_NET_CONNECTION_H_
 
@@ -33,8 +34,8 @@
 
 namespace bandb::net {
 
-// Thread safety: the loop's thread. Lifetime: the host must outlive it. It is destroyed only between turns: a
-// closed one is in ConnectionHost::retired.
+// Thread safety: the loop's thread. Lifetime: the host must outlive it. It is destroyed only
+// between turns: a closed one is in ConnectionHost::retired.
 class Connection final : private base::StreamHandler {
  public:
   // A connection that is `refused` serves nothing and is on its way out from the start.
@@ -57,7 +58,8 @@ class Connection final : private base::StreamHandler {
   // Unanswered requests of the lane that is taken.
   size_t lane_in_flight() const { return lane_in_flight_; }
 
-  // For the dispatcher: whether a request of this lane may start, its reply now, or a place for one to come.
+  // For the dispatcher: whether a request of this lane may start, its reply now, or a place for one
+  // to come.
   bool MayStart(Lane lane) const;
   // Not while others wait that were there before.
   bool MayPass(const Gate* gate) {
@@ -90,7 +92,8 @@ class Connection final : private base::StreamHandler {
   void RefuseWith(uint16_t code, std::string_view message);
   // Answers one request with an error of BanNet's own.
   void AnswerRefusal(Refusal refusal);
-  // Gives up all it holds and closes, with an error if the client can read one: between two replies.
+  // Gives up all it holds and closes, with an error if the client can read one: between two
+  // replies.
   void Evict();
   void Close();
 

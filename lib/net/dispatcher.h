@@ -1,4 +1,5 @@
-// From a frame to its handler: finds the route, runs the hooks, and takes routes that ask for it to a worker.
+// From a frame to its handler: finds the route, runs the hooks, and takes routes that ask for it to
+// a worker.
 #ifndef BANDB_NET_DISPATCHER_H_
 #define BANDB_NET_DISPATCHER_H_
 
@@ -27,7 +28,8 @@ class Completions {
   ~Completions() = default;
 };
 
-// Thread safety: the loop's thread. Lifetime: borrows everything; must outlive the work it has on workers.
+// Thread safety: the loop's thread. Lifetime: borrows everything; must outlive the work it has on
+// workers.
 class Dispatcher {
  public:
   // `executor` may be null if no route asks for a worker.

@@ -116,7 +116,8 @@ void EpollLoop::Add(int fd, uint32_t events, EpollSource* source) {
   epoll_event event{};
   event.events = events;
   event.data.ptr = source;
-  // Fails only for want of memory or the per-user limit on watches; the source then looks silent and times out.
+  // Fails only for want of memory or the per-user limit on watches; the source then looks silent
+  // and times out.
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 

@@ -55,7 +55,8 @@ absl::StatusOr<std::unique_ptr<base::Stream>> EpollStream::Connect(EpollLoop* lo
   FileDescriptor fd(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return base::ErrnoStatus(errno, "socket");
   SetStreamOptions(fd.get(), 0);
-  // A refusal on the spot would be a second way to learn what OnBroken tells; the socket keeps the error for it.
+  // A refusal on the spot would be a second way to learn what OnBroken tells; the socket keeps the
+  // error for it.
   if (::connect(fd.get(), to.get(), to.length) != 0 && errno != EINPROGRESS && errno != ECONNREFUSED) {
     return AddressStatus(errno, address);
   }
@@ -78,7 +79,8 @@ void EpollStream::SetHandler(base::StreamHandler* handler) {
 
 void EpollStream::OnEvents(uint32_t events) {
   if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
-    // What arrived before the end is still there to be read; only when nobody wants it is the stream just broken.
+    // What arrived before the end is still there to be read; only when nobody wants it is the
+    // stream just broken.
     if ((events & EPOLLIN) == 0 || (watched_ & EPOLLIN) == 0) {
       // Told once: without descriptors in the set, epoll would report it again and again.
       loop_->Forget(fd_.get(), this);

@@ -14,7 +14,8 @@ class EpollStream final : public base::Stream, private EpollSource {
  public:
   static absl::StatusOr<std::unique_ptr<base::Stream>> Connect(EpollLoop* loop, const std::string& address,
                                                                base::StreamHandler* handler);
-  // `fd` is connected, or about to be, and does not block. The loop learns of it with SetHandler, on its thread.
+  // `fd` is connected, or about to be, and does not block. The loop learns of it with SetHandler,
+  // on its thread.
   EpollStream(EpollLoop* loop, FileDescriptor fd, std::string peer);
   ~EpollStream() override;
 
@@ -53,8 +54,8 @@ class EpollListener final : public base::Listener, private EpollSource {
 
   EpollLoop* const loop_;
   FileDescriptor fd_;
-  // Held so that, out of descriptors, there is one to take a connection with and close it: its client learns at once,
-  // instead of waiting in the backlog.
+  // Held so that, out of descriptors, there is one to take a connection with and close it: its
+  // client learns at once, instead of waiting in the backlog.
   FileDescriptor reserve_;
   const std::string address_;
   const int keepalive_seconds_;

@@ -1,8 +1,8 @@
 // BanNet's server on one loop: runs the connections that it is given.
 //
-// A turn: connections read and start requests; OnTurn lets the observer hand on what it collected; then every
-// connection that was touched writes once. So all requests of a turn can become one group, and all replies of a
-// connection one system call.
+// A turn: connections read and start requests; OnTurn lets the observer hand on what it collected;
+// then every connection that was touched writes once. So all requests of a turn can become one
+// group, and all replies of a connection one system call.
 #ifndef BANDB_NET_FRAME_SERVER_H_
 #define BANDB_NET_FRAME_SERVER_H_
 
@@ -28,7 +28,8 @@ namespace bandb::net {
 // The user of a FrameServer. Called on the loop.
 class FrameServerObserver {
  public:
-  // A connection may be refused: kReject with a code and a text for the client; everything else lets it in.
+  // A connection may be refused: kReject with a code and a text for the client; everything else
+  // lets it in.
   virtual HookDecision OnConnect(ConnectionId id, std::string_view peer) = 0;
   // A connection that was let in is gone.
   virtual void OnDisconnect(ConnectionId id) = 0;
@@ -71,8 +72,8 @@ class FrameServer final : public Completions, private base::TurnHandler, private
   absl::Status Complete(const Ticket& ticket, Reply reply) override;
   void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) override;
 
-  // Refuses new connections, answers what was read, and closes. `done` runs on the loop when nothing is left, or when
-  // the time has passed and the rest was closed.
+  // Refuses new connections, answers what was read, and closes. `done` runs on the loop when
+  // nothing is left, or when the time has passed and the rest was closed.
   void Drain(int64_t timeout_nanos, DrainCallback done);
   // Closes everything now, and what comes later at once.
   void CloseAll();

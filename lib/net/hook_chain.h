@@ -1,7 +1,7 @@
 // The hooks of a route and its handler, run so that what they throw stays in here.
 //
-// Hooks are the host's code. BanDB throws nothing itself, but a host may; whatever comes out of a hook or handler
-// rejects that one request, is counted, and reaches nobody else.
+// Hooks are the host's code. BanDB throws nothing itself, but a host may; whatever comes out of a
+// hook or handler rejects that one request, is counted, and reaches nobody else.
 #ifndef BANDB_NET_HOOK_CHAIN_H_
 #define BANDB_NET_HOOK_CHAIN_H_
 
@@ -22,8 +22,8 @@ struct HookTally {
   void AddTo(Counters* counters) const;
 };
 
-// Runs the hooks in front. They may put another payload in `request`, which is then kept in `bytes`. True: go on.
-// False: `answer` is the reply, its bytes in `bytes`.
+// Runs the hooks in front. They may put another payload in `request`, which is then kept in
+// `bytes`. True: go on. False: `answer` is the reply, its bytes in `bytes`.
 bool RunHooksBefore(const Protocol& protocol, const Route& route, RequestView* request, std::string* bytes,
                     Reply* answer, HookTally* tally);
 void RunHooksAfter(const Route& route, const RequestView& request, const Reply& reply, HookTally* tally);

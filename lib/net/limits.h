@@ -11,7 +11,8 @@ inline constexpr int64_t kNoTimeout = INT64_MAX;
 
 struct Limits {
   int64_t connections_max = 10000;
-  // Per loop: connections that are being told that they are refused; beyond this many they are just closed.
+  // Per loop: connections that are being told that they are refused; beyond this many they are just
+  // closed.
   size_t refused_max = 64;
   // Per connection; at the mark it is not read until half is done.
   size_t in_flight_requests_max = 1024;

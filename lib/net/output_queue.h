@@ -1,7 +1,8 @@
-// The bytes that wait to be written to one connection: a chain of blocks that one gathering write empties.
+// The bytes that wait to be written to one connection: a chain of blocks that one gathering write
+// empties.
 //
-// Small replies are copied into 4 KiB blocks of a pool, so that answering allocates nothing; large ones are chained in
-// as they are. A connection with nothing to say holds no block.
+// Small replies are copied into 4 KiB blocks of a pool, so that answering allocates nothing; large
+// ones are chained in as they are. A connection with nothing to say holds no block.
 #ifndef BANDB_NET_OUTPUT_QUEUE_H_
 #define BANDB_NET_OUTPUT_QUEUE_H_
 
@@ -48,7 +49,8 @@ class OutputQueue {
   // What this queue alone keeps in memory, and what it keeps with others.
   size_t held_bytes() const { return held_bytes_; }
   size_t shared_bytes() const { return shared_bytes_; }
-  // Nothing of what is in here was written yet, so that what was written before ends with a whole reply.
+  // Nothing of what is in here was written yet, so that what was written before ends with a whole
+  // reply.
   bool AtFrameEdge() const { return !begun_; }
 
   // Views of the bytes in front, as many as there is room for; how many.

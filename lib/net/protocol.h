@@ -39,8 +39,8 @@ enum class Refusal : uint8_t {
 class Protocol {
  public:
   virtual ~Protocol() = default;
-  // Looks at the front of `bytes`. kFrame: `frame` is a view of them and `frame_bytes` how many it took. kHeader:
-  // `frame->message_id` and `frame_bytes` are those of the frame that begins here.
+  // Looks at the front of `bytes`. kFrame: `frame` is a view of them and `frame_bytes` how many it
+  // took. kHeader: `frame->message_id` and `frame_bytes` are those of the frame that begins here.
   virtual Cut Next(std::string_view bytes, Frame* frame, size_t* frame_bytes) const = 0;
   // Whether a frame may have a payload of this size.
   virtual bool Fits(size_t payload_bytes) const = 0;

@@ -1,9 +1,11 @@
-// What all loops of one server share of the limits: how many connections there are, and one account of memory.
+// What all loops of one server share of the limits: how many connections there are, and one account
+// of memory.
 //
-// Bytes are owned once. A connection owns its half-read frame, its requests on their way, its replies and their ring;
-// when it closes, what its requests hold stays on the account until they are done, since the work goes on. Memory that
-// several replies keep, a large value say, is counted once, however many of them keep it. What a worker produced is
-// counted from then on until a connection owns it.
+// Bytes are owned once. A connection owns its half-read frame, its requests on their way, its
+// replies and their ring; when it closes, what its requests hold stays on the account until they
+// are done, since the work goes on. Memory that several replies keep, a large value say, is counted
+// once, however many of them keep it. What a worker produced is counted from then on until a
+// connection owns it.
 //
 //   below 3/4 of the limit     everybody is served
 //   from 3/4 on (tight)        a connection holds a share of the last quarter at the most, else it is not read, or is
@@ -26,8 +28,8 @@ namespace bandb::net {
 
 // Chooses, over all loops, which connection is closed when memory is beyond its limit.
 //
-// A choice is a round: every loop is asked for its largest connection, and the loop with the largest of all closes it.
-// One round is under way at a time.
+// A choice is a round: every loop is asked for its largest connection, and the loop with the
+// largest of all closes it. One round is under way at a time.
 // Thread safety: any thread, but for Add. Lifetime: must outlive the loops' tasks.
 class Eviction {
  public:
@@ -68,7 +70,8 @@ class Eviction {
   int64_t not_before_nanos_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// Thread safety: any thread. The atomics are without order: each is a sum that nothing else hangs on.
+// Thread safety: any thread. The atomics are without order: each is a sum that nothing else hangs
+// on.
 class Quota {
  public:
   // Bytes at `data` that a reply keeps, with others perhaps.

@@ -16,7 +16,8 @@ class OwnedBytes {
   using Release = void (*)(void* owner);
 
   OwnedBytes() = default;
-  // `own_bytes` is the memory that nobody but this keeps: 0 if the owner counts it (see Quota::Share).
+  // `own_bytes` is the memory that nobody but this keeps: 0 if the owner counts it (see
+  // Quota::Share).
   OwnedBytes(std::string_view bytes, size_t own_bytes, void* owner, Release release)
       : bytes_(bytes), own_bytes_(own_bytes), owner_(owner), release_(release) {}
   // Keeps the string.
@@ -55,7 +56,8 @@ class OwnedBytes {
   Release release_ = nullptr;
 };
 
-// One whole reply frame, in up to three parts: `head` and `body` are copied, `tail` is kept as it is.
+// One whole reply frame, in up to three parts: `head` and `body` are copied, `tail` is kept as it
+// is.
 struct Reply {
   std::string_view head;
   std::string_view body{};
@@ -72,8 +74,8 @@ struct ConnectionId {
   bool operator==(const ConnectionId& other) const { return index == other.index && generation == other.generation; }
 };
 
-// The place of a reply that comes later. It can be copied, and must be used once, also when its connection is gone:
-// what the request holds counts as memory until then.
+// The place of a reply that comes later. It can be copied, and must be used once, also when its
+// connection is gone: what the request holds counts as memory until then.
 struct Ticket {
   ConnectionId connection;
   uint64_t sequence = 0;

@@ -8,7 +8,8 @@ namespace bandb::net {
 
 namespace {
 constexpr size_t kRingAtFirst = 4;
-// A larger ring is given back when it is empty, so that a connection which once pipelined much costs little later.
+// A larger ring is given back when it is empty, so that a connection which once pipelined much
+// costs little later.
 constexpr size_t kRingKept = 64;
 
 size_t BytesOf(const ReplyQueue::Place& place) { return place.head.size() + place.tail.bytes().size(); }

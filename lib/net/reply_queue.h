@@ -1,6 +1,7 @@
 // The replies of one connection that cannot leave yet, because one before them is not known.
 //
-// A ring of places in request order. It grows to what the connection pipelines and allocates nothing after that.
+// A ring of places in request order. It grows to what the connection pipelines and allocates
+// nothing after that.
 #ifndef BANDB_NET_REPLY_QUEUE_H_
 #define BANDB_NET_REPLY_QUEUE_H_
 
@@ -35,7 +36,8 @@ class ReplyQueue {
   };
 
   bool empty() const { return count_ == 0; }
-  // Bytes of the replies that wait here; what is kept for them alone, the ring included; and what with others.
+  // Bytes of the replies that wait here; what is kept for them alone, the ring included; and what
+  // with others.
   size_t bytes() const { return bytes_; }
   size_t held_bytes() const { return own_bytes_ + ring_.capacity() * sizeof(Place); }
   size_t shared_bytes() const { return bytes_ - own_bytes_; }

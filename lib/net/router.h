@@ -1,10 +1,11 @@
 // Routes by message id, with their pre-hooks and post-hooks.
 //
-// A handler answers inside the call, or takes a ticket and answers later; either way replies leave in request order.
-// What may be started while earlier requests of the same connection are still unanswered is decided by lanes: requests
-// of one lane may overlap (their handlers keep the order of effects themselves), a change of lane waits until nothing
-// is unanswered, and the exclusive lane overlaps with nothing. So a read after a write waits for it, and writes do not
-// wait for one another.
+// A handler answers inside the call, or takes a ticket and answers later; either way replies leave
+// in request order. What may be started while earlier requests of the same connection are still
+// unanswered is decided by lanes: requests of one lane may overlap (their handlers keep the order
+// of effects themselves), a change of lane waits until nothing is unanswered, and the exclusive
+// lane overlaps with nothing. So a read after a write waits for it, and writes do not wait for one
+// another.
 #ifndef BANDB_NET_ROUTER_H_
 #define BANDB_NET_ROUTER_H_
 
@@ -55,15 +56,16 @@ class Call {
   ~Call() = default;
 };
 
-// Called on the loop, or on a worker where the route says so; several at once if it serves several loops.
+// Called on the loop, or on a worker where the route says so; several at once if it serves several
+// loops.
 class Handler {
  public:
   virtual ~Handler() = default;
   virtual void Handle(Call& call) = 0;
 };
 
-// Whether requests of a route may start now. While it is closed they wait, connections in turn, and are not read; those
-// that waited too long are answered "overloaded".
+// Whether requests of a route may start now. While it is closed they wait, connections in turn, and
+// are not read; those that waited too long are answered "overloaded".
 class Gate {
  public:
   virtual bool IsOpen() const = 0;
@@ -81,8 +83,8 @@ struct Route {
   std::vector<PostHook> after;
 };
 
-// Filled before it serves, then only read. Lifetime: handlers must outlive it. Thread safety: const methods from any
-// thread.
+// Filled before it serves, then only read. Lifetime: handlers must outlive it. Thread safety: const
+// methods from any thread.
 class Router {
  public:
   // At most once for an id. A route on a worker is exclusive, whatever `lane` says.

@@ -19,7 +19,8 @@ void TimerQueue::Cancel(base::TimerId timer) {
 int64_t TimerQueue::NextDueNanos() const { return by_due_.empty() ? INT64_MAX : by_due_.begin()->first.first; }
 
 void TimerQueue::RunDue(int64_t now_nanos) {
-  // Timers added by the ones that run wait for the next turn, or a timer of no delay would keep the loop here.
+  // Timers added by the ones that run wait for the next turn, or a timer of no delay would keep the
+  // loop here.
   const base::TimerId last = last_id_;
   auto next = by_due_.begin();
   while (next != by_due_.end() && next->first.first <= now_nanos) {

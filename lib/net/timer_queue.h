@@ -18,8 +18,8 @@ class TimerQueue {
   void Cancel(base::TimerId timer);
   // When the next one is due, or INT64_MAX.
   int64_t NextDueNanos() const;
-  // Runs those that were due at `now_nanos` when this was called, the earliest first; of those due together, the first
-  // added.
+  // Runs those that were due at `now_nanos` when this was called, the earliest first; of those due
+  // together, the first added.
   void RunDue(int64_t now_nanos);
   bool empty() const { return by_due_.empty(); }
 

@@ -4,7 +4,8 @@ namespace bandb::proto {
 
 CutResult CutFrame(std::string_view bytes, size_t payload_bytes_max, Frame* frame, size_t* bytes_needed) {
   if (bytes.size() < kFrameHeaderBytes) {
-    // A length too large is known to be so from its four bytes; waiting for the rest would help only an attacker.
+    // A length too large is known to be so from its four bytes; waiting for the rest would help
+    // only an attacker.
     if (bytes.size() >= sizeof(uint32_t) && base::LoadFixed<uint32_t>(bytes.data()) > payload_bytes_max) {
       frame->message_id = 0;
       return CutResult::kTooLong;

@@ -2,9 +2,10 @@
 //
 //   frame := dataLen:u32 msgID:u32 payload[dataLen]          little-endian
 //
-// A frame carries nothing that tells where it begins, so a reader that loses its place cannot find it again: a length
-// above the limit ends the connection. The hard limit is chosen so that no frame header can be mistaken for text: the
-// first four bytes of every HTTP and RESP request, read as a length, are far above it.
+// A frame carries nothing that tells where it begins, so a reader that loses its place cannot find
+// it again: a length above the limit ends the connection. The hard limit is chosen so that no frame
+// header can be mistaken for text: the first four bytes of every HTTP and RESP request, read as a
+// length, are far above it.
 #ifndef BANDB_PROTO_FRAME_H_
 #define BANDB_PROTO_FRAME_H_
 
@@ -34,9 +35,9 @@ enum class CutResult : uint8_t {
   kTooLong,     // the header announces more than the limit; nothing after it can be trusted
 };
 
-// Looks at the front of `bytes`; on kFrame `frame` holds a view into them. On kIncomplete `bytes_needed` is how many
-// bytes the frame has in all, or the header's size while that is incomplete. On kTooLong only `frame->message_id` is
-// set.
+// Looks at the front of `bytes`; on kFrame `frame` holds a view into them. On kIncomplete
+// `bytes_needed` is how many bytes the frame has in all, or the header's size while that is
+// incomplete. On kTooLong only `frame->message_id` is set.
 CutResult CutFrame(std::string_view bytes, size_t payload_bytes_max, Frame* frame, size_t* bytes_needed);
 
 inline void StoreFrameHeader(char* to, uint32_t message_id, size_t payload_bytes) {
@@ -45,7 +46,8 @@ inline void StoreFrameHeader(char* to, uint32_t message_id, size_t payload_bytes
 }
 void AppendFrame(std::string* to, uint32_t message_id, std::string_view payload);
 
-// Collects bytes as they arrive and gives frames out, for clients. Holds at most one frame more than it was given.
+// Collects bytes as they arrive and gives frames out, for clients. Holds at most one frame more
+// than it was given.
 //
 // Usage: Append what was read; then Next until it answers something else than kFrame.
 class FrameReader {

@@ -8,7 +8,8 @@
 
 namespace bandb::proto {
 
-// 1-5 the original protocol; 6-15 reserved; 16-255 BanDB; 256-1023 administration; from 65536 users' own routes.
+// 1-5 the original protocol; 6-15 reserved; 16-255 BanDB; 256-1023 administration; from 65536
+// users' own routes.
 enum class MessageId : uint32_t {
   kPut = 1,
   kGet = 2,
@@ -26,7 +27,8 @@ inline constexpr uint32_t kFirstUserMessageId = 65536;
 inline constexpr MessageId kRequestIds[] = {MessageId::kPut,  MessageId::kGet,   MessageId::kDelete, MessageId::kHello,
                                             MessageId::kPing, MessageId::kBatch, MessageId::kScan,   MessageId::kStats};
 
-// The code in an error reply: 0-16 are absl::StatusCode, 256 and up BanDB's own, 32768 and up those of hooks.
+// The code in an error reply: 0-16 are absl::StatusCode, 256 and up BanDB's own, 32768 and up those
+// of hooks.
 enum class ErrorCode : uint16_t {
   kOverloaded = 256,          // not done, try again later
   kTooLarge = 257,            // the request, or the reply it would have, exceeds the frame limit
@@ -44,12 +46,13 @@ inline constexpr uint16_t kFirstHookErrorCode = 32768;
 constexpr uint16_t ToCode(ErrorCode code) { return static_cast<uint16_t>(code); }
 constexpr uint16_t ToCode(absl::StatusCode code) { return static_cast<uint16_t>(code); }
 
-// The code for a failed status of the store. kUnavailable, which the store answers when it is stalled,
-// becomes kOverloaded.
+// The code for a failed status of the store. kUnavailable, which the store answers when it is
+// stalled, becomes kOverloaded.
 uint16_t CodeFor(const absl::Status& status);
-// What a client makes of a code: the absl code itself; kUnavailable for overloaded, too many connections, not leader
-// and shutting down; kInvalidArgument for malformed, unknown message and too large; kDeadlineExceeded for timed out;
-// kInternal for a failed hook; kUnimplemented for a version; kAborted for the codes of hooks; else kUnknown.
+// What a client makes of a code: the absl code itself; kUnavailable for overloaded, too many
+// connections, not leader and shutting down; kInvalidArgument for malformed, unknown message and
+// too large; kDeadlineExceeded for timed out; kInternal for a failed hook; kUnimplemented for a
+// version; kAborted for the codes of hooks; else kUnknown.
 absl::StatusCode StatusCodeFor(uint16_t code);
 
 }  // namespace bandb::proto

@@ -14,8 +14,9 @@
 //                 flags: 1 from the end backwards, 2 keys without their values
 //   STATS      := nothing
 //
-// A payload is well-formed only if its lengths add up to exactly its size. Decoders answer false otherwise; their views
-// point into the payload, and nothing is allocated by a length or count that was not checked against it.
+// A payload is well-formed only if its lengths add up to exactly its size. Decoders answer false
+// otherwise; their views point into the payload, and nothing is allocated by a length or count that
+// was not checked against it.
 #ifndef BANDB_PROTO_REQUEST_H_
 #define BANDB_PROTO_REQUEST_H_
 
@@ -62,8 +63,8 @@ struct BatchOperation {
 // Of one condition or operation.
 inline constexpr size_t kBatchEntryBytesMin = 1 + 2 * sizeof(uint32_t);
 
-// Walks a BATCH. Usage: while (cursor.NextCondition(&c)) ...; while (cursor.NextOperation(&o)) ...; then Complete()
-// tells whether the payload was well-formed.
+// Walks a BATCH. Usage: while (cursor.NextCondition(&c)) ...; while (cursor.NextOperation(&o)) ...;
+// then Complete() tells whether the payload was well-formed.
 class BatchCursor {
  public:
   explicit BatchCursor(std::string_view payload);

@@ -37,7 +37,8 @@ inline constexpr size_t kValueHeadBytes = kOkFrameBytes + sizeof(uint32_t);
 
 // A view of the constant frame that answers PUT, DELETE and BATCH.
 std::string_view OkFrame();
-// Header, status and length of a reply to GET whose value follows; `to` has room for kValueHeadBytes.
+// Header, status and length of a reply to GET whose value follows; `to` has room for
+// kValueHeadBytes.
 void StoreValueHead(char* to, size_t value_bytes);
 // Header and status of an OK reply with a body that follows; `to` has room for kOkFrameBytes.
 void StoreOkHead(char* to, size_t body_bytes);
@@ -70,14 +71,15 @@ struct Reply {
   absl::Status ToStatus() const;
 };
 
-// For clients: false if it is not a reply or does not add up. An error without detail has the code of kUnknown.
+// For clients: false if it is not a reply or does not add up. An error without detail has the code
+// of kUnknown.
 bool DecodeReply(const Frame& frame, Reply* reply);
 bool DecodeValueBody(std::string_view body, std::string_view* value);
 bool DecodeHelloBody(std::string_view body, HelloReply* hello);
 bool DecodeStatsBody(std::string_view body, std::string_view* text);
 
-// Walks the body of a SCAN. Usage: while (cursor.Next(&key, &value)) ...; then Complete() tells whether it was
-// well-formed, and next_cursor() what to ask with next.
+// Walks the body of a SCAN. Usage: while (cursor.Next(&key, &value)) ...; then Complete() tells
+// whether it was well-formed, and next_cursor() what to ask with next.
 class ScanBodyCursor {
  public:
   explicit ScanBodyCursor(std::string_view body);

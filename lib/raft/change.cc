@@ -1,9 +1,10 @@
 // Changes of membership and of leadership, step by step.
 //
-// A leader has one change at a time in its log, and begins one only after it has committed an entry of its own term: a
-// configuration of a predecessor that was never committed may otherwise be overtaken by one that does not overlap with
-// it. The steps after the first (leaving a joint configuration, promoting a learner, leaving office) follow from the
-// state alone, so a new leader goes on where the old one stopped.
+// A leader has one change at a time in its log, and begins one only after it has committed an entry
+// of its own term: a configuration of a predecessor that was never committed may otherwise be
+// overtaken by one that does not overlap with it. The steps after the first (leaving a joint
+// configuration, promoting a learner, leaving office) follow from the state alone, so a new leader
+// goes on where the old one stopped.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -54,7 +55,8 @@ void CoreState::AppendConfiguration(Configuration next) {
   EncodeConfiguration(next, &bytes);
   AppendOwn(EntryKind::kConfiguration, Payload(bytes));
   configurations_.Append(std::move(next));
-  // Who leaves is told so as far as it goes in one message: it then knows better than to stand for election.
+  // Who leaves is told so as far as it goes in one message: it then knows better than to stand for
+  // election.
   for (Progress& peer : peers_) {
     if (configuration().Find(peer.id) == nullptr && peer.next <= log_.last() && peer.MaySend(options_)) {
       SendEntries(&peer);
@@ -87,8 +89,8 @@ void CoreState::PromoteLearners() {
   if (!ready.empty()) AppendConfiguration(PlanPromotion(configuration(), ready));
 }
 
-// The configuration without this node is committed, so it leads nobody. The others learn of the commit at once, and the
-// best of them need not wait for a timeout.
+// The configuration without this node is committed, so it leads nobody. The others learn of the
+// commit at once, and the best of them need not wait for a timeout.
 void CoreState::LeaveOffice() {
   for (Progress& peer : peers_) Replicate(&peer);
   if (Progress* peer = FindPeer(BestSuccessor()); peer != nullptr) SendTimeoutNow(*peer);

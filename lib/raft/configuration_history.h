@@ -1,8 +1,10 @@
-// ConfigurationHistory: the configurations that stand in the log, from the one in force at its floor to the latest.
+// ConfigurationHistory: the configurations that stand in the log, from the one in force at its
+// floor to the latest.
 //
-// The latest is in force as soon as it is in the log (Raft thesis, 4.1), so a truncation takes it back, and a snapshot
-// at some index must carry the one of that index and no later one. Invariants: ascending by index; the first is in
-// force at the floor; at most two are not committed, since a leader changes one thing at a time.
+// The latest is in force as soon as it is in the log (Raft thesis, 4.1), so a truncation takes it
+// back, and a snapshot at some index must carry the one of that index and no later one. Invariants:
+// ascending by index; the first is in force at the floor; at most two are not committed, since a
+// leader changes one thing at a time.
 #ifndef BANDB_RAFT_CONFIGURATION_HISTORY_H_
 #define BANDB_RAFT_CONFIGURATION_HISTORY_H_
 

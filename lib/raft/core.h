@@ -1,7 +1,7 @@
 // Core: the Raft consensus algorithm (Ongaro, 2014) as a pure state machine.
 //
-// No I/O, no threads, no clock and no randomness of its own. Events go in, with the time; what is to be done comes out.
-// The same options, restart and events give the same outputs, bit for bit.
+// No I/O, no threads, no clock and no randomness of its own. Events go in, with the time; what is
+// to be done comes out. The same options, restart and events give the same outputs, bit for bit.
 //
 //   auto core = raft::Core::Create(options, restart, now);      // restart: what the disk holds
 //   for (;;) {
@@ -10,8 +10,8 @@
 //     ... do what it says ...
 //   }
 //
-// Taking one output for all events that have arrived is what makes batches: the proposals of a turn become one log
-// write and one message to each peer, and nothing ever waits for more to come.
+// Taking one output for all events that have arrived is what makes batches: the proposals of a turn
+// become one log write and one message to each peer, and nothing ever waits for more to come.
 //
 // THE CALLER'S DUTIES, for each output, in this order:
 //
@@ -39,10 +39,11 @@
 //     delete log entries above `compact_to`.
 //  8. `next_deadline`: give Tick then, unless another output has come by with another deadline.
 //
-// After a restart of the process, a new Core is created from what the disk holds. What was sent is never taken back.
+// After a restart of the process, a new Core is created from what the disk holds. What was sent is
+// never taken back.
 //
-// Thread safety: one thread at a time.
-// Memory: bounded by the options: uncommitted_bytes_max, cached_bytes_max and the messages of one turn.
+// Thread safety: one thread at a time. Memory: bounded by the options: uncommitted_bytes_max,
+// cached_bytes_max and the messages of one turn.
 #ifndef BANDB_RAFT_CORE_H_
 #define BANDB_RAFT_CORE_H_
 
@@ -79,14 +80,16 @@ class Core {
   // Takes one event at time `now`. Time that goes back is taken for standing still.
   StepResult Step(Nanos now, Event event);
 
-  // Replaces `*output` by all that is to be done since the last call. Lifetime: owned by the caller, who may reuse it.
+  // Replaces `*output` by all that is to be done since the last call. Lifetime: owned by the
+  // caller, who may reuse it.
   void TakeOutput(Output* output);
 
-  // Whether a lease read begun by this core may be answered at time `now`. To be asked after the data was read.
+  // Whether a lease read begun by this core may be answered at time `now`. To be asked after the
+  // data was read.
   bool LeaseValid(Nanos now) const;
 
-  // The description of a snapshot of the state machine at `index`. Empty if the core does not know the term and
-  // configuration there: index below the floor or above the applied index.
+  // The description of a snapshot of the state machine at `index`. Empty if the core does not know
+  // the term and configuration there: index below the floor or above the applied index.
   std::optional<SnapshotMeta> SnapshotAt(Index index) const;
 
   // The following are cheap and change nothing.

@@ -12,7 +12,8 @@ namespace {
 
 using absl::StatusCode;
 
-// Term and vote rarely change; a disk that is this far behind is hung, and its node must not pile up more.
+// Term and vote rarely change; a disk that is this far behind is hung, and its node must not pile
+// up more.
 constexpr size_t kHardStateWritesMax = 64;
 
 }  // namespace
@@ -33,8 +34,8 @@ CoreState::CoreState(const Options& options, const Restart& restart, Nanos now)
       read_number_(random_.Next() >> 1) {
   snapshot_ = SnapshotAt(log_.applied()).value_or(restart.floor);
   snapshot_.id = restart.floor.id;
-  // A voter that ran before may have promised a leader its silence just before it stopped. The only voter of a
-  // committed configuration can have promised it to nobody but itself.
+  // A voter that ran before may have promised a leader its silence just before it stopped. The only
+  // voter of a committed configuration can have promised it to nobody but itself.
   const Configuration& latest = configuration();
   const bool alone = latest.members.size() == 1 && IsVoter() && latest.index <= log_.commit();
   if (term_ > 0 && !alone) quiet_until_ = now + options_.election_timeout_nanos;
@@ -76,7 +77,8 @@ StepResult CoreState::On(Propose event) {
   if (transfer_.has_value()) return {StatusCode::kUnavailable, "leadership is being transferred"};
   if (log_full_) return {StatusCode::kResourceExhausted, "the log is nearly full"};
   const uint64_t cost = event.payload.size() + kEntryOverheadBytes;
-  // An entry larger than the whole allowance is taken when nothing else is under way, else it never could be.
+  // An entry larger than the whole allowance is taken when nothing else is under way, else it never
+  // could be.
   const uint64_t under_way = log_.uncommitted_bytes();
   if (under_way > 0 && under_way + cost > options_.uncommitted_bytes_max) {
     return {StatusCode::kResourceExhausted, "too much is uncommitted"};
@@ -231,15 +233,16 @@ bool CoreState::ReconcileTerm(const Message& m) {
     // A pre-vote asks about a term that nobody is in, and its grant answers in that term.
     if (m.kind == MessageKind::kPreVote) return true;
     if (m.kind == MessageKind::kPreVoteReply && !m.reject) return true;
-    // While a leader is known to be alive, a candidate is not even heard: else a node that was cut off and comes back
-    // would depose it by its higher term alone.
+    // While a leader is known to be alive, a candidate is not even heard: else a node that was cut
+    // off and comes back would depose it by its higher term alone.
     if (m.kind == MessageKind::kVote && !m.force && InLease()) return false;
     const bool leads = m.kind == MessageKind::kAppend || m.kind == MessageKind::kSnapshot;
     BecomeFollower(m.term, leads ? m.from : kNoNode);
     return true;
   }
   if (m.term == term_) return true;
-  // The sender lives in the past. Whoever might stay there, doing harm or waiting for ever, is told the term.
+  // The sender lives in the past. Whoever might stay there, doing harm or waiting for ever, is told
+  // the term.
   Message answer;
   switch (m.kind) {
     case MessageKind::kAppend:

@@ -1,4 +1,5 @@
-// CoreState: the whole state of a Core and all rules of the algorithm. Declared in one place, defined by subject:
+// CoreState: the whole state of a Core and all rules of the algorithm. Declared in one place,
+// defined by subject:
 //
 //   core_state.cc       construction, the events, what a message's term means
 //   election.cc      timeouts, pre-votes, votes, becoming one role or another
@@ -10,8 +11,9 @@
 //   snapshots.cc     snapshots and the compaction of the log
 //   turn.cc          putting an Output together
 //
-// Time is what the last event said. Messages that answer somebody wait for the durability of what they rest on; what
-// they wait for is settled when the output is put together, since only then the writes have their numbers.
+// Time is what the last event said. Messages that answer somebody wait for the durability of what
+// they rest on; what they wait for is settled when the output is put together, since only then the
+// writes have their numbers.
 #ifndef BANDB_RAFT_CORE_STATE_H_
 #define BANDB_RAFT_CORE_STATE_H_
 
@@ -36,7 +38,8 @@
 
 namespace bandb::raft {
 
-// Terms and indexes beyond this are refused: no cluster lives to see them, and sums with them must not overflow.
+// Terms and indexes beyond this are refused: no cluster lives to see them, and sums with them must
+// not overflow.
 inline constexpr uint64_t kNumberMax = uint64_t{1} << 62;
 
 class CoreState {
@@ -105,8 +108,9 @@ class CoreState {
 
   // ---- election.cc ----
   bool IsVoter() const { return configuration().Votes(options_.self); }
-  // A node that the latest configuration leaves out may still be the only one that can be elected: as long as that
-  // configuration is not committed, the one before may need its vote, and it may have the longer log (thesis, 4.2.2).
+  // A node that the latest configuration leaves out may still be the only one that can be elected:
+  // as long as that configuration is not committed, the one before may need its vote, and it may
+  // have the longer log (thesis, 4.2.2).
   bool MayLead() const { return IsVoter() || configurations_.At(log_.commit()).Votes(options_.self); }
   void ResetElectionTimer();
   // Whether this node has promised a leader not to elect another one yet.
@@ -128,8 +132,8 @@ class CoreState {
   // An answer to an append or a snapshot that acknowledges nothing yet.
   Message MakeAppendReply(NodeId leader, uint64_t session, uint64_t round) const;
   StepResult HandleAppend(Message message);
-  // Takes what is new of the entries; empty if they contradict what is committed. Otherwise the last index that
-  // matches.
+  // Takes what is new of the entries; empty if they contradict what is committed. Otherwise the
+  // last index that matches.
   std::optional<Index> TakeEntries(Message* message);
   void TakeEntry(Entry entry);
   bool RefusesEntries(const Message& message) const;
@@ -248,7 +252,8 @@ class CoreState {
   uint64_t applying_bytes_ = 0;
   // Cost of what was appended since the last snapshot.
   uint64_t log_bytes_since_snapshot_ = 0;
-  // The applied index when a snapshot was last asked for; 0 after one was taken, or the log has become full.
+  // The applied index when a snapshot was last asked for; 0 after one was taken, or the log has
+  // become full.
   Index snapshot_asked_ = 0;
 
   std::vector<PendingMessage> pending_;

@@ -9,11 +9,11 @@
 namespace bandb::raft {
 namespace {
 
-constexpr size_t kMaxPayloadShown = 24;
+constexpr size_t kPayloadShownMax = 24;
 
 std::string Quote(std::string_view bytes) {
   std::string quoted = "\"";
-  for (char c : bytes.substr(0, kMaxPayloadShown)) {
+  for (char c : bytes.substr(0, kPayloadShownMax)) {
     if (c >= ' ' && c <= '~' && c != '"' && c != '\\') {
       quoted += c;
     } else {
@@ -21,7 +21,7 @@ std::string Quote(std::string_view bytes) {
     }
   }
   quoted += '"';
-  if (bytes.size() > kMaxPayloadShown) quoted += fmt::format("...({})", bytes.size());
+  if (bytes.size() > kPayloadShownMax) quoted += fmt::format("...({})", bytes.size());
   return quoted;
 }
 
@@ -140,7 +140,8 @@ std::string Describe(const Message& m) {
       AppendField("index", m.index, &text);
       break;
   }
-  // Campaigns and questions are numbered from a random start, which says nothing to a reader; rounds count from 1.
+  // Campaigns and questions are numbered from a random start, which says nothing to a reader;
+  // rounds count from 1.
   if (m.kind == MessageKind::kAppend || m.kind == MessageKind::kAppendReply) AppendField("round", m.round, &text);
   if (m.snapshot != nullptr) {
     text += fmt::format(" snapshot={}/{} {}", m.snapshot->term, m.snapshot->index, Describe(m.snapshot->configuration));

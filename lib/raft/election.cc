@@ -1,7 +1,8 @@
-// Elections. A node first asks whether it would be elected (pre-vote) and only then raises its term, so that one that
-// was cut off does not come back with a term that deposes a working leader. Whoever heard a leader less than an
-// election timeout ago supports no other one: together with the leader's own check of its quorum, this makes leadership
-// stable under partial partitions, and it is what a lease stands on.
+// Elections. A node first asks whether it would be elected (pre-vote) and only then raises its
+// term, so that one that was cut off does not come back with a term that deposes a working leader.
+// Whoever heard a leader less than an election timeout ago supports no other one: together with the
+// leader's own check of its quorum, this makes leadership stable under partial partitions, and it
+// is what a lease stands on.
 #include <algorithm>
 #include <utility>
 
@@ -22,7 +23,8 @@ bool CoreState::InLease() const {
   const Nanos promise = options_.election_timeout_nanos;
   if (now_ < quiet_until_) return true;
   if (role_ == Role::kLeader) return now_ < rounds_.proved_at() + promise;
-  // Not asked of leader_: a message of a higher term makes a node forget its leader, but not what it promised.
+  // Not asked of leader_: a message of a higher term makes a node forget its leader, but not what
+  // it promised.
   return heard_leader_.has_value() && now_ < *heard_leader_ + promise;
 }
 
@@ -67,8 +69,9 @@ void CoreState::StartElection(bool force) {
   ++campaign_;
   ResetElectionTimer();
   votes_.assign(1, {options_.self, true});
-  // The requests need not wait for the own vote to be durable, because leadership does: a node that crashes now and
-  // comes back without its vote has not led this term, and is free to stand in it again.
+  // The requests need not wait for the own vote to be durable, because leadership does: a node that
+  // crashes now and comes back without its vote has not led this term, and is free to stand in it
+  // again.
   for (const Member& member : configuration().members) {
     if (!member.votes() || member.id == options_.self) continue;
     Message request = MakeMessage(MessageKind::kVote, member.id);
@@ -143,7 +146,8 @@ void CoreState::BecomeLeader() {
 
 StepResult CoreState::HandleVoteRequest(const Message& m) {
   const bool pre = m.kind == MessageKind::kPreVote;
-  // Whether this node votes at all is for the candidate's configuration to say: this one may not know yet that it does.
+  // Whether this node votes at all is for the candidate's configuration to say: this one may not
+  // know yet that it does.
   const bool free =
       pre ? m.term > term_ : (vote_ == kNoNode || vote_ == m.from) && (leader_ == kNoNode || leader_ == m.from);
   const bool bound = InLease() && (pre || !m.force);

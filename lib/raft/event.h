@@ -17,13 +17,14 @@ namespace bandb::raft {
 // Only time has passed. Due at Output::next_deadline at the latest; harmless at any other time.
 struct Tick {};
 
-// A message from a peer, as it came. For kSnapshot: only after the data has arrived and was verified.
+// A message from a peer, as it came. For kSnapshot: only after the data has arrived and was
+// verified.
 struct Receive {
   Message message;
 };
 
-// All log writes up to the one numbered `write` are durable; `term` and `index` as in that write. A report of a write
-// that the core has since given up is ignored.
+// All log writes up to the one numbered `write` are durable; `term` and `index` as in that write. A
+// report of a write that the core has since given up is ignored.
 struct LogPersisted {
   uint64_t write = 0;
   Term term = 0;
@@ -35,8 +36,8 @@ struct HardStatePersisted {
   uint64_t write = 0;
 };
 
-// A write of the log or of the hard state failed, or it is unknown whether it did. The core gives up leadership and
-// takes part in nothing more: what the disk holds is known only to a restart.
+// A write of the log or of the hard state failed, or it is unknown whether it did. The core gives
+// up leadership and takes part in nothing more: what the disk holds is known only to a restart.
 struct PersistFailed {};
 
 // All entries up to `index` are applied to the state machine, in memory at least.
@@ -44,43 +45,48 @@ struct Applied {
   Index index = 0;
 };
 
-// The state machine is durable up to `index`, at most the applied index; `id` names the snapshot that can be sent, for
-// SnapshotMeta::id. Entries up to there are no longer needed to restart this node.
+// The state machine is durable up to `index`, at most the applied index; `id` names the snapshot
+// that can be sent, for SnapshotMeta::id. Entries up to there are no longer needed to restart this
+// node.
 struct SnapshotTaken {
   Index index = 0;
   uint64_t id = 0;
 };
 
-// The end of what Output::install asked for. If `ok`, the state machine is durable at (index, term) and the log on disk
-// is empty behind it, in this order (rule R10 of the log). If not, nothing was changed.
+// The end of what Output::install asked for. If `ok`, the state machine is durable at (index, term)
+// and the log on disk is empty behind it, in this order (rule R10 of the log). If not, nothing was
+// changed.
 struct SnapshotInstalled {
   Index index = 0;
   Term term = 0;
   bool ok = false;
 };
 
-// The end of a stream that Output::send_snapshots asked for: all data was handed over and taken, or not.
+// The end of a stream that Output::send_snapshots asked for: all data was handed over and taken, or
+// not.
 struct SnapshotSent {
   NodeId to = kNoNode;
   uint64_t session = 0;
   bool ok = false;
 };
 
-// The answer to Output::fetches: entries from the first index asked for, in order, at least one; none if `ok` is false.
+// The answer to Output::fetches: entries from the first index asked for, in order, at least one;
+// none if `ok` is false.
 struct EntriesFetched {
   uint64_t fetch = 0;
   bool ok = false;
   Entries entries;
 };
 
-// Append this to the log, if this node leads. Errors: kFailedPrecondition (not the leader; nothing was appended),
-// kUnavailable (leadership is being transferred), kResourceExhausted (too much is uncommitted, or the log is full).
+// Append this to the log, if this node leads. Errors: kFailedPrecondition (not the leader; nothing
+// was appended), kUnavailable (leadership is being transferred), kResourceExhausted (too much is
+// uncommitted, or the log is full).
 struct Propose {
   Payload payload;
 };
 
-// A linearizable read. Answered through Output::reads with this `id`, or refused at once. Errors: kUnavailable (no
-// leader is known), kResourceExhausted (too many wait).
+// A linearizable read. Answered through Output::reads with this `id`, or refused at once. Errors:
+// kUnavailable (no leader is known), kResourceExhausted (too many wait).
 struct Read {
   uint64_t id = 0;
 };
@@ -101,35 +107,39 @@ struct Change {
   std::string address;
 };
 
-// Change who belongs to the group. Several changes take effect together. If `expected_version` is set, only if that is
-// the version of the configuration. Errors: kFailedPrecondition (not the leader; another change is under way; the
-// leader has not yet committed an entry of its term; learner not caught up), kAborted (the version is another),
-// kNotFound and kAlreadyExists (the member), kInvalidArgument (the result would be no valid configuration).
+// Change who belongs to the group. Several changes take effect together. If `expected_version` is
+// set, only if that is the version of the configuration. Errors: kFailedPrecondition (not the
+// leader; another change is under way; the leader has not yet committed an entry of its term;
+// learner not caught up), kAborted (the version is another), kNotFound and kAlreadyExists (the
+// member), kInvalidArgument (the result would be no valid configuration).
 struct ChangeMembership {
   std::vector<Change> changes;
   std::optional<uint64_t> expected_version;
 };
 
-// Hand leadership to `to`, or to the best voter if that is kNoNode. The end is reported by Output::transfer. Errors:
-// kFailedPrecondition (not the leader; already under way; nobody fits), kNotFound (no voter of this id).
+// Hand leadership to `to`, or to the best voter if that is kNoNode. The end is reported by
+// Output::transfer. Errors: kFailedPrecondition (not the leader; already under way; nobody fits),
+// kNotFound (no voter of this id).
 struct TransferLeadership {
   NodeId to = kNoNode;
 };
 
-// The transport could not deliver to `peer`. Saves pipelining into the void; never needed for progress.
+// The transport could not deliver to `peer`. Saves pipelining into the void; never needed for
+// progress.
 struct PeerUnreachable {
   NodeId peer = kNoNode;
 };
 
-// The log's disk has room again, or is nearly full. While it is, no proposals are accepted and no entries taken from a
-// leader, who is told; what commits, reads and elections need is still written. A snapshot is asked for, and none of
-// the log is retained for others. If such a snapshot fails, giving the event again asks for another.
+// The log's disk has room again, or is nearly full. While it is, no proposals are accepted and no
+// entries taken from a leader, who is told; what commits, reads and elections need is still
+// written. A snapshot is asked for, and none of the log is retained for others. If such a snapshot
+// fails, giving the event again asks for another.
 struct LogCapacity {
   bool nearly_full = false;
 };
 
-// Stand for election now, through a pre-vote, without waiting for the timeout. Errors: kFailedPrecondition (no voter;
-// the leader already; not fit to lead).
+// Stand for election now, through a pre-vote, without waiting for the timeout. Errors:
+// kFailedPrecondition (no voter; the leader already; not fit to lead).
 struct Campaign {};
 
 using Event = std::variant<Tick, Receive, LogPersisted, HardStatePersisted, PersistFailed, Applied, SnapshotTaken,

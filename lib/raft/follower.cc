@@ -1,8 +1,8 @@
 // A follower's side of replication: what is taken from a leader, and what is said about it.
 //
-// An acknowledgement speaks of the disk. If a message brought something new, the answer waits until that is durable; if
-// it did not (a heartbeat, or entries that came before), it is sent at once and claims no more than what is durable
-// now.
+// An acknowledgement speaks of the disk. If a message brought something new, the answer waits until
+// that is durable; if it did not (a heartbeat, or entries that came before), it is sent at once and
+// claims no more than what is durable now.
 #include <algorithm>
 #include <utility>
 
@@ -32,9 +32,10 @@ bool CoreState::AcceptLeader(const Message& m) {
   return true;
 }
 
-// What is not durable yet stays in memory, so there is a limit to it; the margin is for entries larger than any limit.
-// Of what is durable but not committed there may be more than this node itself would admit: a predecessor of the leader
-// committed most of it without anybody hearing of it, and refusing any of it now would refuse it for ever.
+// What is not durable yet stays in memory, so there is a limit to it; the margin is for entries
+// larger than any limit. Of what is durable but not committed there may be more than this node
+// itself would admit: a predecessor of the leader committed most of it without anybody hearing of
+// it, and refusing any of it now would refuse it for ever.
 bool CoreState::RefusesEntries(const Message& m) const {
   if (m.entries.empty()) return false;
   const uint64_t expected = options_.uncommitted_bytes_max + options_.message_bytes_max;
@@ -79,7 +80,8 @@ std::optional<Index> CoreState::TakeEntries(Message* m) {
   Index matched = m->index;
   for (Entry& entry : m->entries) {
     const Index index = entry.index;
-    // A message that arrives late must not undo what came after it: only a real contradiction removes entries.
+    // A message that arrives late must not undo what came after it: only a real contradiction
+    // removes entries.
     const std::optional<Term> present = log_.TermAt(index);
     const bool compacted = index <= log_.floor();
     if (!compacted && present != std::optional<Term>(entry.term)) {
@@ -91,7 +93,8 @@ std::optional<Index> CoreState::TakeEntries(Message* m) {
         log_.TruncateFrom(index);
         configurations_.TruncateFrom(index);
       }
-      // Where the message begins below the floor, its first entries were not compared with anything.
+      // Where the message begins below the floor, its first entries were not compared with
+      // anything.
       if (entry.term < log_.last_term()) {
         Report(FaultKind::kCommittedConflict, m->from, index);
         return std::nullopt;
@@ -121,7 +124,8 @@ void CoreState::RejectAppend(const Message& m) {
   Message answer = MakeAppendReply(m.from, m.session, m.round);
   answer.reject = true;
   answer.index = m.index;
-  // Skips whole terms at a time. The leader holds all that is committed, so it need never look below that.
+  // Skips whole terms at a time. The leader holds all that is committed, so it need never look
+  // below that.
   answer.hint = std::max(log_.commit(), log_.HighestAtMost(m.index - 1, m.log_term));
   answer.hint_term = log_.TermAt(answer.hint).value_or(0);
   Answer(std::move(answer));

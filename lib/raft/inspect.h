@@ -1,5 +1,5 @@
-// What can be seen of a core from outside: for checks after every step, for metrics, and for a person who asks why a
-// group is slow or stuck.
+// What can be seen of a core from outside: for checks after every step, for metrics, and for a
+// person who asks why a group is slow or stuck.
 #ifndef BANDB_RAFT_INSPECT_H_
 #define BANDB_RAFT_INSPECT_H_
 
@@ -17,7 +17,8 @@ enum class PeerState : uint8_t { kProbe = 0, kReplicate = 1, kSnapshot = 2 };
 struct PeerView {
   NodeId id = kNoNode;
   PeerState state = PeerState::kProbe;
-  // Everything up to `match` is durable on the peer; `next` is what will be sent next. match < next.
+  // Everything up to `match` is durable on the peer; `next` is what will be sent next. match <
+  // next.
   Index match = 0;
   Index next = 0;
   uint64_t inflight_bytes = 0;

@@ -1,5 +1,5 @@
-// What must hold of one core between any two events, whatever the events were. Checked by the fuzzer and by the
-// simulator after every step; what must hold between cores is theirs to check.
+// What must hold of one core between any two events, whatever the events were. Checked by the
+// fuzzer and by the simulator after every step; what must hold between cores is theirs to check.
 #include "base/status.h"
 #include "raft/core_state.h"
 

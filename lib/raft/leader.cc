@@ -1,9 +1,9 @@
-// A leader: its time, its commit index, the rounds that prove that it still leads, what it sends to its peers, and what
-// it learns from their answers.
+// A leader: its time, its commit index, the rounds that prove that it still leads, what it sends to
+// its peers, and what it learns from their answers.
 //
-// Entries are collected when an output is taken, so all proposals of a turn travel together. There is no timer for lost
-// messages: the next heartbeat names the last entry that was sent, a peer that does not have it refuses, and the leader
-// begins again at the place that the refusal names.
+// Entries are collected when an output is taken, so all proposals of a turn travel together. There
+// is no timer for lost messages: the next heartbeat names the last entry that was sent, a peer that
+// does not have it refuses, and the leader begins again at the place that the refusal names.
 #include <algorithm>
 #include <utility>
 
@@ -65,8 +65,8 @@ void CoreState::MaybeCommit() {
     return peer == nullptr ? 0 : peer->match;
   });
   if (reached <= log_.commit() || reached > log_.last()) return;
-  // An entry of an earlier term is committed only by one of this term that follows it: until then another node may
-  // still be elected without it (Raft paper, figure 8).
+  // An entry of an earlier term is committed only by one of this term that follows it: until then
+  // another node may still be elected without it (Raft paper, figure 8).
   if (!log_.Matches(reached, term_)) return;
   CommitTo(reached);
 }
@@ -125,8 +125,9 @@ void CoreState::SyncPeers() {
 }
 
 void CoreState::Replicate(Progress* peer) {
-  // What comes next for the peer was given up, so a snapshot is needed whatever becomes of what is in flight. And if
-  // that was lost, no heartbeat would find it out: it can no longer name the last entry that was sent.
+  // What comes next for the peer was given up, so a snapshot is needed whatever becomes of what is
+  // in flight. And if that was lost, no heartbeat would find it out: it can no longer name the last
+  // entry that was sent.
   if (peer->state == PeerState::kReplicate && peer->next <= log_.floor()) peer->Probe(peer->match + 1);
   if (peer->round_sent < rounds_.current()) SendEmptyAppend(peer, rounds_.current());
   while (peer->next <= log_.last() && peer->MaySend(options_)) {
@@ -139,7 +140,8 @@ Message CoreState::MakeAppend(const Progress& peer, Index previous) const {
   Message message = MakeMessage(MessageKind::kAppend, peer.id);
   message.session = peer.session;
   message.commit = log_.commit();
-  // Where nothing is known any more of what precedes, index 0 stands: it matches everywhere and acknowledges nothing.
+  // Where nothing is known any more of what precedes, index 0 stands: it matches everywhere and
+  // acknowledges nothing.
   const std::optional<Term> term = log_.TermAt(previous);
   if (term.has_value()) {
     message.index = previous;
@@ -206,7 +208,8 @@ StepResult CoreState::On(EntriesFetched event) {
     waits->probe_sent = true;
     return {};
   }
-  // A read error that passes for the end of the log, or entries of another time, would become a malformed message.
+  // A read error that passes for the end of the log, or entries of another time, would become a
+  // malformed message.
   Index index = event.entries.empty() ? 0 : event.entries.front().index;
   if (index != 0 && index <= log_.floor()) return Refused("meanwhile given up");
   bool right = index != 0;

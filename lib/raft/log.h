@@ -5,16 +5,19 @@
 //                       |                               |            |
 //                    cached from here              durable       written
 //
-// The terms of all entries behind the floor are known (TermTrail). The entries themselves are kept only as long as
-// somebody near needs them: until durable, handed out, and sent to the peers that keep up.
+// The terms of all entries behind the floor are known (TermTrail). The entries themselves are kept
+// only as long as somebody near needs them: until durable, handed out, and sent to the peers that
+// keep up.
 //
-// Invariants: floor <= applied <= handed_out <= commit <= last; handed_out <= durable <= written <= last. Entries up to
-// the commit index never change. The ids of log writes ascend, and their ranges follow on each other.
+// Invariants: floor <= applied <= handed_out <= commit <= last; handed_out <= durable <= written <=
+// last. Entries up to the commit index never change. The ids of log writes ascend, and their ranges
+// follow on each other.
 //
-// Durability. A write may be overtaken by a truncation while it is under way. Its range is then cut at the truncation,
-// so that its late completion says nothing about the entries that took the place of those it wrote, not even if they
-// have the same index (and, after a second change of mind, the same term: the ABA trap of asynchronous logs). And the
-// durable index goes down with a truncation, because the disk does not yet hold what now stands there.
+// Durability. A write may be overtaken by a truncation while it is under way. Its range is then cut
+// at the truncation, so that its late completion says nothing about the entries that took the place
+// of those it wrote, not even if they have the same index (and, after a second change of mind, the
+// same term: the ABA trap of asynchronous logs). And the durable index goes down with a truncation,
+// because the disk does not yet hold what now stands there.
 #ifndef BANDB_RAFT_LOG_H_
 #define BANDB_RAFT_LOG_H_
 
@@ -40,9 +43,9 @@ class Log {
   Index commit() const { return commit_; }
   Index durable() const { return durable_; }
   Index applied() const { return applied_; }
-  // What may be stored as committed along with any write. The commit index itself may be of entries that are still on
-  // their way to the disk: if it reached the disk before them, a restart would find other entries in their place, and
-  // take those for committed.
+  // What may be stored as committed along with any write. The commit index itself may be of entries
+  // that are still on their way to the disk: if it reached the disk before them, a restart would
+  // find other entries in their place, and take those for committed.
   Index DurableCommit() const { return commit_ < durable_ ? commit_ : durable_; }
   Index handed_out() const { return handed_out_; }
   // Bytes between the commit index and the end, whichever term they are of.
@@ -52,7 +55,8 @@ class Log {
   std::optional<Term> TermAt(Index index) const { return trail_.At(index); }
   bool Matches(Index index, Term term) const { return trail_.At(index) == std::optional<Term>(term); }
   Index HighestAtMost(Index upper, Term term) const { return trail_.HighestAtMost(upper, term); }
-  // Whether a log that ends at (index, term) holds at least what this one may have committed (Raft paper, 5.4.1).
+  // Whether a log that ends at (index, term) holds at least what this one may have committed (Raft
+  // paper, 5.4.1).
   bool UpToDate(Index index, Term term) const { return term > last_term() || (term == last_term() && index >= last()); }
 
   bool Cached(Index index) const { return index >= first_cached_ && index <= last(); }
@@ -69,12 +73,14 @@ class Log {
   void HandOutTo(Index index);
   void SetApplied(Index index);
 
-  // Moves what has not been written into `write`, which gets the number `id`; false if there is nothing.
+  // Moves what has not been written into `write`, which gets the number `id`; false if there is
+  // nothing.
   bool TakeWrite(uint64_t id, Nanos now, LogWrite* write);
-  // All writes up to `id`, which is under way and ended with (term, index), are durable. False if there is no such
-  // write.
+  // All writes up to `id`, which is under way and ended with (term, index), are durable. False if
+  // there is no such write.
   bool Persisted(uint64_t id, Term term, Index index);
-  // The write after which everything up to `index` is durable; 0 if it is already. Only for written entries.
+  // The write after which everything up to `index` is durable; 0 if it is already. Only for written
+  // entries.
   uint64_t WriteCovering(Index index) const;
   // Since when the oldest write is under way.
   std::optional<Nanos> OldestWriteSince() const;
@@ -84,8 +90,8 @@ class Log {
   // An empty log behind the snapshot (index, term); forgets writes under way.
   void Reset(Index index, Term term);
 
-  // Drops entries from memory: what is durable, handed out and below `needed_from`; above `soft_limit_bytes` also what
-  // is needed; above `hard_limit_bytes` everything durable.
+  // Drops entries from memory: what is durable, handed out and below `needed_from`; above
+  // `soft_limit_bytes` also what is needed; above `hard_limit_bytes` everything durable.
   void Evict(Index needed_from, uint64_t soft_limit_bytes, uint64_t hard_limit_bytes);
 
  private:

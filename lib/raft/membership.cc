@@ -25,7 +25,8 @@ ChangePlan AddMember(Configuration next, const Change& change) {
   }
   Member* known = Find(&next, change.node);
   const bool becomes_voter = change.kind != ChangeKind::kAddLearner;
-  // A learner that is already there may be asked to become a voter; anything else would be a second member of one id.
+  // A learner that is already there may be asked to become a voter; anything else would be a second
+  // member of one id.
   if (known != nullptr && (known->voter || !becomes_voter)) {
     return Refuse(StatusCode::kAlreadyExists, "already a member");
   }

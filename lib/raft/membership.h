@@ -1,4 +1,5 @@
-// Membership: from one configuration to the next. Pure functions; when a leader may take a step is decided elsewhere.
+// Membership: from one configuration to the next. Pure functions; when a leader may take a step is
+// decided elsewhere.
 //
 //            changes of learners only
 //   simple ----------------------------> simple
@@ -23,13 +24,13 @@ struct ChangePlan {
   bool ok() const { return code == absl::StatusCode::kOk; }
 };
 
-// What `changes`, taken together, make of `now`, which is not joint. Joint if any voter comes or goes. Version and
-// index of the result are the caller's to set. kPromote is not checked for having caught up. Errors: as
-// ChangeMembership.
+// What `changes`, taken together, make of `now`, which is not joint. Joint if any voter comes or
+// goes. Version and index of the result are the caller's to set. kPromote is not checked for having
+// caught up. Errors: as ChangeMembership.
 ChangePlan PlanChange(const Configuration& now, const std::vector<Change>& changes);
 
-// The joint configuration in which the learners `ready` (with `promote` set) become voters, each in the place of the
-// one it replaces, if any.
+// The joint configuration in which the learners `ready` (with `promote` set) become voters, each in
+// the place of the one it replaces, if any.
 Configuration PlanPromotion(const Configuration& now, const std::vector<NodeId>& ready);
 
 // The configuration after a joint one.

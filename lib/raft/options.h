@@ -1,5 +1,6 @@
-// Options of one core. The timeouts and `clock_drift_percent` must be the same on all members of a group: the promise
-// that a follower gives (no other leader for one election timeout) is the one that a leader relies on.
+// Options of one core. The timeouts and `clock_drift_percent` must be the same on all members of a
+// group: the promise that a follower gives (no other leader for one election timeout) is the one
+// that a leader relies on.
 #ifndef BANDB_RAFT_OPTIONS_H_
 #define BANDB_RAFT_OPTIONS_H_
 
@@ -17,29 +18,31 @@ struct Options {
   NodeId self = kNoNode;
   GroupId group = 0;
   ClusterId cluster = 0;
-  // Of all random choices. Must be another one at each start of a node, since the numbers by which it recognises the
-  // answers to its own questions are drawn from it.
+  // Of all random choices. Must be another one at each start of a node, since the numbers by which
+  // it recognises the answers to its own questions are drawn from it.
   uint64_t seed = 0;
 
-  // A follower that heard no leader for a random time in [election_timeout, 2 * election_timeout) stands for election;
-  // a leader that heard no quorum for election_timeout steps down.
+  // A follower that heard no leader for a random time in [election_timeout, 2 * election_timeout)
+  // stands for election; a leader that heard no quorum for election_timeout steps down.
   Nanos election_timeout_nanos = 1'000'000'000;
   // At most a third of the election timeout.
   Nanos heartbeat_interval_nanos = 100'000'000;
-  // 0 to kPriorityMax. Each step below kPriorityMax adds half an election timeout to the wait before an election, so
-  // the preferred node usually wins. The lowest still stands: priority orders, it never forbids.
+  // 0 to kPriorityMax. Each step below kPriorityMax adds half an election timeout to the wait
+  // before an election, so the preferred node usually wins. The lowest still stands: priority
+  // orders, it never forbids.
   uint32_t priority = kPriorityMax;
-  // A node whose own log write has been under way for this long gives up leadership and does not stand for election.
-  // Its heartbeats alone must not keep a cluster hostage to a hung disk.
+  // A node whose own log write has been under way for this long gives up leadership and does not
+  // stand for election. Its heartbeats alone must not keep a cluster hostage to a hung disk.
   Nanos disk_stall_timeout_nanos = 10'000'000'000;
 
   // Entries in one message, by cost in bytes; a single larger entry travels alone.
   uint64_t message_bytes_max = 1 << 20;
-  // Sent and not yet acknowledged, for each peer. Few messages at a time let the next batch form meanwhile, which is
-  // what makes batches large under load without waiting when there is none.
+  // Sent and not yet acknowledged, for each peer. Few messages at a time let the next batch form
+  // meanwhile, which is what makes batches large under load without waiting when there is none.
   uint64_t inflight_bytes_max = 8 << 20;
   uint32_t inflight_messages_max = 8;
-  // Proposals are refused while this much is in the log and not committed, whoever proposed it and in whichever term.
+  // Proposals are refused while this much is in the log and not committed, whoever proposed it and
+  // in whichever term.
   uint64_t uncommitted_bytes_max = 64 << 20;
   // Entries kept in memory beyond what is not yet durable, for peers that are a little behind.
   uint64_t cached_bytes_max = 16 << 20;
@@ -55,8 +58,9 @@ struct Options {
   // Entries kept behind a snapshot for followers that are not far behind.
   uint64_t retained_entries = 10000;
 
-  // Serve reads under a lease, without a round. Assumes that no member's clock drifts by more than clock_drift_percent
-  // and that clocks count the time of a suspended machine. Off: every read costs (a share of) one quorum round.
+  // Serve reads under a lease, without a round. Assumes that no member's clock drifts by more than
+  // clock_drift_percent and that clocks count the time of a suspended machine. Off: every read
+  // costs (a share of) one quorum round.
   bool lease_reads = false;
   uint32_t clock_drift_percent = 1;
 
@@ -64,8 +68,8 @@ struct Options {
   absl::Status Validate() const;
 };
 
-// How long after the start of a quorum round a lease read may be served: the followers' promise, less the drift of two
-// clocks in opposite directions and one percent for the arithmetic.
+// How long after the start of a quorum round a lease read may be served: the followers' promise,
+// less the drift of two clocks in opposite directions and one percent for the arithmetic.
 inline Nanos LeaseDurationNanos(const Options& options) {
   return options.election_timeout_nanos / 100 * (99 - 2 * static_cast<Nanos>(options.clock_drift_percent));
 }

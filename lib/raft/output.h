@@ -16,15 +16,17 @@ namespace bandb::raft {
 
 enum class Role : uint8_t { kFollower = 0, kPreCandidate = 1, kCandidate = 2, kLeader = 3 };
 
-// Term and vote to make durable. Writes are numbered, log and hard-state writes by one counter, from 1 at each start.
+// Term and vote to make durable. Writes are numbered, log and hard-state writes by one counter,
+// from 1 at each start.
 struct HardStateWrite {
   uint64_t write = 0;
   HardState state;
 };
 
-// Entries to make durable. Whatever the log held at entries.front().index and above is void from now on: at recovery an
-// entry with a later write wins over all earlier ones at and above its index. `commit` is a hint to store along, no
-// higher than what is durable already: it is true whether or not the entries of this write reach the disk.
+// Entries to make durable. Whatever the log held at entries.front().index and above is void from
+// now on: at recovery an entry with a later write wins over all earlier ones at and above its
+// index. `commit` is a hint to store along, no higher than what is durable already: it is true
+// whether or not the entries of this write reach the disk.
 struct LogWrite {
   uint64_t write = 0;
   Term term = 0;    // of the last entry
@@ -33,8 +35,8 @@ struct LogWrite {
   Entries entries;
 };
 
-// A message, to be sent once the log write and the hard-state write with these numbers, and all before them, are
-// durable. 0 waits for nothing.
+// A message, to be sent once the log write and the hard-state write with these numbers, and all
+// before them, are durable. 0 waits for nothing.
 struct Outgoing {
   Message message;
   uint64_t after_log_write = 0;
@@ -43,8 +45,9 @@ struct Outgoing {
   bool immediate() const { return after_log_write == 0 && after_hard_state_write == 0; }
 };
 
-// Entries that are committed and durable here, to be applied in order. `entries` holds all of [first, last], or
-// nothing: then they are to be read from the log. Ranges of successive outputs follow on each other without gaps.
+// Entries that are committed and durable here, to be applied in order. `entries` holds all of
+// [first, last], or nothing: then they are to be read from the log. Ranges of successive outputs
+// follow on each other without gaps.
 struct Committed {
   Index first = 0;
   Index last = 0;
@@ -53,8 +56,9 @@ struct Committed {
   bool empty() const { return last < first || last == 0; }
 };
 
-// A read may be served now (kOk; the state machine is at `index` or beyond), or has to be asked again (kUnavailable).
-// With `lease`, what was read counts only if Core::LeaseValid() still holds afterwards.
+// A read may be served now (kOk; the state machine is at `index` or beyond), or has to be asked
+// again (kUnavailable). With `lease`, what was read counts only if Core::LeaseValid() still holds
+// afterwards.
 struct ReadResult {
   uint64_t id = 0;
   absl::StatusCode code = absl::StatusCode::kOk;
@@ -62,14 +66,15 @@ struct ReadResult {
   bool lease = false;
 };
 
-// Send a snapshot to `message.to`: its data, headed by the message. `message.snapshot` describes the newest snapshot
-// that the core knows of; the sender may put Core::SnapshotAt() of a later one in its place. Ends with a SnapshotSent.
+// Send a snapshot to `message.to`: its data, headed by the message. `message.snapshot` describes
+// the newest snapshot that the core knows of; the sender may put Core::SnapshotAt() of a later one
+// in its place. Ends with a SnapshotSent.
 struct SendSnapshot {
   Message message;
 };
 
-// Read entries [first, last] from the log, fewer if they cost more than bytes_max, but one at least. Ends with an
-// EntriesFetched.
+// Read entries [first, last] from the log, fewer if they cost more than bytes_max, but one at
+// least. Ends with an EntriesFetched.
 struct Fetch {
   uint64_t fetch = 0;
   Index first = 0;
@@ -89,8 +94,8 @@ struct ConfigurationChange {
   bool committed = false;
 };
 
-// A transfer ended: kOk (another term began), kUnavailable (the target was not ready), kDeadlineExceeded. Except after
-// kOk this node leads on.
+// A transfer ended: kOk (another term began), kUnavailable (the target was not ready),
+// kDeadlineExceeded. Except after kOk this node leads on.
 struct TransferResult {
   NodeId to = kNoNode;
   absl::StatusCode code = absl::StatusCode::kOk;

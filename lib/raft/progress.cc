@@ -59,7 +59,8 @@ void Progress::StartSnapshot(Index index) {
 
 void Progress::EnterReplicate() {
   state = PeerState::kReplicate;
-  // What the probe carried is on its way. If it is not, the next message is refused and sets this right.
+  // What the probe carried is on its way. If it is not, the next message is refused and sets this
+  // right.
   next = std::max(next, probe_last + 1);
   probe_sent = false;
   probe_last = 0;

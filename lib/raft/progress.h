@@ -6,11 +6,13 @@
 //      | what comes next is no longer in the log                 | snapshot failed, or given up
 //      +------------------> kSnapshot ---------------------------+--> kReplicate when the peer has it
 //
-// In kProbe, one message is sent and then none until an answer or a heartbeat; in kReplicate, messages are sent ahead
-// of the answers, up to the limits of what may be in flight; in kSnapshot, only heartbeats are.
+// In kProbe, one message is sent and then none until an answer or a heartbeat; in kReplicate,
+// messages are sent ahead of the answers, up to the limits of what may be in flight; in kSnapshot,
+// only heartbeats are.
 //
-// Invariants: match < next; match only grows, within one session. A session is one time of being a peer of one leader:
-// a node that was removed and added again is a new session, and what its former self acknowledged does not count.
+// Invariants: match < next; match only grows, within one session. A session is one time of being a
+// peer of one leader: a node that was removed and added again is a new session, and what its former
+// self acknowledged does not count.
 #ifndef BANDB_RAFT_PROGRESS_H_
 #define BANDB_RAFT_PROGRESS_H_
 

@@ -1,5 +1,5 @@
-// Majorities, of one set of voters or of both sets of a joint configuration. Everything that needs a quorum asks here:
-// votes, commit, rounds of reads.
+// Majorities, of one set of voters or of both sets of a joint configuration. Everything that needs
+// a quorum asks here: votes, commit, rounds of reads.
 #ifndef BANDB_RAFT_QUORUM_H_
 #define BANDB_RAFT_QUORUM_H_
 
@@ -16,8 +16,8 @@ namespace bandb::raft {
 
 enum class VoteResult : uint8_t { kPending = 0, kWon = 1, kLost = 2 };
 
-// The largest value that a majority of the members for which `counts` holds have reached; the maximum if there are
-// none, since an empty side of a joint configuration objects to nothing.
+// The largest value that a majority of the members for which `counts` holds have reached; the
+// maximum if there are none, since an empty side of a joint configuration objects to nothing.
 template <typename Counts, typename ValueOf>
 uint64_t MajorityValue(const Configuration& configuration, Counts counts, ValueOf value_of) {
   BANDB_ASSERT(configuration.members.size() <= kMembersMax);
@@ -27,7 +27,8 @@ uint64_t MajorityValue(const Configuration& configuration, Counts counts, ValueO
     if (counts(member)) values[count++] = value_of(member.id);
   }
   if (count == 0) return std::numeric_limits<uint64_t>::max();
-  // With the values in descending order, the one at count / 2 has been reached by count / 2 + 1 members: a majority.
+  // With the values in descending order, the one at count / 2 has been reached by count / 2 + 1
+  // members: a majority.
   const size_t place = count / 2;
   std::nth_element(values.begin(), values.begin() + place, values.begin() + count, std::greater<uint64_t>());
   return values[place];

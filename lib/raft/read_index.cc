@@ -11,7 +11,8 @@ using absl::StatusCode;
 bool CoreState::LeaseValid(Nanos now) const {
   if (!options_.lease_reads || role_ != Role::kLeader || failed_) return false;
   if (lease_void_) return false;
-  // The promise of the followers that counts is the one behind a proved round; leadership alone promises nothing.
+  // The promise of the followers that counts is the one behind a proved round; leadership alone
+  // promises nothing.
   if (rounds_.proved() == 0 || !CommittedInOwnTerm()) return false;
   return now < rounds_.proved_at() + LeaseDurationNanos(options_);
 }

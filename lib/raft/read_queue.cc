@@ -39,8 +39,8 @@ void ReadQueue::Answered(uint64_t number, Index index) {
 }
 
 void ReadQueue::Ready(uint64_t id, Index index, bool lease) {
-  // A follower's answers may come from different leaders, and so with an index below an earlier one; waiting for the
-  // larger is right for both.
+  // A follower's answers may come from different leaders, and so with an index below an earlier
+  // one; waiting for the larger is right for both.
   if (!ready_.empty() && ready_.back().index > index) index = ready_.back().index;
   ready_.push_back({id, absl::StatusCode::kOk, index, lease});
   ++pending_;

@@ -1,11 +1,12 @@
 // ReadQueue: linearizable reads on their way, on a leader and on a follower.
 //
-// On the leader a read waits until the leader has committed an entry of its own term (before, it may not know how far
-// its predecessors committed), then joins the next round, together with all others that wait; when a quorum has
-// answered, it may be served at the commit index that the round began with. A follower asks the leader for the index,
-// one question at a time for all reads that wait, each under a number never used before: an answer that was delayed can
-// then not be taken for the answer to a later question. On both, a read is served once the state machine has reached
-// its index.
+// On the leader a read waits until the leader has committed an entry of its own term (before, it
+// may not know how far its predecessors committed), then joins the next round, together with all
+// others that wait; when a quorum has answered, it may be served at the commit index that the round
+// began with. A follower asks the leader for the index, one question at a time for all reads that
+// wait, each under a number never used before: an answer that was delayed can then not be taken for
+// the answer to a later question. On both, a read is served once the state machine has reached its
+// index.
 //
 // Invariant: each read is in exactly one place and is answered once.
 #ifndef BANDB_RAFT_READ_QUEUE_H_
@@ -22,7 +23,8 @@ namespace bandb::raft {
 
 class ReadQueue {
  public:
-  // A read of this node (from == kNoNode, id is the caller's) or a question of a follower (id is its number).
+  // A read of this node (from == kNoNode, id is the caller's) or a question of a follower (id is
+  // its number).
   struct Request {
     NodeId from = kNoNode;
     uint64_t id = 0;
@@ -59,7 +61,8 @@ class ReadQueue {
   void Ready(uint64_t id, Index index, bool lease);
   // Moves the reads that `applied` is far enough for to `results`.
   void Serve(Index applied, std::vector<ReadResult>* results);
-  // Everything that is not Ready is not going to be: the node's own to `results`, the questions of others to `refused`.
+  // Everything that is not Ready is not going to be: the node's own to `results`, the questions of
+  // others to `refused`.
   void Fail(std::vector<ReadResult>* results, std::vector<Request>* refused);
 
  private:

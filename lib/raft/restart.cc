@@ -114,8 +114,9 @@ absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId se
   }
   std::string bytes;
   EncodeConfiguration(forced, &bytes);
-  // The entry is written as if this node had led a term that nobody else can have led: its number is above all that the
-  // survivors know, and the lost nodes are not heard under the new cluster id.
+  // The entry is written as if this node had led a term that nobody else can have led: its number
+  // is above all that the survivors know, and the lost nodes are not heard under the new cluster
+  // id.
   const Term forced_term = term + 1;
   recovery.hard_state.term = forced_term;
   recovery.hard_state.vote = self;

@@ -1,4 +1,5 @@
-// Restart: what a core is told of the disk when it starts, and the recovery of a group that lost its quorum.
+// Restart: what a core is told of the disk when it starts, and the recovery of a group that lost
+// its quorum.
 #ifndef BANDB_RAFT_RESTART_H_
 #define BANDB_RAFT_RESTART_H_
 
@@ -19,11 +20,13 @@ struct TermRun {
   Term term = 0;
 };
 
-// The log may be of a later term than the hard state: entries and hard state are written apart, and either may reach
-// the disk first. The node then starts in the term of its log, in which it cannot have voted.
+// The log may be of a later term than the hard state: entries and hard state are written apart, and
+// either may reach the disk first. The node then starts in the term of its log, in which it cannot
+// have voted.
 //
-// A node that never ran: Restart{} if it is to join a group, FirstStart() if it is one of the first members. Otherwise
-// filled from disk: hard_state, floor, applied, then AddEntry() for each entry of the log, in order.
+// A node that never ran: Restart{} if it is to join a group, FirstStart() if it is one of the first
+// members. Otherwise filled from disk: hard_state, floor, applied, then AddEntry() for each entry
+// of the log, in order.
 struct Restart {
   HardState hard_state;
   // The log begins after this. Its configuration is the one at floor.index.
@@ -40,10 +43,11 @@ struct Restart {
 
   Term last_term() const { return terms.empty() ? floor.term : terms.back().term; }
 
-  // Takes note of the next entry. Errors: kDataLoss (not the next index, a term that goes back, or no configuration
-  // where one should be): the log on disk is not a log.
+  // Takes note of the next entry. Errors: kDataLoss (not the next index, a term that goes back, or
+  // no configuration where one should be): the log on disk is not a log.
   absl::Status AddEntry(const Entry& entry);
-  // Errors: kDataLoss naming what does not fit together (state older or newer than the log, rule R5 of the log).
+  // Errors: kDataLoss naming what does not fit together (state older or newer than the log, rule R5
+  // of the log).
   absl::Status Validate() const;
 };
 
@@ -52,11 +56,12 @@ Restart FirstStart(Configuration configuration);
 
 // ---- A quorum is lost for good. ----
 //
-// Only when a majority of voters will never return. Everything acknowledged that no survivor holds is lost. The way:
-// stop all survivors; let each tell its LogPosition; give all of them the same LostQuorum; let each call
-// RecoverLostQuorum() and make durable what it returns before it starts again. Only the survivor with the best position
-// adds an entry, which fixes the same configuration for everyone; the rest follow it by the usual rules. The new
-// cluster id keeps out whoever was believed lost.
+// Only when a majority of voters will never return. Everything acknowledged that no survivor holds
+// is lost. The way: stop all survivors; let each tell its LogPosition; give all of them the same
+// LostQuorum; let each call RecoverLostQuorum() and make durable what it returns before it starts
+// again. Only the survivor with the best position adds an entry, which fixes the same configuration
+// for everyone; the rest follow it by the usual rules. The new cluster id keeps out whoever was
+// believed lost.
 
 struct LogPosition {
   NodeId node = kNoNode;
@@ -78,8 +83,9 @@ struct QuorumRecovery {
   std::optional<Entry> entry;
 };
 
-// Errors: kFailedPrecondition (the survivors are a quorum; a survivor is no member), kInvalidArgument (`self` is not
-// among the survivors or its position is not that of `state`; the cluster id is not new).
+// Errors: kFailedPrecondition (the survivors are a quorum; a survivor is no member),
+// kInvalidArgument (`self` is not among the survivors or its position is not that of `state`; the
+// cluster id is not new).
 absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId self, GroupId group, ClusterId cluster,
                                                  const LostQuorum& lost);
 

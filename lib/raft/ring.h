@@ -1,5 +1,5 @@
-// Ring: a queue in one array that grows by doubling. Pushing and popping cost no allocation once it has its size, which
-// a std::deque cannot promise.
+// Ring: a queue in one array that grows by doubling. Pushing and popping cost no allocation once it
+// has its size, which a std::deque cannot promise.
 #ifndef BANDB_RAFT_RING_H_
 #define BANDB_RAFT_RING_H_
 

@@ -1,9 +1,10 @@
 // LeadershipRounds: proof, again and again, that this node still led at a certain moment.
 //
-// A round is a number that the leader sends to all voters and that they send back. Once a quorum has answered a round,
-// no other leader had been elected when it began: each of them would have refused otherwise. One mechanism serves three
-// needs: reads wait for a round that began after they came; check-quorum counts the time since the last proved round
-// began; a lease runs from there too. It is the time of sending that counts, since an answer may travel for long.
+// A round is a number that the leader sends to all voters and that they send back. Once a quorum
+// has answered a round, no other leader had been elected when it began: each of them would have
+// refused otherwise. One mechanism serves three needs: reads wait for a round that began after they
+// came; check-quorum counts the time since the last proved round began; a lease runs from there
+// too. It is the time of sending that counts, since an answer may travel for long.
 //
 // Invariants: numbers are never used twice by one leader in one term; the proved round only grows.
 #ifndef BANDB_RAFT_ROUNDS_H_

@@ -28,8 +28,9 @@ StepResult CoreState::On(SnapshotTaken event) {
   return {};
 }
 
-// A snapshot makes room in the log. Where there is hardly any left it is wanted at every step that the state machine
-// makes, not only when the log has grown: a full log takes no more entries, and would never grow again.
+// A snapshot makes room in the log. Where there is hardly any left it is wanted at every step that
+// the state machine makes, not only when the log has grown: a full log takes no more entries, and
+// would never grow again.
 bool CoreState::WantsSnapshot() const {
   if (log_.applied() <= snapshot_.index) return false;
   if (log_full_ && log_.applied() > snapshot_asked_) return true;
@@ -47,7 +48,8 @@ void CoreState::CompactLog() {
     Index everywhere = snapshot;
     for (const Progress& peer : peers_) everywhere = std::min(everywhere, peer.match);
     floor = std::max(floor, everywhere);
-    // Who is given a snapshot needs what follows it, else it is given the next one as soon as it has this one.
+    // Who is given a snapshot needs what follows it, else it is given the next one as soon as it
+    // has this one.
     for (const Progress& peer : peers_) {
       if (peer.state == PeerState::kSnapshot) floor = std::min(floor, peer.snapshot_index);
     }
@@ -98,8 +100,8 @@ StepResult CoreState::HandleSnapshot(const Message& m) {
     Report(FaultKind::kCommittedConflict, m.from, snapshot.index);
     return Refused("contradicts what is committed");
   }
-  // A log that already holds what the snapshot covers is better than the snapshot: it may hold more, and what it holds
-  // more may have been acknowledged.
+  // A log that already holds what the snapshot covers is better than the snapshot: it may hold
+  // more, and what it holds more may have been acknowledged.
   const bool covered = snapshot.index <= log_.commit() || log_.Matches(snapshot.index, snapshot.term);
   if (covered) {
     CommitTo(snapshot.index);

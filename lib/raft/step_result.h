@@ -7,8 +7,9 @@
 
 namespace bandb::raft {
 
-// For Propose and ChangeMembership that were accepted: the term and index of the entry. Where an event has no errors of
-// its own, anything but kOk says that it was dropped and why; that is not an error of the caller.
+// For Propose and ChangeMembership that were accepted: the term and index of the entry. Where an
+// event has no errors of its own, anything but kOk says that it was dropped and why; that is not an
+// error of the caller.
 struct StepResult {
   absl::StatusCode code = absl::StatusCode::kOk;
   // Static text.

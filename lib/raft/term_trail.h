@@ -1,10 +1,11 @@
 // TermTrail: the term of every entry of the log, without the entries.
 //
-// Terms only grow along a log, so it is enough to know where each begins: a handful of runs, however long the log. With
-// it the core answers every question about log matching without reading the disk.
+// Terms only grow along a log, so it is enough to know where each begins: a handful of runs,
+// however long the log. With it the core answers every question about log matching without reading
+// the disk.
 //
-// Invariants: the runs are in strictly ascending order of index and term; the first begins at floor + 1; there are none
-// exactly if the log is empty.
+// Invariants: the runs are in strictly ascending order of index and term; the first begins at floor
+// + 1; there are none exactly if the log is empty.
 #ifndef BANDB_RAFT_TERM_TRAIL_H_
 #define BANDB_RAFT_TERM_TRAIL_H_
 
@@ -28,8 +29,9 @@ class TermTrail {
   // The term at `index`, which is known from the floor to the end of the log.
   std::optional<Term> At(Index index) const;
 
-  // The highest index up to `upper` whose term is at most `term`: above it, two logs that meet these two numbers cannot
-  // agree. One less than the floor if that is not in the log; never above the end.
+  // The highest index up to `upper` whose term is at most `term`: above it, two logs that meet
+  // these two numbers cannot agree. One less than the floor if that is not in the log; never above
+  // the end.
   Index HighestAtMost(Index upper, Term term) const;
 
   // Adds the entry last() + 1, whose term is not below last_term().

@@ -1,5 +1,5 @@
-// Transfer of leadership: the leader waits until the successor has all of its log, and then asks it to stand for
-// election at once.
+// Transfer of leadership: the leader waits until the successor has all of its log, and then asks it
+// to stand for election at once.
 #include <utility>
 
 #include "base/assert.h"
@@ -46,8 +46,9 @@ void CoreState::ContinueTransfer() {
 
 void CoreState::SendTimeoutNow(const Progress& to) {
   BANDB_ASSERT(role_ == Role::kLeader);
-  // From here on an election may be won against every promise made to this leader, and the request for it may arrive at
-  // any later time. No lease is trusted again in this term, even if this node goes on leading.
+  // From here on an election may be won against every promise made to this leader, and the request
+  // for it may arrive at any later time. No lease is trusted again in this term, even if this node
+  // goes on leading.
   lease_void_ = true;
   Message message = MakeMessage(MessageKind::kTimeoutNow, to.id);
   message.index = to.match;

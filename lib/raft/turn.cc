@@ -9,7 +9,8 @@
 namespace bandb::raft {
 namespace {
 
-// Entries that are not in memory any more are handed out as a range to be read from the log, this many at a time.
+// Entries that are not in memory any more are handed out as a range to be read from the log, this
+// many at a time.
 constexpr Index kUncachedHandedOutMax = 1024;
 
 }  // namespace
@@ -40,7 +41,8 @@ void CoreState::TakeOutput(Output* output) {
 
 void CoreState::HandOutCommitted() {
   if (install_.has_value() || applying_bytes_ >= options_.applying_bytes_max) return;
-  // Not beyond the own disk: a state machine that runs ahead of its log could not be rebuilt from it.
+  // Not beyond the own disk: a state machine that runs ahead of its log could not be rebuilt from
+  // it.
   const Index limit = std::min(log_.commit(), log_.durable());
   const Index first = log_.handed_out() + 1;
   if (first > limit) return;
@@ -85,7 +87,8 @@ void CoreState::EmitMessages() {
     uint64_t log_write = 0;
     if (pending.after_hard_state && failed_) continue;
     if (pending.after_index != 0) {
-      // What it acknowledges may have been truncated, or be about to be replaced by a snapshot, in this same turn.
+      // What it acknowledges may have been truncated, or be about to be replaced by a snapshot, in
+      // this same turn.
       if (pending.message.term != term_ || pending.after_index > log_.last() || install_.has_value()) continue;
       log_write = log_.WriteCovering(pending.after_index);
     }

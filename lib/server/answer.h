@@ -31,8 +31,8 @@ struct AnswerContext {
   bool MemoryIsFull() const { return quota->memory_bytes.load(std::memory_order_relaxed) >= memory_bytes_max; }
 };
 
-// The code of a failure that says nothing about a key: whatever the store reports, "not found" is an answer to GET
-// alone.
+// The code of a failure that says nothing about a key: whatever the store reports, "not found" is
+// an answer to GET alone.
 uint16_t FailureCode(const absl::Status& status);
 
 // Gives a reply of one string to a request that was deferred, and counts it if it means overload.

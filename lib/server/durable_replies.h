@@ -1,7 +1,8 @@
 // Replies that saw a write which may still be lost with the machine's power: held until it may not.
 //
-// A client that is shown a value takes it for stored. So with durability "sync" such a reply waits for one more sync,
-// which all replies of a turn share: an empty batch is durable once everything before it is.
+// A client that is shown a value takes it for stored. So with durability "sync" such a reply waits
+// for one more sync, which all replies of a turn share: an empty batch is durable once everything
+// before it is.
 #ifndef BANDB_SERVER_DURABLE_REPLIES_H_
 #define BANDB_SERVER_DURABLE_REPLIES_H_
 

@@ -19,11 +19,12 @@ absl::Status Validate(const ServerHooks& hooks);
 
 inline uint64_t ToNumber(net::ConnectionId id) { return static_cast<uint64_t>(id.index) << 32 | id.generation; }
 
-// Lifetime: borrows the hooks; the router must not outlive this. Thread safety: as that of the hooks.
+// Lifetime: borrows the hooks; the router must not outlive this. Thread safety: as that of the
+// hooks.
 class HostCode {
  public:
-  // `loop` is shared with every Responder not yet used, so that an answer after the server's end finds a loop which
-  // nobody runs.
+  // `loop` is shared with every Responder not yet used, so that an answer after the server's end
+  // finds a loop which nobody runs.
   HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
            uint32_t frame_bytes_max);
   ~HostCode();

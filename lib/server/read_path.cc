@@ -14,7 +14,8 @@ namespace bandb::server {
 
 namespace {
 
-// Up to this a value is copied into the output; above, what it lies in is kept until it was written.
+// Up to this a value is copied into the output; above, what it lies in is kept until it was
+// written.
 constexpr size_t kCopyBytesMax = 16 << 10;
 constexpr size_t kKeysPerStep = 64;
 constexpr size_t kBytesPerStep = 1 << 20;
@@ -24,7 +25,8 @@ bool Fits(size_t value_bytes, uint32_t frame_bytes_max) {
   return value_bytes + 1 + sizeof(uint32_t) <= frame_bytes_max;
 }
 
-// A value that a reply keeps where it lies. Others may keep it, too, so its memory is counted by the quota.
+// A value that a reply keeps where it lies. Others may keep it, too, so its memory is counted by
+// the quota.
 struct PinnedReply {
   PinnedValue value;
   net::Quota* quota = nullptr;

@@ -24,8 +24,8 @@ class ReplySink {
  private:
   void Post(std::string frame, bool ok, uint16_t code);
 
-  // Shared with the server: a loop that nobody runs any more drops what is posted, and `completions_` is used by none
-  // but its thread.
+  // Shared with the server: a loop that nobody runs any more drops what is posted, and
+  // `completions_` is used by none but its thread.
   const std::shared_ptr<base::EventLoop> loop_;
   net::Completions* const completions_;
   const net::Ticket ticket_;

@@ -24,7 +24,8 @@ constexpr uint32_t kBytesDefault = 1 << 20;
 // Deleted and overwritten entries that a step passes before it ends: some milliseconds' worth.
 constexpr uint64_t kSkipsMax = 50000;
 
-// The range that is left, once the cursor is taken into account; false if the cursor is none of ours.
+// The range that is left, once the cursor is taken into account; false if the cursor is none of
+// ours.
 bool RestOfRange(const proto::Scan& scan, ReadOptions* options) {
   options->lower_bound = scan.begin;
   options->upper_bound = scan.limit;

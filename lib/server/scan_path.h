@@ -1,8 +1,8 @@
 // SCAN: a piece of a range, with a cursor to go on from.
 //
-// Each request is one step on a reader's thread, bounded in entries, in bytes and in what it looks at; the next one
-// goes on where it ended. So a scan of everything holds nobody up, keeps nothing open in between, and sees each key's
-// state at the time of its own step.
+// Each request is one step on a reader's thread, bounded in entries, in bytes and in what it looks
+// at; the next one goes on where it ended. So a scan of everything holds nobody up, keeps nothing
+// open in between, and sees each key's state at the time of its own step.
 //
 //   cursor := 0x01 key            the last key sent, to go on after; opaque to clients
 //           | 0x02 key            where a step ended among deleted keys, to go on at

@@ -18,7 +18,8 @@ namespace {
 // TCP takes no more.
 constexpr absl::Duration kKeepaliveMax = absl::Seconds(32767);
 
-// What a store and a process have open besides tables and connections: logs, tables being written, standard streams.
+// What a store and a process have open besides tables and connections: logs, tables being written,
+// standard streams.
 constexpr uint64_t kOtherFiles = 24;
 constexpr uint64_t kFilesPerLoop = 4;
 constexpr uint64_t kRefusedPerLoopMax = 64;

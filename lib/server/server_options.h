@@ -20,8 +20,9 @@ struct ConnectionRoom {
   size_t refused_max = 0;
 };
 
-// What options.connections_max comes to in a process that may have `process_max` files and sockets open: clients must
-// leave the store those that it takes by default, or a client that connects often enough stops its writes.
+// What options.connections_max comes to in a process that may have `process_max` files and sockets
+// open: clients must leave the store those that it takes by default, or a client that connects
+// often enough stops its writes.
 ConnectionRoom RoomFor(const ServerOptions& options, uint64_t process_max);
 
 }  // namespace bandb::server

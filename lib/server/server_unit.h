@@ -1,4 +1,5 @@
-// One loop's share of a server: BanNet's frame server with BanDB's service and the host's code above it.
+// One loop's share of a server: BanNet's frame server with BanDB's service and the host's code
+// above it.
 //
 // Knows no thread and no socket: it runs on whatever loop it is given, the simulator's too.
 #ifndef BANDB_SERVER_SERVER_UNIT_H_
@@ -23,7 +24,8 @@
 namespace bandb::server {
 
 // Thread safety: the loop's thread, or before the loop runs; AddTo from any thread.
-// Lifetime: borrows the store, hooks, executor and quota. To be destroyed when it said that it ended.
+// Lifetime: borrows the store, hooks, executor and quota. To be destroyed when it said that it
+// ended.
 class ServerUnit final : private net::FrameServerObserver {
  public:
   struct Parts {
@@ -47,7 +49,8 @@ class ServerUnit final : private net::FrameServerObserver {
 
   // Takes nobody any more; see net::FrameServer::Drain.
   void Drain(net::DrainCallback done);
-  // Closes every connection, and runs `ended` on the loop once nothing is under way, in the store either.
+  // Closes every connection, and runs `ended` on the loop once nothing is under way, in the store
+  // either.
   void End(absl::AnyInvocable<void() &&> ended);
   // Makes End wait no longer for workers. What they still run must find everything as it is.
   void AbandonWorkers();

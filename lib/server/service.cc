@@ -14,7 +14,8 @@ namespace bandb::server {
 
 namespace {
 
-// Writes overlap: the store keeps the order of WriteAsync. Reads overlap: the read path keeps theirs.
+// Writes overlap: the store keeps the order of WriteAsync. Reads overlap: the read path keeps
+// theirs.
 constexpr net::Lane kWriteLane = 1;
 constexpr net::Lane kReadLane = 2;
 

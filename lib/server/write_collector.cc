@@ -15,15 +15,17 @@ namespace bandb::server {
 
 namespace {
 
-// A group stays far below the limit on batches of any store, and a request larger than this has a group of its own.
+// A group stays far below the limit on batches of any store, and a request larger than this has a
+// group of its own.
 constexpr size_t kGroupBytesMax = 1 << 20;
 constexpr size_t kRequestOverheadBytes = 64;
-// What an operation counts in a group besides its bytes. Batches are limited in operations as well, and a request that
-// is beyond that limit must not take others along.
+// What an operation counts in a group besides its bytes. Batches are limited in operations as well,
+// and a request that is beyond that limit must not take others along.
 constexpr size_t kOperationBytes = 64;
 constexpr size_t kFreeGroupsMax = 8;
-// Two: one is being synced while the next is on its way to the store's thread. One leaves the disk idle in between (a
-// quarter fewer writes a second from 50 clients); more would only make groups smaller.
+// Two: one is being synced while the next is on its way to the store's thread. One leaves the disk
+// idle in between (a quarter fewer writes a second from 50 clients); more would only make groups
+// smaller.
 constexpr int kGroupsInFlightMax = 2;
 // What may wait: a group at least, and what the store takes in this time.
 constexpr size_t kQueueBytesMin = 1 << 20;

@@ -1,14 +1,15 @@
 // The writes of a turn, from all connections, made into groups that the store commits as one.
 //
-// A group is one WriteBatch: atomic, logged once, synced once; its requests are answered together, in the order of
-// their connections. A request that could fail by itself must not share a group, or it would fail its neighbours: so
-// sizes and bounds are checked before, large requests and conditional ones have groups of their own, and what is left
-// can only fail for all.
+// A group is one WriteBatch: atomic, logged once, synced once; its requests are answered together,
+// in the order of their connections. A request that could fail by itself must not share a group, or
+// it would fail its neighbours: so sizes and bounds are checked before, large requests and
+// conditional ones have groups of their own, and what is left can only fail for all.
 //
-// Groups are handed over in order, and Store::WriteAsync keeps that order. While two are on their way the next one
-// grows: the slower the store syncs, the more a sync carries. What waits here is bounded by time: by what the store
-// took lately in a tenth of a second. When there is more this gate is closed, so that clients wait in turn and are not
-// read; and a group that the store did not take within the stall timeout is answered "overloaded", for it was not done.
+// Groups are handed over in order, and Store::WriteAsync keeps that order. While two are on their
+// way the next one grows: the slower the store syncs, the more a sync carries. What waits here is
+// bounded by time: by what the store took lately in a tenth of a second. When there is more this
+// gate is closed, so that clients wait in turn and are not read; and a group that the store did not
+// take within the stall timeout is answered "overloaded", for it was not done.
 #ifndef BANDB_SERVER_WRITE_COLLECTOR_H_
 #define BANDB_SERVER_WRITE_COLLECTOR_H_
 

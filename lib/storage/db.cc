@@ -20,7 +20,8 @@ namespace {
 // Delays that back-pressure asks of writers are saved up until they are worth a sleep.
 constexpr int64_t kDelayNanosWorthWaiting = 1'000'000;
 
-// An asynchronous write of more operations is not committed on its caller's thread: some milliseconds' worth.
+// An asynchronous write of more operations is not committed on its caller's thread: some
+// milliseconds' worth.
 constexpr uint32_t kInlineOperationsMax = 2048;
 
 // Closing waits for answers on their way.
@@ -35,8 +36,8 @@ int64_t Nanos(absl::Duration duration) {
   return std::max<int64_t>(absl::ToInt64Nanoseconds(duration), 0);
 }
 
-// A directory as the engine takes it: with no slash at its end, and longer than the path of the one that holds it, so
-// that a walk upward knows where to stop.
+// A directory as the engine takes it: with no slash at its end, and longer than the path of the one
+// that holds it, so that a walk upward knows where to stop.
 absl::StatusOr<std::string> DirectoryPath(std::string path) {
   if (path.empty() || path.find('\0') != std::string::npos) {
     return base::Error(absl::StatusCode::kInvalidArgument, "the path of a directory is empty or holds a zero byte");
@@ -67,8 +68,8 @@ struct OwnWorld {
         callbacks(1) {}
 
   base::SystemEnv env;
-  // Callbacks have a thread of their own: one that waits for a write keeps no flush from running that the write is
-  // waiting for.
+  // Callbacks have a thread of their own: one that waits for a write keeps no flush from running
+  // that the write is waiting for.
   base::ThreadExecutor callbacks;
 };
 
@@ -192,7 +193,8 @@ absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill)
     Throttle(write.payload_bytes);
     return AwaitOutcome(&write, base::kForever, &abandoned);
   }
-  // The caller may leave before the outcome is there, and the request must not refer to what is his.
+  // The caller may leave before the outcome is there, and the request must not refer to what is
+  // his.
   auto write = std::make_unique<BlockingWrite>();
   fill(write.get());
   write->OwnBytes();
@@ -205,7 +207,8 @@ absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill)
 absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned) {
   engine_->Submit(write, false);
   if (write->sync && !write->IsComplete()) engine_->SyncWaiting();
-  // Writes that we committed but did not sync are synced in the background, before we wait for anything ourselves.
+  // Writes that we committed but did not sync are synced in the background, before we wait for
+  // anything ourselves.
   engine_->SyncInBackground();
   if (!write->IsComplete()) {
     const int64_t begin_nanos = clock_->MonotonicNanos();

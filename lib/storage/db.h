@@ -11,12 +11,13 @@
 
 namespace bandb::storage {
 
-// As Db::Open, in a given environment: its executor runs the background work and the callbacks, and waits go through
-// it. So a callback must not wait for a write here. Lifetime: what `env` refers to must outlive the database.
+// As Db::Open, in a given environment: its executor runs the background work and the callbacks, and
+// waits go through it. So a callback must not wait for a write here. Lifetime: what `env` refers to
+// must outlive the database.
 absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options);
 
-// For simulations: whether the parts of a database that OpenDb opened agree with each other, between two steps and
-// while no call on it runs. Errors: kInternal what contradicts what.
+// For simulations: whether the parts of a database that OpenDb opened agree with each other,
+// between two steps and while no call on it runs. Errors: kInternal what contradicts what.
 absl::Status CheckInvariants(Db* db);
 
 }  // namespace bandb::storage

@@ -1,4 +1,5 @@
-// The file systems that must all keep the contract of base/file_system.h: the same tests run on each.
+// The file systems that must all keep the contract of base/file_system.h: the same tests run on
+// each.
 #ifndef BANDB_TEST_BASE_FILE_SYSTEM_RIGS_H_
 #define BANDB_TEST_BASE_FILE_SYSTEM_RIGS_H_
 

@@ -1,5 +1,5 @@
-// A mapped log whose file system can no longer serve its pages: an error or an append that goes another way, and never
-// the end of the process.
+// A mapped log whose file system can no longer serve its pages: an error or an append that goes
+// another way, and never the end of the process.
 #include "base/guarded_copy.h"
 
 #include <signal.h>
@@ -18,7 +18,8 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 
-// A page behind the end of its file: every access raises SIGBUS, as on a file system that has shut down.
+// A page behind the end of its file: every access raises SIGBUS, as on a file system that has shut
+// down.
 class DeadPage {
  public:
   DeadPage() {

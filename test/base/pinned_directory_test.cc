@@ -1,4 +1,5 @@
-// Directories that are known by what they are, not by their names: pinned, locked, and renamed without replacing.
+// Directories that are known by what they are, not by their names: pinned, locked, and renamed
+// without replacing.
 #include <sys/wait.h>
 #include <unistd.h>
 

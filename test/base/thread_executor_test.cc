@@ -172,7 +172,8 @@ TEST_CASE("shutdown lets the running step end and destroys the rest unrun") {
   executor.PostAfter(3'600'000 * kMillisecond, [&, w = std::make_unique<Witness>(&destroyed)] { ran += 100; });
   std::atomic<bool> stopped{false};
   {
-    // Refused posts are destroyed at once, which is how the running task learns that the shutdown has begun.
+    // Refused posts are destroyed at once, which is how the running task learns that the shutdown
+    // has begun.
     std::thread poster([&] {
       while (!stopped) executor.Post(Priority::kLow, [w = std::make_unique<Witness>(&destroyed)] {});
     });

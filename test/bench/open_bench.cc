@@ -1,10 +1,10 @@
-// Measures how long Open takes after a process that died with a full write buffer. For people who change recovery;
-// nothing checks the numbers.
+// Measures how long Open takes after a process that died with a full write buffer. For people who
+// change recovery; nothing checks the numbers.
 //
 //   open_bench DIR [megabytes] [value_bytes]
 //
-// A child writes so much into a database in DIR/open_bench that nothing of it was flushed, and kills itself; then the
-// database is opened, three times over.
+// A child writes so much into a database in DIR/open_bench that nothing of it was flushed, and
+// kills itself; then the database is opened, three times over.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>

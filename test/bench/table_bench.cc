@@ -1,5 +1,5 @@
-// Measures the table layer: building, opening, point reads, seeks and walks, on a table in memory. For people who
-// change it; nothing checks the numbers.
+// Measures the table layer: building, opening, point reads, seeks and walks, on a table in memory.
+// For people who change it; nothing checks the numbers.
 //
 //   table_bench [entries] [block_bytes] [value_bytes]
 #include <fmt/format.h>

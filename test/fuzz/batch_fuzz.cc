@@ -1,5 +1,5 @@
-// Any bytes as the operations or the conditions of a batch: malformed, or the same when they are written and read
-// again.
+// Any bytes as the operations or the conditions of a batch: malformed, or the same when they are
+// written and read again.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

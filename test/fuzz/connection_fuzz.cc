@@ -1,9 +1,11 @@
-// Fuzzes a whole server through its connections: streams of frames, cut into pieces, under small limits.
+// Fuzzes a whole server through its connections: streams of frames, cut into pieces, under small
+// limits.
 //
-// The input is a program: it chooses the limits and the network (in memory, or sockets), then has up to three clients
-// send frames that are right, wrong, too long or not frames at all, in pieces, vanish, and come back. Beyond not
-// crashing: every request of a connection that lives is answered once, in order, and as a map that only this client
-// writes to says; a connection ends only for a reason that the protocol names; and in the end nothing is held.
+// The input is a program: it chooses the limits and the network (in memory, or sockets), then has
+// up to three clients send frames that are right, wrong, too long or not frames at all, in pieces,
+// vanish, and come back. Beyond not crashing: every request of a connection that lives is answered
+// once, in order, and as a map that only this client writes to says; a connection ends only for a
+// reason that the protocol names; and in the end nothing is held.
 #include <algorithm>
 #include <array>
 #include <cstddef>

@@ -1,7 +1,8 @@
 // Fuzzes the framing and every payload decoder of lib/proto with one stream of bytes.
 //
-// Beyond not crashing: a FrameReader that is fed in pieces finds the frames that CutFrame finds in the whole, and what
-// decodes encodes to the same bytes again, so that no two payloads mean the same request.
+// Beyond not crashing: a FrameReader that is fed in pieces finds the frames that CutFrame finds in
+// the whole, and what decodes encodes to the same bytes again, so that no two payloads mean the
+// same request.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,8 +1,9 @@
-// Any bytes as a log or a manifest: refused with an error that says so, or read up to where they are whole.
+// Any bytes as a log or a manifest: refused with an error that says so, or read up to where they
+// are whole.
 //
-// The first byte says what is done to the rest: bit 0 makes it a manifest, bit 1 gives it a valid header, bit 2 makes
-// the checksums and markers of its records fit, as somebody could who knows the file's id. Without that no change of a
-// byte gets past the first checksum.
+// The first byte says what is done to the rest: bit 0 makes it a manifest, bit 1 gives it a valid
+// header, bit 2 makes the checksums and markers of its records fit, as somebody could who knows the
+// file's id. Without that no change of a byte gets past the first checksum.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,13 +1,14 @@
 // RaftEvents: one core at the mercy of its surroundings, driven by a string of bytes.
 //
-// The bytes choose the events: messages with any fields, in any order, from members and strangers; completions late,
-// out of step or for writes that never were; crashes; failing disks. The disk is modelled, so that what the core says
-// to others can be held against what would survive. Only the caller's own duties are kept: a write is reported durable
-// when it is.
+// The bytes choose the events: messages with any fields, in any order, from members and strangers;
+// completions late, out of step or for writes that never were; crashes; failing disks. The disk is
+// modelled, so that what the core says to others can be held against what would survive. Only the
+// caller's own duties are kept: a write is reported durable when it is.
 //
-// Checked after every output: the core's own invariants; term, commit and applied index never go back; an
-// acknowledgement leaves only when what it acknowledges is on disk; one vote in a term, across crashes; an entry that
-// was handed out for applying is never another one later; writes follow on each other; memory stays within the limits.
+// Checked after every output: the core's own invariants; term, commit and applied index never go
+// back; an acknowledgement leaves only when what it acknowledges is on disk; one vote in a term,
+// across crashes; an entry that was handed out for applying is never another one later; writes
+// follow on each other; memory stays within the limits.
 #ifndef BANDB_TEST_FUZZ_RAFT_EVENTS_H_
 #define BANDB_TEST_FUZZ_RAFT_EVENTS_H_
 
@@ -77,7 +78,8 @@ class RaftEvents {
   std::map<Term, NodeId> votes_;
   std::map<Index, Term> applied_terms_;
   Inspect before_;
-  // The latest session and round that were seen in a message to each peer, so that answers can be made that fit.
+  // The latest session and round that were seen in a message to each peer, so that answers can be
+  // made that fit.
   std::map<NodeId, Message> sent_;
 };
 

@@ -1,10 +1,11 @@
-// The main of a fuzz target where there is no libFuzzer: runs each file of a corpus, then random inputs, then mutations
-// of the corpus, for targets that random bytes do not get far into.
+// The main of a fuzz target where there is no libFuzzer: runs each file of a corpus, then random
+// inputs, then mutations of the corpus, for targets that random bytes do not get far into.
 //
 //   bandb_NAME_fuzz_replay COUNT [--mutations COUNT] [FILE or FOLDER]...
 //
-// The random inputs are those of seeds 1 to COUNT, and so are the mutations, so a failure is repeated by its number;
-// the input that failed is the last one named on stderr if the process aborts.
+// The random inputs are those of seeds 1 to COUNT, and so are the mutations, so a failure is
+// repeated by its number; the input that failed is the last one named on stderr if the process
+// aborts.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

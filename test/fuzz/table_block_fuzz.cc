@@ -1,4 +1,5 @@
-// Any bytes as the payload of a block, a filter, properties, a list of names: refused, or walked without harm.
+// Any bytes as the payload of a block, a filter, properties, a list of names: refused, or walked
+// without harm.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -23,7 +24,8 @@ void WalkBlock(const Block& block) {
   for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) ++forward;
   for (cursor.SeekToLast(); cursor.Valid(); cursor.Prev()) ++backward;
   BANDB_ASSERT(forward == backward);
-  // Every key finds something, or nothing where the keys are out of order, and from there one can go both ways.
+  // Every key finds something, or nothing where the keys are out of order, and from there one can
+  // go both ways.
   BlockCursor other;
   other.Reset(block);
   size_t sought = 0;

@@ -1,5 +1,5 @@
-// Any bytes as a table. Checksums would stop nearly every change at the door, so the target first makes them right
-// wherever it finds a block, and then reads the table as the engine does.
+// Any bytes as a table. Checksums would stop nearly every change at the door, so the target first
+// makes them right wherever it finds a block, and then reads the table as the engine does.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,7 +17,8 @@ namespace bandb::storage {
 
 namespace {
 
-// Gives the bytes a header, and right checksums to the footer and all blocks that can be reached from it.
+// Gives the bytes a header, and right checksums to the footer and all blocks that can be reached
+// from it.
 class Repair {
  public:
   explicit Repair(std::string* content) : content_(*content), header_(TestHeader()) {}

@@ -1,5 +1,5 @@
-// Any bytes as the edits of a manifest: each is refused, or means the same when it is written and read again; and so
-// does the state that they add up to.
+// Any bytes as the edits of a manifest: each is refused, or means the same when it is written and
+// read again; and so does the state that they add up to.
 //
 //   input := (bytes:u8 edit[bytes])*
 #include <algorithm>

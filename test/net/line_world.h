@@ -1,6 +1,6 @@
-// BanNet between its loop and its clients, all on one thread, under a protocol that has nothing to do with keys and
-// values: lines of text, "ID PAYLOAD\n". After "ID +COUNT\n" come COUNT bytes of payload, so
-// that there is a header before it.
+// BanNet between its loop and its clients, all on one thread, under a protocol that has nothing to
+// do with keys and values: lines of text, "ID PAYLOAD\n". After "ID +COUNT\n" come COUNT bytes of
+// payload, so that there is a header before it.
 #ifndef BANDB_TEST_NET_LINE_WORLD_H_
 #define BANDB_TEST_NET_LINE_WORLD_H_
 

@@ -162,7 +162,8 @@ TEST_CASE("BATCH refuses unknown flags, kinds and checks, and counts that its by
   changed = payload;
   changed[19] = 4;  // the kind
   CHECK_FALSE(BatchIsWellFormed(changed));
-  // A million elements announced, none there: refused at the first, and nothing was allocated for them.
+  // A million elements announced, none there: refused at the first, and nothing was allocated for
+  // them.
   CHECK_FALSE(BatchIsWellFormed(std::string("\0\0\0\0\0\x40\x42\x0f\0", 9)));
   CHECK_FALSE(BatchIsWellFormed(std::string("\0\xff\xff\xff\xff\xff\xff\xff\xff", 9)));
 }

@@ -1,8 +1,9 @@
-// Random commands for a ScriptedCluster: a small and quick relative of the simulator, for every run of the unit tests.
+// Random commands for a ScriptedCluster: a small and quick relative of the simulator, for every run
+// of the unit tests.
 //
-// Each seed is one run: nodes crash, links are cut, messages are lost and doubled, disks fail, members come and go, in
-// any order. No two nodes may ever lead one term or commit different entries at one index, and when all is healed the
-// cluster must commit again.
+// Each seed is one run: nodes crash, links are cut, messages are lost and doubled, disks fail,
+// members come and go, in any order. No two nodes may ever lead one term or commit different
+// entries at one index, and when all is healed the cluster must commit again.
 #include <fmt/format.h>
 
 #include <string>

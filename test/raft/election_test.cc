@@ -81,7 +81,8 @@ TEST_CASE("each step below the highest priority puts an election off by half an 
 
 TEST_CASE("a restarted voter is quiet for one election timeout and asks for votes before the second is over",
           "[raft]") {
-  // Keeping a promise that may have been given is one thing. Waiting for longer than that keeps a cluster waiting.
+  // Keeping a promise that may have been given is one thing. Waiting for longer than that keeps a
+  // cluster waiting.
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     const Nanos started = 77;
     const auto core = RestartedVoter(seed, started);

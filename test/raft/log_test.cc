@@ -11,7 +11,8 @@ namespace {
 Entry At(Index index, Term term) { return {.term = term, .index = index, .payload = Payload("0123456789")}; }
 
 TEST_CASE("a write that was overtaken by a truncation makes nothing durable that replaced it", "[raft]") {
-  // The ABA trap: index 2 is written in term 1, replaced in term 2, and then holds an entry of term 1's index again.
+  // The ABA trap: index 2 is written in term 1, replaced in term 2, and then holds an entry of term
+  // 1's index again.
   Log log{Restart()};
   LogWrite first;
   log.Append(At(1, 1));

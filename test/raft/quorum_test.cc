@@ -1,4 +1,5 @@
-// Quorum arithmetic, checked against a version too slow and too plain to be wrong: it tries every set of members.
+// Quorum arithmetic, checked against a version too slow and too plain to be wrong: it tries every
+// set of members.
 #include "raft/quorum.h"
 
 #include <map>

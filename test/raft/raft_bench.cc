@@ -1,9 +1,11 @@
-// bandb_raft_bench [SECONDS]: what the core alone costs. A program, not a test: it prints, and judges nothing.
+// bandb_raft_bench [SECONDS]: what the core alone costs. A program, not a test: it prints, and
+// judges nothing.
 //
-// Three cores in one process and one thread; messages are moved from one to the other, and what is to be written counts
-// as durable at once. Each turn, the leader gets as many proposals of 100 bytes as keep the given number in flight, and
-// every core gives one output. Printed: committed entries per second, steps and allocations per entry (the payload's
-// own included, of all three cores), and what a group costs in which nothing happens.
+// Three cores in one process and one thread; messages are moved from one to the other, and what is
+// to be written counts as durable at once. Each turn, the leader gets as many proposals of 100
+// bytes as keep the given number in flight, and every core gives one output. Printed: committed
+// entries per second, steps and allocations per entry (the payload's own included, of all three
+// cores), and what a group costs in which nothing happens.
 #include <fmt/format.h>
 
 #include <cstdlib>

@@ -71,8 +71,9 @@ TEST_CASE("a log of a later term than the hard state starts the node in that ter
 }
 
 TEST_CASE("what is stored as committed is durable already, since either write may reach the disk alone", "[raft]") {
-  // Entry 2 of term 1 is replaced by one of term 2, which is committed. If the commit index reached the disk and the
-  // entry did not, a restart would find entry 2 of term 1 there and believe that it is committed.
+  // Entry 2 of term 1 is replaced by one of term 2, which is committed. If the commit index reached
+  // the disk and the entry did not, a restart would find entry 2 of term 1 there and believe that
+  // it is committed.
   Options options;
   options.self = 1;
   options.cluster = 7;

@@ -1,8 +1,10 @@
-// ScriptedCluster: some cores, their disks, and the messages between them, moved one step at a time by commands, with
-// an account of everything that comes out. The transcripts of test/data/raft are made of it.
+// ScriptedCluster: some cores, their disks, and the messages between them, moved one step at a time
+// by commands, with an account of everything that comes out. The transcripts of test/data/raft are
+// made of it.
 //
-// Nothing happens by itself: a write reaches the disk, a message its receiver and an entry the state machine only when
-// a command says so. Time is virtual and in milliseconds; the election timeout is 1000, a heartbeat 100.
+// Nothing happens by itself: a write reaches the disk, a message its receiver and an entry the
+// state machine only when a command says so. Time is virtual and in milliseconds; the election
+// timeout is 1000, a heartbeat 100.
 //
 // Commands (N, M: node ids; I: an index):
 //   start 1 2 3 [learners=4] [option=value]...   first members, and the options of all nodes from now on
@@ -45,7 +47,8 @@ class ScriptedCluster {
  public:
   // Runs one command line and returns the account of it; "?" and a reason if it makes no sense.
   std::string Run(const std::string& line);
-  // The first invariant that a core reported as violated, or that the nodes violated together; empty if none.
+  // The first invariant that a core reported as violated, or that the nodes violated together;
+  // empty if none.
   const std::string& violation() const { return violation_; }
 
  private:

@@ -1,4 +1,5 @@
-// Snapshots in orders of events that a transcript cannot write down, since it takes an output after each.
+// Snapshots in orders of events that a transcript cannot write down, since it takes an output after
+// each.
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,7 +14,8 @@ namespace {
 
 constexpr ClusterId kCluster = 7;
 
-// A follower of node 2, with entries 1 to 3 committed and applied, and its state machine durable up to there.
+// A follower of node 2, with entries 1 to 3 committed and applied, and its state machine durable up
+// to there.
 std::unique_ptr<Core> FollowerWithThreeEntries() {
   Options options;
   options.self = 1;

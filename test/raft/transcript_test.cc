@@ -1,4 +1,5 @@
-// Runs the transcripts of test/data/raft: commands, a line of dashes, the whole account that is expected.
+// Runs the transcripts of test/data/raft: commands, a line of dashes, the whole account that is
+// expected.
 //
 //   # Comments and empty lines go between the blocks.
 //   start 1 2 3
@@ -7,11 +8,11 @@
 //   1: campaign
 //     ...
 //
-// A comment that begins with "Impossible:" says that the story breaks the rules that the nodes rely on, so that they
-// may contradict each other.
+// A comment that begins with "Impossible:" says that the story breaks the rules that the nodes rely
+// on, so that they may contradict each other.
 //
-// With BANDB_REWRITE=1 in the environment the accounts are written anew. Read the difference before you keep it: a
-// transcript is only worth what its reader understood.
+// With BANDB_REWRITE=1 in the environment the accounts are written anew. Read the difference before
+// you keep it: a transcript is only worth what its reader understood.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>

@@ -233,7 +233,8 @@ TEST_CASE("a responder may outlive its connection and its server") {
       base::MutexLock lock(&mutex);
       return waiting.size() == 3;
     }));
-    // Whoever closes may only have closed its writing side, so the answer is still owed, and lets the connection end.
+    // Whoever closes may only have closed its writing side, so the answer is still owed, and lets
+    // the connection end.
     one.Close();
     {
       base::MutexLock lock(&mutex);

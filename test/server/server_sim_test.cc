@@ -1,4 +1,5 @@
-// The server in the simulator: the same objects, on a network that delays, splits and breaks, in virtual time.
+// The server in the simulator: the same objects, on a network that delays, splits and breaks, in
+// virtual time.
 #include <deque>
 #include <memory>
 #include <string>
@@ -74,8 +75,9 @@ class SimServer {
   std::unique_ptr<server::ServerUnit> unit;
 };
 
-// Counts up one key through a pipeline of PUTs and GETs, and checks every reply. A connection that breaks is made anew,
-// and what it had asked for must have happened up to some point not before the last acknowledgement.
+// Counts up one key through a pipeline of PUTs and GETs, and checks every reply. A connection that
+// breaks is made anew, and what it had asked for must have happened up to some point not before the
+// last acknowledgement.
 class CountingClient final : public base::StreamHandler {
  public:
   CountingClient(base::EventLoop* loop, std::string server, std::string key, uint64_t seed)

@@ -19,7 +19,8 @@
 namespace bandb::sim {
 namespace {
 
-// What a worker writes through its pipe: before a run and after it. Smaller than a pipe's atomic write.
+// What a worker writes through its pipe: before a run and after it. Smaller than a pipe's atomic
+// write.
 struct Note {
   bool finished = false;
   bool violation = false;
@@ -50,7 +51,8 @@ double CpuSeconds() {
          static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
 }
 
-// Whether the hash of this seed is to be verified: a property of the seed, so that it does not depend on the jobs.
+// Whether the hash of this seed is to be verified: a property of the seed, so that it does not
+// depend on the jobs.
 bool ToVerify(uint64_t seed, double share) { return base::Random(~seed).Chance(share); }
 
 void Send(int fd, const Note& note) {
@@ -101,8 +103,8 @@ void RunSeed(uint64_t seed, const CampaignOptions& options, int fd) {
 // Far more than any run is known to take.
 constexpr double kCpuSecondsOfOneRun = 120;
 
-// A run that does not end by itself must not outlive the campaign. The kernel ends its worker, and that counts as a
-// crash in the seed that was running.
+// A run that does not end by itself must not outlive the campaign. The kernel ends its worker, and
+// that counts as a crash in the seed that was running.
 void LimitCpu(double seconds) {
   rlimit limit{};
   limit.rlim_cur = limit.rlim_max = static_cast<rlim_t>(seconds + kCpuSecondsOfOneRun);

@@ -1,6 +1,7 @@
 // Campaign: many runs, in several processes, and the account of them.
 //
-// Runs are processes' work and not threads': an assertion that fails ends one worker, and its seed is known.
+// Runs are processes' work and not threads': an assertion that fails ends one worker, and its seed
+// is known.
 #ifndef BANDB_TEST_SIM_CAMPAIGN_H_
 #define BANDB_TEST_SIM_CAMPAIGN_H_
 

@@ -1,7 +1,9 @@
-// What clients of a key-value store saw: one record for each call, in the form that the checkers read.
+// What clients of a key-value store saw: one record for each call, in the form that the checkers
+// read.
 //
-// Time is a number that grows: the event counter of a simulation, or nanoseconds of one monotonic clock. An operation
-// precedes another if it returned strictly before the other was called; all else is concurrent.
+// Time is a number that grows: the event counter of a simulation, or nanoseconds of one monotonic
+// clock. An operation precedes another if it returned strictly before the other was called; all
+// else is concurrent.
 #ifndef BANDB_TEST_SIM_HISTORY_H_
 #define BANDB_TEST_SIM_HISTORY_H_
 
@@ -30,8 +32,9 @@ struct Operation {
   uint64_t value = kAbsent;
   // kCas: the value that the key must have; kAbsent for "create".
   uint64_t expected = kAbsent;
-  // kGet, kCas, if done: the value that was there. A kCas wrote if that is what it expected; one that was refused must
-  // say what it found, or a write of unknown outcome that nobody else saw might be needed to explain it.
+  // kGet, kCas, if done: the value that was there. A kCas wrote if that is what it expected; one
+  // that was refused must say what it found, or a write of unknown outcome that nobody else saw
+  // might be needed to explain it.
   uint64_t found = kAbsent;
   uint64_t call = 0;
   uint64_t ret = kNever;

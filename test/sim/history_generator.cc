@@ -89,7 +89,8 @@ std::vector<Operation> GenerateHistory(const HistoryShape& shape, uint64_t seed)
 }
 
 bool PlantStaleRead(std::vector<Operation>* history, base::Random* random) {
-  // A read r, a write w that was over before another write x of the same key began, and x over before r began.
+  // A read r, a write w that was over before another write x of the same key began, and x over
+  // before r began.
   for (int attempt = 0; attempt < 200; ++attempt) {
     Operation& read = (*history)[random->Uniform(history->size())];
     if (read.kind != OpKind::kGet || read.outcome != Outcome::kDone) continue;

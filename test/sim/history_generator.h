@@ -20,11 +20,12 @@ struct HistoryShape {
   uint32_t unknown_one_in = 50;
 };
 
-// Clients that overlap at random, each operation taking effect at one random instant of its interval. Values unique.
+// Clients that overlap at random, each operation taking effect at one random instant of its
+// interval. Values unique.
 std::vector<Operation> GenerateHistory(const HistoryShape& shape, uint64_t seed);
 
-// Changes one read so that no order explains it: it returns a value that another write had replaced for certain
-// before it was called. False if the history offers no such place near where it looked.
+// Changes one read so that no order explains it: it returns a value that another write had replaced
+// for certain before it was called. False if the history offers no such place near where it looked.
 bool PlantStaleRead(std::vector<Operation>* history, base::Random* random);
 
 }  // namespace bandb::sim

@@ -22,8 +22,8 @@ std::set<raft::NodeId> Side(const raft::Configuration& configuration, bool outgo
 }  // namespace
 
 bool QuorumsIntersect(const raft::Configuration& a, const raft::Configuration& b) {
-  // Majorities of two sets always meet if the sets differ by at most one member. A quorum of a configuration contains a
-  // majority of each of its sides, so one pair of such sides is enough.
+  // Majorities of two sets always meet if the sets differ by at most one member. A quorum of a
+  // configuration contains a majority of each of its sides, so one pair of such sides is enough.
   for (bool a_outgoing : {false, true}) {
     for (bool b_outgoing : {false, true}) {
       const std::set<raft::NodeId> x = Side(a, a_outgoing);
@@ -166,15 +166,16 @@ void Invariants::CheckFaults(raft::NodeId node, const raft::Output& output) {
 void Invariants::CheckRefusals(raft::NodeId node, const Books& books, const raft::Output& output) {
   for (const raft::Outgoing& outgoing : output.messages) {
     const raft::Message& m = outgoing.message;
-    // By what was known before this turn: in the middle of it the commit index may have moved. Index 0 tells a node of
-    // the past the term.
+    // By what was known before this turn: in the middle of it the commit index may have moved.
+    // Index 0 tells a node of the past the term.
     if (m.kind != raft::MessageKind::kAppendReply || !m.reject || m.index == 0 || m.index > books.commit) continue;
     Fail("node {} refuses what follows entry {}, though it knows of commits up to {}", node, m.index, books.commit);
   }
 }
 
 void Invariants::CheckBids(raft::NodeId node, const raft::Inspect& now, const raft::Output& output) {
-  // A leader that gives up for other reasons bids the best there is; one that transfers has the time to wait.
+  // A leader that gives up for other reasons bids the best there is; one that transfers has the
+  // time to wait.
   if (!now.transferring) return;
   for (const raft::Outgoing& outgoing : output.messages) {
     const raft::Message& m = outgoing.message;
@@ -255,7 +256,8 @@ void Invariants::CheckTruncation(raft::NodeId node, const Books& books, const ra
     Fail("node {} cuts its log off at {} where nothing conflicts", node, first);
   }
   for (raft::Index i = first; i <= std::min(books.accepted.last(), committed()); ++i) {
-    // A node of the past may still obey a leader of the past: it is not among those by whom the entry was committed.
+    // A node of the past may still obey a leader of the past: it is not among those by whom the
+    // entry was committed.
     if (committed_in_[i - 1] > write.term) continue;
     const ShadowEntry* dropped = books.accepted.Find(i);
     if (dropped != nullptr && *dropped == committed_[i - 1]) Fail("node {} cuts off committed entry {}", node, i);
@@ -286,7 +288,8 @@ void Invariants::CheckConfigurationEntry(raft::NodeId node, const Books& books, 
     Fail("leader {} changes the configuration at {} while the change at {} is not committed", node, entry.index,
          before.index);
   }
-  // Except to leave a joint configuration that is committed: whatever else was proposed after it can only be the same.
+  // Except to leave a joint configuration that is committed: whatever else was proposed after it
+  // can only be the same.
   if (!before.joint() && books.accepted.TermAt(now.commit) != now.term) {
     Fail("leader {} changes the configuration at {} before it committed an entry of its term {}", node, entry.index,
          now.term);

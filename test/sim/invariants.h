@@ -1,32 +1,43 @@
 // Invariants: everything that must be true of a group at every instant, checked at every step.
 //
-// The checks see what the nodes do through Observer, and keep books of their own: of each node the log that its core
-// accepted and the part of it that is durable, and of the group the one sequence of committed entries. They believe the
-// core nothing that they can count themselves. The numbers are those of the traps in the catalogue of docs/raft.md.
+// The checks see what the nodes do through Observer, and keep books of their own: of each node the
+// log that its core accepted and the part of it that is durable, and of the group the one sequence
+// of committed entries. They believe the core nothing that they can count themselves. The numbers
+// are those of the traps in the catalogue of docs/raft.md.
 //
-// * Election safety: one leader in a term. One vote of a node in a term, over restarts; durable before it leaves (2).
-// * Log matching: an index and a term name one entry, after one predecessor (23). A leader only appends.
+// * Election safety: one leader in a term. One vote of a node in a term, over restarts; durable
+// before it leaves (2).
+// * Log matching: an index and a term name one entry, after one predecessor (23). A leader only
+// appends.
 // * Leader completeness: a new leader has every entry that was committed in an earlier term.
-// * Commitment: only a leader moves it, to an entry of its own term (1), which a quorum of the configuration in force
+// * Commitment: only a leader moves it, to an entry of its own term (1), which a quorum of the
+// configuration in force
 //   has durably, counted by the checks (15, 25, 26, 27, 36). Committed entries are the same for all nodes for ever;
 //   none is cut off again (20, 31), none takes effect twice.
 // * The commit index that is stored along with a write speaks of entries that are durable already.
-// * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26). Nobody refuses what
+// * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26).
+// Nobody refuses what
 //   it knows to be committed, whether it still has it or not (21).
-// * Configuration: follows the log and its truncation (14); a leader changes it only after the last change is committed
+// * Configuration: follows the log and its truncation (14); a leader changes it only after the last
+// change is committed
 //   and so is an entry of its own term (10); quorums of successive ones intersect; snapshots carry the committed one
 //   (14).
-// * Snapshots: only of committed state; none replaces what is newer, or a log that has it already (31); compaction
+// * Snapshots: only of committed state; none replaces what is newer, or a log that has it already
+// (31); compaction
 //   stays below the durable state machine.
 // * State machines: entries come in order, once, durable; equal states at equal indexes.
-// * Reads: the index of a read is no lower than anything that was committed anywhere when it was asked (38 to 42).
-// * Leases: no leader commits while one of an earlier term would still answer a read under its lease (3, 40, 41).
+// * Reads: the index of a read is no lower than anything that was committed anywhere when it was
+// asked (38 to 42).
+// * Leases: no leader commits while one of an earlier term would still answer a read under its
+// lease (3, 40, 41).
 // * Monotony: of term, commit and applied index in a process; of the durable term over restarts.
-// * Office: no leader stays that heard no quorum for a long time (3), whose own disk hangs (34), or whom a committed
+// * Office: no leader stays that heard no quorum for a long time (3), whose own disk hangs (34), or
+// whom a committed
 //   configuration has left out (13), and no node goes on after a write of its disk failed (24). Leadership is handed
 //   only to who has all of the log (19). A leader counts for a peer only what that acknowledged in its present
 //   membership (15).
-// * A group that was given up for lost says nothing more: its nodes do not lead, and hear nothing of the new one (18).
+// * A group that was given up for lost says nothing more: its nodes do not lead, and hear nothing
+// of the new one (18).
 // * Bounds: no proposal is taken beyond the cap of uncommitted bytes, and the count is right (37).
 // * What a core calls a fault that only an incorrect peer could cause is a violation, too.
 #ifndef BANDB_TEST_SIM_INVARIANTS_H_
@@ -69,7 +80,8 @@ class Invariants : public Observer {
   raft::Index committed() const { return committed_.size(); }
   // The configuration in force at the last committed entry.
   const raft::Configuration& committed_configuration() const { return committed_configurations_.rbegin()->second; }
-  // All configurations that `node` could still bring about: the durable and accepted ones of its log.
+  // All configurations that `node` could still bring about: the durable and accepted ones of its
+  // log.
   std::vector<raft::Configuration> PossibleConfigurations(raft::NodeId node) const;
   uint64_t elections() const { return leaders_.size(); }
   uint64_t checks() const { return checks_; }
@@ -77,12 +89,14 @@ class Invariants : public Observer {
   raft::Index LastIndex(raft::NodeId node) const;
   // How to ask whether a node would answer a read under its lease now.
   void SetLeaseProbe(std::function<bool(raft::NodeId)> probe) { lease_probe_ = std::move(probe); }
-  // A quorum is lost, and the survivors are a new group, `best` being the one with the best log. What of the committed
-  // entries no survivor has is forgotten; their number is returned. It is a violation if another survivor has more of
-  // them than `best`, or if one that had been known to be committed to a survivor (up to `known`) is lost.
+  // A quorum is lost, and the survivors are a new group, `best` being the one with the best log.
+  // What of the committed entries no survivor has is forgotten; their number is returned. It is a
+  // violation if another survivor has more of them than `best`, or if one that had been known to be
+  // committed to a survivor (up to `known`) is lost.
   uint64_t ForgetLost(raft::NodeId best, const std::vector<raft::NodeId>& survivors, raft::Index known);
-  // From now on `node` counts as lost, though it runs: it belongs to the group that was given up, of which nothing more
-  // may be heard. It must not lead, take entries, learn of commits or of terms, or serve reads. `term`: as on its disk.
+  // From now on `node` counts as lost, though it runs: it belongs to the group that was given up,
+  // of which nothing more may be heard. It must not lead, take entries, learn of commits or of
+  // terms, or serve reads. `term`: as on its disk.
   void GiveUp(raft::NodeId node, raft::Term term) {
     given_up_.insert(node);
     given_up_term_ = std::max(given_up_term_, term);
@@ -117,7 +131,8 @@ class Invariants : public Observer {
     // From the output that asks for it until the core knows that it is done.
     bool installing = false;
     std::optional<raft::SnapshotMeta> installed;
-    // As they were before the turn: a turn takes several events, and what happened in the middle of it is legal, too.
+    // As they were before the turn: a turn takes several events, and what happened in the middle of
+    // it is legal, too.
     raft::Term led_term = 0;
     raft::Index last_before = 0;
     raft::Role role = raft::Role::kFollower;

@@ -321,7 +321,8 @@ uint64_t Invariants::ForgetLost(raft::NodeId best, const std::vector<raft::NodeI
   const uint64_t lost = committed() - kept;
   committed_.erase(committed_.begin() + static_cast<long>(kept), committed_.end());
   committed_in_.resize(kept);
-  // Terms, votes and names of the old group say nothing in the new one, whose terms may be among them.
+  // Terms, votes and names of the old group say nothing in the new one, whose terms may be among
+  // them.
   for (raft::Term& term : committed_in_)
     term = std::min(term, nodes_[best].durable.TermAt(nodes_[best].durable.last()) - 1);
   names_.clear();

@@ -22,7 +22,8 @@ class KvMachine : public StateMachine {
 
  private:
   std::map<uint64_t, uint64_t> values_;
-  // Commands that took effect: part of the state, so that one that took effect twice shows in the digest.
+  // Commands that took effect: part of the state, so that one that took effect twice shows in the
+  // digest.
   uint64_t applied_ = 0;
 };
 

@@ -39,7 +39,8 @@ Sightings Collect(const std::vector<Operation>& ops) {
     if (Observes(op)) Note(op.found, op.ret, &sightings);
     if (op.kind == OpKind::kCas && op.outcome == Outcome::kUnknown) unknown_cas.push_back(&op);
   }
-  // A conditional write whose value was seen did swap, so it saw what it expected: that may settle yet another.
+  // A conditional write whose value was seen did swap, so it saw what it expected: that may settle
+  // yet another.
   for (bool news = sightings.unique_values; news;) {
     news = false;
     for (const Operation* op : unknown_cas) {
@@ -50,8 +51,8 @@ Sightings Collect(const std::vector<Operation>& ops) {
   return sightings;
 }
 
-// An unknown write of a unique value, settled: either it was seen, and then it took effect before the first sighting
-// returned, or it is dropped (false).
+// An unknown write of a unique value, settled: either it was seen, and then it took effect before
+// the first sighting returned, or it is dropped (false).
 bool Settle(const Sightings& sightings, Operation* op) {
   const auto it = sightings.first_return.find(op->value);
   if (it == sightings.first_return.end()) return false;
@@ -91,8 +92,8 @@ KeyVerdict CheckKey(const std::vector<Operation>& ops) {
 
 namespace {
 
-// Takes away what the violation does not need, one value at a time (a write and those who saw it, so that no read is
-// left without its write), then one read at a time.
+// Takes away what the violation does not need, one value at a time (a write and those who saw it,
+// so that no read is left without its write), then one read at a time.
 std::vector<Operation> Shrink(std::vector<Operation> ops) {
   constexpr size_t kShrinkOpsMax = 4000;
   if (ops.size() > kShrinkOpsMax) return ops;

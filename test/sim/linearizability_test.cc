@@ -70,7 +70,8 @@ bool Explainable(const std::vector<Operation>& ops, uint32_t taken, uint64_t val
   return false;
 }
 
-// A handful of operations at small random times with random results: sometimes explainable, often not.
+// A handful of operations at small random times with random results: sometimes explainable, often
+// not.
 std::vector<Operation> RandomHistory(base::Random* random) {
   const size_t count = 1 + random->Uniform(7);
   const bool unique = random->OneIn(2);

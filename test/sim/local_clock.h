@@ -1,4 +1,5 @@
-// LocalClock: the monotonic clock of one node, which has its own origin and its own idea of a second.
+// LocalClock: the monotonic clock of one node, which has its own origin and its own idea of a
+// second.
 #ifndef BANDB_TEST_SIM_LOCAL_CLOCK_H_
 #define BANDB_TEST_SIM_LOCAL_CLOCK_H_
 

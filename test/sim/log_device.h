@@ -1,10 +1,12 @@
-// LogDevice: where a node keeps what must survive it: hard state, log, and one checkpoint of the state machine.
+// LogDevice: where a node keeps what must survive it: hard state, log, and one checkpoint of the
+// state machine.
 //
-// A seam. The simulator's own device (sim_disk.h) models a disk and the rules of the single log; the production log
-// over simulated files can take its place, since nothing else knows more of it than this.
+// A seam. The simulator's own device (sim_disk.h) models a disk and the rules of the single log;
+// the production log over simulated files can take its place, since nothing else knows more of it
+// than this.
 //
-// The device outlives the processes of its node: a process opens it, and when the process dies whatever had not been
-// reported is resolved one way or the other before the next one opens it.
+// The device outlives the processes of its node: a process opens it, and when the process dies
+// whatever had not been reported is resolved one way or the other before the next one opens it.
 #ifndef BANDB_TEST_SIM_LOG_DEVICE_H_
 #define BANDB_TEST_SIM_LOG_DEVICE_H_
 
@@ -26,7 +28,8 @@ struct Checkpoint {
   std::shared_ptr<const std::string> data;
 };
 
-// What a process finds when it opens its device. Without a checkpoint (data == nullptr) the state machine is empty.
+// What a process finds when it opens its device. Without a checkpoint (data == nullptr) the state
+// machine is empty.
 struct Recovered {
   raft::Restart restart;
   Checkpoint checkpoint;
@@ -52,7 +55,8 @@ class LogDevice {
 
   virtual ~LogDevice() = default;
 
-  // What the disk holds; `listener` hears of all that this process starts from now on. Errors: kDataLoss.
+  // What the disk holds; `listener` hears of all that this process starts from now on. Errors:
+  // kDataLoss.
   virtual absl::StatusOr<Recovered> Open(Listener* listener) = 0;
   // The process died: resolves what was under way, and forgets the listener.
   virtual void Abandon() = 0;

@@ -1,4 +1,5 @@
-// LogImage: the contents of a log at one moment, as pure data. What a disk holds, or what it will hold.
+// LogImage: the contents of a log at one moment, as pure data. What a disk holds, or what it will
+// hold.
 #ifndef BANDB_TEST_SIM_LOG_IMAGE_H_
 #define BANDB_TEST_SIM_LOG_IMAGE_H_
 

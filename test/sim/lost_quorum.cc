@@ -35,7 +35,8 @@ std::vector<raft::NodeId> DrawSurvivors(const Cluster& cluster, const raft::Conf
   return ids;
 }
 
-// Whether the nodes are a quorum of any configuration that one of their disks could bring into force.
+// Whether the nodes are a quorum of any configuration that one of their disks could bring into
+// force.
 bool CouldElect(const Cluster& cluster, const std::vector<raft::NodeId>& nodes) {
   const auto in = [&](raft::NodeId id) { return std::find(nodes.begin(), nodes.end(), id) != nodes.end(); };
   for (raft::NodeId id : nodes) {

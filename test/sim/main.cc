@@ -1,5 +1,5 @@
-// bandb_sim: runs simulated clusters and looks for violations. One seed, a range of seeds, or seeds until so much CPU
-// time is used; `--help` lists the rest.
+// bandb_sim: runs simulated clusters and looks for violations. One seed, a range of seeds, or seeds
+// until so much CPU time is used; `--help` lists the rest.
 //
 // Exit code: 0 all well, 1 violation, crash or nondeterminism, 2 wrong usage.
 #include <fmt/format.h>

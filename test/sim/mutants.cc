@@ -1,13 +1,13 @@
-// bandb_sim_mutants: plants each known bug into the core, in turn, and looks how long the simulator needs to find it.
-// test/sim/hunt.sh builds it and runs it; `--help` lists what it can do.
+// bandb_sim_mutants: plants each known bug into the core, in turn, and looks how long the simulator
+// needs to find it. test/sim/hunt.sh builds it and runs it; `--help` lists what it can do.
 //
-// Some bugs show in one run of many. For these the seed that showed them is noted below, so that a test need not hunt
-// for minutes. A change of the simulator may make it another seed: nothing is lost then but time, and the full hunt
-// tells the new one.
+// Some bugs show in one run of many. For these the seed that showed them is noted below, so that a
+// test need not hunt for minutes. A change of the simulator may make it another seed: nothing is
+// lost then but time, and the full hunt tells the new one.
 //
-// The bugs are planted by mutants.patch, as BANDB_RAFT_MUTANT(n) beside the lines that avoid them, in a copy of
-// lib/raft; the numbers up to 45 are those of the traps in docs/raft-traps.md. Exit code: 0 if all were caught, 1 if
-// one survived, 2 for wrong usage.
+// The bugs are planted by mutants.patch, as BANDB_RAFT_MUTANT(n) beside the lines that avoid them,
+// in a copy of lib/raft; the numbers up to 45 are those of the traps in docs/raft-traps.md. Exit
+// code: 0 if all were caught, 1 if one survived, 2 for wrong usage.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

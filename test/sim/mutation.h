@@ -1,5 +1,5 @@
-// Included before every file of the copy of the core that has the planted bugs (mutants.patch): one build has all of
-// them, each asleep until it is named.
+// Included before every file of the copy of the core that has the planted bugs (mutants.patch): one
+// build has all of them, each asleep until it is named.
 #ifndef BANDB_TEST_SIM_MUTATION_H_
 #define BANDB_TEST_SIM_MUTATION_H_
 

@@ -1,5 +1,5 @@
-// Nemesis: what goes wrong, when, for how long; and what an operator does meanwhile. Draws from the knobs, keeps to the
-// fault model, and counts what it did.
+// Nemesis: what goes wrong, when, for how long; and what an operator does meanwhile. Draws from the
+// knobs, keeps to the fault model, and counts what it did.
 #ifndef BANDB_TEST_SIM_NEMESIS_H_
 #define BANDB_TEST_SIM_NEMESIS_H_
 
@@ -72,7 +72,8 @@ class Nemesis {
   void Fade();
   // Nothing reaches the node for a while.
   void Deafen(raft::NodeId id);
-  // Now and then a message of another cluster, that happens to have a node of the same id, goes astray.
+  // Now and then a message of another cluster, that happens to have a node of the same id, goes
+  // astray.
   void PlanStray();
   void SendStray();
 

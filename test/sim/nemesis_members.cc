@@ -1,5 +1,5 @@
-// The half of Nemesis that changes who belongs to the group: wiped disks, and an operator who adds, removes, replaces
-// and moves leadership under all the other faults.
+// The half of Nemesis that changes who belongs to the group: wiped disks, and an operator who adds,
+// removes, replaces and moves leadership under all the other faults.
 #include <algorithm>
 #include <utility>
 
@@ -202,7 +202,8 @@ void Nemesis::PlanTransfer() {
     leader->Administer(raft::TransferLeadership{to}, [this, id = leader->id()](const raft::StepResult& result) {
       if (!result.ok()) return;
       ++counters_.transfers;
-      // The worst time to be cut off: the successor is elected, and the predecessor does not hear of it.
+      // The worst time to be cut off: the successor is elected, and the predecessor does not hear
+      // of it.
       if (random_.OneIn(2)) Later(4 * knobs_.network.delay_mean + kMilli, [this, id] { Deafen(id); });
     });
   });

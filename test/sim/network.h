@@ -1,7 +1,8 @@
 // Network: the simulated transport. The fault model is in knobs.h.
 //
-// A message that is sent gets a time of arrival; whether its link is cut is asked when it leaves and again when it
-// arrives. Without `in_order` each message travels alone, so they overtake one another.
+// A message that is sent gets a time of arrival; whether its link is cut is asked when it leaves
+// and again when it arrives. Without `in_order` each message travels alone, so they overtake one
+// another.
 #ifndef BANDB_TEST_SIM_NETWORK_H_
 #define BANDB_TEST_SIM_NETWORK_H_
 

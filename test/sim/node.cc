@@ -134,7 +134,8 @@ void Node::Crash() {
   installing_ = Checkpoint{};
   proposals_.clear();
   reads_.clear();
-  // Turns, deadlines and applications of the dead process that are still planned compare this number.
+  // Turns, deadlines and applications of the dead process that are still planned compare this
+  // number.
   ++incarnation_;
   world_.observer->OnStop(id_);
 }
@@ -201,7 +202,8 @@ void Node::Turn(uint64_t incarnation) {
 }
 
 void Node::DeadlineAt(raft::Nanos local) {
-  // An event for an earlier or equal time will do: it finds out that it is early and plans the rest.
+  // An event for an earlier or equal time will do: it finds out that it is early and plans the
+  // rest.
   const Nanos when = clock_.WhenShows(local);
   if (deadline_ != 0 && deadline_ <= when && deadline_ > world_.scheduler->now()) return;
   deadline_ = when;

@@ -1,8 +1,10 @@
-// Node: one machine of the simulated cluster. It has a clock, a device, a place in the network, and now and then a
-// process: a core, a state machine, and this driver, which fulfils the duties that raft/core.h lays on the caller.
+// Node: one machine of the simulated cluster. It has a clock, a device, a place in the network, and
+// now and then a process: a core, a state machine, and this driver, which fulfils the duties that
+// raft/core.h lays on the caller.
 //
-// All that happens to a process goes through its inbox. A turn takes everything from the inbox to the core, takes one
-// output, and does what it says, action by action; with a planned crash, between any two of them.
+// All that happens to a process goes through its inbox. A turn takes everything from the inbox to
+// the core, takes one output, and does what it says, action by action; with a planned crash,
+// between any two of them.
 #ifndef BANDB_TEST_SIM_NODE_H_
 #define BANDB_TEST_SIM_NODE_H_
 
@@ -142,7 +144,8 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   void PlanApply();
   void ApplyReady(uint64_t incarnation);
   void Apply(const raft::Entry& entry);
-  // Tells the core how far the state machine is, and makes a checkpoint of it if one is due, or wanted.
+  // Tells the core how far the state machine is, and makes a checkpoint of it if one is due, or
+  // wanted.
   void ReportApplied(bool wanted);
 
   World world_;

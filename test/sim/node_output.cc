@@ -1,4 +1,5 @@
-// The second half of the driver: what an output of the core says, done in the order that raft/core.h demands.
+// The second half of the driver: what an output of the core says, done in the order that
+// raft/core.h demands.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -9,7 +10,8 @@
 namespace bandb::sim {
 namespace {
 
-// Fetches of the driver's own, for entries to apply that the core no longer had; the core's numbers are far below.
+// Fetches of the driver's own, for entries to apply that the core no longer had; the core's numbers
+// are far below.
 constexpr uint64_t kApplyFetch = uint64_t{1} << 62;
 constexpr uint64_t kApplyFetchBytes = 64 << 10;
 
@@ -192,7 +194,8 @@ void Node::ReportApplied(bool wanted) {
   }
   checkpointing_ = true;
   applied_since_checkpoint_ = 0;
-  // The state is the one of now; its description is known to the core once it knows of the application.
+  // The state is the one of now; its description is known to the core once it knows of the
+  // application.
   Push(raft::Applied{applied_}, [this, index = applied_, data = machine_->Save()](const raft::StepResult&) {
     const std::optional<raft::SnapshotMeta> meta = core_->SnapshotAt(index);
     if (!meta.has_value()) {

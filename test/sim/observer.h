@@ -32,7 +32,8 @@ class Observer {
   virtual void OnReceive(raft::NodeId node, const raft::Message& message) = 0;
   // Before the state machine takes it.
   virtual void OnApply(raft::NodeId node, const raft::Entry& entry) = 0;
-  // The node begins a linearizable read, and answers it from its state machine, which is at `applied`.
+  // The node begins a linearizable read, and answers it from its state machine, which is at
+  // `applied`.
   virtual void OnReadAsked(raft::NodeId node, uint64_t read) = 0;
   virtual void OnReadServed(raft::NodeId node, uint64_t read, raft::Index index, raft::Index applied) = 0;
   // The node accepted a proposal of this cost.

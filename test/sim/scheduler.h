@@ -1,4 +1,5 @@
-// Virtual time. One queue of things to happen, one thread; equal times happen in the order they were planned.
+// Virtual time. One queue of things to happen, one thread; equal times happen in the order they
+// were planned.
 #ifndef BANDB_TEST_SIM_SCHEDULER_H_
 #define BANDB_TEST_SIM_SCHEDULER_H_
 
@@ -24,8 +25,8 @@ class Scheduler {
   Nanos now() const { return now_; }
   uint64_t events_run() const { return events_run_; }
 
-  // Plans `what` for `when`, or for now if that is past. What was planned cannot be taken back: owners of things that
-  // may become void carry a generation number and compare it.
+  // Plans `what` for `when`, or for now if that is past. What was planned cannot be taken back:
+  // owners of things that may become void carry a generation number and compare it.
   void At(Nanos when, std::function<void()> what) {
     events_.push_back(Event{std::max(when, now_), next_sequence_++, std::move(what)});
     std::push_heap(events_.begin(), events_.end(), Later);

@@ -1,9 +1,10 @@
 // Just-in-time linearization over the events of one key. See linearizability.h.
 //
-// A configuration is (current value, which of the open operations took effect, how many unknown deletes were used).
-// Unknown deletes are interchangeable and never return, so only their number counts, and a configuration that used
-// fewer is better. At the return of an operation every surviving configuration must have it in effect: those that have
-// not are extended by open operations, in all orders, until it is.
+// A configuration is (current value, which of the open operations took effect, how many unknown
+// deletes were used). Unknown deletes are interchangeable and never return, so only their number
+// counts, and a configuration that used fewer is better. At the return of an operation every
+// surviving configuration must have it in effect: those that have not are extended by open
+// operations, in all orders, until it is.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,7 +37,8 @@ struct Configuration {
   }
 };
 
-// A set that remembers the order of insertion. Of two that differ only in the deletes they used, the thriftier stays.
+// A set that remembers the order of insertion. Of two that differ only in the deletes they used,
+// the thriftier stays.
 class ConfigurationSet {
  public:
   ConfigurationSet() : table_(kSmallest, 0) {}

@@ -1,5 +1,5 @@
-// ShadowLog: what the checks remember of a node's log. Terms, digests and configurations, no payloads; and everything
-// since the last snapshot that was installed, compacted or not.
+// ShadowLog: what the checks remember of a node's log. Terms, digests and configurations, no
+// payloads; and everything since the last snapshot that was installed, compacted or not.
 #ifndef BANDB_TEST_SIM_SHADOW_LOG_H_
 #define BANDB_TEST_SIM_SHADOW_LOG_H_
 

@@ -36,12 +36,13 @@ absl::StatusOr<Recovered> SimDisk::Open(Listener* listener) {
   failed_ = false;
   fail_next_ = false;
   told_full_ = false;
-  // A snapshot that is ahead of the log, or not part of it, came by an install that was cut short: the log is void.
+  // A snapshot that is ahead of the log, or not part of it, came by an install that was cut short:
+  // the log is void.
   if (checkpoint_.data != nullptr && durable_.TermAt(checkpoint_.meta.index) != checkpoint_.meta.term) {
     durable_.Reset(checkpoint_.meta);
   }
-  // The entries of a term may have reached the disk before the hard state of that term did, if those are two streams.
-  // Then no vote of that term was ever told to anyone.
+  // The entries of a term may have reached the disk before the hard state of that term did, if
+  // those are two streams. Then no vote of that term was ever told to anyone.
   const raft::Term last_term = durable_.TermAt(durable_.last());
   if (durable_.hard_state.term < last_term) {
     durable_.hard_state.term = last_term;
@@ -195,7 +196,8 @@ void SimDisk::Report(const Write& write) {
 void SimDisk::Fail() {
   failed_ = true;
   fail_next_ = false;
-  // What was under way may be there or not at the next start; nothing more happens for this process.
+  // What was under way may be there or not at the next start; nothing more happens for this
+  // process.
   SettlePrefix(&main_);
   SettlePrefix(&hard_states_);
   listener_->OnWriteFailed();
@@ -308,7 +310,8 @@ void SimDisk::Heal() {
   fail_next_ = false;
   knobs_.stall = 0;
   for (Stream* stream : {&main_, &hard_states_}) {
-    // What waits for the end of a hang is planned for too late; a second event for it finds nothing to do.
+    // What waits for the end of a hang is planned for too late; a second event for it finds nothing
+    // to do.
     stream->armed = false;
     stream->last_due = 0;
     for (Write& write : stream->writes) write.due = scheduler_->now();

@@ -1,8 +1,9 @@
 // SimDisk: the simulated log device. The fault model is in knobs.h.
 //
-// Two images: what is durable, and what has been written, which is the durable one with all writes under way applied.
-// Writes become durable in order, each after a random time; a crash keeps a random prefix of them, the last one cut
-// between two of its entries. Hard state and log are one stream or two, by a knob: the core may rely on neither.
+// Two images: what is durable, and what has been written, which is the durable one with all writes
+// under way applied. Writes become durable in order, each after a random time; a crash keeps a
+// random prefix of them, the last one cut between two of its entries. Hard state and log are one
+// stream or two, by a knob: the core may rely on neither.
 #ifndef BANDB_TEST_SIM_SIM_DISK_H_
 #define BANDB_TEST_SIM_SIM_DISK_H_
 

@@ -63,7 +63,8 @@ class Simulation {
   bool Suffice(const std::vector<raft::NodeId>& nodes);
   // Without `unwanted`, if that is possible.
   std::vector<raft::NodeId> ChooseSurvivors(raft::NodeId unwanted);
-  // All but the survivors stay as they are, dead or cut off; but the `returning`, if any, come back.
+  // All but the survivors stay as they are, dead or cut off; but the `returning`, if any, come
+  // back.
   void Repair(const std::vector<raft::NodeId>& survivors, const std::vector<raft::NodeId>& returning);
   Nanos Patience(const std::vector<raft::NodeId>& survivors);
   void Heal();
@@ -71,7 +72,8 @@ class Simulation {
   void LeaveLeaderBehind();
   // False if this group cannot be recovered so.
   bool LoseAndRecover();
-  // Progress, and agreement, of the nodes that are left. Clients know the addresses of `others`, too.
+  // Progress, and agreement, of the nodes that are left. Clients know the addresses of `others`,
+  // too.
   void RequireProgress(const std::vector<raft::NodeId>& survivors, const std::vector<raft::NodeId>& others);
   void CheckHistory(const std::vector<Operation>& history, RunReport* report);
   bool Converged(const std::vector<raft::NodeId>& survivors);
@@ -90,7 +92,8 @@ class Simulation {
   std::vector<Operation> earlier_history_;
 };
 
-// Whether the nodes are a quorum of every configuration that one of their logs, or a committed entry, may bring about.
+// Whether the nodes are a quorum of every configuration that one of their logs, or a committed
+// entry, may bring about.
 bool Simulation::Suffice(const std::vector<raft::NodeId>& nodes) {
   const std::vector<raft::Configuration> configurations = cluster_.PossibleConfigurations();
   return std::all_of(configurations.begin(), configurations.end(), [&](const raft::Configuration& c) {
@@ -98,7 +101,8 @@ bool Simulation::Suffice(const std::vector<raft::NodeId>& nodes) {
   });
 }
 
-// A random minimal quorum of all configurations in question; empty if not even all intact nodes are one.
+// A random minimal quorum of all configurations in question; empty if not even all intact nodes are
+// one.
 std::vector<raft::NodeId> Simulation::ChooseSurvivors(raft::NodeId unwanted) {
   std::vector<raft::NodeId> survivors = cluster_.Unwiped();
   if (!Suffice(survivors)) return {};
@@ -151,8 +155,8 @@ void Simulation::Repair(const std::vector<raft::NodeId>& survivors, const std::v
   }
 }
 
-// How long the survivors may take: some elections, and the time to bring everyone up to date with the smallest
-// messages.
+// How long the survivors may take: some elections, and the time to bring everyone up to date with
+// the smallest messages.
 Nanos Simulation::Patience(const std::vector<raft::NodeId>& survivors) {
   raft::Index last = 0;
   for (raft::NodeId id : survivors) last = std::max(last, cluster_.invariants().LastIndex(id));
@@ -164,10 +168,12 @@ Nanos Simulation::Patience(const std::vector<raft::NodeId>& survivors) {
 }
 
 void Simulation::Heal() {
-  // Sometimes at the moment when a new leader was elected, who is then lost if that is possible: the others are left
-  // with the terms, votes and logs of an election whose winner told nobody anything.
+  // Sometimes at the moment when a new leader was elected, who is then lost if that is possible:
+  // the others are left with the terms, votes and logs of an election whose winner told nobody
+  // anything.
   const bool bereave = random_.OneIn(3) || knobs_.nemesis.lose_quorum;
-  // Before a quorum is lost its leader may be left behind, with a log that grew and is not the best any more.
+  // Before a quorum is lost its leader may be left behind, with a log that grew and is not the best
+  // any more.
   if (knobs_.nemesis.lose_quorum && random_.OneIn(2)) LeaveLeaderBehind();
   if (bereave) {
     const uint64_t elections = cluster_.invariants().elections();

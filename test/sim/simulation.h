@@ -1,9 +1,10 @@
 // One run: a seed from beginning to end, and what came of it.
 //
-// First everything may fail. When enough has happened, the healing: a random set of nodes, large enough to be a quorum
-// of every configuration that might still be in force, is repaired and connected; the rest stays as broken as it is.
-// The set must then serve clients, and all its members must come to the same state, within a bounded time. At last the
-// history of the clients must be linearizable.
+// First everything may fail. When enough has happened, the healing: a random set of nodes, large
+// enough to be a quorum of every configuration that might still be in force, is repaired and
+// connected; the rest stays as broken as it is. The set must then serve clients, and all its
+// members must come to the same state, within a bounded time. At last the history of the clients
+// must be linearizable.
 #ifndef BANDB_TEST_SIM_SIMULATION_H_
 #define BANDB_TEST_SIM_SIMULATION_H_
 

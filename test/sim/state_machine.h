@@ -1,5 +1,5 @@
-// StateMachine: what the log drives. A seam: the storage engine can take the place of the simulator's own
-// (kv_machine.h).
+// StateMachine: what the log drives. A seam: the storage engine can take the place of the
+// simulator's own (kv_machine.h).
 #ifndef BANDB_TEST_SIM_STATE_MACHINE_H_
 #define BANDB_TEST_SIM_STATE_MACHINE_H_
 
@@ -14,7 +14,8 @@ namespace bandb::sim {
 
 // A command of the key-value store, as clients send it and entries carry it.
 struct Command {
-  // Unique in a run; by it a client knows its answer, and the checks know a command that took effect twice.
+  // Unique in a run; by it a client knows its answer, and the checks know a command that took
+  // effect twice.
   uint64_t id = 0;
   OpKind kind = OpKind::kPut;
   uint64_t key = 0;
@@ -34,7 +35,8 @@ class StateMachine {
   // Takes a committed command into effect. The result is what a kCas found; else kAbsent.
   virtual uint64_t Apply(std::string_view command) = 0;
   virtual uint64_t Get(uint64_t key) const = 0;
-  // The whole state as bytes, and back. Load is false if `bytes` are no state; then nothing changed.
+  // The whole state as bytes, and back. Load is false if `bytes` are no state; then nothing
+  // changed.
   virtual std::shared_ptr<const std::string> Save() const = 0;
   virtual bool Load(std::string_view bytes) = 0;
   virtual void Clear() = 0;

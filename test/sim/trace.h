@@ -1,7 +1,9 @@
-// The account of a run: a hash over everything that happened, always; and the same as readable lines, if asked for.
+// The account of a run: a hash over everything that happened, always; and the same as readable
+// lines, if asked for.
 //
-// Two runs of one seed must have the same hash. A difference means that something outside the seed took part in a
-// decision: an address, the order of a hash container, memory that was not initialised.
+// Two runs of one seed must have the same hash. A difference means that something outside the seed
+// took part in a decision: an address, the order of a hash container, memory that was not
+// initialised.
 #ifndef BANDB_TEST_SIM_TRACE_H_
 #define BANDB_TEST_SIM_TRACE_H_
 
@@ -26,7 +28,8 @@ class Trace {
  public:
   using Sink = std::function<void(std::string_view line)>;
 
-  // `recent_max` lines are kept for the report of a violation even without a sink; 0 keeps none and is fastest.
+  // `recent_max` lines are kept for the report of a violation even without a sink; 0 keeps none and
+  // is fastest.
   Trace(const Scheduler& scheduler, Sink sink, size_t recent_max)
       : scheduler_(scheduler), sink_(std::move(sink)), recent_max_(recent_max) {}
 

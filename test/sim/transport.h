@@ -1,7 +1,7 @@
 // Transport: how the nodes of a cluster reach each other.
 //
-// A seam. The simulator's own (network.h) carries structs over a faulty virtual network; the production transport over
-// simulated byte streams can take its place.
+// A seam. The simulator's own (network.h) carries structs over a faulty virtual network; the
+// production transport over simulated byte streams can take its place.
 #ifndef BANDB_TEST_SIM_TRANSPORT_H_
 #define BANDB_TEST_SIM_TRANSPORT_H_
 

@@ -1,8 +1,8 @@
-// Workload: the clients. Each one sends an operation (or a burst of them), waits for the answer or for its patience to
-// end, thinks, and goes on; and writes down what it saw.
+// Workload: the clients. Each one sends an operation (or a burst of them), waits for the answer or
+// for its patience to end, thinks, and goes on; and writes down what it saw.
 //
-// A client believes an answer, and nothing else: a refusal is "not done", silence after a write is "unknown". It never
-// sends an operation twice.
+// A client believes an answer, and nothing else: a refusal is "not done", silence after a write is
+// "unknown". It never sends an operation twice.
 #ifndef BANDB_TEST_SIM_WORKLOAD_H_
 #define BANDB_TEST_SIM_WORKLOAD_H_
 
@@ -37,13 +37,14 @@ class Workload {
   void Start();
   // No new operations; those under way end by themselves.
   void Stop() { stopped_ = true; }
-  // From now on clients ask only these nodes, without much thinking, and count as `done` what is done since.
+  // From now on clients ask only these nodes, without much thinking, and count as `done` what is
+  // done since.
   void Concentrate(std::vector<raft::NodeId> nodes);
 
   // Ends what is still open as unknown.
   std::vector<Operation> TakeHistory();
-  // The history so far. The next one begins with a state, and with the writes that are open now and may take effect
-  // yet.
+  // The history so far. The next one begins with a state, and with the writes that are open now and
+  // may take effect yet.
   std::vector<Operation> NewEpoch(const std::map<uint64_t, uint64_t>& state);
   const Counters& counters() const { return counters_; }
   // Since Concentrate(): writes and reads done.

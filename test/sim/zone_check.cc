@@ -1,8 +1,9 @@
-// Zones. For a value, let f be the earliest return and s the latest call among its write and its reads. The value must
-// be current from some time <= f to some time >= s. If f < s that is a *forward* zone: the value is current all through
-// (f, s). Else all its operations overlap, and any one instant of [s, f] will do: a *backward* zone. The history is
-// linearizable if and only if each read has its write and does not return before that write is called, no two forward
-// zones overlap, and no backward zone lies inside a forward one. "Absent" is a value written before everything.
+// Zones. For a value, let f be the earliest return and s the latest call among its write and its
+// reads. The value must be current from some time <= f to some time >= s. If f < s that is a
+// *forward* zone: the value is current all through (f, s). Else all its operations overlap, and any
+// one instant of [s, f] will do: a *backward* zone. The history is linearizable if and only if each
+// read has its write and does not return before that write is called, no two forward zones overlap,
+// and no backward zone lies inside a forward one. "Absent" is a value written before everything.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,9 @@
-// The one translation unit of the test programs that holds Catch2's own code, and what TSan must know of all of them.
+// The one translation unit of the test programs that holds Catch2's own code, and what TSan must
+// know of all of them.
 #ifdef __SANITIZE_THREAD__
-// Distributions ship Abseil without TSan instrumentation: the shared library counts the references of a status down
-// where TSan does not see it, so that the last owner's delete looks like a race with every earlier reader of a copy.
+// Distributions ship Abseil without TSan instrumentation: the shared library counts the references
+// of a status down where TSan does not see it, so that the last owner's delete looks like a race
+// with every earlier reader of a copy.
 extern "C" const char* __tsan_default_suppressions();
 extern "C" const char* __tsan_default_suppressions() { return "race:Status::Unref\n"; }
 #endif

@@ -1,11 +1,13 @@
 // The disk of CrashFileSystem: a tree of files and directories of which part is durable.
 //
-// A file is what was appended, of which a prefix is synced. Behind it there may be reserved space, which reads as
-// zeros. A directory has its present entries and its durable ones; what lies between is a list of pending operations,
-// in the order in which they were made. A crash makes a new disk of what is durable and of some of the rest.
+// A file is what was appended, of which a prefix is synced. Behind it there may be reserved space,
+// which reads as zeros. A directory has its present entries and its durable ones; what lies between
+// is a list of pending operations, in the order in which they were made. A crash makes a new disk
+// of what is durable and of some of the rest.
 //
-// Invariants of a file: synced <= bytes; visible <= bytes; bytes <= end or end == 0 for a file that reserves without
-// growing. Of the disk: entries == durable + the pending operations, applied in order.
+// Invariants of a file: synced <= bytes; visible <= bytes; bytes <= end or end == 0 for a file that
+// reserves without growing. Of the disk: entries == durable + the pending operations, applied in
+// order.
 //
 // Thread safety: none; CrashFileSystem has the mutex.
 #ifndef BANDB_TEST_SUPPORT_CRASH_DISK_H_
@@ -23,8 +25,8 @@
 
 namespace bandb::test {
 
-// What becomes of unsynced data and of unsynced directory operations when the power fails. What is synced is always
-// kept.
+// What becomes of unsynced data and of unsynced directory operations when the power fails. What is
+// synced is always kept.
 enum class Damage {
   kLost,       // all of it is lost
   kKept,       // all of it is kept
@@ -86,7 +88,8 @@ class CrashDisk {
   // Whether a directory was removed: nothing can be made in it.
   bool IsGone(const DiskNode::Ptr& directory) const { return directory != root_ && directory->names == 0; }
 
-  // Each changes the entries and remembers that the change is pending. A null node takes the name away.
+  // Each changes the entries and remembers that the change is pending. A null node takes the name
+  // away.
   void SetEntry(const DiskNode::Ptr& parent, const std::string& name, const DiskNode::Ptr& node);
   void Move(const Place& from, const Place& to);
   void SyncDirectory(const DiskNode::Ptr& directory);
@@ -100,12 +103,13 @@ class CrashDisk {
 
   // What a disk could hold after power loss; all of it is durable.
   CrashDisk AfterPowerLoss(Damage damage, base::Random* random) const;
-  // What the operating system holds after the process died: unsynced things stay unsynced. Of what a buffered file had
-  // not handed over, a random prefix arrived.
+  // What the operating system holds after the process died: unsynced things stay unsynced. Of what
+  // a buffered file had not handed over, a random prefix arrived.
   CrashDisk AfterProcessDeath(base::Random* random) const;
 
  private:
-  // One effect on one directory. The effects of one operation on one directory are kept or lost together.
+  // One effect on one directory. The effects of one operation on one directory are kept or lost
+  // together.
   struct Effect {
     uint64_t operation;
     DiskNode::Ptr directory;

@@ -196,7 +196,8 @@ absl::Status CrashFileSystem::Link(const std::string& from, const std::string& t
   BANDB_RETURN_IF_ERROR(state_->plan.Begin(FileCall::kLink, from, to));
   CrashDisk::Place source, target;
   int error_number = MustExist(FindLocked(from, &source), source);
-  // The operating system answers EPERM for a directory, which the seam calls kInternal: no links here.
+  // The operating system answers EPERM for a directory, which the seam calls kInternal: no links
+  // here.
   if (error_number == 0 && source.node->directory) error_number = EXDEV;
   if (error_number == 0) error_number = FindToMakeLocked(to, &target);
   if (error_number == 0 && target.node != nullptr) error_number = EEXIST;

@@ -1,16 +1,16 @@
 // A file system in memory that crashes, fails and rots on demand.
 //
-// It keeps apart what is durable and what is not, as the contract of base/file_system.h says and no better: a file's
-// bytes are durable up to its last Sync, a name is durable once its directory was synced. CrashImage yields, at any
-// moment and without disturbing what runs, a new file system with what a disk could then hold. A scenario is thus run
-// once with a hook that takes images at each crash point, or stopped at one of them with StopAt, from which on every
-// call fails.
+// It keeps apart what is durable and what is not, as the contract of base/file_system.h says and no
+// better: a file's bytes are durable up to its last Sync, a name is durable once its directory was
+// synced. CrashImage yields, at any moment and without disturbing what runs, a new file system with
+// what a disk could then hold. A scenario is thus run once with a hook that takes images at each
+// crash point, or stopped at one of them with StopAt, from which on every call fails.
 //
-// Paths are taken from one root, whether they begin with a slash or not. A sector of 512 bytes is written whole or not
-// at all as far as its synced bytes are concerned.
+// Paths are taken from one root, whether they begin with a slash or not. A sector of 512 bytes is
+// written whole or not at all as far as its synced bytes are concerned.
 //
-// Thread safety: any thread, any number of calls at once. The hook is called by the thread that makes the call, with no
-// lock held.
+// Thread safety: any thread, any number of calls at once. The hook is called by the thread that
+// makes the call, with no lock held.
 #ifndef BANDB_TEST_SUPPORT_CRASH_FILE_SYSTEM_H_
 #define BANDB_TEST_SUPPORT_CRASH_FILE_SYSTEM_H_
 
@@ -54,7 +54,8 @@ class CrashFileSystem final : public base::FileSystem {
   absl::StatusOr<std::unique_ptr<base::FileSystem>> Pin(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
 
-  // Crashes. -----------------------------------------------------------------------------------------------------
+  // Crashes.
+  // -----------------------------------------------------------------------------------------------------
 
   // Calls that changed something so far: the crash points.
   uint64_t mutations() const;
@@ -66,13 +67,16 @@ class CrashFileSystem final : public base::FileSystem {
   void SetHook(Hook hook);
   // Called before a file is opened for reading.
   void SetOpenHook(std::function<void()> hook);
-  // The file system that is found after power loss at this moment. Same state, damage and seed: same image.
+  // The file system that is found after power loss at this moment. Same state, damage and seed:
+  // same image.
   std::unique_ptr<CrashFileSystem> CrashImage(Damage damage, uint64_t seed) const;
-  // The one that is found after the process died: what was handed to the operating system is there, and still not
-  // durable. A write-through file keeps all that was appended, and its reserved zeros.
+  // The one that is found after the process died: what was handed to the operating system is there,
+  // and still not durable. A write-through file keeps all that was appended, and its reserved
+  // zeros.
   std::unique_ptr<CrashFileSystem> ProcessDeathImage(uint64_t seed) const;
 
-  // Faults. ------------------------------------------------------------------------------------------------------
+  // Faults.
+  // ------------------------------------------------------------------------------------------------------
 
   void Inject(const Fault& fault);
   void ClearFaults();
@@ -81,13 +85,15 @@ class CrashFileSystem final : public base::FileSystem {
   // Space that is left for appends and reservations. A removed file gives back its own.
   void SetFreeBytes(uint64_t bytes);
 
-  // Taking out syncs: the call answers OK and makes nothing durable. By kind and path, or by number.
+  // Taking out syncs: the call answers OK and makes nothing durable. By kind and path, or by
+  // number.
   void IgnoreSyncs(FileCall call, std::string_view pattern);
   void IgnoreSyncNumber(uint64_t number);
   uint64_t syncs_ignored() const;
   std::vector<FaultPlan::SyncCall> syncs() const;
 
-  // Rot: changes the disk behind everybody's back, durably. Files must exist and be that long. -------------------
+  // Rot: changes the disk behind everybody's back, durably. Files must exist and be that long.
+  // -------------------
 
   std::map<std::string, uint64_t> Files() const;
   std::string Content(const std::string& path) const;

@@ -60,7 +60,8 @@ void CrashDisk::DamageBlocks(const DiskNode& file, base::Random* random, std::st
 std::string CrashDisk::DamagedContent(const DiskNode& file, Damage damage, base::Random* random) const {
   const std::string& bytes = file.bytes();
   if (damage == Damage::kMixed) damage = DrawDamage(random);
-  // After a failed sync the kernel knows nothing more of the dirty pages; some may have been written.
+  // After a failed sync the kernel knows nothing more of the dirty pages; some may have been
+  // written.
   if (file.unsyncable && damage == Damage::kKept) damage = Damage::kLost;
   uint64_t end = file.synced_end;
   std::string content;

@@ -35,7 +35,8 @@ int CrashFileSystem::State::TakeSpaceLocked(uint64_t bytes) const {
 }
 
 CrashFileSystem::Writer::~Writer() {
-  // Closing is the kernel's doing, not a call: it hands over what was buffered and makes nothing durable.
+  // Closing is the kernel's doing, not a call: it hands over what was buffered and makes nothing
+  // durable.
   base::MutexLock lock(&state_->mutex);
   if (!first_error_.ok() || state_->plan.stopped()) return;
   node_->visible = node_->bytes().size();

@@ -1,4 +1,5 @@
-// A Store in an ordered map: the plainest thing that keeps the contract, for tests of what stands above a Store.
+// A Store in an ordered map: the plainest thing that keeps the contract, for tests of what stands
+// above a Store.
 #ifndef BANDB_TEST_SUPPORT_MEMORY_STORE_H_
 #define BANDB_TEST_SUPPORT_MEMORY_STORE_H_
 
@@ -17,8 +18,8 @@
 
 namespace bandb::test {
 
-// Nothing is durable. Values with a time to live never expire. Async calls take effect at once, in order, and answer on
-// the executor, which may be told to hold the answers back.
+// Nothing is durable. Values with a time to live never expire. Async calls take effect at once, in
+// order, and answer on the executor, which may be told to hold the answers back.
 // Lifetime: the executor must outlive it. Thread safety: any thread.
 class MemoryStore final : public Store {
  public:
@@ -27,7 +28,8 @@ class MemoryStore final : public Store {
 
   // While stalled, WriteAsync answers kUnavailable and changes nothing.
   void SetStalled(bool stalled) ABSL_LOCKS_EXCLUDED(mutex_);
-  // While holding, neither writes take effect nor barriers open; letting go runs them in their order.
+  // While holding, neither writes take effect nor barriers open; letting go runs them in their
+  // order.
   void SetHolding(bool holding) ABSL_LOCKS_EXCLUDED(mutex_);
   // Every write fails with this; OK ends it.
   void FailWritesWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -37,7 +39,8 @@ class MemoryStore final : public Store {
   void SetCold(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
   // The last write of this key may be lost with the power, until a batch was written with sync.
   void SetUndurable(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Reads that may wait for a disk (iterators, and Get without only_cached) wait for this first. Null ends it.
+  // Reads that may wait for a disk (iterators, and Get without only_cached) wait for this first.
+  // Null ends it.
   void HoldReadsUntil(base::Event* event) ABSL_LOCKS_EXCLUDED(mutex_);
 
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);

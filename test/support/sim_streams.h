@@ -1,7 +1,9 @@
-// The byte-stream seam in memory: many loops on one thread, with a seed for the order of things and virtual time.
+// The byte-stream seam in memory: many loops on one thread, with a seed for the order of things and
+// virtual time.
 //
-// Streams delay what is written (keeping its order), give it out in other pieces than it was written in, take only part
-// of a write, hold at most a window, and can be broken. The same seed and the same calls give the same run.
+// Streams delay what is written (keeping its order), give it out in other pieces than it was
+// written in, take only part of a write, hold at most a window, and can be broken. The same seed
+// and the same calls give the same run.
 #ifndef BANDB_TEST_SUPPORT_SIM_STREAMS_H_
 #define BANDB_TEST_SUPPORT_SIM_STREAMS_H_
 
@@ -39,7 +41,8 @@ class SimNetwork {
   ~SimNetwork();
 
   std::unique_ptr<base::EventLoop> MakeLoop();
-  // Runs one turn of a loop that has something to do, or lets time pass until one has. False: nothing will ever happen.
+  // Runs one turn of a loop that has something to do, or lets time pass until one has. False:
+  // nothing will ever happen.
   bool Step();
   // Steps until `done`; false if nothing is left to do or this much virtual time has passed before.
   bool RunUntil(const std::function<bool()>& done, int64_t nanos_max = int64_t{60} * 1000000000);
@@ -68,7 +71,8 @@ class SimNetwork {
     SimNetwork* const network_;
   };
 
-  // Something becomes visible `delay` from now: after everything before it on its way, if `not_before` says so.
+  // Something becomes visible `delay` from now: after everything before it on its way, if
+  // `not_before` says so.
   int64_t Schedule(int64_t not_before);
 
   const SimNetworkOptions options_;

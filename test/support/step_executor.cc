@@ -62,7 +62,8 @@ void StepExecutor::MoveDueTimers() {
 }
 
 StepExecutor::Work StepExecutor::TakeFrom(Queue* queue) {
-  // The candidates in the order of queueing: the begun jobs, and the first of what has not begun in its place.
+  // The candidates in the order of queueing: the begun jobs, and the first of what has not begun in
+  // its place.
   const size_t begun = queue->begun.size();
   size_t place = begun + 1;
   if (!queue->unbegun.empty()) {

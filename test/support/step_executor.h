@@ -1,8 +1,10 @@
-// The executor of the tests: one thread, which picks the next step by seed, and time that passes only here.
+// The executor of the tests: one thread, which picks the next step by seed, and time that passes
+// only here.
 //
-// Whatever may happen in production may happen here: of all that is ready, any task that is first in its priority may
-// go next, and any job that has begun. The same seed and the same posts give the same run. Time stands still while
-// there is work, but for a few microseconds a step, and jumps to the next timer when there is none.
+// Whatever may happen in production may happen here: of all that is ready, any task that is first
+// in its priority may go next, and any job that has begun. The same seed and the same posts give
+// the same run. Time stands still while there is work, but for a few microseconds a step, and jumps
+// to the next timer when there is none.
 #ifndef BANDB_TEST_SUPPORT_STEP_EXECUTOR_H_
 #define BANDB_TEST_SUPPORT_STEP_EXECUTOR_H_
 
@@ -29,11 +31,13 @@ class StepExecutor final : public base::Executor {
   void Post(base::Priority priority, base::Task task) override;
   void PostAfter(int64_t delay_nanos, base::Task task) override;
   void Start(base::Priority priority, std::unique_ptr<base::Job> job) override;
-  // Runs steps until the event is set or the time has passed. If there is nothing to run and the wait is for ever, or
-  // if it takes more than kStepsMax steps, that is a deadlock or livelock of the code under test: says so and aborts.
+  // Runs steps until the event is set or the time has passed. If there is nothing to run and the
+  // wait is for ever, or if it takes more than kStepsMax steps, that is a deadlock or livelock of
+  // the code under test: says so and aborts.
   bool Wait(base::Event* event, int64_t timeout_nanos) override;
 
-  // Runs one step; if none is ready, the next timer's, if it is due by `until_nanos`. False if there was nothing to do.
+  // Runs one step; if none is ready, the next timer's, if it is due by `until_nanos`. False if
+  // there was nothing to do.
   bool RunOne(int64_t until_nanos = base::kForever);
   // Runs until nothing is ready now, without waiting for timers. Returns the steps.
   uint64_t RunReady();
@@ -55,8 +59,8 @@ class StepExecutor final : public base::Executor {
     std::unique_ptr<base::Job> job;
     uint64_t number = 0;  // of all that was queued
   };
-  // What waits at one priority, each part in the order of queueing. Of what has not begun only the first may go; of
-  // the jobs that have, any.
+  // What waits at one priority, each part in the order of queueing. Of what has not begun only the
+  // first may go; of the jobs that have, any.
   struct Queue {
     std::deque<Work> unbegun;
     std::deque<Work> begun;

@@ -1,4 +1,5 @@
-// A whole world for a component under test: a disk that crashes, time that is set, one seeded thread.
+// A whole world for a component under test: a disk that crashes, time that is set, one seeded
+// thread.
 #ifndef BANDB_TEST_SUPPORT_TEST_ENV_H_
 #define BANDB_TEST_SUPPORT_TEST_ENV_H_
 

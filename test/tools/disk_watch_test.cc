@@ -81,7 +81,8 @@ TEST_CASE("on a full disk a server refuses writes, serves reads, loses nothing, 
   CHECK(logger.messages.size() == 1);
   CHECK(Put(&client, "more", value) == kFull);
 
-  // A flush that met the full disk may tell of it only now, and stop writes once more: the server looks again, too.
+  // A flush that met the full disk may tell of it only now, and stop writes once more: the server
+  // looks again, too.
   files.SetFreeBytes(1 << 30);
   while ((code = Put(&client, "more", value)) == kFull) look();
   CHECK(code == 0);

@@ -33,12 +33,14 @@ struct Command {
   std::string file{};  // batch: a path, or - for standard input
 };
 
-// Takes a line of a session. A key ends at the first space; the value of put is all the rest, so it may hold spaces. A
-// key or value that begins with a double quote is quoted as quoting.h says, and can hold any byte. Commands may be in
-// letters of any case. On failure `complaint` says what is wrong.
+// Takes a line of a session. A key ends at the first space; the value of put is all the rest, so it
+// may hold spaces. A key or value that begins with a double quote is quoted as quoting.h says, and
+// can hold any byte. Commands may be in letters of any case. On failure `complaint` says what is
+// wrong.
 bool ParseCommand(std::string_view line, Command* command, std::string* complaint);
-// The same from the arguments of the program, which are taken as they are; several words of a value are joined by
-// spaces, and "put KEY -" takes the value from standard input. What follows -- is never an option.
+// The same from the arguments of the program, which are taken as they are; several words of a value
+// are joined by spaces, and "put KEY -" takes the value from standard input. What follows -- is
+// never an option.
 bool ParseArguments(const std::vector<std::string>& arguments, Command* command, std::string* complaint);
 
 // "put" and its like in letters of any case; false if there is no such command.

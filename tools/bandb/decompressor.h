@@ -1,6 +1,7 @@
 // Bytes of a file as they were before gzip or zstd compressed it.
 //
-// What a file is, its first bytes say and not its name: 1f 8b is gzip, 28 b5 2f fd is zstd, all else is taken as it is.
+// What a file is, its first bytes say and not its name: 1f 8b is gzip, 28 b5 2f fd is zstd, all
+// else is taken as it is.
 #ifndef BANDB_TOOLS_BANDB_DECOMPRESSOR_H_
 #define BANDB_TOOLS_BANDB_DECOMPRESSOR_H_
 
@@ -20,8 +21,9 @@ namespace bandb::cli {
 class Codec {
  public:
   virtual ~Codec() = default;
-  // Takes from the beginning of `*input` and fills from the beginning of `to`; removes from `*input` what was taken and
-  // returns how many bytes were made. Errors: kDataLoss what came is damaged.
+  // Takes from the beginning of `*input` and fills from the beginning of `to`; removes from
+  // `*input` what was taken and returns how many bytes were made. Errors: kDataLoss what came is
+  // damaged.
   virtual absl::StatusOr<size_t> Decompress(absl::Span<const char>* input, absl::Span<char> to) = 0;
   // True if a file may end here: nothing begun is missing its end.
   virtual bool AtBoundary() const = 0;
@@ -33,7 +35,8 @@ class Decompressor {
   // With `as_is`, compressed files are taken as they are, too.
   Decompressor(std::unique_ptr<base::InputStream> input, std::string name, bool as_is);
 
-  // As InputStream::Read, of what is inside. Errors: also kDataLoss the file is damaged or ends in the middle.
+  // As InputStream::Read, of what is inside. Errors: also kDataLoss the file is damaged or ends in
+  // the middle.
   absl::StatusOr<size_t> Read(absl::Span<char> to);
   bool Ready() const { return begin_ < end_ || input_->Ready(); }
   // Of the file itself.

@@ -11,8 +11,9 @@
 
 namespace bandb::cli {
 
-// While it lives, SIGINT and SIGTERM run `tell` on a thread of its own, whatever the other threads wait for, and then
-// end the process as they would have. One at a time, made before the process has other threads.
+// While it lives, SIGINT and SIGTERM run `tell` on a thread of its own, whatever the other threads
+// wait for, and then end the process as they would have. One at a time, made before the process has
+// other threads.
 class InterruptWatch {
  public:
   explicit InterruptWatch(std::function<void()> tell);

@@ -26,7 +26,8 @@ std::string DefaultHistoryPath() {
   return user == nullptr || user->pw_dir == nullptr ? "" : std::string(user->pw_dir) + "/.bandb_history";
 }
 
-// libedit truncates the file and takes away the access of all other users: that must not happen to /dev/null.
+// libedit truncates the file and takes away the access of all other users: that must not happen to
+// /dev/null.
 bool MayHoldHistory(const std::string& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
@@ -59,7 +60,8 @@ LineEditor::~LineEditor() {
 }
 
 bool LineEditor::Read(std::string* line) {
-  // el_gets itself prepares the terminal only after the prompt, and what is typed before that means something else.
+  // el_gets itself prepares the terminal only after the prompt, and what is typed before that means
+  // something else.
   ::el_set(editor_, EL_PREP_TERM, 1);
   int length = 0;
   const char* text = ::el_gets(editor_, &length);

@@ -12,8 +12,8 @@ namespace bandb::cli {
 // Over libedit. One at a time, since there is one terminal.
 class LineEditor {
  public:
-  // The history is kept in `history_path`; empty: in .bandb_history in the user's home. Nowhere, if that is not a file
-  // but, say, /dev/null.
+  // The history is kept in `history_path`; empty: in .bandb_history in the user's home. Nowhere, if
+  // that is not a file but, say, /dev/null.
   explicit LineEditor(const std::string& history_path);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;

@@ -24,12 +24,13 @@ class LineSource {
   explicit LineSource(std::vector<std::string> paths, bool as_is = false, size_t line_bytes_max = kLineBytesMax)
       : paths_(std::move(paths)), as_is_(as_is), line_bytes_max_(line_bytes_max) {}
 
-  // Bytes in all the files, as they are on disk; 0 if that is not known, since one is a pipe or standard input. Errors:
-  // what is not there, not readable, or a directory.
+  // Bytes in all the files, as they are on disk; 0 if that is not known, since one is a pipe or
+  // standard input. Errors: what is not there, not readable, or a directory.
   absl::StatusOr<uint64_t> TotalBytes() const;
 
-  // kLine: `line` is the next line without its end. kTooLong: that line is longer than the limit and was skipped. kEnd:
-  // there are no more. Lifetime: `line` is valid until the next call. Errors: whatever reading the file says.
+  // kLine: `line` is the next line without its end. kTooLong: that line is longer than the limit
+  // and was skipped. kEnd: there are no more. Lifetime: `line` is valid until the next call.
+  // Errors: whatever reading the file says.
   absl::StatusOr<Found> Next(std::string_view* line);
   // False if Next would have to wait for a person or another program to write.
   bool Ready() const;

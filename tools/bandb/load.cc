@@ -19,8 +19,8 @@ constexpr int64_t kBackOffFirstNanos = 50'000'000;
 constexpr int64_t kBackOffMaxNanos = 1'000'000'000;
 constexpr int64_t kReplyTimeoutMinNanos = 500'000'000;
 
-// Errors after which sending the same line again may succeed. The outcome of a kUnknown put is settled by putting
-// again.
+// Errors after which sending the same line again may succeed. The outcome of a kUnknown put is
+// settled by putting again.
 bool WorthRetrying(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status) ||
          absl::IsUnknown(status);

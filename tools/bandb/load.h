@@ -1,9 +1,10 @@
-// `bandb load`: puts lines into a server, many at a time, and survives the server being restarted meanwhile.
+// `bandb load`: puts lines into a server, many at a time, and survives the server being restarted
+// meanwhile.
 //
-// The idea: lines wait in order in a bounded window until the server has acknowledged them. When the connection breaks,
-// or the server asks to try later, everything from the first line that is not acknowledged is sent again in the same
-// order. Sending a put twice changes nothing, and since the order is kept, the last line of a key wins, as it would
-// have.
+// The idea: lines wait in order in a bounded window until the server has acknowledged them. When
+// the connection breaks, or the server asks to try later, everything from the first line that is
+// not acknowledged is sent again in the same order. Sending a put twice changes nothing, and since
+// the order is kept, the last line of a key wins, as it would have.
 #ifndef BANDB_TOOLS_BANDB_LOAD_H_
 #define BANDB_TOOLS_BANDB_LOAD_H_
 
@@ -27,8 +28,8 @@ namespace bandb::cli {
 
 struct LoadOptions {
   std::string address;
-  // Without a delimiter the key of line n, counted from 0 over all files, is prefix + (first_number + n), twelve
-  // digits.
+  // Without a delimiter the key of line n, counted from 0 over all files, is prefix + (first_number
+  // + n), twelve digits.
   std::string prefix = "line:";
   uint64_t first_number = 1;
   // If not empty: the key is what precedes the first delimiter, the value what follows it.
@@ -61,14 +62,14 @@ class Loader {
   Loader(base::Clock* clock, base::Executor* executor, Progress* progress, LoadOptions options)
       : clock_(clock), executor_(executor), progress_(progress), options_(std::move(options)) {}
 
-  // Loads all lines. Errors: kUnavailable the server could not be reached, or not any more for retry_for_nanos ·
-  // kAlreadyExists the first lines have keys that hold other values, and nothing was stored; or whatever stopped the
-  // server from taking more. summary() tells how far it came.
+  // Loads all lines. Errors: kUnavailable the server could not be reached, or not any more for
+  // retry_for_nanos · kAlreadyExists the first lines have keys that hold other values, and nothing
+  // was stored; or whatever stopped the server from taking more. summary() tells how far it came.
   absl::Status Run(LineSource* source);
 
   const LoadSummary& summary() const { return summary_; }
-  // What to pass over, as skip_lines, to go on: every line before it was acknowledged, refused or skipped. Some lines
-  // after it may have been as well; loading them again changes nothing.
+  // What to pass over, as skip_lines, to go on: every line before it was acknowledged, refused or
+  // skipped. Some lines after it may have been as well; loading them again changes nothing.
   // Thread safety: this one may be called from any thread.
   uint64_t settled_lines() const { return settled_lines_.load(std::memory_order_relaxed); }
 
@@ -85,7 +86,8 @@ class Loader {
   absl::Status BackOff(const absl::Status& cause);
   // Hands all pending frames to the connection, from the first on.
   void SendAgain();
-  // Looks whether the first pending lines would replace values of other lines. Errors: kAlreadyExists they would.
+  // Looks whether the first pending lines would replace values of other lines. Errors:
+  // kAlreadyExists they would.
   absl::Status CheckKeys();
   absl::Status CheckKey(const Pending& pending);
   client::ClientOptions connection_options() const;

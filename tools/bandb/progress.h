@@ -14,8 +14,8 @@ std::string Thousands(uint64_t number);
 // `number` in `nanos`, as so many in a second.
 std::string PerSecond(uint64_t number, int64_t nanos);
 
-// Draws at once, then at most ten times a second, over its own last line, and once more at the end, so that a short
-// load shows its bar, too. If standard error is no terminal it draws nothing.
+// Draws at once, then at most ten times a second, over its own last line, and once more at the end,
+// so that a short load shows its bar, too. If standard error is no terminal it draws nothing.
 class Progress {
  public:
   // `total_bytes` is 0 if it is not known. Lifetime: borrows the clock.

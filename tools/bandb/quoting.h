@@ -9,15 +9,16 @@
 
 namespace bandb::cli {
 
-// `bytes` in double quotes. What is not printable is escaped: control characters, bytes that are not UTF-8, and
-// characters that are invisible or turn the direction of text.
+// `bytes` in double quotes. What is not printable is escaped: control characters, bytes that are
+// not UTF-8, and characters that are invisible or turn the direction of text.
 std::string Quote(std::string_view bytes);
 
-// Reads the quoted string that `text` begins with, and removes it from `text`. False if there is none, or it is not
-// closed, or it holds an escape that does not exist; `text` is then as before.
+// Reads the quoted string that `text` begins with, and removes it from `text`. False if there is
+// none, or it is not closed, or it holds an escape that does not exist; `text` is then as before.
 bool Unquote(std::string_view* text, std::string* bytes);
 
-// Text with the same escapes and without quotes. False if one does not exist; `bytes` is then as before.
+// Text with the same escapes and without quotes. False if one does not exist; `bytes` is then as
+// before.
 bool Unescape(std::string_view text, std::string* bytes);
 
 }  // namespace bandb::cli

@@ -13,7 +13,8 @@ namespace bandb::cli {
 
 namespace {
 
-// The inside of a JSON string for these bytes; false if they are not UTF-8, or would turn the direction of text.
+// The inside of a JSON string for these bytes; false if they are not UTF-8, or would turn the
+// direction of text.
 bool AppendJson(std::string_view bytes, std::string* json) {
   while (!bytes.empty()) {
     const char c = bytes.front();

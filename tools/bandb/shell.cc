@@ -191,7 +191,8 @@ int Shell::Tell(const Command& command, const absl::Status& status) {
   } else {
     Print(stderr, "(error) {}: {}\n", absl::StatusCodeToString(status.code()), base::Message(status));
   }
-  // Replies that come late would be taken for those of the next request, and after some errors the server closes.
+  // Replies that come late would be taken for those of the next request, and after some errors the
+  // server closes.
   client_.reset();
   return kServerError;
 }

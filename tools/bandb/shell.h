@@ -20,17 +20,17 @@ inline constexpr int kNotFound = 1;  // no such key, or the condition of cas did
 inline constexpr int kUsage = 2;
 inline constexpr int kServerError = 3;
 
-// Uses one connection, made when the first command needs it and made again after it broke. Results go to standard
-// output, errors to standard error.
+// Uses one connection, made when the first command needs it and made again after it broke. Results
+// go to standard output, errors to standard error.
 class Shell {
  public:
   Shell(base::Clock* clock, std::string address, bool raw) : clock_(clock), address_(std::move(address)), raw_(raw) {}
 
   // Runs one command, prints its result, and returns the exit code for it.
   int Run(const Command& command);
-  // Reads commands from standard input until quit, exit or its end. At a terminal there is a prompt with line editing
-  // and a history; see LineEditor. Returns the exit code: of a script the highest of its commands, at a terminal 0, or
-  // 3 if the last command could not be carried out.
+  // Reads commands from standard input until quit, exit or its end. At a terminal there is a prompt
+  // with line editing and a history; see LineEditor. Returns the exit code: of a script the highest
+  // of its commands, at a terminal 0, or 3 if the last command could not be carried out.
   int Interact(const std::string& history_path);
 
  private:
@@ -38,8 +38,8 @@ class Shell {
   bool RunLine(std::string_view line);
   absl::Status Execute(const Command& command);
   absl::Status Put(const Command& command);
-  // Makes batch_ of the commands in a file. Errors: kInvalidArgument one is not fit for a batch; and of reading the
-  // file.
+  // Makes batch_ of the commands in a file. Errors: kInvalidArgument one is not fit for a batch;
+  // and of reading the file.
   absl::Status ReadBatch(const std::string& file);
   absl::Status Scan(const Command& command);
   absl::Status Ping();

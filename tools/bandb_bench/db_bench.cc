@@ -20,7 +20,8 @@ namespace {
 constexpr int64_t kStallNanos = 10'000'000;
 constexpr uint64_t kScanLength = 50;
 
-// Sixteen digits, as the peers' own benchmarks have them. Odd numbers are never written, so that they are missing.
+// Sixteen digits, as the peers' own benchmarks have them. Odd numbers are never written, so that
+// they are missing.
 void FormatKey(uint64_t number, std::string* key) {
   key->resize(16);
   for (size_t at = 16; at > 0; number /= 10) (*key)[--at] = static_cast<char>('0' + number % 10);

@@ -1,8 +1,9 @@
-// `bandb_bench db`: the embedded store and its peers, side by side in one process, workload by workload.
+// `bandb_bench db`: the embedded store and its peers, side by side in one process, workload by
+// workload.
 //
-// Each workload is run on each store in turn before the next begins, the whole several times over, so that whatever the
-// machine does meanwhile falls on all of them alike. A store is opened for one workload and closed after it: what it
-// still has to compact then does not run into another's time.
+// Each workload is run on each store in turn before the next begins, the whole several times over,
+// so that whatever the machine does meanwhile falls on all of them alike. A store is opened for one
+// workload and closed after it: what it still has to compact then does not run into another's time.
 #ifndef BANDB_TOOLS_BANDB_BENCH_DB_BENCH_H_
 #define BANDB_TOOLS_BANDB_BENCH_DB_BENCH_H_
 

@@ -1,8 +1,10 @@
-// What `bandb_bench db` says: a line for each measurement as it is made, then a table of medians and ratios.
+// What `bandb_bench db` says: a line for each measurement as it is made, then a table of medians
+// and ratios.
 //
-// Lines and table go to standard output, each line at once, so that a run that is watched through a pipe, or that ends
-// early, shows what it has. If standard error is a terminal, it shows what is running meanwhile, on a line that is
-// taken away again. Figures of the table are medians over the rounds; ratios are of medians.
+// Lines and table go to standard output, each line at once, so that a run that is watched through a
+// pipe, or that ends early, shows what it has. If standard error is a terminal, it shows what is
+// running meanwhile, on a line that is taken away again. Figures of the table are medians over the
+// rounds; ratios are of medians.
 #ifndef BANDB_TOOLS_BANDB_BENCH_DB_REPORT_H_
 #define BANDB_TOOLS_BANDB_BENCH_DB_REPORT_H_
 
@@ -36,7 +38,8 @@ class DbReport {
   // Rounds count from 1.
   void Begin(int round, const std::string& workload, const std::string& store);
   void Add(int round, const std::string& workload, const std::string& store, Measurement measurement);
-  // The table, in this order of workloads and stores, of which each must have been added at least once.
+  // The table, in this order of workloads and stores, of which each must have been added at least
+  // once.
   void Table(const std::vector<std::string>& workloads, const std::vector<std::string>& stores) const;
 
  private:

@@ -1,4 +1,5 @@
-// A store under measurement: BanDB, or one of its peers, behind the few calls that the workloads make.
+// A store under measurement: BanDB, or one of its peers, behind the few calls that the workloads
+// make.
 #ifndef BANDB_TOOLS_BANDB_BENCH_DB_SUBJECT_H_
 #define BANDB_TOOLS_BANDB_BENCH_DB_SUBJECT_H_
 
@@ -29,15 +30,15 @@ class Subject {
   virtual absl::Status Delete(std::string_view key) = 0;
   // True if the key was found. Reads the value's bytes.
   virtual absl::StatusOr<bool> Get(std::string_view key) = 0;
-  // Seeks, unless `key` is empty (then from the begin, or backward from the end), and walks at most `count` entries.
-  // Answers how many there were.
+  // Seeks, unless `key` is empty (then from the begin, or backward from the end), and walks at most
+  // `count` entries. Answers how many there were.
   virtual absl::StatusOr<uint64_t> Scan(std::string_view key, uint64_t count, bool backward) = 0;
   // Lines of the subject's own statistics, for people.
   virtual std::string Describe() { return {}; }
 };
 
-// Subject::Scan with an iterator of any store that has LevelDB's interface for them, which most do. Answers how many
-// entries there were; whether the walk failed is for the caller to ask.
+// Subject::Scan with an iterator of any store that has LevelDB's interface for them, which most do.
+// Answers how many entries there were; whether the walk failed is for the caller to ask.
 template <typename StoreIterator, typename Key>
 uint64_t Walk(StoreIterator* iterator, const Key& key, uint64_t count, bool backward) {
   if (!key.empty()) {

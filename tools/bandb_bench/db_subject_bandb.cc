@@ -60,7 +60,8 @@ SubjectKind BandbKind() {
             options.compression = Compression::kNone;
             absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(dir, options);
             if (!db.ok()) return db.status();
-            // What was in the log goes to a table in the background; the peers do that before they open.
+            // What was in the log goes to a table in the background; the peers do that before they
+            // open.
             BANDB_RETURN_IF_ERROR((*db)->Flush());
             return std::unique_ptr<Subject>(std::make_unique<BandbSubject>(*std::move(db)));
           }};

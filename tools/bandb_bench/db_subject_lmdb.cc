@@ -17,8 +17,8 @@ absl::Status ToStatus(int result) {
 
 MDB_val ToVal(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
 
-// A transaction for each call, as the other stores are called. Without `sync` LMDB is told not to sync (MDB_NOSYNC),
-// which is its nearest to surviving the process but not the machine.
+// A transaction for each call, as the other stores are called. Without `sync` LMDB is told not to
+// sync (MDB_NOSYNC), which is its nearest to surviving the process but not the machine.
 class LmdbSubject final : public Subject {
  public:
   ~LmdbSubject() override { mdb_env_close(environment_); }

@@ -1,5 +1,5 @@
-// bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench db` runs the embedded
-// store beside its peers.
+// bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench
+// db` runs the embedded store beside its peers.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

@@ -1,8 +1,9 @@
 // `bandb_bench net`: drives a server over many connections and measures what its clients see.
 //
-// One thread serves all connections, each of which keeps a number of requests under way; a request counts from the
-// moment it is handed to the connection to the moment its reply is read. So the figures include the client's own
-// queueing when it, and not the server, is the bottleneck: watch the client's processor time as well.
+// One thread serves all connections, each of which keeps a number of requests under way; a request
+// counts from the moment it is handed to the connection to the moment its reply is read. So the
+// figures include the client's own queueing when it, and not the server, is the bottleneck: watch
+// the client's processor time as well.
 #ifndef BANDB_TOOLS_BANDB_BENCH_NET_BENCH_H_
 #define BANDB_TOOLS_BANDB_BENCH_NET_BENCH_H_
 
@@ -50,7 +51,8 @@ class NetBench {
   // Lifetime: borrows the clock.
   NetBench(base::Clock* clock, const NetBenchOptions& options);
 
-  // Connects, fills if asked to, warms up and measures. Errors: what broke the first connection that broke.
+  // Connects, fills if asked to, warms up and measures. Errors: what broke the first connection
+  // that broke.
   absl::Status Run();
 
   Measured puts() const { return puts_->Read(); }

@@ -1,11 +1,12 @@
 #include "config.h"
 
-// The only file of BanDB that knows TOML. Built from its headers alone: a shared library of it would fix whether it
-// throws.
+// The only file of BanDB that knows TOML. Built from its headers alone: a shared library of it
+// would fix whether it throws.
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
-// Some versions assert what their next line reports as an error of the file: that "[" is followed by a name, for one.
-// So they must neither assert it nor assume it, as they do if NDEBUG is defined.
+// Some versions assert what their next line reports as an error of the file: that "[" is followed
+// by a name, for one. So they must neither assert it nor assume it, as they do if NDEBUG is
+// defined.
 #define TOML_ASSERT(expression) static_cast<void>(0)
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
@@ -38,7 +39,8 @@ class Mistakes {
  public:
   // `line` 0: not in the file.
   void Add(size_t line, std::string what) { mistakes_.emplace(line, std::move(what)); }
-  // Of a setting whose value is not what it takes. Its default is then as good as any, and no rule about it is checked.
+  // Of a setting whose value is not what it takes. Its default is then as good as any, and no rule
+  // about it is checked.
   void AddRefused(size_t line, const std::string& setting, std::string_view takes) {
     Add(line, fmt::format("{} takes {}", setting, takes));
     refused_.insert(setting);
@@ -164,8 +166,8 @@ std::string WithUnits(std::string_view text) {
   return readable;
 }
 
-// Adds the complaints about the options of `section`, which calls them as the file does, each with the line of the
-// first of its options that the file makes.
+// Adds the complaints about the options of `section`, which calls them as the file does, each with
+// the line of the first of its options that the file makes.
 void AddComplaints(const Config& config, std::string_view section, const kv::OptionCheck& check, Mistakes* mistakes) {
   for (kv::OptionComplaint complaint : check.complaints()) {
     size_t line = 0;

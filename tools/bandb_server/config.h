@@ -1,8 +1,9 @@
-// The configuration of bandb_server: a TOML file, every key of which is described in docs/operations.md.
+// The configuration of bandb_server: a TOML file, every key of which is described in
+// docs/operations.md.
 //
-// A mistake is never passed over: an unknown key, a value of the wrong type or without its unit, a number out of range,
-// and values that do not go together are refused, all of them at once, each with file and line and, where a name is
-// wrong, the nearest right one.
+// A mistake is never passed over: an unknown key, a value of the wrong type or without its unit, a
+// number out of range, and values that do not go together are refused, all of them at once, each
+// with file and line and, where a name is wrong, the nearest right one.
 #ifndef BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
 #define BANDB_TOOLS_BANDB_SERVER_CONFIG_H_
 
@@ -38,7 +39,8 @@ struct Overrides {
 };
 
 // Reads the configuration from `text`, which messages call `name`.
-// Errors: kInvalidArgument, one line for each mistake, "NAME:LINE: what is wrong" where the file makes it.
+// Errors: kInvalidArgument, one line for each mistake, "NAME:LINE: what is wrong" where the file
+// makes it.
 absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name, const Overrides& overrides = {});
 
 // The same from a file; an empty path is an empty file. Errors: also those of reading it.

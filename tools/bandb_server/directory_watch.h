@@ -10,13 +10,14 @@
 
 namespace bandb::server_program {
 
-// A database whose directory is gone writes on into files that no later start will find, so it must not go on.
+// A database whose directory is gone writes on into files that no later start will find, so it must
+// not go on.
 class DirectoryWatch {
  public:
   // Remembers which directory it is. Make it once the database is open.
   explicit DirectoryWatch(std::string directory);
-  // Errors: kDataLoss the directory, or the identity of the database in it, is not there any more or is another one. A
-  // system that does not tell is no such sign.
+  // Errors: kDataLoss the directory, or the identity of the database in it, is not there any more
+  // or is another one. A system that does not tell is no such sign.
   absl::Status Look() const;
 
  private:

@@ -17,10 +17,11 @@ namespace bandb::server_program {
 
 // Remembers that the disk was full, and resumes writing when it may be worth it.
 //
-// The store resumes as soon as the space suffices for the next flush, which may still be too little for what comes
-// after it. Were that tried each second, writes would be accepted and stopped by turns for as long as the disk is full.
-// So an attempt that did not hold is followed by another only when more space is free than at any time since, or after
-// a pause that doubles; and that writes are accepted is said only once they have been for a while.
+// The store resumes as soon as the space suffices for the next flush, which may still be too little
+// for what comes after it. Were that tried each second, writes would be accepted and stopped by
+// turns for as long as the disk is full. So an attempt that did not hold is followed by another
+// only when more space is free than at any time since, or after a pause that doubles; and that
+// writes are accepted is said only once they have been for a while.
 //
 // Thread safety: OnBackgroundError any thread, the rest one.
 class DiskWatch final : public EventListener {
@@ -51,7 +52,8 @@ class DiskWatch final : public EventListener {
   int64_t resumed_nanos_ = 0;
   int64_t pause_nanos_;
   int64_t next_try_nanos_ = 0;
-  // The least space that was free since the last attempt failed; the most there is until that is known.
+  // The least space that was free since the last attempt failed; the most there is until that is
+  // known.
   uint64_t least_free_bytes_ = UINT64_MAX;
   // The last complaint, so that the same one is not logged each second.
   std::string said_;

@@ -4,8 +4,8 @@ namespace bandb::server_program {
 
 namespace {
 
-// Where the string that begins at `at` ends: after its closing quotes, or, if it is not closed, at the end of the line
-// or of the text; the parser complains of that.
+// Where the string that begins at `at` ends: after its closing quotes, or, if it is not closed, at
+// the end of the line or of the text; the parser complains of that.
 size_t EndOfString(std::string_view text, size_t at) {
   const char quote = text[at];
   const std::string_view three = quote == '"' ? "\"\"\"" : "'''";

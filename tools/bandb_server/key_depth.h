@@ -1,5 +1,5 @@
-// Guards the parser of the configuration against keys of very many parts: it makes a table within a table for each, and
-// the stack does not suffice to take these apart again.
+// Guards the parser of the configuration against keys of very many parts: it makes a table within a
+// table for each, and the stack does not suffice to take these apart again.
 #ifndef BANDB_TOOLS_BANDB_SERVER_KEY_DEPTH_H_
 #define BANDB_TOOLS_BANDB_SERVER_KEY_DEPTH_H_
 
@@ -11,7 +11,8 @@ namespace bandb::server_program {
 // More dots than any key of a configuration has.
 inline constexpr size_t kKeyDotsMax = 8;
 
-// The number of the first line, counted from 1, with more than kKeyDotsMax dots in one key; 0 if there is none.
+// The number of the first line, counted from 1, with more than kKeyDotsMax dots in one key; 0 if
+// there is none.
 size_t LineOfDeepKey(std::string_view text);
 
 }  // namespace bandb::server_program

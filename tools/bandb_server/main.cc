@@ -2,7 +2,8 @@
 //
 //   bandb_server [--config FILE] [--listen HOST:PORT] [--data DIR] [--check-config] [--version] [--help]
 //
-// Flags override the file. Exit codes: 0 ended in order, 1 failed, 2 usage or configuration; kFooter says it in full.
+// Flags override the file. Exit codes: 0 ended in order, 1 failed, 2 usage or configuration;
+// kFooter says it in full.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

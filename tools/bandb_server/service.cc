@@ -33,8 +33,8 @@ constexpr int64_t kEndLookNanos = 20'000'000;
 // For closing the database, after the drain.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(30);
 
-// As many descriptors as connections_max and the tables of the database need, if the system allows so many: it gives
-// 1,024 to begin with, for the sake of programs that use select.
+// As many descriptors as connections_max and the tables of the database need, if the system allows
+// so many: it gives 1,024 to begin with, for the sake of programs that use select.
 void RaiseFileLimit(const ServerOptions& options) {
   constexpr uint64_t kForTheStore = 8192 + 1024;
   base::PosixFileSystem().RaiseOpenFilesMax(static_cast<uint64_t>(options.connections_max) + kForTheStore);

@@ -14,9 +14,10 @@ inline constexpr int kDone = 0;    // ended in order, or there was nothing to se
 inline constexpr int kFailed = 1;  // could not start, or something failed on the way; docs/operations.md lists what
 inline constexpr int kUsage = 2;   // bad arguments or a bad configuration
 
-// Serves until SIGTERM or SIGINT, then drains; a second of these ends the process at once. SIGHUP reads the
-// configuration again by `reread`. Prints "listening on HOST:PORT" on standard output once it serves. Returns the exit
-// code. Call it before the process has other threads, since it blocks these signals in all of them.
+// Serves until SIGTERM or SIGINT, then drains; a second of these ends the process at once. SIGHUP
+// reads the configuration again by `reread`. Prints "listening on HOST:PORT" on standard output
+// once it serves. Returns the exit code. Call it before the process has other threads, since it
+// blocks these signals in all of them.
 int Serve(Config config, const std::function<absl::StatusOr<Config>()>& reread);
 
 }  // namespace bandb::server_program

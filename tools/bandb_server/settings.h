@@ -19,7 +19,8 @@ using Value = std::variant<std::monostate, bool, int64_t, std::string>;
 struct Setting {
   std::string_view section;
   std::string_view key;
-  // The option that it sets, as the libraries call it, with the path to it in Config: "storage.write_buffer_bytes".
+  // The option that it sets, as the libraries call it, with the path to it in Config:
+  // "storage.write_buffer_bytes".
   std::string_view option;
   // What values it takes, for messages: a size with its unit, such as "64 MiB".
   std::string takes;
@@ -38,7 +39,8 @@ std::string NameOf(const Setting& setting);
 // Every key there is.
 const std::vector<Setting>& Settings();
 
-// The one of `names` that is nearest by single-character edits, in whatever case; empty if none is near.
+// The one of `names` that is nearest by single-character edits, in whatever case; empty if none is
+// near.
 std::string_view Nearest(std::string_view typed, const std::vector<std::string_view>& names);
 
 }  // namespace bandb::server_program

@@ -1,5 +1,5 @@
-// The signals that the server process knows, taken one after the other by the thread that waits for them, instead of
-// interrupting one that works.
+// The signals that the server process knows, taken one after the other by the thread that waits for
+// them, instead of interrupting one that works.
 #ifndef BANDB_TOOLS_BANDB_SERVER_SIGNALS_H_
 #define BANDB_TOOLS_BANDB_SERVER_SIGNALS_H_
 
@@ -8,9 +8,10 @@
 
 namespace bandb::server_program {
 
-// Make it before the process has other threads: it blocks SIGTERM, SIGINT and SIGHUP in the calling thread and in those
-// that it starts. SIGPIPE and SIGXFSZ are ignored: the write that meets a client that is gone, or the limit on the size
-// of files (ulimit -f), fails and is handled where it is made.
+// Make it before the process has other threads: it blocks SIGTERM, SIGINT and SIGHUP in the calling
+// thread and in those that it starts. SIGPIPE and SIGXFSZ are ignored: the write that meets a
+// client that is gone, or the limit on the size of files (ulimit -f), fails and is handled where it
+// is made.
 class Signals {
  public:
   Signals();

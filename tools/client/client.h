@@ -1,7 +1,9 @@
-// A client of the protocol of docs/protocol.md: one connection, pipelined requests, replies in their order.
+// A client of the protocol of docs/protocol.md: one connection, pipelined requests, replies in
+// their order.
 //
-// Call Put, Get and Delete for one request at a time. To keep many under way, append frames to output() with the
-// codecs of lib/proto, call Exchange, and take replies with Next until there is none.
+// Call Put, Get and Delete for one request at a time. To keep many under way, append frames to
+// output() with the codecs of lib/proto, call Exchange, and take replies with Next until there is
+// none.
 #ifndef BANDB_TOOLS_CLIENT_CLIENT_H_
 #define BANDB_TOOLS_CLIENT_CLIENT_H_
 
@@ -34,9 +36,10 @@ struct ScanPiece {
   std::string cursor;  // for the next piece; empty: the range is done
 };
 
-// Errors of every call: kUnavailable the connection is gone or the server closed it, which for Put, Delete and Write is
-// kUnknown: they may have been done · kUnknown no reply came in time · kDataLoss what came is not a reply. After each
-// of these the client is of no more use. Otherwise what the server said. Thread safety: one thread at a time.
+// Errors of every call: kUnavailable the connection is gone or the server closed it, which for Put,
+// Delete and Write is kUnknown: they may have been done · kUnknown no reply came in time ·
+// kDataLoss what came is not a reply. After each of these the client is of no more use. Otherwise
+// what the server said. Thread safety: one thread at a time.
 class Client {
  public:
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address, const ClientOptions& options = {});
@@ -50,11 +53,12 @@ class Client {
   absl::Status Ping();
   absl::StatusOr<std::string> Stats();
 
-  // The code that the server gave for the failure of the last call; 0 if that did not come from the server. Codes of
-  // hooks and of BanDB are finer than those of a status.
+  // The code that the server gave for the failure of the last call; 0 if that did not come from the
+  // server. Codes of hooks and of BanDB are finer than those of a status.
   uint16_t last_error_code() const { return last_error_code_; }
 
-  // Whether the connection is open and nothing has come unasked, as it does before the server closes one.
+  // Whether the connection is open and nothing has come unasked, as it does before the server
+  // closes one.
   bool IsIdle();
 
   // Frames that wait to be written; append to it.
@@ -67,7 +71,8 @@ class Client {
   absl::Status Pump();
   // Pumps, and if nothing was read waits until something moves. kUnknown if nothing does in time.
   absl::Status Exchange();
-  // Takes the next reply: false if there is none yet. Lifetime: its views are valid until the next call of anything.
+  // Takes the next reply: false if there is none yet. Lifetime: its views are valid until the next
+  // call of anything.
   absl::StatusOr<bool> Next(proto::Reply* reply);
 
   net::ClientStream* stream() { return stream_.get(); }

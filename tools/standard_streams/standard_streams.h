@@ -1,5 +1,5 @@
-// Standard input, output and error of a program that may have been started without them, or with streams that cannot be
-// written.
+// Standard input, output and error of a program that may have been started without them, or with
+// streams that cannot be written.
 #ifndef BANDB_TOOLS_STANDARD_STREAMS_STANDARD_STREAMS_H_
 #define BANDB_TOOLS_STANDARD_STREAMS_STANDARD_STREAMS_H_
 
@@ -11,8 +11,9 @@
 
 namespace bandb::standard_streams {
 
-// Occupies those of the descriptors 0 to 2 that are closed; writing to them still fails. Call it first: otherwise a
-// file of the database or a connection gets such a number, and messages are written into it.
+// Occupies those of the descriptors 0 to 2 that are closed; writing to them still fails. Call it
+// first: otherwise a file of the database or a connection gets such a number, and messages are
+// written into it.
 void HoldNumbers();
 
 // Ignores failure, which Arrived tells. (fmt::print throws.)

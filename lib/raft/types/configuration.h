@@ -1,9 +1,9 @@
 // Configuration: who belongs to the group, who votes, and how far a change of that has come.
 //
-// A change of voters goes through joint consensus (Raft thesis, 4.3): for a time the old and the new voters must both
-// agree, each by a majority of their own. A configuration is always stored whole, never as a difference, so that a node
-// that has any one of them knows everything; it takes effect on a node as soon as it is in that node's log, and ceases
-// to if it is truncated.
+// A change of voters goes through joint consensus (Raft thesis, 4.3): for a time the old and the
+// new voters must both agree, each by a majority of their own. A configuration is always stored
+// whole, never as a difference, so that a node that has any one of them knows everything; it takes
+// effect on a node as soon as it is in that node's log, and ceases to if it is truncated.
 #ifndef BANDB_RAFT_TYPES_CONFIGURATION_H_
 #define BANDB_RAFT_TYPES_CONFIGURATION_H_
 
@@ -43,12 +43,13 @@ struct Member {
 struct Configuration {
   // Ordered by id, each id once.
   std::vector<Member> members;
-  // One more with every change; what a conditional change compares. 0 belongs to the empty configuration.
+  // One more with every change; what a conditional change compares. 0 belongs to the empty
+  // configuration.
   uint64_t version = 0;
   // The log index of the entry that brought it; 0 for the one a group is started with.
   Index index = 0;
-  // The leader leaves this configuration by itself once it is committed. So it does with every joint one: what had to
-  // be left by hand has been forgotten in other systems.
+  // The leader leaves this configuration by itself once it is committed. So it does with every
+  // joint one: what had to be left by hand has been forgotten in other systems.
   bool auto_leave = false;
 
   bool joint() const {
@@ -68,8 +69,9 @@ struct Configuration {
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 
-// Whether this is a configuration that a group may have: ordered, unique ids other than kNoNode, within the limits,
-// at least one voter on each side that exists, and flags that make sense together. Bytes from outside are asked this.
+// Whether this is a configuration that a group may have: ordered, unique ids other than kNoNode,
+// within the limits, at least one voter on each side that exists, and flags that make sense
+// together. Bytes from outside are asked this.
 inline bool IsValid(const Configuration& configuration) {
   if (configuration.members.size() > kMembersMax) return false;
   NodeId previous = kNoNode;

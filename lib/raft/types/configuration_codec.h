@@ -49,8 +49,9 @@ inline bool DecodeMember(base::ByteReader* reader, Member* member) {
   return true;
 }
 
-// Reads a whole configuration from `bytes`; false, with `*configuration` unspecified, if they are not a valid one. The
-// empty configuration, which a node has before it joins, is valid here if `allow_empty`.
+// Reads a whole configuration from `bytes`; false, with `*configuration` unspecified, if they are
+// not a valid one. The empty configuration, which a node has before it joins, is valid here if
+// `allow_empty`.
 inline bool DecodeConfiguration(std::string_view bytes, Configuration* configuration, bool allow_empty = false) {
   base::ByteReader reader(bytes);
   uint8_t format = 0;

@@ -9,8 +9,8 @@
 
 namespace bandb::raft {
 
-// Term and vote must be durable before anything that follows from them is said. The commit index is a hint: an old one
-// costs a longer wait after a restart, never correctness.
+// Term and vote must be durable before anything that follows from them is said. The commit index is
+// a hint: an old one costs a longer wait after a restart, never correctness.
 struct HardState {
   Term term = 0;
   NodeId vote = kNoNode;
@@ -19,8 +19,8 @@ struct HardState {
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
-// What a snapshot replaces: the log up to and including `index`, whose entry has `term`. The configuration is the one
-// in force at that index, never a later one that might still be truncated.
+// What a snapshot replaces: the log up to and including `index`, whose entry has `term`. The
+// configuration is the one in force at that index, never a later one that might still be truncated.
 struct SnapshotMeta {
   Index index = 0;
   Term term = 0;

@@ -31,11 +31,13 @@ struct Entry {
   }
 };
 
-// The entries of one message or write. A few of them need no memory of their own, so that a group with little to do
-// does not allocate for each entry and each peer what a busy one allocates for each batch.
+// The entries of one message or write. A few of them need no memory of their own, so that a group
+// with little to do does not allocate for each entry and each peer what a busy one allocates for
+// each batch.
 using Entries = absl::InlinedVector<Entry, 4>;
 
-// What every limit in bytes counts for an entry besides its payload, so that empty entries are not free.
+// What every limit in bytes counts for an entry besides its payload, so that empty entries are not
+// free.
 inline constexpr uint64_t kEntryOverheadBytes = 32;
 inline uint64_t CostBytes(const Entry& entry) { return entry.payload.size() + kEntryOverheadBytes; }
 

@@ -12,16 +12,17 @@ using Term = uint64_t;
 // A place in the log. The first entry has index 1; 0 is "before the first entry".
 using Index = uint64_t;
 
-// A member of a group. An id belongs to one data directory for ever: a node that lost its disk joins under a new id,
-// since votes and acknowledgements given under the old one still count somewhere.
+// A member of a group. An id belongs to one data directory for ever: a node that lost its disk
+// joins under a new id, since votes and acknowledgements given under the old one still count
+// somewhere.
 using NodeId = uint64_t;
 inline constexpr NodeId kNoNode = 0;
 
 // One of several logs that share a process; 0 until there are several.
 using GroupId = uint32_t;
 
-// Which cluster a message belongs to. Drawn once when the cluster is made, and drawn anew by the recovery of a lost
-// quorum, so that what the lost majority still says is not heard.
+// Which cluster a message belongs to. Drawn once when the cluster is made, and drawn anew by the
+// recovery of a lost quorum, so that what the lost majority still says is not heard.
 using ClusterId = uint64_t;
 
 // Monotonic time of the node, in nanoseconds since any fixed point.

@@ -1,7 +1,7 @@
 // Message: everything that one node of a group says to another.
 //
-// One struct with the fields of all kinds. Which fields a kind uses is said at the kind; the others are zero. Every
-// message carries cluster, group, version, from, to and the sender's term.
+// One struct with the fields of all kinds. Which fields a kind uses is said at the kind; the others
+// are zero. Every message carries cluster, group, version, from, to and the sender's term.
 #ifndef BANDB_RAFT_TYPES_MESSAGE_H_
 #define BANDB_RAFT_TYPES_MESSAGE_H_
 
@@ -16,31 +16,36 @@
 namespace bandb::raft {
 
 enum class MessageKind : uint8_t {
-  // Would you vote for me? `term` is the term that the sender would stand in, one above its own. `index`, `log_term`:
-  // its last entry. `round`: which of its campaigns asks.
+  // Would you vote for me? `term` is the term that the sender would stand in, one above its own.
+  // `index`, `log_term`: its last entry. `round`: which of its campaigns asks.
   kPreVote = 1,
-  // `reject`; `round` as asked. A grant carries the term asked for, a refusal the term of the sender.
+  // `reject`; `round` as asked. A grant carries the term asked for, a refusal the term of the
+  // sender.
   kPreVoteReply = 2,
-  // As kPreVote, in the sender's real term. `force`: the leader asked for this election, so leases do not stand against
-  // it.
+  // As kPreVote, in the sender's real term. `force`: the leader asked for this election, so leases
+  // do not stand against it.
   kVote = 3,
   kVoteReply = 4,
-  // Entries after (`index`, `log_term`). `commit`: the leader's. `session`: of this leader with this peer, echoed, so
-  // that the answers to a former membership of the peer are not counted. `round`: set only without entries; an answer
-  // to it proves that the peer still followed when the round began.
+  // Entries after (`index`, `log_term`). `commit`: the leader's. `session`: of this leader with
+  // this peer, echoed, so that the answers to a former membership of the peer are not counted.
+  // `round`: set only without entries; an answer to it proves that the peer still followed when the
+  // round began.
   kAppend = 5,
-  // Accepted: `index` is the last index known to match and durable on the sender. Refused (`reject`): `index` is the
-  // previous index that did not match; (`hint`, `hint_term`): the highest place where the logs may still agree.
-  // `session` and `round` as received. `log_full`: the sender's log takes no more entries for now.
+  // Accepted: `index` is the last index known to match and durable on the sender. Refused
+  // (`reject`): `index` is the previous index that did not match; (`hint`, `hint_term`): the
+  // highest place where the logs may still agree. `session` and `round` as received. `log_full`:
+  // the sender's log takes no more entries for now.
   kAppendReply = 6,
-  // Take this `snapshot` in place of the log that it covers; `session`. It heads a stream of data: handed to the
-  // receiving core only once the data has arrived and was verified. Answered by a kAppendReply.
+  // Take this `snapshot` in place of the log that it covers; `session`. It heads a stream of data:
+  // handed to the receiving core only once the data has arrived and was verified. Answered by a
+  // kAppendReply.
   kSnapshot = 7,
   // A follower asks for a read index; `round`: its own number for the question.
   kReadIndex = 8,
   // `round` as asked; `index`: serve once applied that far. `reject`: ask again later.
   kReadIndexReply = 9,
-  // The leader bids the peer, whose log it knows to end at (`index`, `log_term`), to stand for election at once.
+  // The leader bids the peer, whose log it knows to end at (`index`, `log_term`), to stand for
+  // election at once.
   kTimeoutNow = 10,
   // The peer will not (`reject`): not ready, its log ends at `index`.
   kTimeoutNowReply = 11,

@@ -1,8 +1,9 @@
 // Payload: bytes that nobody changes any more, cheap to share.
 //
-// An entry's bytes stand in the leader's log, in a message to every peer and in the log writer's queue at the same
-// time. A Payload is a slice of a reference-counted buffer, sixteen bytes to copy. The buffer is one allocation: the
-// count, the size and the bytes. A receiver cuts the payloads of a whole message out of the one buffer that it read.
+// An entry's bytes stand in the leader's log, in a message to every peer and in the log writer's
+// queue at the same time. A Payload is a slice of a reference-counted buffer, sixteen bytes to
+// copy. The buffer is one allocation: the count, the size and the bytes. A receiver cuts the
+// payloads of a whole message out of the one buffer that it read.
 #ifndef BANDB_RAFT_TYPES_PAYLOAD_H_
 #define BANDB_RAFT_TYPES_PAYLOAD_H_
 
@@ -18,8 +19,10 @@
 
 namespace bandb::raft {
 
-// Lifetime: the bytes live as long as any Payload that shares their buffer; a small slice keeps a large buffer alive.
-// Thread safety: as of a std::shared_ptr<const ...>: distinct objects may share bytes between threads.
+// Lifetime: the bytes live as long as any Payload that shares their buffer; a small slice keeps a
+// large buffer alive.
+// Thread safety: as of a std::shared_ptr<const ...>: distinct objects may share bytes between
+// threads.
 class Payload {
  public:
   static constexpr size_t kBytesMax = std::numeric_limits<uint32_t>::max();

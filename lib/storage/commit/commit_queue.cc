@@ -37,7 +37,8 @@ void CommitQueue::TakeGroup(Group* group) {
   size_t operations = 0;
   while (front_ != nullptr) {
     WriteRequest* request = front_;
-    // A request with conditions must see what stands before it applied, so it begins a group. So does one that freezes.
+    // A request with conditions must see what stands before it applied, so it begins a group. So
+    // does one that freezes.
     const bool alone = !request->conditions.empty() || request->freeze;
     const bool full =
         bytes + request->payload_bytes > kGroupBytesMax || operations + request->operation_count > kGroupOperationsMax;

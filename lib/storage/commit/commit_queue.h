@@ -1,9 +1,10 @@
 // The queue that puts writes in order and makes groups of them.
 //
-// Whoever finds the queue idle becomes its leader and commits, group by group, until it is empty; everybody else leaves
-// his request and waits for its completion, or does not wait. So an uncontended write runs wholly on its caller's
-// thread, and writers that meet share one log record. Nothing here waits: when a group cannot be committed because the
-// store is stalled, the queue is parked with its requests, and Unpark has a background task go on with them.
+// Whoever finds the queue idle becomes its leader and commits, group by group, until it is empty;
+// everybody else leaves his request and waits for its completion, or does not wait. So an
+// uncontended write runs wholly on its caller's thread, and writers that meet share one log record.
+// Nothing here waits: when a group cannot be committed because the store is stalled, the queue is
+// parked with its requests, and Unpark has a background task go on with them.
 #ifndef BANDB_STORAGE_COMMIT_COMMIT_QUEUE_H_
 #define BANDB_STORAGE_COMMIT_COMMIT_QUEUE_H_
 
@@ -26,7 +27,8 @@ class WriteRequest {
   // Called once, with the outcome, by whatever thread commits or syncs; never under a lock.
   virtual void Complete(absl::Status outcome) = 0;
 
-  // What to write: `single` if it is one operation, else the encoded operations. Times to live are not yet resolved.
+  // What to write: `single` if it is one operation, else the encoded operations. Times to live are
+  // not yet resolved.
   const kv::Operation* single = nullptr;
   std::string_view operations;
   uint32_t operation_count = 0;
@@ -55,8 +57,8 @@ class CommitQueue {
   class Committer {
    public:
     virtual ~Committer() = default;
-    // Commits the requests and completes each of them, now or once it is durable. False: nothing was done, since the
-    // store is stalled; the queue keeps those that may wait.
+    // Commits the requests and completes each of them, now or once it is durable. False: nothing
+    // was done, since the store is stalled; the queue keeps those that may wait.
     virtual bool CommitGroup(const Group& group) = 0;
     // A background task has committed groups, perhaps of callers who now wait for durability.
     virtual void AfterBackgroundCommits() = 0;
@@ -65,7 +67,8 @@ class CommitQueue {
   // Requests with more payload or more operations than this together are not joined into one group.
   static constexpr size_t kGroupBytesMax = 1 << 20;
   static constexpr size_t kGroupOperationsMax = 16 << 10;
-  // A caller who leads for this long, while others keep the queue filled, leaves the rest to a background task.
+  // A caller who leads for this long, while others keep the queue filled, leaves the rest to a
+  // background task.
   static constexpr int kGroupsLedMax = 32;
 
   CommitQueue(Committer* committer, base::Executor* executor) : committer_(committer), executor_(executor) {}
@@ -74,14 +77,16 @@ class CommitQueue {
   void Submit(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes the request, and leaves the committing to a background task if nobody else is doing it.
   void SubmitInBackground(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Takes a request back that is still waiting for its turn. False: it is being committed, or is already complete.
+  // Takes a request back that is still waiting for its turn. False: it is being committed, or is
+  // already complete.
   bool Cancel(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
   // Goes on after a stall, in a background task. Harmless if there was none.
   void Unpark() ABSL_LOCKS_EXCLUDED(mutex_);
   // True while the queue is parked.
   bool Parked() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Answers kFailedPrecondition to whoever comes from now on, and runs `then` on the executor once nothing is queued or
-  // being committed. After that nothing is posted any more: the executor may be gone.
+  // Answers kFailedPrecondition to whoever comes from now on, and runs `then` on the executor once
+  // nothing is queued or being committed. After that nothing is posted any more: the executor may
+  // be gone.
   void Close(base::Task then) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -92,12 +97,14 @@ class CommitQueue {
   void Push(WriteRequest* request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(WriteRequest* request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeGroup(Group* group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The group goes back to the front, but for those that must not wait, which are left in `refused`.
+  // The group goes back to the front, but for those that must not wait, which are left in
+  // `refused`.
   void PutBack(Group* group, Group* refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those that must not wait, wherever they stand.
   void TakeImpatient(Group* refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Lead(bool in_background) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Puts the leader's group back after a stall. False: there is nothing left to wait for, or the stall is over already.
+  // Puts the leader's group back after a stall. False: there is nothing left to wait for, or the
+  // stall is over already.
   bool Park() ABSL_LOCKS_EXCLUDED(mutex_);
   void PostLead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

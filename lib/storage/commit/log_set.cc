@@ -21,8 +21,8 @@ absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const R
   BANDB_ASSERT(header.type == FileType::kLog);
   BANDB_ASSERT(number > this->number());
   const std::string path = base::JoinPath(engine_dir_, LogName(number));
-  // Room for the end of the old log, then the new log, then the end: if the disk is full, the old one can still be
-  // written.
+  // Room for the end of the old log, then the new log, then the end: if the disk is full, the old
+  // one can still be written.
   if (current_writer_ != nullptr) BANDB_RETURN_IF_ERROR(current_writer_->Reserve(0));
   absl::StatusOr<std::unique_ptr<LogWriter>> created = LogWriter::Create(files_, path, header);
   const absl::Status begun = created.ok() ? (*created)->SyncHeader() : created.status();
@@ -34,7 +34,8 @@ absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const R
   std::shared_ptr<LogWriter> writer = *std::move(created);
   if (current_writer_ != nullptr) {
     BANDB_ASSERT(end_head.type == RecordType::kEnd);
-    // Room was reserved for it, so this is no full disk, whatever the cause: the old log is poisoned.
+    // Room was reserved for it, so this is no full disk, whatever the cause: the old log is
+    // poisoned.
     if (const absl::Status ended = current_writer_->Append(end_head, {}); !ended.ok()) {
       return base::Error(absl::StatusCode::kInternal, "the log could not be ended: {}", base::Message(ended));
     }

@@ -1,9 +1,9 @@
-// The logs of an open database: the one that is written, older ones whose memtables are not flushed, and who waits for
-// a sync.
+// The logs of an open database: the one that is written, older ones whose memtables are not
+// flushed, and who waits for a sync.
 //
-// Logs are synced in order, older ones first and the directory with them, so that what is durable is always a prefix of
-// what was written. One thread syncs at a time and serves all who wait; whoever comes meanwhile is served by the next
-// round.
+// Logs are synced in order, older ones first and the directory with them, so that what is durable
+// is always a prefix of what was written. One thread syncs at a time and serves all who wait;
+// whoever comes meanwhile is served by the next round.
 #ifndef BANDB_STORAGE_COMMIT_LOG_SET_H_
 #define BANDB_STORAGE_COMMIT_LOG_SET_H_
 
@@ -33,7 +33,8 @@ class LogSet {
       ABSL_LOCKS_EXCLUDED(mutex_);
   LogWriter* current() { return current_writer_; }
   uint64_t number() const { return number_.load(std::memory_order_acquire); }
-  // Everything up to this sequence was appended; `durable` if it is so from an earlier life of the database.
+  // Everything up to this sequence was appended; `durable` if it is so from an earlier life of the
+  // database.
   void NoteAppended(uint64_t sequence, bool durable = false) {
     appended_sequence_.store(sequence, std::memory_order_release);
     if (durable) durable_sequence_.store(sequence, std::memory_order_release);
@@ -46,16 +47,17 @@ class LogSet {
   uint64_t durable_sequence() const { return durable_sequence_.load(std::memory_order_acquire); }
   // True if a request waits and no sync is running.
   bool SyncNeeded() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Syncs once and completes every request that it covered. Does nothing and answers OK if another thread is syncing,
-  // or no request waits. Errors: the sync failed. All who waited were completed with kUnknown, and so will be all who
-  // come.
+  // Syncs once and completes every request that it covered. Does nothing and answers OK if another
+  // thread is syncing, or no request waits. Errors: the sync failed. All who waited were completed
+  // with kUnknown, and so will be all who come.
   absl::Status SyncWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Forgets logs below `number`, whose content is in tables, and names them, so that their files can be removed.
+  // Forgets logs below `number`, whose content is in tables, and names them, so that their files
+  // can be removed.
   std::vector<uint64_t> DropBelow(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
   // Logs of an earlier life of the database, found at recovery and already durable.
   void AddRecovered(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Syncs everything, seals the current log and closes it. Called when nothing is written any more. `bytes` is the
-  // length of the sealed log.
+  // Syncs everything, seals the current log and closes it. Called when nothing is written any more.
+  // `bytes` is the length of the sealed log.
   absl::Status Seal(const RecordHead& seal_head, uint64_t* bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // How much of each log has been written; UINT64_MAX for one that is not written any more.

@@ -14,8 +14,9 @@
 
 namespace bandb::storage {
 
-// A write that its caller waits for. On the caller's stack, unless he may give up waiting: then on the heap, where it
-// destroys itself if he did. Thread safety: Complete by one thread, the rest by the caller.
+// A write that its caller waits for. On the caller's stack, unless he may give up waiting: then on
+// the heap, where it destroys itself if he did. Thread safety: Complete by one thread, the rest by
+// the caller.
 class BlockingWrite final : public WriteRequest {
  public:
   BlockingWrite() = default;
@@ -30,7 +31,8 @@ class BlockingWrite final : public WriteRequest {
   bool IsComplete() const { return state_.load(std::memory_order_acquire) == State::kComplete; }
   // True when the outcome is there; false when the time has passed.
   bool Wait(base::Executor* executor, int64_t timeout_nanos);
-  // After Wait was false: true if the request now destroys itself when it completes; false if it is complete after all.
+  // After Wait was false: true if the request now destroys itself when it completes; false if it is
+  // complete after all.
   bool Abandon();
   absl::Status TakeOutcome() { return std::move(outcome_); }
 
@@ -47,7 +49,8 @@ class BlockingWrite final : public WriteRequest {
 // A write whose outcome a callback gets, on the executor. On the heap; destroys itself.
 class AsyncWrite final : public WriteRequest {
  public:
-  // The executor runs the callback, `delay_nanos` after the outcome is there; `finished` is run after it.
+  // The executor runs the callback, `delay_nanos` after the outcome is there; `finished` is run
+  // after it.
   AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, WriteCallback callback,
              base::Executor* executor, std::function<void()> finished);
   void Complete(absl::Status outcome) override;

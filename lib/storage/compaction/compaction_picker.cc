@@ -75,12 +75,14 @@ std::optional<Compaction> PickLevel0(const Version& version, int base_level, con
   Compaction compaction;
   compaction.level = 0;
   compaction.output_level = base_level;
-  // All of it: a part would have to be closed under overlap, which with random keys is all of it anyway.
+  // All of it: a part would have to be closed under overlap, which with random keys is all of it
+  // anyway.
   compaction.inputs = version.level(0);
   return Complete(version, std::move(compaction), running);
 }
 
-// The table whose compaction rewrites least for what it moves down (RocksDB's kMinOverlappingRatio).
+// The table whose compaction rewrites least for what it moves down (RocksDB's
+// kMinOverlappingRatio).
 std::optional<Compaction> PickFromLevel(const Version& version, int level, const RunningCompactions& running) {
   struct Candidate {
     uint64_t overlap_bytes_per_kb = 0;
@@ -218,7 +220,8 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
     int level = 0;
   };
   std::vector<Score> scores;
-  // Once level 0 is due it goes before a level that is a little too large: it is what reads and writers feel.
+  // Once level 0 is due it goes before a level that is a little too large: it is what reads and
+  // writers feel.
   if (Level0IsDue(version, settings)) {
     scores.push_back({static_cast<double>(version.level(0).size()) / settings.level0_tables + 1, 0});
   }

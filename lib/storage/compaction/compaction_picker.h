@@ -1,9 +1,11 @@
-// Decides what to compact next: a pure function of the version, the settings and what is already being compacted.
+// Decides what to compact next: a pure function of the version, the settings and what is already
+// being compacted.
 //
 // Levelled compaction with level sizes derived from the last level upward (RocksDB's
-// level_compaction_dynamic_level_bytes): the last level that holds data may be as large as it is, each level above a
-// tenth of the one below, and levels that would be smaller than the base size stay empty, so that level 0 is compacted
-// into the first level that is worth having. Space amplification stays near 1.1 whatever the size of the database.
+// level_compaction_dynamic_level_bytes): the last level that holds data may be as large as it is,
+// each level above a tenth of the one below, and levels that would be smaller than the base size
+// stay empty, so that level 0 is compacted into the first level that is worth having. Space
+// amplification stays near 1.1 whatever the size of the database.
 #ifndef BANDB_STORAGE_COMPACTION_COMPACTION_PICKER_H_
 #define BANDB_STORAGE_COMPACTION_COMPACTION_PICKER_H_
 
@@ -24,8 +26,9 @@ struct CompactionSettings {
   uint64_t table_bytes = 32 << 20;
 };
 
-// A table may overlap so many tables' worth of the level after next: more would make its own compaction expensive.
-// Outputs are cut there, and a table that would overlap more is merged rather than moved.
+// A table may overlap so many tables' worth of the level after next: more would make its own
+// compaction expensive. Outputs are cut there, and a table that would overlap more is merged rather
+// than moved.
 inline constexpr uint64_t kGrandparentTables = 10;
 
 // Tables that are to be merged into others.
@@ -36,7 +39,8 @@ struct Compaction {
   std::vector<TablePtr> inputs;
   // Those of the output level that overlap the inputs, in key order.
   std::vector<TablePtr> output_inputs;
-  // Those of the level below the output that overlap, in key order: outputs are cut where they would overlap too many.
+  // Those of the level below the output that overlap, in key order: outputs are cut where they
+  // would overlap too many.
   std::vector<TablePtr> grandparents;
   // The inputs move down as they are.
   bool is_move = false;
@@ -73,20 +77,23 @@ inline bool Level0IsDue(const Version& version, const CompactionSettings& settin
   return version.level(0).size() >= static_cast<size_t>(settings.level0_tables);
 }
 
-// What compactions have still to rewrite until every level has its target size; level 0 counts from its trigger on.
+// What compactions have still to rewrite until every level has its target size; level 0 counts from
+// its trigger on.
 uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& settings);
 
 // The most pressing compaction that can run beside the running ones.
 std::optional<Compaction> PickCompaction(const Version& version, const CompactionSettings& settings,
                                          const RunningCompactions& running);
 
-// A compaction of what `level` holds of spaced keys [begin, end] (empty: unbounded) into `output_level`, which is below
-// it. Nothing if there is nothing to do; `blocked` is set if a running compaction is in the way.
+// A compaction of what `level` holds of spaced keys [begin, end] (empty: unbounded) into
+// `output_level`, which is below it. Nothing if there is nothing to do; `blocked` is set if a
+// running compaction is in the way.
 std::optional<Compaction> PickRange(const Version& version, int level, int output_level, std::string_view begin,
                                     std::string_view end, const RunningCompactions& running, bool* blocked);
 
-// The next tables of `level` with spaced keys of [begin, end] to be written anew where they are: some neighbours with
-// numbers below `number_limit`, those from there on being new. Nothing if there are none; `blocked` as above.
+// The next tables of `level` with spaced keys of [begin, end] to be written anew where they are:
+// some neighbours with numbers below `number_limit`, those from there on being new. Nothing if
+// there are none; `blocked` as above.
 std::optional<Compaction> PickRewrite(const Version& version, int level, std::string_view begin, std::string_view end,
                                       uint64_t number_limit, const RunningCompactions& running, bool* blocked);
 

@@ -11,7 +11,8 @@ namespace bandb::storage {
 
 namespace {
 
-// What an iterator loses by one more run of tables is worth compacting so much (LevelDB's estimate for a seek).
+// What an iterator loses by one more run of tables is worth compacting so much (LevelDB's estimate
+// for a seek).
 constexpr uint64_t kBytesPerIterator = 16 << 10;
 // Too few iterators to call it a pattern.
 constexpr int64_t kIteratorsMin = 1000;
@@ -55,8 +56,8 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
     if (compaction || blocked) break;
     ++manual.level;
   }
-  // Everything has arrived in the last level. What was there before has not been looked at yet, and nothing below it
-  // keeps what is gone from being dropped.
+  // Everything has arrived in the last level. What was there before has not been looked at yet, and
+  // nothing below it keeps what is gone from being dropped.
   if (!compaction && !blocked) {
     compaction =
         PickRewrite(version, kLevels - 1, manual.begin, manual.end, manual.first_new_number, running_, &blocked);

@@ -1,9 +1,10 @@
-// Decides which background work comes next: a pure part, told what there is and what has ended, with no thread or file.
+// Decides which background work comes next: a pure part, told what there is and what has ended,
+// with no thread or file.
 //
-// A flush goes first, one at a time. A CompactRange waits for the compactions that run when its turn comes, for they
-// don't know which snapshots have gone since they began; then it goes down level by level and at last rewrites what
-// was in the last level before. Between its compactions, and beside them, run those that the picker wants; they begin
-// no more while a CompactRange waits.
+// A flush goes first, one at a time. A CompactRange waits for the compactions that run when its
+// turn comes, for they don't know which snapshots have gone since they began; then it goes down
+// level by level and at last rewrites what was in the last level before. Between its compactions,
+// and beside them, run those that the picker wants; they begin no more while a CompactRange waits.
 #ifndef BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
 #define BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
 
@@ -20,9 +21,9 @@
 
 namespace bandb::storage {
 
-// Iterators that are left until level 0 is compacted for their sake: when so many have merged level 0 with what lies
-// below as would pay for compacting it, it is compacted, however few tables it has (LevelDB's seek compactions, for
-// iterators alone: filters spare gets).
+// Iterators that are left until level 0 is compacted for their sake: when so many have merged level
+// 0 with what lies below as would pay for compacting it, it is compacted, however few tables it has
+// (LevelDB's seek compactions, for iterators alone: filters spare gets).
 // Thread safety: any thread.
 class ReadAllowance {
  public:
@@ -69,8 +70,8 @@ class CompactionSchedule {
 
   // Iterators have paid for a compaction of level 0.
   void WantLevel0() { level0_wanted_ = true; }
-  // What iterators may do from now on: when level 0 gets its first table, and when a compaction has taken tables out of
-  // it. The wish of those before is fulfilled.
+  // What iterators may do from now on: when level 0 gets its first table, and when a compaction has
+  // taken tables out of it. The wish of those before is fulfilled.
   int64_t RenewAllowance(const Version& version);
 
   bool flush_running() const { return flush_running_; }

@@ -20,9 +20,10 @@ class SnapshotList;
 // One state to read: everything up to a sequence, at a time.
 class DbSnapshot final : public internal::SnapshotState {
  public:
-  // Takes the present `last_sequence` and registers it in one step: a merge that began before it ends before that
-  // sequence, and one that begins later knows of it.
-  // So it is with its time, which `now_ms` tells: a merge must not drop what expires between the two.
+  // Takes the present `last_sequence` and registers it in one step: a merge that began before it
+  // ends before that sequence, and one that begins later knows of it.
+  // So it is with its time, which `now_ms` tells: a merge must not drop what expires between the
+  // two.
   DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence,
              const std::function<uint64_t()>& now_ms);
   ~DbSnapshot() override;
@@ -39,8 +40,8 @@ class DbSnapshot final : public internal::SnapshotState {
 // Thread safety: any thread.
 class SnapshotList {
  public:
-  // What a merge that begins now must leave to be seen. Snapshots that are taken later see everything that is there
-  // now.
+  // What a merge that begins now must leave to be seen. Snapshots that are taken later see
+  // everything that is there now.
   SnapshotHorizon Horizon(uint64_t now_ms) const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t Count() const ABSL_LOCKS_EXCLUDED(mutex_);
   // 0 if there is none.

@@ -23,7 +23,8 @@ struct MergeInputs {
   std::unique_ptr<Cursor> cursor;
   std::vector<RangeTombstone> tombstones;
   SnapshotHorizon horizon;
-  // For dropping what is gone: the version that the outputs go into. Null keeps everything that says "gone".
+  // For dropping what is gone: the version that the outputs go into. Null keeps everything that
+  // says "gone".
   std::shared_ptr<const Version> version;
   int output_level = 0;
   // Outputs are cut where they would overlap too much of these.
@@ -48,7 +49,8 @@ class TableMerge {
   // Tables that were begun and are not part of a finished merge are removed.
   ~TableMerge();
 
-  // Works off about `bytes` of input. True when everything is written and durable, the directory excepted.
+  // Works off about `bytes` of input. True when everything is written and durable, the directory
+  // excepted.
   // Errors: of reading or writing; the merge is then at its end.
   absl::StatusOr<bool> Step(uint64_t bytes);
   // The tables, in key order, once Step answered true. From then on they are the caller's.

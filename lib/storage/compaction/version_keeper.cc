@@ -38,7 +38,8 @@ VersionKeeper::Verdict VersionKeeper::Judge(std::string_view internal_key, std::
     gone = base::LoadFixed<uint64_t>(value.data()) <= horizon_.now_ms;
   }
   if (!gone) return Verdict::kKeep;
-  // In the oldest stripe no reader can see past it, so that only what lies below could come to light.
+  // In the oldest stripe no reader can see past it, so that only what lies below could come to
+  // light.
   if (stripe == 0 && nothing_below_(spaced_key)) return Verdict::kDrop;
   return kind == Kind::kDelete ? Verdict::kKeep : Verdict::kKeepAsDelete;
 }

@@ -1,8 +1,9 @@
 // Decides which versions of a key a merge keeps.
 //
-// The live snapshots cut the sequences into stripes: all readers that can see into a stripe see only the newest version
-// of a key in it. So of each key one version survives in each stripe, and not even that one if it says that there is
-// nothing: a delete, an expired value, or anything under a range delete of its stripe, where nothing older lies below.
+// The live snapshots cut the sequences into stripes: all readers that can see into a stripe see
+// only the newest version of a key in it. So of each key one version survives in each stripe, and
+// not even that one if it says that there is nothing: a delete, an expired value, or anything under
+// a range delete of its stripe, where nothing older lies below.
 #ifndef BANDB_STORAGE_COMPACTION_VERSION_KEEPER_H_
 #define BANDB_STORAGE_COMPACTION_VERSION_KEEPER_H_
 
@@ -17,7 +18,8 @@
 
 namespace bandb::storage {
 
-// The state of the snapshots when a merge begins. Later snapshots see everything that the merge reads.
+// The state of the snapshots when a merge begins. Later snapshots see everything that the merge
+// reads.
 struct SnapshotHorizon {
   std::vector<Sequence> snapshots;  // ascending, each once
   uint64_t now_ms = 0;              // the earliest time that any reader goes by
@@ -27,7 +29,8 @@ class VersionKeeper {
  public:
   enum class Verdict : uint8_t { kKeep, kKeepAsDelete, kDrop };
 
-  // `tombstones` are those of all inputs; `nothing_below` says that no level below the output holds the key.
+  // `tombstones` are those of all inputs; `nothing_below` says that no level below the output holds
+  // the key.
   // Lifetime: borrows both.
   VersionKeeper(SnapshotHorizon horizon, const FragmentedTombstones* tombstones,
                 std::function<bool(std::string_view spaced_key)> nothing_below)
@@ -38,8 +41,8 @@ class VersionKeeper {
 
   // The number of the stripe that holds the sequence; 0 is the oldest, which every reader sees.
   size_t StripeOf(Sequence sequence) const;
-  // Of the sequences of tombstones over one stretch of keys, descending, those that a merge keeps: the newest of each
-  // stripe.
+  // Of the sequences of tombstones over one stretch of keys, descending, those that a merge keeps:
+  // the newest of each stripe.
   std::vector<Sequence> KeptTombstones(const std::vector<Sequence>& sequences, bool nothing_below) const;
 
  private:

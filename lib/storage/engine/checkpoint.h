@@ -1,10 +1,11 @@
 // Copies a database, as it is at one moment, into another directory.
 //
-// Tables never change, so a copy links them where the file system can; what is not in tables must have been flushed
-// before. A copy is made beside its place, under a name that no other has, and is given its own name once all of it is
-// durable, unless something else has that name by then. So the place holds nothing or a whole copy, whoever else makes
-// one there, and whenever the power fails. A copy that could not be finished is taken away again; of one that a crash
-// has cut short, a directory DIR.tmp-... is left, which no Open takes for a database.
+// Tables never change, so a copy links them where the file system can; what is not in tables must
+// have been flushed before. A copy is made beside its place, under a name that no other has, and is
+// given its own name once all of it is durable, unless something else has that name by then. So the
+// place holds nothing or a whole copy, whoever else makes one there, and whenever the power fails.
+// A copy that could not be finished is taken away again; of one that a crash has cut short, a
+// directory DIR.tmp-... is left, which no Open takes for a database.
 #ifndef BANDB_STORAGE_ENGINE_CHECKPOINT_H_
 #define BANDB_STORAGE_ENGINE_CHECKPOINT_H_
 
@@ -32,8 +33,8 @@ struct CheckpointSource {
   std::function<absl::Status()> go_on;
 };
 
-// Errors: kAlreadyExists `dir` is there; what go_on says; what the file system says. Durability: the copy survives
-// power loss when this returns OK.
+// Errors: kAlreadyExists `dir` is there; what go_on says; what the file system says. Durability:
+// the copy survives power loss when this returns OK.
 absl::Status WriteCheckpoint(CheckpointSource source, const std::string& dir);
 
 }  // namespace bandb::storage

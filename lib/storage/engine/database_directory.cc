@@ -28,7 +28,8 @@ class DirectoryOpener {
       : files_(files), dir_(dir), engine_dir_(EngineDir(dir)), create_(create), random_(random) {}
 
   absl::StatusOr<DatabaseDirectory> Run() {
-    // Once without the lock, so that what is somebody else's is not touched at all; then again with it.
+    // Once without the lock, so that what is somebody else's is not touched at all; then again with
+    // it.
     BANDB_RETURN_IF_ERROR(MustBeThere(Look()));
     if (state_ != State::kExists && !create_) {
       return base::Error(absl::StatusCode::kNotFound, "{}: holds no database, and create_if_missing is not set", dir_);
@@ -47,8 +48,8 @@ class DirectoryOpener {
     BANDB_RETURN_IF_ERROR(Look());
     directory_.files->NameOwner();
     if (state_ == State::kExists) {
-      // Whoever created it may have ended between giving the identity its name and making that durable. What is
-      // acknowledged from now on must not go with the name.
+      // Whoever created it may have ended between giving the identity its name and making that
+      // durable. What is acknowledged from now on must not go with the name.
       BANDB_RETURN_IF_ERROR(files_->SyncDir(dir_));
     } else {
       BANDB_RETURN_IF_ERROR(BeginCreation());
@@ -72,7 +73,8 @@ class DirectoryOpener {
   absl::Status LookAtDatabase() {
     state_ = State::kExists;
     BANDB_ASSIGN_OR_RETURN(const Identity identity, ReadIdentity(files_, IdentityPath(dir_)));
-    // A node of a cluster has another log, and what is written past that would be known to this node alone.
+    // A node of a cluster has another log, and what is written past that would be known to this
+    // node alone.
     if (identity.IsOfCluster()) {
       return base::Error(absl::StatusCode::kFailedPrecondition,
                          "{}: belongs to node {} of cluster {}, and cannot be opened without it", dir_,
@@ -132,7 +134,14 @@ class DirectoryOpener {
       BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
     }
     for (const std::string& path : changed_dirs_) BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
-    return files_->SyncDir(base::ParentPath(dir_));
+    BANDB_RETURN_IF_ERROR(files_->SyncDir(base::ParentPath(dir_)));
+    // Those farther up may come from a creation that was cut short. One that may not be read was
+    // not made by us.
+    for (std::string path = base::ParentPath(dir_); path != base::ParentPath(path);) {
+      path = base::ParentPath(path);
+      files_->SyncDir(path).IgnoreError();
+    }
+    return absl::OkStatus();
   }
 
   // Until the directory is locked the caller's, then what is bound to it.

@@ -1,9 +1,10 @@
-// The directory of a database: found or begun, locked, and known to be ours before anything in it is changed.
+// The directory of a database: found or begun, locked, and known to be ours before anything in it
+// is changed.
 //
-// IDENTITY says that a database is here, whole. A new one is made under the mark CREATING, which holds what IDENTITY
-// will: first the folders and the mark, then the engine's files, last of all the mark is renamed to IDENTITY. So what a
-// crash leaves of a creation is known to be nobody's data and is begun again; and where IDENTITY is, missing files are
-// damage, not a new database.
+// IDENTITY says that a database is here, whole. A new one is made under the mark CREATING, which
+// holds what IDENTITY will: first the folders and the mark, then the engine's files, last of all
+// the mark is renamed to IDENTITY. So what a crash leaves of a creation is known to be nobody's
+// data and is begun again; and where IDENTITY is, missing files are damage, not a new database.
 #ifndef BANDB_STORAGE_ENGINE_DATABASE_DIRECTORY_H_
 #define BANDB_STORAGE_ENGINE_DATABASE_DIRECTORY_H_
 
@@ -26,18 +27,21 @@ struct DatabaseDirectory {
   Uuid database_id;
   // False: it is being created, and FinishCreation comes once the engine's files are durable.
   bool exists = false;
-  // Of a creation that was cut short: names in the folder of the engine, and a number that none of them has reached.
+  // Of a creation that was cut short: names in the folder of the engine, and a number that none of
+  // them has reached.
   std::vector<std::string> leftovers;
   uint64_t next_file_number = 1;
 };
 
 // A directory that is refused stays as it is, LOCK included.
-// Errors: kNotFound there is no database and `create` is false; kFailedPrecondition it is locked, of a newer format, or
-// a cluster's; kDataLoss a part of it is missing or damaged; what the file system says.
+// Errors: kNotFound there is no database and `create` is false; kFailedPrecondition it is locked,
+// of a newer format, or a cluster's; kDataLoss a part of it is missing or damaged; what the file
+// system says.
 absl::StatusOr<DatabaseDirectory> OpenDatabaseDirectory(base::FileSystem* files, const std::string& dir, bool create,
                                                         base::Random* random);
 
-// Makes a directory that was begun a database. Durability: it is there after power loss when this returns OK.
+// Makes a directory that was begun a database. Durability: it is there after power loss when this
+// returns OK.
 absl::Status FinishCreation(base::FileSystem* files, const std::string& dir);
 
 }  // namespace bandb::storage

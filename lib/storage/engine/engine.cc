@@ -203,8 +203,8 @@ void Engine::BeginClose(Done done) {
   for (Done& abandon : abandoned) abandon(lifecycle_.MayWrite());
   queue_.Unpark();
   queue_.Close([this]() {
-    // Nobody appends any more; those who wait for a sync are still served, here or by the thread that syncs now and
-    // then looks again.
+    // Nobody appends any more; those who wait for a sync are still served, here or by the thread
+    // that syncs now and then looks again.
     SyncWaiting();
     lifecycle_.Leave();
   });
@@ -221,8 +221,8 @@ absl::Status Engine::FinishClose() {
                           .term = epoch_,
                           .first_sequence = last_sequence_.load() + 1,
                           .commit_time_ms = last_commit_time_ms_.load()};
-    // A seal says that all before it is whole. With damage under it no Open would go on, so there is none then, and
-    // what to make of the log is the next Open's to find out.
+    // A seal says that all before it is whole. With damage under it no Open would go on, so there
+    // is none then, and what to make of the log is the next Open's to find out.
     status = VerifyLogs();
     if (status.ok()) status = logs_.Seal(seal, &bytes);
     if (status.ok()) {

@@ -1,11 +1,13 @@
-// The storage engine: a log-structured merge tree (O'Neil et al., 1996) in the manner of LevelDB, step-driven.
+// The storage engine: a log-structured merge tree (O'Neil et al., 1996) in the manner of LevelDB,
+// step-driven.
 //
-// Writes go through the commit queue into the log and the memtable; a full memtable is frozen and flushed into a table
-// of level 0; compactions keep the levels in shape; a manifest edit is the only thing that changes what the database
-// consists of. Readers take a view of memtables and version without a lock.
+// Writes go through the commit queue into the log and the memtable; a full memtable is frozen and
+// flushed into a table of level 0; compactions keep the levels in shape; a manifest edit is the
+// only thing that changes what the database consists of. Readers take a view of memtables and
+// version without a lock.
 //
-// No call waits: what cannot be done now is left in a queue, and background work runs as jobs on the executor. Waiting
-// is the façade's (db.cc). The parts:
+// No call waits: what cannot be done now is left in a queue, and background work runs as jobs on
+// the executor. Waiting is the façade's (db.cc). The parts:
 //
 //   engine.cc             opening, closing, stopping after an error; views; invariants
 //   engine_write.cc       committing groups; freezing memtables
@@ -14,9 +16,10 @@
 //   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
 //   recovery.cc           what Open finds on disk
 //
-// Its state is kept by parts that know nothing of each other: Lifecycle the phases and what stopped writes, VersionSet
-// what the database consists of, CompactionSchedule what runs in the background and comes next, CommitQueue the order
-// of writes, LogSet the logs. Lock order: the engine's mutex before that of any part; a part calls out with none held.
+// Its state is kept by parts that know nothing of each other: Lifecycle the phases and what stopped
+// writes, VersionSet what the database consists of, CompactionSchedule what runs in the background
+// and comes next, CommitQueue the order of writes, LogSet the logs. Lock order: the engine's mutex
+// before that of any part; a part calls out with none held.
 #ifndef BANDB_STORAGE_ENGINE_ENGINE_H_
 #define BANDB_STORAGE_ENGINE_ENGINE_H_
 
@@ -65,15 +68,16 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // After Close has finished, or an Open that failed.
   ~Engine() override;
 
-  // Writing. The request is completed once, perhaps before this returns; in_background never commits on the calling
-  // thread.
+  // Writing. The request is completed once, perhaps before this returns; in_background never
+  // commits on the calling thread.
   void Submit(WriteRequest* request, bool in_background);
   bool Cancel(WriteRequest* request) { return queue_.Cancel(request); }
   // Syncs the log if a write waits for that and no sync is running.
   void SyncWaiting();
   // Schedules SyncWaiting if a write waits.
   void SyncInBackground();
-  // How long a writer of so many bytes should wait before it submits, so that compactions keep up; 0 if they do.
+  // How long a writer of so many bytes should wait before it submits, so that compactions keep up;
+  // 0 if they do.
   int64_t WriteDelayNanos(uint64_t bytes) const;
   void CountStall(int64_t nanos);
   // True while no write can be committed.
@@ -87,16 +91,18 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   std::unique_ptr<Iterator> NewIterator(const ReadOptions& options);
   Snapshot GetSnapshot();
 
-  // Keeps Close from finishing: for what runs on behalf of a caller in the background. False if the engine is closing.
+  // Keeps Close from finishing: for what runs on behalf of a caller in the background. False if the
+  // engine is closing.
   bool Enter() { return lifecycle_.Enter(); }
   void Leave() { lifecycle_.Leave(); }
 
-  // Administration. Each `done` is run once, on an executor thread or inside the call, without locks held.
+  // Administration. Each `done` is run once, on an executor thread or inside the call, without
+  // locks held.
   using Done = Lifecycle::Done;
   // Once everything in frozen memtables is in tables.
   void WhenFlushed(Done done);
-  // Compacts level by level what holds keys of [begin, limit), and at last what was in the last level; empty:
-  // unbounded.
+  // Compacts level by level what holds keys of [begin, limit), and at last what was in the last
+  // level; empty: unbounded.
   void CompactRange(std::string_view begin, std::string_view limit, Done done);
   absl::Status CreateCheckpoint(const std::string& dir);
   absl::Status VerifyChecksums();
@@ -108,7 +114,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // After that: seals the log and closes the files.
   absl::Status FinishClose();
 
-  // Between two steps of a simulation, while no call on the engine runs. Errors: kInternal what contradicts what.
+  // Between two steps of a simulation, while no call on the engine runs. Errors: kInternal what
+  // contradicts what.
   absl::Status CheckInvariants() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -132,9 +139,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
   // engine.cc
   absl::Status Start(RecoveredDatabase recovered);
-  // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost later, when
-  // writes that come after it are durable. A second sync of the file would not do: if the first one failed, the kernel
-  // has forgotten which pages it still owes, and answers OK. In place, so that a database opens on a full disk, too.
+  // Puts the records of a recovered log on disk for good: what recovery accepts must not be lost
+  // later, when writes that come after it are durable. A second sync of the file would not do: if
+  // the first one failed, the kernel has forgotten which pages it still owes, and answers OK. In
+  // place, so that a database opens on a full disk, too.
   absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
   FileHeader Header(FileType type, base::Random* random) const;
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -143,8 +151,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes the waiters whose background work has not started and will not be done now.
   void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The clock that times to live are compared with. Never goes back, not even over a restart as far as the manifest
-  // tells.
+  // The clock that times to live are compared with. Never goes back, not even over a restart as far
+  // as the manifest tells.
   uint64_t NowMs() const override;
   void UpdateStall() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -201,7 +209,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   const kv::Limits limits_;
   const CompactionSettings settings_;
   const size_t memtable_bytes_;
-  // Bound to the directory, which it keeps locked until the engine is closed. Shared with removals that come later.
+  // Bound to the directory, which it keeps locked until the engine is closed. Shared with removals
+  // that come later.
   const std::shared_ptr<DatabaseFiles> files_;
   // Shared with snapshots, which may outlive the database.
   const std::shared_ptr<SnapshotList> snapshots_;
@@ -217,8 +226,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // What readers may see.
   std::atomic<Sequence> last_sequence_{0};
   std::atomic<uint64_t> last_commit_time_ms_{0};
-  // The largest time that anybody was told: what has expired for one reader has expired for all who come later,
-  // whatever becomes of the clock.
+  // The largest time that anybody was told: what has expired for one reader has expired for all who
+  // come later, whatever becomes of the clock.
   mutable std::atomic<uint64_t> latest_ms_{0};
   // As PressureOf has it for the present version.
   std::atomic<uint32_t> pressure_permille_{0};
@@ -233,15 +242,15 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
   // The committing thread's; one at a time, handed on through the queue's mutex.
   base::Random commit_random_;
-  // The memtable that is written. Replaced by the committing thread alone, under the mutex: so that thread may use it
-  // without the mutex, and any other under it.
+  // The memtable that is written. Replaced by the committing thread alone, under the mutex: so that
+  // thread may use it without the mutex, and any other under it.
   std::shared_ptr<Memtable> memtable_;
 
   mutable base::Mutex mutex_;
   // Oldest first.
   std::deque<std::shared_ptr<Memtable>> frozen_ ABSL_GUARDED_BY(mutex_);
-  // Every memtable that a view was made with, as long as it lives: iterators and pinned values keep some that were
-  // flushed long ago, and their memory counts as well.
+  // Every memtable that a view was made with, as long as it lives: iterators and pinned values keep
+  // some that were flushed long ago, and their memory counts as well.
   std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;

@@ -20,8 +20,8 @@ constexpr uint64_t kStepBytes = 1 << 20;
 constexpr uint32_t kCompactionReadaheadBytes = 512 << 10;
 }  // namespace
 
-// Work of a job, which ends in an edit: the job takes its steps, and the edit then keeps it until it is told how it
-// ended. What stops it before that ends it in the same way.
+// Work of a job, which ends in an edit: the job takes its steps, and the edit then keeps it until
+// it is told how it ended. What stops it before that ends it in the same way.
 class Engine::Work : public EditSource {
  public:
   explicit Work(Engine* engine) : engine_(engine), begin_nanos_(engine->env_.clock->MonotonicNanos()) {}

@@ -4,9 +4,10 @@
 //                  |            |
 //                  +-> kClosing <+  -> kAtRest -> kClosed
 //
-// kStopped: an error has stopped writes; Resume leads back if the error allows it. kClosing: new calls are refused, and
-// what runs comes to its end. kAtRest: no activity is left and none may begin. kClosed: the files are closed. What
-// stopped writes is remembered to the end: a database that was stopped is not sealed when it closes.
+// kStopped: an error has stopped writes; Resume leads back if the error allows it. kClosing: new
+// calls are refused, and what runs comes to its end. kAtRest: no activity is left and none may
+// begin. kClosed: the files are closed. What stopped writes is remembered to the end: a database
+// that was stopped is not sealed when it closes.
 #ifndef BANDB_STORAGE_ENGINE_ENGINE_LIFECYCLE_H_
 #define BANDB_STORAGE_ENGINE_ENGINE_LIFECYCLE_H_
 
@@ -36,19 +37,19 @@ class Lifecycle {
   // Recovery is done.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // An error stops writes; kResourceExhausted until Resume, any other for good. True if that is news: nothing had
-  // stopped them before, or something that could be resumed.
+  // An error stops writes; kResourceExhausted until Resume, any other for good. True if that is
+  // news: nothing had stopped them before, or something that could be resumed.
   bool Stop(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // OK if Resume would help, or if nothing is stopped. Errors: kFailedPrecondition.
   absl::Status MayResume() const ABSL_LOCKS_EXCLUDED(mutex_);
   // True if writes had been stopped and are not any more.
   bool Resume() ABSL_LOCKS_EXCLUDED(mutex_);
-  // What stopped writes, as it happened; OK if nothing did. Closing does not count: what is done already may still be
-  // written to the manifest.
+  // What stopped writes, as it happened; OK if nothing did. Closing does not count: what is done
+  // already may still be written to the manifest.
   absl::Status StopCause() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // OK while writes are accepted. Errors: kResourceExhausted stopped until Resume; kFailedPrecondition stopped for
-  // good, or closing.
+  // OK while writes are accepted. Errors: kResourceExhausted stopped until Resume;
+  // kFailedPrecondition stopped for good, or closing.
   absl::Status MayWrite() const ABSL_LOCKS_EXCLUDED(mutex_);
   // True whenever MayWrite is not OK; asked by the hot paths before they ask for the reason.
   bool RefusesWrites() const { return refuses_writes_.load(std::memory_order_acquire); }
@@ -57,11 +58,14 @@ class Lifecycle {
 
   // Begins an activity, which keeps the database from coming to rest. False if it is closing.
   bool Enter() ABSL_LOCKS_EXCLUDED(mutex_);
-  // The same for what serves those that are left while the database closes. False once it is at rest.
+  // The same for what serves those that are left while the database closes. False once it is at
+  // rest.
   bool EnterUntilRest() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Ends an activity. The last one of a closing database runs `at_rest`: after that the database may be gone.
+  // Ends an activity. The last one of a closing database runs `at_rest`: after that the database
+  // may be gone.
   void Leave() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Begins closing, with an activity of its own; `at_rest` is run once no activity is left. Called once.
+  // Begins closing, with an activity of its own; `at_rest` is run once no activity is left. Called
+  // once.
   void BeginClose(Done at_rest) ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsClosing() const ABSL_LOCKS_EXCLUDED(mutex_);
   // The files are about to be closed. Called at rest.

@@ -20,7 +20,8 @@ constexpr size_t kCopiedBytesMax = 4096;
 
 absl::Status NotFound() { return absl::Status(absl::StatusCode::kNotFound, ""); }
 
-// What ReadOptions::only_cached keeps from the disk. Frequent, and followed by a read that may wait: no message.
+// What ReadOptions::only_cached keeps from the disk. Frequent, and followed by a read that may
+// wait: no message.
 absl::Status NotInMemory() { return absl::Status(absl::StatusCode::kUnavailable, ""); }
 
 // Of an entry that shows no value.
@@ -63,7 +64,8 @@ absl::Status Engine::Get(std::string_view key, const ReadOptions& options, Pinne
 
 absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                            PinnedValue* value, Sequence* newest) {
-  // One hash for all filters. What the reading of tables will touch first comes while the memtables are asked.
+  // One hash for all filters. What the reading of tables will touch first comes while the memtables
+  // are asked.
   const uint64_t hash = FilterHash(lookup.spaced_key());
   view->memtable->Prefetch(hash);
   for (const std::shared_ptr<const Memtable>& frozen : view->frozen) frozen->Prefetch(hash);

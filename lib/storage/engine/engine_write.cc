@@ -16,8 +16,8 @@ void CompleteAll(const CommitQueue::Group& group, const absl::Status& status) {
   for (WriteRequest* request : group) request->Complete(status);
 }
 
-// After all of it was done. An empty batch that is to be durable is so once all before it is: what survives is a prefix
-// of the commit order that contains it.
+// After all of it was done. An empty batch that is to be durable is so once all before it is: what
+// survives is a prefix of the commit order that contains it.
 void AnswerGroup(const CommitQueue::Group& group, LogSet* logs) {
   for (WriteRequest* request : group) {
     if (request->sync) {
@@ -45,7 +45,8 @@ void Engine::SyncWaiting() {
     if (!synced.ok()) {
       StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)));
     }
-    // A sync while the database closes serves all that are left: no other thread comes after this one.
+    // A sync while the database closes serves all that are left: no other thread comes after this
+    // one.
   } while (lifecycle_.IsClosing() && logs_.SyncNeeded());
   lifecycle_.Leave();
 }

@@ -216,8 +216,8 @@ absl::Status Recovery::CheckLogChain() {
                          base::JoinPath(engine_dir_, LogName(log_end.first)));
     }
   }
-  // A log that breaks off ends the database's history there, unless what comes later shows that it had been synced
-  // whole.
+  // A log that breaks off ends the database's history there, unless what comes later shows that it
+  // had been synced whole.
   for (size_t i = 0; i < logs_.size(); ++i) {
     const ReadyLog& log = logs_[i];
     const auto recorded = state.log_ends.find(log.number);
@@ -226,7 +226,8 @@ absl::Status Recovery::CheckLogChain() {
       continue;
     }
     if (log.content.end == LogEnd::kEnded || log.content.end == LogEnd::kSealed) continue;
-    // One that could not be begun, or of which all is lost: if anything is missing, the sequences will tell.
+    // One that could not be begun, or of which all is lost: if anything is missing, the sequences
+    // will tell.
     if (log.content.records == 0 && i + 1 < logs_.size()) continue;
     for (size_t later = i + 1; later < logs_.size(); ++later) {
       if (!IsKnownSynced(logs_[later])) continue;
@@ -247,8 +248,8 @@ void Recovery::DropLogsFrom(size_t first) {
   logs_.resize(first);
 }
 
-// A log whose directory entry was lost leaves a hole in the sequences: what comes after it was never durable, or else
-// it is corruption.
+// A log whose directory entry was lost leaves a hole in the sequences: what comes after it was
+// never durable, or else it is corruption.
 absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
   *continues = true;
   LogReader cursor(logs_[i].content);

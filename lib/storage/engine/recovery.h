@@ -1,10 +1,11 @@
 // What Open finds on disk, and what it makes of it.
 //
-// The order of a recovery: the lock and the identity (database_directory.h); the manifest; the logs from the manifest's
-// log number on, checked whole before anything is replayed; then, and only then, changes: what may not be durable of
-// the recovered logs is written over itself and synced, a new log is begun, and a new manifest that says how far each
-// recovered log counts. An error before that point leaves the directory as it was. Until then memory holds the logs as
-// well as what was made of them.
+// The order of a recovery: the lock and the identity (database_directory.h); the manifest; the logs
+// from the manifest's log number on, checked whole before anything is replayed; then, and only
+// then, changes: what may not be durable of the recovered logs is written over itself and synced, a
+// new log is begun, and a new manifest that says how far each recovered log counts. An error before
+// that point leaves the directory as it was. Until then memory holds the logs as well as what was
+// made of them.
 #ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
 #define BANDB_STORAGE_ENGINE_RECOVERY_H_
 
@@ -26,7 +27,8 @@
 namespace bandb::storage {
 
 struct RecoveredDatabase {
-  // Bound to the directory, which is locked. Shared with removals that are still to be done when the database ends.
+  // Bound to the directory, which is locked. Shared with removals that are still to be done when
+  // the database ends.
   std::shared_ptr<DatabaseFiles> files;
   Uuid database_id;
   // There was none: FinishCreation is due once the engine's files are durable.
@@ -39,7 +41,8 @@ struct RecoveredDatabase {
   uint64_t last_commit_time_ms = 0;
   uint64_t records = 0;
   uint64_t dropped_bytes = 0;
-  // A log whose end was found by reading it, not told by the manifest: its bytes, which may not be durable yet.
+  // A log whose end was found by reading it, not told by the manifest: its bytes, which may not be
+  // durable yet.
   struct FoundLog {
     uint64_t number = 0;
     std::string bytes;

@@ -1,4 +1,5 @@
-// How Options::write_buffer_bytes is divided: one half is the memtable that is written, the other those being flushed.
+// How Options::write_buffer_bytes is divided: one half is the memtable that is written, the other
+// those being flushed.
 #ifndef BANDB_STORAGE_ENGINE_WRITE_BUFFER_H_
 #define BANDB_STORAGE_ENGINE_WRITE_BUFFER_H_
 

@@ -1,10 +1,10 @@
 // The file system as an open database sees it: bound to the directory that it has locked.
 //
-// A database is the directory that had its name when it was opened. The directory and the folder of the engine's files
-// are pinned, so that a name that comes to mean something else (renamed, removed and made by another process, a
-// relative path after chdir) is of no consequence; and nothing is made, renamed or removed unless the lock is known to
-// be held. Whoever comes too late, after the database was closed or in a child that its process forked, changes
-// nothing.
+// A database is the directory that had its name when it was opened. The directory and the folder of
+// the engine's files are pinned, so that a name that comes to mean something else (renamed, removed
+// and made by another process, a relative path after chdir) is of no consequence; and nothing is
+// made, renamed or removed unless the lock is known to be held. Whoever comes too late, after the
+// database was closed or in a child that its process forked, changes nothing.
 #ifndef BANDB_STORAGE_FILE_DATABASE_FILES_H_
 #define BANDB_STORAGE_FILE_DATABASE_FILES_H_
 
@@ -18,11 +18,13 @@
 
 namespace bandb::storage {
 
-// Lifetime: shared by the engine and by what it has posted to be done later, which may come after its end.
+// Lifetime: shared by the engine and by what it has posted to be done later, which may come after
+// its end.
 // Thread safety: any thread, once Lock and PinEngineDir have returned.
 class DatabaseFiles final : public base::ForwardingFileSystem {
  public:
-  // Pins `dir`, which must exist, and locks it. Errors: kFailedPrecondition somebody holds the lock.
+  // Pins `dir`, which must exist, and locks it. Errors: kFailedPrecondition somebody holds the
+  // lock.
   static absl::StatusOr<std::shared_ptr<DatabaseFiles>> Lock(base::FileSystem* files, const std::string& dir);
 
   // Once the folder of the engine's files exists.
@@ -32,8 +34,8 @@ class DatabaseFiles final : public base::ForwardingFileSystem {
   // Gives the lock back. From now on nothing is made, renamed or removed.
   void Unlock() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Errors of these, besides those of every file system: kFailedPrecondition the lock is not held. A directory that is
-  // gone is kInternal: the name of a file was not what could not be found.
+  // Errors of these, besides those of every file system: kFailedPrecondition the lock is not held.
+  // A directory that is gone is kInternal: the name of a file was not what could not be found.
   absl::StatusOr<std::unique_ptr<base::AppendableFile>> Create(const std::string& path, base::AppendMode mode) override;
   absl::Status CreateDirs(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;

@@ -10,9 +10,9 @@
 //             encryption_key_id:u64     0: not encrypted
 //             checksum:u64              XXH3-64 of the bytes above
 //
-// 80 bytes in all. The checksums of a file are bound to its id and their place in it (base::BlockChecksum), so that a
-// block of another file, or of another place, never verifies; and to nothing else, so that a table can move to another
-// node as it is.
+// 80 bytes in all. The checksums of a file are bound to its id and their place in it
+// (base::BlockChecksum), so that a block of another file, or of another place, never verifies; and
+// to nothing else, so that a table can move to another node as it is.
 #ifndef BANDB_STORAGE_FILE_FILE_HEADER_H_
 #define BANDB_STORAGE_FILE_FILE_HEADER_H_
 

@@ -1,7 +1,8 @@
 // What becomes of a read that the operating system refuses.
 //
-// The codes of a read are answers: kNotFound says that there is no such key, kDataLoss that bytes were read and are
-// wrong. The file system speaks of files in the same codes, and none of its refusals may be taken for an answer.
+// The codes of a read are answers: kNotFound says that there is no such key, kDataLoss that bytes
+// were read and are wrong. The file system speaks of files in the same codes, and none of its
+// refusals may be taken for an answer.
 #ifndef BANDB_STORAGE_FILE_REFUSED_READ_H_
 #define BANDB_STORAGE_FILE_REFUSED_READ_H_
 
@@ -12,16 +13,18 @@
 
 namespace bandb::storage {
 
-// Of a read at `offset` of the file `path`: kInternal, with what the operating system said. Three codes stay:
-// kFailedPrecondition, for the database is closed; kDataLoss, for the file is another one than before; and
-// kResourceExhausted, by which background work knows that another attempt may succeed.
+// Of a read at `offset` of the file `path`: kInternal, with what the operating system said. Three
+// codes stay: kFailedPrecondition, for the database is closed; kDataLoss, for the file is another
+// one than before; and kResourceExhausted, by which background work knows that another attempt may
+// succeed.
 absl::Status RefusedRead(const absl::Status& refused, std::string_view path, uint64_t offset);
 
-// For a file of the database that is not found where it must be: kInternal in place of kNotFound, which says that there
-// is no such key, or no database. Other errors stay.
+// For a file of the database that is not found where it must be: kInternal in place of kNotFound,
+// which says that there is no such key, or no database. Other errors stay.
 absl::Status MustBeThere(absl::Status status);
 
-// The same error for whoever called a read of the database: what is exhausted is not the caller's to know.
+// The same error for whoever called a read of the database: what is exhausted is not the caller's
+// to know.
 absl::Status ForReader(absl::Status status);
 
 }  // namespace bandb::storage

@@ -1,4 +1,5 @@
-// An ordered walk over internal entries: the one interface of memtables, tables, levels and merges of them.
+// An ordered walk over internal entries: the one interface of memtables, tables, levels and merges
+// of them.
 #ifndef BANDB_STORAGE_KEY_CURSOR_H_
 #define BANDB_STORAGE_KEY_CURSOR_H_
 
@@ -8,14 +9,16 @@
 
 namespace bandb::storage {
 
-// Entries are (internal key, value), in the order of CompareInternalKeys, every internal key at most once.
+// Entries are (internal key, value), in the order of CompareInternalKeys, every internal key at
+// most once.
 //
-// A cursor that is not Valid is past an end (status OK) or has failed (status not OK); it stays failed until the next
-// Seek... Lifetime: borrows what it walks; key() and value() last until the cursor moves. Thread safety: one thread at
-// a time.
+// A cursor that is not Valid is past an end (status OK) or has failed (status not OK); it stays
+// failed until the next Seek... Lifetime: borrows what it walks; key() and value() last until the
+// cursor moves. Thread safety: one thread at a time.
 //
-// Where a cursor stands is held here, and not asked of the derived class: a merge looks at its children's keys several
-// times for each step that it takes, and should not pay a virtual call for each look.
+// Where a cursor stands is held here, and not asked of the derived class: a merge looks at its
+// children's keys several times for each step that it takes, and should not pay a virtual call for
+// each look.
 class Cursor {
  public:
   virtual ~Cursor() = default;

@@ -14,8 +14,8 @@ namespace bandb::storage {
 // Errors: kDataLoss an entry that is too short, or of a kind that this release does not write.
 absl::Status MalformedEntry(Kind kind);
 
-// The value of an entry for a reader at `now_ms`. False: there is none, since it was deleted or has expired; or the
-// entry is malformed, which *error then says.
+// The value of an entry for a reader at `now_ms`. False: there is none, since it was deleted or has
+// expired; or the entry is malformed, which *error then says.
 inline bool ReadEntry(Kind kind, std::string_view stored, uint64_t now_ms, std::string_view* value,
                       absl::Status* error) {
   switch (kind) {

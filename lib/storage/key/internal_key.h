@@ -3,9 +3,9 @@
 //   spaced key   := space:u8 user_key            the space keeps the system's own entries apart from the user's
 //   internal key := spaced_key trailer:u64       trailer = sequence << 8 | kind
 //
-// Order: by (space, user key, sequence descending), field by field. Since the space has a fixed width, comparing two
-// spaced keys as bytes compares (space, user key); the trailer is compared as a number, never as bytes. The newest
-// version of a key therefore comes first.
+// Order: by (space, user key, sequence descending), field by field. Since the space has a fixed
+// width, comparing two spaced keys as bytes compares (space, user key); the trailer is compared as
+// a number, never as bytes. The newest version of a key therefore comes first.
 //
 // Sequences count operations: each takes one, none is used twice, none is ever rewritten to zero.
 #ifndef BANDB_STORAGE_KEY_INTERNAL_KEY_H_
@@ -28,7 +28,8 @@ using kv::Kind;
 using Sequence = uint64_t;
 
 inline constexpr Sequence kSequenceMax = (uint64_t{1} << 56) - 1;
-// No database counts as far: what says it has is damage. Leaves room to count on from whatever is found on disk.
+// No database counts as far: what says it has is damage. Leaves room to count on from whatever is
+// found on disk.
 inline constexpr Sequence kLastSequenceMax = kSequenceMax / 2;
 inline constexpr size_t kTrailerBytes = 8;
 
@@ -44,7 +45,8 @@ inline uint64_t MakeTrailer(Sequence sequence, Kind kind) { return sequence << 8
 inline Sequence TrailerSequence(uint64_t trailer) { return trailer >> 8; }
 inline Kind TrailerKind(uint64_t trailer) { return static_cast<Kind>(trailer & 0xff); }
 
-// For internal keys of at least kTrailerBytes: whoever takes one from outside checks IsInternalKey first.
+// For internal keys of at least kTrailerBytes: whoever takes one from outside checks IsInternalKey
+// first.
 inline std::string_view SpacedKey(std::string_view internal_key) {
   return internal_key.substr(0, internal_key.size() - kTrailerBytes);
 }
@@ -68,8 +70,9 @@ inline int CompareInternalKeys(std::string_view a, std::string_view b) {
   return a_trailer > b_trailer ? -1 : (a_trailer < b_trailer ? 1 : 0);
 }
 
-// CompareInternalKeys(a, b) < 0 without a call, eight bytes at a time: for the inner loops. Behind the end of each
-// spaced key stands its trailer, so that reading a word past the shorter one stays within the keys.
+// CompareInternalKeys(a, b) < 0 without a call, eight bytes at a time: for the inner loops. Behind
+// the end of each spaced key stands its trailer, so that reading a word past the shorter one stays
+// within the keys.
 inline bool InternalKeyBefore(std::string_view a, std::string_view b) {
   const size_t a_spaced = a.size() - kTrailerBytes;
   const size_t b_spaced = b.size() - kTrailerBytes;
@@ -88,8 +91,8 @@ inline bool InternalKeyBefore(std::string_view a, std::string_view b) {
   return base::LoadFixed<uint64_t>(a.data() + a_spaced) > base::LoadFixed<uint64_t>(b.data() + b_spaced);
 }
 
-// The number of bytes in which a and b agree, at most n. May read up to 7 bytes past n in both: spaced keys are
-// followed by their trailers, wherever they lie.
+// The number of bytes in which a and b agree, at most n. May read up to 7 bytes past n in both:
+// spaced keys are followed by their trailers, wherever they lie.
 inline size_t CommonPrefixBytes(const char* a, const char* b, size_t n) {
   for (size_t at = 0; at < n; at += sizeof(uint64_t)) {
     const uint64_t difference = base::LoadFixed<uint64_t>(a + at) ^ base::LoadFixed<uint64_t>(b + at);
@@ -101,9 +104,9 @@ inline size_t CommonPrefixBytes(const char* a, const char* b, size_t n) {
   return n;
 }
 
-// The spaced key's bytes from `at` on as a number, zeros behind its end: of two spaced keys that agree before `at`, the
-// one with the smaller number is the smaller. `at` lies within the spaced key or at its end, so that the eight bytes
-// read lie within the internal key.
+// The spaced key's bytes from `at` on as a number, zeros behind its end: of two spaced keys that
+// agree before `at`, the one with the smaller number is the smaller. `at` lies within the spaced
+// key or at its end, so that the eight bytes read lie within the internal key.
 inline uint64_t KeyWord(std::string_view internal_key, size_t at) {
   const size_t rest = internal_key.size() - kTrailerBytes - at;
   const uint64_t word = __builtin_bswap64(base::LoadFixed<uint64_t>(internal_key.data() + at));
@@ -128,11 +131,12 @@ inline std::string MakeInternalKey(std::string_view spaced_key, uint64_t trailer
   return key;
 }
 
-// The trailer to seek with: finds the newest version of a key that a reader at `sequence` may see. All kinds of one
-// sequence come at or after it.
+// The trailer to seek with: finds the newest version of a key that a reader at `sequence` may see.
+// All kinds of one sequence come at or after it.
 inline uint64_t SeekTrailer(Sequence sequence) { return sequence << 8 | 0xff; }
 
-// What a Get looks for: an internal key in memory of its own, without an allocation for keys of ordinary length.
+// What a Get looks for: an internal key in memory of its own, without an allocation for keys of
+// ordinary length.
 class LookupKey {
  public:
   LookupKey(Space space, std::string_view user_key, Sequence sequence) {

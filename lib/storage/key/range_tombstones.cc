@@ -10,7 +10,8 @@ namespace bandb::storage {
 
 namespace {
 
-// Calls visit(node) for the O(log n) nodes of an implicit tree that together span the leaves [first, limit).
+// Calls visit(node) for the O(log n) nodes of an implicit tree that together span the leaves
+// [first, limit).
 template <typename Visit>
 void ForCoveringNodes(size_t leaves, size_t first, size_t limit, const Visit& visit) {
   for (first += leaves, limit += leaves; first < limit; first /= 2, limit /= 2) {

@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kChecksumBytes = sizeof(uint64_t);
 constexpr size_t kPayloadBytesAt = kChecksumBytes + 4;
 
-// Differs from file to file, so that nobody who chooses keys and values can strew them with heads of records that a
-// search behind damage would have to verify one by one.
+// Differs from file to file, so that nobody who chooses keys and values can strew them with heads
+// of records that a search behind damage would have to verify one by one.
 uint16_t MarkerOf(uint64_t checksum_seed) { return static_cast<uint16_t>(kRecordMarker ^ checksum_seed); }
 
 uint64_t IdentityNumber(const RecordHead& head) { return head.index != 0 ? head.index : head.first_sequence; }
@@ -115,7 +115,8 @@ uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksu
   for (size_t at = file.find(wanted, offset + kChecksumBytes); at != std::string_view::npos;
        at = file.find(wanted, at + 1)) {
     const uint64_t found = at - kChecksumBytes;
-    // What costs nothing first: hardly any bytes that look like a head have its identity where it must be.
+    // What costs nothing first: hardly any bytes that look like a head have its identity where it
+    // must be.
     if (!ParseShape(file.substr(found), MarkerOf(checksum_seed), record) ||
         !IdentityFits(file.substr(found), *record)) {
       continue;

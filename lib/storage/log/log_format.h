@@ -17,18 +17,18 @@
 //               payload[payload_bytes]
 //               identity            payload_bytes:u32 term:u32 (its low half) first_sequence or, under Raft, index:u64
 //
-// The identity repeats at the end what the head says, so that a record whose head has rotted still tells which one it
-// was.
+// The identity repeats at the end what the head says, so that a record whose head has rotted still
+// tells which one it was.
 //
-// Torn tail or corruption? `synced_offset` is the offset up to which the file had been synced when the record was
-// appended. Files of one log are synced in order, and a record of a later file with a synced_offset above 0 says that
-// all earlier files were synced whole. So:
+// Torn tail or corruption? `synced_offset` is the offset up to which the file had been synced when
+// the record was appended. Files of one log are synced in order, and a record of a later file with
+// a synced_offset above 0 says that all earlier files were synced whole. So:
 //   - damage before an offset that any record names as synced is corruption: those bytes had been durable;
 //   - damage behind every such offset may be a torn tail: the bytes were never acknowledged as durable, and are
 //     dropped.
-// A file ends in a record of type kEnd when the log goes on in the next file, and in kSeal when the database was closed
-// cleanly: all before it had been synced, so that nothing of a sealed log may be missing. Zero bytes behind the last
-// record are room that had been reserved.
+// A file ends in a record of type kEnd when the log goes on in the next file, and in kSeal when the
+// database was closed cleanly: all before it had been synced, so that nothing of a sealed log may
+// be missing. Zero bytes behind the last record are room that had been reserved.
 #ifndef BANDB_STORAGE_LOG_LOG_FORMAT_H_
 #define BANDB_STORAGE_LOG_LOG_FORMAT_H_
 
@@ -71,11 +71,11 @@ struct RecordHead {
   uint64_t synced_offset = 0;
 };
 
-// Writes a record into `to` without a copy of its payload: BeginRecord appends the head, the caller appends the
-// payload, and FinishRecord fills in what was not known before.
+// Writes a record into `to` without a copy of its payload: BeginRecord appends the head, the caller
+// appends the payload, and FinishRecord fills in what was not known before.
 size_t BeginRecord(std::string* to, const RecordHead& head);
-// `begin` is what BeginRecord returned; `payload_begin` where the payload starts; `offset` the record's place in the
-// file.
+// `begin` is what BeginRecord returned; `payload_begin` where the payload starts; `offset` the
+// record's place in the file.
 void FinishRecord(std::string* to, size_t begin, size_t payload_begin, const RecordHead& head, uint64_t checksum_seed,
                   uint64_t offset);
 
@@ -99,9 +99,10 @@ bool ParseRecordAt(std::string_view rest, uint64_t offset, uint64_t checksum_see
 // The same record once more, from the same bytes, without verifying its checksum again.
 void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
 
-// The first offset at or after `offset` at which a whole valid record stands; `file`.size() if there is none.
-// `hash_bytes_left` is how much may be hashed, and is lowered by what was: bytes that were made to look like heads of
-// long records would otherwise each be hashed many times. Where it does not suffice, nothing is found and it is 0.
+// The first offset at or after `offset` at which a whole valid record stands; `file`.size() if
+// there is none. `hash_bytes_left` is how much may be hashed, and is lowered by what was: bytes
+// that were made to look like heads of long records would otherwise each be hashed many times.
+// Where it does not suffice, nothing is found and it is 0.
 uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, uint64_t* hash_bytes_left,
                         ParsedRecord* record);
 

@@ -52,8 +52,8 @@ void ScanRecords(LogContent* content) {
   }
 }
 
-// Records behind the damage may tell that the damaged bytes had been synced. False if there is too much to look at:
-// nothing that was ever a log looks like that.
+// Records behind the damage may tell that the damaged bytes had been synced. False if there is too
+// much to look at: nothing that was ever a log looks like that.
 bool ScanBehindDamage(LogContent* content, bool* sealed) {
   uint64_t offset = content->valid_bytes + 1;
   ParsedRecord record;
@@ -111,8 +111,9 @@ absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& p
     return content;
   }
   const absl::StatusOr<FileHeader> header = DecodeFileHeader(content.bytes, type, path);
-  // A header that does not decode is corruption, unless it can be the torn end of a file that was just created: then
-  // nothing stands behind it. What a header seeds cannot be verified without it, so anything there counts.
+  // A header that does not decode is corruption, unless it can be the torn end of a file that was
+  // just created: then nothing stands behind it. What a header seeds cannot be verified without it,
+  // so anything there counts.
   if (!header.ok()) {
     const bool alone = UsedBytes(content.bytes) <= kFileHeaderBytes;
     if (header.status().code() != absl::StatusCode::kDataLoss || !alone) return header.status();

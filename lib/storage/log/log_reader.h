@@ -37,23 +37,25 @@ struct LogContent {
   uint64_t dropped_bytes = 0;  // non-zero bytes behind valid_bytes
   // The largest synced offset that a record of this file names, records behind the damage included.
   uint64_t synced_offset = 0;
-  // False if the file is shorter than a header, or holds zeros in its place: a file whose creation was cut short.
+  // False if the file is shorter than a header, or holds zeros in its place: a file whose creation
+  // was cut short.
   bool has_header = false;
 };
 
-// Errors: kDataLoss           damage in bytes that were synced, or anywhere before a seal: file and offset in
+// Errors: kDataLoss damage in bytes that were synced, or anywhere before a seal: file and offset in
 //                             the message
 //         kFailedPrecondition a newer format
 //         and what the file system says
-// Damage behind all synced offsets is not an error here: see LogContent::end.
-// Of a file that is still written to, `bytes_max` is what it held before the call: what is appended meanwhile may be
-// seen in part. Of one whose end is recorded elsewhere it is that end, behind which nothing counts or is read.
-// Memory: what is in the file up to its last byte that is not zero, and a file of more than kLogFileBytesMax is
-// refused, whatever its name says.
+// Damage behind all synced offsets is not an error here: see LogContent::end. Of a file that is
+// still written to, `bytes_max` is what it held before the call: what is appended meanwhile may be
+// seen in part. Of one whose end is recorded elsewhere it is that end, behind which nothing counts
+// or is read. Memory: what is in the file up to its last byte that is not zero, and a file of more
+// than kLogFileBytesMax is refused, whatever its name says.
 absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
                                    uint64_t bytes_max = UINT64_MAX);
 
-// Checks a log of which exactly `bytes` were written, or count: each of them must be part of a whole record.
+// Checks a log of which exactly `bytes` were written, or count: each of them must be part of a
+// whole record.
 // Errors: as ReadLog, and kDataLoss for any damage at all. Memory: that of the largest record.
 absl::Status VerifyLog(base::FileSystem* files, const std::string& path, FileType type, uint64_t bytes);
 

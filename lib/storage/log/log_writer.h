@@ -15,18 +15,21 @@
 
 namespace bandb::storage {
 
-// Thread safety: Append, Reserve and Close by one thread at a time; Sync by one thread at a time, which may be another.
+// Thread safety: Append, Reserve and Close by one thread at a time; Sync by one thread at a time,
+// which may be another.
 class LogWriter {
  public:
-  // Creates the file and appends its header. Durability: nothing yet; Sync, and SyncDir of the directory.
+  // Creates the file and appends its header. Durability: nothing yet; Sync, and SyncDir of the
+  // directory.
   static absl::StatusOr<std::unique_ptr<LogWriter>> Create(base::FileSystem* files, const std::string& path,
                                                            const FileHeader& header);
 
-  // Makes sure that a payload of this size can be appended. Errors: kResourceExhausted: nothing was changed, and later
-  // calls may succeed.
+  // Makes sure that a payload of this size can be appended. Errors: kResourceExhausted: nothing was
+  // changed, and later calls may succeed.
   absl::Status Reserve(size_t payload_bytes);
 
-  // A record is built in place: StartRecord, append its payload to *payload(), Finish. synced_offset is filled in.
+  // A record is built in place: StartRecord, append its payload to *payload(), Finish.
+  // synced_offset is filled in.
   void StartRecord(const RecordHead& head);
   std::string* payload() { return &scratch_; }
   // Errors: any failure poisons the file, and whether the record is in it is unknown.
@@ -34,8 +37,9 @@ class LogWriter {
 
   absl::Status Append(const RecordHead& head, std::string_view payload_bytes);
 
-  // Makes the header durable before anything is appended, so that a file which lost its header is known to be damaged.
-  // It says nothing of records: SyncedOffset stays 0, which readers take for a statement about earlier files.
+  // Makes the header durable before anything is appended, so that a file which lost its header is
+  // known to be damaged. It says nothing of records: SyncedOffset stays 0, which readers take for a
+  // statement about earlier files.
   absl::Status SyncHeader();
 
   // Durability: all records whose Finish had returned before the call survive power loss.

@@ -13,9 +13,9 @@ namespace bandb::storage {
 
 namespace {
 
-// Forward, the cursor stands on the entry that is shown. Backward, it stands before all versions of the key that is
-// shown, whose key and value were copied, since the newest visible version of a key is only known once the older ones
-// were passed.
+// Forward, the cursor stands on the entry that is shown. Backward, it stands before all versions of
+// the key that is shown, whose key and value were copied, since the newest visible version of a key
+// is only known once the older ones were passed.
 class DbIterator final : public Iterator {
  public:
   explicit DbIterator(DbIteratorParts parts)
@@ -118,15 +118,16 @@ class DbIterator final : public Iterator {
 
   void SeekBackwardBefore(std::string_view spaced_key) {
     forward_ = false;
-    // The largest trailer comes first among the versions of a key, so this stands before all of them.
+    // The largest trailer comes first among the versions of a key, so this stands before all of
+    // them.
     seek_key_.assign(spaced_key);
     base::PutFixed64(&seek_key_, UINT64_MAX);
     cursor().SeekForPrev(seek_key_);
     FindPreviousVisible();
   }
 
-  // True if too many entries that show nothing were passed: then the walk ends before it looks at this key. So walks
-  // that go on where another ended get on by a key at least.
+  // True if too many entries that show nothing were passed: then the walk ends before it looks at
+  // this key. So walks that go on where another ended get on by a key at least.
   bool GivesUpAt(std::string_view spaced_key) {
     if (parts_.skips_max == 0 || skips_ <= parts_.skips_max) return false;
     resume_key_.assign(UserKey(spaced_key));
@@ -160,7 +161,8 @@ class DbIterator final : public Iterator {
     return spaced_key == key_;
   }
 
-  // Forward from where the cursor stands: to the first key that shows, past all versions of key_ if has_skip_key_.
+  // Forward from where the cursor stands: to the first key that shows, past all versions of key_ if
+  // has_skip_key_.
   void FindNextVisible() {
     while (cursor().Valid()) {
       const std::string_view internal_key = cursor().key();
@@ -190,7 +192,8 @@ class DbIterator final : public Iterator {
     status_ = ForReader(cursor().status());
   }
 
-  // Backward from where the cursor stands, which is before all versions of the last key: to the first key that shows.
+  // Backward from where the cursor stands, which is before all versions of the last key: to the
+  // first key that shows.
   void FindPreviousVisible() {
     while (cursor().Valid()) {
       const std::string_view spaced_key = SpacedKey(cursor().key());

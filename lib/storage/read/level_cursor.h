@@ -11,7 +11,8 @@
 
 namespace bandb::storage {
 
-// Opens a cursor on one table at a time, the one that the walk is in. `tables` are in order and do not overlap.
+// Opens a cursor on one table at a time, the one that the walk is in. `tables` are in order and do
+// not overlap.
 // Lifetime: keeps the tables.
 std::unique_ptr<Cursor> NewLevelCursor(std::vector<TablePtr> tables, const TableCursorOptions& options);
 

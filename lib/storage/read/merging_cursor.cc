@@ -13,18 +13,21 @@ namespace bandb::storage {
 
 namespace {
 
-// A tournament among the children: the nearest one wins, the smallest key walking forward, the largest walking
-// backward. Each inner node of the tree keeps who lost there (Knuth, The Art of Computer Programming 3, 5.4.1), so that
-// after the winner has moved, one comparison on each level finds the next: half of what a heap takes, which must look
-// at two children of each node. Children past their end lose against all others.
+// A tournament among the children: the nearest one wins, the smallest key walking forward, the
+// largest walking backward. Each inner node of the tree keeps who lost there (Knuth, The Art of
+// Computer Programming 3, 5.4.1), so that after the winner has moved, one comparison on each level
+// finds the next: half of what a heap takes, which must look at two children of each node. Children
+// past their end lose against all others.
 //
-// With k children, the inner nodes are 1 .. k-1, the leaf of child i is node k+i, and the parent of n is n/2.
+// With k children, the inner nodes are 1 .. k-1, the leaf of child i is node k+i, and the parent of
+// n is n/2.
 //
-// Which of two children is nearer is as good as random where tables overlap, so the processor would mispredict a branch
-// on every other game. Hence a game compares two numbers, and swaps without a branch: each player carries the eight
-// bytes of its key behind a prefix that all present keys share (after Conner, 1977: offset-value coding; simpler here,
-// since the prefix is the same for all). Where the numbers are equal, the keys are compared. When a key comes that does
-// not begin with the prefix, or equal numbers come often, the prefix is chosen anew.
+// Which of two children is nearer is as good as random where tables overlap, so the processor would
+// mispredict a branch on every other game. Hence a game compares two numbers, and swaps without a
+// branch: each player carries the eight bytes of its key behind a prefix that all present keys
+// share (after Conner, 1977: offset-value coding; simpler here, since the prefix is the same for
+// all). Where the numbers are equal, the keys are compared. When a key comes that does not begin
+// with the prefix, or equal numbers come often, the prefix is chosen anew.
 class MergingCursor final : public Cursor {
  public:
   explicit MergingCursor(std::vector<std::unique_ptr<Cursor>> children)
@@ -72,7 +75,8 @@ class MergingCursor final : public Cursor {
     uint64_t word;  // the smaller, the nearer; past its end, the largest
     uint64_t child;
   };
-  // Words reach this much less far behind the prefix than they could, so that it lasts longer as keys go on.
+  // Words reach this much less far behind the prefix than they could, so that it lasts longer as
+  // keys go on.
   static constexpr size_t kSpareBytes = 3;
   static constexpr int kTiesMax = 16;
 
@@ -182,8 +186,8 @@ class MergingCursor final : public Cursor {
     StandAt(winner().key());
   }
 
-  // After turning round: false, with an error if there is none yet, unless the walk stands at `key` again. Only a table
-  // whose entries are out of order makes it stand elsewhere.
+  // After turning round: false, with an error if there is none yet, unless the walk stands at `key`
+  // again. Only a table whose entries are out of order makes it stand elsewhere.
   bool IsBackAt(std::string_view key) {
     if (Valid() && this->key() == key) return true;
     if (status_.ok()) status_ = base::Error(absl::StatusCode::kDataLoss, "a table's entries are out of order");

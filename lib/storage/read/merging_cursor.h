@@ -9,8 +9,8 @@
 
 namespace bandb::storage {
 
-// The children must not hold equal internal keys; sequences see to that. An error of any child is the error of the
-// whole: a merge that left a child out would show old values, or deleted ones.
+// The children must not hold equal internal keys; sequences see to that. An error of any child is
+// the error of the whole: a merge that left a child out would show old values, or deleted ones.
 std::unique_ptr<Cursor> NewMergingCursor(std::vector<std::unique_ptr<Cursor>> children);
 
 }  // namespace bandb::storage

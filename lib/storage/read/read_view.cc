@@ -8,9 +8,9 @@ namespace bandb::storage {
 
 namespace {
 
-// A slot holds nothing, the address of a view, or the address with this bit set while a reader has borrowed its
-// reference. That the mark names the view keeps a reader that was overtaken by Install from giving an old view back to
-// a slot that another reader has filled and borrowed since.
+// A slot holds nothing, the address of a view, or the address with this bit set while a reader has
+// borrowed its reference. That the mark names the view keeps a reader that was overtaken by Install
+// from giving an old view back to a slot that another reader has filled and borrowed since.
 constexpr uintptr_t kEmpty = 0;
 constexpr uintptr_t kBorrowedBit = 1;
 
@@ -67,8 +67,8 @@ ViewRef ViewHolder::Acquire() {
   base::MutexLock lock(&mutex_);
   if (current_ == nullptr) return ViewRef();
   current_->references.fetch_add(1, std::memory_order_relaxed);
-  // Install empties the slots under the mutex, so a slot that is filled here holds the present view. One that another
-  // reader has borrowed is left to it.
+  // Install empties the slots under the mutex, so a slot that is filled here holds the present
+  // view. One that another reader has borrowed is left to it.
   uintptr_t empty = kEmpty;
   const bool filled = slot->compare_exchange_strong(empty, Address(current_) | kBorrowedBit, std::memory_order_acq_rel);
   return ViewRef(current_, filled ? slot : nullptr);

@@ -1,10 +1,11 @@
 // What a reader reads: the memtables and the version of one moment, taken without a lock.
 //
-// The present view is handed to readers through slots, one cache line each, over which threads are spread. A slot holds
-// a reference to the view; a reader borrows it by marking the slot, and gives it back by clearing the mark, one
-// compare-exchange each. When a new view is installed, every slot is emptied; a reader whose slot was emptied meanwhile
-// drops its reference itself, and a reader that finds its slot empty or borrowed takes a reference under the mutex.
-// (RocksDB's thread-local SuperVersion, with slots in place of thread-local storage.)
+// The present view is handed to readers through slots, one cache line each, over which threads are
+// spread. A slot holds a reference to the view; a reader borrows it by marking the slot, and gives
+// it back by clearing the mark, one compare-exchange each. When a new view is installed, every slot
+// is emptied; a reader whose slot was emptied meanwhile drops its reference itself, and a reader
+// that finds its slot empty or borrowed takes a reference under the mutex. (RocksDB's thread-local
+// SuperVersion, with slots in place of thread-local storage.)
 #ifndef BANDB_STORAGE_READ_READ_VIEW_H_
 #define BANDB_STORAGE_READ_READ_VIEW_H_
 
@@ -30,7 +31,8 @@ struct ReadView {
 
 class ViewHolder;
 
-// A reference to a view. Movable; thread safety: one thread at a time. May outlive the holder once it is Detached.
+// A reference to a view. Movable; thread safety: one thread at a time. May outlive the holder once
+// it is Detached.
 class ViewRef {
  public:
   ViewRef() = default;
@@ -68,7 +70,8 @@ class ViewHolder {
   ViewHolder& operator=(const ViewHolder&) = delete;
 
   ViewRef Acquire() ABSL_LOCKS_EXCLUDED(mutex_);
-  // The references that Install took back. Destroying it may free a memtable or remove a file, so do it without locks.
+  // The references that Install took back. Destroying it may free a memtable or remove a file, so
+  // do it without locks.
   class Retired {
    public:
     Retired() = default;

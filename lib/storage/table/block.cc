@@ -38,7 +38,8 @@ uint32_t FindRestart(const Block& block, std::string_view spaced_key, uint64_t t
   return low;
 }
 
-// Reads the lengths of an entry; false unless each takes as few bytes as it can: entry() relies on five being enough.
+// Reads the lengths of an entry; false unless each takes as few bytes as it can: entry() relies on
+// five being enough.
 inline bool ReadLengths(base::ByteReader* reader, uint32_t* shared, uint32_t* unshared, uint32_t* value_bytes) {
   if (reader->remaining() > sizeof(uint32_t)) [[likely]] {
     const auto head = base::LoadFixed<uint32_t>(reader->rest().data());
@@ -61,8 +62,8 @@ inline bool ReadLengths(base::ByteReader* reader, uint32_t* shared, uint32_t* un
 // The key before an entry, put together so that the next one can be compared with it.
 class KeyOrder {
  public:
-  // False if the entry does not come after the one that was taken before it, or shares fewer bytes with it than it
-  // could: searches rely on both.
+  // False if the entry does not come after the one that was taken before it, or shares fewer bytes
+  // with it than it could: searches rely on both.
   bool Take(const BlockEntry& entry, bool is_restart) {
     const uint64_t trailer = entry.trailer();
     if (has_before_ && !IsAfter(entry, trailer, is_restart)) return false;
@@ -187,7 +188,8 @@ BlockMatch SeekInBlock(const Block& block, std::string_view internal_key) {
   const Block::Restart start = block.restart(FindRestart(block, target, target_trailer));
   match.entry_at = start.entry_at;
   match.value_at = start.value_at;
-  // How many bytes the entry before this one has in common with the target. It is before the target.
+  // How many bytes the entry before this one has in common with the target. It is before the
+  // target.
   size_t agree = 0;
   while (match.entry_at < block.entries_end()) {
     match.entry = block.entry(match.entry_at);

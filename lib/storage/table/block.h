@@ -5,19 +5,22 @@
 //   entry   := shared:varint unshared:varint value_bytes:varint delta[unshared] trailer:u64
 //   value   := bytes[value_bytes]                 of the entry with the same number
 //
-// An entry's internal key is the first `shared` bytes of the spaced key before it, then delta, then the trailer. Every
-// kRestartInterval-th entry, beginning with the first, is a restart: it shares nothing, and the restart array tells
-// where it and its value lie. All other entries share as much as they can, which is what makes searching cheap: an
-// entry that shares more bytes with its predecessor than the predecessor has in common with the target is on the same
-// side of the target as the predecessor, and one that shares fewer is past the target, so only those that share the
-// same number are compared at all, and no key is put together on the way. Trailers are never shared, so that the bytes
-// that are compared are those of spaced keys alone.
+// An entry's internal key is the first `shared` bytes of the spaced key before it, then delta, then
+// the trailer. Every kRestartInterval-th entry, beginning with the first, is a restart: it shares
+// nothing, and the restart array tells where it and its value lie. All other entries share as much
+// as they can, which is what makes searching cheap: an entry that shares more bytes with its
+// predecessor than the predecessor has in common with the target is on the same side of the target
+// as the predecessor, and one that shares fewer is past the target, so only those that share the
+// same number are compared at all, and no key is put together on the way. Trailers are never
+// shared, so that the bytes that are compared are those of spaced keys alone.
 //
-// What a search reads lies together at the beginning, restarts and keys, apart from the values: a few cache lines that
-// can be asked for all at once. In a cache larger than the processor's, that is where the time goes.
+// What a search reads lies together at the beginning, restarts and keys, apart from the values: a
+// few cache lines that can be asked for all at once. In a cache larger than the processor's, that
+// is where the time goes.
 //
-// A Block is made by Parse, which checks every entry and every restart once, the order of the keys included; whatever
-// works on a Block relies on that and checks no bounds. Bytes from outside become a Block by Parse and in no other way.
+// A Block is made by Parse, which checks every entry and every restart once, the order of the keys
+// included; whatever works on a Block relies on that and checks no bounds. Bytes from outside
+// become a Block by Parse and in no other way.
 #ifndef BANDB_STORAGE_TABLE_BLOCK_H_
 #define BANDB_STORAGE_TABLE_BLOCK_H_
 
@@ -32,11 +35,11 @@
 namespace bandb::storage {
 
 inline constexpr uint32_t kRestartInterval = 16;
-// Behind the payload of a block there are this many bytes that may be read, whatever they are: keys are copied eight
-// bytes at a time.
+// Behind the payload of a block there are this many bytes that may be read, whatever they are: keys
+// are copied eight bytes at a time.
 inline constexpr size_t kBlockSlackBytes = sizeof(uint64_t);
-// No spaced key is longer: twice what a user may store. Bounds what a hostile block can make of few bytes, since each
-// entry may share its predecessor's key.
+// No spaced key is longer: twice what a user may store. Bounds what a hostile block can make of few
+// bytes, since each entry may share its predecessor's key.
 inline constexpr uint32_t kSpacedKeyBytesMax = 128 << 10;
 
 struct BlockEntry {
@@ -50,8 +53,8 @@ struct BlockEntry {
   const char* end() const { return delta + unshared + kTrailerBytes; }
 };
 
-// A view of a well-formed block, behind which there are kBlockSlackBytes. Lifetime: of the payload. Thread safety:
-// const.
+// A view of a well-formed block, behind which there are kBlockSlackBytes. Lifetime: of the payload.
+// Thread safety: const.
 class Block {
  public:
   struct Restart {
@@ -84,7 +87,8 @@ class Block {
   }
 
   inline BlockEntry entry(uint32_t at) const;
-  // The internal keys of the first and the last entry; the block must have one. Lifetime: FirstKey, of the payload.
+  // The internal keys of the first and the last entry; the block must have one. Lifetime: FirstKey,
+  // of the payload.
   std::string_view FirstKey() const;
   std::string LastKey() const;
 
@@ -109,12 +113,14 @@ struct BlockMatch {
   BlockEntry entry{};
 };
 
-// The first entry at or after an internal key. The entry's shared bytes are the first bytes of the target.
+// The first entry at or after an internal key. The entry's shared bytes are the first bytes of the
+// target.
 BlockMatch SeekInBlock(const Block& block, std::string_view internal_key);
 
 inline BlockEntry Block::entry(uint32_t at) const {
   const char* from = data_ + at;
-  // Nearly all lengths take one byte each; an entry with its trailer is longer than four bytes in any case.
+  // Nearly all lengths take one byte each; an entry with its trailer is longer than four bytes in
+  // any case.
   const auto head = base::LoadFixed<uint32_t>(from);
   if ((head & 0x808080) == 0) [[likely]] {
     return {head & 0x7f, head >> 8 & 0x7f, head >> 16 & 0x7f, from + 3};

@@ -33,14 +33,15 @@ class BlockBuilder {
   // Memory held, in bytes.
   size_t memory_bytes() const { return keys_capacity_ + values_capacity_ + block_.capacity(); }
 
-  // The payload of the block, kBlockSlackBytes behind it. Lifetime: until the next call that is not const. Only Reset
-  // may follow.
+  // The payload of the block, kBlockSlackBytes behind it. Lifetime: until the next call that is not
+  // const. Only Reset may follow.
   std::string_view Finish();
   // Begins the next block.
   void Reset();
 
  private:
-  // Grows by doubling and keeps its memory from block to block; std::string would clear what is written right after.
+  // Grows by doubling and keeps its memory from block to block; std::string would clear what is
+  // written right after.
   static char* MakeRoom(std::unique_ptr<char[]>* buffer, size_t used, size_t* capacity, size_t bytes);
 
   std::unique_ptr<char[]> keys_;

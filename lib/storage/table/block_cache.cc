@@ -105,7 +105,8 @@ BlockCache::Table::~Table() {
 
 BlockRef BlockCache::Table::Lookup(size_t block) const {
   BANDB_ASSERT(block < block_count_);
-  // Only a hint, which may be gone already; what is asked for is on its way while the lock is taken.
+  // Only a hint, which may be gone already; what is asked for is on its way while the lock is
+  // taken.
   CachedBlock* found = blocks_[block].load(std::memory_order_relaxed);
   if (found != nullptr) PrefetchBlock(found);
   Shard& shard = cache_->ShardOf(first_shard_ + block);
@@ -152,7 +153,8 @@ void BlockCache::AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, Cached
     block->clock_place = static_cast<uint32_t>(shard->clock.size());
     shard->clock.push_back(block);
   } else {
-    // Where a block was evicted last, just behind the hand: the hand comes by there as late as can be.
+    // Where a block was evicted last, just behind the hand: the hand comes by there as late as can
+    // be.
     block->clock_place = shard->free_places.back();
     shard->free_places.pop_back();
     shard->clock[block->clock_place] = block;
@@ -174,7 +176,8 @@ void BlockCache::RemoveLocked(Shard* shard, CachedBlock* block) {
 
 CachedBlock* BlockCache::MakeRoomLocked(Shard* shard, uint64_t bytes, uint64_t room) {
   CachedBlock* evicted = nullptr;
-  // A block that is too large whatever is evicted must not empty the shard; a shard that has become too large must.
+  // A block that is too large whatever is evicted must not empty the shard; a shard that has become
+  // too large must.
   const uint64_t wanted = bytes <= room ? room - bytes : room;
   for (size_t steps = 2 * shard->clock.size(); steps > 0 && shard->bytes > wanted; --steps) {
     if (shard->hand >= shard->clock.size()) shard->hand = 0;

@@ -1,17 +1,20 @@
-// Blocks of tables in memory: one budget for all tables of a database, in shards that each have a lock of their own.
+// Blocks of tables in memory: one budget for all tables of a database, in shards that each have a
+// lock of their own.
 //
-// A block is one piece of memory, a header and the payload behind it, counted by references: one for the cache while it
-// holds the block, one for each BlockRef. Whoever drops the last one frees it, so a value that lies in a block outlives
-// eviction, and the cache itself. Dropping a reference takes no lock, looking a block up takes the lock of its shard
-// for a few instructions.
+// A block is one piece of memory, a header and the payload behind it, counted by references: one
+// for the cache while it holds the block, one for each BlockRef. Whoever drops the last one frees
+// it, so a value that lies in a block outlives eviction, and the cache itself. Dropping a reference
+// takes no lock, looking a block up takes the lock of its shard for a few instructions.
 //
-// There is no hash table: each table has an array with a pointer for each of its blocks, null while the cache does not
-// hold it. A reader of tables knows a block by its number, so it finds it in one step; a hash table would cost
-// another cache line from far away, which is what the time of a read goes to.
+// There is no hash table: each table has an array with a pointer for each of its blocks, null while
+// the cache does not hold it. A reader of tables knows a block by its number, so it finds it in one
+// step; a hash table would cost another cache line from far away, which is what the time of a read
+// goes to.
 //
-// Eviction is CLOCK: a hand goes round the blocks of a shard, takes the mark from those that were looked up since it
-// came by last, and evicts those that bear none and are in nobody's hands. A block enters without the mark, so a scan
-// over more than the cache holds does not push out what is used again and again.
+// Eviction is CLOCK: a hand goes round the blocks of a shard, takes the mark from those that were
+// looked up since it came by last, and evicts those that bear none and are in nobody's hands. A
+// block enters without the mark, so a scan over more than the cache holds does not push out what is
+// used again and again.
 #ifndef BANDB_STORAGE_TABLE_BLOCK_CACHE_H_
 #define BANDB_STORAGE_TABLE_BLOCK_CACHE_H_
 
@@ -28,8 +31,8 @@ namespace bandb::storage {
 
 class BlockCache;
 
-// Counts the memory of all blocks that were made for one cache. Shared by the cache and its blocks, which may outlive
-// it: the last of them deletes it.
+// Counts the memory of all blocks that were made for one cache. Shared by the cache and its blocks,
+// which may outlive it: the last of them deletes it.
 class BlockLedger {
  public:
   BlockLedger() = default;
@@ -49,7 +52,8 @@ class BlockLedger {
   std::atomic<uint64_t> live_bytes_{0};
 };
 
-// A block in memory; known outside the cache through BlockRef only. The payload follows, aligned to a cache line.
+// A block in memory; known outside the cache through BlockRef only. The payload follows, aligned to
+// a cache line.
 struct alignas(64) CachedBlock {
   std::atomic<uint32_t> references{1};
   // Guarded by the lock of the shard, from when the block enters the cache.
@@ -69,7 +73,8 @@ struct alignas(64) CachedBlock {
   }
 };
 
-// Keeps a block alive. Thread safety: one thread at a time; different references to one block are independent.
+// Keeps a block alive. Thread safety: one thread at a time; different references to one block are
+// independent.
 class BlockRef {
  public:
   BlockRef() = default;
@@ -98,7 +103,8 @@ class BlockRef {
   void* Detach() { return std::exchange(block_, nullptr); }
   static void ReleaseDetached(void* block) { static_cast<CachedBlock*>(block)->Unref(); }
 
-  // For whoever fills the block, before anybody else can see it. `bytes` at most what it was made for.
+  // For whoever fills the block, before anybody else can see it. `bytes` at most what it was made
+  // for.
   char* writable() { return block_->payload(); }
   void ShrinkPayload(size_t bytes) { block_->payload_bytes = bytes; }
 
@@ -108,7 +114,8 @@ class BlockRef {
   CachedBlock* block_ = nullptr;
 };
 
-// Thread safety: any thread, any number of calls at once. Lifetime: BlockRefs may outlive the cache, PinnedCharges not.
+// Thread safety: any thread, any number of calls at once. Lifetime: BlockRefs may outlive the
+// cache, PinnedCharges not.
 class BlockCache {
  public:
   struct CacheStats {
@@ -123,9 +130,10 @@ class BlockCache {
     uint64_t used_bytes() const { return live_bytes + pinned_charge_bytes; }
   };
 
-  // The shard count is rounded up to a power of two, at most 256; 0 chooses one that leaves each shard half a mebibyte
-  // and room for sixteen blocks of `block_bytes`, at most 16. A block that is larger than a shard's share is not kept.
-  // A capacity of 0 keeps nothing: a block then lives as long as it is referred to.
+  // The shard count is rounded up to a power of two, at most 256; 0 chooses one that leaves each
+  // shard half a mebibyte and room for sixteen blocks of `block_bytes`, at most 16. A block that is
+  // larger than a shard's share is not kept. A capacity of 0 keeps nothing: a block then lives as
+  // long as it is referred to.
   explicit BlockCache(uint64_t capacity_bytes, uint32_t shard_count = 0, uint64_t block_bytes = 0);
   ~BlockCache();
   BlockCache(const BlockCache&) = delete;
@@ -134,8 +142,8 @@ class BlockCache {
   // Memory for a block, not yet in the cache. The payload is not initialized.
   BlockRef Allocate(size_t payload_bytes);
 
-  // What the cache holds of one table: blocks [0, block_count). Thread safety: as the cache. Lifetime: the cache must
-  // outlive it. Its blocks leave the cache with it.
+  // What the cache holds of one table: blocks [0, block_count). Thread safety: as the cache.
+  // Lifetime: the cache must outlive it. Its blocks leave the cache with it.
   class Table {
    public:
     Table(BlockCache* cache, size_t block_count);
@@ -145,8 +153,8 @@ class BlockCache {
 
     // Empty if the cache does not hold the block.
     BlockRef Lookup(size_t block) const;
-    // Puts a block of Allocate's into the cache if there is room for it, and returns it; or, if another thread was
-    // quicker, the block that is there already.
+    // Puts a block of Allocate's into the cache if there is room for it, and returns it; or, if
+    // another thread was quicker, the block that is there already.
     BlockRef Insert(size_t block, BlockRef content) const;
     uint64_t memory_bytes() const { return block_count_ * sizeof(std::atomic<CachedBlock*>); }
 
@@ -157,7 +165,8 @@ class BlockCache {
     const std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;  // changed under the lock of the block's shard
   };
 
-  // Memory that is not in blocks of the cache and still comes out of its budget, counted as long as this lives.
+  // Memory that is not in blocks of the cache and still comes out of its budget, counted as long as
+  // this lives.
   class PinnedCharge {
    public:
     PinnedCharge() = default;
@@ -173,8 +182,9 @@ class BlockCache {
     BlockCache* cache_ = nullptr;
     uint64_t bytes_ = 0;
   };
-  // Blocks make room for it as further blocks come in, down to a quarter of the capacity, which stays theirs however
-  // much is pinned: without it every read would go to the disk. May exceed the capacity.
+  // Blocks make room for it as further blocks come in, down to a quarter of the capacity, which
+  // stays theirs however much is pinned: without it every read would go to the disk. May exceed the
+  // capacity.
   [[nodiscard]] PinnedCharge ChargePinned(uint64_t bytes);
 
   uint64_t capacity_bytes() const { return capacity_bytes_; }
@@ -198,7 +208,8 @@ class BlockCache {
   static void AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   static void RemoveLocked(Shard* shard, CachedBlock* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
-  // Evicts until `bytes` more fit into `room`, or the hand has been round twice. Returns what it took out, as a list.
+  // Evicts until `bytes` more fit into `room`, or the hand has been round twice. Returns what it
+  // took out, as a list.
   static CachedBlock* MakeRoomLocked(Shard* shard, uint64_t bytes, uint64_t room)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
 

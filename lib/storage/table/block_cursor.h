@@ -1,8 +1,9 @@
 // Walks the entries of a block, in both directions.
 //
-// Forward, a step appends one delta to the key. Backward, that does not work: what a key has beyond the bytes it shares
-// with its successor stands with an entry further ahead. So the cursor expands a whole restart interval, at most
-// kRestartInterval keys, and serves the steps from there: going back costs about as much as going forth.
+// Forward, a step appends one delta to the key. Backward, that does not work: what a key has beyond
+// the bytes it shares with its successor stands with an entry further ahead. So the cursor expands
+// a whole restart interval, at most kRestartInterval keys, and serves the steps from there: going
+// back costs about as much as going forth.
 #ifndef BANDB_STORAGE_TABLE_BLOCK_CURSOR_H_
 #define BANDB_STORAGE_TABLE_BLOCK_CURSOR_H_
 
@@ -17,7 +18,8 @@
 
 namespace bandb::storage {
 
-// The interface of Cursor (cursor.h), without the virtual calls. A Block is well-formed, so there is no status.
+// The interface of Cursor (cursor.h), without the virtual calls. A Block is well-formed, so there
+// is no status.
 // Lifetime: of the block's payload. Thread safety: one thread at a time.
 class BlockCursor {
  public:

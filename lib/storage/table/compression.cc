@@ -82,7 +82,8 @@ bool Compress(Compression compression, std::string_view bytes, std::string* to) 
   if (compression == Compression::kNone || !CompressionIsBuiltIn(compression)) return false;
   const size_t worth_bytes = bytes.size() - bytes.size() / 8;
   const auto head = static_cast<size_t>(base::VarintLength(bytes.size()));
-  // The compressor is given no more room than the result may take, so that it stops early on what does not shrink.
+  // The compressor is given no more room than the result may take, so that it stops early on what
+  // does not shrink.
   if (worth_bytes <= head) return false;
   to->clear();
   base::PutVarint(to, bytes.size());

@@ -93,7 +93,8 @@ absl::StatusOr<OpenFiles::File> OpenFiles::Reopen(SharedFile* shared) {
 }
 
 bool OpenFiles::CloseOne() {
-  // After one round all marks are cleared, so that the second finds a victim unless readers are very quick.
+  // After one round all marks are cleared, so that the second finds a victim unless readers are
+  // very quick.
   for (size_t looks = 2 * open_.size(); looks > 0; --looks) {
     SharedFile* candidate = open_.front();
     if (looks > 1 && candidate->TakeUsed()) {

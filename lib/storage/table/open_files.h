@@ -1,12 +1,12 @@
 // Keeps the number of open table files within bounds.
 //
-// The reader of a table lives as long as the table does, but its file need not be open all that time. When more files
-// are open than may be, one that was not read for a while is closed, and opened again when something is read from it.
-// Only what comes from a file passes here: blocks in the cache, indexes and filters do not, so that reads which need no
-// disk cost no more than before.
+// The reader of a table lives as long as the table does, but its file need not be open all that
+// time. When more files are open than may be, one that was not read for a while is closed, and
+// opened again when something is read from it. Only what comes from a file passes here: blocks in
+// the cache, indexes and filters do not, so that reads which need no disk cost no more than before.
 //
-// Which file is closed is decided by second chance (the clock algorithm; Corbató, 1968): a read marks its file, and the
-// search for a victim clears marks until it finds a file without one.
+// Which file is closed is decided by second chance (the clock algorithm; Corbató, 1968): a read
+// marks its file, and the search for a victim clears marks until it finds a file without one.
 #ifndef BANDB_STORAGE_TABLE_OPEN_FILES_H_
 #define BANDB_STORAGE_TABLE_OPEN_FILES_H_
 
@@ -22,15 +22,16 @@
 
 namespace bandb::storage {
 
-// Lifetime: shared by the table store and by every file that it gave out, since readers that outlive the engine still
-// hold files. Thread safety: any thread.
+// Lifetime: shared by the table store and by every file that it gave out, since readers that
+// outlive the engine still hold files. Thread safety: any thread.
 class OpenFiles : public std::enable_shared_from_this<OpenFiles> {
  public:
   // At most `open_max` files are open, those that are being read at the moment not counted.
   OpenFiles(base::FileSystem* files, uint64_t open_max) : open_max_(open_max), files_(files) {}
 
   // A file that may be closed and opened again behind its reader's back.
-  // Errors: kFailedPrecondition after Close, and what the file system says. Reads of the file answer these, too.
+  // Errors: kFailedPrecondition after Close, and what the file system says. Reads of the file
+  // answer these, too.
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string& path) ABSL_LOCKS_EXCLUDED(mutex_);
   // From now on nothing is opened any more. Files that are open may still be read.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -30,20 +30,23 @@ struct TableOptions {
   uint64_t creation_time_ms = 0;
 };
 
-// The trailer of TableSummary::largest where the limit of a range tombstone is what lies furthest. A limit is
-// exclusive, and no entry ever has kSequenceMax, so this key stands before everything with its spaced key.
+// The trailer of TableSummary::largest where the limit of a range tombstone is what lies furthest.
+// A limit is exclusive, and no entry ever has kSequenceMax, so this key stands before everything
+// with its spaced key.
 inline constexpr uint64_t kTombstoneLimitTrailer = kSequenceMax << 8 | static_cast<uint8_t>(Kind::kRangeDelete);
 
 // What has to be known of a table to install it.
 struct TableSummary : TableFigures {
   uint64_t file_bytes = 0;
-  // Internal keys that bound all entries and range tombstones: smallest <= each of them <= largest. A tombstone counts
-  // with (begin, its sequence and kind) and with (limit, kTombstoneLimitTrailer). Empty if the table is.
+  // Internal keys that bound all entries and range tombstones: smallest <= each of them <= largest.
+  // A tombstone counts with (begin, its sequence and kind) and with (limit,
+  // kTombstoneLimitTrailer). Empty if the table is.
   std::string smallest;
   std::string largest;
 };
 
-// Usage: Add and AddRangeTombstone as often as needed, then Finish; or destroy it without Finish and remove the file.
+// Usage: Add and AddRangeTombstone as often as needed, then Finish; or destroy it without Finish
+// and remove the file.
 // Lifetime: borrows the file. Thread safety: one thread at a time.
 class TableBuilder {
  public:
@@ -52,17 +55,18 @@ class TableBuilder {
   TableBuilder(const TableBuilder&) = delete;
   TableBuilder& operator=(const TableBuilder&) = delete;
 
-  // Keys are internal, strictly increasing, and of any kind but kRangeDelete. A value of a kind with expiry begins with
-  // expiry_ms:u64.
+  // Keys are internal, strictly increasing, and of any kind but kRangeDelete. A value of a kind
+  // with expiry begins with expiry_ms:u64.
   void Add(std::string_view internal_key, std::string_view value);
-  // Deletes entries of spaced keys [begin, limit) that are older than `sequence`. In any order, at any time before
-  // Finish. A range in which nothing lies is left out.
+  // Deletes entries of spaced keys [begin, limit) that are older than `sequence`. In any order, at
+  // any time before Finish. A range in which nothing lies is left out.
   void AddRangeTombstone(std::string_view begin_spaced, std::string_view limit_spaced, Sequence sequence);
 
   // What the file would hold if it were finished now, roughly, in bytes.
   uint64_t FileBytes() const;
   uint64_t entries() const { return properties_.entries; }
-  // The first error of the file. Adding goes on without effect after it, so it need not be asked for at every Add.
+  // The first error of the file. Adding goes on without effect after it, so it need not be asked
+  // for at every Add.
   const absl::Status& status() const { return status_; }
 
   // Writes what is missing. Does not sync or close the file.
@@ -73,7 +77,8 @@ class TableBuilder {
   void Count(uint64_t trailer, std::string_view value);
   void CountSequence(Sequence sequence);
   void FinishDataBlock();
-  // Writes the index entry of the last data block, before the key that the next one begins with; "": there is none.
+  // Writes the index entry of the last data block, before the key that the next one begins with;
+  // "": there is none.
   void AddIndexEntry(std::string_view next_key);
   BlockHandle WriteBlock(std::string_view payload, Compression compression);
   void Append(std::string_view bytes);

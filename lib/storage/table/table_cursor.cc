@@ -7,8 +7,8 @@ namespace bandb::storage {
 
 namespace {
 
-// Readahead begins with the third block in a row that the cache does not hold, and doubles from there: a walk that ends
-// soon has read little for nothing.
+// Readahead begins with the third block in a row that the cache does not hold, and doubles from
+// there: a walk that ends soon has read little for nothing.
 constexpr uint32_t kMissesBeforeReadahead = 2;
 constexpr uint32_t kReadaheadBytesFirst = 16 << 10;
 constexpr uint32_t kReadaheadBytesMax = 256 << 10;
@@ -54,7 +54,8 @@ void TableCursor::MaybeReadAhead(size_t i) {
   if (bytes <= block_bytes) return;
   const uint64_t first =
       backward ? std::max<uint64_t>(kFileHeaderBytes, handle.end() - std::min(bytes, handle.end())) : handle.offset;
-  // A failure shows when the block itself is read; what lies around it is none of this walk's business yet.
+  // A failure shows when the block itself is read; what lies around it is none of this walk's
+  // business yet.
   const absl::Status status = table_.file().ReadAhead(first, backward ? handle.end() - first : bytes, &readahead_);
   if (const uint64_t memory_bytes = readahead_.bytes.capacity(); memory_bytes > charged_bytes_) {
     charge_ = table_.ChargePinned(memory_bytes);

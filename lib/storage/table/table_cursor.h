@@ -1,8 +1,9 @@
 // Walks the entries of a table, block by block, in both directions.
 //
-// A walk that has gone on for long reads ahead, and then works on the blocks where they lie in its buffer: it neither
-// copies them nor puts them in the cache, where they would push out what gets need. Only the first blocks of a walk are
-// cached, and those that it finds in the cache it takes from there.
+// A walk that has gone on for long reads ahead, and then works on the blocks where they lie in its
+// buffer: it neither copies them nor puts them in the cache, where they would push out what gets
+// need. Only the first blocks of a walk are cached, and those that it finds in the cache it takes
+// from there.
 #ifndef BANDB_STORAGE_TABLE_TABLE_CURSOR_H_
 #define BANDB_STORAGE_TABLE_TABLE_CURSOR_H_
 
@@ -23,8 +24,9 @@ namespace bandb::storage {
 struct TableCursorOptions {
   // Keep the blocks that are read in the cache.
   bool fill_cache = true;
-  // Read this many bytes of the file at a time, from the first block on: for compactions, which read all there is.
-  // 0: block by block, with readahead once three blocks in a row were not in the cache.
+  // Read this many bytes of the file at a time, from the first block on: for compactions, which
+  // read all there is. 0: block by block, with readahead once three blocks in a row were not in the
+  // cache.
   uint32_t readahead_bytes = 0;
 };
 
@@ -57,11 +59,13 @@ class TableCursor final : public Cursor {
   // Makes data block i the current one, not positioned. False: status_ says why not.
   bool Load(size_t i);
   bool ReadBlock(size_t i);
-  // Makes block i the current one where it lies in the readahead buffer, if it does. False: status_ says why not.
+  // Makes block i the current one where it lies in the readahead buffer, if it does. False: status_
+  // says why not.
   bool EnterInPlace(size_t i, bool* entered);
   // Fills the readahead buffer with what lies before or behind block i, if it is time to.
   void MaybeReadAhead(size_t i);
-  // Where the current block's cursor stands, or, if it is past its end, at the nearest entry in that direction.
+  // Where the current block's cursor stands, or, if it is past its end, at the nearest entry in
+  // that direction.
   void StandForward() {
     if (!entries_.Valid()) [[unlikely]] {
       return SkipForward();
@@ -74,7 +78,8 @@ class TableCursor final : public Cursor {
     }
     StandAt(entries_.key());
   }
-  // From past the end of the current block to the first entry of the next one that has any, and the other way.
+  // From past the end of the current block to the first entry of the next one that has any, and the
+  // other way.
   void SkipForward();
   void SkipBackward();
   void Unload();
@@ -89,7 +94,8 @@ class TableCursor final : public Cursor {
   BlockRef block_;
   BlockCursor entries_;
 
-  // The last block that was not in the cache, and how many before it were its neighbours and were not either.
+  // The last block that was not in the cache, and how many before it were its neighbours and were
+  // not either.
   size_t missed_block_ = kNoBlock;
   uint32_t missed_in_a_row_ = 0;
   uint32_t readahead_bytes_ = 0;

@@ -1,4 +1,5 @@
-// A table as a file: reads its stored blocks (table_format.h) and lets nothing pass that does not verify.
+// A table as a file: reads its stored blocks (table_format.h) and lets nothing pass that does not
+// verify.
 #ifndef BANDB_STORAGE_TABLE_TABLE_FILE_H_
 #define BANDB_STORAGE_TABLE_TABLE_FILE_H_
 
@@ -26,9 +27,9 @@ struct ReadaheadBuffer {
   std::string bytes;
 };
 
-// Errors of everything here: kDataLoss for bytes that were read and are wrong; kFailedPrecondition for what a newer
-// release, or one that was built otherwise, has written; else as RefusedRead. Each message names the path and the
-// offset.
+// Errors of everything here: kDataLoss for bytes that were read and are wrong; kFailedPrecondition
+// for what a newer release, or one that was built otherwise, has written; else as RefusedRead. Each
+// message names the path and the offset.
 // Thread safety: const methods from any thread.
 class TableFile {
  public:
@@ -42,16 +43,17 @@ class TableFile {
   uint64_t blocks_end() const { return file_->Size() - kFooterBytes; }
   const base::RandomAccessFile& file() const { return *file_; }
 
-  // Reads a block with checksum verified and compression undone, into memory of the cache's but not into the cache.
-  // `readahead` may be null; a block that it holds is not read again.
+  // Reads a block with checksum verified and compression undone, into memory of the cache's but not
+  // into the cache. `readahead` may be null; a block that it holds is not read again.
   absl::StatusOr<BlockRef> ReadBlock(const BlockHandle& handle, BlockCache* cache,
                                      const ReadaheadBuffer* readahead = nullptr) const;
-  // As ReadBlock, for a block of entries: its structure is checked too, so that Block::FromParsed may be used on it.
+  // As ReadBlock, for a block of entries: its structure is checked too, so that Block::FromParsed
+  // may be used on it.
   absl::StatusOr<BlockRef> ReadEntries(const BlockHandle& handle, Block::Trailers trailers, BlockCache* cache,
                                        const ReadaheadBuffer* readahead = nullptr) const;
-  // The payload of a block of entries where it lies in the buffer, checked as by ReadEntries; behind it there are
-  // kBlockSlackBytes. Empty if the buffer does not hold the block, or holds it compressed. Lifetime: of what is in the
-  // buffer.
+  // The payload of a block of entries where it lies in the buffer, checked as by ReadEntries;
+  // behind it there are kBlockSlackBytes. Empty if the buffer does not hold the block, or holds it
+  // compressed. Lifetime: of what is in the buffer.
   absl::StatusOr<std::string_view> EntriesInPlace(const BlockHandle& handle, Block::Trailers trailers,
                                                   const ReadaheadBuffer& readahead) const;
   // Reads header and footer anew and checks that they are still what they were.

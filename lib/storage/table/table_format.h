@@ -22,11 +22,12 @@
 //   footer      := meta_index_offset:u64 meta_index_payload_bytes:u64 checksum:u64 magic:8 bytes "BanDBend"
 //                  checksum: base::BlockChecksum of the two numbers, with the offset of the footer
 //
-// Every byte of a table is under one checksum, and each checksum is bound to the file and the place. The separator in
-// the index entry of a data block is at or after all its entries and before all entries of the next one. If the two
-// spaced keys that it separates differ, it is the shortest prefix of the later one that is greater than the earlier
-// one, with the trailer kSeparatorTrailer, and stands before everything with that spaced key. Else, and for the last
-// block, it is the last internal key of the block.
+// Every byte of a table is under one checksum, and each checksum is bound to the file and the
+// place. The separator in the index entry of a data block is at or after all its entries and before
+// all entries of the next one. If the two spaced keys that it separates differ, it is the shortest
+// prefix of the later one that is greater than the earlier one, with the trailer kSeparatorTrailer,
+// and stands before everything with that spaced key. Else, and for the last block, it is the last
+// internal key of the block.
 //
 // A value of one of the kinds with expiry begins with expiry_ms:u64.
 #ifndef BANDB_STORAGE_TABLE_TABLE_FORMAT_H_
@@ -47,8 +48,8 @@ namespace bandb::storage {
 inline constexpr size_t kBlockTrailerBytes = sizeof(uint8_t) + sizeof(uint64_t);
 inline constexpr size_t kFooterBytes = 32;
 
-// No data block is larger than this before compression: more than the largest block setting, key and value together.
-// The bound on what a decompressor is asked to make.
+// No data block is larger than this before compression: more than the largest block setting, key
+// and value together. The bound on what a decompressor is asked to make.
 inline constexpr uint64_t kDataBlockBytesMax = 128 << 20;
 
 // The trailer of separators that are no internal key. No entry has it: its kind does not exist.
@@ -90,7 +91,8 @@ bool ParseNamedValues(std::string_view bytes, NamedValues* values);
 // The value of a name; null if there is none.
 const std::string* FindNamedValue(const NamedValues& values, std::string_view name);
 
-// What is counted of the entries of a table: in its properties, and for those that install it and find it.
+// What is counted of the entries of a table: in its properties, and for those that install it and
+// find it.
 struct TableFigures {
   uint64_t entries = 0;  // without range tombstones
   uint64_t deletes = 0;  // entries of kind delete
@@ -103,7 +105,8 @@ struct TableFigures {
   friend bool operator==(const TableFigures&, const TableFigures&) = default;
 };
 
-// What a table says of itself. Each number is stored as a varint under the name of its member, the comparator as text.
+// What a table says of itself. Each number is stored as a varint under the name of its member, the
+// comparator as text.
 struct TableProperties : TableFigures {
   uint64_t raw_key_bytes = 0;  // internal keys, before prefix compression
   uint64_t raw_value_bytes = 0;

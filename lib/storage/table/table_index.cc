@@ -17,8 +17,8 @@ uint64_t Head(std::string_view bytes) {
   return __builtin_bswap64(head);
 }
 
-// How many of the sorted numbers are less. Written so that it compiles to conditional moves: the outcome of each
-// comparison is as good as random.
+// How many of the sorted numbers are less. Written so that it compiles to conditional moves: the
+// outcome of each comparison is as good as random.
 size_t CountLess(const uint64_t* sorted, size_t count, uint64_t number) {
   if (count == 0) return 0;
   const uint64_t* first = sorted;
@@ -72,8 +72,8 @@ std::optional<TableIndex> TableIndex::Make(const Block& block, uint64_t blocks_e
 }
 
 bool TableIndex::Add(std::string_view separator, std::string_view handle_bytes, uint64_t blocks_end) {
-  // In order between the first and the last one it would begin with what those have in common, but that is not known
-  // before all are seen.
+  // In order between the first and the last one it would begin with what those have in common, but
+  // that is not known before all are seen.
   if (SpacedKey(separator).substr(0, common_prefix_.size()) != common_prefix_) return false;
   BlockHandle handle;
   if (!ParseHandle(handle_bytes, blocks_end, &handle) || handle.payload_bytes > UINT32_MAX) return false;
@@ -90,7 +90,8 @@ bool TableIndex::BlockIsBefore(size_t i, std::string_view rest, uint64_t trailer
   const int by_key = Rest(i).compare(rest);
   if (by_key != 0) return by_key < 0;
   const uint64_t separator_trailer = RestTrailer(i);
-  // A separator that is no internal key stands before everything with its spaced key, whatever one looks for.
+  // A separator that is no internal key stands before everything with its spaced key, whatever one
+  // looks for.
   return separator_trailer == kSeparatorTrailer || separator_trailer > trailer;
 }
 

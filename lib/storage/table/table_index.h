@@ -1,10 +1,10 @@
 // The index of a table in memory: which data block may hold a key.
 //
-// An index is read once and searched by every read, so it is taken apart at open. The prefix that all separators have
-// in common is kept once. Of what follows, eight bytes of each separator stand as a number in an array of their own,
-// and every sixteenth of those in another: the search goes through the small array, which stays in the processor's
-// cache, then through two cache lines of the large one, and looks at the separators themselves only where those eight
-// bytes are equal.
+// An index is read once and searched by every read, so it is taken apart at open. The prefix that
+// all separators have in common is kept once. Of what follows, eight bytes of each separator stand
+// as a number in an array of their own, and every sixteenth of those in another: the search goes
+// through the small array, which stays in the processor's cache, then through two cache lines of
+// the large one, and looks at the separators themselves only where those eight bytes are equal.
 #ifndef BANDB_STORAGE_TABLE_TABLE_INDEX_H_
 #define BANDB_STORAGE_TABLE_TABLE_INDEX_H_
 
@@ -20,7 +20,8 @@
 
 namespace bandb::storage {
 
-// The separator (table_format.h) between the last internal key of a block and the first one of the next.
+// The separator (table_format.h) between the last internal key of a block and the first one of the
+// next.
 std::string MakeSeparator(std::string_view last, std::string_view next);
 
 // Immutable. Thread safety: any thread, any number of calls at once.
@@ -28,15 +29,15 @@ class TableIndex {
  public:
   // No blocks.
   TableIndex() = default;
-  // Nothing if an entry is malformed, or separators or blocks are not in order, or a block does not end by
-  // `blocks_end`.
+  // Nothing if an entry is malformed, or separators or blocks are not in order, or a block does not
+  // end by `blocks_end`.
   static std::optional<TableIndex> Make(const Block& block, uint64_t blocks_end);
 
   size_t size() const { return heads_.size(); }
   BlockHandle block(size_t i) const { return {places_[i].offset, places_[i].payload_bytes}; }
-  // The block in which the first entry at or after the internal key stands, unless the table has none; else size().
-  // Where no entry lies between the key and the end of the block, that entry is the first one of the next block, and
-  // has another spaced key.
+  // The block in which the first entry at or after the internal key stands, unless the table has
+  // none; else size(). Where no entry lies between the key and the end of the block, that entry is
+  // the first one of the next block, and has another spaced key.
   size_t Find(std::string_view internal_key) const;
   // The spaced key of separator i: block i holds nothing beyond it, block i + 1 nothing before it.
   std::string Separator(size_t i) const;
@@ -64,7 +65,8 @@ class TableIndex {
   bool Add(std::string_view separator, std::string_view handle, uint64_t blocks_end);
   // The first separator whose head is not less.
   size_t FindHead(uint64_t head) const;
-  // True if everything in block i is before the key: rest is what its spaced key has after the common prefix.
+  // True if everything in block i is before the key: rest is what its spaced key has after the
+  // common prefix.
   bool BlockIsBefore(size_t i, std::string_view rest, uint64_t trailer) const;
 
   std::string common_prefix_;

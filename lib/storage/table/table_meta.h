@@ -1,4 +1,5 @@
-// What is kept of a table in memory while it is open: everything in its meta blocks (table_format.h).
+// What is kept of a table in memory while it is open: everything in its meta blocks
+// (table_format.h).
 #ifndef BANDB_STORAGE_TABLE_TABLE_META_H_
 #define BANDB_STORAGE_TABLE_TABLE_META_H_
 

@@ -36,7 +36,8 @@ absl::StatusOr<BlockRef> TableReader::ReadChecked(size_t i, const ReadaheadBuffe
 absl::Status TableReader::CheckPlace(size_t i, const Block& entries) const {
   const uint64_t offset = index().block(i).offset;
   if (entries.empty()) return file_.Damage(offset, "the block is empty");
-  // Within a block the keys increase, and the separators do; so if its ends lie where they must, all keys do.
+  // Within a block the keys increase, and the separators do; so if its ends lie where they must,
+  // all keys do.
   if (index().Find(entries.FirstKey()) != i || index().Find(entries.LastKey()) != i) {
     return file_.Damage(offset, "the block holds keys of another block");
   }

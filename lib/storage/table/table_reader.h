@@ -1,9 +1,9 @@
 // Reads a table (table_format.h): the file, and what is kept of it in memory as long as it is open.
 //
-// Open reads and verifies everything but the data blocks. Those are read when they are needed, through the cache, and
-// verified each time that they come from the file: the checksum, the form, the order of the keys, and that they lie
-// where the index says. So whoever walks tables may rely on their order, even if somebody made up a table with right
-// checksums.
+// Open reads and verifies everything but the data blocks. Those are read when they are needed,
+// through the cache, and verified each time that they come from the file: the checksum, the form,
+// the order of the keys, and that they lie where the index says. So whoever walks tables may rely
+// on their order, even if somebody made up a table with right checksums.
 #ifndef BANDB_STORAGE_TABLE_TABLE_READER_H_
 #define BANDB_STORAGE_TABLE_TABLE_READER_H_
 
@@ -39,18 +39,19 @@ struct GetResult {
 // Thread safety: const methods from any thread, any number of calls at once.
 class TableReader {
  public:
-  // Does not check whose database the table belongs to: header() tells. An entry before the internal key `smallest`, if
-  // that is given, is damage.
+  // Does not check whose database the table belongs to: header() tells. An entry before the
+  // internal key `smallest`, if that is given, is damage.
   static absl::StatusOr<std::unique_ptr<TableReader>> Open(std::unique_ptr<base::RandomAccessFile> file,
                                                            std::string path, BlockCache* cache,
                                                            std::string_view smallest = {});
   TableReader(const TableReader&) = delete;
   TableReader& operator=(const TableReader&) = delete;
 
-  // Finds the first entry at or after the internal key if it has the same spaced key. Looks neither at the filter nor
-  // at range tombstones: the caller does, once for many tables.
+  // Finds the first entry at or after the internal key if it has the same spaced key. Looks neither
+  // at the filter nor at range tombstones: the caller does, once for many tables.
   absl::Status Get(std::string_view internal_key, bool fill_cache, GetResult* result) const;
-  // As Get, without reading the file. False, and nothing is known, if that would take a block that is not in the cache.
+  // As Get, without reading the file. False, and nothing is known, if that would take a block that
+  // is not in the cache.
   bool GetCached(std::string_view internal_key, GetResult* result) const;
   // False: the table holds no entry whose spaced key has this FilterHash.
   bool MayContain(uint64_t filter_hash) const { return meta_.filter().MayContain(filter_hash); }
@@ -67,13 +68,14 @@ class TableReader {
   // Of index, filter and range tombstones; also counted by the cache.
   uint64_t memory_bytes() const { return memory_bytes_; }
 
-  // Reads the whole file anew, past the cache, and checks every checksum, the order of all keys and the counts. The
-  // message names the offset of the first damage.
+  // Reads the whole file anew, past the cache, and checks every checksum, the order of all keys and
+  // the counts. The message names the offset of the first damage.
   absl::Status VerifyChecksums() const;
 
   // Reads data block i through the cache; `readahead` may be null.
   absl::StatusOr<BlockRef> ReadDataBlock(size_t i, bool fill_cache, const ReadaheadBuffer* readahead) const;
-  // The payload of data block i where it lies in the buffer, checked as any other; empty as of TableFile.
+  // The payload of data block i where it lies in the buffer, checked as any other; empty as of
+  // TableFile.
   absl::StatusOr<std::string_view> DataBlockInPlace(size_t i, const ReadaheadBuffer& readahead) const;
   // Counts memory of whoever reads the table against the budget of the cache.
   BlockCache::PinnedCharge ChargePinned(uint64_t bytes) const { return cache_->ChargePinned(bytes); }

@@ -11,8 +11,9 @@ namespace bandb::storage {
 
 namespace {
 
-// A table must be the one that the manifest describes: a file may hold another whole table, and whoever reads relies on
-// the order that the manifest states. What stands before the first key shows when the first block is read.
+// A table must be the one that the manifest describes: a file may hold another whole table, and
+// whoever reads relies on the order that the manifest states. What stands before the first key
+// shows when the first block is read.
 bool IsAsDescribed(const TableReader& reader, const TableInfo& info) {
   if (!(reader.properties().figures() == info.figures())) return false;
   const std::string_view smallest = SpacedKey(info.smallest);

@@ -1,4 +1,5 @@
-// A table that the database consists of, or consisted of: its description, its reader, and the end of its file.
+// A table that the database consists of, or consisted of: its description, its reader, and the end
+// of its file.
 #ifndef BANDB_STORAGE_VERSION_LIVE_TABLE_H_
 #define BANDB_STORAGE_VERSION_LIVE_TABLE_H_
 
@@ -19,13 +20,13 @@
 namespace bandb::storage {
 
 // Opens tables, and removes the files of those that are obsolete once nobody reads them any more.
-// Lifetime: shared by the engine and by every LiveTable, since readers that outlive the engine still hold tables. After
-// Close nothing is opened or removed any more; what was left behind is found at the next open. Thread safety: any
-// thread.
+// Lifetime: shared by the engine and by every LiveTable, since readers that outlive the engine
+// still hold tables. After Close nothing is opened or removed any more; what was left behind is
+// found at the next open. Thread safety: any thread.
 class TableStore {
  public:
-  // At most `open_files_max` files of tables are open at a time. `files` is env.files if that may end before the
-  // executor does, so that a removal which is still to come finds it.
+  // At most `open_files_max` files of tables are open at a time. `files` is env.files if that may
+  // end before the executor does, so that a removal which is still to come finds it.
   TableStore(const base::Env& env, std::string engine_dir, std::shared_ptr<BlockCache> cache, uint64_t open_files_max,
              std::shared_ptr<base::FileSystem> files = nullptr);
 
@@ -51,8 +52,8 @@ class TableStore {
   base::Executor* executor_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Lifetime: shared by every Version that holds the table. When the last of them is gone and the table is obsolete, its
-// file is removed.
+// Lifetime: shared by every Version that holds the table. When the last of them is gone and the
+// table is obsolete, its file is removed.
 class LiveTable {
  public:
   LiveTable(TableInfo info, std::shared_ptr<TableStore> store) : info_(std::move(info)), store_(std::move(store)) {}

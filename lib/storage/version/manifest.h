@@ -1,8 +1,9 @@
-// The manifest: the log of version edits that says what the database consists of, and the pointer to it.
+// The manifest: the log of version edits that says what the database consists of, and the pointer
+// to it.
 //
-// A manifest begins with one edit that describes everything, and each further edit is synced before what it describes
-// counts. A new manifest is begun at each open and when the old one has grown; CURRENT is pointed at it atomically, and
-// only then is the old one removed.
+// A manifest begins with one edit that describes everything, and each further edit is synced before
+// what it describes counts. A new manifest is begun at each open and when the old one has grown;
+// CURRENT is pointed at it atomically, and only then is the old one removed.
 #ifndef BANDB_STORAGE_VERSION_MANIFEST_H_
 #define BANDB_STORAGE_VERSION_MANIFEST_H_
 
@@ -50,8 +51,8 @@ struct RecoveredManifest {
   uint64_t dropped_bytes = 0;  // of a torn tail
 };
 
-// Reads the manifest that CURRENT names. Errors: kNotFound there is no CURRENT; kDataLoss; kFailedPrecondition newer
-// format.
+// Reads the manifest that CURRENT names. Errors: kNotFound there is no CURRENT; kDataLoss;
+// kFailedPrecondition newer format.
 absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const std::string& engine_dir,
                                                   const Uuid& database_id, const std::shared_ptr<TableStore>& tables);
 
@@ -64,8 +65,8 @@ class Manifest {
   static absl::StatusOr<std::unique_ptr<Manifest>> Create(base::FileSystem* files, const std::string& engine_dir,
                                                           uint64_t number, const FileHeader& header,
                                                           const ManifestState& state);
-  // Points CURRENT at it. Durability: it counts after power loss when this returns OK; on an error it is unknown which
-  // one does.
+  // Points CURRENT at it. Durability: it counts after power loss when this returns OK; on an error
+  // it is unknown which one does.
   absl::Status MakeCurrent(base::FileSystem* files, const std::string& engine_dir) const;
   // Creates one and points CURRENT at it.
   static absl::StatusOr<std::unique_ptr<Manifest>> CreateCurrent(base::FileSystem* files, const std::string& engine_dir,
@@ -73,8 +74,8 @@ class Manifest {
                                                                  const ManifestState& state);
 
   // Durability: the edit survives power loss when this returns OK.
-  // Errors: kResourceExhausted the disk is full, and nothing was changed; anything else: it is unknown whether the edit
-  // counts, and nothing may be appended or removed any more.
+  // Errors: kResourceExhausted the disk is full, and nothing was changed; anything else: it is
+  // unknown whether the edit counts, and nothing may be appended or removed any more.
   absl::Status Append(const VersionEdit& edit);
   absl::Status Close() { return writer_->Close(); }
   uint64_t Size() const { return writer_->Size(); }

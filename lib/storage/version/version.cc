@@ -9,8 +9,8 @@ namespace bandb::storage {
 
 namespace {
 
-// A largest bound with the largest trailer comes from the limit of a range tombstone, and no key at it belongs to the
-// table.
+// A largest bound with the largest trailer comes from the limit of a range tombstone, and no key at
+// it belongs to the table.
 bool IsExclusive(std::string_view largest) { return TrailerSequence(Trailer(largest)) == kSequenceMax; }
 
 // True if the range [.., largest] ends before the spaced key.

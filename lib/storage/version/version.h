@@ -1,7 +1,8 @@
 // A version: the tables that the database consists of at one moment, level by level.
 //
-// Level 0 holds what flushes wrote, newest first, and its tables overlap. Each level below holds tables that do not
-// overlap, in the order of their keys, and newer versions of a key stand in upper levels. A version never changes.
+// Level 0 holds what flushes wrote, newest first, and its tables overlap. Each level below holds
+// tables that do not overlap, in the order of their keys, and newer versions of a key stand in
+// upper levels. A version never changes.
 #ifndef BANDB_STORAGE_VERSION_VERSION_H_
 #define BANDB_STORAGE_VERSION_VERSION_H_
 
@@ -16,7 +17,8 @@
 
 namespace bandb::storage {
 
-// True if the two key ranges share a key: the bounds are internal keys, and a largest may be exclusive.
+// True if the two key ranges share a key: the bounds are internal keys, and a largest may be
+// exclusive.
 bool KeyRangesOverlap(std::string_view a_smallest, std::string_view a_largest, std::string_view b_smallest,
                       std::string_view b_largest);
 
@@ -30,19 +32,21 @@ class Version {
   uint64_t TableCount() const;
   bool HasRangeTombstones() const { return has_range_tombstones_; }
 
-  // The first table of a level below 0 whose largest key is at or after the internal key; level.size() if there is
-  // none.
+  // The first table of a level below 0 whose largest key is at or after the internal key;
+  // level.size() if there is none.
   static size_t FindTable(const Level& level, std::string_view internal_key);
-  // The tables of a level that may hold spaced keys of [begin, end], both included; an empty view leaves that end open.
+  // The tables of a level that may hold spaced keys of [begin, end], both included; an empty view
+  // leaves that end open.
   std::vector<TablePtr> Overlapping(int level, std::string_view begin, std::string_view end) const;
   // True if a table of a level below `level` may hold the spaced key.
   bool HasKeyBelow(int level, std::string_view spaced_key) const;
   // The same for any key of [begin, limit).
   bool HasRangeBelow(int level, std::string_view begin, std::string_view limit) const;
 
-  // The version that `edit` makes of this one; `added` are the tables of edit.added, in their order.
-  // Errors: kDataLoss the edit does not fit: a table that is not there is deleted, a table is there twice, or the
-  // tables of a level overlap.
+  // The version that `edit` makes of this one; `added` are the tables of edit.added, in their
+  // order.
+  // Errors: kDataLoss the edit does not fit: a table that is not there is deleted, a table is there
+  // twice, or the tables of a level overlap.
   absl::StatusOr<std::shared_ptr<const Version>> Apply(const VersionEdit& edit,
                                                        const std::vector<TablePtr>& added) const;
   // Errors: kDataLoss a table is there twice, or the tables of a level overlap.

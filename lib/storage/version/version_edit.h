@@ -45,7 +45,8 @@ inline constexpr int kLevels = 7;
 struct TableInfo : TableFigures {
   uint64_t number = 0;
   uint64_t file_bytes = 0;
-  // Internal keys; a largest that comes from a range tombstone's limit is exclusive (table_format.h).
+  // Internal keys; a largest that comes from a range tombstone's limit is exclusive
+  // (table_format.h).
   std::string smallest;
   std::string largest;
 };

@@ -11,7 +11,8 @@ namespace bandb::storage {
 
 namespace {
 
-// A manifest is replaced when it is this many times as large as it began, and not before it has some size.
+// A manifest is replaced when it is this many times as large as it began, and not before it has
+// some size.
 constexpr uint64_t kManifestGrowth = 4;
 constexpr uint64_t kManifestBytesMin = 1 << 10;
 
@@ -88,7 +89,8 @@ void VersionSet::Apply(PendingEdit edit) {
     writing_ = true;
   }
   while (true) {
-    // One after the other is destroyed: what it was the last to hold goes before the next one is written.
+    // One after the other is destroyed: what it was the last to hold goes before the next one is
+    // written.
     PendingEdit next;
     if (!TakeEdit(&next)) return;
     next.edit.next_file_number = next_file_number();
@@ -110,16 +112,19 @@ void VersionSet::Apply(PendingEdit edit) {
 }
 
 absl::Status VersionSet::Write(PendingEdit* edit) {
-  // After a failed edit nothing may be appended; while closing, what is done already may still count.
+  // After a failed edit nothing may be appended; while closing, what is done already may still
+  // count.
   BANDB_RETURN_IF_ERROR(owner_->MayWriteEdit());
   edit->result = state();
-  // An edit that does not fit comes of tables that are not what the manifest says of them, and must not reach it.
+  // An edit that does not fit comes of tables that are not what the manifest says of them, and must
+  // not reach it.
   BANDB_RETURN_IF_ERROR(edit->result.Apply(edit->edit, edit->added));
-  // The new tables, and the log that the edit makes the oldest, must be found before the edit says that they are there.
+  // The new tables, and the log that the edit makes the oldest, must be found before the edit says
+  // that they are there.
   absl::Status status = files_->SyncDir(engine_dir_);
   if (status.ok()) status = manifest()->Append(edit->edit);
-  // Said here, not by the edit's source: it counts also if writes have been stopped meanwhile by what Resume would
-  // mend.
+  // Said here, not by the edit's source: it counts also if writes have been stopped meanwhile by
+  // what Resume would mend.
   if (!status.ok() && status.code() != absl::StatusCode::kResourceExhausted) {
     owner_->ManifestFailed(base::Annotate(status, "writing the manifest"));
   }

@@ -1,9 +1,10 @@
 // What the database consists of, and the manifest that says so.
 //
-// Holds the present ManifestState, the manifest file, the numbers that files get, and the edits that wait for their
-// turn. Edits are written one at a time, in the order they come: a thread that brings one while none is being written
-// writes it, and all that others bring meanwhile. An edit is durable in the manifest before its owner installs it, and
-// installed before the next one is made to fit. Once the manifest has grown, a new one takes its place.
+// Holds the present ManifestState, the manifest file, the numbers that files get, and the edits
+// that wait for their turn. Edits are written one at a time, in the order they come: a thread that
+// brings one while none is being written writes it, and all that others bring meanwhile. An edit is
+// durable in the manifest before its owner installs it, and installed before the next one is made
+// to fit. Once the manifest has grown, a new one takes its place.
 //
 // Lock order: the owner's mutex before this one's. The owner is never called with this one's held.
 #ifndef BANDB_STORAGE_VERSION_VERSION_SET_H_
@@ -54,17 +55,19 @@ class VersionSet {
     virtual FileHeader NewHeader(FileType type) = 0;
     // OK if an edit may be written; otherwise it ends with this status, and nothing was changed.
     virtual absl::Status MayWriteEdit() const = 0;
-    // The edit is durable. Calls Install, under the mutex that guards what the owner keeps beside the state.
+    // The edit is durable. Calls Install, under the mutex that guards what the owner keeps beside
+    // the state.
     virtual void InstallEdit(PendingEdit* edit) = 0;
     // It is unknown what the manifest says now, or no manifest can be made: no edit may follow.
     virtual void ManifestFailed(const absl::Status& status) = 0;
   };
 
-  // A manifest is not replaced before it has `roll_bytes_min` bytes. Lifetime: borrows `files` and the owner.
+  // A manifest is not replaced before it has `roll_bytes_min` bytes. Lifetime: borrows `files` and
+  // the owner.
   VersionSet(base::FileSystem* files, std::string engine_dir, uint64_t roll_bytes_min, Owner* owner);
 
-  // Opening, by one thread: the first number that is free; then the state of the open database, for which a manifest is
-  // made. Errors: as Manifest::CreateCurrent.
+  // Opening, by one thread: the first number that is free; then the state of the open database, for
+  // which a manifest is made. Errors: as Manifest::CreateCurrent.
   void SetNextFileNumber(uint64_t number);
   absl::Status Start(ManifestState state, const FileHeader& header) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -75,10 +78,11 @@ class VersionSet {
   // Shared with those that read the file while a new one may take its place.
   std::shared_ptr<Manifest> manifest() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Has the edit written, installed, and its source told. The calling thread may end up doing that for others, too.
+  // Has the edit written, installed, and its source told. The calling thread may end up doing that
+  // for others, too.
   void Apply(PendingEdit edit) ABSL_LOCKS_EXCLUDED(mutex_);
-  // For Owner::InstallEdit: the edit's result is the state from now on. Returns the tables that it has replaced, which
-  // are marked obsolete: to be let go of without locks held.
+  // For Owner::InstallEdit: the edit's result is the state from now on. Returns the tables that it
+  // has replaced, which are marked obsolete: to be let go of without locks held.
   std::vector<TablePtr> Install(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
   // Writes a last edit and closes the manifest. Nothing else may be under way.
   absl::Status Close(const VersionEdit& last) ABSL_LOCKS_EXCLUDED(mutex_);

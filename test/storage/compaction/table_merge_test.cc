@@ -1,5 +1,5 @@
-// Merges: nobody who may still read sees a difference, tables are cut between keys, and an abandoned merge leaves
-// nothing.
+// Merges: nobody who may still read sees a difference, tables are cut between keys, and an
+// abandoned merge leaves nothing.
 #include "storage/compaction/table_merge.h"
 
 #include <map>

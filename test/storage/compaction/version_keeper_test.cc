@@ -1,4 +1,5 @@
-// What a merge keeps, against the one thing that matters: that nobody who may still read sees a difference.
+// What a merge keeps, against the one thing that matters: that nobody who may still read sees a
+// difference.
 #include "storage/compaction/version_keeper.h"
 
 #include <optional>
@@ -17,8 +18,8 @@ struct Stored {
   uint64_t expiry_ms;
 };
 
-// What a reader at a sequence and a time finds of one key: the sequence of the value that he sees, or nothing. Versions
-// are newest first; `tombstones` all cover the key.
+// What a reader at a sequence and a time finds of one key: the sequence of the value that he sees,
+// or nothing. Versions are newest first; `tombstones` all cover the key.
 std::optional<Sequence> Sees(const std::vector<Stored>& versions, const std::vector<Sequence>& tombstones,
                              Sequence sequence, uint64_t now_ms) {
   Sequence covering = 0;

@@ -1,4 +1,5 @@
-// The rules of the public interface that concern opening, handles, limits and deadlines, each with its exact code.
+// The rules of the public interface that concern opening, handles, limits and deadlines, each with
+// its exact code.
 #include <fmt/format.h>
 
 #include <memory>

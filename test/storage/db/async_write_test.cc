@@ -62,8 +62,8 @@ TEST_CASE("asynchronous writes wait while the store is stalled, in their order, 
   options.write_buffer_bytes = 1 << 20;
   auto db = storage::OpenDb(env.env(), "/db", options);
   REQUIRE_OK(db.status());
-  // Many small operations take several times their bytes of a memtable: more than fits into it and the next one, while
-  // no background task runs that would flush.
+  // Many small operations take several times their bytes of a memtable: more than fits into it and
+  // the next one, while no background task runs that would flush.
   std::vector<int> order;
   int refused = 0;
   const auto write = [&](int number, absl::Duration timeout) {

@@ -101,8 +101,8 @@ TEST_CASE("a full disk does not hide that a sync has failed: there is nothing to
   REQUIRE_OK(db->Put("a", "1", {.sync = true}));
   env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log"});
   env.files().Inject({.kind = FaultKind::kNoSpace, .calls = {FileCall::kReserve}, .pattern = "*.log", .skip = 1});
-  // While the sync of one write is under way, which will fail, another one finds the disk full. Before the sync come
-  // a reservation and the append.
+  // While the sync of one write is under way, which will fail, another one finds the disk full.
+  // Before the sync come a reservation and the append.
   int changes = 0;
   env.files().SetHook([&](uint64_t) {
     if (++changes != 3) return;
@@ -116,7 +116,8 @@ TEST_CASE("a full disk does not hide that a sync has failed: there is nothing to
 }
 
 TEST_CASE("a manifest that fails while the disk is full is nothing that Resume could mend") {
-  // The disk is found full by a put that comes at each moment of a flush in turn, once that writes its table.
+  // The disk is found full by a put that comes at each moment of a flush in turn, once that writes
+  // its table.
   int both = 0;
   for (int moment = 1; moment <= 10; ++moment) {
     TestEnv env(1);

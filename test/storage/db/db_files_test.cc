@@ -20,7 +20,8 @@ namespace {
 
 constexpr char kDir[] = "/db";
 
-// Counts what is open for reading, and refuses more than may be, as a process without descriptors does.
+// Counts what is open for reading, and refuses more than may be, as a process without descriptors
+// does.
 class CountedFiles final : public base::ForwardingFileSystem {
  public:
   explicit CountedFiles(base::FileSystem* files)

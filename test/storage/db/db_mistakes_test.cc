@@ -1,4 +1,5 @@
-// What callers do by mistake, or in an unusual way: it must not cost them their data, nor a call that never returns.
+// What callers do by mistake, or in an unusual way: it must not cost them their data, nor a call
+// that never returns.
 #include <memory>
 #include <string>
 #include <utility>

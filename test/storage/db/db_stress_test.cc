@@ -1,5 +1,5 @@
-// Sixteen threads on one database: the engine that is stepped everywhere else runs here on real threads. Meant for the
-// thread sanitizer, which sees what no assertion can.
+// Sixteen threads on one database: the engine that is stepped everywhere else runs here on real
+// threads. Meant for the thread sanitizer, which sees what no assertion can.
 #include <atomic>
 #include <memory>
 #include <string>
@@ -34,8 +34,8 @@ class Complaints {
 
 std::string Key(int writer, uint64_t number) { return std::to_string(writer) + ":" + std::to_string(number); }
 
-// Each writer owns its keys and puts rising numbers into all of them in one batch, so that whoever reads two of them in
-// one state must find the same number.
+// Each writer owns its keys and puts rising numbers into all of them in one batch, so that whoever
+// reads two of them in one state must find the same number.
 void WriteLoop(Db* db, int writer, int rounds, Complaints* complaints) {
   base::Random random(static_cast<uint64_t>(writer));
   for (int round = 0; round < rounds; ++round) {

@@ -1,4 +1,5 @@
-// Files of others in the directory of a database stay as they are, whatever it does; its own leftovers go.
+// Files of others in the directory of a database stay as they are, whatever it does; its own
+// leftovers go.
 #include <memory>
 #include <set>
 #include <string>

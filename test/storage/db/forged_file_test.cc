@@ -1,5 +1,5 @@
-// Files that somebody made up: every checksum is right, and what they say is not. Whatever it is, it must end in an
-// answer: bytes from disk never reach an assertion.
+// Files that somebody made up: every checksum is right, and what they say is not. Whatever it is,
+// it must end in an answer: bytes from disk never reach an assertion.
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,7 +31,8 @@ Options SmallOptions() {
   return options;
 }
 
-// Tables in level 0 and below with deletes, range deletes and values that expire, and a log: closed cleanly.
+// Tables in level 0 and below with deletes, range deletes and values that expire, and a log: closed
+// cleanly.
 std::unique_ptr<CrashFileSystem> MakeDatabase() {
   TestEnv env(1);
   absl::StatusOr<std::unique_ptr<Db>> db = storage::OpenDb(env.env(), kDir, SmallOptions());

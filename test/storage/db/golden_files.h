@@ -13,8 +13,9 @@ std::string GoldenPath(const std::string& name);
 // Its content; fails the test if there is none.
 std::string ReadGolden(const std::string& name);
 
-// For a new format version: files of these names that are not there yet are written as they are made today, and the
-// test fails, so that somebody looks at them before they are kept. None is ever rewritten.
+// For a new format version: files of these names that are not there yet are written as they are
+// made today, and the test fails, so that somebody looks at them before they are kept. None is ever
+// rewritten.
 void RequireGolden(const std::map<std::string, std::string>& made);
 
 }  // namespace bandb::storage

@@ -1,6 +1,6 @@
-// test/golden/{identity,log,manifest,current,db}-v1 hold files as the first release wrote them. They are never
-// rewritten: a release that cannot read them, or that writes other bytes under the same format version, has broken the
-// format.
+// test/golden/{identity,log,manifest,current,db}-v1 hold files as the first release wrote them.
+// They are never rewritten: a release that cannot read them, or that writes other bytes under the
+// same format version, has broken the format.
 #include <fmt/format.h>
 
 #include <map>

@@ -27,7 +27,8 @@ TEST_CASE("a read of what is in memory only never reads a file") {
   // The table is not even open.
   CHECK_CODE(FromMemory(db->get(), "key").status(), kUnavailable);
   CHECK((*db)->Get("key", {.fill_cache = false}).value() == "value");
-  // It is open now, and its block is not in the cache. What the filter or the range of its keys excludes is known.
+  // It is open now, and its block is not in the cache. What the filter or the range of its keys
+  // excludes is known.
   CHECK_CODE(FromMemory(db->get(), "key").status(), kUnavailable);
   CHECK_CODE(FromMemory(db->get(), "zzz").status(), kNotFound);
   CHECK((*db)->Get("key").value() == "value");

@@ -182,7 +182,8 @@ TEST_CASE("a checkpoint that power loss cuts short is whole or not there, and no
 TEST_CASE("Close waits for a checkpoint, which ends early and leaves nothing behind") {
   ThreadedDb threaded;
   std::atomic<bool> begun{false};
-  // At the first call of the checkpoint's, somebody closes the database; the checkpoint goes on once that has begun.
+  // At the first call of the checkpoint's, somebody closes the database; the checkpoint goes on
+  // once that has begun.
   threaded.files.SetHook([&](uint64_t) {
     if (!begun.load() && *threaded.files.Exists("/copy") && !begun.exchange(true)) threaded.BeginClose();
   });

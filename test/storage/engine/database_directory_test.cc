@@ -1,5 +1,5 @@
-// A database is the directory that it was opened in: names that change, a lock that is removed, a child that is forked;
-// and what is refused, or was cut short while it was made.
+// A database is the directory that it was opened in: names that change, a lock that is removed, a
+// child that is forked; and what is refused, or was cut short while it was made.
 #include "storage/engine/database_directory.h"
 
 #include <sys/wait.h>

@@ -1,4 +1,5 @@
-// Pieces of an engine for the tests of its parts: tables on a disk in memory, and memtables to walk.
+// Pieces of an engine for the tests of its parts: tables on a disk in memory, and memtables to
+// walk.
 #ifndef BANDB_TEST_STORAGE_ENGINE_ENGINE_FIXTURE_H_
 #define BANDB_TEST_STORAGE_ENGINE_ENGINE_FIXTURE_H_
 
@@ -24,7 +25,8 @@ inline constexpr char kTablesDir[] = "/tables";
 
 inline std::string Spaced(std::string_view user_key) { return MakeSpacedKey(Space::kUser, user_key); }
 
-// What the manifest would say of a table with these bounds. Tests of what looks at descriptions only need no file.
+// What the manifest would say of a table with these bounds. Tests of what looks at descriptions
+// only need no file.
 inline TableInfo Describe(uint64_t number, std::string_view first, std::string_view last,
                           Sequence smallest_sequence = 1, Sequence largest_sequence = 1, uint64_t file_bytes = 1000) {
   TableInfo info;
@@ -38,7 +40,8 @@ inline TableInfo Describe(uint64_t number, std::string_view first, std::string_v
   return info;
 }
 
-// A description whose end comes from the limit of a range tombstone: no key at it belongs to the table.
+// A description whose end comes from the limit of a range tombstone: no key at it belongs to the
+// table.
 inline TableInfo DescribeUpTo(uint64_t number, std::string_view first, std::string_view limit) {
   TableInfo info = Describe(number, first, limit);
   info.largest = MakeInternalKey(Spaced(limit), MakeTrailer(kSequenceMax, Kind::kRangeDelete));
@@ -109,8 +112,8 @@ inline kv::Operation PutOperation(std::string_view key, std::string_view value) 
   return {.kind = Kind::kPut, .key = key, .value = value};
 }
 
-// A memtable that holds random versions of few keys, with sequences from `first` on. Each is added to `entries`, too,
-// which Sort then puts in order.
+// A memtable that holds random versions of few keys, with sequences from `first` on. Each is added
+// to `entries`, too, which Sort then puts in order.
 inline std::shared_ptr<Memtable> RandomMemtable(base::Random* random, Sequence first, size_t count, Entries* entries) {
   auto memtable = std::make_shared<Memtable>(size_t{1} << 20, 1);
   for (size_t i = 0; i < count; ++i) {
@@ -130,7 +133,8 @@ inline void Sort(Entries* entries) {
             [](const auto& a, const auto& b) { return CompareInternalKeys(a.first, b.first) < 0; });
 }
 
-// Walks a cursor at random beside a position in sorted entries: seeks, steps and turns. The two must agree.
+// Walks a cursor at random beside a position in sorted entries: seeks, steps and turns. The two
+// must agree.
 inline void WalkAtRandom(Cursor* cursor, const Entries& entries, base::Random* random, int steps) {
   const auto size = static_cast<ptrdiff_t>(entries.size());
   ptrdiff_t at = -1;  // -1 and size: past an end

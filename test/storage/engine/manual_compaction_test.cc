@@ -1,4 +1,5 @@
-// Compactions that somebody asks for: what CompactRange gives back, wherever it lies, and what readers bring about.
+// Compactions that somebody asks for: what CompactRange gives back, wherever it lies, and what
+// readers bring about.
 #include <memory>
 #include <optional>
 #include <string>

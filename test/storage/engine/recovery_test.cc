@@ -20,7 +20,8 @@ using storage::LogBytes;
 
 constexpr char kDir[] = "/data/db";
 
-// A directory as a process leaves it that died right after it had created the database: log 1 is begun and empty.
+// A directory as a process leaves it that died right after it had created the database: log 1 is
+// begun and empty.
 class Scene {
  public:
   Scene() {

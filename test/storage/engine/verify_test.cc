@@ -1,4 +1,5 @@
-// Damage in what is written at the moment: logs and the manifest, whose length is known though no record says it.
+// Damage in what is written at the moment: logs and the manifest, whose length is known though no
+// record says it.
 #include <memory>
 #include <string>
 #include <vector>

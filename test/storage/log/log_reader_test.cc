@@ -233,7 +233,8 @@ TEST_CASE("bytes that were made to look like heads of records are not searched f
   const LogBytes log = LogBytes(1).Put("a", "1");
   const LogBytes shortest = LogBytes(1).Add({.term = 1, .first_sequence = 1}, {});
   const std::string head = shortest.bytes().substr(shortest.offsets()[0], kRecordFixedBytes + kRecordVarints);
-  // Damage, then heads, each of which claims all that follows and ends in what would be its identity.
+  // Damage, then heads, each of which claims all that follows and ends in what would be its
+  // identity.
   std::string bytes = log.bytes() + "damage";
   constexpr size_t kHeads = 20'000;
   const size_t heads_at = bytes.size();

@@ -1,8 +1,9 @@
 // A database beside a model of it: the same random operations on both, and every answer compared.
 //
-// The database lives on a disk that crashes and fills up (support/crash_file_system.h) and in time that only the test
-// moves; the model is a sorted map of what each key holds. A seed decides on the options, on every operation, on the
-// order of the background steps and on all that goes wrong. Each step does one of these:
+// The database lives on a disk that crashes and fills up (support/crash_file_system.h) and in time
+// that only the test moves; the model is a sorted map of what each key holds. A seed decides on the
+// options, on every operation, on the order of the background steps and on all that goes wrong.
+// Each step does one of these:
 //   * writes, as Put, Delete, Write or several WriteAsync at once: batches of puts, puts with a time to live, deletes
 //     and range deletes under conditions, synced or not, in a hurry or not. A write that was refused has done nothing;
 //   * reads, now or through a snapshot: Get, MultiGet, whole walks, and walks of iterators that live on while the

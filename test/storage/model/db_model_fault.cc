@@ -1,5 +1,5 @@
-// What goes wrong in DbModel: the death of the process, power loss, a full disk; and checkpoints, which must survive
-// it.
+// What goes wrong in DbModel: the death of the process, power loss, a full disk; and checkpoints,
+// which must survive it.
 #include <string>
 #include <utility>
 
@@ -47,7 +47,8 @@ void DbModel::Crash(bool power_lost) {
   FlushAll();
 }
 
-// Some calls find no space, then again there is some; or the machine goes down before anybody made any.
+// Some calls find no space, then again there is some; or the machine goes down before anybody made
+// any.
 void DbModel::FillDisk() {
   ++counts_->full_disks;
   static constexpr FileCall kCalls[] = {FileCall::kReserve, FileCall::kCreate, FileCall::kAppend};

@@ -1,4 +1,5 @@
-// A few seeds of DbModel. With BANDB_MODEL_SEEDS=1000-1999 in the environment, those: as many as there is time for.
+// A few seeds of DbModel. With BANDB_MODEL_SEEDS=1000-1999 in the environment, those: as many as
+// there is time for.
 #include "storage/model/db_model.h"
 
 #include <fmt/core.h>

@@ -81,8 +81,9 @@ void DbModel::WriteTogether(std::vector<Attempt>* attempts) {
   env_->executor().Wait(&done, base::kForever);
 }
 
-// kUnknown leaves open whether a write was done; all that were submitted are, once everything is flushed. A condition
-// on a key that expired meanwhile may have held or not, and only the answer tells.
+// kUnknown leaves open whether a write was done; all that were submitted are, once everything is
+// flushed. A condition on a key that expired meanwhile may have held or not, and only the answer
+// tells.
 bool DbModel::WasDone(const Attempt& attempt) {
   const absl::Status& status = attempt.status;
   if (absl::IsDeadlineExceeded(status) || absl::IsUnavailable(status)) {
@@ -103,8 +104,8 @@ bool DbModel::WasDone(const Attempt& attempt) {
   return true;
 }
 
-// Where time passed, only the database knows when a write was committed: then the keys that expire are deleted, so that
-// nothing depends on it.
+// Where time passed, only the database knows when a write was committed: then the keys that expire
+// are deleted, so that nothing depends on it.
 void DbModel::Learn(const std::vector<Attempt>& attempts) {
   ModelWrite deletes;
   bool unknown = false;

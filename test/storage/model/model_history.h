@@ -1,7 +1,8 @@
 // The writes that were acknowledged, and so the states that a crash may leave behind.
 //
-// The death of the process loses nothing that was acknowledged. Power loss may take what was not made durable, but only
-// from the end: what is left is a prefix of the writes, with all up to the last one that was synced.
+// The death of the process loses nothing that was acknowledged. Power loss may take what was not
+// made durable, but only from the end: what is left is a prefix of the writes, with all up to the
+// last one that was synced.
 #ifndef BANDB_TEST_STORAGE_MODEL_MODEL_HISTORY_H_
 #define BANDB_TEST_STORAGE_MODEL_MODEL_HISTORY_H_
 
@@ -24,8 +25,8 @@ class ModelHistory {
   // Writes that power loss may take.
   size_t losable() const { return losable_.size(); }
 
-  // Goes back to the last of the states that a crash may have left which looks like this at `now_ms`, and has it
-  // durable from here on. False if there is none.
+  // Goes back to the last of the states that a crash may have left which looks like this at
+  // `now_ms`, and has it durable from here on. False if there is none.
   bool Recover(const ModelEntries& found, uint64_t now_ms, bool power_lost);
 
  private:

@@ -1,8 +1,8 @@
 // What DbModel draws: options, keys, values and the changes of a write.
 //
-// Small numbers of keys, so that they meet again in every layer, among them those at which order and limits go wrong:
-// empty, long ones, and runs of the least and the greatest byte. Options so small that a few hundred writes flush and
-// compact.
+// Small numbers of keys, so that they meet again in every layer, among them those at which order
+// and limits go wrong: empty, long ones, and runs of the least and the greatest byte. Options so
+// small that a few hundred writes flush and compact.
 #ifndef BANDB_TEST_STORAGE_MODEL_MODEL_INPUT_H_
 #define BANDB_TEST_STORAGE_MODEL_MODEL_INPUT_H_
 

@@ -1,4 +1,5 @@
-// An iterator beside the entries that it must find: what was visible when it was made, whatever is written meanwhile.
+// An iterator beside the entries that it must find: what was visible when it was made, whatever is
+// written meanwhile.
 #ifndef BANDB_TEST_STORAGE_MODEL_MODEL_ITERATOR_H_
 #define BANDB_TEST_STORAGE_MODEL_MODEL_ITERATOR_H_
 

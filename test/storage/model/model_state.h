@@ -1,7 +1,8 @@
-// What a database should hold, as a plain sorted map, and what a write does to it: the dumb side of every test that
-// compares a database with a model, DbModel and the rigs alike.
+// What a database should hold, as a plain sorted map, and what a write does to it: the dumb side of
+// every test that compares a database with a model, DbModel and the rigs alike.
 //
-// An entry that has expired stays in the map, for whether it is seen depends on who looks, and when.
+// An entry that has expired stays in the map, for whether it is seen depends on who looks, and
+// when.
 #ifndef BANDB_TEST_STORAGE_MODEL_MODEL_STATE_H_
 #define BANDB_TEST_STORAGE_MODEL_MODEL_STATE_H_
 

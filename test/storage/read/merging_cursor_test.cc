@@ -27,7 +27,8 @@ TEST_CASE("a merge puts keys in order whatever they share, and however long they
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     base::Random random(seed);
     const std::string shared(random.Uniform(30), 's');
-    // Dense numbers go over into the next hundred; letters make prefixes of one another, and words that end in zeros.
+    // Dense numbers go over into the next hundred; letters make prefixes of one another, and words
+    // that end in zeros.
     const bool numbers = random.OneIn(2);
     const uint64_t length_max = 1 + random.Uniform(20);
     Entries entries;

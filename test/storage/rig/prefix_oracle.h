@@ -12,8 +12,8 @@
 
 namespace bandb::test {
 
-// Knows the state after each write of a run without faults, and so which states may be found after a crash: a prefix of
-// the writes that contains everything acknowledged at its level.
+// Knows the state after each write of a run without faults, and so which states may be found after
+// a crash: a prefix of the writes that contains everything acknowledged at its level.
 class PrefixOracle final : public RigObserver {
  public:
   struct Checkpoint {
@@ -39,8 +39,8 @@ class PrefixOracle final : public RigObserver {
   const ModelState& state() const { return state_; }
   uint64_t HashAt(uint64_t index) const { return hashes_[index]; }
 
-  // The longest prefix of at least `low` and at most `high` writes that makes this state; what is wrong, if there is
-  // none.
+  // The longest prefix of at least `low` and at most `high` writes that makes this state; what is
+  // wrong, if there is none.
   absl::StatusOr<uint64_t> Match(const ModelEntries& found, uint64_t low, uint64_t high) const;
   // The first answer that the run should not have got; OK if there was none.
   const absl::Status& surprise() const { return surprise_; }

@@ -22,14 +22,15 @@ Options RigOptions();
 // Opens the database in `dir` of `env`.
 absl::StatusOr<std::unique_ptr<Db>> OpenRig(TestEnv* env, const std::string& dir, const Options& options);
 
-// What an iterator finds, forward; and checks that backward it finds the same, and that Get agrees with it on every key
-// of `probes`. Errors: what the database answers; kInternal if its answers disagree.
+// What an iterator finds, forward; and checks that backward it finds the same, and that Get agrees
+// with it on every key of `probes`. Errors: what the database answers; kInternal if its answers
+// disagree.
 absl::StatusOr<ModelEntries> ReadAll(Db* db, const ModelState& probes);
 
 class RigActor {
  public:
-  // Lifetime: the observer is borrowed. `prepare` is told of each new file system before anything is done to it, and
-  // while the one before it, if there is one, is still that of env().
+  // Lifetime: the observer is borrowed. `prepare` is told of each new file system before anything
+  // is done to it, and while the one before it, if there is one, is still that of env().
   using Prepare = std::function<void(CrashFileSystem*)>;
   RigActor(uint64_t seed, RigObserver* observer, Prepare prepare, const Options& options = RigOptions());
   ~RigActor();

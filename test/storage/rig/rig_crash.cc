@@ -89,7 +89,8 @@ absl::Status CrashRunner::InspectCheckpoints(TestEnv* env) {
 
 absl::Status CrashRunner::LookAgain(std::vector<Recovering> recovering, TestEnv* env, const Allowed& allowed,
                                     uint64_t index, bool durable) {
-  // All of a disk that was found after power loss is durable: whatever happens to its recovery, it is found again.
+  // All of a disk that was found after power loss is durable: whatever happens to its recovery, it
+  // is found again.
   const Allowed same{index, index, allowed.nanos};
   for (Recovering& crashed : recovering) {
     ++report_.images;

@@ -1,9 +1,10 @@
 // Crashes a scenario at every file-system call, in every way, and looks at what is left.
 //
-// The scenario runs once. Before each call that changes something, images are taken of what a disk could hold if the
-// power failed now, and of what is left if the process died now. Each image is opened like a database after a crash,
-// and must hold a prefix of the writes that contains everything acknowledged; opened again, the same; and so must
-// images that are taken while it is being opened.
+// The scenario runs once. Before each call that changes something, images are taken of what a disk
+// could hold if the power failed now, and of what is left if the process died now. Each image is
+// opened like a database after a crash, and must hold a prefix of the writes that contains
+// everything acknowledged; opened again, the same; and so must images that are taken while it is
+// being opened.
 #ifndef BANDB_TEST_STORAGE_RIG_RIG_CRASH_H_
 #define BANDB_TEST_STORAGE_RIG_RIG_CRASH_H_
 
@@ -25,11 +26,11 @@ struct CrashPlan {
   uint64_t recovery_stride = 61;
   // Stop looking once so many violations are known.
   size_t violations_max = 5;
-  // What is done to each file system before it is used: taking out syncs. `life` counts the processes of the scenario,
-  // from 0: each has a file system of its own.
+  // What is done to each file system before it is used: taking out syncs. `life` counts the
+  // processes of the scenario, from 0: each has a file system of its own.
   std::function<void(CrashFileSystem*, uint64_t life)> sabotage{};
-  // With a sync taken out: take images from there on, for before nothing can be wrong that is not wrong without, and up
-  // to the sync of this number of the same life, which makes up for it.
+  // With a sync taken out: take images from there on, for before nothing can be wrong that is not
+  // wrong without, and up to the sync of this number of the same life, which makes up for it.
   bool only_after_sabotage = false;
   uint64_t until_sync = UINT64_MAX;
 };

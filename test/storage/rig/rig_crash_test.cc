@@ -1,4 +1,5 @@
-// The database crashed at every file-system call: nothing acknowledged is lost, no hole, no half batch.
+// The database crashed at every file-system call: nothing acknowledged is lost, no hole, no half
+// batch.
 #include "storage/rig/rig_crash.h"
 
 #include "support/catch.h"

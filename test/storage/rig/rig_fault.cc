@@ -121,7 +121,8 @@ class FaultRun {
   uint64_t refusals = 0;
 
  private:
-  // Calls are counted on from one life of the process to the next. A fault ends with the life in which it began.
+  // Calls are counted on from one life of the process to the next. A fault ends with the life in
+  // which it began.
   void BeginLife(CrashFileSystem* files) {
     if (over_) return;
     if (std::exchange(begun_, true)) EndLife();

@@ -1,7 +1,8 @@
 // Runs a scenario while file-system calls fail, and checks that every answer was true.
 //
-// A write that answered OK is there. One that answered kUnknown may be there. One that answered anything else is not.
-// Reads never answer wrongly: the right value, or an error that is not kNotFound.
+// A write that answered OK is there. One that answered kUnknown may be there. One that answered
+// anything else is not. Reads never answer wrongly: the right value, or an error that is not
+// kNotFound.
 #ifndef BANDB_TEST_STORAGE_RIG_RIG_FAULT_H_
 #define BANDB_TEST_STORAGE_RIG_RIG_FAULT_H_
 
@@ -64,10 +65,10 @@ struct FaultReport {
   std::vector<std::string> violations;
 };
 
-// Fails call n of the scenario, for n = 1, 2 ... until it is over: that call alone, or all from it on until the process
-// ends.
-// Afterwards the faults end, the process is restarted, and the database must open and hold what was promised; and so
-// must what is left of it if the power fails.
+// Fails call n of the scenario, for n = 1, 2 ... until it is over: that call alone, or all from it
+// on until the process ends.
+// Afterwards the faults end, the process is restarted, and the database must open and hold what was
+// promised; and so must what is left of it if the power fails.
 FaultReport RunFaults(const RigScenario& scenario, FaultKind kind, bool sticky);
 
 }  // namespace bandb::test

@@ -1,4 +1,5 @@
-// Every file-system call failing in its turn, once and for good; disks that fill up, and syncs that fail.
+// Every file-system call failing in its turn, once and for good; disks that fill up, and syncs that
+// fail.
 #include "storage/rig/rig_fault.h"
 
 #include <string>

@@ -10,8 +10,8 @@
 
 namespace bandb::test {
 
-// Rigs write at time 0 of the model, and look at what is there so much later: what was to live for a moment has expired
-// by then, and what was to live for an hour has not.
+// Rigs write at time 0 of the model, and look at what is there so much later: what was to live for
+// a moment has expired by then, and what was to live for an hour has not.
 inline constexpr uint64_t kRigLookMs = 1000;
 inline constexpr uint64_t kRigMomentMs = 1;
 inline constexpr uint64_t kRigHourMs = 3'600'000;

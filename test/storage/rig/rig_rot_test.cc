@@ -16,7 +16,8 @@ namespace bandb::test {
 
 namespace {
 
-// A small database with tables in two levels, a range deletion and a log, closed cleanly: every byte of it is synced.
+// A small database with tables in two levels, a range deletion and a log, closed cleanly: every
+// byte of it is synced.
 struct SmallDatabase {
   SmallDatabase() {
     PrefixOracle oracle;
@@ -95,13 +96,15 @@ Look LookAt(const SmallDatabase& small, std::unique_ptr<CrashFileSystem> files, 
   env.clock().Advance(small.nanos);
   auto db = OpenRig(&env, kRigDir, RigOptions());
   if (db.ok()) return ReadDamaged(db->get(), small.state, wrong);
-  // A directory whose identity is damaged, or whose format bits were changed, may be refused by other names.
+  // A directory whose identity is damaged, or whose format bits were changed, may be refused by
+  // other names.
   const bool named = NamesDamage(db.status()) || absl::IsFailedPrecondition(db.status());
   if (!named) *wrong = "Open: " + db.status().ToString();
   return named ? Look::kRefused : Look::kWrong;
 }
 
-// Where the bytes of a file begin that mean nothing; its size if there are none. There are some only
+// Where the bytes of a file begin that mean nothing; its size if there are none. There are some
+// only
 //   - behind the seal of the log: room that had been reserved;
 //   - in the manifest, from its last edit on, which Close writes and which says how long the sealed log is: without it
 //   the

@@ -161,8 +161,8 @@ void Kills(RigActor* actor) {
   actor->Close();
 }
 
-// Many small edits, so that the manifest is rolled over several times. A log that is flushed before anything in it is
-// promised needs no sync, so all writes ask for one.
+// Many small edits, so that the manifest is rolled over several times. A log that is flushed before
+// anything in it is promised needs no sync, so all writes ask for one.
 void Manifests(RigActor* actor) {
   actor->Open();
   for (int i = 0; i < 24; ++i) {

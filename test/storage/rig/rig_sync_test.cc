@@ -1,5 +1,5 @@
-// Each sync is needed: with any one of them taken out, some crash breaks a promise. A scenario of which this is not
-// true proves nothing. The exceptions are those of Excuse, and no others.
+// Each sync is needed: with any one of them taken out, some crash breaks a promise. A scenario of
+// which this is not true proves nothing. The exceptions are those of Excuse, and no others.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -12,7 +12,8 @@ namespace bandb::test {
 
 namespace {
 
-// What a first look takes at each crash point, and what a second one takes where the first found nothing.
+// What a first look takes at each crash point, and what a second one takes where the first found
+// nothing.
 const std::vector<Damage> kQuickDamages = {Damage::kLost, Damage::kReordered, Damage::kKept};
 const std::vector<Damage> kThoroughDamages = {
     Damage::kReordered, Damage::kReordered, Damage::kReordered, Damage::kReordered, Damage::kReordered,
@@ -28,15 +29,16 @@ bool IsSameFile(const RigSync& a, const RigSync& b) {
   return a.life == b.life && a.sync.call == b.sync.call && a.sync.path == b.sync.path;
 }
 
-// The next sync of the same file or directory, which makes up for one that is taken out; null if there is none.
+// The next sync of the same file or directory, which makes up for one that is taken out; null if
+// there is none.
 const RigSync* NextOf(const std::vector<RigSync>& syncs, size_t i) {
   const auto at = std::find_if(syncs.begin() + static_cast<std::ptrdiff_t>(i) + 1, syncs.end(),
                                [&](const RigSync& sync) { return IsSameFile(sync, syncs[i]); });
   return at == syncs.end() ? nullptr : &*at;
 }
 
-// True if the very next thing that is synced is a new manifest, which is made the current one before anything more is
-// durable.
+// True if the very next thing that is synced is a new manifest, which is made the current one
+// before anything more is durable.
 bool IsReplaced(const std::vector<RigSync>& syncs, size_t i) {
   constexpr size_t kSyncsOfBegin = 4;  // the manifest, its name, the pointer to it, and the name of that
   if (i + kSyncsOfBegin >= syncs.size()) return false;

@@ -33,7 +33,8 @@ class Payload {
   size_t bytes_;
 };
 
-// Walks a block that Parse has accepted in every way there is. Whatever the bytes, each key is an internal key.
+// Walks a block that Parse has accepted in every way there is. Whatever the bytes, each key is an
+// internal key.
 void Exercise(const Block& block, const Entries& targets) {
   BlockCursor cursor;
   cursor.Reset(block);

@@ -36,7 +36,8 @@ void RequireRefused(const absl::Status& status) {
   REQUIRE(base::Message(status).find("dir/7.tbl: offset ") == 0);
 }
 
-// Every read of a damaged table gives the right answer or kDataLoss with path and offset. True if damage was noticed.
+// Every read of a damaged table gives the right answer or kDataLoss with path and offset. True if
+// damage was noticed.
 bool CheckReads(const Sample& sample, const std::string& content) {
   BlockCache cache(1 << 20);
   auto table = OpenTable(content, &cache);

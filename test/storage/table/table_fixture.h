@@ -110,7 +110,8 @@ inline absl::StatusOr<std::unique_ptr<TableReader>> OpenTable(const std::string&
   return TableReader::Open(std::make_unique<StringView>(&content, state), "dir/7.tbl", cache);
 }
 
-// Entries with random user keys of few bytes, so that prefixes, versions and neighbours of all sorts come up.
+// Entries with random user keys of few bytes, so that prefixes, versions and neighbours of all
+// sorts come up.
 inline Entries RandomEntries(base::Random* random, size_t count) {
   std::map<std::string, std::string> sorted;  // by an encoding whose bytes order like internal keys
   for (size_t i = 0; i < count; ++i) {

@@ -1,5 +1,6 @@
-// test/golden/table-v1 holds tables as the first release wrote them. They are never rewritten: a release that cannot
-// read them, or that writes other bytes under the same format version, has broken the format.
+// test/golden/table-v1 holds tables as the first release wrote them. They are never rewritten: a
+// release that cannot read them, or that writes other bytes under the same format version, has
+// broken the format.
 #include <fmt/format.h>
 
 #include "storage/db/golden_files.h"
@@ -21,7 +22,8 @@ constexpr GoldenTable kTables[] = {
 
 std::string NameOf(const GoldenTable& golden) { return fmt::format("table-v1/{}.golden", golden.name); }
 
-// All kinds, keys that are empty and long, binary values, several versions, several spaces, several blocks.
+// All kinds, keys that are empty and long, binary values, several versions, several spaces, several
+// blocks.
 Entries GoldenEntries() {
   Entries entries;
   const auto add = [&entries](Space space, std::string_view key, Sequence sequence, Kind kind, std::string value) {

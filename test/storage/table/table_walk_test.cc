@@ -1,4 +1,5 @@
-// Long walks over a table: how they read, what they leave in the cache, and what damage on their way does to them.
+// Long walks over a table: how they read, what they leave in the cache, and what damage on their
+// way does to them.
 #include <fmt/format.h>
 
 #include "storage/table/compression.h"

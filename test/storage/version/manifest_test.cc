@@ -1,4 +1,5 @@
-// The manifest on a disk that crashes: an edit counts whole or not at all, and so does a new manifest.
+// The manifest on a disk that crashes: an edit counts whole or not at all, and so does a new
+// manifest.
 #include "storage/version/manifest.h"
 
 #include "storage/engine/engine_fixture.h"

@@ -1,4 +1,5 @@
-// Reads that the operating system refuses are errors of the operating system, and never answers about keys.
+// Reads that the operating system refuses are errors of the operating system, and never answers
+// about keys.
 #include <memory>
 #include <string>
 #include <vector>
@@ -92,7 +93,8 @@ TEST_CASE("a table that cannot be opened again, or read, is an error with file a
   env.files().Inject(
       {.kind = refusal.kind, .calls = {refusal.call}, .pattern = kTables, .skip = 0, .count = Fault::kSticky});
   CheckEveryRead(db.get(), refusal.text);
-  // The disk is itself again, and so is the database; nothing was written on the strength of a wrong answer.
+  // The disk is itself again, and so is the database; nothing was written on the strength of a
+  // wrong answer.
   env.files().ClearFaults();
   for (int table = 1; table < 20; ++table) CHECK(*db->Get(KeyOf(table)) == "value");
   CHECK_CODE(db->Get("absent").status(), kNotFound);

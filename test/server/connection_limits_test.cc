@@ -10,8 +10,8 @@
 namespace bandb::test {
 namespace {
 
-// Resident memory of this process, which holds server and clients. Sanitizers keep what was freed, so under them there
-// is nothing to measure.
+// Resident memory of this process, which holds server and clients. Sanitizers keep what was freed,
+// so under them there is nothing to measure.
 int64_t ResidentBytes() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return 0;
@@ -269,7 +269,8 @@ TEST_CASE("out of descriptors, those who wait are turned away, those inside are 
   REQUIRE(inside.Ask(PutFrame("a", "1")) == OkReply());
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-  // Room for one descriptor more, which the next client takes, so that the server finds none for it.
+  // Room for one descriptor more, which the next client takes, so that the server finds none for
+  // it.
   const int next = ::dup(0);
   REQUIRE(next >= 0);
   ::close(next);
@@ -323,7 +324,8 @@ TEST_CASE("a write that waited too long for a stalled store is answered overload
   fixture.store.SetHolding(true);
   const auto loops = static_cast<size_t>(options.loops);
   std::vector<std::unique_ptr<WireClient>> first, later;
-  // In each loop: two that the store has, one that waits for it, and then so much that the rest waits at the gate.
+  // In each loop: two that the store has, one that waits for it, and then so much that the rest
+  // waits at the gate.
   for (size_t i = 0; i < 2 * loops; i++) {
     first.push_back(std::make_unique<WireClient>(fixture.address()));
     REQUIRE(first.back()->Send(PutFrame("first", "v")));
