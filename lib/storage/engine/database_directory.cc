@@ -132,7 +132,14 @@ class DirectoryOpener {
       BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
     }
     for (const std::string& path : changed_dirs_) BANDB_RETURN_IF_ERROR(files_->SyncDir(path));
-    return files_->SyncDir(base::ParentPath(dir_));
+    BANDB_RETURN_IF_ERROR(files_->SyncDir(base::ParentPath(dir_)));
+    // Those farther up may come from a creation that was cut short. One that may not be read was
+    // not made by us.
+    for (std::string path = base::ParentPath(dir_); path != base::ParentPath(path);) {
+      path = base::ParentPath(path);
+      files_->SyncDir(path).IgnoreError();
+    }
+    return absl::OkStatus();
   }
 
   // Until the directory is locked the caller's, then what is bound to it.
