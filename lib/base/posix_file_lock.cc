@@ -63,10 +63,12 @@ class ForkedLocks {
 
  private:
   ForkedLocks() {
-    const int failed = ::pthread_atfork([] { Get().mutex_.Lock(); }, [] { Get().mutex_.Unlock(); }, &AfterForkInChild);
+    const int failed = ::pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
     BANDB_ASSERT(failed == 0);
   }
 
+  static void BeforeFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { Get().mutex_.Lock(); }
+  static void AfterForkInParent() ABSL_NO_THREAD_SAFETY_ANALYSIS { Get().mutex_.Unlock(); }
   // Only what is safe in the child of a process with threads: system calls.
   static void AfterForkInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     ForkedLocks& locks = Get();

@@ -127,14 +127,16 @@ void Engine::InstallView(ViewHolder::Retired* retired) {
   view->frozen.assign(frozen_.rbegin(), frozen_.rend());
   view->version = versions_.version();
   std::erase_if(viewed_, [](const auto& memtable) { return memtable.expired(); });
-  const auto is_known = [this](const std::shared_ptr<const Memtable>& memtable) {
-    return std::any_of(viewed_.begin(), viewed_.end(), [&](const auto& known) { return known.lock() == memtable; });
-  };
-  for (const std::shared_ptr<const Memtable>& memtable : view->frozen) {
-    if (!is_known(memtable)) viewed_.emplace_back(memtable);
-  }
-  if (!is_known(view->memtable)) viewed_.emplace_back(view->memtable);
+  for (const std::shared_ptr<const Memtable>& memtable : view->frozen) NoteViewed(memtable);
+  NoteViewed(view->memtable);
   *retired = views_.Install(std::move(view));
+}
+
+void Engine::NoteViewed(const std::shared_ptr<const Memtable>& memtable) {
+  for (const std::weak_ptr<const Memtable>& known : viewed_) {
+    if (known.lock() == memtable) return;
+  }
+  viewed_.emplace_back(memtable);
 }
 
 uint64_t Engine::LiveMemtableBytes() const {

@@ -146,6 +146,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
   FileHeader Header(FileType type, base::Random* random) const;
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Has the memory of a memtable counted for as long as it lives.
+  void NoteViewed(const std::shared_ptr<const Memtable>& memtable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of all memtables that exist, in the present view or not.
   uint64_t LiveMemtableBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
