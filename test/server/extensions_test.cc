@@ -1,4 +1,6 @@
 // BanDB's own messages: BATCH, SCAN, HELLO, PING, STATS.
+#include <fmt/format.h>
+
 #include <map>
 #include <string>
 
