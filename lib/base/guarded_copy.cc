@@ -19,6 +19,14 @@ struct Guard {
   sigjmp_buf back;
 };
 
+// The mask of signals is not saved, which would cost a system call: the handler does not change it.
+// The thread sanitizer's does, in which ours runs.
+#ifdef __SANITIZE_THREAD__
+constexpr int kSavesMask = 1;
+#else
+constexpr int kSavesMask = 0;
+#endif
+
 // Volatile, for the handler reads what the copy has written: the compiler sees nobody who does. Of
 // a model that a handler may use: no memory is allocated at first use.
 __attribute__((tls_model("initial-exec"))) thread_local Guard* volatile guard = nullptr;
@@ -71,9 +79,7 @@ bool GuardedCopy(char* to, const char* from, size_t bytes) {
   Guard here;
   here.begin = reinterpret_cast<uintptr_t>(to);
   here.end = here.begin + bytes;
-  // The mask of signals is not saved, which would cost a system call: the handler does not change
-  // it.
-  if (sigsetjmp(here.back, 0) != 0) {
+  if (sigsetjmp(here.back, kSavesMask) != 0) {
     guard = nullptr;
     return false;
   }
