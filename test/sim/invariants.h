@@ -6,38 +6,34 @@
 // are those of the traps in the catalogue of docs/raft.md.
 //
 // * Election safety: one leader in a term. One vote of a node in a term, over restarts; durable
-// before it leaves (2).
+//   before it leaves (2).
 // * Log matching: an index and a term name one entry, after one predecessor (23). A leader only
-// appends.
+//   appends.
 // * Leader completeness: a new leader has every entry that was committed in an earlier term.
 // * Commitment: only a leader moves it, to an entry of its own term (1), which a quorum of the
-// configuration in force
-//   has durably, counted by the checks (15, 25, 26, 27, 36). Committed entries are the same for all nodes for ever;
-//   none is cut off again (20, 31), none takes effect twice.
+//   configuration in force has durably, counted by the checks (15, 25, 26, 27, 36). Committed
+//   entries are the same for all nodes for ever; none is cut off again (20, 31), none takes effect
+//   twice.
 // * The commit index that is stored along with a write speaks of entries that are durable already.
 // * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26).
-// Nobody refuses what
-//   it knows to be committed, whether it still has it or not (21).
+//   Nobody refuses what it knows to be committed, whether it still has it or not (21).
 // * Configuration: follows the log and its truncation (14); a leader changes it only after the last
-// change is committed
-//   and so is an entry of its own term (10); quorums of successive ones intersect; snapshots carry the committed one
-//   (14).
+//   change is committed and so is an entry of its own term (10); quorums of successive ones
+//   intersect; snapshots carry the committed one (14).
 // * Snapshots: only of committed state; none replaces what is newer, or a log that has it already
-// (31); compaction
-//   stays below the durable state machine.
+//   (31); compaction stays below the durable state machine.
 // * State machines: entries come in order, once, durable; equal states at equal indexes.
 // * Reads: the index of a read is no lower than anything that was committed anywhere when it was
-// asked (38 to 42).
+//   asked (38 to 42).
 // * Leases: no leader commits while one of an earlier term would still answer a read under its
-// lease (3, 40, 41).
+//   lease (3, 40, 41).
 // * Monotony: of term, commit and applied index in a process; of the durable term over restarts.
 // * Office: no leader stays that heard no quorum for a long time (3), whose own disk hangs (34), or
-// whom a committed
-//   configuration has left out (13), and no node goes on after a write of its disk failed (24). Leadership is handed
-//   only to who has all of the log (19). A leader counts for a peer only what that acknowledged in its present
-//   membership (15).
+//   whom a committed configuration has left out (13), and no node goes on after a write of its disk
+//   failed (24). Leadership is handed only to who has all of the log (19). A leader counts for a
+//   peer only what that acknowledged in its present membership (15).
 // * A group that was given up for lost says nothing more: its nodes do not lead, and hear nothing
-// of the new one (18).
+//   of the new one (18).
 // * Bounds: no proposal is taken beyond the cap of uncommitted bytes, and the count is right (37).
 // * What a core calls a fault that only an incorrect peer could cause is a violation, too.
 #ifndef BANDB_TEST_SIM_INVARIANTS_H_

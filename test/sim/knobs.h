@@ -5,37 +5,35 @@
 // acknowledgement:
 //
 // * Network. A message may be lost, duplicated, overtaken, delayed by many election timeouts, or
-// arrive after its
-//   sender died. Links may be slow, cut, or cut in one direction only. Messages are not altered: the transport checks
-//   them.
+//   arrive after its sender died. Links may be slow, cut, or cut in one direction only. Messages
+//   are not altered: the transport checks them.
 // * Disk. Writes of one node reach its disk in the order in which they were issued; each becomes
-// durable at some later
-//   time, whatever was sent or received meanwhile. A crash keeps any prefix of what was not yet durable, cut anywhere
-//   between two records. A write may fail: the process must not trust that disk again before it has reopened it. A disk
-//   may hang for a long time. It may be nearly full, of which it warns, and it may have no space at all, so that
-//   entries cannot be written and checkpoints do not get done; what little term and vote need is reserved.
+//   durable at some later time, whatever was sent or received meanwhile. A crash keeps any prefix
+//   of what was not yet durable, cut anywhere between two records. A write may fail: the process
+//   must not trust that disk again before it has reopened it. A disk may hang for a long time. It
+//   may be nearly full, of which it warns, and it may have no space at all, so that entries cannot
+//   be written and checkpoints do not get done; what little term and vote need is reserved.
 // * Rot. An entry that was reported durable may be found damaged at a restart. Then the node must
-// not start, and say
-//   why; its disk counts as lost from then on, and it joins anew under another id. Everything else that was reported
-//   durable stays. Entries do not rot under a running process, and reads of intact ones succeed.
+//   not start, and say why; its disk counts as lost from then on, and it joins anew under another
+//   id. Everything else that was reported durable stays. Entries do not rot under a running
+//   process, and reads of intact ones succeed.
 // * Processes. Crash at any instant, also between two of the steps that follow from one event;
-// restart at any later
-//   time; pause (SIGSTOP) for any time, the disk going on meanwhile.
+//   restart at any later time; pause (SIGSTOP) for any time, the disk going on meanwhile.
 // * Clocks. Monotonic on each node and unrelated between nodes. They drift: by up to 1 % where
-// leases are in use, up to
-//   25 % elsewhere. Without leases they may jump forward at any time, by up to a minute; under leases they do not (a
-//   lease is a bet on the clock, see the promises).
+//   leases are in use, up to 25 % elsewhere. Without leases they may jump forward at any time, by
+//   up to a minute; under leases they do not (a lease is a bet on the clock, see the promises).
 // * Loss of disks. A node that was wiped never comes back under its id. It joins again under a new
-// one, as a learner.
-//   No more members are wiped than leave a majority of every configuration in use unharmed.
+//   one, as a learner. No more members are wiped than leave a majority of every configuration in
+//   use unharmed.
 // * Loss of a quorum. All disks but a few may be lost for good. An operator then makes a new group
-// of the rest
-//   (raft/restart.h). What no survivor has is lost, and everything else must be there; nothing that a survivor knew to
-//   be committed may be lost. Some that were believed lost may come back with their disks intact, at any later time, as
-//   long as they are no quorum of any configuration that they know: they must not elect a leader, acknowledge anything,
-//   serve a read, or hear anything of the new group, nor it of them. What was on its way to them when the quorum was
-//   lost is lost, too. (If they were a quorum they would go on as the old cluster, side by side with the new one;
-//   nobody can forbid it to them, and whoever recovers a quorum answers for that.)
+//   of the rest (raft/restart.h). What no survivor has is lost, and everything else must be there;
+//   nothing that a survivor knew to be committed may be lost. Some that were believed lost may come
+//   back with their disks intact, at any later time, as long as they are no quorum of any
+//   configuration that they know: they must not elect a leader, acknowledge anything, serve a read,
+//   or hear anything of the new group, nor it of them. What was on its way to them when the quorum
+//   was lost is lost, too. (If they were a quorum they would go on as the old cluster, side by side
+//   with the new one; nobody can forbid it to them, and whoever recovers a quorum answers for
+//   that.)
 //
 // What is required: safety always (invariants.h), answers that are linearizable, and, once a
 // majority of the members is healed and left alone, progress within a bounded time, the rest of the

@@ -4,17 +4,17 @@
 // Linearizability is local: a history is linearizable if the history of each key is. For one key:
 //
 // * First the history is simplified without changing the answer. What was not done is dropped, and
-// so are reads that
-//   never answered. Where values are unique, a write of unknown outcome whose value somebody saw did take effect, and
-//   before the first of those readers returned; one whose value nobody saw may always be thought of as the last.
+//   so are reads that never answered. Where values are unique, a write of unknown outcome whose
+//   value somebody saw did take effect, and before the first of those readers returned; one whose
+//   value nobody saw may always be thought of as the last.
 // * With only gets and puts of unique values the zones of Gibbons and Korach ("Testing shared
-// memories", 1997) decide:
-//   the operations of one value span a zone, and the answer follows from how the zones lie. O(n log n).
+//   memories", 1997) decide: the operations of one value span a zone, and the answer follows from
+//   how the zones lie. O(n log n).
 // * Else a search: just-in-time linearization (Lowe, "Testing for linearizability", 2017), which is
-// the search of
-//   Wing and Gong taken breadth first. It walks through the events and holds the set of all configurations (value,
-//   which of the open operations took effect already) that explain the past. Its memory is that of the open window,
-//   not of the history. A read that is legal now is taken at once: it can do no harm and might not be legal later.
+//   the search of Wing and Gong taken breadth first. It walks through the events and holds the set
+//   of all configurations (value, which of the open operations took effect already) that explain
+//   the past. Its memory is that of the open window, not of the history. A read that is legal now
+//   is taken at once: it can do no harm and might not be legal later.
 //
 // Thread safety: pure functions.
 #ifndef BANDB_TEST_SIM_LINEARIZABILITY_H_

@@ -35,6 +35,14 @@ def layouts(tree):
     for file in tree.cxx:
         for block in comment_blocks(file):
             yield from torn_layouts(file, block)
+            yield from torn_bullets(file, block)
+
+
+def torn_bullets(file, block):
+    """What goes on from a bullet is indented like its text. A line at the left between the two was torn off."""
+    for (_, indent, text), (number, torn, line), (_, after, _) in zip(block, block[1:], block[2:]):
+        if indent == 1 and text.startswith(("* ", "- ")) and torn == 1 and line and after > 1 and line[:2] not in ("* ", "- "):
+            yield file.violation(number, "layouts", "what goes on from a bullet is indented further than it")
 
 
 def torn_layouts(file, block):

@@ -112,6 +112,8 @@ BAD = [
         "// A widget.\n", "// A widget.\n//\n// widget := a:u8\n"), "indented by two"),
     ("layouts", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
         "// A widget.\n", "// A widget.\n//   " + "long " * 24 + "\n"), "column 120"),
+    ("layouts", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
+        "// A widget.\n", "// A widget.\n//\n// * Counts, and\n// does so\n//   well.\n"), "bullet"),
     ("prose-width", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace(
         "// A widget.\n", "// A widget" + " of many words" * 8 + ".\n"), "column 100"),
     ("one-hand", "lib/base/widget.cc", widget("constexpr int kMaxCount = 1;"), "kMaxCount"),

@@ -42,8 +42,8 @@ struct LogContent {
   bool has_header = false;
 };
 
-// Errors: kDataLoss damage in bytes that were synced, or anywhere before a seal: file and offset in
-//                             the message
+// Errors: kDataLoss           damage in bytes that were synced, or anywhere before a seal: file and
+//                             offset in the message
 //         kFailedPrecondition a newer format
 //         and what the file system says
 // Damage behind all synced offsets is not an error here: see LogContent::end. Of a file that is
