@@ -84,13 +84,20 @@ void MemoryStore::SetStalled(bool stalled) {
 }
 
 void MemoryStore::SetHolding(bool holding) {
-  std::deque<Held> released;
-  {
-    base::MutexLock lock(&mutex_);
-    holding_ = holding;
-    if (!holding) released.swap(held_);
+  while (true) {
+    std::optional<Held> next;
+    {
+      base::MutexLock lock(&mutex_);
+      // Whatever comes while the held ones are released comes after them.
+      if (holding || held_.empty()) {
+        holding_ = holding;
+        return;
+      }
+      next = std::move(held_.front());
+      held_.pop_front();
+    }
+    Finish(*std::move(next));
   }
-  for (Held& held : released) Finish(std::move(held));
 }
 
 void MemoryStore::FailWritesWith(const absl::Status& status) {
