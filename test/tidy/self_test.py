@@ -79,6 +79,7 @@ BAD = [
     ("names", "lib/base/widget.cc", widget("constexpr int LIMIT = 1;"), "kName"),
     ("clang-format", "lib/base/widget.cc", widget("int  Count() { return 1; }"), "clang-format -i"),
     ("clang-tidy", "lib/base/widget.cc", widget("struct Count {\n  Count(int n);\n};"), "explicit"),
+    ("clang-tidy", "test/base/widget_test.cc", widget("int Count() { int unused = 1; return 1; }"), "unused"),
     ("seam-words", "lib/storage/widget.cc", storage("std::thread t;"), "a thread"),
     ("seam-words", "lib/storage/widget.cc", storage("std::mutex m;"), "a mutex"),
     ("seam-words", "lib/storage/widget.cc", storage("void F() { std::this_thread::sleep_for(x); }"), "sleeping"),
@@ -136,9 +137,10 @@ def write_tree(folder, files):
         (root / name).write_bytes((ROOT / name).read_bytes())
     build = root / "build"
     build.mkdir()
-    command = f"c++ -std=c++20 -I{root}/lib -I{root}/include -c lib/base/widget.cc"
-    (build / "compile_commands.json").write_text(
-        json.dumps([{"directory": str(root), "file": "lib/base/widget.cc", "command": command}]))
+    (build / "compile_commands.json").write_text(json.dumps([
+        {"directory": str(root), "file": path,
+         "command": f"c++ -std=c++20 -Wall -Wextra -I{root}/lib -I{root}/include -c {path}"}
+        for path in ("lib/base/widget.cc", "test/base/widget_test.cc") if path in files]))
     return tidy.Context(str(build), None, 1, [])
 
 
