@@ -33,7 +33,8 @@ class Db : public Store {
   //                              or it is the directory of a cluster's node
   //         kInvalidArgument     options that make no sense, all of them named; or an empty path
   //         kDataLoss            a checksum failed on bytes that had been synced; nothing was changed on disk
-  //         kPermissionDenied, kResourceExhausted, kInternal  the operating system refused
+  //         kPermissionDenied, kResourceExhausted, kUnavailable, kInternal  the operating system refused;
+  //                              kUnavailable no file descriptor is free
   static absl::StatusOr<std::unique_ptr<Db>> Open(const std::filesystem::path& dir, const Options& options = {});
 
   // Puts everything written so far into tables.
@@ -41,7 +42,10 @@ class Db : public Store {
   virtual absl::Status Flush() = 0;
   // Compacts the tables that hold keys of [begin, limit), so that the space of what was deleted or
   // overwritten, or has expired, is given back, unless a snapshot still sees it. All of them are
-  // rewritten, those of the last level too. Empty means unbounded. Returns when it is done.
+  // rewritten, those of the last level too. Empty means unbounded. Returns when it is done, and the
+  // tables that were replaced are gone from the disk, but for those that an iterator or another
+  // compaction still reads. Errors: kDataLoss, kInternal a table could not be read; the rest is
+  // compacted no further.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file
   // system allows. The copy can be opened as a database of its own; it keeps the identity of this
@@ -56,7 +60,8 @@ class Db : public Store {
   // damage; kInternal the operating system refused; kFailedPrecondition the database was closed
   // meanwhile. Damage in a log is no loss yet: Flush puts into tables what is in memory still.
   virtual absl::Status VerifyChecksums() = 0;
-  // Accepts writes again after the disk was full, once there is space. OK if nothing was wrong.
+  // Accepts writes again after the disk was full, once there is space, and takes back the tables
+  // that were set aside as damaged, for whoever has mended them. OK if nothing was wrong.
   // Errors: kFailedPrecondition if the cause was another, and the database must be reopened;
   // kResourceExhausted if there is still no space.
   virtual absl::Status Resume() = 0;
@@ -66,7 +71,8 @@ class Db : public Store {
   // Waits for running calls and background work, then closes the files; checkpoints and
   // verifications under way end early. Acknowledged writes keep the durability they were promised;
   // nothing is flushed. Later calls answer kFailedPrecondition. Idempotent; the destructor calls
-  // it. Must not be called from a callback of the database.
+  // it. Must not be called from a callback of the database. In a child that was forked while the
+  // database was open it does nothing.
   // Errors: kDataLoss a log no longer holds what was written to it: it is left without a seal, and
   // the next Open goes on with what is whole of it, or says what had been synced and is damaged;
   // kInternal the operating system refused.

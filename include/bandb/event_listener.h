@@ -29,6 +29,16 @@ struct CompactionInfo {
   absl::Duration duration;
 };
 
+// A table that cannot be read as it should be was set aside: it stays where it is and is read, but
+// no compaction touches it any more, until Resume or the next Open.
+struct TableDamage {
+  uint64_t table_number = 0;  // NNNNNN.tbl
+  int level = 0;
+  // kDataLoss: what was read is wrong; kInternal: the operating system refused. Names file and
+  // offset.
+  absl::Status status;
+};
+
 // Writers wait, or no longer wait.
 enum class StallState : int { kNone = 0, kSlowed = 1, kStopped = 2 };
 
@@ -36,7 +46,7 @@ enum class StallState : int { kNone = 0, kSlowed = 1, kStopped = 2 };
 // Thread safety: called from background threads, several at once, never with a lock of BanDB held.
 // An implementation may call the store's reading methods; it must not block for long, since
 // background work waits for it, and must not write but with WriteAsync, and must not call Close,
-// Flush or CompactRange.
+// Flush or CompactRange. What it throws is dropped, counted and logged.
 class EventListener {
  public:
   virtual ~EventListener() = default;
@@ -49,6 +59,8 @@ class EventListener {
   // The store stopped accepting writes. kResourceExhausted: Resume once there is space. Else
   // reopen; told once more if writes were stopped for want of space before.
   virtual void OnBackgroundError(const absl::Status&) {}
+  // A compaction met a table that it could not read. Reads and writes go on.
+  virtual void OnTableDamaged(const TableDamage&) {}
 };
 
 }  // namespace bandb

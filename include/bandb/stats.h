@@ -52,6 +52,11 @@ struct Stats {
   uint64_t block_read_bytes = 0;
   uint64_t open_table_files = 0;  // now; Options::open_files_max bounds it
 
+  // Trouble.
+  std::vector<uint64_t> damaged_tables;  // set aside now, by the numbers that are the names of their files
+  uint64_t descriptor_shortages = 0;     // times that no file descriptor was free
+  uint64_t exceptions = 0;               // thrown by listener, logger and callbacks, and dropped
+
   // Memory.
   uint64_t cache_hits = 0;
   uint64_t cache_misses = 0;

@@ -38,7 +38,7 @@ using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 //   kInvalidArgument     the caller's mistake: a limit exceeded, a foreign snapshot, an empty limit of a DeleteRange
 //   kFailedPrecondition  wrong state: the store is closed, or stopped by an I/O error and needs Resume or reopening
 //   kAborted             a condition of the batch did not hold; nothing was changed
-//   kUnavailable         not done, try again: overloaded, or a cluster without a leader
+//   kUnavailable         not done, try again: overloaded, no file descriptor free, or a cluster without a leader
 //   kDeadlineExceeded    gave up before the operation was submitted: not done
 //   kUnknown             the outcome is unknown: the write may or may not take effect. Nothing else means that
 //   kDataLoss            bytes were read and are wrong: a checksum failed; file and offset are in the message

@@ -16,16 +16,30 @@ absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path,
   return content;
 }
 
+namespace {
+
+std::string StagedPath(const std::string& path) { return path + ".tmp"; }
+
+}  // namespace
+
 absl::Status InstallFile(FileSystem* files, const std::string& path, std::string_view content) {
-  const std::string temporary = path + ".tmp";
+  BANDB_RETURN_IF_ERROR(StageFile(files, path, content));
+  return InstallStaged(files, path);
+}
+
+absl::Status StageFile(FileSystem* files, const std::string& path, std::string_view content) {
+  const std::string temporary = StagedPath(path);
   // A leftover of an earlier crash is ours to remove.
   BANDB_ASSIGN_OR_RETURN(const bool leftover, files->Exists(temporary));
   if (leftover) BANDB_RETURN_IF_ERROR(files->Remove(temporary));
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<AppendableFile> file, files->Create(temporary, AppendMode::kBuffered));
   BANDB_RETURN_IF_ERROR(file->Append(content));
   BANDB_RETURN_IF_ERROR(file->Sync());
-  BANDB_RETURN_IF_ERROR(file->Close());
-  BANDB_RETURN_IF_ERROR(files->Rename(temporary, path));
+  return file->Close();
+}
+
+absl::Status InstallStaged(FileSystem* files, const std::string& path) {
+  BANDB_RETURN_IF_ERROR(files->Rename(StagedPath(path), path));
   return files->SyncDir(ParentPath(path));
 }
 

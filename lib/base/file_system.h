@@ -5,8 +5,9 @@
 // durable, and nothing else is durable.
 //
 // Errors, for every call: kNotFound no such file or directory · kAlreadyExists · kPermissionDenied
-// also a read-only file system · kResourceExhausted disk, quota or descriptors used up · kInternal
-// any other refusal by the operating system. Each message names the path.
+// also a read-only file system · kResourceExhausted disk or quota used up · kUnavailable no
+// descriptor is free at the moment · kInternal any other refusal by the operating system. Each
+// message names the path.
 #ifndef BANDB_BASE_FILE_SYSTEM_H_
 #define BANDB_BASE_FILE_SYSTEM_H_
 
@@ -141,6 +142,10 @@ absl::StatusOr<std::string> ReadFile(FileSystem* files, const std::string& path,
 // Puts a file in place atomically: writes `path` + ".tmp", syncs it, renames it over `path`, syncs
 // the directory. After a crash the path holds the old content or the new, whole.
 absl::Status InstallFile(FileSystem* files, const std::string& path, std::string_view content);
+// Its two halves. Staging makes `path` + ".tmp" durable, and whatever goes wrong with it, `path` is
+// what it was. When installing what is staged fails, it is unknown which content counts.
+absl::Status StageFile(FileSystem* files, const std::string& path, std::string_view content);
+absl::Status InstallStaged(FileSystem* files, const std::string& path);
 
 // "dir" + "/" + "name".
 std::string JoinPath(std::string_view directory, std::string_view name);

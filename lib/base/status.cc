@@ -15,11 +15,13 @@ absl::Status ErrnoStatus(int error_number, std::string_view what) {
   switch (error_number) {
     case ENOSPC:
     case EDQUOT:
-    case EMFILE:
-    case ENFILE:
     case ENOMEM:
     case EFBIG:
       code = absl::StatusCode::kResourceExhausted;
+      break;
+    case EMFILE:
+    case ENFILE:
+      code = absl::StatusCode::kUnavailable;
       break;
     case ENOENT:
       code = absl::StatusCode::kNotFound;

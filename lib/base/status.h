@@ -29,9 +29,9 @@ absl::Status Error(absl::StatusCode code, fmt::format_string<Args...> format, Ar
 // The same code with `context`, a colon and a space before the message. OK stays OK.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
 
-// The status for a failed system call: kResourceExhausted for a full disk or quota, kNotFound for a
-// missing file, kPermissionDenied and kAlreadyExists where they fit, else kInternal. The message is
-// "what: strerror".
+// The status for a failed system call: kResourceExhausted for a full disk or quota, kUnavailable
+// where no descriptor is free at the moment, kNotFound for a missing file, kPermissionDenied and
+// kAlreadyExists where they fit, else kInternal. The message is "what: strerror".
 absl::Status ErrnoStatus(int error_number, std::string_view what);
 
 }  // namespace bandb::base

@@ -1,14 +1,17 @@
 #include "storage/db.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "bandb/logger.h"
 #include "base/assert.h"
 #include "base/file_system.h"
+#include "base/fork.h"
 #include "base/status.h"
 #include "base/system_env.h"
 #include "base/thread_executor.h"
+#include "kv/host_code.h"
 #include "kv/options.h"
 #include "storage/commit/write_requests.h"
 #include "storage/engine/engine.h"
@@ -53,20 +56,27 @@ class ForwardingLogger final : public base::Logger {
   explicit ForwardingLogger(bandb::Logger* logger) : logger_(logger) {}
   bool Enabled(base::LogLevel) const override { return logger_ != nullptr; }
   void Write(base::LogLevel level, std::string_view message) override {
-    if (logger_ != nullptr) logger_->Log(static_cast<LogSeverity>(level), message);
+    if (logger_ == nullptr) return;
+    if (kv::RunContained([&]() { logger_->Log(static_cast<LogSeverity>(level), message); })) return;
+    exceptions_.fetch_add(1, std::memory_order_relaxed);
   }
+  uint64_t exceptions() const { return exceptions_.load(std::memory_order_relaxed); }
 
  private:
   bandb::Logger* const logger_;
+  std::atomic<uint64_t> exceptions_{0};
 };
 
 // What a database that is not given an environment brings along.
 struct OwnWorld {
-  explicit OwnWorld(const Options& options)
-      : env(base::SystemEnvOptions{.threads = options.background_threads, .files = {}},
-            std::make_unique<ForwardingLogger>(options.logger)),
+  explicit OwnWorld(const Options& options) : OwnWorld(options, std::make_unique<ForwardingLogger>(options.logger)) {}
+  OwnWorld(const Options& options, std::unique_ptr<ForwardingLogger> forwarding)
+      : logger(forwarding.get()),
+        env(base::SystemEnvOptions{.threads = options.background_threads, .files = {}}, std::move(forwarding)),
         callbacks(1) {}
 
+  // Owned by env.
+  const ForwardingLogger* const logger;
   base::SystemEnv env;
   // Callbacks have a thread of their own: one that waits for a write keeps no flush from running
   // that the write is waiting for.
@@ -84,14 +94,20 @@ class DbImpl final : public Db {
         async_bytes_max_(std::max(options.write_buffer_bytes, kAsyncBytesMin)),
         engine_(std::move(engine)) {}
 
-  ~DbImpl() override { Close().IgnoreError(); }
+  // In a forked child neither the threads nor the files are its own: all is left as it is.
+  ~DbImpl() override {
+    Close().IgnoreError();
+    if (!InForkedChild()) return;
+    (void)engine_.release();
+    (void)own_world_.release();
+  }
 
   absl::Status Flush() override;
   absl::Status CompactRange(std::string_view begin, std::string_view limit) override;
   absl::Status CreateCheckpoint(const std::filesystem::path& dir) override;
   absl::Status VerifyChecksums() override { return engine_->VerifyChecksums(); }
-  absl::Status Resume() override { return engine_->Resume(); }
-  Stats GetStats() const override { return engine_->GetStats(); }
+  absl::Status Resume() override;
+  Stats GetStats() const override;
   absl::Status Close() override ABSL_LOCKS_EXCLUDED(close_mutex_);
   Engine* engine() { return engine_.get(); }
 
@@ -122,21 +138,45 @@ class DbImpl final : public Db {
   absl::Status WaitForDone(const std::function<void(Engine::Done)>& start);
 
   void Refuse(WriteCallback done, absl::Status refused);
+  // Of a callback that is run outside an AsyncWrite.
+  template <typename Callback>
+  void Call(Callback done, absl::Status status);
 
+  bool InForkedChild() const { return base::Forks() != forks_; }
+  // Errors: kFailedPrecondition in a forked child, which has no part in the database.
+  absl::Status CheckProcess() const;
+
+  const uint64_t forks_ = base::Forks();
   // Null in an environment of somebody else's. Destroyed after the engine.
-  const std::unique_ptr<OwnWorld> own_world_;
+  std::unique_ptr<OwnWorld> own_world_;
   base::Executor* const executor_;
   base::Executor* const callbacks_;
   base::Clock* const clock_;
   // Of asynchronous writes whose callback has not returned: how much there is, and may be.
   const uint64_t async_bytes_max_;
   std::atomic<uint64_t> async_bytes_{0};
-  const std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Engine> engine_;
   std::atomic<int64_t> delay_nanos_{0};
   std::atomic<int64_t> async_slow_until_nanos_{0};
   base::Mutex close_mutex_;
   bool closed_ ABSL_GUARDED_BY(close_mutex_) = false;
 };
+
+absl::Status DbImpl::CheckProcess() const {
+  if (!InForkedChild()) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kFailedPrecondition, "the database was opened before a fork, by the parent");
+}
+
+absl::Status DbImpl::Resume() {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  return engine_->Resume();
+}
+
+Stats DbImpl::GetStats() const {
+  Stats stats = engine_->GetStats();
+  if (own_world_ != nullptr) stats.exceptions += own_world_->logger->exceptions();
+  return stats;
+}
 
 absl::Status DbImpl::DoPut(std::string_view key, std::string_view value, const WriteOptions& options) {
   BANDB_RETURN_IF_ERROR(kv::CheckKey(engine_->limits(), key.size()));
@@ -184,6 +224,7 @@ int64_t DbImpl::AsyncDelayNanos(uint64_t bytes) {
 
 template <typename Fill>
 absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill) {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
   const int64_t timeout_nanos = Nanos(options.timeout);
   bool abandoned = false;
   if (timeout_nanos == base::kForever) {
@@ -228,17 +269,23 @@ absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, b
   return write->TakeOutcome();
 }
 
+template <typename Callback>
+void DbImpl::Call(Callback done, absl::Status status) {
+  if (!kv::RunContained([&]() { std::move(done)(std::move(status)); })) engine_->NoteException("a callback");
+}
+
 void DbImpl::Refuse(WriteCallback done, absl::Status refused) {
   callbacks_->Post(base::Priority::kHigh, [this, done = std::move(done), refused = std::move(refused)]() mutable {
-    std::move(done)(std::move(refused));
+    Call(std::move(done), std::move(refused));
     engine_->Leave();
   });
 }
 
 void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
+  if (absl::Status process = CheckProcess(); !process.ok()) return Call(std::move(done), std::move(process));
   if (!engine_->Enter()) {
     // Nothing runs on the executor any more.
-    return std::move(done)(ClosedError());
+    return Call(std::move(done), ClosedError());
   }
   if (absl::Status refused = kv::CheckBatch(engine_->limits(), batch); !refused.ok()) {
     return Refuse(std::move(done), std::move(refused));
@@ -254,22 +301,24 @@ void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCa
   // A condition may have to be read from disk, and a large batch takes its time.
   const bool in_background =
       !WriteBatchAccess::Conditions(batch).empty() || WriteBatchAccess::OperationCount(batch) > kInlineOperationsMax;
-  auto* write =
-      new AsyncWrite(std::move(batch), options, AsyncDelayNanos(bytes), std::move(done), callbacks_, [this, bytes]() {
-        async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-        engine_->Leave();
-      });
+  auto* write = new AsyncWrite(std::move(batch), options, AsyncDelayNanos(bytes), std::move(done), callbacks_,
+                               [this, bytes](bool threw) {
+                                 if (threw) engine_->NoteException("a callback");
+                                 async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+                                 engine_->Leave();
+                               });
   engine_->Submit(write, in_background);
   engine_->SyncInBackground();
 }
 
 void DbImpl::DoReadBarrierAsync(const ReadOptions&, ReadCallback ready) {
   // Every read of a single node is linearizable.
+  if (absl::Status process = CheckProcess(); !process.ok()) return Call(std::move(ready), std::move(process));
   if (!engine_->Enter()) {
-    return std::move(ready)(ClosedError());
+    return Call(std::move(ready), ClosedError());
   }
   callbacks_->Post(base::Priority::kHigh, [this, ready = std::move(ready)]() mutable {
-    std::move(ready)(absl::OkStatus());
+    Call(std::move(ready), absl::OkStatus());
     engine_->Leave();
   });
 }
@@ -287,6 +336,7 @@ absl::Status DbImpl::WaitForDone(const std::function<void(Engine::Done)>& start)
 }
 
 absl::Status DbImpl::Flush() {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
   BlockingWrite freeze;
   freeze.freeze = true;
   bool abandoned = false;
@@ -306,6 +356,8 @@ absl::Status DbImpl::CreateCheckpoint(const std::filesystem::path& dir) {
 }
 
 absl::Status DbImpl::Close() {
+  // Before the mutex, which another thread may have held when the process forked.
+  BANDB_RETURN_IF_ERROR(CheckProcess());
   base::MutexLock lock(&close_mutex_);
   if (closed_) return absl::OkStatus();
   closed_ = true;

@@ -134,6 +134,19 @@ TEST_CASE("a name is durable only once its directory is synced, and the names ab
   CHECK(Outcomes(files, "/db/file", Damage::kLost) == std::set<std::string>{"missing"});
 }
 
+TEST_CASE("a file that is staged changes nothing until it is installed") {
+  CrashFileSystem files;
+  REQUIRE_OK(base::InstallFile(&files, "/CURRENT", "old"));
+  REQUIRE_OK(base::StageFile(&files, "/CURRENT", "never"));
+  files.Inject({.kind = FaultKind::kNoSpace, .calls = {FileCall::kAppend}});
+  CHECK_CODE(base::StageFile(&files, "/CURRENT", "new"), kResourceExhausted);
+  CHECK(Found(files, "/CURRENT") == "old");
+  REQUIRE_OK(base::StageFile(&files, "/CURRENT", "new"));
+  for (Damage damage : kAllDamages) CHECK(Found(*files.CrashImage(damage, 1), "/CURRENT") == "old");
+  REQUIRE_OK(base::InstallStaged(&files, "/CURRENT"));
+  for (Damage damage : kAllDamages) CHECK(Found(*files.CrashImage(damage, 1), "/CURRENT") == "new");
+}
+
 TEST_CASE("a rename within a directory is atomic, and one across directories is not") {
   CrashFileSystem files;
   REQUIRE_OK(base::InstallFile(&files, "/CURRENT", "old"));

@@ -48,7 +48,7 @@ enum class FaultKind {
              // has lost what was not synced before.
   kNoSpace,  // kResourceExhausted, "No space left on device"
   kNoAccess,      // kPermissionDenied
-  kNoDescriptor,  // kResourceExhausted, "Too many open files"
+  kNoDescriptor,  // kUnavailable, "Too many open files"
   kGone,          // kNotFound, "No such file or directory"
 };
 

@@ -1,6 +1,7 @@
 #include "storage/commit/write_requests.h"
 
 #include "base/assert.h"
+#include "kv/host_code.h"
 
 namespace bandb::storage {
 
@@ -73,7 +74,7 @@ bool BlockingWrite::Abandon() {
 }
 
 AsyncWrite::AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, WriteCallback callback,
-                       base::Executor* executor, std::function<void()> finished)
+                       base::Executor* executor, std::function<void(bool threw)> finished)
     : batch_(std::move(batch)),
       delay_nanos_(delay_nanos),
       callback_(std::move(callback)),
@@ -86,8 +87,7 @@ AsyncWrite::AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t de
 
 void AsyncWrite::Complete(absl::Status outcome) {
   base::Task tell = [this, outcome = std::move(outcome)]() mutable {
-    std::move(callback_)(std::move(outcome));
-    finished_();
+    finished_(!kv::RunContained([&]() { std::move(callback_)(std::move(outcome)); }));
     delete this;
   };
   if (delay_nanos_ > 0) {

@@ -50,9 +50,9 @@ class BlockingWrite final : public WriteRequest {
 class AsyncWrite final : public WriteRequest {
  public:
   // The executor runs the callback, `delay_nanos` after the outcome is there; `finished` is run
-  // after it.
+  // after it, and told whether it threw.
   AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, WriteCallback callback,
-             base::Executor* executor, std::function<void()> finished);
+             base::Executor* executor, std::function<void(bool threw)> finished);
   void Complete(absl::Status outcome) override;
 
  private:
@@ -60,7 +60,7 @@ class AsyncWrite final : public WriteRequest {
   const int64_t delay_nanos_;
   WriteCallback callback_;
   base::Executor* const executor_;
-  const std::function<void()> finished_;
+  const std::function<void(bool threw)> finished_;
 };
 
 }  // namespace bandb::storage

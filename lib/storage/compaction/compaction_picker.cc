@@ -53,6 +53,19 @@ bool OutputIsTaken(const RunningCompactions& running, int level, const Bounds& b
   });
 }
 
+// Where the tables of level 0 begin that are older than any that is set aside: a newer one must not
+// get below an older one that stays.
+size_t FirstMovableInLevel0(const Version& version, const RunningCompactions& running) {
+  size_t first = version.level(0).size();
+  while (first > 0 && !running.set_aside.contains(version.level(0)[first - 1]->info().number)) --first;
+  return first;
+}
+
+bool AnySetAside(const std::vector<TablePtr>& tables, const RunningCompactions& running) {
+  return std::any_of(tables.begin(), tables.end(),
+                     [&](const TablePtr& table) { return running.set_aside.contains(table->info().number); });
+}
+
 // Completes a compaction whose inputs are chosen. Nothing if a running one is in the way.
 std::optional<Compaction> Complete(const Version& version, Compaction compaction, const RunningCompactions& running) {
   BANDB_ASSERT(compaction.level < compaction.output_level);
@@ -77,8 +90,40 @@ std::optional<Compaction> PickLevel0(const Version& version, int base_level, con
   compaction.output_level = base_level;
   // All of it: a part would have to be closed under overlap, which with random keys is all of it
   // anyway.
-  compaction.inputs = version.level(0);
+  const Version::Level& tables = version.level(0);
+  const size_t first = FirstMovableInLevel0(version, running);
+  compaction.inputs.assign(tables.begin() + static_cast<ptrdiff_t>(first), tables.end());
+  if (compaction.inputs.empty()) return std::nullopt;
   return Complete(version, std::move(compaction), running);
+}
+
+// Merges neighbours of level 0 into one, where they cannot go down: from the newest on, as long as
+// the next one is no larger than those before it together, so that each entry is rewritten a
+// logarithmic number of times and a logarithmic number of tables stays.
+std::optional<Compaction> PickWithinLevel0(const Version& version, const CompactionSettings& settings,
+                                           const RunningCompactions& running) {
+  const Version::Level& tables = version.level(0);
+  const size_t stuck = StuckInLevel0(version, settings, running);
+  const auto is_taken = [&](const TablePtr& table) {
+    return running.tables.contains(table->info().number) || running.set_aside.contains(table->info().number);
+  };
+  for (size_t begin = 0; begin < stuck; ++begin) {
+    size_t end = begin;
+    while (end < stuck && !is_taken(tables[end])) ++end;
+    if (end - begin >= static_cast<size_t>(settings.level0_tables)) {
+      uint64_t bytes = tables[begin]->info().file_bytes;
+      size_t merged = begin + 1;
+      while (merged < end && tables[merged]->info().file_bytes <= bytes) bytes += tables[merged++]->info().file_bytes;
+      if (merged - begin >= 2) {
+        Compaction compaction;
+        compaction.inputs.assign(tables.begin() + static_cast<ptrdiff_t>(begin),
+                                 tables.begin() + static_cast<ptrdiff_t>(merged));
+        return compaction;
+      }
+    }
+    begin = end;
+  }
+  return std::nullopt;
 }
 
 // The table whose compaction rewrites least for what it moves down (RocksDB's
@@ -120,7 +165,8 @@ bool AreDisjoint(const std::vector<TablePtr>& tables) {
 }
 
 bool CanMove(const Compaction& compaction, const CompactionSettings& settings) {
-  return compaction.output_inputs.empty() && AreDisjoint(compaction.inputs) &&
+  return compaction.level != compaction.output_level && compaction.output_inputs.empty() &&
+         AreDisjoint(compaction.inputs) &&
          BytesOf(compaction.grandparents) <= kGrandparentTables * settings.table_bytes * compaction.inputs.size();
 }
 
@@ -129,8 +175,9 @@ bool CanMove(const Compaction& compaction, const CompactionSettings& settings) {
 uint64_t Compaction::InputBytes() const { return BytesOf(inputs) + BytesOf(output_inputs); }
 
 bool RunningCompactions::Holds(const std::vector<TablePtr>& asked) const {
-  return std::any_of(asked.begin(), asked.end(),
-                     [&](const TablePtr& table) { return tables.contains(table->info().number); });
+  return std::any_of(asked.begin(), asked.end(), [&](const TablePtr& table) {
+    return tables.contains(table->info().number) || set_aside.contains(table->info().number);
+  });
 }
 
 void RunningCompactions::Add(const Compaction& compaction) {
@@ -184,7 +231,7 @@ LevelTargets TargetsFor(const Version& version, const CompactionSettings& settin
     targets.base_level = level;
   }
   // Level 0 must never be compacted past data that is older than it.
-  targets.base_level = std::min(targets.base_level, first);
+  targets.base_level = std::min({targets.base_level, first, settings.base_level_max});
   BANDB_ASSERT(targets.base_level >= 1 && targets.base_level < kLevels);
   return targets;
 }
@@ -208,6 +255,16 @@ uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& s
     arriving = excess;
   }
   return debt;
+}
+
+size_t StuckInLevel0(const Version& version, const CompactionSettings& settings, const RunningCompactions& running) {
+  if (running.set_aside.empty() || version.level(0).empty()) return 0;
+  const size_t first = FirstMovableInLevel0(version, running);
+  const std::vector<TablePtr> movable(version.level(0).begin() + static_cast<ptrdiff_t>(first), version.level(0).end());
+  if (movable.empty()) return first;
+  const int base_level = TargetsFor(version, settings).base_level;
+  const bool blocked = AnySetAside(OverlappingBounds(version, base_level, BoundsOf(movable)), running);
+  return blocked ? version.level(0).size() : first;
 }
 
 std::optional<Compaction> PickCompaction(const Version& version, const CompactionSettings& settings,
@@ -237,6 +294,7 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
   for (const Score& score : scores) {
     std::optional<Compaction> compaction = score.level == 0 ? PickLevel0(version, targets.base_level, running)
                                                             : PickFromLevel(version, score.level, running);
+    if (score.level == 0 && !compaction) compaction = PickWithinLevel0(version, settings, running);
     if (!compaction) continue;
     compaction->is_move = CanMove(*compaction, settings);
     return compaction;

@@ -24,6 +24,8 @@ struct CompactionSettings {
   int level0_tables = 4;
   uint64_t level_base_bytes = 256 << 20;
   uint64_t table_bytes = 32 << 20;
+  // Level 0 is compacted into no level below this one, for a table there is set aside.
+  int base_level_max = kLevels - 1;
 };
 
 // A table may overlap so many tables' worth of the level after next: more would make its own
@@ -50,9 +52,11 @@ struct Compaction {
   uint64_t InputBytes() const;
 };
 
-// The compactions that are running: their tables, and the ranges that they will write.
+// What no compaction may touch: the tables of those that are running, the ranges that these will
+// write, and the tables that are set aside, since they are damaged or cannot be read.
 struct RunningCompactions {
   std::set<uint64_t> tables;
+  std::set<uint64_t> set_aside;
   struct Output {
     int level = 0;
     std::string smallest;
@@ -81,7 +85,12 @@ inline bool Level0IsDue(const Version& version, const CompactionSettings& settin
 // its trigger on.
 uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& settings);
 
-// The most pressing compaction that can run beside the running ones.
+// How many tables of level 0 no compaction can take out of it, since one that is set aside is in
+// the way: on them writers need not wait.
+size_t StuckInLevel0(const Version& version, const CompactionSettings& settings, const RunningCompactions& running);
+
+// The most pressing compaction that can run beside the running ones. Where level 0 cannot be
+// compacted downward, its tables are merged among themselves.
 std::optional<Compaction> PickCompaction(const Version& version, const CompactionSettings& settings,
                                          const RunningCompactions& running);
 

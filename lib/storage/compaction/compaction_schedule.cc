@@ -24,15 +24,15 @@ CompactionSchedule::Work CompactionSchedule::Next(const Situation& situation) {
   BANDB_ASSERT(compactions_running_ >= 0);
   if (!flush_running_ && situation.has_frozen_memtables) {
     flush_running_ = true;
-    return {.kind = Work::Kind::kFlush, .compaction = {}, .done = nullptr};
+    return {.kind = Work::Kind::kFlush, .compaction = {}, .done = nullptr, .status = {}};
   }
   Work work = NextManual(situation);
   if (work.kind != Work::Kind::kNothing) return work;
   const bool manual_waits = !manual_.empty() && !manual_.front().begun;
   if (compactions_running_ >= compactions_max_ || manual_waits) return work;
-  CompactionSettings settings = settings_;
-  if (level0_wanted_) settings.level0_tables = 1;
-  std::optional<Compaction> compaction = PickCompaction(*situation.version, settings, running_);
+  CompactionSettings picked = settings();
+  if (level0_wanted_) picked.level0_tables = 1;
+  std::optional<Compaction> compaction = PickCompaction(*situation.version, picked, running_);
   if (compaction) StartCompaction(*std::move(compaction), &work);
   return work;
 }
@@ -51,7 +51,7 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
   bool blocked = false;
   std::optional<Compaction> compaction;
   while (manual.level + 1 < kLevels) {
-    const int output_level = manual.level == 0 ? TargetsFor(version, settings_).base_level : manual.level + 1;
+    const int output_level = manual.level == 0 ? TargetsFor(version, settings()).base_level : manual.level + 1;
     compaction = PickRange(version, manual.level, output_level, manual.begin, manual.end, running_, &blocked);
     if (compaction || blocked) break;
     ++manual.level;
@@ -62,12 +62,18 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
     compaction =
         PickRewrite(version, kLevels - 1, manual.begin, manual.end, manual.first_new_number, running_, &blocked);
   }
-  if (blocked) return work;
+  if (blocked && compactions_running_ > 0) return work;
   if (compaction) {
     BANDB_ASSERT(compaction->is_manual);
     manual.running = true;
     StartCompaction(*std::move(compaction), &work);
     return work;
+  }
+  if (blocked) {
+    // By nothing that would end.
+    BANDB_ASSERT(!running_.set_aside.empty());
+    work.status = base::Error(absl::StatusCode::kDataLoss, "table {} and others there were set aside, as damaged",
+                              *running_.set_aside.begin());
   }
   work.kind = Work::Kind::kManualDone;
   work.done = std::move(manual.done);
@@ -116,10 +122,27 @@ void CompactionSchedule::AbandonManual(std::vector<Done>* abandoned) {
   BANDB_ASSERT(manual_.size() <= 1);
 }
 
+bool CompactionSchedule::SetAside(uint64_t number, int level) {
+  if (!running_.set_aside.insert(number).second) return false;
+  set_aside_levels_.insert(level);
+  return true;
+}
+
+CompactionSettings CompactionSchedule::settings() const {
+  CompactionSettings settings = settings_;
+  const auto highest = set_aside_levels_.upper_bound(1);
+  if (highest != set_aside_levels_.end()) settings.base_level_max = *highest - 1;
+  return settings;
+}
+
+WritePressure CompactionSchedule::Pressure(const Version& version) const {
+  return PressureOf(version, settings_, StuckInLevel0(version, settings(), running_));
+}
+
 int64_t CompactionSchedule::RenewAllowance(const Version& version) {
   level0_wanted_ = false;
   if (version.level(0).empty()) return INT64_MAX;
-  const uint64_t bytes = version.LevelBytes(0) + version.LevelBytes(TargetsFor(version, settings_).base_level);
+  const uint64_t bytes = version.LevelBytes(0) + version.LevelBytes(TargetsFor(version, settings()).base_level);
   return std::max(kIteratorsMin, static_cast<int64_t>(bytes / kBytesPerIterator));
 }
 
@@ -138,9 +161,14 @@ absl::Status CompactionSchedule::CheckInvariants(const Version& version) const {
   }
   // Inputs stay in the version until their compaction is installed.
   size_t found = 0;
+  size_t found_aside = 0;
   for (int level = 0; level < kLevels; ++level) {
-    for (const TablePtr& table : version.level(level)) found += running_.tables.count(table->info().number);
+    for (const TablePtr& table : version.level(level)) {
+      found += running_.tables.count(table->info().number);
+      found_aside += running_.set_aside.count(table->info().number);
+    }
   }
+  if (found_aside != running_.set_aside.size()) return violated("what is set aside stays in the version");
   if (found != running_.tables.size()) return violated("inputs of running compactions are in the version");
   return absl::OkStatus();
 }

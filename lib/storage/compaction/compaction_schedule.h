@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "storage/compaction/compaction_picker.h"
+#include "storage/compaction/write_pressure.h"
 #include "storage/version/version.h"
 
 namespace bandb::storage {
@@ -49,8 +51,9 @@ class CompactionSchedule {
     enum class Kind : uint8_t { kNothing, kFlush, kCompaction, kManualDone };
     Kind kind = Kind::kNothing;
     Compaction compaction;
-    // Of a CompactRange that has nothing left to do.
+    // Of a CompactRange that has nothing left to do, or cannot go on.
     Done done;
+    absl::Status status;
   };
 
   // At most so many of the picker's compactions run at a time.
@@ -67,6 +70,16 @@ class CompactionSchedule {
   void AddManual(std::string begin, std::string end, Done done);
   // Gives up every CompactRange of which nothing is running, and hands out its Done.
   void AbandonManual(std::vector<Done>* abandoned);
+
+  // No compaction touches the table any more, which is in this level; the others go on around it.
+  // False if that was known.
+  bool SetAside(uint64_t number, int level);
+  // What was set aside is tried again.
+  void TakeBack() { set_aside_levels_.clear(), running_.set_aside.clear(); }
+  const std::set<uint64_t>& set_aside() const { return running_.set_aside; }
+  // What the picker goes by.
+  CompactionSettings settings() const;
+  WritePressure Pressure(const Version& version) const;
 
   // Iterators have paid for a compaction of level 0.
   void WantLevel0() { level0_wanted_ = true; }
@@ -102,6 +115,8 @@ class CompactionSchedule {
   int compactions_running_ = 0;
   RunningCompactions running_;
   bool level0_wanted_ = false;
+  // Of the tables that are set aside.
+  std::multiset<int> set_aside_levels_;
   // One after the other.
   std::deque<Manual> manual_;
 };

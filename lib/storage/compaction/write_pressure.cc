@@ -11,14 +11,18 @@ namespace {
 // Level 0 with this many times its trigger slows writers down, and with this many stops them.
 constexpr int kSlowdownTriggers = 3;
 constexpr int kStopTriggers = 8;
+// So many that are stuck don't count: they are merged among themselves, and a logarithmic number of
+// them remains.
+constexpr size_t kStuckTablesMax = 64;
 // At full pressure a writer waits this long for each byte: 8 MiB/s.
 constexpr double kNanosPerByteAtFullPressure = 1e9 / (8 << 20);
 
 }  // namespace
 
-WritePressure PressureOf(const Version& version, const CompactionSettings& settings) {
+WritePressure PressureOf(const Version& version, const CompactionSettings& settings, size_t stuck) {
   BANDB_ASSERT(settings.level0_tables > 0);
-  const int tables = static_cast<int>(version.level(0).size());
+  BANDB_ASSERT(stuck <= version.level(0).size());
+  const int tables = static_cast<int>(version.level(0).size() - std::min(stuck, kStuckTablesMax));
   const int slow = settings.level0_tables * kSlowdownTriggers;
   const int stop = settings.level0_tables * kStopTriggers;
   const int permille = std::clamp((tables - slow) * 1000 / (stop - slow), 0, 1000);

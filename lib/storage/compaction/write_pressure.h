@@ -2,6 +2,7 @@
 #ifndef BANDB_STORAGE_COMPACTION_WRITE_PRESSURE_H_
 #define BANDB_STORAGE_COMPACTION_WRITE_PRESSURE_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "storage/compaction/compaction_picker.h"
@@ -16,7 +17,9 @@ struct WritePressure {
   bool stops = false;
 };
 
-WritePressure PressureOf(const Version& version, const CompactionSettings& settings);
+// `stuck` tables of level 0 can be taken out of it by no compaction: writers don't wait for what
+// never comes, unless there are very many.
+WritePressure PressureOf(const Version& version, const CompactionSettings& settings, size_t stuck = 0);
 
 // How long a writer of so many bytes should wait under this pressure.
 int64_t WriteDelayNanos(uint32_t pressure_permille, uint64_t bytes);

@@ -6,7 +6,6 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "kv/options.h"
-#include "storage/compaction/write_pressure.h"
 #include "storage/engine/database_directory.h"
 #include "storage/engine/write_buffer.h"
 #include "storage/file/file_names.h"
@@ -66,6 +65,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   ManifestState& state = recovered.state;
   database_id_ = recovered.database_id;
   tables_ = std::move(recovered.tables);
+  files_->SetDescriptorSource([tables = tables_]() { return tables->GiveUpFile(); });
   epoch_ = state.epoch + 1;
   recovered_records_ = recovered.records;
   dropped_log_bytes_ = recovered.dropped_bytes;
@@ -162,12 +162,13 @@ void Engine::TakeWaiters(std::vector<Done>* waiters) {
   schedule_.AbandonManual(waiters);
 }
 
-void Engine::StopWrites(const absl::Status& status) {
+void Engine::StopWrites(const absl::Status& status, uint64_t resumes_seen) {
   BANDB_ASSERT(!status.ok());
   bool news = false;
   std::vector<Done> abandoned;
   {
     base::MutexLock lock(&mutex_);
+    if (status.code() == absl::StatusCode::kResourceExhausted && resumes_seen != lifecycle_.resumes()) return;
     news = lifecycle_.Stop(status);
     TakeWaiters(&abandoned);
   }
@@ -176,22 +177,33 @@ void Engine::StopWrites(const absl::Status& status) {
   queue_.Unpark();
   if (!news) return;
   env_.logger->Log(base::LogLevel::kError, "{}: writes stopped: {}", dir_, status.ToString());
-  if (options_.listener != nullptr) options_.listener->OnBackgroundError(status);
+  TellListener([&](EventListener* listener) { listener->OnBackgroundError(status); });
+}
+
+void Engine::NoteException(std::string_view code) {
+  counters_.exceptions.fetch_add(1, std::memory_order_relaxed);
+  env_.logger->Log(base::LogLevel::kError, "{}: {} threw an exception, which was dropped", dir_, code);
 }
 
 absl::Status Engine::Resume() {
   constexpr uint64_t kSpareBytes = 1 << 20;
   BANDB_RETURN_IF_ERROR(lifecycle_.MayResume());
-  if (lifecycle_.StopCause().ok()) return absl::OkStatus();
-  // Room for what is waiting to be flushed, and to go on.
-  BANDB_ASSIGN_OR_RETURN(const uint64_t free_bytes, env_.files->FreeBytes(engine_dir_));
-  const uint64_t wanted_bytes = memtable_bytes_ + kSpareBytes;
-  if (free_bytes < wanted_bytes) {
-    return base::Error(absl::StatusCode::kResourceExhausted, "{} bytes are free, {} are needed", free_bytes,
-                       wanted_bytes);
+  if (!lifecycle_.StopCause().ok()) {
+    // Room for what is waiting to be flushed, and to go on.
+    BANDB_ASSIGN_OR_RETURN(const uint64_t free_bytes, env_.files->FreeBytes(engine_dir_));
+    const uint64_t wanted_bytes = memtable_bytes_ + kSpareBytes;
+    if (free_bytes < wanted_bytes) {
+      return base::Error(absl::StatusCode::kResourceExhausted, "{} bytes are free, {} are needed", free_bytes,
+                         wanted_bytes);
+    }
   }
-  base::MutexLock lock(&mutex_);
-  if (lifecycle_.Resume()) MaybeScheduleWork();
+  {
+    base::MutexLock lock(&mutex_);
+    schedule_.TakeBack();
+    lifecycle_.Resume();
+    MaybeScheduleWork();
+  }
+  UpdateStall();
   return absl::OkStatus();
 }
 
@@ -235,6 +247,7 @@ absl::Status Engine::FinishClose() {
     }
   }
   tables_->Close();
+  files_->SetDescriptorSource(nullptr);
   files_->Unlock();
   return status;
 }
@@ -271,14 +284,15 @@ absl::Status Engine::CheckInvariants() {
   const std::shared_ptr<const Version> version = versions_.version();
   BANDB_RETURN_IF_ERROR(schedule_.CheckInvariants(*version));
   BANDB_RETURN_IF_ERROR(CheckMemtables());
-  const WritePressure pressure = PressureOf(*version, settings_);
+  const WritePressure pressure = schedule_.Pressure(*version);
   if (pressure.permille != pressure_permille_) return violated("the pressure on writers is that of the version");
   if (pressure.stops != level0_full_) return violated("writers stop for a full level 0, and only then");
   if (lifecycle_.phase() >= Lifecycle::Phase::kAtRest &&
       (schedule_.flush_running() || schedule_.compactions_running() != 0)) {
     return violated("nothing runs at rest");
   }
-  if (lifecycle_.phase() == Lifecycle::Phase::kRunning && !frozen_.empty() && !schedule_.flush_running()) {
+  if (lifecycle_.phase() == Lifecycle::Phase::kRunning && !frozen_.empty() && !schedule_.flush_running() &&
+      !work_paused_) {
     return violated("what is frozen is being flushed");
   }
   for (const FlushWaiter& waiter : flush_waiters_) {

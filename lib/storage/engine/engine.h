@@ -38,6 +38,7 @@
 #include "bandb/stats.h"
 #include "base/env.h"
 #include "base/mutex.h"
+#include "kv/host_code.h"
 #include "kv/limits.h"
 #include "storage/commit/commit_queue.h"
 #include "storage/commit/log_set.h"
@@ -57,6 +58,8 @@ struct EngineCounters {
   std::atomic<uint64_t> operations{0}, batches{0}, user_bytes{0}, log_bytes{0};
   std::atomic<uint64_t> stalls{0}, stall_micros{0};
   std::atomic<uint64_t> gets{0}, tables_probed{0}, filter_negatives{0};
+  // Of the application: what its listener and its callbacks threw.
+  std::atomic<uint64_t> exceptions{0};
 };
 
 // Thread safety: every method may be called from any thread.
@@ -108,6 +111,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status VerifyChecksums();
   absl::Status Resume();
   Stats GetStats() const;
+  // Code of the application threw, and the exception ended here.
+  void NoteException(std::string_view code);
 
   // Refuses everything from now on and stops background work; `done` once nothing runs any more.
   void BeginClose(Done done);
@@ -129,6 +134,14 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
     bool only_cached = false;
   };
   enum class Room : uint8_t { kYes, kStalled, kFailed };
+  // How work in the background ended.
+  struct JobEnd {
+    absl::Status status;
+    // lifecycle_.resumes() from before whatever went wrong.
+    uint64_t resumes_seen = 0;
+    // Tables that could not be read were set aside.
+    bool damage_set_aside = false;
+  };
   // Background work; see engine_background.cc.
   class Work;
   class FlushWork;
@@ -150,7 +163,12 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void NoteViewed(const std::shared_ptr<const Memtable>& memtable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of all memtables that exist, in the present view or not.
   uint64_t LiveMemtableBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StopWrites(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `resumes_seen`: lifecycle_.resumes() from before the error. A full disk of before a Resume
+  // stops nothing.
+  void StopWrites(const absl::Status& status, uint64_t resumes_seen) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Tells the listener, if there is one.
+  template <typename Tell>
+  void TellListener(const Tell& tell) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes the waiters whose background work has not started and will not be done now.
   void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The clock that times to live are compared with. Never goes back, not even over a restart as far
@@ -196,9 +214,14 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   FileHeader NewHeader(FileType type) override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status MayWriteEdit() const override { return lifecycle_.StopCause(); }
   void InstallEdit(PendingEdit* edit) override ABSL_LOCKS_EXCLUDED(mutex_);
-  void ManifestFailed(const absl::Status& status) override { StopWrites(status); }
-  void FinishFlush(const absl::Status& status, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
-  void FinishCompaction(const Compaction& compaction, const absl::Status& status, const CompactionInfo& info)
+  void ManifestFailed(const absl::Status& status) override { StopWrites(status, lifecycle_.resumes()); }
+  // What becomes of the database when a job of the background fails.
+  void JobFailed(const JobEnd& end, std::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Nothing is begun in the background for a while: what is short may be there again then.
+  void PauseWork() ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetAside(const std::vector<TableDamage>& damaged) ABSL_LOCKS_EXCLUDED(mutex_);
+  void FinishFlush(const JobEnd& end, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
+  void FinishCompaction(Compaction compaction, const JobEnd& end, const CompactionInfo& info)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeFlushWaiters(std::vector<Done>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -256,6 +279,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool work_paused_ ABSL_GUARDED_BY(mutex_) = false;
   CompactionSchedule schedule_ ABSL_GUARDED_BY(mutex_);
   std::vector<FlushWaiter> flush_waiters_ ABSL_GUARDED_BY(mutex_);
   StallState stall_ ABSL_GUARDED_BY(mutex_) = StallState::kNone;
@@ -263,6 +287,12 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   uint64_t flushes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t compactions_ ABSL_GUARDED_BY(mutex_) = 0;
 };
+
+template <typename Tell>
+void Engine::TellListener(const Tell& tell) {
+  if (options_.listener == nullptr) return;
+  if (!kv::RunContained([&]() { tell(options_.listener); })) NoteException("the listener");
+}
 
 }  // namespace bandb::storage
 

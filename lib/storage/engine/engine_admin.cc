@@ -140,7 +140,7 @@ Stats Engine::GetStats() const {
     base::MutexLock lock(&mutex_);
     live_memtable_bytes = LiveMemtableBytes();
     const std::shared_ptr<const Version> version = versions_.version();
-    const LevelTargets targets = TargetsFor(*version, settings_);
+    const LevelTargets targets = TargetsFor(*version, schedule_.settings());
     stats.levels = level_work_;
     for (int level = 0; level < kLevels; ++level) {
       LevelStats& at = stats.levels[static_cast<size_t>(level)];
@@ -154,7 +154,8 @@ Stats Engine::GetStats() const {
     stats.immutable_memtables = frozen_.size();
     stats.flushes = flushes_;
     stats.compactions = compactions_;
-    stats.compaction_debt_bytes = CompactionDebtBytes(*version, settings_);
+    stats.compaction_debt_bytes = CompactionDebtBytes(*version, schedule_.settings());
+    stats.damaged_tables.assign(schedule_.set_aside().begin(), schedule_.set_aside().end());
   }
   stats.log_bytes = logs_.TotalBytes();
   stats.operations_written = counters_.operations.load(std::memory_order_relaxed);
@@ -177,6 +178,8 @@ Stats Engine::GetStats() const {
   stats.cache_misses = cache.misses;
   stats.block_reads = cache.misses;
   stats.open_table_files = tables_->open_files();
+  stats.descriptor_shortages = files_->descriptor_shortages();
+  stats.exceptions = counters_.exceptions.load(std::memory_order_relaxed);
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes;
   stats.memory_bytes = cache.used_bytes() + live_memtable_bytes;

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "storage/engine/engine.h"
 #include "storage/file/file_names.h"
+#include "storage/file/refused_read.h"
 #include "storage/read/level_cursor.h"
 #include "storage/read/merging_cursor.h"
 #include "storage/table/table_cursor.h"
@@ -24,7 +25,11 @@ constexpr uint32_t kCompactionReadaheadBytes = 512 << 10;
 // it is told how it ended. What stops it before that ends it in the same way.
 class Engine::Work : public EditSource {
  public:
-  explicit Work(Engine* engine) : engine_(engine), begin_nanos_(engine->env_.clock->MonotonicNanos()) {}
+  explicit Work(Engine* engine)
+      : engine_(engine),
+        begin_nanos_(engine->env_.clock->MonotonicNanos()),
+        resumes_seen_(engine->lifecycle_.resumes()) {}
+  void BeginStep() { resumes_seen_ = engine_->lifecycle_.resumes(); }
   // One step. True once *edit says what the work has made.
   virtual absl::StatusOr<bool> Step(PendingEdit* edit) = 0;
 
@@ -40,6 +45,8 @@ class Engine::Work : public EditSource {
 
   Engine* const engine_;
   const int64_t begin_nanos_;
+  // From before the present step: whatever stops it is no older.
+  uint64_t resumes_seen_;
 };
 
 class Engine::WorkJob final : public base::Job {
@@ -48,9 +55,11 @@ class Engine::WorkJob final : public base::Job {
 
   Next Step() override {
     BANDB_ASSERT(work_ != nullptr);
+    work_->BeginStep();
     if (engine_->lifecycle_.RefusesWrites()) {
       // OK if Resume came in between: then go on.
       if (const absl::Status stopped = engine_->lifecycle_.MayWrite(); !stopped.ok()) return End(stopped);
+      work_->BeginStep();
     }
     PendingEdit edit;
     const absl::StatusOr<bool> done = work_->Step(&edit);
@@ -103,7 +112,7 @@ class Engine::FlushWork final : public Work {
 
   void Installed(const absl::Status& status) override {
     merge_.reset();
-    engine_->FinishFlush(status, info_);
+    engine_->FinishFlush({.status = status, .resumes_seen = resumes_seen_}, info_);
   }
 
  private:
@@ -129,21 +138,65 @@ class Engine::CompactionWork final : public Work {
   }
 
   absl::StatusOr<bool> Step(PendingEdit* edit) override {
+    if (!failure_.ok()) return LookForDamage();
     if (!compaction_.is_move) {
-      if (merge_ == nullptr) BANDB_RETURN_IF_ERROR(BeginMerge());
-      BANDB_ASSIGN_OR_RETURN(const bool done, merge_->Step(kStepBytes));
-      if (!done) return false;
+      const absl::StatusOr<bool> merged = Merge();
+      if (!merged.ok()) {
+        if (!IsOfReading(merged.status())) return merged.status();
+        failure_ = merged.status();
+        merge_.reset();
+      }
+      if (!merged.ok() || !*merged) return false;
     }
     FillEdit(edit);
     return true;
   }
 
   void Installed(const absl::Status& status) override {
+    // Whoever waits for the end of a CompactRange waits for the end of the inputs, too.
     merge_.reset();
-    engine_->FinishCompaction(compaction_, status, info_);
+    version_.reset();
+    // An edit that does not fit comes of inputs that are not what the manifest says of them.
+    if (status.code() == absl::StatusCode::kDataLoss && damaged_.empty()) BlameAll(status);
+    engine_->SetAside(damaged_);
+    const JobEnd end{.status = status, .resumes_seen = resumes_seen_, .damage_set_aside = !damaged_.empty()};
+    engine_->FinishCompaction(std::move(compaction_), end, info_);
   }
 
  private:
+  // Of errors that may come from a table that is read.
+  static bool IsOfReading(const absl::Status& status) {
+    return status.code() == absl::StatusCode::kDataLoss || status.code() == absl::StatusCode::kInternal;
+  }
+
+  absl::StatusOr<bool> Merge() {
+    if (merge_ == nullptr) BANDB_RETURN_IF_ERROR(BeginMerge());
+    return merge_->Step(kStepBytes);
+  }
+
+  // Reads the inputs one by one, to tell which of them made the merge fail. Never true: the failure
+  // is the end.
+  absl::StatusOr<bool> LookForDamage() {
+    const size_t inputs = compaction_.inputs.size();
+    if (looked_at_ == inputs + compaction_.output_inputs.size()) return failure_;
+    const bool is_input = looked_at_ < inputs;
+    const TablePtr& table = is_input ? compaction_.inputs[looked_at_] : compaction_.output_inputs[looked_at_ - inputs];
+    ++looked_at_;
+    const absl::StatusOr<const TableReader*> reader = table->Reader();
+    const absl::Status verified = reader.ok() ? (*reader)->VerifyChecksums() : reader.status();
+    if (MayPass(verified)) return verified;
+    if (IsOfReading(verified)) Blame(*table, is_input ? compaction_.level : compaction_.output_level, verified);
+    return false;
+  }
+
+  void Blame(const LiveTable& table, int level, const absl::Status& status) {
+    damaged_.push_back({.table_number = table.info().number, .level = level, .status = status});
+  }
+  void BlameAll(const absl::Status& status) {
+    for (const TablePtr& table : compaction_.inputs) Blame(*table, compaction_.level, status);
+    for (const TablePtr& table : compaction_.output_inputs) Blame(*table, compaction_.output_level, status);
+  }
+
   absl::Status BeginMerge() {
     MergeInputs inputs;
     const TableCursorOptions options{.fill_cache = false, .readahead_bytes = kCompactionReadaheadBytes};
@@ -167,7 +220,8 @@ class Engine::CompactionWork final : public Work {
     }
     inputs.cursor = NewMergingCursor(std::move(cursors));
     inputs.horizon = std::move(horizon_);
-    inputs.version = std::move(version_);
+    // Within level 0 an older table may hold what an entry hides.
+    if (compaction_.output_level > 0) inputs.version = std::move(version_);
     inputs.output_level = compaction_.output_level;
     inputs.grandparents = compaction_.grandparents;
     merge_ = std::make_unique<TableMerge>(std::move(inputs), std::move(outputs_));
@@ -198,12 +252,16 @@ class Engine::CompactionWork final : public Work {
     info_.duration = Elapsed();
   }
 
-  const Compaction compaction_;
+  Compaction compaction_;
   SnapshotHorizon horizon_;
   std::shared_ptr<const Version> version_;
   MergeOutputs outputs_;
   CompactionInfo info_;
   std::unique_ptr<TableMerge> merge_;
+  // What the merge failed of, how many inputs were read since, and what was found.
+  absl::Status failure_;
+  size_t looked_at_ = 0;
+  std::vector<TableDamage> damaged_;
 };
 
 MergeOutputs Engine::OutputsFor(uint64_t table_bytes) {
@@ -223,7 +281,7 @@ MergeOutputs Engine::OutputsFor(uint64_t table_bytes) {
 
 void Engine::MaybeScheduleWork() {
   using Kind = CompactionSchedule::Work::Kind;
-  if (lifecycle_.phase() != Lifecycle::Phase::kRunning) return;
+  if (lifecycle_.phase() != Lifecycle::Phase::kRunning || work_paused_) return;
   const std::shared_ptr<const Version> version = versions_.version();
   while (true) {
     CompactionSchedule::Work work = schedule_.Next({.version = version.get(),
@@ -241,9 +299,12 @@ void Engine::MaybeScheduleWork() {
         StartCompaction(std::move(work.compaction));
         break;
       case Kind::kManualDone:
-        env_.executor->Post(base::Priority::kNormal, [this, done = std::move(work.done)]() {
-          done(absl::OkStatus());
-          lifecycle_.Leave();
+        // Once what was compacted is gone from the disk.
+        env_.executor->Post(base::Priority::kNormal, [this, done = std::move(work.done), status = work.status]() {
+          tables_->WhenRemoved([this, done, status]() {
+            done(status);
+            lifecycle_.Leave();
+          });
         });
         break;
       case Kind::kNothing:
@@ -270,8 +331,10 @@ void Engine::StartFlush() {
 
 void Engine::StartCompaction(Compaction compaction) {
   SnapshotHorizon horizon = snapshots_->Horizon(NowMs());
+  // Tables of level 0 share no sequences, so what is merged there is one table.
+  const uint64_t table_bytes = compaction.output_level == 0 ? UINT64_MAX : options_.table_bytes;
   auto work = std::make_unique<CompactionWork>(this, std::move(compaction), std::move(horizon), versions_.version(),
-                                               OutputsFor(options_.table_bytes));
+                                               OutputsFor(table_bytes));
   env_.executor->Start(base::Priority::kLow, std::make_unique<WorkJob>(this, std::move(work)));
 }
 
@@ -320,14 +383,48 @@ void Engine::TakeFlushWaiters(std::vector<Done>* ready) {
   });
 }
 
-void Engine::FinishFlush(const absl::Status& status, const FlushInfo& info) {
-  if (!status.ok() && !lifecycle_.RefusesWrites()) StopWrites(base::Annotate(status, "flush"));
-  if (status.ok() && options_.listener != nullptr) options_.listener->OnFlush(info);
+void Engine::PauseWork() {
+  constexpr int64_t kPauseNanos = 100'000'000;
+  base::MutexLock lock(&mutex_);
+  if (work_paused_ || !lifecycle_.Enter()) return;
+  work_paused_ = true;
+  env_.executor->PostAfter(kPauseNanos, [this]() {
+    {
+      base::MutexLock over(&mutex_);
+      work_paused_ = false;
+      MaybeScheduleWork();
+    }
+    lifecycle_.Leave();
+  });
+}
+
+void Engine::JobFailed(const JobEnd& end, std::string_view what) {
+  if (end.status.ok() || end.damage_set_aside || lifecycle_.RefusesWrites()) return;
+  // It is tried again: later, or at once after a Resume that came meanwhile.
+  if (end.status.code() == absl::StatusCode::kUnavailable) return PauseWork();
+  StopWrites(base::Annotate(end.status, what), end.resumes_seen);
+}
+
+void Engine::SetAside(const std::vector<TableDamage>& damaged) {
+  for (const TableDamage& damage : damaged) {
+    {
+      base::MutexLock lock(&mutex_);
+      if (!schedule_.SetAside(damage.table_number, damage.level)) continue;
+    }
+    env_.logger->Log(base::LogLevel::kError, "{}: {} of level {} is set aside, no compaction touches it: {}", dir_,
+                     TableName(damage.table_number), damage.level, damage.status.ToString());
+    TellListener([&](EventListener* listener) { listener->OnTableDamaged(damage); });
+  }
+}
+
+void Engine::FinishFlush(const JobEnd& end, const FlushInfo& info) {
+  JobFailed(end, "flush");
+  if (end.status.ok()) TellListener([&](EventListener* listener) { listener->OnFlush(info); });
   std::vector<Done> ready;
   {
     base::MutexLock lock(&mutex_);
     schedule_.FlushEnded();
-    if (status.ok()) {
+    if (end.status.ok()) {
       ++flushes_;
       level_work_[0].bytes_written += info.table_bytes;
       TakeFlushWaiters(&ready);
@@ -340,9 +437,10 @@ void Engine::FinishFlush(const absl::Status& status, const FlushInfo& info) {
   lifecycle_.Leave();
 }
 
-void Engine::FinishCompaction(const Compaction& compaction, const absl::Status& status, const CompactionInfo& info) {
-  if (!status.ok() && !lifecycle_.RefusesWrites()) StopWrites(base::Annotate(status, "compaction"));
-  if (status.ok() && options_.listener != nullptr) options_.listener->OnCompaction(info);
+void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const CompactionInfo& info) {
+  const absl::Status& status = end.status;
+  JobFailed(end, "compaction");
+  if (status.ok()) TellListener([&](EventListener* listener) { listener->OnCompaction(info); });
   Done abandoned;
   {
     base::MutexLock lock(&mutex_);
@@ -354,6 +452,11 @@ void Engine::FinishCompaction(const Compaction& compaction, const absl::Status& 
       into.bytes_moved += info.moved ? info.input_bytes : 0;
     }
     abandoned = schedule_.CompactionEnded(compaction, status.ok() && !lifecycle_.RefusesWrites());
+  }
+  // Whatever it was the last to hold goes before a CompactRange can end.
+  compaction = Compaction();
+  {
+    base::MutexLock lock(&mutex_);
     MaybeScheduleWork();
   }
   if (abandoned) abandoned(status.ok() ? lifecycle_.MayWrite() : status);

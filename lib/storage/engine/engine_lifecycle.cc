@@ -54,6 +54,7 @@ bool Lifecycle::Resume() {
   BANDB_ASSERT(cause_.has_value());
   if (!cause_->resumable) return false;
   cause_.reset();
+  resumes_.fetch_add(1, std::memory_order_release);
   MoveTo(Phase::kRunning);
   return true;
 }

@@ -44,6 +44,9 @@ class Lifecycle {
   absl::Status MayResume() const ABSL_LOCKS_EXCLUDED(mutex_);
   // True if writes had been stopped and are not any more.
   bool Resume() ABSL_LOCKS_EXCLUDED(mutex_);
+  // How often Resume was true. A full disk that was met before counts no more: whoever reports one
+  // says since when he knows.
+  uint64_t resumes() const { return resumes_.load(std::memory_order_acquire); }
   // What stopped writes, as it happened; OK if nothing did. Closing does not count: what is done
   // already may still be written to the manifest.
   absl::Status StopCause() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -88,6 +91,7 @@ class Lifecycle {
 
   const std::shared_ptr<std::atomic<bool>> closed_;
   std::atomic<bool> refuses_writes_{true};
+  std::atomic<uint64_t> resumes_{0};
   mutable base::Mutex mutex_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpening;
   std::optional<Cause> cause_ ABSL_GUARDED_BY(mutex_);

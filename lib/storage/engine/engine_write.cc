@@ -43,7 +43,8 @@ void Engine::SyncWaiting() {
   do {
     const absl::Status synced = logs_.SyncWaiting();
     if (!synced.ok()) {
-      StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)));
+      StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)),
+                 lifecycle_.resumes());
     }
     // A sync while the database closes serves all that are left: no other thread comes after this
     // one.
@@ -81,13 +82,13 @@ void Engine::UpdateStall() {
   StallState before, now = StallState::kNone;
   {
     base::MutexLock lock(&mutex_);
-    const WritePressure pressure = PressureOf(*versions_.version(), settings_);
+    const WritePressure pressure = schedule_.Pressure(*versions_.version());
     pressure_permille_.store(pressure.permille, std::memory_order_relaxed);
     level0_full_.store(pressure.stops, std::memory_order_relaxed);
     if (pressure.permille > 0) now = pressure.stops ? StallState::kStopped : StallState::kSlowed;
     before = std::exchange(stall_, now);
   }
-  if (before != now && options_.listener != nullptr) options_.listener->OnStallChanged(before, now);
+  if (before != now) TellListener([&](EventListener* listener) { listener->OnStallChanged(before, now); });
   if (now != StallState::kStopped) queue_.Unpark();
 }
 
@@ -149,6 +150,8 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
       return true;
     }
   }
+  // What goes wrong from here on is newer than any Resume that has answered.
+  const uint64_t resumes_seen = lifecycle_.resumes();
   uint64_t operations = 0, payload_bytes = 0;
   for (const WriteRequest* request : group) {
     // These come alone.
@@ -165,7 +168,8 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   }
   if (room == Room::kStalled) return false;
   if (room == Room::kFailed) {
-    StopWrites(failure);
+    // A descriptor may be free for the next write.
+    if (failure.code() != absl::StatusCode::kUnavailable) StopWrites(failure, resumes_seen);
     CompleteAll(group, failure);
     return true;
   }
@@ -183,12 +187,13 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   const uint64_t now_ms = NowMs();
   const RecordHead head{.type = RecordType::kWrite, .term = epoch_, .first_sequence = first, .commit_time_ms = now_ms};
   if (absl::Status reserved = logs_.current()->Reserve(payload_bytes); !reserved.ok()) {
-    StopWrites(reserved);
+    StopWrites(reserved, resumes_seen);
     CompleteAll(group, reserved);
     return true;
   }
   if (const absl::Status appended = AppendToLog(group, head); !appended.ok()) {
-    StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be written: {}", base::Message(appended)));
+    StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be written: {}", base::Message(appended)),
+               resumes_seen);
     CompleteAll(group,
                 base::Error(absl::StatusCode::kUnknown, "the log could not be written, so the outcome is unknown: {}",
                             base::Message(appended)));

@@ -34,6 +34,20 @@ void DatabaseFiles::Unlock() {
   lock_.reset();
 }
 
+void DatabaseFiles::SetDescriptorSource(std::function<bool()> give_up_one) {
+  base::MutexLock hold(&mutex_);
+  give_up_one_ = std::move(give_up_one);
+}
+
+bool DatabaseFiles::GiveUpDescriptor() {
+  std::function<bool()> give_up_one;
+  {
+    base::MutexLock hold(&mutex_);
+    give_up_one = give_up_one_;
+  }
+  return give_up_one && give_up_one();
+}
+
 absl::Status DatabaseFiles::CheckLock() const {
   base::MutexLock hold(&mutex_);
   if (lock_ != nullptr) return lock_->CheckHeld();
@@ -44,8 +58,22 @@ absl::StatusOr<std::unique_ptr<base::AppendableFile>> DatabaseFiles::Create(cons
                                                                             base::AppendMode mode) {
   BANDB_RETURN_IF_ERROR(CheckLock());
   absl::StatusOr<std::unique_ptr<base::AppendableFile>> created = target().Create(path, mode);
+  while (!created.ok() && created.status().code() == absl::StatusCode::kUnavailable) {
+    descriptor_shortages_.fetch_add(1, std::memory_order_relaxed);
+    if (!GiveUpDescriptor()) break;
+    created = target().Create(path, mode);
+  }
   if (!created.ok()) return MustBeThere(created.status());
   return created;
+}
+
+absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> DatabaseFiles::Open(const std::string& path) {
+  // Who opens many files knows which of them to close: OpenFiles does.
+  absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = target().Open(path);
+  if (!opened.ok() && opened.status().code() == absl::StatusCode::kUnavailable) {
+    descriptor_shortages_.fetch_add(1, std::memory_order_relaxed);
+  }
+  return opened;
 }
 
 absl::Status DatabaseFiles::CreateDirs(const std::string& path) {

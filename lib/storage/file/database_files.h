@@ -8,6 +8,9 @@
 #ifndef BANDB_STORAGE_FILE_DATABASE_FILES_H_
 #define BANDB_STORAGE_FILE_DATABASE_FILES_H_
 
+#include <atomic>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -34,9 +37,16 @@ class DatabaseFiles final : public base::ForwardingFileSystem {
   // Gives the lock back. From now on nothing is made, renamed or removed.
   void Unlock() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Where no descriptor is free for a file that is to be created, `give_up_one` is asked to close
+  // one that can do without, until it answers false. Null: nobody is asked.
+  void SetDescriptorSource(std::function<bool()> give_up_one) ABSL_LOCKS_EXCLUDED(mutex_);
+  // How often no descriptor was to be had.
+  uint64_t descriptor_shortages() const { return descriptor_shortages_.load(std::memory_order_relaxed); }
+
   // Errors of these, besides those of every file system: kFailedPrecondition the lock is not held.
   // A directory that is gone is kInternal: the name of a file was not what could not be found.
   absl::StatusOr<std::unique_ptr<base::AppendableFile>> Create(const std::string& path, base::AppendMode mode) override;
+  absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string& path) override;
   absl::Status CreateDirs(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status RenameDirectory(const std::string& from, const std::string& to) override;
@@ -50,12 +60,15 @@ class DatabaseFiles final : public base::ForwardingFileSystem {
       : base::ForwardingFileSystem(pinned.get()), dir_(std::move(dir)), pinned_(std::move(pinned)) {}
 
   absl::Status CheckLock() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool GiveUpDescriptor() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string dir_;
   std::unique_ptr<base::FileSystem> pinned_;
   mutable base::Mutex mutex_;
   // Null once it was given back.
   std::unique_ptr<base::FileLock> lock_ ABSL_GUARDED_BY(mutex_);
+  std::function<bool()> give_up_one_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> descriptor_shortages_{0};
 };
 
 }  // namespace bandb::storage

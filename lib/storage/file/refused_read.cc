@@ -5,6 +5,10 @@
 
 namespace bandb::storage {
 
+bool MayPass(const absl::Status& refused) {
+  return refused.code() == absl::StatusCode::kResourceExhausted || refused.code() == absl::StatusCode::kUnavailable;
+}
+
 absl::Status RefusedRead(const absl::Status& refused, std::string_view path, uint64_t offset) {
   BANDB_ASSERT(!refused.ok());
   absl::StatusCode code = absl::StatusCode::kInternal;
@@ -12,6 +16,7 @@ absl::Status RefusedRead(const absl::Status& refused, std::string_view path, uin
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kDataLoss:
     case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnavailable:
       code = refused.code();
       break;
     default:
@@ -26,7 +31,7 @@ absl::Status MustBeThere(absl::Status status) {
 }
 
 absl::Status ForReader(absl::Status status) {
-  if (status.code() != absl::StatusCode::kResourceExhausted) return status;
+  if (!MayPass(status)) return status;
   return absl::Status(absl::StatusCode::kInternal, status.message());
 }
 

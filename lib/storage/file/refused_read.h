@@ -13,10 +13,14 @@
 
 namespace bandb::storage {
 
-// Of a read at `offset` of the file `path`: kInternal, with what the operating system said. Three
+// True of errors that another attempt may not meet: kResourceExhausted, the disk is full;
+// kUnavailable, no descriptor was free. A call of the file system that answers so has changed
+// nothing.
+bool MayPass(const absl::Status& refused);
+
+// Of a read at `offset` of the file `path`: kInternal, with what the operating system said. Some
 // codes stay: kFailedPrecondition, for the database is closed; kDataLoss, for the file is another
-// one than before; and kResourceExhausted, by which background work knows that another attempt may
-// succeed.
+// one than before; and those by which background work knows that another attempt may succeed.
 absl::Status RefusedRead(const absl::Status& refused, std::string_view path, uint64_t offset);
 
 // For a file of the database that is not found where it must be: kInternal in place of kNotFound,

@@ -76,7 +76,7 @@ absl::StatusOr<OpenFiles::File> OpenFiles::Reopen(SharedFile* shared) {
   }
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = files_->Open(shared->path());
   // Others have used up the descriptors: ours are then fewer than was planned.
-  while (!opened.ok() && opened.status().code() == absl::StatusCode::kResourceExhausted && CloseOne()) {
+  while (!opened.ok() && opened.status().code() == absl::StatusCode::kUnavailable && CloseOne()) {
     opened = files_->Open(shared->path());
   }
   if (!opened.ok()) return opened.status();
@@ -114,6 +114,11 @@ void OpenFiles::Forget(SharedFile* shared) {
   if (!shared->listed_) return;
   open_.erase(shared->place_);
   shared->listed_ = false;
+}
+
+bool OpenFiles::GiveUpOne() {
+  base::MutexLock lock(&mutex_);
+  return CloseOne();
 }
 
 void OpenFiles::Close() {

@@ -33,6 +33,9 @@ class OpenFiles : public std::enable_shared_from_this<OpenFiles> {
   // Errors: kFailedPrecondition after Close, and what the file system says. Reads of the file
   // answer these, too.
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string& path) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Closes a file that was not read for a while, for others have need of a descriptor. False if
+  // none is open.
+  bool GiveUpOne() ABSL_LOCKS_EXCLUDED(mutex_);
   // From now on nothing is opened any more. Files that are open may still be read.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t open_count() const ABSL_LOCKS_EXCLUDED(mutex_);

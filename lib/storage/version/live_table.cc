@@ -59,11 +59,38 @@ absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& i
 void TableStore::Remove(uint64_t number) {
   base::MutexLock lock(&mutex_);
   if (files_ == nullptr) return;
+  removing_.insert(number);
   // A file that cannot be removed now is found and removed at the next open.
-  executor_->Post(base::Priority::kLow,
-                  [files = files_, owned = owned_files_, path = base::JoinPath(engine_dir_, TableName(number))]() {
-                    files->Remove(path).IgnoreError();
-                  });
+  executor_->Post(base::Priority::kLow, [store = shared_from_this(), files = files_, number]() {
+    files->Remove(base::JoinPath(store->engine_dir_, TableName(number))).IgnoreError();
+    store->NoteRemoved(number);
+  });
+}
+
+void TableStore::NoteRemoved(uint64_t number) {
+  std::vector<base::Task> ready;
+  {
+    base::MutexLock lock(&mutex_);
+    removing_.erase(number);
+    std::erase_if(removal_waiters_, [&](RemovalWaiter& waiter) {
+      waiter.numbers.erase(number);
+      if (!waiter.numbers.empty()) return false;
+      ready.push_back(std::move(waiter.then));
+      return true;
+    });
+  }
+  for (base::Task& then : ready) std::move(then)();
+}
+
+void TableStore::WhenRemoved(base::Task then) {
+  {
+    base::MutexLock lock(&mutex_);
+    if (!removing_.empty()) {
+      removal_waiters_.push_back({removing_, std::move(then)});
+      return;
+    }
+  }
+  std::move(then)();
 }
 
 void TableStore::Close() {

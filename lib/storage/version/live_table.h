@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ namespace bandb::storage {
 // Lifetime: shared by the engine and by every LiveTable, since readers that outlive the engine
 // still hold tables. After Close nothing is opened or removed any more; what was left behind is
 // found at the next open. Thread safety: any thread.
-class TableStore {
+class TableStore : public std::enable_shared_from_this<TableStore> {
  public:
   // At most `open_files_max` files of tables are open at a time. `files` is env.files if that may
   // end before the executor does, so that a removal which is still to come finds it.
@@ -34,12 +35,19 @@ class TableStore {
   absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& info);
   // Has the file removed by a background task.
   void Remove(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Runs `then` once the removals that were asked for so far are done: now, or at the end of the
+  // last of them.
+  void WhenRemoved(base::Task then) ABSL_LOCKS_EXCLUDED(mutex_);
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Closes the file of a table that was not read for a while. False if none is open.
+  bool GiveUpFile() { return open_files_->GiveUpOne(); }
 
   const std::shared_ptr<BlockCache>& cache() const { return cache_; }
   uint64_t open_files() const { return open_files_->open_count(); }
 
  private:
+  void NoteRemoved(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
+
   const std::string engine_dir_;
   const std::shared_ptr<BlockCache> cache_;
   // Shared with the files, which may outlive the store.
@@ -50,6 +58,13 @@ class TableStore {
   // Null after Close.
   base::FileSystem* files_ ABSL_GUARDED_BY(mutex_);
   base::Executor* executor_ ABSL_GUARDED_BY(mutex_);
+  // Files that are being removed, and who waits for which of them.
+  std::set<uint64_t> removing_ ABSL_GUARDED_BY(mutex_);
+  struct RemovalWaiter {
+    std::set<uint64_t> numbers;
+    base::Task then;
+  };
+  std::vector<RemovalWaiter> removal_waiters_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Lifetime: shared by every Version that holds the table. When the last of them is gone and the

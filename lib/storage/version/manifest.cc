@@ -117,8 +117,12 @@ absl::StatusOr<std::unique_ptr<Manifest>> Manifest::Create(base::FileSystem* fil
   return manifest;
 }
 
-absl::Status Manifest::MakeCurrent(base::FileSystem* files, const std::string& engine_dir) const {
-  return base::InstallFile(files, CurrentPath(engine_dir), EncodeCurrent(ManifestName(number_)));
+absl::Status Manifest::StageCurrent(base::FileSystem* files, const std::string& engine_dir) const {
+  return base::StageFile(files, CurrentPath(engine_dir), EncodeCurrent(ManifestName(number_)));
+}
+
+absl::Status Manifest::MakeCurrent(base::FileSystem* files, const std::string& engine_dir) {
+  return base::InstallStaged(files, CurrentPath(engine_dir));
 }
 
 absl::StatusOr<std::unique_ptr<Manifest>> Manifest::CreateCurrent(base::FileSystem* files,
@@ -126,7 +130,8 @@ absl::StatusOr<std::unique_ptr<Manifest>> Manifest::CreateCurrent(base::FileSyst
                                                                   const FileHeader& header,
                                                                   const ManifestState& state) {
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Manifest> manifest, Create(files, engine_dir, number, header, state));
-  BANDB_RETURN_IF_ERROR(manifest->MakeCurrent(files, engine_dir));
+  BANDB_RETURN_IF_ERROR(manifest->StageCurrent(files, engine_dir));
+  BANDB_RETURN_IF_ERROR(MakeCurrent(files, engine_dir));
   return manifest;
 }
 

@@ -65,9 +65,11 @@ class Manifest {
   static absl::StatusOr<std::unique_ptr<Manifest>> Create(base::FileSystem* files, const std::string& engine_dir,
                                                           uint64_t number, const FileHeader& header,
                                                           const ManifestState& state);
-  // Points CURRENT at it. Durability: it counts after power loss when this returns OK; on an error
-  // it is unknown which one does.
-  absl::Status MakeCurrent(base::FileSystem* files, const std::string& engine_dir) const;
+  // Gets ready to point CURRENT at it. On an error nothing has changed.
+  absl::Status StageCurrent(base::FileSystem* files, const std::string& engine_dir) const;
+  // After that: points CURRENT at it. Durability: it counts after power loss when this returns OK;
+  // on an error it is unknown which one does.
+  static absl::Status MakeCurrent(base::FileSystem* files, const std::string& engine_dir);
   // Creates one and points CURRENT at it.
   static absl::StatusOr<std::unique_ptr<Manifest>> CreateCurrent(base::FileSystem* files, const std::string& engine_dir,
                                                                  uint64_t number, const FileHeader& header,

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/file/file_names.h"
+#include "storage/file/refused_read.h"
 
 namespace bandb::storage {
 
@@ -100,8 +101,9 @@ void VersionSet::Apply(PendingEdit edit) {
     if (written.ok()) {
       owner_->InstallEdit(&next);
       RollManifest();
-    } else if (written.code() == absl::StatusCode::kResourceExhausted) {
-      // The edit is surely not on disk, so that its new tables can go; they will be written again.
+    } else if (MayPass(written) || written.code() == absl::StatusCode::kDataLoss) {
+      // The edit is surely not on disk, so that its new tables can go: they will be written again,
+      // or they came of damaged ones.
       for (const TablePtr& table : next.added) {
         if (!IsMoved(next.edit, table->info().number)) table->MarkObsolete();
       }
@@ -125,7 +127,7 @@ absl::Status VersionSet::Write(PendingEdit* edit) {
   if (status.ok()) status = manifest()->Append(edit->edit);
   // Said here, not by the edit's source: it counts also if writes have been stopped meanwhile by
   // what Resume would mend.
-  if (!status.ok() && status.code() != absl::StatusCode::kResourceExhausted) {
+  if (!status.ok() && !MayPass(status)) {
     owner_->ManifestFailed(base::Annotate(status, "writing the manifest"));
   }
   return status;
@@ -160,16 +162,15 @@ void VersionSet::RollManifest() {
   state.next_file_number = next_file_number();
   const FileHeader header = owner_->NewHeader(FileType::kManifest);
   absl::StatusOr<std::unique_ptr<Manifest>> created = Manifest::Create(files_, engine_dir_, number, header, state);
-  if (!created.ok()) {
+  const absl::Status begun = created.ok() ? (*created)->StageCurrent(files_, engine_dir_) : created.status();
+  if (!begun.ok()) {
     // The old one still counts, and is still whole.
     files_->Remove(base::JoinPath(engine_dir_, ManifestName(number))).IgnoreError();
     roll_bytes_ *= 2;
-    if (created.status().code() != absl::StatusCode::kResourceExhausted) {
-      owner_->ManifestFailed(base::Annotate(created.status(), "beginning a manifest"));
-    }
+    if (!MayPass(begun)) owner_->ManifestFailed(base::Annotate(begun, "beginning a manifest"));
     return;
   }
-  if (const absl::Status pointed = (*created)->MakeCurrent(files_, engine_dir_); !pointed.ok()) {
+  if (const absl::Status pointed = Manifest::MakeCurrent(files_, engine_dir_); !pointed.ok()) {
     // Both say the same now, and nobody knows which of them counts: neither may say more.
     owner_->ManifestFailed(
         base::Error(absl::StatusCode::kInternal, "pointing at a new manifest: {}", base::Message(pointed)));

@@ -79,7 +79,7 @@ TEST_CASE("the callback of an asynchronous write runs on the executor, once, and
   auto* write = new AsyncWrite(
       std::move(batch), WriteOptions{.sync = true}, 0,
       [&](absl::Status status) { told += status.ok() ? "ok " : "error "; }, &env.executor(),
-      [&] { told += "finished "; });
+      [&](bool threw) { told += threw ? "threw " : "finished "; });
   CHECK(write->sync);
   CHECK_FALSE(write->fail_if_stalled);
   CHECK(write->operation_count == 1);
@@ -89,12 +89,23 @@ TEST_CASE("the callback of an asynchronous write runs on the executor, once, and
   CHECK(told == "ok finished ");
 }
 
+TEST_CASE("an asynchronous write whose callback throws is finished, and says so") {
+  test::TestEnv env(1);
+  std::string told;
+  auto* write = new AsyncWrite(
+      WriteBatch(), WriteOptions{}, 0, [](const absl::Status&) { throw 1; }, &env.executor(),
+      [&](bool threw) { told = threw ? "threw" : "finished"; });
+  write->Complete(absl::OkStatus());
+  env.executor().RunReady();
+  CHECK(told == "threw");
+}
+
 TEST_CASE("an asynchronous write that is slowed down is answered later, and one that must not wait says so") {
   test::TestEnv env(1);
   bool told = false;
   auto* write = new AsyncWrite(
       WriteBatch(), WriteOptions{.timeout = absl::ZeroDuration()}, 5'000'000, [&](const absl::Status&) { told = true; },
-      &env.executor(), [] {});
+      &env.executor(), [](bool) {});
   CHECK(write->fail_if_stalled);
   write->Complete(absl::OkStatus());
   env.executor().RunReady();

@@ -113,6 +113,66 @@ TEST_CASE("a level that is too large gives the table that costs least, and anoth
   CHECK(running.outputs.empty());
 }
 
+TEST_CASE("a table that is set aside is in no compaction, and level 0 goes into the level over it") {
+  std::vector<LevelTable> tables;
+  Fill(&tables, 6, 4);
+  tables.push_back({0, Describe(11, Name(3), Name(12), 5, 9)});
+  tables.push_back({0, Describe(12, Name(4), Name(13), 10, 11)});
+  RunningCompactions running;
+  running.set_aside.insert(2);
+  const auto version = Make(tables);
+  // As long as nobody has said how far down level 0 may go, it stays.
+  CHECK(StuckInLevel0(*version, kSettings, running) == 2);
+  CompactionSettings settings = kSettings;
+  settings.base_level_max = 5;
+  CHECK(StuckInLevel0(*version, settings, running) == 0);
+  const auto compaction = PickCompaction(*version, settings, running);
+  REQUIRE(compaction.has_value());
+  CHECK(compaction->output_level == 5);
+  CHECK(Numbers(compaction->inputs) == std::vector<uint64_t>{12, 11});
+  CHECK(compaction->output_inputs.empty());
+  // What lies over it stays in that level, and the rest goes on down.
+  const auto beside = Make({{5, Describe(21, Name(3), Name(7), 5, 6)},
+                            {5, Describe(22, Name(10), Name(12), 7, 8)},
+                            {6, Describe(1, Name(0), Name(4))},
+                            {6, Describe(2, Name(5), Name(9))},
+                            {6, Describe(3, Name(10), Name(14))}});
+  const auto down = PickCompaction(*beside, settings, running);
+  REQUIRE(down.has_value());
+  CHECK(Numbers(down->inputs) == std::vector<uint64_t>{22});
+  CHECK(Numbers(down->output_inputs) == std::vector<uint64_t>{3});
+}
+
+TEST_CASE("over a table of level 0 that is set aside newer ones are merged with their likes, older ones go down") {
+  std::vector<LevelTable> tables;
+  for (uint64_t i = 1; i <= 3; ++i) tables.push_back({0, Describe(i, "a", "z", i, i)});
+  RunningCompactions running;
+  running.set_aside.insert(3);
+  auto picked = PickCompaction(*Make(tables), kSettings, running);
+  REQUIRE(picked.has_value());
+  CHECK(picked->output_level == 6);
+  CHECK(Numbers(picked->inputs) == std::vector<uint64_t>{2, 1});
+  running.set_aside = {1};
+  picked = PickCompaction(*Make(tables), kSettings, running);
+  REQUIRE(picked.has_value());
+  CHECK(picked->output_level == 0);
+  CHECK_FALSE(picked->is_move);
+  CHECK(Numbers(picked->inputs) == std::vector<uint64_t>{3, 2});
+  CHECK(StuckInLevel0(*Make(tables), kSettings, running) == 3);
+  // One that is as large as those before it together is merged with them, a larger one is not.
+  tables = {{0, Describe(1, "a", "z", 1, 1)},
+            {0, Describe(2, "a", "z", 2, 2, 8001)},
+            {0, Describe(3, "a", "z", 3, 3, 4000)},
+            {0, Describe(4, "a", "z", 4, 4, 2000)},
+            {0, Describe(5, "a", "z", 5, 5, 2000)}};
+  picked = PickCompaction(*Make(tables), kSettings, running);
+  REQUIRE(picked.has_value());
+  CHECK(Numbers(picked->inputs) == std::vector<uint64_t>{5, 4, 3});
+  tables = {
+      {0, Describe(1, "a", "z", 1, 1)}, {0, Describe(2, "a", "z", 2, 2, 8001)}, {0, Describe(3, "a", "z", 3, 3, 4000)}};
+  CHECK_FALSE(PickCompaction(*Make(tables), kSettings, running).has_value());
+}
+
 TEST_CASE("on demand a range of a level is compacted, all of level 0, and nothing where nothing is") {
   std::vector<LevelTable> tables;
   Fill(&tables, 5, 4);

@@ -172,4 +172,25 @@ TEST_CASE("iterators that have used up their allowance have level 0 compacted, h
   CHECK(f.Next().kind == WorkKind::kNothing);
 }
 
+TEST_CASE("a CompactRange that meets a table that is set aside ends with its damage, others go around it") {
+  Fixture f(Due());
+  CHECK(f.schedule.SetAside(2, 6));
+  CHECK_FALSE(f.schedule.SetAside(2, 6));
+  CHECK(f.schedule.settings().base_level_max == 5);
+  const auto around = f.Next();
+  REQUIRE(around.kind == WorkKind::kCompaction);
+  CHECK(around.compaction.output_level == 5);
+  f.AddManual();
+  // Until what runs has ended it may be that which is in the way.
+  CHECK(f.Next().kind == WorkKind::kNothing);
+  CHECK(f.schedule.CompactionEnded(around.compaction, true) == nullptr);
+  f.version = Make({{5, Describe(5, "a", "d", 5, 8)}, {6, Describe(1, "a", "b")}, {6, Describe(2, "c", "d")}});
+  const auto ended = f.Next();
+  REQUIRE(ended.kind == WorkKind::kManualDone);
+  CHECK_CODE(ended.status, kDataLoss);
+  f.schedule.TakeBack();
+  CHECK(f.schedule.settings().base_level_max == kLevels - 1);
+  CHECK(f.Next().kind == WorkKind::kCompaction);
+}
+
 }  // namespace bandb::storage

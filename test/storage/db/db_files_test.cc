@@ -29,7 +29,7 @@ class CountedFiles final : public base::ForwardingFileSystem {
 
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string& path) override {
     if (counts_->open.load() >= counts_->open_max.load()) {
-      return base::Error(absl::StatusCode::kResourceExhausted, "{}: open: too many open files", path);
+      return base::Error(absl::StatusCode::kUnavailable, "{}: open: too many open files", path);
     }
     BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::RandomAccessFile> file, target().Open(path));
     ++counts_->opened;

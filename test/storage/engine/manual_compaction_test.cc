@@ -52,6 +52,16 @@ class World {
 
 }  // namespace
 
+TEST_CASE("when CompactRange returns, the tables that it replaced are gone from the disk") {
+  World world;
+  for (int round = 0; round < 5; ++round) {
+    world.Fill();
+    uint64_t disk_bytes = 0;
+    for (const auto& [path, bytes] : world.env.files().Files()) disk_bytes += Matches("*.tbl", path) ? bytes : 0;
+    CHECK(disk_bytes == world.db->GetStats().table_bytes);
+  }
+}
+
 TEST_CASE("deletes that a snapshot held up in the last level go with the next compaction") {
   for (const bool by_range : {false, true}) {
     World world;

@@ -1,0 +1,216 @@
+// A table that a compaction cannot read is set aside: its damage is the answer to those who read
+// it, and everything else goes on.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bandb/event_listener.h"
+#include "base/status.h"
+#include "storage/db.h"
+#include "support/catch.h"
+#include "support/test_env.h"
+
+namespace bandb::test {
+
+namespace {
+
+constexpr char kDir[] = "/db";
+
+std::string KeyOf(int i) { return "key" + std::to_string(10'000 + i); }
+
+struct DamageList final : EventListener {
+  void OnTableDamaged(const TableDamage& damage) override { damages.push_back(damage); }
+  void OnBackgroundError(const absl::Status& error) override { errors.push_back(error); }
+  std::vector<TableDamage> damages;
+  std::vector<absl::Status> errors;
+};
+
+class World {
+ public:
+  World() { Open(); }
+
+  void Open() {
+    db.reset();
+    Options options;
+    options.write_buffer_bytes = 64 << 10;
+    options.table_bytes = 64 << 10;
+    options.level_base_bytes = 64 << 10;
+    options.block_cache_bytes = 0;
+    options.compression = Compression::kNone;
+    options.listener = &list;
+    auto opened = storage::OpenDb(env.env(), kDir, options);
+    REQUIRE_OK(opened.status());
+    db = *std::move(opened);
+  }
+  void Put(int i, char fill) {
+    REQUIRE_OK(db->Put(KeyOf(i), std::string(1000, fill)));
+    model[KeyOf(i)] = std::string(1000, fill);
+  }
+  // The tables, by path, in the order of their numbers.
+  std::vector<std::string> Tables() const {
+    std::vector<std::string> paths;
+    for (const auto& [path, bytes] : env.files().Files()) {
+      if (Matches("*.tbl", path)) paths.push_back(path);
+    }
+    return paths;
+  }
+  // In the middle: a data block.
+  void Damage(const std::string& path) { env.files().FlipByte(path, env.files().Content(path).size() / 2, 1); }
+  // Every key is there, or is damaged: never older, never absent.
+  // Answers with one that is damaged.
+  std::string CheckReads(size_t damaged_max) const {
+    std::string last;
+    size_t damaged = 0;
+    for (const auto& [key, value] : model) {
+      const absl::StatusOr<std::string> got = db->Get(key);
+      if (got.ok()) {
+        CHECK((*got)[0] == value[0]);
+      } else {
+        CHECK_CODE(got.status(), kDataLoss);
+        ++damaged;
+        last = key;
+      }
+    }
+    CHECK(damaged > 0);
+    CHECK(damaged <= damaged_max);
+    return last;
+  }
+  // Ten times as many flushes as stop writers while nothing is compacted.
+  void WriteOn() {
+    for (int round = 0; round < 40; ++round) {
+      for (int i = round % 3; i < 300; i += 3) Put(i, static_cast<char>('a' + round % 26));
+    }
+    REQUIRE_OK(db->Flush());
+    env.executor().RunReady();
+    REQUIRE_OK(storage::CheckInvariants(db.get()));
+  }
+
+  mutable TestEnv env{1};
+  DamageList list;
+  std::map<std::string, std::string> model;
+  std::unique_ptr<Db> db;
+};
+
+void CheckToldOf(const World& world, const std::string& path) {
+  REQUIRE(world.db->GetStats().damaged_tables.size() == 1);
+  const uint64_t number = world.db->GetStats().damaged_tables[0];
+  const std::string name = path.substr(path.rfind('/') + 1);
+  CHECK(std::stoull(name) == number);
+  REQUIRE_FALSE(world.list.damages.empty());
+  CHECK(world.list.damages.back().table_number == number);
+  CHECK_CODE(world.list.damages.back().status, kDataLoss);
+  CHECK(base::Message(world.list.damages.back().status).find(name + ": offset ") != std::string_view::npos);
+  CHECK(world.env.logger().Text().find("E /db: " + name) != std::string::npos);
+  CHECK(world.list.errors.empty());
+}
+
+}  // namespace
+
+TEST_CASE("a damaged table of the last level is set aside, and writes go on, after reopening as well") {
+  World world;
+  for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->CompactRange({}, {}));
+  const std::vector<std::string> tables = world.Tables();
+  REQUIRE(tables.size() >= 5);
+  world.Damage(tables[0]);
+  for (int life = 0; life < 3; ++life) {
+    world.WriteOn();
+    CheckToldOf(world, tables[0]);
+    CHECK(world.list.damages.size() == static_cast<size_t>(life) + 1);
+    // What lies under the damage was overwritten since.
+    for (const auto& [key, value] : world.model) CHECK(*world.db->Get(key) == value);
+    world.Open();
+  }
+  // The rest is in shape, but for what lies over the damaged table.
+  world.WriteOn();
+  CHECK(world.db->GetStats().levels[0].tables < 12);
+}
+
+TEST_CASE("a damaged table of level 0 is set aside, newer ones are merged beside it, and writes go on") {
+  World world;
+  world.Put(50, 'z');
+  REQUIRE_OK(world.db->Flush());
+  for (int i = 0; i < 100; i += 2) world.Put(i, 'y');
+  REQUIRE_OK(world.db->Flush());
+  const std::vector<std::string> tables = world.Tables();
+  REQUIRE(tables.size() == 2);
+  world.Damage(tables[1]);
+  for (int life = 0; life < 2; ++life) {
+    world.WriteOn();
+    CheckToldOf(world, tables[1]);
+    for (const auto& [key, value] : world.model) CHECK(*world.db->Get(key) == value);
+    CHECK(world.db->GetStats().levels[0].tables < 20);
+    world.Open();
+  }
+}
+
+TEST_CASE("a delete over a damaged table of level 0 stays, though it is merged with newer tables") {
+  World world;
+  for (int i = 0; i < 50; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->Flush());
+  world.Damage(world.Tables()[0]);
+  for (int round = 0; round < 20; ++round) {
+    REQUIRE_OK(world.db->Delete(KeyOf(round)));
+    REQUIRE_OK(world.db->Flush());
+  }
+  world.env.executor().RunReady();
+  CHECK(world.db->GetStats().damaged_tables.size() == 1);
+  CHECK(world.db->GetStats().levels[0].tables < 10);
+  for (int i = 0; i < 20; ++i) CHECK_CODE(world.db->Get(KeyOf(i)).status(), kNotFound);
+}
+
+TEST_CASE("who reads the damage is told, also by CompactRange, and Resume takes a mended table back") {
+  World world;
+  for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->CompactRange({}, {}));
+  const std::string path = world.Tables()[0];
+  const std::string whole = world.env.files().Content(path);
+  world.Damage(path);
+  const std::string damaged = world.CheckReads(10);
+  for (int i = 0; i < 2; ++i) {
+    CHECK_CODE(world.db->CompactRange({}, {}), kDataLoss);
+    CheckToldOf(world, path);
+    CHECK(world.list.damages.size() == 1);
+  }
+  // Elsewhere it does its work.
+  CHECK_OK(damaged < KeyOf(150) ? world.db->CompactRange(KeyOf(250), {}) : world.db->CompactRange({}, KeyOf(50)));
+  CHECK_OK(world.db->Put("more", "1"));
+  world.env.files().SetContent(path, whole);
+  CHECK_OK(world.db->Resume());
+  CHECK(world.db->GetStats().damaged_tables.empty());
+  CHECK_OK(world.db->CompactRange({}, {}));
+  CHECK(world.list.damages.size() == 1);
+  for (const auto& [key, value] : world.model) CHECK(*world.db->Get(key) == value);
+}
+
+TEST_CASE("a table that the disk refuses to read is set aside as one that is damaged") {
+  World world;
+  for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->CompactRange({}, {}));
+  const std::string path = world.Tables()[0];
+  world.env.files().Inject(
+      {.kind = FaultKind::kIoError, .calls = {FileCall::kRead}, .pattern = path, .count = Fault::kSticky});
+  world.WriteOn();
+  REQUIRE(world.list.damages.size() == 1);
+  CHECK_CODE(world.list.damages[0].status, kInternal);
+  CHECK(world.list.errors.empty());
+  world.env.files().ClearFaults();
+  CHECK_OK(world.db->Resume());
+  CHECK_OK(world.db->CompactRange({}, {}));
+  for (const auto& [key, value] : world.model) CHECK(*world.db->Get(key) == value);
+}
+
+TEST_CASE("an output that cannot be written is no damage of what is read: writes stop") {
+  World world;
+  for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->Flush());
+  world.env.executor().RunReady();
+  world.env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.tbl", .count = Fault::kSticky});
+  CHECK_FALSE(world.db->CompactRange({}, {}).ok());
+  CHECK(world.list.damages.empty());
+  CHECK(world.list.errors.size() == 1);
+  CHECK_CODE(world.db->Put("more", "1"), kFailedPrecondition);
+}
+
+}  // namespace bandb::test
