@@ -15,7 +15,15 @@ constexpr size_t kMaxEvents = 4096;
 
 }  // namespace
 
-RaftEvents::RaftEvents(std::string_view bytes) : bytes_(bytes) {
+RaftEvents::RaftEvents(std::string_view bytes)
+    : bytes_(bytes),
+      node_({[this](const Output& output) { CheckOutput(output); },
+             [this](const Message& message) { Deliver(message); },
+             [this](const Message& message) {
+               BANDB_ASSERT(message.snapshot != nullptr);
+               BANDB_ASSERT(IsValid(message.snapshot->configuration));
+               sent_[message.to] = message;
+             }}) {
   options_.self = kSelf;
   options_.cluster = 7;
   options_.election_timeout_nanos = 1000;
@@ -34,12 +42,12 @@ RaftEvents::RaftEvents(std::string_view bytes) : bytes_(bytes) {
   options_.priority = static_cast<uint32_t>(Below(kPriorityMax + 1));
   switch (Below(4)) {
     case 0:
-      floor_.configuration = MakeConfiguration({kSelf});
+      node_.floor.configuration = MakeConfiguration({kSelf});
       break;
     case 1:
       break;
     default:
-      floor_.configuration = MakeConfiguration({kSelf, 2, 3}, {4});
+      node_.floor.configuration = MakeConfiguration({kSelf, 2, 3}, {4});
   }
 }
 
@@ -59,19 +67,10 @@ uint64_t RaftEvents::Near(uint64_t middle) {
 }
 
 void RaftEvents::Start() {
-  Restart restart;
-  restart.hard_state = hard_state_;
-  restart.floor = floor_;
-  restart.applied = floor_.index;
-  for (const auto& [index, entry] : log_) BANDB_ASSERT(restart.AddEntry(entry).ok());
   options_.seed = ++starts_;
-  auto core = Core::Create(options_, restart, now_);
-  BANDB_ASSERT(core.ok());
-  core_ = *std::move(core);
-  memory_ = log_;
-  handed_out_ = floor_.index;
-  durable_write_ = 0;
-  before_ = core_->inspect();
+  const absl::Status started = node_.Start(options_, node_.floor.index, now_);
+  BANDB_ASSERT(started.ok());
+  before_ = node_.core().inspect();
   // What was committed and is not known to be any more may be contradicted by peers that lie.
   applied_terms_.erase(applied_terms_.upper_bound(before_.commit), applied_terms_.end());
   TakeOutput();
@@ -87,12 +86,12 @@ void RaftEvents::Run() {
 }
 
 void RaftEvents::Step(Event event) {
-  const StepResult result = core_->Step(now_, std::move(event));
+  const StepResult result = node_.Step(now_, std::move(event));
   BANDB_ASSERT(result.reason != nullptr);
 }
 
 void RaftEvents::OneEvent() {
-  const Inspect view = core_->inspect();
+  const Inspect view = node_.core().inspect();
   now_ += static_cast<Nanos>(Below(16) * Below(16));
   switch (Below(28)) {
     case 0:
@@ -115,7 +114,7 @@ void RaftEvents::OneEvent() {
     case 8:
       return Step(Campaign{});
     case 9:
-      return Step(Applied{std::min(Near(handed_out_), handed_out_)});
+      return Step(Applied{std::min(Near(node_.handed_out), node_.handed_out)});
     case 10:
       return Step(SnapshotTaken{Near(view.applied), Byte()});
     case 11:
@@ -126,7 +125,7 @@ void RaftEvents::OneEvent() {
       return AnswerFetch();
     case 14:
       if (Below(8) == 0) return Crash();
-      return Step(Applied{handed_out_});
+      return Step(Applied{node_.handed_out});
     case 15:
     case 16:
     case 17:
@@ -149,7 +148,7 @@ Configuration RaftEvents::AnyConfiguration(Index index) {
     configuration.members.push_back(member);
   }
   configuration.auto_leave = configuration.joint();
-  configuration.version = Near(core_->configuration().version);
+  configuration.version = Near(node_.core().configuration().version);
   configuration.index = Below(32) == 0 ? Near(index) : index;
   return configuration;
 }
@@ -182,7 +181,7 @@ void RaftEvents::AddEntries(Message* message) {
 }
 
 Message RaftEvents::AnyMessage() {
-  const Inspect view = core_->inspect();
+  const Inspect view = node_.core().inspect();
   Message m;
   m.from = 2 + Below(4);
   if (auto sent = sent_.find(m.from); sent != sent_.end()) m = sent->second;
@@ -195,7 +194,7 @@ Message RaftEvents::AnyMessage() {
   m.cluster = Below(64) == 0 ? Byte() : options_.cluster;
   m.term = Near(view.term);
   m.index = Near(Below(2) == 0 ? view.last : view.commit);
-  const std::optional<Term> known = core_->TermAt(m.index);
+  const std::optional<Term> known = node_.core().TermAt(m.index);
   m.log_term = known.has_value() && Below(4) != 0 ? *known : Near(view.last_term);
   m.commit = Near(view.commit);
   m.hint = Near(view.commit);
@@ -226,7 +225,7 @@ ChangeMembership RaftEvents::AnyChange() {
                              .other = Below(7),
                              .address = std::string(Below(3), 'a')});
   }
-  if (Below(4) == 0) event.expected_version = Near(core_->configuration().version);
+  if (Below(4) == 0) event.expected_version = Near(node_.core().configuration().version);
   return event;
 }
 
@@ -243,63 +242,37 @@ void RaftEvents::LyingCompletion() {
     case 3:
       return Step(EntriesFetched{Below(4) == 0 ? never : 0, true, {AnyEntry(1, Near(before_.last))}});
     case 4:
-      return Step(Applied{handed_out_ + 1 + Below(4)});
+      return Step(Applied{node_.handed_out + 1 + Below(4)});
     default:
       return Step(SnapshotInstalled{Near(before_.last) + 1000, 1, true});
   }
 }
 
+void RaftEvents::StepPosted() {
+  for (Event& event : node_.TakePosted()) Step(std::move(event));
+}
+
 void RaftEvents::PersistOne() {
-  if (writes_.empty()) return;
-  auto write = std::move(writes_.front());
-  writes_.erase(writes_.begin());
-  if (auto* hard = std::get_if<HardStateWrite>(&write); hard != nullptr) {
-    BANDB_ASSERT(hard->state.term >= hard_state_.term);
-    hard_state_ = hard->state;
-    durable_write_ = hard->write;
-    Step(HardStatePersisted{hard->write});
-  } else {
-    const auto& log = std::get<LogWrite>(write);
-    log_.erase(log_.lower_bound(log.entries.front().index), log_.end());
-    for (const Entry& entry : log.entries) log_[entry.index] = entry;
-    hard_state_.commit = std::max(hard_state_.commit, log.commit);
-    durable_write_ = log.write;
-    Step(LogPersisted{log.write, log.term, log.index});
-  }
-  std::vector<Outgoing> held = std::move(held_);
-  held_.clear();
-  for (Outgoing& message : held) {
-    if (std::max(message.after_log_write, message.after_hard_state_write) > durable_write_) {
-      held_.push_back(std::move(message));
-    } else {
-      Deliver(message.message);
-    }
-  }
+  node_.PersistOne();
+  StepPosted();
 }
 
 void RaftEvents::FinishInstall() {
-  if (!install_.has_value()) return;
-  const SnapshotMeta meta = *install_;
-  install_.reset();
+  if (!node_.install.has_value()) return;
   const bool ok = Below(4) != 0;
-  if (ok) {
-    // The log is void, and so are the entries on their way; term and vote are not.
-    while (!writes_.empty()) PersistOne();
-    floor_ = meta;
-    log_.clear();
-    memory_.clear();
-    handed_out_ = meta.index;
-  }
-  Step(SnapshotInstalled{meta.index, meta.term, ok});
+  // The log will be void, and so are the entries on their way; term and vote are not.
+  while (ok && !node_.writes.empty()) PersistOne();
+  node_.FinishInstall(ok);
+  StepPosted();
 }
 
 void RaftEvents::AnswerFetch() {
-  if (fetches_.empty()) return;
-  const Fetch fetch = fetches_.front();
-  fetches_.erase(fetches_.begin());
+  if (node_.fetches.empty()) return;
+  const Fetch fetch = node_.fetches.front();
+  node_.fetches.erase(node_.fetches.begin());
   EntriesFetched answer{fetch.fetch, Below(4) != 0, {}};
   for (Index i = fetch.first; i <= fetch.last && i < fetch.first + 4; ++i) {
-    if (auto entry = memory_.find(i); entry != memory_.end()) answer.entries.push_back(entry->second);
+    if (auto entry = node_.memory.find(i); entry != node_.memory.end()) answer.entries.push_back(entry->second);
     if (Below(32) == 0) answer.entries.push_back(AnyEntry(1, i));
   }
   Step(std::move(answer));
@@ -307,51 +280,20 @@ void RaftEvents::AnswerFetch() {
 
 void RaftEvents::Crash() {
   if (Below(2) == 0) {
-    Step(PersistFailed{});
+    node_.FailWrites();
+    StepPosted();
     TakeOutput();
-    BANDB_ASSERT(core_->inspect().failed);
-    BANDB_ASSERT(!core_->Step(now_, Propose{}).ok());
+    BANDB_ASSERT(node_.core().inspect().failed);
+    BANDB_ASSERT(!node_.Step(now_, Propose{}).ok());
   }
-  core_.reset();
-  writes_.clear();
-  held_.clear();
-  fetches_.clear();
-  install_.reset();
+  node_.Crash();
   sent_.clear();
   Start();
 }
 
 void RaftEvents::TakeOutput() {
-  Output output;
-  core_->TakeOutput(&output);
-  CheckOutput(output);
-  if (output.hard_state) writes_.push_back(*output.hard_state);
-  if (output.log) {
-    memory_.erase(memory_.lower_bound(output.log->entries.front().index), memory_.end());
-    for (const Entry& entry : output.log->entries) memory_[entry.index] = entry;
-    writes_.push_back(*output.log);
-  }
-  for (Outgoing& message : output.messages) {
-    if (std::max(message.after_log_write, message.after_hard_state_write) > durable_write_) {
-      held_.push_back(std::move(message));
-    } else {
-      Deliver(message.message);
-    }
-  }
-  if (!output.committed.empty()) handed_out_ = output.committed.last;
-  if (output.install) install_ = output.install;
-  for (const Fetch& fetch : output.fetches) fetches_.push_back(fetch);
-  for (const SendSnapshot& send : output.send_snapshots) {
-    BANDB_ASSERT(send.message.snapshot != nullptr);
-    BANDB_ASSERT(IsValid(send.message.snapshot->configuration));
-    sent_[send.message.to] = send.message;
-  }
-  if (!output.compact_to) return;
-  const std::optional<SnapshotMeta> meta = core_->SnapshotAt(*output.compact_to);
-  BANDB_ASSERT(meta.has_value());
-  floor_ = *meta;
-  log_.erase(log_.begin(), log_.upper_bound(meta->index));
-  memory_.erase(memory_.begin(), memory_.upper_bound(meta->index));
+  node_.Turn();
+  BANDB_ASSERT(node_.ApplyAll() == node_.handed_out || node_.install.has_value());
 }
 
 void RaftEvents::CheckOutput(const Output& output) {
@@ -360,21 +302,22 @@ void RaftEvents::CheckOutput(const Output& output) {
     BANDB_ASSERT(!entries.empty());
     BANDB_ASSERT(entries.back().index == output.log->index);
     BANDB_ASSERT(entries.back().term == output.log->term);
-    const Index end = memory_.empty() ? handed_out_ : std::max(handed_out_, memory_.rbegin()->first);
+    const Index end =
+        node_.memory.empty() ? node_.handed_out : std::max(node_.handed_out, node_.memory.rbegin()->first);
     BANDB_ASSERT(entries.front().index <= end + 1);
-    BANDB_ASSERT(entries.front().index > handed_out_);
+    BANDB_ASSERT(entries.front().index > node_.handed_out);
     for (size_t i = 1; i < entries.size(); ++i) BANDB_ASSERT(entries[i].index == entries[i - 1].index + 1);
   }
   if (!output.committed.empty()) {
     const Committed& c = output.committed;
-    BANDB_ASSERT(c.first == handed_out_ + 1);
+    BANDB_ASSERT(c.first == node_.handed_out + 1);
     BANDB_ASSERT(c.entries.empty() || c.entries.size() == c.last - c.first + 1);
     for (Index i = c.first; i <= c.last; ++i) {
       // Readable from the log, and durable.
-      BANDB_ASSERT(log_.count(i) == 1);
-      BANDB_ASSERT(c.entries.empty() || c.entries[i - c.first] == log_[i]);
-      auto [known, added] = applied_terms_.emplace(i, log_[i].term);
-      BANDB_ASSERT(added || known->second == log_[i].term);
+      BANDB_ASSERT(node_.log.count(i) == 1);
+      BANDB_ASSERT(c.entries.empty() || c.entries[i - c.first] == node_.log[i]);
+      auto [known, added] = applied_terms_.emplace(i, node_.log[i].term);
+      BANDB_ASSERT(added || known->second == node_.log[i].term);
     }
   }
   for (const Outgoing& message : output.messages) {
@@ -388,12 +331,12 @@ void RaftEvents::CheckOutput(const Output& output) {
 void RaftEvents::Deliver(const Message& m) {
   sent_[m.to] = m;
   if (m.kind == MessageKind::kAppendReply) {
-    BANDB_ASSERT(hard_state_.term >= m.term);
-    const Index end = log_.empty() ? floor_.index : log_.rbegin()->first;
-    if (!m.reject && m.term == core_->inspect().term) BANDB_ASSERT(m.index <= end);
+    BANDB_ASSERT(node_.hard_state.term >= m.term);
+    const Index end = node_.log.empty() ? node_.floor.index : node_.log.rbegin()->first;
+    if (!m.reject && m.term == node_.core().inspect().term) BANDB_ASSERT(m.index <= end);
   }
   if (m.kind == MessageKind::kVoteReply && !m.reject) {
-    BANDB_ASSERT(hard_state_.term > m.term || (hard_state_.term == m.term && hard_state_.vote == m.to));
+    BANDB_ASSERT(node_.hard_state.term > m.term || (node_.hard_state.term == m.term && node_.hard_state.vote == m.to));
     auto [vote, added] = votes_.emplace(m.term, m.to);
     BANDB_ASSERT(added || vote->second == m.to);
   }
@@ -401,14 +344,14 @@ void RaftEvents::Deliver(const Message& m) {
     // Only a leader speaks as one, and it has voted for itself.
     auto [vote, added] = votes_.emplace(m.term, kSelf);
     BANDB_ASSERT(added || vote->second == kSelf);
-    BANDB_ASSERT(hard_state_.term >= m.term);
+    BANDB_ASSERT(node_.hard_state.term >= m.term);
   }
 }
 
 void RaftEvents::CheckView() {
-  const absl::Status status = core_->CheckInvariants();
+  const absl::Status status = node_.core().CheckInvariants();
   BANDB_ASSERT(status.ok());
-  const Inspect view = core_->inspect();
+  const Inspect view = node_.core().inspect();
   BANDB_ASSERT(view.term >= before_.term);
   BANDB_ASSERT(view.commit >= before_.commit);
   BANDB_ASSERT(view.applied >= before_.applied);

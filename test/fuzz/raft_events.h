@@ -1,4 +1,4 @@
-// RaftEvents: one core at the mercy of its surroundings, driven by a string of bytes.
+// RaftEvents: one node at the mercy of its surroundings, driven by a string of bytes.
 //
 // The bytes choose the events: messages with any fields, in any order, from members and strangers;
 // completions late, out of step or for writes that never were; crashes; failing disks. The disk is
@@ -14,14 +14,11 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
-#include <optional>
 #include <string_view>
-#include <variant>
-#include <vector>
 
 #include "base/coding.h"
 #include "raft/core.h"
+#include "raft/scripted_node.h"
 
 namespace bandb::raft {
 
@@ -51,6 +48,8 @@ class RaftEvents {
   void AnswerFetch();
   void Crash();
   void Step(Event event);
+  // Steps what waits for it.
+  void StepPosted();
   void TakeOutput();
   void CheckOutput(const Output& output);
   void Deliver(const Message& message);
@@ -60,21 +59,7 @@ class RaftEvents {
   Options options_;
   Nanos now_ = 1;
   uint64_t starts_ = 0;
-  std::unique_ptr<Core> core_;
-
-  // On disk.
-  HardState hard_state_;
-  SnapshotMeta floor_;
-  std::map<Index, Entry> log_;
-  // On the way there.
-  std::vector<std::variant<HardStateWrite, LogWrite>> writes_;
-  uint64_t durable_write_ = 0;
-  std::vector<Outgoing> held_;
-  std::map<Index, Entry> memory_;
-  std::optional<SnapshotMeta> install_;
-  std::vector<Fetch> fetches_;
-  Index handed_out_ = 0;
-
+  ScriptedNode node_;
   std::map<Term, NodeId> votes_;
   std::map<Index, Term> applied_terms_;
   Inspect before_;

@@ -85,10 +85,9 @@ void ScriptedCluster::Start(const Words& words) {
   }
   const Configuration configuration = MakeConfiguration(voters, NodeList(Named(words, "learners")));
   for (const Member& member : configuration.members) {
-    Node& node = nodes_[member.id];
-    node.id = member.id;
-    node.floor.configuration = configuration;
-    StartNode(&node);
+    Node* node = Add(member.id);
+    node->floor.configuration = configuration;
+    StartNode(node);
   }
 }
 
@@ -96,30 +95,26 @@ void ScriptedCluster::StartNode(Node* node) {
   Options options = options_;
   options.self = node->id;
   options.seed = node->id + 1000 * ++node->starts;
-  Restart restart;
-  restart.hard_state = node->hard_state;
-  restart.floor = node->floor;
-  restart.applied = std::max(node->floor.index, node->snapshot);
-  for (const Entry& entry : node->log) BANDB_ASSERT(restart.AddEntry(entry).ok());
-  auto core = Core::Create(options, restart, now_);
-  if (!core.ok()) {
-    Say("? " + core.status().ToString() + "\n");
-    return;
-  }
-  node->core = *std::move(core);
-  node->apply_to = restart.applied;
-  node->memory.clear();
-  for (const Entry& entry : node->log) node->memory[entry.index] = entry;
-  node->durable_write = 0;
+  const absl::Status started = node->Start(options, std::max(node->floor.index, node->snapshot), now_);
+  if (!started.ok()) return Say("? " + started.ToString() + "\n");
   TakeOutput(node);
 }
 
+ScriptedCluster::Node* ScriptedCluster::Add(NodeId id) {
+  const ScriptedNode::Hooks hooks = {
+      [this](const Output& output) { Take(output); },
+      [this](const Message& message) { network_.push_back(message); },
+      [this](const Message& message) { network_.push_back(message); },
+  };
+  return &nodes_.try_emplace(id, id, hooks).first->second;
+}
+
 void ScriptedCluster::Step(Node* node, Event event, const std::string& what) {
-  if (node->core == nullptr) {
+  if (!node->running()) {
     Say(fmt::format("{}: is down\n", node->id));
     return;
   }
-  const StepResult result = node->core->Step(now_, std::move(event));
+  const StepResult result = node->Step(now_, std::move(event));
   std::string line = fmt::format("{}: {}", node->id, what);
   if (result.index != 0) line += fmt::format(" -> {}/{}", result.term, result.index);
   if (!result.ok()) line += fmt::format(" -> {}: {}", absl::StatusCodeToString(result.code), result.reason);
@@ -127,120 +122,72 @@ void ScriptedCluster::Step(Node* node, Event event, const std::string& what) {
   TakeOutput(node);
 }
 
-void ScriptedCluster::TakeOutput(Node* node) {
-  Output output;
-  node->core->TakeOutput(&output);
+void ScriptedCluster::StepPosted(Node* node, const std::string& what) {
+  for (Event& event : node->TakePosted()) Step(node, std::move(event), what);
+}
+
+void ScriptedCluster::Take(const Output& output) {
   Say(Describe(output));
-  if (output.hard_state) node->writes.push_back(*output.hard_state);
-  if (output.log) {
-    node->memory.erase(node->memory.lower_bound(output.log->entries.front().index), node->memory.end());
-    for (const Entry& entry : output.log->entries) node->memory[entry.index] = entry;
-    node->writes.push_back(*std::move(output.log));
-  }
-  for (Outgoing& message : output.messages) node->held.push_back(std::move(message));
-  ReleaseHeld(node);
-  if (!output.committed.empty()) node->apply_to = output.committed.last;
-  for (Index i = output.committed.first; !output.committed.empty() && i <= output.committed.last; ++i) {
+  // Committed entries of this output are older than what it writes.
+  committing_ = output.committed;
+}
+
+void ScriptedCluster::TakeOutput(Node* node) {
+  committing_ = Committed{};
+  node->Turn();
+  for (Index i = committing_.first; !committing_.empty() && i <= committing_.last; ++i) {
     auto entry = node->memory.find(i);
     if (entry == node->memory.end()) continue;
     auto [known, added] = committed_.emplace(i, entry->second);
     if (!added && !(known->second == entry->second)) violation_ = fmt::format("two entries committed at {}", i);
   }
-  if (output.install) node->install = output.install;
-  for (SendSnapshot& send : output.send_snapshots) network_.push_back(std::move(send.message));
-  for (Fetch& fetch : output.fetches) node->fetches.push_back(fetch);
-  if (output.compact_to) {
-    const std::optional<SnapshotMeta> meta = node->core->SnapshotAt(*output.compact_to);
-    BANDB_ASSERT(meta.has_value());
-    node->floor = *meta;
-    std::erase_if(node->log, [&](const Entry& entry) { return entry.index <= meta->index; });
-    node->memory.erase(node->memory.begin(), node->memory.upper_bound(meta->index));
-  }
-  node->deadline = output.next_deadline;
   Check(*node);
 }
 
 void ScriptedCluster::Check(const Node& node) {
-  const absl::Status status = node.core->CheckInvariants();
+  const absl::Status status = node.core().CheckInvariants();
   if (!status.ok()) violation_ = status.ToString();
-  const Inspect view = node.core->inspect();
+  const Inspect view = node.core().inspect();
   if (view.role != Role::kLeader) return;
   auto [leader, added] = leaders_.emplace(view.term, node.id);
   if (leader->second != node.id) violation_ = fmt::format("two leaders in term {}", view.term);
 }
 
-void ScriptedCluster::ReleaseHeld(Node* node) {
-  std::vector<Outgoing> held = std::move(node->held);
-  node->held.clear();
-  for (Outgoing& message : held) {
-    if (std::max(message.after_log_write, message.after_hard_state_write) <= node->durable_write) {
-      network_.push_back(std::move(message.message));
-    } else {
-      node->held.push_back(std::move(message));
-    }
-  }
-}
-
 void ScriptedCluster::Persist(Node* node, size_t count) {
   for (; count > 0 && !node->writes.empty(); --count) {
-    auto write = std::move(node->writes.front());
-    node->writes.erase(node->writes.begin());
-    if (auto* hard = std::get_if<HardStateWrite>(&write); hard != nullptr) {
-      node->hard_state = hard->state;
-      node->durable_write = hard->write;
-      ReleaseHeld(node);
-      Step(node, HardStatePersisted{hard->write}, fmt::format("persisted write {}", hard->write));
-      continue;
-    }
-    auto& log = std::get<LogWrite>(write);
-    const Index first = log.entries.front().index;
-    std::erase_if(node->log, [&](const Entry& entry) { return entry.index >= first; });
-    node->log.insert(node->log.end(), log.entries.begin(), log.entries.end());
-    node->hard_state.commit = std::max(node->hard_state.commit, log.commit);
-    node->durable_write = log.write;
-    ReleaseHeld(node);
-    Step(node, LogPersisted{log.write, log.term, log.index}, fmt::format("persisted write {}", log.write));
+    const uint64_t write = node->PersistOne();
+    StepPosted(node, fmt::format("persisted write {}", write));
   }
 }
 
 void ScriptedCluster::Fail(Node* node) {
-  node->writes.clear();
-  node->held.clear();
-  Step(node, PersistFailed{}, "a write failed");
+  if (!node->running()) return Say(fmt::format("{}: is down\n", node->id));
+  node->FailWrites();
+  StepPosted(node, "a write failed");
 }
 
 void ScriptedCluster::Apply(Node* node) {
-  const Index index = node->apply_to;
-  if (node->core == nullptr || index <= node->core->inspect().applied) return;
+  if (!node->running() || node->handed_out <= node->core().inspect().applied) return;
+  const Index index = node->ApplyAll();
+  BANDB_ASSERT(index == node->handed_out);
   Step(node, Applied{index}, fmt::format("applied {}", index));
 }
 
 void ScriptedCluster::Install(Node* node, bool ok) {
   if (!node->install) return;
-  const SnapshotMeta meta = *node->install;
-  node->install.reset();
-  if (ok) {
-    node->writes.erase(std::remove_if(node->writes.begin(), node->writes.end(),
-                                      [](const auto& write) { return std::holds_alternative<LogWrite>(write); }),
-                       node->writes.end());
-    node->floor = meta;
-    node->log.clear();
-    node->memory.clear();
-    node->apply_to = meta.index;
-  }
-  Step(node, SnapshotInstalled{meta.index, meta.term, ok}, fmt::format("snapshot {}", ok ? "installed" : "failed"));
+  node->FinishInstall(ok);
+  StepPosted(node, fmt::format("snapshot {}", ok ? "installed" : "failed"));
 }
 
 void ScriptedCluster::Snapshot(Node* node, Index index) {
   // Of a node that is down: it had become durable just before, and nobody has heard of it.
-  if (node->core != nullptr) node->applied = node->core->inspect().applied;
+  if (node->running()) node->applied = node->core().inspect().applied;
   if (index <= node->applied) node->snapshot = std::max(node->snapshot, index);
-  if (node->core != nullptr) Step(node, SnapshotTaken{index, 1}, fmt::format("snapshot taken at {}", index));
+  if (node->running()) Step(node, SnapshotTaken{index, 1}, fmt::format("snapshot taken at {}", index));
 }
 
 void ScriptedCluster::Answer(Node* node, bool ok) {
-  std::vector<Fetch> fetches = std::move(node->fetches);
-  node->fetches.clear();
+  const std::deque<Fetch> fetches = std::exchange(node->fetches, {});
   for (const Fetch& fetch : fetches) {
     EntriesFetched answer{fetch.fetch, ok, {}};
     uint64_t bytes = 0;
@@ -284,7 +231,7 @@ void ScriptedCluster::Preset(Node* node, const Words& words) {
   node->hard_state.term = words.size() > 2 ? Number(words[2]) : 0;
   node->log.clear();
   for (size_t i = 3; i < words.size(); ++i) {
-    node->log.push_back({.term = Number(words[i]), .index = i - 2, .payload = Payload("preset")});
+    node->log[i - 2] = {.term = Number(words[i]), .index = i - 2, .payload = Payload("preset")};
   }
 }
 
@@ -317,7 +264,7 @@ void ScriptedCluster::Network(const Words& words) {
 void ScriptedCluster::DeliverOne(Message message) {
   Node* to = Find(message.to);
   Node* from = Find(message.from);
-  const bool arrives = to != nullptr && to->core != nullptr && !Cut(message.from, message.to);
+  const bool arrives = to != nullptr && to->running() && !Cut(message.from, message.to);
   const std::string what = Describe(message);
   const bool snapshot = message.kind == MessageKind::kSnapshot;
   const SnapshotSent sent{message.to, message.session, arrives};
@@ -326,14 +273,14 @@ void ScriptedCluster::DeliverOne(Message message) {
   } else {
     Say("lost " + what + "\n");
   }
-  if (snapshot && from != nullptr && from->core != nullptr) Step(from, sent, "snapshot sent");
+  if (snapshot && from != nullptr && from->running()) Step(from, sent, "snapshot sent");
 }
 
 void ScriptedCluster::Elapse(Nanos until, bool settle) {
   for (int rounds = 0; rounds < 100000; ++rounds) {
     Node* next = nullptr;
     for (auto& [id, node] : nodes_) {
-      if (node.core != nullptr && (next == nullptr || node.deadline < next->deadline)) next = &node;
+      if (node.running() && (next == nullptr || node.deadline < next->deadline)) next = &node;
     }
     if (next == nullptr || next->deadline > until) break;
     now_ = std::max(now_, next->deadline);
@@ -347,12 +294,12 @@ bool ScriptedCluster::StabilizeOnce(const std::set<NodeId>& nodes) {
   bool busy = false;
   auto included = [&](NodeId id) { return nodes.empty() || nodes.count(id) != 0; };
   for (auto& [id, node] : nodes_) {
-    if (!included(id) || node.core == nullptr) continue;
+    if (!included(id) || !node.running()) continue;
     busy = busy || !node.writes.empty() || node.install || !node.fetches.empty();
     Persist(&node, node.writes.size());
     Install(&node, true);
     Answer(&node, true);
-    if (node.apply_to > node.core->inspect().applied) {
+    if (node.handed_out > node.core().inspect().applied) {
       busy = true;
       Apply(&node);
     }
@@ -408,17 +355,13 @@ bool ScriptedCluster::RunOnNode(const Words& words) {
     Answer(node, third != "fail");
   else if (verb == "snapshot")
     Snapshot(node, Number(third));
-  else if (verb == "preset" && node->core == nullptr)
+  else if (verb == "preset" && !node->running())
     Preset(node, words);
-  else if (verb == "restart" && node->core == nullptr)
+  else if (verb == "restart" && !node->running())
     StartNode(node);
   else if (verb == "crash") {
-    if (node->core != nullptr) node->applied = node->core->inspect().applied;
-    node->core.reset();
-    node->writes.clear();
-    node->held.clear();
-    node->fetches.clear();
-    node->install.reset();
+    if (node->running()) node->applied = node->core().inspect().applied;
+    node->Crash();
   } else {
     return false;
   }
@@ -433,9 +376,7 @@ bool ScriptedCluster::RunOnCluster(const Words& words) {
   if (verb == "start") {
     Start(words);
   } else if (verb == "join" && !ids.empty() && Find(*ids.begin()) == nullptr) {
-    Node& node = nodes_[*ids.begin()];
-    node.id = *ids.begin();
-    StartNode(&node);
+    StartNode(Add(*ids.begin()));
   } else if (verb == "deliver" || verb == "drop" || verb == "duplicate") {
     Network(words);
   } else if (verb == "cut" || verb == "isolate") {

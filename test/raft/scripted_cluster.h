@@ -1,4 +1,4 @@
-// ScriptedCluster: some cores, their disks, and the messages between them, moved one step at a time
+// ScriptedCluster: some nodes, their disks, and the messages between them, moved one step at a time
 // by commands, with an account of everything that comes out. The transcripts of test/data/raft are
 // made of it.
 //
@@ -36,10 +36,10 @@
 #include <set>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "raft/core.h"
+#include "raft/scripted_node.h"
 
 namespace bandb::raft {
 
@@ -52,26 +52,13 @@ class ScriptedCluster {
   const std::string& violation() const { return violation_; }
 
  private:
-  struct Node {
-    NodeId id = kNoNode;
-    std::unique_ptr<Core> core;
-    // On disk.
-    HardState hard_state;
-    SnapshotMeta floor;
-    std::vector<Entry> log;
+  struct Node : ScriptedNode {
+    Node(NodeId node_id, Hooks hooks) : ScriptedNode(std::move(hooks)), id(node_id) {}
+
+    NodeId id;
     // Applied when it last ran; and the state machine is durable up to here.
     Index applied = 0;
     Index snapshot = 0;
-    // On their way to it, in order.
-    std::vector<std::variant<HardStateWrite, LogWrite>> writes;
-    uint64_t durable_write = 0;
-    std::vector<Outgoing> held;
-    // The log as the core believes it to be, for what it asks of it.
-    std::map<Index, Entry> memory;
-    Index apply_to = 0;
-    std::optional<SnapshotMeta> install;
-    std::vector<Fetch> fetches;
-    Nanos deadline = 0;
     uint64_t starts = 0;
   };
   using Words = std::vector<std::string>;
@@ -79,8 +66,11 @@ class ScriptedCluster {
   void Start(const Words& words);
   void StartNode(Node* node);
   void Step(Node* node, Event event, const std::string& what);
+  // Steps what waits for it, which `what` explains.
+  void StepPosted(Node* node, const std::string& what);
   void TakeOutput(Node* node);
-  void ReleaseHeld(Node* node);
+  // Before the driver does what `output` says.
+  void Take(const Output& output);
   void Persist(Node* node, size_t count);
   void Fail(Node* node);
   void Apply(Node* node);
@@ -98,6 +88,7 @@ class ScriptedCluster {
   bool RunOnCluster(const Words& words);
   void Show(const Words& words);
   void Check(const Node& node);
+  Node* Add(NodeId id);
   Node* Find(NodeId id);
   bool Cut(NodeId a, NodeId b) const;
   void Say(const std::string& text);
@@ -110,6 +101,8 @@ class ScriptedCluster {
   bool silent_ = false;
   std::string account_;
   std::string violation_;
+  // By the output that is being done.
+  Committed committing_;
   // What was ever committed, by anybody, and who led which term.
   std::map<Index, Entry> committed_;
   std::map<Term, NodeId> leaders_;

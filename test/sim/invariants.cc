@@ -4,7 +4,6 @@
 #include <set>
 
 #include "raft/types/configuration_codec.h"
-#include "sim/state_machine.h"
 
 namespace bandb::sim {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "base/checksum.h"
 #include "sim/invariants.h"
-#include "sim/state_machine.h"
+#include "sim/kv_machine.h"
 
 namespace bandb::sim {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/kv_machine.h"
 #include "sim/nemesis.h"
-#include "sim/state_machine.h"
 
 namespace bandb::sim {
 namespace {

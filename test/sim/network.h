@@ -14,8 +14,8 @@
 #include "base/random.h"
 #include "sim/knobs.h"
 #include "sim/scheduler.h"
+#include "sim/sim_disk.h"
 #include "sim/trace.h"
-#include "sim/transport.h"
 
 namespace bandb::sim {
 
@@ -24,8 +24,16 @@ inline constexpr raft::NodeId kNodeIdLimit = 64;
 
 std::string Describe(const raft::Message& message);
 
-class Network : public Transport {
+class Network {
  public:
+  class Receiver {
+   public:
+    virtual ~Receiver() = default;
+    virtual void OnMessage(raft::Message message) = 0;
+    // A whole snapshot has arrived, verified. True if it was taken.
+    virtual bool OnSnapshot(raft::Message message, Checkpoint checkpoint) = 0;
+  };
+
   struct Counters {
     uint64_t sent = 0;
     uint64_t delivered = 0;
@@ -41,9 +49,9 @@ class Network : public Transport {
   // Who gets what is sent to `id`; nullptr for nobody. Borrowed.
   void Attach(raft::NodeId id, Receiver* receiver) { receivers_[id] = receiver; }
 
-  void Send(const raft::Message& message) override;
-  void SendSnapshot(const raft::Message& message, const Checkpoint& checkpoint,
-                    std::function<void(bool ok)> done) override;
+  void Send(const raft::Message& message);
+  // Streams a snapshot; `done` hears whether it was handed over, in a later turn.
+  void SendSnapshot(const raft::Message& message, const Checkpoint& checkpoint, std::function<void(bool ok)> done);
 
   // Faults. Cuts are counted, so that overlapping ones do not mend each other.
   void Cut(raft::NodeId from, raft::NodeId to) { ++cuts_[from][to]; }

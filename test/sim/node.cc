@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "base/assert.h"
-#include "sim/kv_machine.h"
 
 namespace bandb::sim {
 namespace {
@@ -43,8 +42,7 @@ Node::Node(const World& world, raft::NodeId id, raft::ClusterId cluster, uint64_
       cluster_(cluster),
       random_(seed),
       clock_(*world.scheduler, random_.Between(0, int64_t{1} << 45)),
-      disk_(world.scheduler, world.knobs->disk, world.knobs->machine.checkpoint_mean, random_.Next()),
-      machine_(std::make_unique<KvMachine>()) {
+      disk_(world.scheduler, world.knobs->disk, world.knobs->machine.checkpoint_mean, random_.Next()) {
   const double drift = world.knobs->clock.drift_max;
   clock_.SetRate(1.0 + drift * (2 * random_.Double() - 1));
   turn_delay_ = static_cast<Nanos>(random_.Between(0, 200)) * kMicro;
@@ -84,16 +82,15 @@ void Node::Start() {
     return;
   }
   ++incarnation_;
-  auto core = raft::Core::Create(CoreOptions(), recovered->restart, clock_.now());
-  if (!core.ok()) world_.trace->Line("node {}: {}", id_, core.status().ToString());
-  BANDB_ASSERT(core.ok());
-  core_ = std::move(*core);
+  auto driver = cluster::Driver::Create(CoreOptions(), recovered->restart, clock_.now(), {this, this, this, this});
+  if (!driver.ok()) world_.trace->Line("node {}: {}", id_, driver.status().ToString());
+  BANDB_ASSERT(driver.ok());
+  driver_ = std::move(*driver);
   state_ = State::kUp;
-  failed_ = false;
-  machine_->Clear();
+  machine_.Clear();
   applied_ = recovered->restart.applied;
   if (recovered->checkpoint.data != nullptr) {
-    const bool loaded = machine_->Load(*recovered->checkpoint.data);
+    const bool loaded = machine_.Load(*recovered->checkpoint.data);
     BANDB_ASSERT(loaded);
     next_checkpoint_id_ = recovered->checkpoint.meta.id + 1;
   }
@@ -102,7 +99,7 @@ void Node::Start() {
                      recovered->restart.hard_state.term, recovered->restart.hard_state.vote,
                      recovered->restart.floor.index, applied_,
                      recovered->restart.floor.index + recovered->entries.size());
-  world_.observer->OnStart(id_, *recovered, *core_);
+  world_.observer->OnStart(id_, *recovered, driver_->core());
   if (disk_.checkpoint().data != nullptr) {
     Push(raft::SnapshotTaken{disk_.checkpoint().meta.index, disk_.checkpoint().meta.id});
   }
@@ -114,19 +111,14 @@ void Node::Crash() {
   world_.trace->Line("node {} crashes", id_);
   world_.trace->Mix(TraceKind::kFault, {id_, incarnation_});
   state_ = State::kDown;
-  failed_ = false;
   crash_chance_ = 0;
-  core_.reset();
+  if (in_turn_) dead_ = std::move(driver_);
+  driver_.reset();
   disk_.Abandon();
   inbox_.clear();
   turn_planned_ = false;
   deadline_ = 0;
-  durable_log_write_ = 0;
-  durable_hard_state_write_ = 0;
-  kept_.clear();
-  to_apply_.clear();
   apply_planned_ = false;
-  apply_fetching_ = false;
   ++apply_epoch_;
   applied_since_checkpoint_ = 0;
   checkpointing_ = false;
@@ -153,7 +145,7 @@ void Node::Resume() {
   if (state_ != State::kPaused) return;
   state_ = State::kUp;
   PlanTurn();
-  PlanApply();
+  driver_->ContinueApply();
 }
 
 void Node::ClockChanged() { Push(raft::Tick{}); }
@@ -163,11 +155,10 @@ void Node::Wipe() {
   wiped_ = true;
 }
 
-bool Node::Survives() {
-  if (crash_chance_ <= 0 || !random_.Chance(crash_chance_)) return true;
+void Node::MayCrash() {
+  if (state_ == State::kDown || crash_chance_ <= 0 || !random_.Chance(crash_chance_)) return;
   Crash();
   if (crashed_ != nullptr) crashed_();
-  return false;
 }
 
 void Node::Push(raft::Event event, std::function<void(const raft::StepResult&)> then) {
@@ -192,16 +183,18 @@ void Node::Turn(uint64_t incarnation) {
   for (; count > 0; --count) {
     Work work = std::move(inbox_.front());
     inbox_.pop_front();
-    const raft::StepResult result = core_->Step(clock_.now(), std::move(work.event));
+    const raft::StepResult result = driver_->Step(clock_.now(), std::move(work.event));
     if (work.then != nullptr) work.then(result);
   }
-  core_->TakeOutput(&output_);
-  world_.observer->OnOutput(id_, *core_, output_);
-  Execute(output_);
+  in_turn_ = true;
+  driver_->Turn();
+  in_turn_ = false;
+  dead_.reset();
   if (!inbox_.empty()) PlanTurn();
 }
 
-void Node::DeadlineAt(raft::Nanos local) {
+void Node::OnDeadline(raft::Nanos local) {
+  if (state_ == State::kDown) return;
   // An event for an earlier or equal time will do: it finds out that it is early and plans the
   // rest.
   const Nanos when = clock_.WhenShows(local);
@@ -218,7 +211,7 @@ void Node::Submit(Request request) {
   if (state_ == State::kDown || inbox_.size() > kInboxMax) return;
   auto shared = std::make_shared<Request>(std::move(request));
   const auto refuse = [this, shared](const raft::StepResult&) {
-    shared->reply(Reply{Outcome::kNotDone, kAbsent, core_->inspect().leader});
+    shared->reply(Reply{Outcome::kNotDone, kAbsent, driver_->core().inspect().leader});
   };
   if (shared->command.kind == OpKind::kGet) {
     const uint64_t read = next_read_++;
@@ -235,7 +228,7 @@ void Node::Submit(Request request) {
   Push(raft::Propose{raft::Payload(bytes)}, [this, shared, refuse, cost](const raft::StepResult& result) {
     if (!result.ok()) return refuse(result);
     world_.trace->Mix(TraceKind::kClient, {id_, result.index, result.term});
-    world_.observer->OnProposed(id_, *core_, cost);
+    world_.observer->OnProposed(id_, driver_->core(), cost);
     proposals_.emplace(result.index, Proposal{result.term, shared->reply});
   });
 }
@@ -258,7 +251,7 @@ void Node::OnMessage(raft::Message message) {
 }
 
 bool Node::OnSnapshot(raft::Message message, Checkpoint checkpoint) {
-  if (state_ != State::kUp || failed_) return false;
+  if (state_ != State::kUp || failed()) return false;
   received_[{checkpoint.meta.index, checkpoint.meta.term}] = std::move(checkpoint);
   world_.observer->OnReceive(id_, message);
   Push(raft::Receive{std::move(message)});
@@ -266,32 +259,28 @@ bool Node::OnSnapshot(raft::Message message, Checkpoint checkpoint) {
 }
 
 void Node::OnHardStateDurable(uint64_t write) {
-  durable_hard_state_write_ = write;
   world_.trace->Mix(TraceKind::kPersist, {id_, write});
   world_.observer->OnHardStateDurable(id_, write);
-  Push(raft::HardStatePersisted{write});
-  ReleaseMessages();
+  driver_->HardStateDurable(write);
+  if (up()) driver_->SendReady();
 }
 
 void Node::OnLogDurable(uint64_t write, raft::Term term, raft::Index index) {
-  durable_log_write_ = write;
   world_.trace->Mix(TraceKind::kPersist, {id_, write, term, index});
   world_.observer->OnLogDurable(id_, write);
-  Push(raft::LogPersisted{write, term, index});
-  ReleaseMessages();
+  driver_->LogDurable(write, term, index);
+  if (up()) driver_->SendReady();
 }
 
 void Node::OnWriteFailed() {
   world_.trace->Line("node {}: a write failed", id_);
-  failed_ = true;
-  kept_.clear();
-  Push(raft::PersistFailed{}, [this](const raft::StepResult&) { world_.observer->OnDiskFailed(id_); });
+  driver_->WriteFailed();
 }
 
 void Node::OnCapacity(bool nearly_full) {
   world_.trace->Line("node {}: disk {}", id_, nearly_full ? "nearly full" : "has room");
   if (nearly_full) ReportApplied(true);
-  Push(raft::LogCapacity{nearly_full});
+  driver_->LogCapacity(nearly_full);
 }
 
 void Node::Note(const raft::Output& output) {

@@ -1,10 +1,11 @@
 // Node: one machine of the simulated cluster. It has a clock, a device, a place in the network, and
-// now and then a process: a core, a state machine, and this driver, which fulfils the duties that
-// raft/core.h lays on the caller.
+// now and then a process: a driver with its core, and a state machine. Towards the driver the node
+// is host, log device, state machine and transport.
 //
 // All that happens to a process goes through its inbox. A turn takes everything from the inbox to
-// the core, takes one output, and does what it says, action by action; with a planned crash,
-// between any two of them.
+// the core, and has the driver do what comes out, action by action; with a planned crash, between
+// any two of them. A process that died amid a turn is torn down at its end; until then whatever it
+// still does reaches nobody.
 #ifndef BANDB_TEST_SIM_NODE_H_
 #define BANDB_TEST_SIM_NODE_H_
 
@@ -17,16 +18,18 @@
 #include <vector>
 
 #include "base/random.h"
+#include "cluster/driver.h"
+#include "cluster/state_machine.h"
+#include "cluster/transport.h"
 #include "raft/core.h"
 #include "sim/knobs.h"
+#include "sim/kv_machine.h"
 #include "sim/local_clock.h"
-#include "sim/log_device.h"
+#include "sim/network.h"
 #include "sim/observer.h"
 #include "sim/scheduler.h"
 #include "sim/sim_disk.h"
-#include "sim/state_machine.h"
 #include "sim/trace.h"
-#include "sim/transport.h"
 
 namespace bandb::sim {
 
@@ -48,12 +51,17 @@ struct Request {
 struct World {
   Scheduler* scheduler = nullptr;
   Trace* trace = nullptr;
-  Transport* transport = nullptr;
+  Network* network = nullptr;
   Observer* observer = nullptr;
   const Knobs* knobs = nullptr;
 };
 
-class Node : public LogDevice::Listener, public Transport::Receiver {
+class Node : public SimDisk::Listener,
+             public Network::Receiver,
+             private cluster::Driver::Host,
+             private cluster::LogDevice,
+             private cluster::StateMachine,
+             private cluster::Transport {
  public:
   enum class State : uint8_t { kDown, kUp, kPaused };
 
@@ -63,15 +71,15 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   State state() const { return state_; }
   bool up() const { return state_ == State::kUp; }
   // The running core; nullptr if there is none.
-  const raft::Core* core() const { return core_.get(); }
-  const StateMachine& machine() const { return *machine_; }
+  const raft::Core* core() const { return driver_ == nullptr ? nullptr : &driver_->core(); }
+  const KvMachine& machine() const { return machine_; }
   raft::Index applied() const { return applied_; }
   SimDisk& disk() { return disk_; }
   LocalClock& clock() { return clock_; }
   // Lost its disk, for good.
   bool wiped() const { return wiped_; }
   // A write failed: the process waits to be restarted.
-  bool failed() const { return failed_; }
+  bool failed() const { return driver_ != nullptr && driver_->failed(); }
   // The last start found the disk damaged: the node stays down.
   const absl::Status& damage() const { return damage_; }
   // How often a process was started.
@@ -96,16 +104,16 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   // Takes back changes of membership that the process has not yet looked at.
   void ForgetChanges();
 
-  // Transport::Receiver
+  // Network::Receiver
   void OnMessage(raft::Message message) override;
   bool OnSnapshot(raft::Message message, Checkpoint checkpoint) override;
 
-  // LogDevice::Listener
+  // SimDisk::Listener
   void OnHardStateDurable(uint64_t write) override;
   void OnLogDurable(uint64_t write, raft::Term term, raft::Index index) override;
   void OnWriteFailed() override;
   void OnFetched(uint64_t fetch, bool ok, raft::Entries entries) override;
-  void OnInstalled(raft::Index index, raft::Term term) override;
+  void OnReset(raft::Index index, raft::Term term) override;
   void OnCheckpointSaved(const Checkpoint& checkpoint) override;
   void OnCapacity(bool nearly_full) override;
 
@@ -123,26 +131,31 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   void Push(raft::Event event, std::function<void(const raft::StepResult&)> then = nullptr);
   void PlanTurn();
   void Turn(uint64_t incarnation);
-  // False if the process crashed at this point.
-  bool Survives();
-  void DeadlineAt(raft::Nanos local);
-
-  // The duties, in the order of raft/core.h. All false if the process crashed on the way.
-  bool Execute(const raft::Output& output);
-  bool DoWrites(const raft::Output& output);
-  bool DoMessages(const raft::Output& output);
-  bool DoSnapshots(const raft::Output& output);
+  // Where the process may crash.
+  void MayCrash();
   void Note(const raft::Output& output);
-  void Leave(const raft::Message& message);
-  void ReleaseMessages();
-  void Install(const raft::SnapshotMeta& meta);
   void ServeRead(const raft::ReadResult& result);
-  void SendSnapshot(const raft::SendSnapshot& send);
 
-  void QueueApply(const raft::Committed& committed);
-  void FetchToApply();
-  void PlanApply();
-  void ApplyReady(uint64_t incarnation);
+  // cluster::Driver::Host
+  void Post(raft::Event event) override;
+  void OnOutput(const raft::Output& output) override;
+  void OnRead(const raft::ReadResult& result) override;
+  void OnDeadline(raft::Nanos local) override;
+  // cluster::LogDevice
+  void WriteHardState(const raft::HardStateWrite& write) override;
+  void WriteLog(const raft::LogWrite& write) override;
+  void Fetch(const raft::Fetch& fetch) override;
+  void Reset(const raft::SnapshotMeta& floor) override;
+  void Compact(raft::Index index) override;
+  // cluster::StateMachine
+  void ApplyReady() override;
+  void Install(const raft::SnapshotMeta& meta) override;
+  void TakeSnapshot() override;
+  // cluster::Transport
+  void Send(const raft::Message& message) override;
+  void SendSnapshot(const raft::SendSnapshot& send) override;
+
+  void ApplyAll(uint64_t epoch);
   void Apply(const raft::Entry& entry);
   // Tells the core how far the state machine is, and makes a checkpoint of it if one is due, or
   // wanted.
@@ -154,10 +167,9 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   base::Random random_;
   LocalClock clock_;
   SimDisk disk_;
-  std::unique_ptr<StateMachine> machine_;
+  KvMachine machine_;
   State state_ = State::kDown;
   bool wiped_ = false;
-  bool failed_ = false;
   absl::Status damage_;
   uint64_t incarnation_ = 0;
   double crash_chance_ = 0;
@@ -165,18 +177,17 @@ class Node : public LogDevice::Listener, public Transport::Receiver {
   Nanos turn_delay_ = 0;
 
   // The process; all of it goes in a crash.
-  std::unique_ptr<raft::Core> core_;
-  raft::Output output_;
+  std::unique_ptr<cluster::Driver> driver_;
+  // Died amid a turn, which is not over.
+  std::unique_ptr<cluster::Driver> dead_;
   std::deque<Work> inbox_;
   bool turn_planned_ = false;
+  bool in_turn_ = false;
+  // Of the present output, those messages that are yet to be sent and wait for nothing.
+  size_t immediate_messages_ = 0;
   Nanos deadline_ = 0;
-  uint64_t durable_log_write_ = 0;
-  uint64_t durable_hard_state_write_ = 0;
-  std::deque<raft::Outgoing> kept_;
   raft::Index applied_ = 0;
-  std::deque<raft::Committed> to_apply_;
   bool apply_planned_ = false;
-  bool apply_fetching_ = false;
   uint64_t apply_epoch_ = 0;
   uint32_t applied_since_checkpoint_ = 0;
   bool checkpointing_ = false;

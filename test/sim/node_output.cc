@@ -1,5 +1,4 @@
-// The second half of the driver: what an output of the core says, done in the order that
-// raft/core.h demands.
+// The second half of a node: what it is to its driver.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -10,100 +9,80 @@
 namespace bandb::sim {
 namespace {
 
-// Fetches of the driver's own, for entries to apply that the core no longer had; the core's numbers
-// are far below.
-constexpr uint64_t kApplyFetch = uint64_t{1} << 62;
-constexpr uint64_t kApplyFetchBytes = 64 << 10;
-
 Nanos Exponential(base::Random* random, Nanos mean) {
   return static_cast<Nanos>(-std::log(1.0 - random->Double()) * static_cast<double>(mean));
 }
 
 }  // namespace
 
-bool Node::Execute(const raft::Output& output) {
+void Node::Post(raft::Event event) {
+  if (!std::holds_alternative<raft::PersistFailed>(event)) return Push(std::move(event));
+  Push(std::move(event), [this](const raft::StepResult&) { world_.observer->OnDiskFailed(id_); });
+}
+
+void Node::OnOutput(const raft::Output& output) {
+  world_.observer->OnOutput(id_, driver_->core(), output);
   Note(output);
-  if (!DoWrites(output) || !DoMessages(output)) return false;
-  if (output.install.has_value()) {
-    Install(*output.install);
-    if (!Survives()) return false;
-  }
-  if (!output.committed.empty()) QueueApply(output.committed);
-  for (const raft::ReadResult& read : output.reads) {
-    ServeRead(read);
-    if (!Survives()) return false;
-  }
-  if (!DoSnapshots(output)) return false;
-  DeadlineAt(output.next_deadline);
-  return true;
+  immediate_messages_ = static_cast<size_t>(
+      std::count_if(output.messages.begin(), output.messages.end(), [](const auto& m) { return m.immediate(); }));
+  MayCrash();
 }
 
-bool Node::DoWrites(const raft::Output& output) {
-  if (!Survives()) return false;
-  if (output.hard_state.has_value()) {
-    disk_.WriteHardState(*output.hard_state);
-    if (!Survives()) return false;
-  }
-  if (output.log.has_value()) {
-    disk_.WriteLog(*output.log);
-    if (!Survives()) return false;
-  }
-  return true;
+void Node::WriteHardState(const raft::HardStateWrite& write) {
+  if (state_ == State::kDown) return;
+  disk_.WriteHardState(write);
+  MayCrash();
 }
 
-bool Node::DoMessages(const raft::Output& output) {
-  for (const raft::Outgoing& outgoing : output.messages) {
-    if (outgoing.immediate()) {
-      Leave(outgoing.message);
-      if (!Survives()) return false;
-    } else if (!failed_) {
-      kept_.push_back(outgoing);
-    }
-  }
-  ReleaseMessages();
-  return true;
+void Node::WriteLog(const raft::LogWrite& write) {
+  if (state_ == State::kDown) return;
+  disk_.WriteLog(write);
+  MayCrash();
 }
 
-void Node::Leave(const raft::Message& message) {
+void Node::Fetch(const raft::Fetch& fetch) {
+  if (state_ != State::kDown) disk_.Fetch(fetch);
+}
+
+void Node::Compact(raft::Index index) {
+  if (state_ != State::kDown) disk_.Compact(index);
+}
+
+void Node::Send(const raft::Message& message) {
+  if (state_ == State::kDown) return;
   world_.observer->OnSend(id_, message);
-  world_.transport->Send(message);
-}
-
-void Node::ReleaseMessages() {
-  std::deque<raft::Outgoing> kept;
-  for (raft::Outgoing& outgoing : kept_) {
-    const bool ready =
-        outgoing.after_log_write <= durable_log_write_ && outgoing.after_hard_state_write <= durable_hard_state_write_;
-    if (ready && state_ == State::kUp) {
-      Leave(outgoing.message);
-    } else {
-      kept.push_back(std::move(outgoing));
-    }
-  }
-  kept_ = std::move(kept);
+  world_.network->Send(message);
+  if (immediate_messages_ == 0) return;
+  --immediate_messages_;
+  MayCrash();
 }
 
 void Node::Install(const raft::SnapshotMeta& meta) {
+  if (state_ == State::kDown) return;
   const auto it = received_.find({meta.index, meta.term});
   if (it == received_.end()) {
-    Push(raft::SnapshotInstalled{meta.index, meta.term, false});
-    return;
+    driver_->StateInstalled(false);
+  } else {
+    // What the core says of the snapshot is what is kept of it.
+    installing_ = Checkpoint{meta, it->second.data};
+    received_.clear();
+    ++apply_epoch_;
+    apply_planned_ = false;
+    checkpointing_ = false;
+    // The device makes the data durable just before it empties the log.
+    disk_.Stage(installing_.data);
+    driver_->StateInstalled(true);
   }
-  installing_ = it->second;
-  // What the core says of the snapshot is what is kept of it.
-  installing_.meta = meta;
-  received_.clear();
-  to_apply_.clear();
-  ++apply_epoch_;
-  apply_planned_ = false;
-  apply_fetching_ = false;
-  checkpointing_ = false;
-  disk_.Install(installing_);
+  MayCrash();
 }
 
-void Node::OnInstalled(raft::Index index, raft::Term term) {
+void Node::Reset(const raft::SnapshotMeta& floor) {
+  if (state_ != State::kDown) disk_.Reset(floor);
+}
+
+void Node::OnReset(raft::Index index, raft::Term term) {
   BANDB_ASSERT(installing_.meta.index == index);
-  const bool loaded = machine_->Load(*installing_.data);
+  const bool loaded = machine_.Load(*installing_.data);
   BANDB_ASSERT(loaded);
   world_.trace->Line("node {} installed snapshot {}:{}", id_, term, index);
   world_.trace->Mix(TraceKind::kApply, {id_, index, term});
@@ -112,69 +91,41 @@ void Node::OnInstalled(raft::Index index, raft::Term term) {
   // Their entries are inside the snapshot or gone: nobody here can tell.
   proposals_.erase(proposals_.begin(), proposals_.upper_bound(index));
   world_.observer->OnInstalled(id_, installing_);
-  Push(raft::SnapshotInstalled{index, term, true});
+  driver_->LogReset();
 }
 
-void Node::QueueApply(const raft::Committed& committed) {
-  to_apply_.push_back(committed);
-  PlanApply();
-}
-
-void Node::PlanApply() {
-  if (apply_planned_ || apply_fetching_ || to_apply_.empty() || state_ != State::kUp) return;
-  if (to_apply_.front().entries.empty()) {
-    FetchToApply();
-    return;
-  }
+void Node::ApplyReady() {
+  if (apply_planned_ || state_ != State::kUp) return;
   apply_planned_ = true;
   world_.scheduler->After(Exponential(&random_, world_.knobs->machine.apply_mean),
-                          [this, epoch = apply_epoch_] { ApplyReady(epoch); });
-}
-
-void Node::FetchToApply() {
-  apply_fetching_ = true;
-  raft::Fetch fetch;
-  fetch.fetch = kApplyFetch + apply_epoch_;
-  fetch.first = to_apply_.front().first;
-  fetch.last = to_apply_.front().last;
-  fetch.bytes_max = kApplyFetchBytes;
-  disk_.Fetch(fetch);
+                          [this, epoch = apply_epoch_] { ApplyAll(epoch); });
 }
 
 void Node::OnFetched(uint64_t fetch, bool ok, raft::Entries entries) {
-  if (fetch < kApplyFetch) {
-    Push(raft::EntriesFetched{fetch, ok, std::move(entries)});
-    return;
-  }
-  if (fetch != kApplyFetch + apply_epoch_ || to_apply_.empty()) return;
-  apply_fetching_ = false;
-  BANDB_ASSERT(ok);
-  raft::Committed& range = to_apply_.front();
-  raft::Committed rest{entries.back().index + 1, range.last, {}};
-  range.last = entries.back().index;
-  range.entries = std::move(entries);
-  if (!rest.empty() && rest.first <= rest.last) to_apply_.insert(to_apply_.begin() + 1, rest);
-  PlanApply();
+  const bool failed_before = failed();
+  driver_->Fetched(fetch, ok, std::move(entries));
+  // What is committed can always be read.
+  BANDB_ASSERT(failed() == failed_before);
 }
 
-void Node::ApplyReady(uint64_t epoch) {
+void Node::ApplyAll(uint64_t epoch) {
   if (epoch != apply_epoch_) return;
   apply_planned_ = false;
   // Resume() plans it again.
   if (state_ != State::kUp) return;
-  while (!to_apply_.empty() && !to_apply_.front().entries.empty()) {
-    for (const raft::Entry& entry : to_apply_.front().entries) Apply(entry);
-    to_apply_.pop_front();
+  raft::Entries entries;
+  while (driver_->TakeReady(&entries)) {
+    for (const raft::Entry& entry : entries) Apply(entry);
   }
   ReportApplied(false);
-  PlanApply();
+  driver_->ContinueApply();
 }
 
 void Node::Apply(const raft::Entry& entry) {
   world_.observer->OnApply(id_, entry);
   world_.trace->Mix(TraceKind::kApply, {id_, entry.index, entry.term});
   uint64_t found = kAbsent;
-  if (entry.kind == raft::EntryKind::kData) found = machine_->Apply(entry.payload.bytes());
+  if (entry.kind == raft::EntryKind::kData) found = machine_.Apply(entry.payload.bytes());
   applied_ = entry.index;
   ++applied_since_checkpoint_;
   const auto [first, last] = proposals_.equal_range(entry.index);
@@ -196,8 +147,8 @@ void Node::ReportApplied(bool wanted) {
   applied_since_checkpoint_ = 0;
   // The state is the one of now; its description is known to the core once it knows of the
   // application.
-  Push(raft::Applied{applied_}, [this, index = applied_, data = machine_->Save()](const raft::StepResult&) {
-    const std::optional<raft::SnapshotMeta> meta = core_->SnapshotAt(index);
+  Push(raft::Applied{applied_}, [this, index = applied_, data = machine_.Save()](const raft::StepResult&) {
+    const std::optional<raft::SnapshotMeta> meta = driver_->core().SnapshotAt(index);
     if (!meta.has_value()) {
       checkpointing_ = false;
       return;
@@ -216,21 +167,31 @@ void Node::OnCheckpointSaved(const Checkpoint& checkpoint) {
   Push(raft::SnapshotTaken{checkpoint.meta.index, checkpoint.meta.id});
 }
 
+void Node::TakeSnapshot() {
+  if (state_ != State::kDown) ReportApplied(true);
+}
+
+void Node::OnRead(const raft::ReadResult& result) {
+  if (state_ == State::kDown) return;
+  ServeRead(result);
+  MayCrash();
+}
+
 void Node::ServeRead(const raft::ReadResult& result) {
   const auto it = reads_.find(result.id);
   if (it == reads_.end()) return;
   const Request request = std::move(it->second);
   reads_.erase(it);
   if (result.code != absl::StatusCode::kOk) {
-    request.reply(Reply{Outcome::kNotDone, kAbsent, core_->inspect().leader});
+    request.reply(Reply{Outcome::kNotDone, kAbsent, driver_->core().inspect().leader});
     return;
   }
   // A lease read may take its time; what counts is that the lease holds when it is over.
   const Nanos takes = result.lease ? Exponential(&random_, world_.knobs->core.election_timeout / 4) : 0;
   world_.scheduler->After(takes, [this, request, result, incarnation = incarnation_] {
     if (incarnation != incarnation_ || state_ != State::kUp) return;
-    const uint64_t found = machine_->Get(request.command.key);
-    if (result.lease && !core_->LeaseValid(clock_.now())) {
+    const uint64_t found = machine_.Get(request.command.key);
+    if (result.lease && !driver_->core().LeaseValid(clock_.now())) {
       request.reply(Reply{Outcome::kNotDone, kAbsent, raft::kNoNode});
       return;
     }
@@ -240,18 +201,8 @@ void Node::ServeRead(const raft::ReadResult& result) {
   });
 }
 
-bool Node::DoSnapshots(const raft::Output& output) {
-  for (const raft::SendSnapshot& send : output.send_snapshots) {
-    SendSnapshot(send);
-    if (!Survives()) return false;
-  }
-  for (const raft::Fetch& fetch : output.fetches) disk_.Fetch(fetch);
-  if (output.take_snapshot) ReportApplied(true);
-  if (output.compact_to.has_value()) disk_.Compact(*output.compact_to);
-  return true;
-}
-
 void Node::SendSnapshot(const raft::SendSnapshot& send) {
+  if (state_ == State::kDown) return;
   const Checkpoint& checkpoint = disk_.checkpoint();
   const auto ended = [this, to = send.message.to, session = send.message.session, incarnation = incarnation_](bool ok) {
     if (incarnation == incarnation_) Push(raft::SnapshotSent{to, session, ok});
@@ -259,12 +210,13 @@ void Node::SendSnapshot(const raft::SendSnapshot& send) {
   if (checkpoint.data == nullptr || send.message.snapshot == nullptr ||
       checkpoint.meta.index < send.message.snapshot->index) {
     ended(false);
-    return;
+    return MayCrash();
   }
   raft::Message message = send.message;
   message.snapshot = std::make_shared<const raft::SnapshotMeta>(checkpoint.meta);
   world_.observer->OnSend(id_, message);
-  world_.transport->SendSnapshot(message, checkpoint, ended);
+  world_.network->SendSnapshot(message, checkpoint, ended);
+  MayCrash();
 }
 
 }  // namespace bandb::sim

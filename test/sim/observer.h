@@ -7,7 +7,7 @@
 #include "raft/core.h"
 #include "raft/output.h"
 #include "raft/types/message.h"
-#include "sim/log_device.h"
+#include "sim/sim_disk.h"
 
 namespace bandb::sim {
 

@@ -10,7 +10,7 @@
 namespace bandb::sim {
 namespace {
 
-struct Inbox : Transport::Receiver {
+struct Inbox : Network::Receiver {
   void OnMessage(raft::Message message) override { indexes.push_back(message.index); }
   bool OnSnapshot(raft::Message, Checkpoint) override { return true; }
   std::vector<raft::Index> indexes;

@@ -100,6 +100,7 @@ void SimDisk::Recover(const raft::QuorumRecovery& recovery) {
 void SimDisk::Abandon() {
   if (listener_ == nullptr) return;
   listener_ = nullptr;
+  staged_.reset();
   ++generation_;
   SettlePrefix(&main_);
   SettlePrefix(&hard_states_);
@@ -188,7 +189,7 @@ void SimDisk::Report(const Write& write) {
       listener_->OnLogDurable(write.number, write.entries.back().term, write.entries.back().index);
       break;
     case WriteKind::kInstall:
-      listener_->OnInstalled(write.checkpoint.meta.index, write.checkpoint.meta.term);
+      listener_->OnReset(write.checkpoint.meta.index, write.checkpoint.meta.term);
       break;
   }
 }
@@ -241,11 +242,12 @@ void SimDisk::WriteLog(const raft::LogWrite& write) {
   UpdateCapacity();
 }
 
-void SimDisk::Install(const Checkpoint& checkpoint) {
-  written_.Reset(checkpoint.meta);
+void SimDisk::Reset(const raft::SnapshotMeta& floor) {
+  BANDB_ASSERT(staged_ != nullptr);
+  written_.Reset(floor);
   Write pending;
   pending.kind = WriteKind::kInstall;
-  pending.checkpoint = checkpoint;
+  pending.checkpoint = Checkpoint{floor, std::exchange(staged_, nullptr)};
   pending_checkpoint_.reset();
   Enqueue(std::move(pending));
   UpdateCapacity();

@@ -9,33 +9,67 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "base/random.h"
+#include "cluster/log_device.h"
+#include "raft/restart.h"
 #include "sim/knobs.h"
-#include "sim/log_device.h"
 #include "sim/log_image.h"
 #include "sim/scheduler.h"
 
 namespace bandb::sim {
 
-class SimDisk : public LogDevice {
+// The state machine as it was at meta.index.
+struct Checkpoint {
+  raft::SnapshotMeta meta;
+  std::shared_ptr<const std::string> data;
+};
+
+// What a process finds when it opens its device. Without a checkpoint (data == nullptr) the state
+// machine is empty.
+struct Recovered {
+  raft::Restart restart;
+  Checkpoint checkpoint;
+  // All entries after the floor, for the checks.
+  raft::Entries entries;
+};
+
+// The device outlives the processes of its node: a process opens it, and when the process dies
+// whatever had not been reported is resolved one way or the other before the next one opens it.
+class SimDisk : public cluster::LogDevice {
  public:
+  class Listener : public cluster::LogDevice::Listener {
+   public:
+    virtual void OnCheckpointSaved(const Checkpoint& checkpoint) = 0;
+  };
+
   SimDisk(Scheduler* scheduler, const DiskKnobs& knobs, Nanos checkpoint_mean, uint64_t seed);
 
   // The disk of a first member of a group.
   void Format(const raft::Configuration& configuration);
 
-  absl::StatusOr<Recovered> Open(Listener* listener) override;
-  void Abandon() override;
+  // What the disk holds; `listener` hears of all that this process starts from now on. Errors:
+  // kDataLoss.
+  absl::StatusOr<Recovered> Open(Listener* listener);
+  // The process died: resolves what was under way, and forgets the listener.
+  void Abandon();
   void WriteHardState(const raft::HardStateWrite& write) override;
   void WriteLog(const raft::LogWrite& write) override;
   void Fetch(const raft::Fetch& fetch) override;
-  void Install(const Checkpoint& checkpoint) override;
-  void SaveCheckpoint(const Checkpoint& checkpoint) override;
+  void Reset(const raft::SnapshotMeta& floor) override;
   void Compact(raft::Index index) override;
-  const Checkpoint& checkpoint() const override { return checkpoint_; }
+  // The data of the snapshot that the next Reset() empties the log for. It becomes durable with
+  // that, and just before it.
+  void Stage(std::shared_ptr<const std::string> data) { staged_ = std::move(data); }
+  void SaveCheckpoint(const Checkpoint& checkpoint);
+  // The newest durable checkpoint.
+  const Checkpoint& checkpoint() const { return checkpoint_; }
 
   // Faults.
   void HangUntil(Nanos when) { hang_until_ = std::max(hang_until_, when); }
@@ -97,6 +131,7 @@ class SimDisk : public LogDevice {
   LogImage written_;
   Checkpoint checkpoint_;
   std::optional<Checkpoint> pending_checkpoint_;
+  std::shared_ptr<const std::string> staged_;
   Stream main_;
   Stream hard_states_;
   Nanos hang_until_ = 0;

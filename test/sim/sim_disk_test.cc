@@ -26,7 +26,7 @@ raft::LogWrite MakeWrite(uint64_t number, raft::Term term, raft::Index first, ra
 }
 
 // Remembers what it was told.
-struct Listener : LogDevice::Listener {
+struct Listener : SimDisk::Listener {
   void OnHardStateDurable(uint64_t write) override { hard_state = write; }
   void OnLogDurable(uint64_t write, raft::Term, raft::Index index) override {
     log_write = write;
@@ -36,7 +36,7 @@ struct Listener : LogDevice::Listener {
   void OnFetched(uint64_t, bool ok, raft::Entries entries) override {
     if (ok) fetched = std::move(entries);
   }
-  void OnInstalled(raft::Index index, raft::Term) override { installed = index; }
+  void OnReset(raft::Index index, raft::Term) override { installed = index; }
   void OnCheckpointSaved(const Checkpoint& checkpoint) override { checkpointed = checkpoint.meta.index; }
   void OnCapacity(bool nearly_full) override { full = nearly_full; }
 
@@ -184,7 +184,9 @@ TEST_CASE("an install that is cut short leaves the old state with the old log, o
     REQUIRE(bench.disk->Open(&listener).ok());
     bench.disk->WriteLog(MakeWrite(1, 1, 1, 4));
     bench.Run(kSecond);
-    bench.disk->Install(MakeCheckpoint(3, 9));
+    const Checkpoint received = MakeCheckpoint(3, 9);
+    bench.disk->Stage(received.data);
+    bench.disk->Reset(received.meta);
     bench.Run(seed % 12 * kMilli);
     bench.disk->Abandon();
     Listener next;
