@@ -1,12 +1,13 @@
-# bandb_library(NAME [SUBFOLDER folder] [SRCS file...] [DEPS target...] [PRIVATE_DEPS target...])
+# bandb_library(NAME [SUBFOLDER folder] [SRCS file...] [DEPS target...] [PRIVATE_DEPS target...] [OF_PROGRAMS])
 #
-# Adds the static library bandb::NAME from lib/NAME (or lib/SUBFOLDER). Without SRCS it is header-only.
+# Adds the static library bandb::NAME from lib/NAME (or lib/SUBFOLDER). Without SRCS it is header-only. OF_PROGRAMS: only our
+# programs link it, so it is not installed, and what it needs no application needs.
 #
 # A target's include directory is a *view*: a folder in the build tree that holds one link, to the target's own sources.
 # So `#include "raft/core.h"` compiles only in a target that lists raft among its DEPS, and the arrows between the libraries
 # are held by the compiler instead of by good will.
 function(bandb_library name)
-  cmake_parse_arguments(A "" "SUBFOLDER" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(A "OF_PROGRAMS" "SUBFOLDER" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   set(folder "${name}")
   if(A_SUBFOLDER)
     set(folder "${A_SUBFOLDER}")
@@ -30,7 +31,9 @@ function(bandb_library name)
   endif()
   set_target_properties(bandb_${name} PROPERTIES EXPORT_NAME ${name})
   add_library(bandb::${name} ALIAS bandb_${name})
-  set_property(GLOBAL APPEND PROPERTY BANDB_LIBRARIES bandb_${name})
+  if(NOT A_OF_PROGRAMS)
+    set_property(GLOBAL APPEND PROPERTY BANDB_LIBRARIES bandb_${name})
+  endif()
 endfunction()
 
 # bandb_program(NAME SRCS file... DEPS target...): a program of tools/ or examples/.

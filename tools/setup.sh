@@ -18,13 +18,15 @@ run zlib1g-dev reads .gz files in bandb load
 run libtomlplusplus-dev reads the configuration file
 run libcli11-dev reads the command line
 run libedit-dev line editing in the interactive client
+run libcpp-httplib-dev answers HTTP on the listener for operators
+run nlohmann-json3-dev writes figures as JSON
+run pkg-config finds the library for HTTP
 test catch2 the test framework
 test clang the second compiler, with its thread-safety analysis
 test libclang-rt-dev the sanitizers of clang
 test clang-format checks the layout of the code
 test clang-tidy checks the code for mistakes
 test python3 runs the style checks and the tests of the programs
-test pkg-config tests that an installed BanDB is found
 test ccache makes the second build fast
 PACKAGES
 }

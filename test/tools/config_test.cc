@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <set>
 #include <string>
 
 #include "base/status.h"
@@ -167,13 +168,14 @@ TEST_CASE("what is no TOML is refused with its line") {
   CHECK(ComplaintsAbout("[server]\nloops = 1\nloops = 2\n").starts_with("file:3: "));
 }
 
-TEST_CASE("every name is unique and nearest to itself") {
-  std::vector<std::string_view> names;
-  for (const Setting& setting : Settings()) names.push_back(setting.key);
-  for (const std::string_view name : names) {
-    CHECK(Nearest(name, names) == name);
-    CHECK(std::count(names.begin(), names.end(), name) == 1);
+TEST_CASE("every name is unique in its section and nearest to itself") {
+  std::vector<std::string_view> keys;
+  std::set<std::string> names;
+  for (const Setting& setting : Settings()) {
+    keys.push_back(setting.key);
+    CHECK(names.insert(NameOf(setting)).second);
   }
+  for (const std::string_view key : keys) CHECK(Nearest(key, keys) == key);
 }
 
 }  // namespace

@@ -54,6 +54,10 @@ table = "32 MiB"
 level0_tables = 4
 level_base = "256 MiB"
 
+[admin]
+listen = "127.0.0.1:9100"
+insecure = true
+
 [log]
 level = "error"
 )";

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "admin/http_listener.h"
 #include "base/status.h"
 #include "key_depth.h"
 #include "kv/options.h"
@@ -251,11 +252,16 @@ std::string ShowConfig(const Config& config) {
 }
 
 absl::Status CheckHosts(const Config& config) {
-  const absl::Status found = net::ParseAddresses(config.server.listen).status();
-  if (found.ok()) return found;
   Mistakes mistakes;
-  const auto line = config.lines.find("server.listen");
-  mistakes.Add(line == config.lines.end() ? 0 : line->second, fmt::format("server.listen is {}", base::Message(found)));
+  const auto check = [&](const std::string& setting, const absl::Status& found) {
+    if (found.ok()) return;
+    const auto line = config.lines.find(setting);
+    mistakes.Add(line == config.lines.end() ? 0 : line->second, fmt::format("{} is {}", setting, base::Message(found)));
+  };
+  check("server.listen", net::ParseAddresses(config.server.listen).status());
+  if (!config.admin_listen.empty()) {
+    check("admin.listen", admin::CheckListen(config.admin_listen, config.admin_insecure));
+  }
   return mistakes.ToStatus(config.file);
 }
 

@@ -27,6 +27,9 @@ struct Config {
   LogSeverity log_level = LogSeverity::kInfo;
   Options storage;
   ServerOptions server;
+  // HOST:PORT of the listener for an operator's programs; empty: there is none.
+  std::string admin_listen;
+  bool admin_insecure = false;
   // The file, and the line of each setting that it makes ("storage.write_buffer"), for messages.
   std::string file{};
   std::map<std::string, size_t, std::less<>> lines{};
@@ -49,8 +52,9 @@ absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& pa
 // Every setting with its value, as a file that makes the same configuration.
 std::string ShowConfig(const Config& config);
 
-// Looks up the host to listen on; may block for as long as the system looks for a name.
-// Errors: kInvalidArgument there is no such host, with file and line where the file names it.
+// Looks up the hosts to listen on; may block for as long as the system looks for a name.
+// Errors: kInvalidArgument there is no such host, or others can reach that of the listener for an
+// operator's programs, which is not meant; with file and line where the file names it.
 absl::Status CheckHosts(const Config& config);
 
 }  // namespace bandb::server_program

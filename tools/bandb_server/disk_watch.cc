@@ -32,6 +32,12 @@ void DiskWatch::OnBackgroundError(const absl::Status& status) {
   }
 }
 
+absl::Status DiskWatch::Ready() const {
+  if (stopped_for_good_) return absl::FailedPreconditionError("an error has stopped the writes; the log tells which");
+  if (full_) return absl::ResourceExhaustedError("the disk is full: writes are refused until there is space");
+  return absl::OkStatus();
+}
+
 void DiskWatch::Look(const std::function<absl::Status()>& resume, Logger* logger) {
   const int64_t now = clock_->MonotonicNanos();
   if (!full_) {

@@ -36,6 +36,8 @@ class DiskWatch final : public EventListener {
 
   // True if writes were stopped by an error other than a full disk, so that only reopening helps.
   bool stopped_for_good() const { return stopped_for_good_; }
+  // Whether writes are accepted, and if not, why. Any thread.
+  absl::Status Ready() const;
 
  private:
   // Whether an attempt that may fail like the last one is due.

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "admin/http_listener.h"
 #include "bandb/db.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
@@ -47,10 +49,11 @@ int Fail(std::string_view what, const absl::Status& status) {
 
 bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
 
-void Announce(const Server& server, Logger* logger) {
+void Announce(const Server& server, const admin::HttpListener* admin, Logger* logger) {
   if (!IsLoopback(server.Address())) {
     logger->Log(LogSeverity::kWarning, "no authentication: anyone who can reach this port has full access");
   }
+  if (admin != nullptr) Print(stdout, "admin on {}\n", admin->Address());
   Print(stdout, "listening on {}\n", server.Address());
   std::fflush(stdout);
 }
@@ -59,12 +62,16 @@ void Announce(const Server& server, Logger* logger) {
 class Service {
  public:
   Service(Config config, base::Clock* clock, LoggerBridge* logger)
-      : config_(std::move(config)), clock_(clock), logger_(logger), disk_watch_(&files_, clock, config_.data) {}
+      : config_(std::move(config)),
+        clock_(clock),
+        logger_(logger),
+        start_seconds_(clock->WallMillis() / 1000),
+        disk_watch_(&files_, clock, config_.data) {}
 
   int Run(const Signals& signals, const std::function<absl::StatusOr<Config>()>& reread) {
     if (const int code = Start(); code != kDone) return code;
     const DirectoryWatch directory(config_.data);
-    Announce(*server_, logger_);
+    Announce(*server_, admin_.get(), logger_);
     while (true) {
       const int signal = signals.Wait(kLookNanos);
       if (TellsToEnd(signal)) break;
@@ -91,10 +98,35 @@ class Service {
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*db_, options);
     if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
     server_ = *std::move(server);
+    return StartAdmin();
+  }
+
+  int StartAdmin() {
+    if (config_.admin_listen.empty()) return kDone;
+    absl::StatusOr<std::unique_ptr<admin::HttpListener>> listener =
+        admin::HttpListener::Start({.listen = config_.admin_listen,
+                                    .insecure = config_.admin_insecure,
+                                    .report = [this] { return TakeReport(); },
+                                    .ready = [this] { return Ready(); }});
+    if (!listener.ok()) return Fail("cannot listen for operators", listener.status());
+    admin_ = *std::move(listener);
     return kDone;
   }
 
+  admin::Report TakeReport() const {
+    return {.version = BANDB_VERSION,
+            .start_seconds = start_seconds_,
+            .server = server_->Stats(),
+            .store = db_->GetStats()};
+  }
+
+  absl::Status Ready() const {
+    if (ending_) return absl::UnavailableError("the server is ending");
+    return disk_watch_.Ready();
+  }
+
   int End(const Signals& signals) {
+    ending_ = true;
     base::ThreadExecutor executor(1);
     const absl::Duration drain_timeout = config_.server.drain_timeout;
     const auto told_again = [&] {
@@ -117,6 +149,8 @@ class Service {
     // Without its directory nothing that is still acknowledged would last.
     if (lost_.ok()) drained_ = server_->Drain();
     server_->Stop();
+    // It tells of both.
+    admin_.reset();
     closed_ = db_->Close();
   }
 
@@ -135,10 +169,13 @@ class Service {
   Config config_;
   base::Clock* const clock_;
   LoggerBridge* const logger_;
+  const uint64_t start_seconds_;
   base::PosixFileSystem files_;
   DiskWatch disk_watch_;
   std::unique_ptr<Db> db_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<admin::HttpListener> admin_;
+  std::atomic<bool> ending_ = false;
   absl::Status lost_;  // of the directory
   absl::Status drained_;
   absl::Status closed_;

@@ -99,6 +99,21 @@ Setting TextSetting(std::string_view section, std::string_view key, std::string 
   return {section, key, option, std::move(takes), std::move(apply), std::move(show)};
 }
 
+// As TextSetting, and "" for none.
+template <typename Target>
+Setting OptionalTextSetting(std::string_view section, std::string_view key, std::string takes, std::string_view option,
+                            Target target) {
+  Setting setting = TextSetting(section, key, std::move(takes), option, target);
+  setting.takes += ", or \"\" for none";
+  setting.apply = [target, apply = std::move(setting.apply)](const Value& value, Config* config) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr || !text->empty()) return apply(value, config);
+    target(config).clear();
+    return true;
+  };
+  return setting;
+}
+
 template <typename Option, typename Target>
 Setting ChoiceSetting(std::string_view section, std::string_view key,
                       std::vector<std::pair<std::string_view, Option>> choices, std::string_view option,
@@ -170,6 +185,11 @@ void AddStorageSettings(std::vector<Setting>* settings) {
   settings->push_back(SizeSetting("storage", "level_base", BANDB_OPTION(storage.level_base_bytes)));
 }
 
+void AddAdminSettings(std::vector<Setting>* settings) {
+  settings->push_back(OptionalTextSetting("admin", "listen", "\"HOST:PORT\"", BANDB_OPTION(admin_listen)));
+  settings->push_back(BooleanSetting("admin", "insecure", BANDB_OPTION(admin_insecure)));
+}
+
 void AddLogSettings(std::vector<Setting>* settings) {
   settings->push_back(ChoiceSetting<LogSeverity>("log", "level",
                                                  {{"debug", LogSeverity::kDebug},
@@ -205,6 +225,7 @@ const std::vector<Setting>& Settings() {
     auto* all = new std::vector<Setting>;
     AddServerSettings(all);
     AddStorageSettings(all);
+    AddAdminSettings(all);
     AddLogSettings(all);
     return all;
   }();

@@ -1,0 +1,90 @@
+#include "admin/prometheus.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <vector>
+
+namespace bandb::admin {
+
+namespace {
+
+constexpr std::string_view kMicros = "_micros";
+
+// The name under which Prometheus knows a figure: base units, and _total for what counts.
+std::string NameOf(std::string_view prefix, const Figure& figure) {
+  std::string_view stem = figure.name;
+  std::string_view unit;
+  if (stem.ends_with(kMicros)) {
+    stem.remove_suffix(kMicros.size());
+    unit = "_seconds";
+  }
+  return fmt::format("{}_{}{}{}", prefix, stem, unit, figure.kind == FigureKind::kCounter ? "_total" : "");
+}
+
+std::string ValueOf(const Figure& figure) {
+  constexpr uint64_t kMicrosPerSecond = 1'000'000;
+  if (!figure.name.ends_with(kMicros)) return fmt::format("{}", figure.value);
+  return fmt::format("{}.{:06}", figure.value / kMicrosPerSecond, figure.value % kMicrosPerSecond);
+}
+
+// Backslashes and line ends would end a label's value.
+std::string EscapedLabel(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '\n') {
+      escaped += "\\n";
+    } else {
+      if (c == '\\' || c == '"') escaped += '\\';
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+void AppendHead(const std::string& name, const Figure& figure, std::string* text) {
+  *text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, figure.help, name,
+                       figure.kind == FigureKind::kCounter ? "counter" : "gauge");
+}
+
+void AppendAll(std::string_view prefix, const std::vector<Figure>& figures, std::string* text) {
+  for (const Figure& figure : figures) {
+    const std::string name = NameOf(prefix, figure);
+    AppendHead(name, figure, text);
+    *text += fmt::format("{} {}\n", name, ValueOf(figure));
+  }
+}
+
+// The format wants all lines of one name together, so the levels go inside.
+void AppendLevels(const std::vector<LevelStats>& levels, std::string* text) {
+  std::vector<std::vector<Figure>> figures;
+  for (const LevelStats& level : levels) figures.push_back(FiguresOf(level));
+  if (figures.empty()) return;
+  for (size_t i = 0; i < figures[0].size(); ++i) {
+    const std::string name = NameOf("bandb_store_level", figures[0][i]);
+    AppendHead(name, figures[0][i], text);
+    for (size_t level = 0; level < figures.size(); ++level) {
+      *text += fmt::format("{}{{level=\"{}\"}} {}\n", name, level, ValueOf(figures[level][i]));
+    }
+  }
+}
+
+}  // namespace
+
+std::string ToPrometheus(const Report& report) {
+  std::string text;
+  AppendHead("bandb_build_info", {"", "The version that runs; always 1.", FigureKind::kGauge}, &text);
+  text += fmt::format("bandb_build_info{{version=\"{}\"}} 1\n", EscapedLabel(report.version));
+  AppendAll("bandb",
+            {{"start_time_seconds", "When the server began to serve, in seconds since 1970.", FigureKind::kGauge,
+              report.start_seconds}},
+            &text);
+  AppendAll("bandb_server", FiguresOf(report.server), &text);
+  if (report.store.has_value()) {
+    AppendAll("bandb_store", FiguresOf(*report.store), &text);
+    AppendLevels(report.store->levels, &text);
+  }
+  return text;
+}
+
+}  // namespace bandb::admin

@@ -1,0 +1,82 @@
+#include "admin/prometheus.h"
+
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "support/catch.h"
+
+namespace bandb::admin {
+
+namespace {
+
+Report SomeReport() {
+  Report report{.version = "1.2 \"odd\"\\\n", .start_seconds = 1'700'000'000, .server = {}, .store = Stats{}};
+  report.server.connections_open = 3;
+  report.server.replies = 17;
+  report.store->stall_micros = 2'000'015;
+  report.store->last_sequence = UINT64_MAX;
+  report.store->levels = {{.tables = 4, .bytes = 100}, {.tables = 1, .bytes = 2000, .bytes_written = 7}};
+  return report;
+}
+
+std::vector<std::string> LinesOf(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+bool Has(const std::string& text, std::string_view line) {
+  return text.find(fmt::format("{}\n", line)) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("figures have base units, and counters end in _total") {
+  const std::string text = ToPrometheus(SomeReport());
+  CHECK(Has(text, "# TYPE bandb_server_connections_open gauge\nbandb_server_connections_open 3"));
+  CHECK(Has(text, "# TYPE bandb_server_replies_total counter\nbandb_server_replies_total 17"));
+  CHECK(Has(text, "bandb_store_stall_seconds_total 2.000015"));
+  CHECK(Has(text, "bandb_store_last_sequence 18446744073709551615"));
+  CHECK(Has(text, "bandb_start_time_seconds 1700000000"));
+  CHECK(text.find("micros") == std::string::npos);
+}
+
+TEST_CASE("labels are escaped, and the lines of one name stand together") {
+  const std::string text = ToPrometheus(SomeReport());
+  CHECK(Has(text, "bandb_build_info{version=\"1.2 \\\"odd\\\"\\\\\\n\"} 1"));
+  CHECK(Has(text, "bandb_store_level_bytes{level=\"0\"} 100\nbandb_store_level_bytes{level=\"1\"} 2000"));
+  CHECK(Has(text, "bandb_store_level_written_bytes_total{level=\"1\"} 7"));
+}
+
+TEST_CASE("every line is a help text, a type or a sample, and each name comes once") {
+  const std::regex comment("# (HELP [a-z_0-9]+ [^\\\\]+|TYPE [a-z_0-9]+ (counter|gauge))");
+  const std::regex sample("([a-z_0-9]+)(\\{[a-z]+=\"([^\"\\\\]|\\\\.)*\"\\})? [0-9]+(\\.[0-9]+)?");
+  std::set<std::string> typed;
+  std::string name;
+  for (const std::string& line : LinesOf(ToPrometheus(SomeReport()))) {
+    INFO(line);
+    std::smatch match;
+    if (line.starts_with("# TYPE ")) {
+      name = line.substr(7, line.find(' ', 7) - 7);
+      CHECK(typed.insert(name).second);
+      CHECK(name.ends_with("_total") == line.ends_with(" counter"));
+    }
+    if (line.starts_with('#')) {
+      CHECK(std::regex_match(line, comment));
+    } else {
+      REQUIRE(std::regex_match(line, match, sample));
+      CHECK(match[1] == name);
+    }
+  }
+  CHECK(typed.size() > 50);
+}
+
+TEST_CASE("without a store its figures are left out") {
+  const std::string text = ToPrometheus({.version = "1", .start_seconds = 0, .server = {}, .store = std::nullopt});
+  CHECK(text.find("bandb_store") == std::string::npos);
+  CHECK(Has(text, "bandb_server_reads_total 0"));
+}
+
+}  // namespace bandb::admin
