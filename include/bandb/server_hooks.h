@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace bandb {
 
@@ -35,6 +36,21 @@ struct ServerRequest {
   std::string_view peer;     // HOST:PORT of the client
 };
 
+// What is done to a key, or to a range of keys.
+enum class OperationKind : uint8_t { kGet, kPut, kDelete, kDeleteRange, kScan };
+
+// One operation, whatever message and protocol asked for it: a put is a put by itself and within a
+// batch. Lifetime: the views are valid until the hook returns.
+struct ServerOperation {
+  uint64_t connection = 0;  // as in ServerRequest
+  std::string_view peer;
+  OperationKind kind = OperationKind::kGet;
+  std::string_view key;                                    // of a range: where it begins
+  std::string_view limit;                                  // of a range: where it ends; empty: the end of all keys
+  std::string_view value;                                  // of a put
+  absl::Duration time_to_live = absl::InfiniteDuration();  // of a put
+};
+
 // What a pre-hook decides about a request.
 class HookResult {
  public:
@@ -43,9 +59,14 @@ class HookResult {
 
   // Go on with the request as it is.
   static HookResult Pass() { return HookResult(Verdict::kPass, 0, {}); }
-  // Go on with this payload in its place. One that is malformed or exceeds a limit is answered as
-  // if the client had sent it.
+  // Go on with this payload in its place: of a put that of PUT, of a get or delete that of GET, of
+  // a range that of PUT with the limit for a value. A put keeps its time to live. What is malformed
+  // or exceeds a limit is answered as if the client had sent it.
   static HookResult Modify(std::string payload) { return HookResult(Verdict::kModify, 0, std::move(payload)); }
+  // The same, of the parts of a put, or of a range with its limit.
+  static HookResult Modify(std::string_view key, std::string_view value_or_limit);
+  // The same, of a get or delete.
+  static HookResult ModifyKey(std::string_view key);
   // Do nothing and answer OK, without a value.
   static HookResult Drop() { return HookResult(Verdict::kDrop, 0, {}); }
   // Do nothing and answer with this error; `code` is kFirstHookErrorCode or above (others become
@@ -114,6 +135,8 @@ class Responder {
 // Before a request, after it, and in the place of BanDB's own handling.
 using PreHook = std::function<HookResult(const ServerRequest&)>;
 using PostHook = std::function<void(const ServerRequest&, const ServerOutcome&)>;
+using OperationHook = std::function<HookResult(const ServerOperation&)>;
+using OperationPostHook = std::function<void(const ServerOperation&, const ServerOutcome&)>;
 using RouteHandler = std::function<void(const ServerRequest&, Responder)>;
 
 // How to run a route.
@@ -141,14 +164,23 @@ struct RouteEntry {
 
 // What the host registers with Server::Start. Functions of one kind and id run in the order of
 // registration.
+//
+// Hooks see operations. One on kPutMessage, kGetMessage or kDeleteMessage is called for each put,
+// get or delete of a single key, with the payload that it has in a message of its own, also within
+// a batch and from clients of other protocols. One on another message of BanDB is called for that
+// message, before the operations in it. The verdict on a batch is the worst of those on its
+// operations: if one is rejected so is the batch, else if one is dropped so is the batch.
 struct ServerHooks {
-  // Run before the request is looked at; the first verdict that is not Pass or Modify ends the
-  // chain.
+  // Run before the operation is checked; the first verdict that is not Pass or Modify ends the
+  // chain. A message that is malformed gets no further than its own hooks.
   std::vector<PreHookEntry> before;
-  // Run once the outcome is known, before the reply leaves. They do not run for requests that a
-  // PreHook ended, nor for those whose connection ended first. While a write is on its way a copy
-  // of its payload is kept for them.
+  // Run once the outcome is known, before the reply leaves, and whether or not the client is still
+  // there; those on routes not for a connection that has ended. They do not run for requests that a
+  // PreHook ended. While a write is on its way a copy of its payload is kept for them.
   std::vector<PostHookEntry> after;
+  // The same for operations of every kind, after those on messages.
+  std::vector<OperationHook> before_operations;
+  std::vector<OperationPostHook> after_operations;
   // Ids from kFirstUserMessage on, each at most once. A request of a route starts when everything
   // before it on its connection has been answered, and what follows it there waits for its answer.
   std::vector<RouteEntry> routes;

@@ -42,10 +42,11 @@ void Acceptor::OnAcceptable() {
     if (*stream == nullptr) return;
     next_taker_ = (next_taker_ + 1) % takers_.size();
     if (taker.loop == loop_) {
-      taker.server->Take(*std::move(stream));
+      taker.server->Take(*std::move(stream), taker.endpoint);
     } else {
-      taker.loop->Post(
-          [server = taker.server, taken = *std::move(stream)]() mutable { server->Take(std::move(taken)); });
+      taker.loop->Post([server = taker.server, endpoint = taker.endpoint, taken = *std::move(stream)]() mutable {
+        server->Take(std::move(taken), endpoint);
+      });
     }
   }
 }

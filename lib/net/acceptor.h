@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "base/event_loop.h"
 #include "net/counters.h"
+#include "net/router.h"
 
 namespace bandb::net {
 
@@ -22,10 +23,11 @@ class FrameServer;
 // Lifetime: the loops and servers must outlive it and its loop's tasks.
 class Acceptor final : private base::AcceptHandler {
  public:
-  // A loop, and the server on it.
+  // A loop, the server on it, and what it is to serve there.
   struct Taker {
     base::EventLoop* loop = nullptr;
     FrameServer* server = nullptr;
+    Endpoint endpoint;
   };
   struct Limits {
     int accepts_per_turn_max = 16;

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "net/dispatcher.h"
+#include "net/hook_chain.h"
 
 namespace bandb::net {
 
@@ -32,8 +33,15 @@ void ConnectionHost::MarkResumable(Connection* connection) {
   resumable.push_back(connection);
 }
 
-Connection::Connection(ConnectionHost* host, ConnectionId id, std::unique_ptr<base::Stream> stream, bool refused)
-    : host_(host), id_(id), stream_(std::move(stream)), refused_(refused), output_(&host->pool) {
+Connection::Connection(ConnectionHost* host, const Endpoint& endpoint, ConnectionId id,
+                       std::unique_ptr<base::Stream> stream, bool refused)
+    : host_(host),
+      codec_(endpoint.protocol->NewCodec()),
+      router_(endpoint.router),
+      id_(id),
+      stream_(std::move(stream)),
+      refused_(refused),
+      output_(&host->pool) {
   last_frame_nanos_ = last_taken_nanos_ = host_->loop->NowNanos();
   stream_->SetHandler(this);
   WatchReading(!refused);
@@ -183,7 +191,7 @@ size_t Connection::Process(std::string_view bytes) {
     }
     Frame frame;
     size_t frame_bytes = 0;
-    const Cut cut = host_->protocol->Next(bytes.substr(used), &frame, &frame_bytes);
+    const Cut cut = codec_->Next(bytes.substr(used), &frame, &frame_bytes);
     if (cut == Cut::kIncomplete) break;
     if (cut == Cut::kHeader) {
       if (!AnswerAtHeader(frame, frame_bytes)) break;
@@ -206,7 +214,7 @@ size_t Connection::Process(std::string_view bytes) {
 
 bool Connection::AnswerAtHeader(const Frame& frame, size_t frame_bytes) {
   if (phase_ == Phase::kDraining) return false;
-  if (!host_->dispatcher->Knows(frame.message_id)) {
+  if (!router_->Has(frame.message_id)) {
     host_->counters->malformed_frames.Add();
     AnswerRefusal(Refusal::kUnknownMessage);
   } else if (in_flight_ == 0 && output_.empty() && OverShare(frame_bytes)) {
@@ -384,7 +392,6 @@ void Connection::WatchReading(bool on) {
 }
 
 void Connection::OnWritable() { host_->Touch(this); }
-
 void Connection::OnBroken() { Close(); }
 
 void Connection::Sweep(int64_t now_nanos) {
@@ -440,21 +447,17 @@ void Connection::Drain() {
   host_->Touch(this);
 }
 
-void Connection::Refuse(Refusal refusal) {
-  RefuseWith(host_->protocol->CodeOf(refusal), host_->protocol->MessageOf(refusal));
-}
+void Connection::Refuse(Refusal refusal) { RefuseWith(codec_->CodeOf(refusal), codec_->MessageOf(refusal)); }
 
 void Connection::AnswerRefusal(Refusal refusal) {
-  std::string error;
-  const uint16_t code = host_->protocol->CodeOf(refusal);
-  host_->protocol->AppendError(code, host_->protocol->MessageOf(refusal), &error);
-  AnswerNow({.head = error, .ok = false, .code = code});
+  std::string bytes;
+  AnswerNow(RefusalReply(*codec_, refusal, &bytes));
 }
 
 void Connection::RefuseWith(uint16_t code, std::string_view message) {
   if (!Reads()) return;
   std::string error;
-  host_->protocol->AppendError(code, message, &error);
+  codec_->AppendError(code, message, &error);
   AnswerNow({.head = error, .ok = false, .code = code});
   phase_ = Phase::kFinishing;
   waiting_for_lane_ = paused_ = false;

@@ -39,11 +39,14 @@ namespace bandb::net {
 class Connection final : private base::StreamHandler {
  public:
   // A connection that is `refused` serves nothing and is on its way out from the start.
-  Connection(ConnectionHost* host, ConnectionId id, std::unique_ptr<base::Stream> stream, bool refused);
+  Connection(ConnectionHost* host, const Endpoint& endpoint, ConnectionId id, std::unique_ptr<base::Stream> stream,
+             bool refused);
   ~Connection();
 
   ConnectionId id() const { return id_; }
   std::string_view peer() const { return stream_ == nullptr ? std::string_view() : stream_->peer(); }
+  Codec* codec() { return codec_.get(); }
+  const Router& router() const { return *router_; }
   bool closed() const { return phase_ == Phase::kClosed; }
   bool refused() const { return refused_; }
   // All memory that it keeps, alone or with others: what would be free without it.
@@ -142,6 +145,8 @@ class Connection final : private base::StreamHandler {
   std::string_view Unprocessed() const { return std::string_view(input_).substr(input_start_); }
 
   ConnectionHost* const host_;
+  const std::unique_ptr<Codec> codec_;
+  const Router* const router_;
   const ConnectionId id_;
   std::unique_ptr<base::Stream> stream_;
   const bool refused_;

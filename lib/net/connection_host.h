@@ -13,7 +13,6 @@
 #include "net/counters.h"
 #include "net/limits.h"
 #include "net/output_queue.h"
-#include "net/protocol.h"
 #include "net/quota.h"
 
 namespace bandb::net {
@@ -28,9 +27,8 @@ class ConnectionHost {
   static constexpr size_t kReadBytes = 64 << 10;
   static constexpr size_t kSmallRestBytes = 16 << 10;
 
-  ConnectionHost(base::EventLoop* loop, const Protocol* protocol, const Limits& limits, Quota* quota,
-                 Counters* counters)
-      : loop(loop), protocol(protocol), limits(limits), quota(quota), counters(counters) {}
+  ConnectionHost(base::EventLoop* loop, const Limits& limits, Quota* quota, Counters* counters)
+      : loop(loop), limits(limits), quota(quota), counters(counters) {}
 
   // To be flushed at the end of the turn, resumed there, and destroyed there.
   void Touch(Connection* connection);
@@ -58,7 +56,6 @@ class ConnectionHost {
   }
 
   base::EventLoop* const loop;
-  const Protocol* const protocol;
   const Limits limits;
   Quota* const quota;
   Counters* const counters;

@@ -26,6 +26,7 @@ class Dispatcher::LoopCall final : public Call {
       : dispatcher_(dispatcher), connection_(connection), route_(route), request_(request) {}
 
   const RequestView& request() const override { return request_; }
+  Codec* codec() override { return connection_->codec(); }
   bool behind_others() const override { return connection_->lane_in_flight() > 0; }
   void Answer(Reply reply) override {
     BANDB_ASSERT(!taken_);
@@ -61,7 +62,10 @@ struct Dispatcher::WorkerRequest {
   uint32_t message_id = 0;
   std::string payload;
   std::string peer;
-  // What the worker leaves for the loop; no reply if the handler keeps the ticket.
+  size_t payload_bytes_max = 0;
+  // What the worker leaves for the loop: how hooks or a failure ended it, or the handler's reply,
+  // or neither if the handler keeps the ticket.
+  HookEnding ending;
   bool answered = false;
   std::string reply;
   bool ok = true;
@@ -81,6 +85,8 @@ class Dispatcher::WorkerCall final : public Call {
   WorkerCall(WorkerRequest* work, const RequestView& request) : work_(work), request_(request) {}
 
   const RequestView& request() const override { return request_; }
+  // The connection is its loop's.
+  Codec* codec() override { return nullptr; }
   // Its lane is the exclusive one.
   bool behind_others() const override { return false; }
   void Answer(Reply reply) override {
@@ -102,7 +108,7 @@ class Dispatcher::WorkerCall final : public Call {
 };
 
 Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame) {
-  const Route* route = router_->Find(frame.message_id);
+  const Route* route = connection.router().Find(frame.message_id);
   if (route == nullptr) {
     host_->counters->malformed_frames.Add();
     connection.AnswerRefusal(Refusal::kUnknownMessage);
@@ -123,11 +129,10 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
   std::string bytes;
   HookTally tally;
   if (!route->before.empty()) {
-    Reply answer;
-    const bool go_on = RunHooksBefore(*host_->protocol, *route, &request, &bytes, &answer, &tally);
+    const HookEnding ending = RunHooksBefore(*route, connection.codec()->payload_bytes_max(), &request, &bytes, &tally);
     tally.AddTo(host_->counters);
-    if (!go_on) {
-      connection.AnswerNow(std::move(answer));
+    if (ending.kind != HookEnding::Kind::kGoOn) {
+      connection.AnswerNow(ToReply(*connection.codec(), ending, &bytes));
       return Started::kYes;
     }
   }
@@ -136,7 +141,7 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
   if (!HandleContained(*route, call, &handler_tally)) {
     handler_tally.AddTo(host_->counters);
     std::string error;
-    if (!call.taken()) call.Answer(RefusalReply(*host_->protocol, Refusal::kHookFailed, &error));
+    if (!call.taken()) call.Answer(RefusalReply(*connection.codec(), Refusal::kHookFailed, &error));
   }
   BANDB_ASSERT(call.taken());
   return Started::kYes;
@@ -156,6 +161,7 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
   work->message_id = request.message_id;
   work->payload = request.payload;
   work->peer = request.peer;
+  work->payload_bytes_max = connection.codec()->payload_bytes_max();
   const size_t held_bytes = request.payload.size() * (route.after.empty() ? 1 : 2);
   // What pre-hooks make of the request is known only after they ran; see RunOnWorker.
   work->ticket =
@@ -164,14 +170,12 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
   executor_->Post(base::Priority::kNormal, [this, work = work.release()] { RunOnWorker(work); });
 }
 
-// On a worker: touches nothing of the loop's but the router and the protocol, which do not change.
+// On a worker: touches nothing of the loop's but the route, which does not change.
 void Dispatcher::RunOnWorker(WorkerRequest* work) {
   RequestView request{work->ticket.connection, work->message_id, work->payload, work->peer};
   std::string bytes;
-  Reply answer;
-  if (!RunHooksBefore(*host_->protocol, *work->route, &request, &bytes, &answer, &work->tally)) {
-    work->Take(answer);
-  } else {
+  work->ending = RunHooksBefore(*work->route, work->payload_bytes_max, &request, &bytes, &work->tally);
+  if (work->ending.kind == HookEnding::Kind::kGoOn) {
     if (!work->route->before.empty() && !work->route->after.empty()) {
       // Posted before the handler runs, so that no reply is earlier.
       host_->loop->Post([this, ticket = work->ticket, after = MakeAfter(*work->route, request)]() mutable {
@@ -179,10 +183,9 @@ void Dispatcher::RunOnWorker(WorkerRequest* work) {
       });
     }
     WorkerCall call(work, request);
-    std::string error;
     const bool handled = HandleContained(*work->route, call, &work->tally);
-    if (!handled && !call.taken()) call.Answer(RefusalReply(*host_->protocol, Refusal::kHookFailed, &error));
-    BANDB_ASSERT(call.taken());
+    BANDB_ASSERT(!handled || call.taken());
+    if (!call.taken()) work->ending = {.kind = HookEnding::Kind::kRefused, .refusal = Refusal::kHookFailed};
   }
   host_->loop->Post([this, work] { FinishWork(work); });
 }
@@ -191,9 +194,13 @@ void Dispatcher::FinishWork(WorkerRequest* work) {
   const std::unique_ptr<WorkerRequest> owned(work);
   work_on_workers_--;
   work->tally.AddTo(host_->counters);
-  if (!work->answered) return;
+  const bool ended = work->ending.kind != HookEnding::Kind::kGoOn;
+  if (!work->answered && !ended) return;
+  Reply reply{.head = work->reply, .ok = work->ok, .code = work->code};
+  const Codec* const codec = completions_->CodecOf(work->ticket);
+  if (ended && codec != nullptr) reply = ToReply(*codec, work->ending, &work->reply);
   // The connection may be gone; then nobody waits for the reply.
-  completions_->Complete(work->ticket, {.head = work->reply, .ok = work->ok, .code = work->code}).IgnoreError();
+  completions_->Complete(work->ticket, std::move(reply)).IgnoreError();
 }
 
 }  // namespace bandb::net

@@ -23,6 +23,8 @@ class Completions {
   virtual absl::Status Complete(const Ticket& ticket, Reply reply) = 0;
   // On the loop, before that: what the post-hooks will be told. Nothing if the connection is gone.
   virtual void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) = 0;
+  // On the loop. Null if the connection is gone; for use at once.
+  virtual Codec* CodecOf(const Ticket& ticket) = 0;
 
  protected:
   ~Completions() = default;
@@ -33,11 +35,9 @@ class Completions {
 class Dispatcher {
  public:
   // `executor` may be null if no route asks for a worker.
-  Dispatcher(ConnectionHost* host, const Router* router, base::Executor* executor, Completions* completions)
-      : host_(host), router_(router), executor_(executor), completions_(completions) {}
+  Dispatcher(ConnectionHost* host, base::Executor* executor, Completions* completions)
+      : host_(host), executor_(executor), completions_(completions) {}
 
-  // Whether there is a route for the message id.
-  bool Knows(uint32_t message_id) const { return router_->Has(message_id); }
   enum class Started : uint8_t {
     kYes,       // or answered why not
     kLaneBusy,  // it must wait for what is unanswered before it
@@ -60,7 +60,6 @@ class Dispatcher {
   void FinishWork(WorkerRequest* work);
 
   ConnectionHost* const host_;
-  const Router* const router_;
   base::Executor* const executor_;
   Completions* const completions_;
   int work_on_workers_ = 0;

@@ -20,9 +20,7 @@ constexpr int64_t kSweepNanosMax = 1000 * 1000000;
 }  // namespace
 
 FrameServer::FrameServer(const Parts& parts, const Limits& limits)
-    : parts_(parts),
-      host_(parts.loop, parts.protocol, limits, parts.quota, &counters_),
-      dispatcher_(&host_, parts.router, parts.executor, this) {
+    : parts_(parts), host_(parts.loop, limits, parts.quota, &counters_), dispatcher_(&host_, parts.executor, this) {
   host_.dispatcher = &dispatcher_;
   parts_.loop->AddTurnHandler(this);
   parts_.quota->eviction.Add(parts_.loop, this);
@@ -59,7 +57,7 @@ Connection* FrameServer::Find(ConnectionId id) {
   return connection == nullptr || connection->closed() ? nullptr : connection;
 }
 
-void FrameServer::Take(std::unique_ptr<base::Stream> stream) {
+void FrameServer::Take(std::unique_ptr<base::Stream> stream, const Endpoint& endpoint) {
   if (closed_) return;
   const bool over = parts_.quota->connections.load(std::memory_order_relaxed) >= host_.limits.connections_max;
   const ConnectionId id = NewId();
@@ -71,7 +69,7 @@ void FrameServer::Take(std::unique_ptr<base::Stream> stream) {
     free_slots_.push_back(id.index & 0xffffff);
     return;
   }
-  auto connection = std::make_unique<Connection>(&host_, id, std::move(stream), refused);
+  auto connection = std::make_unique<Connection>(&host_, endpoint, id, std::move(stream), refused);
   open_++;
   if (refused) {
     refused_++;
@@ -161,6 +159,11 @@ void FrameServer::Destroy(Connection* connection) {
 void FrameServer::SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) {
   Connection* connection = Find(ticket.connection);
   if (connection != nullptr) connection->SetAfter(ticket.sequence, std::move(after));
+}
+
+Codec* FrameServer::CodecOf(const Ticket& ticket) {
+  Connection* connection = Find(ticket.connection);
+  return connection == nullptr ? nullptr : connection->codec();
 }
 
 bool FrameServer::MemoryIsOver() const {

@@ -19,7 +19,6 @@
 #include "net/counters.h"
 #include "net/dispatcher.h"
 #include "net/limits.h"
-#include "net/protocol.h"
 #include "net/quota.h"
 #include "net/router.h"
 
@@ -55,8 +54,6 @@ class FrameServer final : public Completions, private base::TurnHandler, private
  public:
   struct Parts {
     base::EventLoop* loop = nullptr;
-    const Protocol* protocol = nullptr;
-    const Router* router = nullptr;
     base::Executor* executor = nullptr;  // for routes on workers; else null
     Quota* quota = nullptr;
     FrameServerObserver* observer = nullptr;
@@ -66,11 +63,12 @@ class FrameServer final : public Completions, private base::TurnHandler, private
   ~FrameServer();
 
   // Serves the stream, or says why not; closes it if this server is closed.
-  void Take(std::unique_ptr<base::Stream> stream);
+  void Take(std::unique_ptr<base::Stream> stream, const Endpoint& endpoint);
   const Counters& counters() const { return counters_; }
 
   absl::Status Complete(const Ticket& ticket, Reply reply) override;
   void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) override;
+  Codec* CodecOf(const Ticket& ticket) override;
 
   // Refuses new connections, answers what was read, and closes. `done` runs on the loop when
   // nothing is left, or when the time has passed and the rest was closed.

@@ -24,46 +24,53 @@ void HookTally::AddTo(Counters* counters) const {
   counters->hook_rejections.Add(rejections);
 }
 
-Reply RefusalReply(const Protocol& protocol, Refusal refusal, std::string* bytes) {
+Reply RefusalReply(const Codec& codec, Refusal refusal, std::string* bytes) {
   bytes->clear();
-  const uint16_t code = protocol.CodeOf(refusal);
-  protocol.AppendError(code, protocol.MessageOf(refusal), bytes);
+  const uint16_t code = codec.CodeOf(refusal);
+  codec.AppendError(code, codec.MessageOf(refusal), bytes);
   return {.head = *bytes, .ok = false, .code = code};
 }
 
-bool RunHooksBefore(const Protocol& protocol, const Route& route, RequestView* request, std::string* bytes,
-                    Reply* answer, HookTally* tally) {
+Reply ToReply(const Codec& codec, const HookEnding& ending, std::string* bytes) {
+  switch (ending.kind) {
+    case HookEnding::Kind::kRefused:
+      return RefusalReply(codec, ending.refusal, bytes);
+    case HookEnding::Kind::kRejected:
+      bytes->clear();
+      codec.AppendError(ending.code, ending.text, bytes);
+      return {.head = *bytes, .ok = false, .code = ending.code};
+    default:
+      return {.head = codec.OkReply()};
+  }
+}
+
+HookEnding RunHooksBefore(const Route& route, size_t payload_bytes_max, RequestView* request, std::string* bytes,
+                          HookTally* tally) {
   for (const PreHook& hook : route.before) {
     HookDecision decision;
     if (!Decide(hook, *request, &decision)) {
       tally->failures++;
-      *answer = RefusalReply(protocol, Refusal::kHookFailed, bytes);
-      return false;
+      return {.kind = HookEnding::Kind::kRefused, .refusal = Refusal::kHookFailed};
     }
     switch (decision.verdict) {
       case HookDecision::Verdict::kPass:
         break;
       case HookDecision::Verdict::kModify:
-        if (!protocol.Fits(decision.text.size())) {
-          *answer = RefusalReply(protocol, Refusal::kFrameTooLong, bytes);
-          return false;
+        if (decision.text.size() > payload_bytes_max) {
+          return {.kind = HookEnding::Kind::kRefused, .refusal = Refusal::kFrameTooLong};
         }
         *bytes = std::move(decision.text);
         request->payload = *bytes;
         break;
       case HookDecision::Verdict::kDrop:
         tally->drops++;
-        *answer = {.head = protocol.OkReply()};
-        return false;
+        return {.kind = HookEnding::Kind::kDropped};
       case HookDecision::Verdict::kReject:
         tally->rejections++;
-        bytes->clear();
-        protocol.AppendError(decision.code, decision.text, bytes);
-        *answer = {.head = *bytes, .ok = false, .code = decision.code};
-        return false;
+        return {.kind = HookEnding::Kind::kRejected, .code = decision.code, .text = std::move(decision.text)};
     }
   }
-  return true;
+  return {};
 }
 
 void RunHooksAfter(const Route& route, const RequestView& request, const Reply& reply, HookTally* tally) {

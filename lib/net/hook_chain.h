@@ -22,16 +22,27 @@ struct HookTally {
   void AddTo(Counters* counters) const;
 };
 
-// Runs the hooks in front. They may put another payload in `request`, which is then kept in
-// `bytes`. True: go on. False: `answer` is the reply, its bytes in `bytes`.
-bool RunHooksBefore(const Protocol& protocol, const Route& route, RequestView* request, std::string* bytes,
-                    Reply* answer, HookTally* tally);
+// What the hooks in front made of a request; knows no bytes, so that a worker can hand it on.
+struct HookEnding {
+  enum class Kind : uint8_t { kGoOn, kDropped, kRejected, kRefused };
+  Kind kind = Kind::kGoOn;
+  Refusal refusal = Refusal::kHookFailed;  // of kRefused
+  uint16_t code = 0;                       // of kRejected
+  std::string text{};
+};
+
+// Runs the hooks in front. They may put another payload in `request`, of at most
+// `payload_bytes_max`, which is then kept in `bytes`.
+HookEnding RunHooksBefore(const Route& route, size_t payload_bytes_max, RequestView* request, std::string* bytes,
+                          HookTally* tally);
+// The reply to a request that hooks ended, its bytes in `bytes` or the codec's.
+Reply ToReply(const Codec& codec, const HookEnding& ending, std::string* bytes);
 void RunHooksAfter(const Route& route, const RequestView& request, const Reply& reply, HookTally* tally);
 // False if the handler threw.
 bool HandleContained(const Route& route, Call& call, HookTally* tally);
 
 // The reply that refuses a request, its bytes in `bytes`.
-Reply RefusalReply(const Protocol& protocol, Refusal refusal, std::string* bytes);
+Reply RefusalReply(const Codec& codec, Refusal refusal, std::string* bytes);
 
 }  // namespace bandb::net
 

@@ -1,11 +1,13 @@
 // What BanNet must know of the bytes that it serves: where a frame ends, and how to say no.
 //
-// BanNet routes by message id and knows nothing else of a protocol; its user implements this.
+// BanNet routes by message id and knows nothing else of a protocol; its user implements this. Each
+// connection has a codec of its own, with whatever state the protocol has.
 #ifndef BANDB_NET_PROTOCOL_H_
 #define BANDB_NET_PROTOCOL_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -35,21 +37,31 @@ enum class Refusal : uint8_t {
   kHookFailed,          // a hook or handler threw
 };
 
-// Thread safety: const methods from any thread.
-class Protocol {
+// The bytes of one connection. Thread safety: its loop's thread.
+class Codec {
  public:
-  virtual ~Protocol() = default;
-  // Looks at the front of `bytes`. kFrame: `frame` is a view of them and `frame_bytes` how many it
-  // took. kHeader: `frame->message_id` and `frame_bytes` are those of the frame that begins here.
-  virtual Cut Next(std::string_view bytes, Frame* frame, size_t* frame_bytes) const = 0;
-  // Whether a frame may have a payload of this size.
-  virtual bool Fits(size_t payload_bytes) const = 0;
+  virtual ~Codec() = default;
+  // Looks at the front of `bytes`. kFrame: `frame` is a view of them, or of what the codec keeps
+  // until the next call, and `frame_bytes` how many it took. kHeader: `frame->message_id` and
+  // `frame_bytes` are those of the frame that begins here. The same bytes may come again, with or
+  // without more behind them, until they were taken.
+  virtual Cut Next(std::string_view bytes, Frame* frame, size_t* frame_bytes) = 0;
+  // The largest payload that a frame may have now.
+  virtual size_t payload_bytes_max() const = 0;
   // Whole reply frames, appended.
   virtual void AppendError(uint16_t code, std::string_view message, std::string* to) const = 0;
   virtual uint16_t CodeOf(Refusal refusal) const = 0;
   virtual std::string_view MessageOf(Refusal refusal) const = 0;
-  // The reply to a request that a hook dropped. Lifetime: that of the protocol.
+  // The reply to a request that a hook dropped. Lifetime: that of the codec.
   virtual std::string_view OkReply() const = 0;
+};
+
+// Thread safety: any thread.
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+  // For a new connection. Lifetime: the protocol must outlive it.
+  virtual std::unique_ptr<Codec> NewCodec() const = 0;
 };
 
 }  // namespace bandb::net

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/protocol.h"
 #include "net/reply.h"
 
 namespace bandb::net {
@@ -46,6 +47,8 @@ using PostHook = std::function<void(const RequestView&, bool ok, uint16_t code)>
 class Call {
  public:
   virtual const RequestView& request() const = 0;
+  // That of its connection; null on a worker.
+  virtual Codec* codec() = 0;
   // Earlier requests of the same connection and lane are still unanswered.
   virtual bool behind_others() const = 0;
   virtual void Answer(Reply reply) = 0;
@@ -103,6 +106,13 @@ class Router {
 
   std::vector<Route> small_ = std::vector<Route>(kSmallIds);
   std::map<uint32_t, Route> large_;
+};
+
+// What the connections of one address speak, and what they may ask for. Lifetime: both must outlive
+// the connections.
+struct Endpoint {
+  const Protocol* protocol = nullptr;
+  const Router* router = nullptr;
 };
 
 }  // namespace bandb::net

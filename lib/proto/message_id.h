@@ -23,9 +23,6 @@ enum class MessageId : uint32_t {
   kStats = 20,
 };
 inline constexpr uint32_t kFirstUserMessageId = 65536;
-// Every message that a client may send; the rest are replies.
-inline constexpr MessageId kRequestIds[] = {MessageId::kPut,  MessageId::kGet,   MessageId::kDelete, MessageId::kHello,
-                                            MessageId::kPing, MessageId::kBatch, MessageId::kScan,   MessageId::kStats};
 
 // The code in an error reply: 0-16 are absl::StatusCode, 256 and up BanDB's own, 32768 and up those
 // of hooks.

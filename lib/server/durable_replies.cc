@@ -4,17 +4,15 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/status.h"
-#include "proto/response.h"
-#include "server/answer.h"
 
 namespace bandb::server {
 
 DurableReplies::~DurableReplies() { BANDB_ASSERT(idle()); }
 
-void DurableReplies::Hold(const net::Ticket& ticket, std::string frame, bool ok, uint16_t code) {
-  quota_->AddMemory(static_cast<int64_t>(frame.size()));
-  held_.push_back({ticket, std::move(frame), ok, code});
+void DurableReplies::Hold(Pending pending, Outcome outcome) {
+  const auto bytes = static_cast<int64_t>(outcome.ByteSize());
+  context_.quota->AddMemory(bytes);
+  held_.push_back({std::move(pending), std::move(outcome), bytes});
 }
 
 void DurableReplies::EndTurn() {
@@ -22,27 +20,18 @@ void DurableReplies::EndTurn() {
   in_flight_++;
   auto held = std::make_unique<std::vector<Held>>(std::exchange(held_, {}));
   store_->WriteAsync(WriteBatch(), {.sync = true}, [this, held = std::move(held)](absl::Status durable) mutable {
-    loop_->Post([this, held = std::move(held), durable = std::move(durable)] { Release(*held, durable); });
+    loop_->Post([this, held = std::move(held), durable = std::move(durable)] { Release(held.get(), durable); });
   });
 }
 
-void DurableReplies::Release(const std::vector<Held>& held, const absl::Status& durable) {
+void DurableReplies::Release(std::vector<Held>* held, const absl::Status& durable) {
   in_flight_--;
-  std::string error;
-  uint16_t code = 0;
-  if (!durable.ok()) {
-    // What was seen may be lost, so it is not shown.
-    code = FailureCode(durable);
-    proto::AppendError(&error, code, base::Message(durable));
-  }
-  for (const Held& one : held) {
-    quota_->AddMemory(-static_cast<int64_t>(one.frame.size()));
-    // A connection that is gone needs no reply.
-    if (durable.ok()) {
-      completions_->Complete(one.ticket, {.head = one.frame, .ok = one.ok, .code = one.code}).IgnoreError();
-    } else {
-      completions_->Complete(one.ticket, {.head = error, .ok = false, .code = code}).IgnoreError();
-    }
+  // What was seen may be lost, so it is not shown.
+  Outcome lost;
+  if (!durable.ok()) lost.failure = ToFailureOfAll(durable);
+  for (Held& one : *held) {
+    context_.quota->AddMemory(-one.bytes);
+    Complete(context_, one.pending, durable.ok() ? &one.outcome : &lost);
   }
 }
 

@@ -1,23 +1,20 @@
 #include "server/host_code.h"
 
 #include <algorithm>
-#include <iterator>
 #include <string>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/status.h"
 #include "proto/message_id.h"
+#include "server/message_table.h"
 #include "server/reply_sink.h"
 
 namespace bandb::server {
 
 namespace {
 
-bool IsBanDbMessage(uint32_t id) {
-  return std::any_of(std::begin(proto::kRequestIds), std::end(proto::kRequestIds),
-                     [id](proto::MessageId request) { return static_cast<uint32_t>(request) == id; });
-}
+bool IsBanDbMessage(uint32_t id) { return FindMessage(id) != nullptr; }
 
 static_assert(kPutMessage == static_cast<uint32_t>(proto::MessageId::kPut));
 static_assert(kGetMessage == static_cast<uint32_t>(proto::MessageId::kGet));
@@ -53,6 +50,12 @@ absl::Status Validate(const ServerHooks& hooks) {
   };
   for (const PreHookEntry& entry : hooks.before) check_hook(entry.message_id, entry.hook != nullptr);
   for (const PostHookEntry& entry : hooks.after) check_hook(entry.message_id, entry.hook != nullptr);
+  for (const OperationHook& hook : hooks.before_operations) {
+    if (hook == nullptr) wrong += "; a hook on operations is empty";
+  }
+  for (const OperationPostHook& hook : hooks.after_operations) {
+    if (hook == nullptr) wrong += "; a hook on operations is empty";
+  }
   for (size_t i = 0; i < hooks.routes.size(); i++) {
     const RouteEntry& route = hooks.routes[i];
     if (route.handler == nullptr) wrong += fmt::format("; the route {} has no handler", route.message_id);
@@ -75,8 +78,7 @@ class HostCode::RouteAdapter final : public net::Handler {
   RouteAdapter(const HostCode* host, const RouteHandler* handler) : host_(host), handler_(handler) {}
   void Handle(net::Call& call) override {
     const net::Ticket ticket = call.Defer(call.request().payload.size());
-    auto sink =
-        std::make_unique<internal::ReplySink>(host_->loop_, host_->completions_, ticket, host_->frame_bytes_max_);
+    auto sink = std::make_unique<internal::ReplySink>(host_->loop_, host_->completions_, ticket);
     // If the handler throws, the responder that it lets go of answers.
     (*handler_)(ToRequest(call.request()), Responder(std::move(sink)));
   }
@@ -86,9 +88,8 @@ class HostCode::RouteAdapter final : public net::Handler {
   const RouteHandler* const handler_;
 };
 
-HostCode::HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
-                   uint32_t frame_bytes_max)
-    : hooks_(hooks), loop_(std::move(loop)), completions_(completions), frame_bytes_max_(frame_bytes_max) {}
+HostCode::HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions)
+    : hooks_(hooks), loop_(std::move(loop)), completions_(completions) {}
 
 HostCode::~HostCode() = default;
 
@@ -97,12 +98,15 @@ void HostCode::AddTo(net::Router* router) {
     routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler));
     router->Add(route.message_id, routes_.back().get(), net::kLaneExclusive, route.options.on_worker);
   }
+  // Those on BanDB's own messages are for OperationHooks.
   for (const PreHookEntry& entry : hooks_->before) {
+    if (IsBanDbMessage(entry.message_id)) continue;
     router->AddBefore(entry.message_id, [hook = &entry.hook](const net::RequestView& view) {
       return ToDecision((*hook)(ToRequest(view)));
     });
   }
   for (const PostHookEntry& entry : hooks_->after) {
+    if (IsBanDbMessage(entry.message_id)) continue;
     router->AddAfter(entry.message_id, [hook = &entry.hook](const net::RequestView& view, bool ok, uint16_t code) {
       (*hook)(ToRequest(view), {ok, code});
     });

@@ -25,11 +25,10 @@ class HostCode {
  public:
   // `loop` is shared with every Responder not yet used, so that an answer after the server's end
   // finds a loop which nobody runs.
-  HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
-           uint32_t frame_bytes_max);
+  HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions);
   ~HostCode();
 
-  // Adds the host's routes, and its hooks to all routes.
+  // Adds the host's routes, and its hooks on them.
   void AddTo(net::Router* router);
   // What on_connect says; contained like a hook.
   net::HookDecision OnConnect(net::ConnectionId id, std::string_view peer, bool* failed) const;
@@ -42,7 +41,6 @@ class HostCode {
   const ServerHooks* const hooks_;
   const std::shared_ptr<base::EventLoop> loop_;
   net::Completions* const completions_;
-  const uint32_t frame_bytes_max_;
   std::vector<std::unique_ptr<RouteAdapter>> routes_;
 };
 

@@ -16,38 +16,34 @@
 
 #include "bandb/store.h"
 #include "base/event_loop.h"
-#include "net/dispatcher.h"
-#include "net/router.h"
-#include "server/answer.h"
+#include "server/commands.h"
+#include "server/request.h"
 
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
 class ReadPath {
  public:
-  ReadPath(Store* store, base::EventLoop* loop, const AnswerContext& context, bool reads_inline);
+  ReadPath(Store* store, base::EventLoop* loop, const RequestContext& context, bool reads_inline);
   ~ReadPath();
 
-  void Get(net::Call& call, std::string_view key);
+  void Get(Request& request, std::string_view key);
   void EndTurn();
   bool idle() const { return step_ == nullptr && waiting_.empty(); }
 
  private:
   // A key on its way to the store's thread, and what was found on the way back.
   struct Item {
-    net::Ticket ticket;
+    Pending pending;
     std::string key;
-    std::string reply;  // empty: not yet read
-    bool ok = true;
-    uint16_t code = 0;
+    Outcome outcome{};
+    bool read = false;
     bool saw_undurable = false;
+    int64_t bytes = 0;  // of the outcome, on the account
   };
 
   // False, and not answered, if the store cannot tell without waiting.
-  bool GetInline(net::Call& call, std::string_view key);
-  void AnswerValue(net::Call& call, PinnedValue value);
-  // Makes the reply to a read, whole, in `item`.
-  void MakeReply(const absl::Status& status, const PinnedValue& value, Item* item) const;
+  bool GetInline(Request& request, std::string_view key);
   void StartStep();
   void ReadStep(const absl::Status& barrier);
   void Read(Item* item);
@@ -55,7 +51,7 @@ class ReadPath {
 
   Store* const store_;
   base::EventLoop* const loop_;
-  const AnswerContext context_;
+  const RequestContext& context_;
   const bool reads_inline_;
   std::deque<Item> waiting_;
   std::unique_ptr<std::vector<Item>> step_;  // while there is one, the store's thread's

@@ -8,28 +8,27 @@
 #include "base/event_loop.h"
 #include "net/dispatcher.h"
 #include "net/reply.h"
+#include "server/commands.h"
 
 namespace bandb::internal {
 
 // Posts one reply to the loop that its request came from. Thread safety: any thread, one at a time.
 class ReplySink {
  public:
-  ReplySink(std::shared_ptr<base::EventLoop> loop, net::Completions* completions, const net::Ticket& ticket,
-            uint32_t frame_bytes_max)
-      : loop_(std::move(loop)), completions_(completions), ticket_(ticket), frame_bytes_max_(frame_bytes_max) {}
+  ReplySink(std::shared_ptr<base::EventLoop> loop, net::Completions* completions, const net::Ticket& ticket)
+      : loop_(std::move(loop)), completions_(completions), ticket_(ticket) {}
 
   void Ok(std::string_view payload);
   void Error(uint16_t code, std::string_view message);
 
  private:
-  void Post(std::string frame, bool ok, uint16_t code);
+  void Post(server::Outcome outcome);
 
   // Shared with the server: a loop that nobody runs any more drops what is posted, and
   // `completions_` is used by none but its thread.
   const std::shared_ptr<base::EventLoop> loop_;
   net::Completions* const completions_;
   const net::Ticket ticket_;
-  const uint32_t frame_bytes_max_;
 };
 
 }  // namespace bandb::internal

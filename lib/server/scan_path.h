@@ -9,24 +9,21 @@
 #ifndef BANDB_SERVER_SCAN_PATH_H_
 #define BANDB_SERVER_SCAN_PATH_H_
 
-#include <string_view>
-
 #include "bandb/store.h"
 #include "base/event_loop.h"
-#include "net/dispatcher.h"
-#include "net/router.h"
-#include "server/answer.h"
+#include "server/commands.h"
+#include "server/request.h"
 
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
 class ScanPath {
  public:
-  ScanPath(Store* store, base::EventLoop* loop, const AnswerContext& context)
+  ScanPath(Store* store, base::EventLoop* loop, const RequestContext& context)
       : store_(store), loop_(loop), context_(context) {}
   ~ScanPath();
 
-  void Scan(net::Call& call, std::string_view payload);
+  void Scan(Request& request, ScanCommand* command);
   bool idle() const { return in_flight_ == 0; }
 
  private:
@@ -36,7 +33,7 @@ class ScanPath {
 
   Store* const store_;
   base::EventLoop* const loop_;
-  const AnswerContext context_;
+  const RequestContext& context_;
   int in_flight_ = 0;
 };
 

@@ -5,36 +5,28 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/coding.h"
+#include "proto/frame.h"
 #include "proto/message_id.h"
 #include "proto/request.h"
-#include "proto/response.h"
+#include "server/codec.h"
 #include "server/reply_sink.h"
 
 namespace bandb {
 
 namespace internal {
 
-void ReplySink::Ok(std::string_view payload) {
-  if (payload.size() + 1 > frame_bytes_max_) {
-    return Error(ToCode(proto::ErrorCode::kTooLarge), "the reply exceeds the frame limit");
-  }
-  std::string frame(proto::kOkFrameBytes, '\0');
-  proto::StoreOkHead(frame.data(), payload.size());
-  frame.append(payload);
-  Post(std::move(frame), true, 0);
-}
+void ReplySink::Ok(std::string_view payload) { Post({.answer = server::EchoAnswer{std::string(payload)}}); }
 
-void ReplySink::Error(uint16_t code, std::string_view message) {
-  std::string frame;
-  proto::AppendError(&frame, code, message);
-  Post(std::move(frame), false, code);
-}
+void ReplySink::Error(uint16_t code, std::string_view message) { Post({.failure = {code, std::string(message)}}); }
 
-void ReplySink::Post(std::string frame, bool ok, uint16_t code) {
-  loop_->Post([completions = completions_, ticket = ticket_, frame = std::move(frame), ok, code] {
+void ReplySink::Post(server::Outcome outcome) {
+  loop_->Post([completions = completions_, ticket = ticket_, outcome = std::move(outcome)]() mutable {
+    std::string bytes;
+    net::Reply reply;
+    auto* const codec = static_cast<server::Codec*>(completions->CodecOf(ticket));
+    if (codec != nullptr) reply = codec->Encode(&outcome, nullptr, &bytes);
     // Whoever is gone needs no reply.
-    completions->Complete(ticket, {.head = frame, .ok = ok, .code = code}).IgnoreError();
+    completions->Complete(ticket, std::move(reply)).IgnoreError();
   });
 }
 
@@ -70,6 +62,16 @@ void Responder::Ok(std::string_view payload) {
 void Responder::Error(uint16_t code, std::string_view message) {
   const std::unique_ptr<internal::ReplySink> sink = std::move(sink_);
   if (sink != nullptr) sink->Error(code, message);
+}
+
+HookResult HookResult::Modify(std::string_view key, std::string_view value_or_limit) {
+  return Modify(EncodePutPayload(key, value_or_limit));
+}
+
+HookResult HookResult::ModifyKey(std::string_view key) {
+  std::string frame;
+  proto::AppendGet(&frame, key);
+  return Modify(frame.substr(proto::kFrameHeaderBytes));
 }
 
 bool DecodePutPayload(std::string_view payload, std::string_view* key, std::string_view* value) {

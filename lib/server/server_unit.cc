@@ -36,9 +36,7 @@ net::Limits ToLimits(const ServerOptions& options, size_t refused_max) {
 ServiceOptions ToServiceOptions(const ServerOptions& options) {
   return {.sync = options.durability == Durability::kSync,
           .reads_inline = options.reads_inline,
-          .frame_bytes_max = options.frame_bytes_max,
           .in_flight_requests_max = static_cast<uint32_t>(options.in_flight_requests_max),
-          .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max),
           .memory_bytes_max = static_cast<int64_t>(options.memory_bytes_max),
           .stall_timeout_nanos = ToNanos(options.stall_timeout)};
 }
@@ -48,10 +46,9 @@ ServiceOptions ToServiceOptions(const ServerOptions& options) {
 ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
     : parts_(parts),
       options_(options),
-      protocol_(options.frame_bytes_max),
+      protocol_({.frame_bytes_max = options.frame_bytes_max,
+                 .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max)}),
       frames_({.loop = parts.loop.get(),
-               .protocol = &protocol_,
-               .router = &router_,
                .executor = parts.executor,
                .quota = parts.quota,
                .observer = this,
@@ -59,13 +56,14 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
               ToLimits(options, parts.refused_max)),
       acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
       service_({.store = parts.store,
+                .hooks = parts.hooks,
                 .loop = parts.loop.get(),
                 .completions = &frames_,
                 .quota = parts.quota,
                 .readers = parts.readers,
                 .stats = parts.stats},
                ToServiceOptions(options)),
-      host_code_(parts.hooks, parts.loop, &frames_, options.frame_bytes_max) {
+      host_code_(parts.hooks, parts.loop, &frames_) {
   service_.AddTo(&router_);
   host_code_.AddTo(&router_);
 }
@@ -81,8 +79,10 @@ absl::Status ServerUnit::Listen(const std::string& address, const std::vector<Se
   if (options_.keepalive != absl::InfiniteDuration()) {
     listen.keepalive_seconds = static_cast<int>(absl::ToInt64Seconds(options_.keepalive));
   }
-  std::vector<net::Acceptor::Taker> takers{{parts_.loop.get(), &frames_}};
-  for (ServerUnit* other : others) takers.push_back({other->parts_.loop.get(), &other->frames_});
+  std::vector<net::Acceptor::Taker> takers{{parts_.loop.get(), &frames_, {&protocol_, &router_}}};
+  for (ServerUnit* other : others) {
+    takers.push_back({other->parts_.loop.get(), &other->frames_, {&other->protocol_, &other->router_}});
+  }
   return acceptor_.Listen(listen, std::move(takers));
 }
 
@@ -152,9 +152,9 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->write_calls += net.write_calls.Get();
   stats->turns += net.turns.Get();
   stats->pauses += net.pauses.Get();
-  stats->hook_failures += net.hook_failures.Get() + connect_hook_failures_.Get();
-  stats->hook_drops += net.hook_drops.Get();
-  stats->hook_rejections += net.hook_rejections.Get();
+  stats->hook_failures += net.hook_failures.Get() + service.hook_failures.Get() + connect_hook_failures_.Get();
+  stats->hook_drops += net.hook_drops.Get() + service.hook_drops.Get();
+  stats->hook_rejections += net.hook_rejections.Get() + service.hook_rejections.Get();
   stats->write_groups += service.write_groups.Get();
   stats->write_operations += service.write_operations.Get();
   stats->reads += service.reads.Get();

@@ -17,9 +17,9 @@
 #include "base/executor.h"
 #include "net/acceptor.h"
 #include "net/frame_server.h"
+#include "server/frame_codec.h"
 #include "server/host_code.h"
 #include "server/service.h"
-#include "server/wire_protocol.h"
 
 namespace bandb::server {
 
@@ -67,7 +67,7 @@ class ServerUnit final : private net::FrameServerObserver {
 
   const Parts parts_;
   const ServerOptions options_;
-  const WireProtocol protocol_;
+  const FrameProtocol protocol_;
   net::Router router_;
   net::FrameServer frames_;
   net::Acceptor acceptor_;

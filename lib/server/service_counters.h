@@ -12,6 +12,9 @@ struct ServiceCounters {
   net::Counter write_operations;
   net::Counter reads;
   net::Counter overloaded;
+  net::Counter hook_failures;
+  net::Counter hook_drops;
+  net::Counter hook_rejections;
 };
 
 }  // namespace bandb::server

@@ -6,10 +6,6 @@
 
 #include "base/assert.h"
 #include "base/status.h"
-#include "kv/limits.h"
-#include "proto/message_id.h"
-#include "proto/request.h"
-#include "proto/response.h"
 
 namespace bandb::server {
 
@@ -33,75 +29,12 @@ constexpr double kQueueSeconds = 0.1;
 // Of the last group in the average.
 constexpr double kLastGroupWeight = 0.2;
 
-// The bounds that do not depend on the store; see kv::Limits.
-absl::Status CheckKey(std::string_view key) { return kv::CheckKey(kv::Limits(), key.size()); }
-
-absl::Status CheckOperation(const proto::BatchOperation& operation) {
-  BANDB_RETURN_IF_ERROR(CheckKey(operation.key));
-  if (operation.kind != proto::BatchKind::kRangeDelete) return kv::CheckValue(kv::Limits(), operation.value.size());
-  if (operation.value.empty()) {
-    return base::Error(absl::StatusCode::kInvalidArgument, "a range delete needs a limit");
-  }
-  return CheckKey(operation.value);
-}
-
-void AddOperation(const proto::BatchOperation& operation, WriteBatch* batch) {
-  switch (operation.kind) {
-    case proto::BatchKind::kDelete:
-      return batch->Delete(operation.key);
-    case proto::BatchKind::kPut:
-      return batch->Put(operation.key, operation.value);
-    case proto::BatchKind::kPutWithTtl:
-      if (operation.ttl_ms > static_cast<uint64_t>(INT64_MAX)) return batch->Put(operation.key, operation.value);
-      return batch->PutWithTtl(operation.key, operation.value,
-                               absl::Milliseconds(static_cast<int64_t>(operation.ttl_ms)));
-    case proto::BatchKind::kRangeDelete:
-      return batch->DeleteRange(operation.key, operation.value);
-  }
-}
-
-void AddCondition(const proto::BatchCondition& condition, WriteBatch* batch) {
-  switch (condition.check) {
-    case proto::BatchCheck::kHasValue:
-      return batch->RequireValue(condition.key, condition.value);
-    case proto::BatchCheck::kPresent:
-      return batch->RequirePresent(condition.key);
-    case proto::BatchCheck::kAbsent:
-      return batch->RequireAbsent(condition.key);
-  }
-}
-
-// What there is to know of a BATCH before anything of it is done.
-struct BatchInspection {
-  bool well_formed = false;
-  bool conditional = false;
-  size_t operations = 0;
-  absl::Status status;
-};
-
-BatchInspection Inspect(std::string_view payload) {
-  BatchInspection inspection;
-  proto::BatchCursor cursor(payload);
-  inspection.conditional = cursor.conditions_left() > 0;
-  proto::BatchCondition condition;
-  while (cursor.NextCondition(&condition)) {
-    if (inspection.status.ok()) inspection.status = CheckKey(condition.key);
-  }
-  proto::BatchOperation operation;
-  while (cursor.NextOperation(&operation)) {
-    ++inspection.operations;
-    if (inspection.status.ok()) inspection.status = CheckOperation(operation);
-  }
-  inspection.well_formed = cursor.Complete();
-  return inspection;
-}
-
 }  // namespace
 
 struct WriteCollector::Group {
   WriteCollector* collector = nullptr;
   WriteBatch batch;
-  std::vector<net::Ticket> tickets;
+  std::vector<Pending> requests;
   size_t bytes = 0;
   bool alone = false;
   int64_t since_nanos = 0;      // when its first request came
@@ -109,7 +42,7 @@ struct WriteCollector::Group {
   absl::Status status;
 };
 
-WriteCollector::WriteCollector(Store* store, base::EventLoop* loop, const AnswerContext& context,
+WriteCollector::WriteCollector(Store* store, base::EventLoop* loop, const RequestContext& context,
                                const Options& options)
     : store_(store), loop_(loop), context_(context), options_(options) {}
 
@@ -122,7 +55,7 @@ bool WriteCollector::IsOpen() const {
   return queued_bytes_ < std::max(kQueueBytesMin, static_cast<size_t>(bytes_per_second_ * kQueueSeconds));
 }
 
-WriteBatch* WriteCollector::Join(net::Call& call, size_t bytes, size_t operations, bool alone) {
+WriteBatch* WriteCollector::Join(Request& request, size_t bytes, size_t operations, bool alone) {
   const size_t weight_bytes = bytes + operations * kOperationBytes;
   alone = alone || weight_bytes > kGroupBytesMax;
   if (current_ != nullptr && (alone || current_->alone || current_->bytes + weight_bytes > kGroupBytesMax)) {
@@ -137,45 +70,29 @@ WriteBatch* WriteCollector::Join(net::Call& call, size_t bytes, size_t operation
       free_.pop_back();
     }
   }
-  if (current_->tickets.empty()) current_->since_nanos = loop_->NowNanos();
+  if (current_->requests.empty()) current_->since_nanos = loop_->NowNanos();
   current_->alone = alone;
   current_->bytes += weight_bytes;
   queued_bytes_ += weight_bytes;
-  current_->tickets.push_back(call.Defer(bytes + kRequestOverheadBytes));
+  current_->requests.push_back(request.Defer(bytes + kRequestOverheadBytes));
   context_.counters->write_operations.Add();
   return &current_->batch;
 }
 
-void WriteCollector::Put(net::Call& call, std::string_view key, std::string_view value) {
-  absl::Status status = CheckKey(key);
-  if (status.ok()) status = kv::CheckValue(kv::Limits(), value.size());
-  if (!status.ok()) return AnswerStatus(call, status, context_.counters);
-  Join(call, key.size() + value.size(), 1, false)->Put(key, value);
+void WriteCollector::Write(Request& request, const Operation& operation) {
+  const absl::Status status = CheckOperation(operation);
+  if (!status.ok()) return request.Answer({.failure = ToFailure(status)});
+  AddTo(operation, Join(request, operation.ByteSize(), 1, false));
 }
 
-void WriteCollector::Delete(net::Call& call, std::string_view key) {
-  const absl::Status status = CheckKey(key);
-  if (!status.ok()) return AnswerStatus(call, status, context_.counters);
-  Join(call, key.size(), 1, false)->Delete(key);
-}
-
-void WriteCollector::Batch(net::Call& call, std::string_view payload) {
-  // A count that the payload has no room for is malformed.
-  const proto::BatchCursor counts(payload);
-  const uint64_t announced = uint64_t{counts.conditions_left()} + counts.operations_left();
-  if (announced > options_.operations_max && announced <= payload.size() / proto::kBatchEntryBytesMin) {
-    return AnswerError(call, ToCode(proto::ErrorCode::kTooLarge),
-                       fmt::format("a batch of more than {} operations and conditions", options_.operations_max));
-  }
-  const BatchInspection inspection = Inspect(payload);
-  if (!inspection.well_formed) return AnswerMalformed(call, context_.counters);
-  if (!inspection.status.ok()) return AnswerStatus(call, inspection.status, context_.counters);
-  WriteBatch* batch = Join(call, payload.size(), inspection.operations, inspection.conditional);
-  proto::BatchCursor cursor(payload);
-  proto::BatchCondition condition;
-  while (cursor.NextCondition(&condition)) AddCondition(condition, batch);
-  proto::BatchOperation operation;
-  while (cursor.NextOperation(&operation)) AddOperation(operation, batch);
+void WriteCollector::Write(Request& request, const BatchCommand& batch) {
+  absl::Status status;
+  for (size_t i = 0; i < batch.conditions.size() && status.ok(); i++) status = CheckCondition(batch.conditions[i]);
+  for (size_t i = 0; i < batch.operations.size() && status.ok(); i++) status = CheckOperation(batch.operations[i]);
+  if (!status.ok()) return request.Answer({.failure = ToFailure(status)});
+  WriteBatch* const to = Join(request, batch.bytes, batch.operations.size(), !batch.conditions.empty());
+  for (const Condition& condition : batch.conditions) AddTo(condition, to);
+  for (const Operation& operation : batch.operations) AddTo(operation, to);
 }
 
 void WriteCollector::CloseCurrent() {
@@ -224,7 +141,7 @@ void WriteCollector::Expire() {
     queue_.pop_front();
     queued_bytes_ -= group->bytes;
     group->status = base::Error(absl::StatusCode::kUnavailable, "writes are stalled: not done, try again later");
-    Answer(*group);
+    Answer(group.get());
     Recycle(std::move(group));
   }
 }
@@ -241,32 +158,20 @@ void WriteCollector::Finish(Group* group) {
   std::unique_ptr<Group> owned(group);
   in_flight_--;
   Measure(*group);
-  Answer(*group);
+  Answer(group);
   Recycle(std::move(owned));
 }
 
-void WriteCollector::Answer(const Group& group) {
-  std::string error;
-  uint16_t code = 0;
-  const bool ok = group.status.ok();
-  if (!ok) {
-    if (group.status.code() == absl::StatusCode::kUnavailable) {
-      context_.counters->overloaded.Add(group.tickets.size());
-    }
-    code = FailureCode(group.status);
-    proto::AppendError(&error, code, base::Message(group.status));
-  }
-  const std::string_view reply = ok ? proto::OkFrame() : std::string_view(error);
-  for (const net::Ticket& ticket : group.tickets) {
-    // A connection that is gone needs no reply.
-    context_.completions->Complete(ticket, {.head = reply, .ok = ok, .code = code}).IgnoreError();
-  }
+void WriteCollector::Answer(Group* group) {
+  Outcome outcome;
+  if (!group->status.ok()) outcome.failure = ToFailureOfAll(group->status);
+  for (const Pending& request : group->requests) Complete(context_, request, &outcome);
 }
 
 void WriteCollector::Recycle(std::unique_ptr<Group> group) {
   if (free_.size() >= kFreeGroupsMax || group->bytes > kGroupBytesMax) return;
   group->batch.Clear();
-  group->tickets.clear();
+  group->requests.clear();
   group->bytes = 0;
   group->alone = false;
   group->status = absl::OkStatus();

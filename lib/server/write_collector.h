@@ -16,14 +16,13 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "bandb/store.h"
 #include "base/event_loop.h"
-#include "net/dispatcher.h"
 #include "net/router.h"
-#include "server/answer.h"
+#include "server/commands.h"
+#include "server/request.h"
 
 namespace bandb::server {
 
@@ -32,16 +31,14 @@ class WriteCollector final : public net::Gate {
  public:
   struct Options {
     bool sync = true;
-    uint32_t operations_max = 0;  // and conditions, of one BATCH
     int64_t stall_timeout_nanos = 0;
   };
-  WriteCollector(Store* store, base::EventLoop* loop, const AnswerContext& context, const Options& options);
+  WriteCollector(Store* store, base::EventLoop* loop, const RequestContext& context, const Options& options);
   ~WriteCollector();
 
-  void Put(net::Call& call, std::string_view key, std::string_view value);
-  void Delete(net::Call& call, std::string_view key);
-  // The payload of a BATCH.
-  void Batch(net::Call& call, std::string_view payload);
+  // A put or delete.
+  void Write(Request& request, const Operation& operation);
+  void Write(Request& request, const BatchCommand& batch);
 
   bool IsOpen() const override;
   // Hands over what the turn collected.
@@ -51,12 +48,12 @@ class WriteCollector final : public net::Gate {
  private:
   struct Group;
 
-  // The group that takes a request of this size, and a ticket of it.
-  WriteBatch* Join(net::Call& call, size_t bytes, size_t operations, bool alone);
+  // The group that takes a request of this size, which is deferred.
+  WriteBatch* Join(Request& request, size_t bytes, size_t operations, bool alone);
   void CloseCurrent();
   void Pump();
   void Finish(Group* group);
-  void Answer(const Group& group);
+  void Answer(Group* group);
   // Keeps the group for its memory.
   void Recycle(std::unique_ptr<Group> group);
   void Measure(const Group& group);
@@ -65,7 +62,7 @@ class WriteCollector final : public net::Gate {
 
   Store* const store_;
   base::EventLoop* const loop_;
-  const AnswerContext context_;
+  const RequestContext& context_;
   const Options options_;
   std::unique_ptr<Group> current_;
   std::deque<std::unique_ptr<Group>> queue_;

@@ -27,7 +27,7 @@ void Echo(net::Call& call) {
 
 }  // namespace
 
-net::Cut LineProtocol::Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) const {
+net::Cut LineCodec::Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) {
   const size_t end = bytes.find('\n');
   if (std::min(end, bytes.size()) > kLineBytesMax) return net::Cut::kTooLong;
   *frame_bytes = (end == std::string_view::npos ? bytes.size() : end) + 1;
@@ -44,18 +44,18 @@ net::Cut LineProtocol::Next(std::string_view bytes, net::Frame* frame, size_t* f
   return net::Cut::kFrame;
 }
 
-void LineProtocol::AppendError(uint16_t code, std::string_view message, std::string* to) const {
+void LineCodec::AppendError(uint16_t code, std::string_view message, std::string* to) const {
   *to += fmt::format("error {} {}\n", code, message);
 }
 
-uint16_t LineProtocol::CodeOf(net::Refusal refusal) const {
+uint16_t LineCodec::CodeOf(net::Refusal refusal) const {
   return static_cast<uint16_t>(100 + static_cast<int>(refusal));
 }
 
 std::string ErrorLine(net::Refusal refusal) {
   std::string line;
-  const LineProtocol protocol;
-  protocol.AppendError(protocol.CodeOf(refusal), protocol.MessageOf(refusal), &line);
+  const LineCodec codec;
+  codec.AppendError(codec.CodeOf(refusal), codec.MessageOf(refusal), &line);
   return line;
 }
 
@@ -78,14 +78,12 @@ LineWorld::LineWorld(int which, const net::Limits& limits, int loops)
   for (int i = 0; i < loops; i++) {
     server_loops_.push_back(world_->MakeLoop());
     const net::FrameServer::Parts parts{.loop = server_loops_.back().get(),
-                                        .protocol = &protocol_,
-                                        .router = &router_,
                                         .executor = &executor_,
                                         .quota = &quota_,
                                         .observer = this,
                                         .number = static_cast<uint8_t>(i)};
     servers_.push_back(std::make_unique<net::FrameServer>(parts, limits));
-    takers.push_back({parts.loop, servers_.back().get()});
+    takers.push_back({parts.loop, servers_.back().get(), {&protocol_, &router_}});
   }
   acceptor_ = std::make_unique<net::Acceptor>(server_loops_[0].get(), net::Acceptor::Limits());
   REQUIRE_OK(acceptor_->Listen({.address = "127.0.0.1:0"}, takers));

@@ -25,15 +25,20 @@ namespace bandb::test {
 
 inline constexpr size_t kLineBytesMax = 100;
 
-class LineProtocol final : public net::Protocol {
+class LineCodec final : public net::Codec {
  public:
-  net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) const override;
-  bool Fits(size_t payload_bytes) const override { return payload_bytes <= kLineBytesMax; }
+  net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) override;
+  size_t payload_bytes_max() const override { return kLineBytesMax; }
   void AppendError(uint16_t code, std::string_view message, std::string* to) const override;
   // 100 and the number of the refusal.
   uint16_t CodeOf(net::Refusal refusal) const override;
   std::string_view MessageOf(net::Refusal) const override { return "refused"; }
   std::string_view OkReply() const override { return "ok\n"; }
+};
+
+class LineProtocol final : public net::Protocol {
+ public:
+  std::unique_ptr<net::Codec> NewCodec() const override { return std::make_unique<LineCodec>(); }
 };
 
 std::string ErrorLine(net::Refusal refusal);

@@ -1,0 +1,35 @@
+// A codec of a connection as the service wants it: bytes to commands, outcomes to bytes.
+#ifndef BANDB_SERVER_CODEC_H_
+#define BANDB_SERVER_CODEC_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "net/protocol.h"
+#include "net/quota.h"
+#include "net/reply.h"
+#include "server/commands.h"
+
+namespace bandb::server {
+
+// Up to this a value is copied into the output; above, what it lies in is kept until it was
+// written.
+inline constexpr size_t kCopyBytesMax = 16 << 10;
+
+// Thread safety: the loop's thread, but for the writers that it makes.
+class Codec : public net::Codec {
+ public:
+  // The command is made of views of the payload. A failure is the answer; `command` is then any.
+  virtual Failure Decode(uint32_t message_id, std::string_view payload, Command* command) = 0;
+  // The reply, made of views of `outcome`, of `bytes` and of the codec, and of what it took from
+  // `outcome`. What has no room in a frame becomes a failure.
+  virtual net::Reply Encode(Outcome* outcome, net::Quota* quota, std::string* bytes) = 0;
+};
+
+// Keeps the value where it lies. Others may keep it, too, so its memory is counted by the quota.
+net::OwnedBytes Keep(PinnedValue value, net::Quota* quota);
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_CODEC_H_

@@ -1,0 +1,131 @@
+// What clients ask for and what they are told, whatever protocol they speak: only codecs know
+// bytes.
+//
+//   bytes ─ Codec::Decode ─► Command ─► hooks ─► Service ─► Store
+//   bytes ◄─ Codec::Encode ─ Outcome ◄──────────────┘
+#ifndef BANDB_SERVER_COMMANDS_H_
+#define BANDB_SERVER_COMMANDS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "bandb/pinned_value.h"
+#include "bandb/server_hooks.h"
+#include "bandb/write_batch.h"
+
+namespace bandb::server {
+
+// One of those that hooks see. Lifetime: views of the request, or of what hooks made of it.
+struct Operation {
+  OperationKind kind = OperationKind::kPut;
+  std::string_view key{};
+  std::string_view value{};  // of a range: its limit
+  absl::Duration time_to_live = absl::InfiniteDuration();
+
+  bool IsRange() const { return kind == OperationKind::kDeleteRange || kind == OperationKind::kScan; }
+  size_t ByteSize() const { return key.size() + value.size(); }
+};
+
+struct Condition {
+  enum class Check : uint8_t { kHasValue, kPresent, kAbsent };
+  Check check = Check::kPresent;
+  std::string_view key{};
+  std::string_view value{};
+};
+
+// Why something was not done, in the words of docs/protocol.md; what a codec makes of it is its
+// affair. A code of 0 means that there is none.
+struct Failure {
+  uint16_t code = 0;
+  std::string message{};
+};
+
+// Collects the entries of a scan in the bytes of a protocol. Thread safety: one thread at a time.
+class EntryWriter {
+ public:
+  virtual ~EntryWriter() = default;
+  // False if it has no room for the entry.
+  virtual bool Add(std::string_view key, std::string_view value) = 0;
+  // The whole reply. A `cursor` that is not empty is where to go on.
+  virtual std::string Finish(std::string_view cursor) = 0;
+  // What it holds by now.
+  virtual size_t bytes() const = 0;
+};
+
+// A get, put or delete of one key.
+struct SingleCommand {
+  Operation operation;
+  std::string_view payload{};  // what it is in a message of BanDB's; empty: not known
+};
+// Writes that take effect together if all conditions hold.
+struct BatchCommand {
+  std::vector<Condition> conditions;
+  std::vector<Operation> operations;
+  size_t bytes = 0;  // of all of them, as the client sent them
+};
+struct ScanCommand {
+  Operation range{.kind = OperationKind::kScan};
+  std::string_view cursor{};  // of the piece before, empty at first
+  bool reverse = false;
+  bool keys_only = false;
+  uint32_t entries_max = 0;
+  std::unique_ptr<EntryWriter> writer;
+};
+struct HelloCommand {};
+struct PingCommand {
+  std::string_view bytes;
+};
+struct StatsCommand {};
+
+using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, HelloCommand, PingCommand, StatsCommand>;
+
+// The limits that a client may want to know.
+struct HelloAnswer {
+  uint32_t in_flight_max = 0;
+};
+struct EchoAnswer {
+  std::string bytes;
+};
+struct TextAnswer {
+  std::string text;
+};
+// What an EntryWriter made.
+struct EntriesAnswer {
+  std::string reply;
+};
+
+// How a command ended: a failure, or else what it was asked for; a write has nothing to say.
+struct Outcome {
+  Failure failure{};
+  std::variant<std::monostate, PinnedValue, EntriesAnswer, EchoAnswer, TextAnswer, HelloAnswer> answer{};
+
+  bool ok() const { return failure.code == 0; }
+  // What it keeps in memory.
+  size_t ByteSize() const;
+};
+
+// An absl::StatusCode of the store's as a code; kUnavailable is "overloaded". Of absolute paths in
+// the message only the last name is left: where the server keeps its files is not for clients.
+Failure ToFailure(const absl::Status& status);
+// Likewise of a failure that says nothing about a key: whatever the store reports, "not found" is
+// an answer to a get alone.
+Failure ToFailureOfAll(const absl::Status& status);
+
+Failure MalformedFailure();
+
+// The bounds of the operation that do not depend on the store; see kv::Limits.
+absl::Status CheckOperation(const Operation& operation);
+absl::Status CheckCondition(const Condition& condition);
+void AddTo(const Operation& operation, WriteBatch* batch);
+void AddTo(const Condition& condition, WriteBatch* batch);
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_COMMANDS_H_

@@ -1,0 +1,101 @@
+// The host's hooks on operations: run over commands, whatever protocol they came by.
+#ifndef BANDB_SERVER_OPERATION_HOOKS_H_
+#define BANDB_SERVER_OPERATION_HOOKS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "bandb/server_hooks.h"
+#include "server/commands.h"
+#include "server/service_counters.h"
+
+namespace bandb::server {
+
+// Whose request it is. Lifetime: a view.
+struct Origin {
+  uint64_t connection = 0;
+  std::string_view peer{};
+};
+
+// A message that is not an operation itself. An id of 0: there is none.
+struct MessageView {
+  uint32_t id = 0;
+  std::string_view payload{};
+};
+
+// What post-hooks will be told of a request: a copy, since its bytes are gone by then.
+struct HookRecord {
+  uint64_t connection = 0;
+  std::string peer;
+  uint32_t message_id = 0;
+  std::string bytes;  // what the views below lie in
+  std::string_view message_payload;
+  std::vector<Operation> operations;
+};
+
+// What pre-hooks put in the place of a client's bytes, for as long as a request is handled.
+using ModifiedBytes = std::deque<std::string>;
+
+// Thread safety: one loop's thread. Lifetime: borrows the hooks and counters.
+class OperationHooks {
+ public:
+  OperationHooks(const ServerHooks* hooks, ServiceCounters* counters);
+
+  // Runs the hooks in front. False if they ended the request: `ending` is how.
+  bool RunBefore(const Origin& origin, size_t payload_bytes_max, MessageView* message, ModifiedBytes* modified,
+                 Outcome* ending);
+  bool RunBefore(const Origin& origin, size_t payload_bytes_max, Command* command, ModifiedBytes* modified,
+                 Outcome* ending);
+
+  // Null if no hook wants to know.
+  std::unique_ptr<HookRecord> MakeRecord(const Origin& origin, const MessageView& message,
+                                         absl::Span<const Operation> operations) const;
+  void RunAfter(const HookRecord& record, bool ok, uint16_t code);
+
+ private:
+  static constexpr size_t kKinds = 5;
+  enum class Verdict : uint8_t { kGoOn, kDropped, kEnded };
+
+  struct OfKind {
+    std::vector<const PreHook*> before;
+    std::vector<const PostHook*> after;
+  };
+
+  OfKind& Of(OperationKind kind) { return kinds_[static_cast<size_t>(kind)]; }
+  const OfKind& Of(OperationKind kind) const { return kinds_[static_cast<size_t>(kind)]; }
+  bool WantsBefore(OperationKind kind) const;
+  bool WantsAfter(OperationKind kind) const;
+
+  // `payload` is that of a message of its own if it is known, else empty.
+  Verdict Judge(const Origin& origin, size_t payload_bytes_max, Operation* operation, std::string_view payload,
+                ModifiedBytes* modified, Outcome* ending);
+  bool JudgeBatch(const Origin& origin, size_t payload_bytes_max, BatchCommand* batch, ModifiedBytes* modified,
+                  Outcome* ending);
+  // What one hook said; false if it threw.
+  template <typename Hook, typename View>
+  bool Ask(const Hook& hook, const View& view, HookResult* result);
+  Verdict Heed(HookResult result, size_t payload_bytes_max, std::string_view* payload, ModifiedBytes* modified,
+               Outcome* ending);
+  template <typename Hook, typename View>
+  void Tell(const Hook& hook, const View& view, const ServerOutcome& outcome);
+
+  const ServerHooks* const hooks_;
+  ServiceCounters* const counters_;
+  std::array<OfKind, kKinds> kinds_;
+  std::map<uint32_t, OfKind> messages_;  // those that are not operations themselves
+};
+
+// The operations of a command, as views of it.
+absl::Span<const Operation> OperationsOf(const Command& command);
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_OPERATION_HOOKS_H_

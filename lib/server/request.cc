@@ -1,0 +1,58 @@
+#include "server/request.h"
+
+#include <string>
+#include <utility>
+
+#include "proto/message_id.h"
+#include "server/durable_replies.h"
+#include "server/host_code.h"
+
+namespace bandb::server {
+
+namespace {
+
+void Count(const Outcome& outcome, ServiceCounters* counters) {
+  if (outcome.failure.code == ToCode(proto::ErrorCode::kOverloaded)) counters->overloaded.Add();
+}
+
+}  // namespace
+
+void Complete(const RequestContext& context, const Pending& pending, Outcome* outcome) {
+  Count(*outcome, context.counters);
+  net::Reply reply{.head = {}, .ok = outcome->ok(), .code = outcome->failure.code};
+  std::string bytes;
+  auto* const codec = static_cast<Codec*>(context.completions->CodecOf(pending.ticket));
+  if (codec != nullptr) reply = codec->Encode(outcome, context.quota, &bytes);
+  if (pending.record != nullptr) context.hooks->RunAfter(*pending.record, reply.ok, reply.code);
+  // A connection that is gone needs no reply.
+  context.completions->Complete(pending.ticket, std::move(reply)).IgnoreError();
+}
+
+void CompleteDurably(const RequestContext& context, Pending pending, Outcome outcome, bool saw_undurable) {
+  if (saw_undurable && context.durable != nullptr) {
+    return context.durable->Hold(std::move(pending), std::move(outcome));
+  }
+  Complete(context, pending, &outcome);
+}
+
+Origin Request::origin() const { return {ToNumber(call_.request().connection), call_.request().peer}; }
+
+std::unique_ptr<HookRecord> Request::MakeRecord() const {
+  return context_.hooks->MakeRecord(origin(), message_, operations_);
+}
+
+Pending Request::Defer(size_t held_bytes) {
+  std::unique_ptr<HookRecord> record = MakeRecord();
+  if (record != nullptr) held_bytes += record->bytes.size();
+  return {call_.Defer(held_bytes), std::move(record)};
+}
+
+void Request::Answer(Outcome outcome, const HookRecord* record) {
+  Count(outcome, context_.counters);
+  std::string bytes;
+  net::Reply reply = codec().Encode(&outcome, context_.quota, &bytes);
+  if (record != nullptr) context_.hooks->RunAfter(*record, reply.ok, reply.code);
+  call_.Answer(std::move(reply));
+}
+
+}  // namespace bandb::server
