@@ -92,7 +92,8 @@ void CoreState::PromoteLearners() {
 // The configuration without this node is committed, so it leads nobody. The others learn of the
 // commit at once, and the best of them need not wait for a timeout.
 void CoreState::LeaveOffice() {
-  for (Progress& peer : peers_) Replicate(&peer);
+  commit_deadline_ = now_;
+  ReplicateToAll();
   if (Progress* peer = FindPeer(BestSuccessor()); peer != nullptr) SendTimeoutNow(*peer);
   BecomeFollower(term_, kNoNode);
 }

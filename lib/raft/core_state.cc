@@ -35,9 +35,12 @@ CoreState::CoreState(const Options& options, const Restart& restart, Nanos now)
   snapshot_ = SnapshotAt(log_.applied()).value_or(restart.floor);
   snapshot_.id = restart.floor.id;
   // A voter that ran before may have promised a leader its silence just before it stopped. The only
-  // voter of a committed configuration can have promised it to nobody but itself.
+  // voter of a committed configuration can have promised it to nobody but itself, whoever learns
+  // beside it: without its own disk none of them becomes a voter.
   const Configuration& latest = configuration();
-  const bool alone = latest.members.size() == 1 && IsVoter() && latest.index <= log_.commit();
+  const auto votes = [](const Member& m) { return m.votes(); };
+  const bool alone = std::count_if(latest.members.begin(), latest.members.end(), votes) == 1 && IsVoter() &&
+                     latest.index <= log_.commit();
   if (term_ > 0 && !alone) quiet_until_ = now + options_.election_timeout_nanos;
   ResetElectionTimer();
   // Nobody else could stand for election, so there is nothing to wait for.
@@ -57,7 +60,8 @@ StepResult CoreState::On(Tick) {
     LeaderTick();
     return {};
   }
-  if (reads_.asked() != 0 && now_ >= reads_.ask_deadline()) FailReads();
+  if (handover_.has_value() && now_ >= handover_->deadline) EndHandover(StatusCode::kDeadlineExceeded);
+  reads_.Expire(now_ - options_.election_timeout_nanos, &out_.reads);
   if (now_ < election_deadline_) return {};
   ResetElectionTimer();
   if (UnfitToCampaign() == nullptr) StartPreVote();
@@ -113,6 +117,7 @@ StepResult CoreState::On(PersistFailed) {
   if (Progress* peer = FindPeer(successor); peer != nullptr) SendTimeoutNow(*peer);
   Report(FaultKind::kPersistFailed, options_.self, log_.durable());
   BecomeFollower(term_, kNoNode);
+  EndHandover(StatusCode::kUnavailable);
   FailReads();
   failed_ = true;
   return {};
@@ -129,6 +134,7 @@ StepResult CoreState::On(Applied event) {
 }
 
 StepResult CoreState::On(LogCapacity event) {
+  if (!log_full_) full_deadline_ = now_ + options_.heartbeat_interval_nanos;
   log_full_ = event.nearly_full;
   if (log_full_) {
     snapshot_asked_ = 0;
@@ -162,8 +168,15 @@ void CoreState::Report(FaultKind kind, NodeId peer, Index index) {
   if (out_.faults.size() < 16) out_.faults.push_back({kind, peer, term_, index});
 }
 
+std::optional<Nanos> CoreState::OldestWriteSince() const {
+  const std::optional<Nanos> log = log_.OldestWriteSince();
+  if (hard_writes_.empty()) return log;
+  const Nanos hard = hard_writes_.front().since;
+  return log.has_value() ? std::min(*log, hard) : hard;
+}
+
 bool CoreState::DiskStalled() const {
-  const std::optional<Nanos> since = log_.OldestWriteSince();
+  const std::optional<Nanos> since = OldestWriteSince();
   return since.has_value() && now_ - *since >= options_.disk_stall_timeout_nanos;
 }
 
@@ -223,6 +236,8 @@ StepResult CoreState::On(Receive event) {
     }
     return {StatusCode::kInvalidArgument, refusal};
   }
+  // True in whatever term it was said: what is committed stays so.
+  if (message.kind == MessageKind::kPreVoteReply && message.reject) NoteRemoval(message.hint);
   if (hard_writes_.size() >= kHardStateWritesMax) return {StatusCode::kResourceExhausted, "the disk does not follow"};
   if (!ReconcileTerm(message)) return Refused("of another term, or against a lease");
   return Dispatch(std::move(message));
@@ -252,8 +267,7 @@ bool CoreState::ReconcileTerm(const Message& m) {
       break;
     case MessageKind::kPreVote:
     case MessageKind::kVote:
-      answer = MakeMessage(m.kind == MessageKind::kVote ? MessageKind::kVoteReply : MessageKind::kPreVoteReply, m.from);
-      answer.round = m.round;
+      answer = MakeVoteReply(m);
       break;
     default:
       return false;

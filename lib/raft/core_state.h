@@ -18,6 +18,7 @@
 #define BANDB_RAFT_CORE_STATE_H_
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -41,6 +42,8 @@ namespace bandb::raft {
 // Terms and indexes beyond this are refused: no cluster lives to see them, and sums with them must
 // not overflow.
 inline constexpr uint64_t kNumberMax = uint64_t{1} << 62;
+
+inline constexpr Nanos kNever = std::numeric_limits<Nanos>::max();
 
 class CoreState {
  public:
@@ -70,6 +73,11 @@ class CoreState {
     Nanos deadline = 0;
     bool asked = false;
   };
+  // A transfer that went on when this node ceased to lead: it waits to hear who leads now.
+  struct Handover {
+    NodeId to = kNoNode;
+    Nanos deadline = 0;
+  };
   struct Install {
     SnapshotMeta snapshot;
     NodeId from = kNoNode;
@@ -80,6 +88,7 @@ class CoreState {
     uint64_t id = 0;
     Term term = 0;
     NodeId vote = kNoNode;
+    Nanos since = 0;
   };
 
   // ---- core_state.cc ----
@@ -104,6 +113,8 @@ class CoreState {
   // For answers: sent once term and vote, and the log up to `after_index`, are durable.
   void Answer(Message message, Index after_index = 0) { pending_.push_back({std::move(message), after_index, true}); }
   void Report(FaultKind kind, NodeId peer, Index index);
+  // Since when the oldest write, of the log or of term and vote, is under way.
+  std::optional<Nanos> OldestWriteSince() const;
   bool DiskStalled() const;
 
   // ---- election.cc ----
@@ -111,13 +122,20 @@ class CoreState {
   // A node that the latest configuration leaves out may still be the only one that can be elected:
   // as long as that configuration is not committed, the one before may need its vote, and it may
   // have the longer log (thesis, 4.2.2).
-  bool MayLead() const { return IsVoter() || configurations_.At(log_.commit()).Votes(options_.self); }
+  bool MayLead() const { return !Removed() && (IsVoter() || configurations_.At(log_.commit()).Votes(options_.self)); }
   void ResetElectionTimer();
   // Whether this node has promised a leader not to elect another one yet.
   bool InLease() const;
+  bool VoteStuck() const;
   const char* UnfitToCampaign() const;
   void StartPreVote();
   void StartElection(bool force);
+  // A refusal that says, if it is so, that the asker belongs to the group no more.
+  Message MakeVoteReply(const Message& request) const;
+  // Whether this node was told that it was removed, and its log says nothing later.
+  bool Removed() const { return removed_at_ != 0 && removed_at_ >= configuration().index; }
+  // The configuration at `index` is committed and leaves this node out.
+  void NoteRemoval(Index index);
   void RecordVote(NodeId from, bool granted);
   void CountVotes();
   void BecomeFollower(Term term, NodeId leader);
@@ -151,7 +169,10 @@ class CoreState {
   Progress* FindPeer(NodeId id);
   // Makes peers_ the members of the configuration in force, other than this node.
   void SyncPeers();
+  void ReplicateToAll();
   void Replicate(Progress* peer);
+  // Whether a commit index waits to be sent to it.
+  bool OwesCommit(const Progress& peer) const;
   Message MakeAppend(const Progress& peer, Index previous) const;
   void SendEmptyAppend(Progress* peer, uint64_t round);
   bool SendEntries(Progress* peer);
@@ -167,6 +188,8 @@ class CoreState {
   StepResult HandleReadIndexReply(const Message& message);
   void StartReadRound();
   void AskForReadIndex();
+  // A question that was lost, or its answer, costs this much, rather than an election timeout.
+  Nanos ReadRepeatNanos() const { return options_.election_timeout_nanos / 8; }
   void FailReads();
 
   // ---- change.cc ----
@@ -181,9 +204,15 @@ class CoreState {
   // ---- transfer.cc ----
   StepResult On(TransferLeadership event);
   StepResult HandleTimeoutNowReply(const Message& message);
+  // Why the voter `peer` cannot take over now, as far as is known; nullptr if it can.
+  const char* UnfitToSucceed(const Progress& peer) const;
   NodeId BestSuccessor() const;
+  void StartTransfer(NodeId to);
+  void HandOverIfFull();
   void ContinueTransfer();
   void EndTransfer(absl::StatusCode code);
+  void AwaitSuccessor();
+  void EndHandover(absl::StatusCode code);
   void SendTimeoutNow(const Progress& to);
 
   // ---- snapshots.cc ----
@@ -232,14 +261,23 @@ class CoreState {
   // Until then, what was promised before the restart may still be in force.
   Nanos quiet_until_;
   uint64_t campaign_;
+  // The latest committed configuration of which it is known that this node does not belong to it; 0
+  // if there is none.
+  Index removed_at_ = 0;
   std::vector<std::pair<NodeId, bool>> votes_;
+
+  std::optional<Handover> handover_;
 
   // Leaders only.
   std::vector<Progress> peers_;
   LeadershipRounds rounds_;
   Nanos heartbeat_deadline_ = 0;
+  // When a commit index that waits for company is sent without; kNever if none waits.
+  Nanos commit_deadline_ = kNever;
   uint64_t next_session_ = 1;
   std::optional<Transfer> transfer_;
+  // While the log is nearly full: when leadership is handed over, if somebody has room.
+  Nanos full_deadline_ = 0;
   // Somebody was asked to stand for election in this term, and no lease holds against that.
   bool lease_void_ = false;
   uint64_t next_fetch_ = 1;
@@ -250,11 +288,10 @@ class CoreState {
   // Committed entries handed out and not yet applied: where each range ends, and its cost.
   Ring<std::pair<Index, uint64_t>> applying_;
   uint64_t applying_bytes_ = 0;
-  // Cost of what was appended since the last snapshot.
-  uint64_t log_bytes_since_snapshot_ = 0;
   // The applied index when a snapshot was last asked for; 0 after one was taken, or the log has
-  // become full.
+  // become full. And where the log ended then; 0 after one was taken.
   Index snapshot_asked_ = 0;
+  Index snapshot_asked_at_ = 0;
 
   std::vector<PendingMessage> pending_;
   Output out_;

@@ -136,6 +136,9 @@ std::string Describe(const Message& m) {
       text += m.reject ? fmt::format(" prev={} hint={}/{}", m.index, m.hint_term, m.hint)
                        : fmt::format(" match={}", m.index);
       break;
+    case MessageKind::kPreVoteReply:
+      AppendField("removed-at", m.hint, &text);
+      break;
     default:
       AppendField("index", m.index, &text);
       break;

@@ -28,10 +28,17 @@ bool CoreState::InLease() const {
   return heard_leader_.has_value() && now_ < *heard_leader_ + promise;
 }
 
+// A candidate whose own vote does not reach the disk takes the votes of others in ever new terms,
+// puts off their elections, and can never lead.
+bool CoreState::VoteStuck() const {
+  return !hard_writes_.empty() && now_ - hard_writes_.front().since >= options_.election_timeout_nanos;
+}
+
 const char* CoreState::UnfitToCampaign() const {
   if (!MayLead()) return "not a voter";
   if (install_.has_value()) return "a snapshot is being installed";
   if (DiskStalled()) return "the disk is stalled";
+  if (VoteStuck()) return "an earlier vote is not written yet";
   if (InLease()) return "a leader may be alive";
   if (term_ >= kNumberMax) return "out of terms";
   return nullptr;
@@ -114,7 +121,7 @@ void CoreState::CountVotes() {
 void CoreState::BecomeFollower(Term term, NodeId leader) {
   BANDB_ASSERT(term >= term_);
   if (role_ == Role::kLeader || term > term_ || leader_ != leader) FailReads();
-  if (transfer_.has_value()) EndTransfer(StatusCode::kOk);
+  AwaitSuccessor();
   if (term > term_) {
     term_ = term;
     vote_ = kNoNode;
@@ -125,6 +132,7 @@ void CoreState::BecomeFollower(Term term, NodeId leader) {
   votes_.clear();
   peers_.clear();
   ResetElectionTimer();
+  if (leader != kNoNode) EndHandover(StatusCode::kOk);
 }
 
 void CoreState::BecomeLeader() {
@@ -134,7 +142,10 @@ void CoreState::BecomeLeader() {
   role_ = Role::kLeader;
   leader_ = options_.self;
   votes_.clear();
+  EndHandover(StatusCode::kUnavailable);
+  full_deadline_ = now_ + options_.heartbeat_interval_nanos;
   rounds_.Reset(now_);
+  commit_deadline_ = kNever;
   lease_void_ = false;
   next_session_ = 1;
   SyncPeers();
@@ -142,6 +153,23 @@ void CoreState::BecomeLeader() {
   AppendOwn(EntryKind::kNoop, Payload());
   heartbeat_deadline_ = now_ + options_.heartbeat_interval_nanos;
   BeginRound();
+}
+
+// Nobody replicates to a node that was removed, so it learns of it from those whom it asks. It then
+// rests: a later configuration that it belongs to again is one that it is sent, and until it has
+// that one there is somebody whose log is longer.
+Message CoreState::MakeVoteReply(const Message& request) const {
+  const bool pre = request.kind == MessageKind::kPreVote;
+  Message answer = MakeMessage(pre ? MessageKind::kPreVoteReply : MessageKind::kVoteReply, request.from);
+  answer.round = request.round;
+  const Configuration& committed = committed_configuration();
+  if (pre && committed.has_voters() && committed.Find(request.from) == nullptr) answer.hint = committed.index;
+  return answer;
+}
+
+void CoreState::NoteRemoval(Index index) {
+  removed_at_ = std::max(removed_at_, index);
+  if (Removed() && (role_ == Role::kPreCandidate || role_ == Role::kCandidate)) BecomeFollower(term_, kNoNode);
 }
 
 StepResult CoreState::HandleVoteRequest(const Message& m) {
@@ -160,10 +188,10 @@ StepResult CoreState::HandleVoteRequest(const Message& m) {
     }
     ResetElectionTimer();
   }
-  Message answer = MakeMessage(pre ? MessageKind::kPreVoteReply : MessageKind::kVoteReply, m.from);
+  Message answer = MakeVoteReply(m);
   answer.term = pre && grant ? m.term : term_;
   answer.reject = !grant;
-  answer.round = m.round;
+  if (grant) answer.hint = 0;
   Answer(std::move(answer));
   return {};
 }
@@ -180,8 +208,8 @@ StepResult CoreState::HandleVoteReply(const Message& m) {
 
 StepResult CoreState::HandleTimeoutNow(const Message& m) {
   if (role_ == Role::kLeader || (leader_ != kNoNode && leader_ != m.from)) return Refused("not from the leader");
-  const bool ready = MayLead() && !install_.has_value() && !DiskStalled() && term_ < kNumberMax && !log_full_ &&
-                     role_ == Role::kFollower && log_.Matches(m.index, m.log_term);
+  const bool ready = MayLead() && !install_.has_value() && !DiskStalled() && !VoteStuck() && term_ < kNumberMax &&
+                     !log_full_ && role_ == Role::kFollower && log_.Matches(m.index, m.log_term);
   if (ready) {
     StartElection(true);
     return {};

@@ -118,8 +118,9 @@ struct ChangeMembership {
 };
 
 // Hand leadership to `to`, or to the best voter if that is kNoNode. The end is reported by
-// Output::transfer. Errors: kFailedPrecondition (not the leader; already under way; nobody fits),
-// kNotFound (no voter of this id).
+// Output::transfer. Errors: kFailedPrecondition (not the leader; already under way; nobody fits;
+// the voter has not answered for an election timeout, is being given a snapshot, or its log is
+// nearly full), kNotFound (no voter of this id).
 struct TransferLeadership {
   NodeId to = kNoNode;
 };
@@ -132,8 +133,9 @@ struct PeerUnreachable {
 
 // The log's disk has room again, or is nearly full. While it is, no proposals are accepted and no
 // entries taken from a leader, who is told; what commits, reads and elections need is still
-// written. A snapshot is asked for, and none of the log is retained for others. If such a snapshot
-// fails, giving the event again asks for another.
+// written. A snapshot is asked for, and none of the log is retained for others, so that who is
+// being given a snapshot may need another. A leader hands over to a voter with room, if there is
+// one. If the snapshot fails, giving the event again asks for another.
 struct LogCapacity {
   bool nearly_full = false;
 };

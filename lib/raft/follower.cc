@@ -27,6 +27,7 @@ bool CoreState::AcceptLeader(const Message& m) {
   }
   if (role_ != Role::kFollower) BecomeFollower(term_, m.from);
   leader_ = m.from;
+  EndHandover(absl::StatusCode::kOk);
   heard_leader_ = now_;
   ResetElectionTimer();
   return true;
@@ -59,6 +60,8 @@ StepResult CoreState::HandleAppend(Message m) {
     RejectAppend(m);
     return {};
   }
+  // Of a commit index alone, without entries and without a round, the leader learns nothing.
+  const bool silent = m.entries.empty() && m.round == 0;
   if (RefusesEntries(m)) m.entries.clear();
   const Index last = log_.last();
   const Term last_term = log_.last_term();
@@ -66,6 +69,7 @@ StepResult CoreState::HandleAppend(Message m) {
   if (!matched.has_value()) return Refused("contradicts what is committed");
   CommitTo(std::min(m.commit, *matched));
   const bool grew = log_.last() != last || log_.last_term() != last_term;
+  if (silent) return {};
   if (grew) {
     answer.index = *matched;
     Answer(std::move(answer), *matched);
@@ -114,7 +118,6 @@ void CoreState::TakeEntry(Entry entry) {
     BANDB_ASSERT(decoded);
     configurations_.Append(std::move(configuration));
   }
-  log_bytes_since_snapshot_ += CostBytes(entry);
   log_.Append(std::move(entry));
 }
 

@@ -51,6 +51,8 @@ struct Inspect {
   uint32_t pending_reads = 0;
   bool transferring = false;
   bool installing = false;
+  // This node knows that it belongs to the group no more, unless it is added again.
+  bool removed = false;
   bool failed = false;
   bool lease_valid = false;
 };

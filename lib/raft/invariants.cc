@@ -34,6 +34,7 @@ Inspect CoreState::View() const {
   view.pending_reads = static_cast<uint32_t>(reads_.pending());
   view.transferring = transfer_.has_value();
   view.installing = install_.has_value();
+  view.removed = Removed();
   view.failed = failed_;
   view.lease_valid = LeaseValid(now_);
   return view;

@@ -31,6 +31,7 @@ void CoreState::LeaderTick() {
   if (transfer_.has_value() && now_ >= transfer_->deadline) {
     EndTransfer(absl::StatusCode::kDeadlineExceeded);
   }
+  HandOverIfFull();
   for (Progress& peer : peers_) {
     if (peer.state == PeerState::kSnapshot && now_ >= peer.snapshot_deadline) peer.Probe(peer.match + 1);
   }
@@ -40,7 +41,7 @@ void CoreState::LeaderTurn() {
   FinishChange();
   if (role_ != Role::kLeader) return;
   StartReadRound();
-  for (Progress& peer : peers_) Replicate(&peer);
+  ReplicateToAll();
   ContinueTransfer();
 }
 
@@ -50,7 +51,6 @@ Index CoreState::AppendOwn(EntryKind kind, Payload payload) {
   BANDB_ASSERT(role_ == Role::kLeader);
   Entry entry{.term = term_, .index = log_.last() + 1, .group = options_.group, .kind = kind, .payload = {}};
   entry.payload = std::move(payload);
-  log_bytes_since_snapshot_ += CostBytes(entry);
   const Index index = entry.index;
   log_.Append(std::move(entry));
   return index;
@@ -120,8 +120,15 @@ void CoreState::SyncPeers() {
     Progress& peer = peers_.emplace_back();
     peer.id = member.id;
     peer.session = next_session_++;
+    peer.since = now_;
     peer.next = log_.last() + 1;
   }
+}
+
+void CoreState::ReplicateToAll() {
+  for (Progress& peer : peers_) Replicate(&peer);
+  const bool owes = std::any_of(peers_.begin(), peers_.end(), [this](const Progress& p) { return OwesCommit(p); });
+  if (!owes) commit_deadline_ = kNever;
 }
 
 void CoreState::Replicate(Progress* peer) {
@@ -133,7 +140,13 @@ void CoreState::Replicate(Progress* peer) {
   while (peer->next <= log_.last() && peer->MaySend(options_)) {
     if (!SendEntries(peer)) break;
   }
-  if (peer->state == PeerState::kReplicate && peer->commit_sent < log_.commit()) SendEmptyAppend(peer, 0);
+  if (!OwesCommit(*peer)) return;
+  if (commit_deadline_ == kNever) commit_deadline_ = now_ + options_.commit_delay_nanos;
+  if (now_ >= commit_deadline_) SendEmptyAppend(peer, 0);
+}
+
+bool CoreState::OwesCommit(const Progress& peer) const {
+  return peer.state == PeerState::kReplicate && peer.commit_sent < log_.commit();
 }
 
 Message CoreState::MakeAppend(const Progress& peer, Index previous) const {
@@ -260,8 +273,13 @@ StepResult CoreState::HandleAppendReply(const Message& m) {
 }
 
 void CoreState::HandleAppendRefused(Progress* peer, const Message& m) {
-  // Answers to what was sent before the last change of mind say nothing about now.
-  if (peer->state == PeerState::kSnapshot) return;
+  // Answers to what was sent before the last change of mind say nothing about now. That the
+  // snapshot could not be installed does; what kept the peer from it is given some time to pass.
+  if (peer->state == PeerState::kSnapshot) {
+    if (m.index != peer->snapshot_index) return;
+    peer->snapshot_deadline = std::min(peer->snapshot_deadline, now_ + options_.election_timeout_nanos);
+    return;
+  }
   if (m.index <= peer->match) return;
   if (peer->state == PeerState::kProbe && m.index != peer->next - 1) return;
   const Index agreed = std::min(log_.HighestAtMost(m.hint, m.hint_term), m.index - 1);

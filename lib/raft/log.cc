@@ -9,6 +9,7 @@ namespace bandb::raft {
 
 Log::Log(const Restart& restart)
     : trail_(restart.floor.index, restart.floor.term, restart.terms, restart.last_index),
+      costs_(restart.terms.empty() ? CostTrail(restart.floor.index) : restart.costs),
       commit_(std::min(trail_.last(), std::max({restart.floor.index, restart.applied, restart.hard_state.commit}))),
       durable_(trail_.last()),
       written_(trail_.last()),
@@ -28,6 +29,7 @@ void Log::Append(Entry entry) {
   BANDB_ASSERT(entry.index == last() + 1);
   const uint64_t cost = CostBytes(entry);
   trail_.Append(entry.term);
+  costs_.Append(entry.index, cost);
   uncommitted_.push_back(cost);
   uncommitted_bytes_ += cost;
   cached_bytes_ += cost;
@@ -37,14 +39,17 @@ void Log::Append(Entry entry) {
 void Log::TruncateFrom(Index first) {
   BANDB_ASSERT(first > commit_);
   BANDB_ASSERT(first <= last());
+  uint64_t removed = 0;
   for (Index i = first; i <= last(); ++i) {
-    uncommitted_bytes_ -= uncommitted_.back();
+    removed += uncommitted_.back();
     uncommitted_.pop_back();
     if (entries_.empty()) continue;
     cached_bytes_ -= CostBytes(entries_.back());
     entries_.pop_back();
   }
+  uncommitted_bytes_ -= removed;
   trail_.TruncateFrom(first);
+  costs_.TruncateFrom(first, removed);
   first_cached_ = std::min(first_cached_, first);
   written_ = std::min(written_, first - 1);
   for (size_t i = 0; i < writes_.size(); ++i) writes_[i].covers = std::min(writes_[i].covers, first - 1);
@@ -117,11 +122,13 @@ std::optional<Nanos> Log::OldestWriteSince() const {
 void Log::CompactTo(Index index) {
   BANDB_ASSERT(index <= applied_);
   trail_.CompactTo(index);
+  costs_.CompactTo(index);
 }
 
 void Log::Reset(Index index, Term term) {
   BANDB_ASSERT(index > commit_);
   trail_.Reset(index, term);
+  costs_.Reset(index);
   commit_ = durable_ = written_ = applied_ = handed_out_ = index;
   first_cached_ = index + 1;
   entries_.clear();

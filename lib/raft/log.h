@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "raft/cost_trail.h"
 #include "raft/output.h"
 #include "raft/restart.h"
 #include "raft/ring.h"
@@ -51,6 +52,10 @@ class Log {
   // Bytes between the commit index and the end, whichever term they are of.
   uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
   uint64_t cached_bytes() const { return cached_bytes_; }
+  // What the entries after `index` cost, committed or not; rather more than less.
+  uint64_t CostAfter(Index index) const { return costs_.After(index); }
+  // The lowest index after which the entries up to `upper` cost at most `bytes`.
+  Index KeepingBytes(Index upper, uint64_t bytes) const { return costs_.Within(upper, bytes); }
 
   std::optional<Term> TermAt(Index index) const { return trail_.At(index); }
   bool Matches(Index index, Term term) const { return trail_.At(index) == std::optional<Term>(term); }
@@ -105,6 +110,7 @@ class Log {
   };
 
   TermTrail trail_;
+  CostTrail costs_;
   Index commit_;
   Index durable_;
   Index written_;

@@ -12,6 +12,14 @@ using absl::StatusCode;
 
 Member* Find(Configuration* configuration, NodeId id) { return const_cast<Member*>(configuration->Find(id)); }
 
+// Nobody waits for the place of `node` any more, since it is no voter now, or was made one again:
+// who waited for it is simply added.
+void ForgetReplacement(Configuration* configuration, NodeId node) {
+  for (Member& m : configuration->members) {
+    if (m.replaces == node) m.replaces = kNoNode;
+  }
+}
+
 // A plan that failed, with nothing in it.
 ChangePlan Refuse(StatusCode code, const char* reason) { return {code, reason, {}}; }
 
@@ -23,6 +31,7 @@ ChangePlan AddMember(Configuration next, const Change& change) {
     const Member* replaced = next.Find(replaces);
     if (replaced == nullptr || !replaced->voter) return Refuse(StatusCode::kNotFound, "no such voter to replace");
   }
+  ForgetReplacement(&next, change.node);
   Member* known = Find(&next, change.node);
   const bool becomes_voter = change.kind != ChangeKind::kAddLearner;
   // A learner that is already there may be asked to become a voter; anything else would be a second
@@ -48,10 +57,12 @@ ChangePlan ChangeMember(Configuration next, const Change& change) {
     case ChangeKind::kPromote:
       if (member->voter) return Refuse(StatusCode::kAlreadyExists, "already a voter");
       *member = {.id = member->id, .voter = true, .address = member->address};
+      ForgetReplacement(&next, change.node);
       break;
     case ChangeKind::kDemote:
       if (!member->voter) return Refuse(StatusCode::kNotFound, "not a voter");
       *member = {.id = member->id, .learner = true, .address = member->address};
+      ForgetReplacement(&next, change.node);
       break;
     case ChangeKind::kSetAddress:
       if (change.address.size() > kMemberAddressBytesMax) {
@@ -61,8 +72,7 @@ ChangePlan ChangeMember(Configuration next, const Change& change) {
       break;
     case ChangeKind::kRemove:
       next.members.erase(next.members.begin() + (member - next.members.data()));
-      // What waited to take the place of the removed member is simply added.
-      for (Member& m : next.members) m.replaces = m.replaces == change.node ? kNoNode : m.replaces;
+      ForgetReplacement(&next, change.node);
       break;
     default:
       return Refuse(StatusCode::kInvalidArgument, "no such change");
@@ -120,13 +130,16 @@ Configuration PlanPromotion(const Configuration& now, const std::vector<NodeId>&
   BANDB_ASSERT(!now.joint());
   Configuration wanted = now;
   for (NodeId id : ready) {
+    // One that came before it in `ready` may have taken its place.
     Member* learner = Find(&wanted, id);
-    BANDB_ASSERT(learner != nullptr);
-    BANDB_ASSERT(learner->promote);
+    if (learner == nullptr || !learner->promote) continue;
     const NodeId replaced = learner->replaces;
     *learner = {.id = id, .voter = true, .address = learner->address};
-    const Member* old = wanted.Find(replaced);
-    if (old != nullptr) wanted.members.erase(wanted.members.begin() + (old - wanted.members.data()));
+    ForgetReplacement(&wanted, id);
+    const Member* old = replaced == kNoNode ? nullptr : wanted.Find(replaced);
+    if (old == nullptr || !old->voter || replaced == id) continue;
+    wanted.members.erase(wanted.members.begin() + (old - wanted.members.data()));
+    ForgetReplacement(&wanted, replaced);
   }
   return EnterJoint(now, std::move(wanted));
 }

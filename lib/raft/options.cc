@@ -29,6 +29,8 @@ absl::Status Options::Validate() const {
   require(applying_bytes_max >= 1, "applying_bytes_max must be at least 1");
   require(pending_reads_max >= 1, "pending_reads_max must be at least 1");
   require(snapshot_log_bytes >= 1, "snapshot_log_bytes must be at least 1");
+  require(commit_delay_nanos >= 0 && commit_delay_nanos <= heartbeat_interval_nanos,
+          "commit_delay_nanos must be between 0 and heartbeat_interval_nanos");
   require(clock_drift_percent <= 40, "clock_drift_percent must be at most 40");
   if (wrong.empty()) return absl::OkStatus();
   return base::Error(absl::StatusCode::kInvalidArgument, "raft options: {}", wrong);

@@ -31,9 +31,11 @@ struct Options {
   // before an election, so the preferred node usually wins. The lowest still stands: priority
   // orders, it never forbids.
   uint32_t priority = kPriorityMax;
-  // A node whose own log write has been under way for this long gives up leadership and does not
-  // stand for election. Its heartbeats alone must not keep a cluster hostage to a hung disk.
-  Nanos disk_stall_timeout_nanos = 10'000'000'000;
+  // A node one of whose own writes, of the log or of term and vote, has been under way for this
+  // long gives up leadership and does not stand for election. Its heartbeats alone must not keep a
+  // cluster hostage to a hung disk. At least the election timeout, which is how long a node waits
+  // for the write of its own vote before it stands again.
+  Nanos disk_stall_timeout_nanos = 3'000'000'000;
 
   // Entries in one message, by cost in bytes; a single larger entry travels alone.
   uint64_t message_bytes_max = 1 << 20;
@@ -55,8 +57,13 @@ struct Options {
   uint64_t promotion_lag_entries = 1000;
   // A snapshot is asked for when the log since the last one has grown to this.
   uint64_t snapshot_log_bytes = 64 << 20;
-  // Entries kept behind a snapshot for followers that are not far behind.
-  uint64_t retained_entries = 10000;
+  // How much of the log is kept behind a snapshot for followers that are not far behind.
+  uint64_t retained_log_bytes = 64 << 20;
+
+  // How long a commit index that nothing else has to travel with waits for company: new entries or
+  // a heartbeat. It costs a message for each peer and commit otherwise. 0: it does not wait. At
+  // most the heartbeat interval.
+  Nanos commit_delay_nanos = 0;
 
   // Serve reads under a lease, without a round. Assumes that no member's clock drifts by more than
   // clock_drift_percent and that clocks count the time of a suspended machine. Off: every read

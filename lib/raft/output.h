@@ -94,8 +94,10 @@ struct ConfigurationChange {
   bool committed = false;
 };
 
-// A transfer ended: kOk (another term began), kUnavailable (the target was not ready),
-// kDeadlineExceeded. Except after kOk this node leads on.
+// A transfer ended, one that the leader began by itself included: kOk (another node leads now, `to`
+// or one that was faster), kUnavailable (the target was not ready, or this node leads again, or is
+// out of service), kDeadlineExceeded (nobody else is known to lead; this node may still lead, or
+// have given up).
 struct TransferResult {
   NodeId to = kNoNode;
   absl::StatusCode code = absl::StatusCode::kOk;

@@ -29,6 +29,8 @@ namespace bandb::raft {
 struct Progress {
   NodeId id = kNoNode;
   uint64_t session = 0;
+  // Since when it is a peer of this leader.
+  Nanos since = 0;
   PeerState state = PeerState::kProbe;
   Index match = 0;
   Index next = 1;

@@ -43,7 +43,7 @@ StepResult CoreState::HandleReadIndex(const Message& m) {
 
 StepResult CoreState::HandleReadIndexReply(const Message& m) {
   if (role_ != Role::kFollower || m.from != leader_) return Refused("not from the leader");
-  if (m.round == 0 || m.round != reads_.asked()) return Refused("of an earlier question");
+  if (!reads_.Asked(m.round)) return Refused("of an earlier question");
   if (m.reject) {
     FailReads();
   } else {
@@ -60,10 +60,11 @@ void CoreState::StartReadRound() {
 }
 
 void CoreState::AskForReadIndex() {
-  if (!reads_.waiting() || reads_.asked() != 0 || leader_ == kNoNode) return;
+  if (leader_ == kNoNode) return;
+  if (reads_.asking() ? now_ < reads_.asked_at() + ReadRepeatNanos() : !reads_.waiting()) return;
   BANDB_ASSERT(role_ == Role::kFollower);
   ++read_number_;
-  reads_.Ask(read_number_, now_ + options_.election_timeout_nanos);
+  reads_.Ask(read_number_, now_);
   Message question = MakeMessage(MessageKind::kReadIndex, leader_);
   question.round = read_number_;
   Send(std::move(question));

@@ -1,5 +1,6 @@
 #include "raft/read_queue.h"
 
+#include <limits>
 #include <utility>
 
 #include "base/assert.h"
@@ -21,21 +22,45 @@ bool ReadQueue::TakeProved(uint64_t proved, Batch* batch) {
   return true;
 }
 
-void ReadQueue::Ask(uint64_t number, Nanos deadline) {
-  BANDB_ASSERT(asked_for_.empty());
-  BANDB_ASSERT(number != 0);
-  asked_ = number;
-  ask_deadline_ = deadline;
-  asked_for_ = std::move(waiting_);
+void ReadQueue::Ask(uint64_t number, Nanos now) {
+  for (const Request& request : waiting_) asked_for_.push_back({request, now});
   waiting_.clear();
+  BANDB_ASSERT(asking());
+  questions_.push_back({number, asked_for_begin_ + asked_for_.size(), now});
+}
+
+bool ReadQueue::Asked(uint64_t number) const {
+  for (size_t i = 0; i < questions_.size(); ++i) {
+    if (questions_[i].number == number) return true;
+  }
+  return false;
 }
 
 void ReadQueue::Answered(uint64_t number, Index index) {
-  if (asked_ == 0 || number != asked_) return;
-  for (const Request& request : asked_for_) Ready(request.id, index, false);
-  pending_ -= asked_for_.size();
-  asked_for_.clear();
-  asked_ = 0;
+  uint64_t end = 0;
+  for (size_t i = 0; i < questions_.size(); ++i) {
+    if (questions_[i].number == number) end = questions_[i].end;
+  }
+  for (; asked_for_begin_ < end; ++asked_for_begin_) {
+    Ready(asked_for_.front().request.id, index, false);
+    asked_for_.pop_front();
+    --pending_;
+  }
+  DropQuestions();
+}
+
+void ReadQueue::Expire(Nanos latest, std::vector<ReadResult>* results) {
+  for (; asking() && asking_since() <= latest; ++asked_for_begin_) {
+    results->push_back({asked_for_.front().request.id, absl::StatusCode::kUnavailable, 0, false});
+    asked_for_.pop_front();
+    --pending_;
+  }
+  DropQuestions();
+}
+
+// Questions whose reads have all been answered.
+void ReadQueue::DropQuestions() {
+  while (!questions_.empty() && questions_.front().end <= asked_for_begin_) questions_.pop_front();
 }
 
 void ReadQueue::Ready(uint64_t id, Index index, bool lease) {
@@ -68,9 +93,7 @@ void ReadQueue::Fail(std::vector<ReadResult>* results, std::vector<Request>* ref
   fail(waiting_);
   waiting_.clear();
   for (; !batches_.empty(); batches_.pop_front()) fail(batches_.front().requests);
-  fail(asked_for_);
-  asked_for_.clear();
-  asked_ = 0;
+  Expire(std::numeric_limits<Nanos>::max(), results);
 }
 
 }  // namespace bandb::raft

@@ -3,10 +3,12 @@
 // On the leader a read waits until the leader has committed an entry of its own term (before, it
 // may not know how far its predecessors committed), then joins the next round, together with all
 // others that wait; when a quorum has answered, it may be served at the commit index that the round
-// began with. A follower asks the leader for the index, one question at a time for all reads that
-// wait, each under a number never used before: an answer that was delayed can then not be taken for
-// the answer to a later question. On both, a read is served once the state machine has reached its
-// index.
+// began with. A follower asks the leader for the index, with one question for all reads that wait,
+// each under a number never used before: an answer that was delayed can then not be taken for the
+// answer to a later question. A question that is not answered soon is asked again under the next
+// number, for all that have come meanwhile as well. Any of the answers will do for the reads that
+// were there when it was asked for. On both, a read is served once the state machine has reached
+// its index.
 //
 // Invariant: each read is in exactly one place and is answered once.
 #ifndef BANDB_RAFT_READ_QUEUE_H_
@@ -50,12 +52,21 @@ class ReadQueue {
   // Takes the oldest batch whose round is at most `proved`; false if there is none.
   bool TakeProved(uint64_t proved, Batch* batch);
 
-  // Follower: all that wait are asked for under `number`.
-  void Ask(uint64_t number, Nanos deadline);
-  uint64_t asked() const { return asked_; }
-  Nanos ask_deadline() const { return ask_deadline_; }
-  // The answer to `number`, if that is what was asked last: all of them may be served at `index`.
+  // Follower: all that wait, and all that were asked for before and not answered, are asked for
+  // under `number`.
+  void Ask(uint64_t number, Nanos now);
+  // Whether reads are asked for and not answered.
+  bool asking() const { return !asked_for_.empty(); }
+  // Of the latest question, while asking().
+  Nanos asked_at() const { return questions_.back().at; }
+  // Since when the oldest read is asked for, while asking().
+  Nanos asking_since() const { return asked_for_.front().since; }
+  bool Asked(uint64_t number) const;
+  // The answer to `number`, which was Asked(): those that it was asked for may be served at
+  // `index`.
   void Answered(uint64_t number, Index index);
+  // Reads that are asked for since `latest` or longer are not going to be served.
+  void Expire(Nanos latest, std::vector<ReadResult>* results);
 
   // A read of this node may be served at `index`.
   void Ready(uint64_t id, Index index, bool lease);
@@ -69,9 +80,22 @@ class ReadQueue {
   size_t pending_ = 0;
   std::vector<Request> waiting_;
   Ring<Batch> batches_;
-  uint64_t asked_ = 0;
-  Nanos ask_deadline_ = 0;
-  std::vector<Request> asked_for_;
+  // Reads that are asked for, and the questions that they are asked for by. Reads are counted since
+  // the start; a question is for those before its `end`.
+  struct AskedFor {
+    Request request;
+    Nanos since = 0;
+  };
+  struct Question {
+    uint64_t number = 0;
+    uint64_t end = 0;
+    Nanos at = 0;
+  };
+  void DropQuestions();
+
+  Ring<AskedFor> asked_for_;
+  uint64_t asked_for_begin_ = 0;
+  Ring<Question> questions_;
   // Ascending by index.
   Ring<ReadResult> ready_;
 };

@@ -21,7 +21,10 @@ const Configuration& LatestConfiguration(const Restart& state) {
 }  // namespace
 
 absl::Status Restart::AddEntry(const Entry& entry) {
-  if (terms.empty()) last_index = floor.index;
+  if (terms.empty()) {
+    last_index = floor.index;
+    costs.Reset(floor.index);
+  }
   if (entry.index != last_index + 1) {
     return base::Error(StatusCode::kDataLoss, "entry {} follows entry {}", entry.index, last_index);
   }
@@ -37,6 +40,7 @@ absl::Status Restart::AddEntry(const Entry& entry) {
   }
   if (terms.empty() || terms.back().term != entry.term) terms.push_back({entry.index, entry.term});
   last_index = entry.index;
+  costs.Append(entry.index, CostBytes(entry));
   if (entry.index > std::max({floor.index, hard_state.commit, applied})) tail_costs.push_back(CostBytes(entry));
   return absl::OkStatus();
 }
@@ -48,6 +52,10 @@ absl::Status Restart::Validate() const {
   }
   if (applied > last) {
     return base::Error(StatusCode::kDataLoss, "applied up to {}, but the log ends at {}", applied, last);
+  }
+  // What is stored as committed was durable when it was stored.
+  if (hard_state.commit > last) {
+    return base::Error(StatusCode::kDataLoss, "committed up to {}, but the log ends at {}", hard_state.commit, last);
   }
   if ((floor.index == 0) != (floor.term == 0)) {
     return base::Error(StatusCode::kDataLoss, "the log begins after index {} of term {}", floor.index, floor.term);
@@ -72,46 +80,93 @@ Restart FirstStart(Configuration configuration) {
   return restart;
 }
 
+LogPosition PositionOf(const Restart& state, NodeId self) {
+  const Index last = state.terms.empty() ? state.floor.index : state.last_index;
+  return {self, state.last_term(), last, state.hard_state.term, LatestConfiguration(state)};
+}
+
+namespace {
+
+// The order of logs in an election; of equal ones, the lowest id comes last.
+auto Rank(const LogPosition& p) { return std::make_tuple(p.last_term, p.last_index, ~p.node); }
+
+const LogPosition& Best(const std::vector<LogPosition>& survivors) {
+  const LogPosition* best = &survivors.front();
+  for (const LogPosition& p : survivors) {
+    if (Rank(p) > Rank(*best)) best = &p;
+  }
+  return *best;
+}
+
+// Whether `candidate` would be elected by those survivors whose logs are not better than its own.
+bool CanBeElected(const LogPosition& candidate, const std::vector<LogPosition>& survivors) {
+  const VoteResult result = QuorumVote(candidate.configuration, [&](NodeId id) -> std::optional<bool> {
+    return std::any_of(survivors.begin(), survivors.end(), [&](const LogPosition& p) {
+      return p.node == id && std::tie(p.last_term, p.last_index) <= std::tie(candidate.last_term, candidate.last_index);
+    });
+  });
+  return result == VoteResult::kWon;
+}
+
+absl::Status CheckSurvivors(const std::vector<LogPosition>& survivors) {
+  for (size_t i = 0; i < survivors.size(); ++i) {
+    const LogPosition& p = survivors[i];
+    for (size_t j = 0; j < i; ++j) {
+      if (survivors[j].node == p.node) {
+        return base::Error(StatusCode::kInvalidArgument, "node {} stands twice on the list", p.node);
+      }
+    }
+    if (!IsValid(p.configuration) || p.configuration.Find(p.node) == nullptr) {
+      return base::Error(StatusCode::kFailedPrecondition, "node {} does not know itself to be a member", p.node);
+    }
+    if (CanBeElected(p, survivors)) {
+      return base::Error(StatusCode::kFailedPrecondition, "the survivors can elect node {}: start them", p.node);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The survivors as voters, in the configuration after `before`. An address that `before` does not
+// have is the one that the survivor has of itself.
+Configuration SurvivorsAsVoters(const Configuration& before, const LostQuorum& lost) {
+  Configuration forced;
+  forced.version = before.version + 1;
+  for (const LogPosition& p : lost.survivors) {
+    const Member* known = before.Find(p.node);
+    if (known == nullptr) known = p.configuration.Find(p.node);
+    forced.members.push_back({.id = p.node, .voter = true, .address = known->address});
+  }
+  std::sort(forced.members.begin(), forced.members.end(), [](const Member& a, const Member& b) { return a.id < b.id; });
+  return forced;
+}
+
+}  // namespace
+
 absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId self, GroupId group, ClusterId cluster,
                                                  const LostQuorum& lost) {
   BANDB_RETURN_IF_ERROR(state.Validate());
   if (lost.new_cluster == cluster || lost.new_cluster == 0) {
     return base::Error(StatusCode::kInvalidArgument, "the recovered group needs a new cluster id");
   }
-  const Configuration& before = LatestConfiguration(state);
-  auto survives = [&lost](NodeId id) {
-    return std::any_of(lost.survivors.begin(), lost.survivors.end(),
-                       [id](const LogPosition& p) { return p.node == id; });
-  };
-  const LogPosition* own = nullptr;
-  const LogPosition* best = nullptr;
-  Term term = std::max(state.hard_state.term, state.last_term());
-  for (const LogPosition& p : lost.survivors) {
-    if (before.Find(p.node) == nullptr) {
-      return base::Error(StatusCode::kFailedPrecondition, "node {} is not a member", p.node);
-    }
-    if (p.node == self) own = &p;
-    auto rank = [](const LogPosition& x) { return std::make_tuple(x.last_term, x.last_index, ~x.node); };
-    if (best == nullptr || rank(p) > rank(*best)) best = &p;
-    term = std::max(term, p.hard_state_term);
+  if (lost.survivors.empty() || lost.survivors.size() > kMembersMax) {
+    return base::Error(StatusCode::kInvalidArgument, "{} survivors", lost.survivors.size());
   }
-  if (QuorumVote(before, [&](NodeId id) { return std::optional<bool>(survives(id)); }) == VoteResult::kWon) {
-    return base::Error(StatusCode::kFailedPrecondition, "the survivors are a quorum: start them");
-  }
-  const Index last = state.terms.empty() ? state.floor.index : state.last_index;
-  if (own == nullptr || own->last_index != last || own->last_term != state.last_term() ||
-      own->hard_state_term != state.hard_state.term) {
+  BANDB_RETURN_IF_ERROR(CheckSurvivors(lost.survivors));
+  const LogPosition own = PositionOf(state, self);
+  if (std::find(lost.survivors.begin(), lost.survivors.end(), own) == lost.survivors.end()) {
     return base::Error(StatusCode::kInvalidArgument, "the position of node {} is not the one given", self);
   }
-  QuorumRecovery recovery{lost.new_cluster, state.hard_state, std::nullopt};
-  if (best != own) return recovery;
-
-  Configuration forced;
-  forced.version = before.version + 1;
-  forced.index = last + 1;
-  for (const Member& member : before.members) {
-    if (survives(member.id)) forced.members.push_back({.id = member.id, .voter = true, .address = member.address});
+  const LogPosition& best = Best(lost.survivors);
+  QuorumRecovery recovery{lost.new_cluster, state.hard_state, std::nullopt, {}};
+  Term term = 0;
+  for (const LogPosition& p : lost.survivors) {
+    term = std::max({term, p.hard_state_term, p.last_term});
+    if (!best.configuration.Votes(p.node)) recovery.new_voters.push_back(p.node);
   }
+  if (best.node != self) return recovery;
+
+  Configuration forced = SurvivorsAsVoters(best.configuration, lost);
+  forced.index = best.last_index + 1;
   std::string bytes;
   EncodeConfiguration(forced, &bytes);
   // The entry is written as if this node had led a term that nobody else can have led: its number
@@ -121,7 +176,7 @@ absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId se
   recovery.hard_state.term = forced_term;
   recovery.hard_state.vote = self;
   recovery.entry = Entry{.term = forced_term,
-                         .index = last + 1,
+                         .index = forced.index,
                          .group = group,
                          .kind = EntryKind::kConfiguration,
                          .payload = Payload(bytes)};

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "raft/cost_trail.h"
 #include "raft/types/durable_state.h"
 #include "raft/types/entry.h"
 
@@ -40,6 +41,8 @@ struct Restart {
   std::vector<Configuration> configurations;
   // The cost of each entry after max(floor.index, hard_state.commit, applied).
   std::vector<uint64_t> tail_costs;
+  // The cost of all of them, roughly.
+  CostTrail costs;
 
   Term last_term() const { return terms.empty() ? floor.term : terms.back().term; }
 
@@ -57,21 +60,33 @@ Restart FirstStart(Configuration configuration);
 // ---- A quorum is lost for good. ----
 //
 // Only when a majority of voters will never return. Everything acknowledged that no survivor holds
-// is lost. The way: stop all survivors; let each tell its LogPosition; give all of them the same
+// is lost. The way: stop all survivors; let each tell its PositionOf(); give all of them the same
 // LostQuorum; let each call RecoverLostQuorum() and make durable what it returns before it starts
 // again. Only the survivor with the best position adds an entry, which fixes the same configuration
 // for everyone; the rest follow it by the usual rules. The new cluster id keeps out whoever was
 // believed lost.
+//
+// Every survivor comes to the same result, because what it judges by is in the list: what it knows
+// itself of the members plays no part. One that has missed changes takes the list that the others
+// take.
 
 struct LogPosition {
   NodeId node = kNoNode;
   Term last_term = 0;
   Index last_index = 0;
   Term hard_state_term = 0;
+  // The latest one in its log.
+  Configuration configuration;
+
+  friend bool operator==(const LogPosition&, const LogPosition&) = default;
 };
 
+// What the survivor `self`, which is stopped, tells of itself.
+LogPosition PositionOf(const Restart& state, NodeId self);
+
 struct LostQuorum {
-  // All survivors. Each one's configuration flags are ignored: they become the voters.
+  // All survivors. ALL OF THEM BECOME VOTERS, those that were learners, or on their way in or out,
+  // included: who is not to vote does not belong on the list.
   std::vector<LogPosition> survivors;
   ClusterId new_cluster = 0;
 };
@@ -81,11 +96,14 @@ struct QuorumRecovery {
   HardState hard_state;
   // To be appended to the log, by one survivor only.
   std::optional<Entry> entry;
+  // The survivors that did not vote before, by what the best of them knows, and will from now on.
+  // For the operator to see.
+  std::vector<NodeId> new_voters;
 };
 
-// Errors: kFailedPrecondition (the survivors are a quorum; a survivor is no member),
-// kInvalidArgument (`self` is not among the survivors or its position is not that of `state`; the
-// cluster id is not new).
+// Errors: kFailedPrecondition (the survivors can elect one of them as they are; one of them does
+// not know itself to be a member), kInvalidArgument (`self` is not among the survivors or its
+// position is not that of `state`; a node stands twice on the list; the cluster id is not new).
 absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId self, GroupId group, ClusterId cluster,
                                                  const LostQuorum& lost);
 

@@ -22,8 +22,7 @@ StepResult CoreState::On(SnapshotTaken event) {
   if (!snapshot.has_value()) return Refused("not applied");
   snapshot_ = std::move(*snapshot);
   snapshot_.id = event.id;
-  log_bytes_since_snapshot_ = 0;
-  snapshot_asked_ = 0;
+  snapshot_asked_ = snapshot_asked_at_ = 0;
   CompactLog();
   return {};
 }
@@ -34,16 +33,19 @@ StepResult CoreState::On(SnapshotTaken event) {
 bool CoreState::WantsSnapshot() const {
   if (log_.applied() <= snapshot_.index) return false;
   if (log_full_ && log_.applied() > snapshot_asked_) return true;
-  return log_bytes_since_snapshot_ >= options_.snapshot_log_bytes;
+  // By what is in the log, not by what came into it since the start: a node that is restarted again
+  // and again must not have ever more to replay.
+  return log_.CostAfter(std::max(snapshot_.index, snapshot_asked_at_)) >= options_.snapshot_log_bytes;
 }
 
 void CoreState::CompactLog() {
   BANDB_ASSERT(snapshot_.index <= log_.applied());
   const Index snapshot = snapshot_.index;
-  // What is kept for peers that are behind is a courtesy, for which a full log has no room.
-  const Index retained = log_full_ ? 0 : options_.retained_entries;
-  Index floor = snapshot > retained ? snapshot - retained : 0;
-  if (role_ == Role::kLeader) {
+  // What is kept for peers that are behind is a courtesy, for which a full log has no room: not
+  // even for who is given a snapshot, which may take hours. If it then lacks what follows, it is
+  // given another.
+  Index floor = log_full_ ? snapshot : log_.KeepingBytes(snapshot, options_.retained_log_bytes);
+  if (role_ == Role::kLeader && !log_full_) {
     // What everybody has is kept for nobody.
     Index everywhere = snapshot;
     for (const Progress& peer : peers_) everywhere = std::min(everywhere, peer.match);
@@ -120,7 +122,15 @@ StepResult CoreState::On(SnapshotInstalled event) {
   }
   const Install install = std::move(*install_);
   install_.reset();
-  if (!event.ok) return {};
+  if (!event.ok) {
+    // The leader would wait for long, since an install may take long.
+    if (term_ != install.term) return {};
+    Message answer = MakeAppendReply(install.from, install.session, 0);
+    answer.reject = true;
+    answer.index = event.index;
+    Answer(std::move(answer));
+    return {};
+  }
   log_.Reset(event.index, event.term);
   // Of an earlier event of this turn; the log it spoke of is gone.
   out_.compact_to.reset();
@@ -128,7 +138,7 @@ StepResult CoreState::On(SnapshotInstalled event) {
   snapshot_ = install.snapshot;
   applying_.clear();
   applying_bytes_ = 0;
-  log_bytes_since_snapshot_ = 0;
+  snapshot_asked_ = snapshot_asked_at_ = 0;
   if (term_ == install.term) {
     Message answer = MakeAppendReply(install.from, install.session, 0);
     answer.index = event.index;

@@ -25,7 +25,7 @@ void CoreState::TakeOutput(Output* output) {
     HandOutCommitted();
     if (WantsSnapshot()) {
       out_.take_snapshot = true;
-      log_bytes_since_snapshot_ = 0;
+      snapshot_asked_at_ = log_.last();
       snapshot_asked_ = log_.applied();
     }
   }
@@ -71,7 +71,7 @@ void CoreState::TakeWrites() {
   if (hard_state_dirty_) {
     hard_state_dirty_ = false;
     out_.hard_state = HardStateWrite{next_write_, {term_, vote_, log_.DurableCommit()}};
-    hard_writes_.push_back({next_write_++, term_, vote_});
+    hard_writes_.push_back({next_write_++, term_, vote_, now_});
   }
   if (install_.has_value()) return;
   LogWrite write;
@@ -128,10 +128,14 @@ Nanos CoreState::NextDeadline() const {
   if (failed_) return deadline;
   if (role_ != Role::kLeader) {
     if (MayLead()) deadline = election_deadline_;
-    if (reads_.asked() != 0) deadline = std::min(deadline, reads_.ask_deadline());
+    if (handover_.has_value()) deadline = std::min(deadline, handover_->deadline);
+    if (reads_.asking()) {
+      deadline = std::min(
+          {deadline, reads_.asked_at() + ReadRepeatNanos(), reads_.asking_since() + options_.election_timeout_nanos});
+    }
     return deadline;
   }
-  deadline = std::min(heartbeat_deadline_, rounds_.proved_at() + options_.election_timeout_nanos);
+  deadline = std::min({heartbeat_deadline_, commit_deadline_, rounds_.proved_at() + options_.election_timeout_nanos});
   if (transfer_.has_value()) deadline = std::min(deadline, transfer_->deadline);
   for (const Progress& peer : peers_) {
     if (peer.state == PeerState::kSnapshot) deadline = std::min(deadline, peer.snapshot_deadline);

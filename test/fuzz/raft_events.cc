@@ -37,7 +37,7 @@ RaftEvents::RaftEvents(std::string_view bytes)
   options_.pending_reads_max = 8;
   options_.promotion_lag_entries = Below(8);
   options_.snapshot_log_bytes = 1 + 16 * Below(256);
-  options_.retained_entries = Below(8);
+  options_.retained_log_bytes = Below(8) * kEntryOverheadBytes;
   options_.lease_reads = Below(2) == 1;
   options_.priority = static_cast<uint32_t>(Below(kPriorityMax + 1));
   switch (Below(4)) {

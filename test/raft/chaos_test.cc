@@ -25,7 +25,7 @@ class Chaos {
     start +=
         fmt::format(" message-bytes={} inflight-messages={} uncommitted-bytes={} cached-bytes={} retained={} lease={}",
                     1 + random_.Uniform(400), 1 + random_.Uniform(4), 100 + random_.Uniform(2000),
-                    random_.Uniform(1000), random_.Uniform(10), random_.Uniform(2));
+                    random_.Uniform(1000), 40 * random_.Uniform(10), random_.Uniform(2));
     cluster_.Run(start);
     history_.push_back(start);
     for (uint64_t i = voters + 1; i <= kNodes; ++i) Do(fmt::format("join {}", i));

@@ -172,5 +172,76 @@ TEST_CASE("a follower whose write failed takes part in nothing more", "[raft]") 
   CHECK_FALSE(output.hard_state.has_value());
 }
 
+// Steps at each deadline until `until`, with every vote and pre-vote granted at once; nothing of
+// what is to be written ever is. How often votes were asked for.
+int CampaignsOnHungDisk(Core* core, Nanos until) {
+  int campaigns = 0;
+  Output output;
+  core->TakeOutput(&output);
+  while (output.next_deadline <= until) {
+    const Nanos now = output.next_deadline;
+    core->Step(now, Tick{});
+    for (int i = 0; i < 2; ++i) {
+      core->TakeOutput(&output);
+      for (const Outgoing& sent : output.messages) {
+        const bool pre = sent.message.kind == MessageKind::kPreVote;
+        if (!pre && sent.message.kind != MessageKind::kVote) continue;
+        campaigns += pre || sent.message.to != 2 ? 0 : 1;
+        Message grant =
+            VoteFrom(sent.message.to, pre ? MessageKind::kPreVoteReply : MessageKind::kVoteReply, sent.message.term);
+        grant.round = sent.message.round;
+        core->Step(now, Receive{grant});
+      }
+    }
+  }
+  return campaigns;
+}
+
+TEST_CASE("a node whose vote does not reach the disk stands once, and leaves the rest to others", "[raft]") {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    const auto core = RestartedVoter(seed, 0);
+    CHECK(CampaignsOnHungDisk(core.get(), 100 * kTimeout) == 1);
+    CHECK(core->inspect().role == Role::kCandidate);
+    CHECK(core->inspect().term == 5);
+    CHECK_FALSE(core->Step(100 * kTimeout, Campaign{}).ok());
+    // Others are elected with its silence.
+    CHECK(core->Step(100 * kTimeout, Receive{VoteFrom(3, MessageKind::kAppend, 6)}).ok());
+    CHECK(core->inspect().leader == 3);
+  }
+}
+
+TEST_CASE("a node whose vote does not reach the disk takes no bid to lead", "[raft]") {
+  const auto core = RestartedVoter(1, 0);
+  REQUIRE(core->Step(kTimeout, Receive{VoteFrom(2, MessageKind::kVote, 5)}).ok());
+  Output output;
+  core->TakeOutput(&output);
+  REQUIRE(output.hard_state.has_value());
+  Message bid = VoteFrom(2, MessageKind::kTimeoutNow, 5);
+  CHECK_FALSE(core->Step(2 * kTimeout, Receive{bid}).ok());
+  core->TakeOutput(&output);
+  REQUIRE(output.messages.size() == 1);
+  CHECK(output.messages[0].message.kind == MessageKind::kTimeoutNowReply);
+  REQUIRE(core->Step(2 * kTimeout, HardStatePersisted{1}).ok());
+  CHECK(core->Step(2 * kTimeout, Receive{bid}).ok());
+  CHECK(core->inspect().role == Role::kCandidate);
+}
+
+TEST_CASE("the only voter of a group leads at once after a restart, whoever learns beside it", "[raft]") {
+  const auto quiet = [](const std::vector<NodeId>& voters, Index commit) {
+    Restart state = FirstStart(MakeConfiguration(voters, {7, 8}));
+    state.hard_state.term = 4;
+    state.hard_state.commit = commit;
+    for (Index i = 1; i <= 2; ++i) REQUIRE_OK(state.AddEntry({.term = 4, .index = i, .payload = Payload("x")}));
+    auto core = *Core::Create(OptionsOf(1), state, 77);
+    Output output;
+    core->TakeOutput(&output);
+    core->Step(output.next_deadline, Tick{});
+    core->TakeOutput(&output);
+    return output.hard_state.has_value() ? output.hard_state->state.vote : kNoNode;
+  };
+  CHECK(quiet({1}, 0) == 1);
+  CHECK(quiet({1, 2}, 2) == kNoNode);
+}
+
 }  // namespace
 }  // namespace bandb::raft

@@ -50,7 +50,7 @@ class Group {
       options.self = id;
       options.seed = id;
       options.snapshot_log_bytes = 64 << 20;
-      options.retained_entries = 1000;
+      options.retained_log_bytes = 1 << 17;
       auto core = Core::Create(options, FirstStart(MakeConfiguration({1, 2, 3})), now_);
       BANDB_ASSERT(core.ok());
       cores_.push_back(*std::move(core));

@@ -2,6 +2,8 @@
 #include "raft/restart.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "raft/core.h"
 #include "raft/types/configuration_codec.h"
@@ -98,20 +100,66 @@ TEST_CASE("what is stored as committed is durable already, since either write ma
   CHECK(output.log->commit == 1);
 }
 
-TEST_CASE("after the loss of a quorum the best survivor alone adds one entry, and all agree on it", "[raft]") {
-  const Restart one = ThreeVoters(4, 7);
+TEST_CASE("a log that ends before what is stored as committed has lost something, and is refused", "[raft]") {
+  Options options;
+  options.self = 1;
+  Restart state = FirstStart(MakeConfiguration({1, 2, 3}));
+  state.hard_state.term = 4;
+  state.hard_state.commit = 6;
+  for (Index i = 1; i <= 5; ++i) REQUIRE_OK(state.AddEntry(Data(i, 4)));
+  const absl::Status status = Core::Create(options, state, 0).status();
+  CHECK_CODE(status, kDataLoss);
+  CHECK(status.ToString().find("committed up to 6, but the log ends at 5") != std::string::npos);
+  REQUIRE_OK(state.AddEntry(Data(6, 4)));
+  CHECK_OK(Core::Create(options, state, 0).status());
+}
+
+// ---- A lost quorum. ----
+
+// A node whose log has `last` entries of `term`, after it was started with `configuration`.
+Restart Survivor(const Configuration& configuration, Term term, Index last) {
+  Restart state = FirstStart(configuration);
+  state.hard_state.term = term;
+  for (Index i = 1; i <= last; ++i) REQUIRE_OK(state.AddEntry(Data(i, term)));
+  return state;
+}
+
+// The next entry of its log is `configuration`, in the last term.
+void AddConfiguration(Configuration configuration, Restart* state) {
+  configuration.version = 2;
+  configuration.index = state->last_index + 1;
+  std::string bytes;
+  EncodeConfiguration(configuration, &bytes);
+  REQUIRE_OK(state->AddEntry({.term = state->last_term(),
+                              .index = configuration.index,
+                              .kind = EntryKind::kConfiguration,
+                              .payload = Payload(bytes)}));
+}
+
+LostQuorum ListOf(const std::vector<std::pair<NodeId, const Restart*>>& survivors) {
   LostQuorum lost;
-  lost.survivors = {{1, 4, 7, 4}};
   lost.new_cluster = 99;
-  const auto recovery = RecoverLostQuorum(one, 1, 0, 7, lost);
+  for (const auto& [node, state] : survivors) lost.survivors.push_back(PositionOf(*state, node));
+  return lost;
+}
+
+Configuration ForcedBy(const QuorumRecovery& recovery) {
+  Configuration forced;
+  REQUIRE(recovery.entry.has_value());
+  REQUIRE(DecodeConfiguration(recovery.entry->payload.bytes(), &forced));
+  return forced;
+}
+
+TEST_CASE("after the loss of a quorum the best survivor alone adds one entry, and all agree on it", "[raft]") {
+  const Restart one = Survivor(MakeConfiguration({1, 2, 3}), 4, 7);
+  const auto recovery = RecoverLostQuorum(one, 1, 0, 7, ListOf({{1, &one}}));
   REQUIRE_OK(recovery.status());
-  REQUIRE(recovery->entry.has_value());
+  const Configuration forced = ForcedBy(*recovery);
   CHECK(recovery->entry->index == 8);
   CHECK(recovery->entry->term == 5);
   CHECK(recovery->hard_state.term == 5);
   CHECK(recovery->hard_state.vote == 1);
-  Configuration forced;
-  REQUIRE(DecodeConfiguration(recovery->entry->payload.bytes(), &forced));
+  CHECK(recovery->new_voters.empty());
   CHECK(forced.members.size() == 1);
   CHECK(forced.Votes(1));
   CHECK(forced.version == 2);
@@ -119,48 +167,110 @@ TEST_CASE("after the loss of a quorum the best survivor alone adds one entry, an
 
 TEST_CASE("the recovery of a quorum is refused where there is one, and where positions are not what they are",
           "[raft]") {
-  const Restart one = ThreeVoters(4, 7);
-  LostQuorum lost;
-  lost.new_cluster = 99;
-  lost.survivors = {{1, 4, 7, 4}, {2, 4, 6, 4}};
-  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kFailedPrecondition);
-  lost.survivors = {{1, 4, 6, 4}};
-  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kInvalidArgument);
-  lost.survivors = {{9, 4, 7, 4}};
-  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kFailedPrecondition);
-  lost.survivors = {{1, 4, 7, 4}};
-  lost.new_cluster = 7;
-  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, lost).status(), kInvalidArgument);
+  const Configuration members = MakeConfiguration({1, 2, 3});
+  const Restart one = Survivor(members, 4, 7);
+  const Restart two = Survivor(members, 4, 6);
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, ListOf({{1, &one}, {2, &two}})).status(), kFailedPrecondition);
+  const LostQuorum good = ListOf({{1, &one}});
+  LostQuorum wrong = good;
+  wrong.survivors[0].last_index = 6;
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, wrong).status(), kInvalidArgument);
+  wrong = good;
+  wrong.survivors[0].configuration = MakeConfiguration({1, 2});
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, wrong).status(), kInvalidArgument);
+  wrong.survivors.clear();
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, wrong).status(), kInvalidArgument);
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, ListOf({{1, &one}, {1, &one}})).status(), kInvalidArgument);
+  // A node that belongs to nothing that it knows of.
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, ListOf({{1, &one}, {9, &one}})).status(), kFailedPrecondition);
+  wrong = good;
+  wrong.new_cluster = 7;
+  CHECK_CODE(RecoverLostQuorum(one, 1, 0, 7, wrong).status(), kInvalidArgument);
 }
 
 TEST_CASE("of two survivors only the better one adds the entry", "[raft]") {
-  Restart state = FirstStart(MakeConfiguration({1, 2, 3, 4, 5}));
-  state.hard_state.term = 4;
-  for (Index i = 1; i <= 6; ++i) REQUIRE_OK(state.AddEntry(Data(i, 4)));
-  LostQuorum lost;
-  lost.new_cluster = 99;
-  lost.survivors = {{1, 4, 7, 4}, {2, 4, 6, 4}};
-  const auto worse = RecoverLostQuorum(state, 2, 0, 7, lost);
+  const Configuration members = MakeConfiguration({1, 2, 3, 4, 5});
+  const Restart one = Survivor(members, 4, 7);
+  const Restart two = Survivor(members, 4, 6);
+  const auto worse = RecoverLostQuorum(two, 2, 0, 7, ListOf({{1, &one}, {2, &two}}));
   REQUIRE_OK(worse.status());
   CHECK_FALSE(worse->entry.has_value());
-  CHECK(worse->hard_state == state.hard_state);
+  CHECK(worse->hard_state == two.hard_state);
   CHECK(worse->cluster == 99);
 }
 
 TEST_CASE("the best survivor is the one whose log ends in the latest term, be it shorter or not", "[raft]") {
-  Restart state = FirstStart(MakeConfiguration({1, 2, 3, 4, 5}));
-  state.hard_state.term = 6;
-  REQUIRE_OK(state.AddEntry(Data(1, 6)));
-  LostQuorum lost;
-  lost.new_cluster = 99;
-  lost.survivors = {{1, 6, 1, 6}, {2, 5, 9, 8}};
-  const auto shorter = RecoverLostQuorum(state, 1, 0, 7, lost);
-  REQUIRE_OK(shorter.status());
-  REQUIRE(shorter->entry.has_value());
-  CHECK(shorter->entry->index == 2);
+  const Configuration members = MakeConfiguration({1, 2, 3, 4, 5});
+  const Restart shorter = Survivor(members, 6, 1);
+  Restart longer = Survivor(members, 5, 9);
+  longer.hard_state.term = 8;
+  const auto recovery = RecoverLostQuorum(shorter, 1, 0, 7, ListOf({{1, &shorter}, {2, &longer}}));
+  REQUIRE_OK(recovery.status());
+  REQUIRE(recovery->entry.has_value());
+  CHECK(recovery->entry->index == 2);
   // Above the terms of both, since node 2 may have voted in term 8.
-  CHECK(shorter->entry->term == 9);
-  CHECK(shorter->hard_state.term == 9);
+  CHECK(recovery->entry->term == 9);
+  CHECK(recovery->hard_state.term == 9);
+}
+
+TEST_CASE("a survivor that has missed a change takes the list that the others take", "[raft]") {
+  // Node 4 was being added as a voter when 1 and 3 were lost; node 2 has not got that entry.
+  Configuration added = MakeConfiguration({1, 2, 3}, {4});
+  added.members[3].promote = true;
+  added.members[3].address = "four";
+  const Restart two = Survivor(MakeConfiguration({1, 2, 3}), 4, 5);
+  Restart four = Survivor(MakeConfiguration({1, 2, 3}), 4, 5);
+  AddConfiguration(added, &four);
+  const LostQuorum lost = ListOf({{2, &two}, {4, &four}});
+  const auto behind = RecoverLostQuorum(two, 2, 0, 7, lost);
+  const auto best = RecoverLostQuorum(four, 4, 0, 7, lost);
+  REQUIRE_OK(behind.status());
+  REQUIRE_OK(best.status());
+  CHECK_FALSE(behind->entry.has_value());
+  const Configuration forced = ForcedBy(*best);
+  CHECK(forced.members.size() == 2);
+  CHECK(forced.Votes(2));
+  CHECK(forced.Votes(4));
+  CHECK(forced.Find(4)->address == "four");
+  // Both say to the operator that the learner votes from now on.
+  CHECK(behind->new_voters == std::vector<NodeId>{4});
+  CHECK(best->new_voters == std::vector<NodeId>{4});
+}
+
+TEST_CASE("a survivor that the best of them does not know comes with the address that it has of itself", "[raft]") {
+  // The entry that added node 4 was overtaken by a term in which nobody knew of it.
+  Configuration added = MakeConfiguration({1, 2, 3}, {4});
+  added.members[3].address = "four";
+  const Restart two = Survivor(MakeConfiguration({1, 2, 3}), 5, 5);
+  Restart four = Survivor(MakeConfiguration({1, 2, 3}), 4, 5);
+  AddConfiguration(added, &four);
+  const auto best = RecoverLostQuorum(two, 2, 0, 7, ListOf({{4, &four}, {2, &two}}));
+  REQUIRE_OK(best.status());
+  const Configuration forced = ForcedBy(*best);
+  REQUIRE(forced.Find(4) != nullptr);
+  CHECK(forced.Find(4)->address == "four");
+  CHECK(best->new_voters == std::vector<NodeId>{4});
+}
+
+TEST_CASE("survivors are a quorum if one of them would be elected by those whose logs are no better", "[raft]") {
+  // 3 and 4 are a quorum of what they know. Node 2 has begun a change to more voters, and that is
+  // not decided: 3 and 4 need no recovery, and would be a second group if there were one.
+  Configuration more = MakeConfiguration({2, 3, 4, 5, 6, 7, 8});
+  for (NodeId id : {3, 4, 5}) const_cast<Member*>(more.Find(id))->outgoing = true;
+  more.auto_leave = true;
+  Restart two = Survivor(MakeConfiguration({3, 4, 5}, {2}), 4, 5);
+  AddConfiguration(more, &two);
+  const Restart three = Survivor(MakeConfiguration({3, 4, 5}, {2}), 4, 5);
+  const LostQuorum all = ListOf({{2, &two}, {3, &three}, {4, &three}});
+  CHECK_CODE(RecoverLostQuorum(two, 2, 0, 7, all).status(), kFailedPrecondition);
+  CHECK_CODE(RecoverLostQuorum(three, 3, 0, 7, all).status(), kFailedPrecondition);
+  // Node 3 alone with the better log of 2 is no quorum, although 2 and 3 are two of {2, 3, 4}.
+  const Restart old = Survivor(MakeConfiguration({2, 3, 4}), 4, 4);
+  Restart newer = Survivor(MakeConfiguration({2, 3, 4}), 4, 5);
+  AddConfiguration(more, &newer);
+  const LostQuorum stuck = ListOf({{2, &newer}, {3, &old}});
+  CHECK_OK(RecoverLostQuorum(newer, 2, 0, 7, stuck).status());
+  CHECK_OK(RecoverLostQuorum(old, 3, 0, 7, stuck).status());
 }
 
 }  // namespace

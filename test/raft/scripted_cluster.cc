@@ -43,7 +43,11 @@ bool SetOption(const std::string& name, uint64_t value, Options* options) {
   else if (name == "cached-bytes")
     options->cached_bytes_max = value;
   else if (name == "retained")
-    options->retained_entries = value;
+    options->retained_log_bytes = value;
+  else if (name == "snapshot-bytes")
+    options->snapshot_log_bytes = value;
+  else if (name == "commit-delay")
+    options->commit_delay_nanos = static_cast<Nanos>(value) * kMillisecond;
   else if (name == "promotion-lag")
     options->promotion_lag_entries = value;
   else if (name == "lease")
@@ -71,7 +75,7 @@ bool ScriptedCluster::Cut(NodeId a, NodeId b) const { return cut_.count({std::mi
 void ScriptedCluster::Start(const Words& words) {
   options_.election_timeout_nanos = 1000 * kMillisecond;
   options_.heartbeat_interval_nanos = 100 * kMillisecond;
-  options_.retained_entries = 0;
+  options_.retained_log_bytes = 0;
   options_.cluster = 7;
   std::vector<NodeId> voters;
   for (size_t i = 1; i < words.size(); ++i) {

@@ -144,5 +144,71 @@ TEST_CASE("a snapshot is asked for once when the log has grown by its limit, so 
   CHECK(asked == 1);
 }
 
+// What a core of one voter does by itself: everything it asks for is done at once. How often it
+// asks for a snapshot.
+uint64_t SnapshotsAskedFor(Core* core, int turns) {
+  uint64_t asked = 0;
+  Nanos now = 0;
+  core->Step(++now, Tick{});
+  for (int i = 0; i < turns; ++i) {
+    Output output;
+    core->TakeOutput(&output);
+    asked += output.take_snapshot ? 1 : 0;
+    if (output.hard_state.has_value()) core->Step(++now, HardStatePersisted{output.hard_state->write});
+    if (output.log.has_value()) {
+      core->Step(++now, LogPersisted{output.log->write, output.log->term, output.log->index});
+    }
+    if (!output.committed.empty()) core->Step(++now, Applied{output.committed.last});
+  }
+  return asked;
+}
+
+TEST_CASE("what was in the log before a restart counts for the next snapshot, so that a replay stays bounded",
+          "[raft]") {
+  const auto asked = [](Index entries, Index applied) {
+    Options options;
+    options.self = 1;
+    options.cluster = kCluster;
+    options.snapshot_log_bytes = 100'000;
+    Restart state = FirstStart(MakeConfiguration({1}));
+    state.hard_state = {.term = 1, .vote = 1, .commit = entries};
+    state.applied = applied;
+    for (Index i = 1; i <= entries; ++i) {
+      REQUIRE_OK(state.AddEntry({.term = 1, .index = i, .payload = Payload(std::string(968, 'x'))}));
+    }
+    return SnapshotsAskedFor(Core::Create(options, state, 0)->get(), 60);
+  };
+  CHECK(asked(99, 0) == 0);
+  CHECK(asked(100, 0) == 1);
+  CHECK(asked(1000, 0) == 1);
+  // What the state machine holds durably needs no replay.
+  CHECK(asked(1000, 950) == 0);
+  CHECK(asked(1000, 900) == 1);
+}
+
+TEST_CASE("what is kept behind a snapshot is bounded in bytes, however large the entries", "[raft]") {
+  const auto floor = [](size_t payload, uint64_t retained) {
+    Options options;
+    options.self = 1;
+    options.cluster = kCluster;
+    options.retained_log_bytes = retained;
+    Restart state = FirstStart(MakeConfiguration({1, 2, 3}));
+    state.hard_state = {.term = 1, .vote = kNoNode, .commit = 500};
+    for (Index i = 1; i <= 500; ++i) {
+      REQUIRE_OK(state.AddEntry({.term = 1, .index = i, .payload = Payload(std::string(payload, 'x'))}));
+    }
+    state.applied = 500;
+    state.tail_costs.clear();
+    auto core = *Core::Create(options, state, 0);
+    Output output;
+    core->TakeOutput(&output);
+    return output.compact_to.value_or(0);
+  };
+  CHECK(floor(68, 10'000) == 400);
+  CHECK(floor(968, 10'000) == 490);
+  CHECK(floor(968, 0) == 500);
+  CHECK(floor(968, 1'000'000) == 0);
+}
+
 }  // namespace
 }  // namespace bandb::raft

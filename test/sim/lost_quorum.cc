@@ -15,11 +15,6 @@ namespace {
 constexpr raft::ClusterId kOldCluster = 0xba;
 constexpr raft::ClusterId kNewCluster = 0xbb;
 
-raft::LogPosition PositionOf(raft::NodeId id, const Recovered& disk) {
-  const raft::Restart& r = disk.restart;
-  return {id, r.last_term(), r.terms.empty() ? r.floor.index : r.last_index, r.hard_state.term};
-}
-
 // Some members that are not a quorum of the committed configuration; their disks are intact.
 std::vector<raft::NodeId> DrawSurvivors(const Cluster& cluster, const raft::Configuration& members,
                                         base::Random* random) {
@@ -121,7 +116,7 @@ std::optional<QuorumLoss> LoseQuorum(Cluster* cluster, Trace* trace, uint64_t ke
   for (raft::NodeId id : loss.survivors) {
     auto disk = cluster->node(id).disk().Read();
     if (!disk.ok()) return std::nullopt;
-    lost.survivors.push_back(PositionOf(id, *disk));
+    lost.survivors.push_back(raft::PositionOf(disk->restart, id));
     disks[id] = *std::move(disk);
   }
   std::map<raft::NodeId, raft::QuorumRecovery> recoveries;

@@ -65,7 +65,7 @@ raft::Options Node::CoreOptions() {
   options.cached_bytes_max = k.cached_bytes_max;
   options.applying_bytes_max = k.commit_batch_bytes_max;
   options.promotion_lag_entries = k.promotion_lag;
-  options.retained_entries = world_.knobs->machine.log_retained;
+  options.retained_log_bytes = world_.knobs->machine.log_retained * raft::kEntryOverheadBytes * 2;
   options.snapshot_log_bytes = 1 << 20;
   options.lease_reads = k.leases;
   options.clock_drift_percent = k.leases ? 1 : 0;

@@ -31,7 +31,8 @@ struct Member {
   bool learner = false;
   // A learner that the leader makes a voter, by itself, as soon as it has caught up.
   bool promote = false;
-  // With promote: the voter whose place it then takes. kNoNode if it is simply added.
+  // With promote: the voter whose place it then takes; a member that votes in the configuration
+  // that is entered. kNoNode if it is simply added.
   NodeId replaces = kNoNode;
   // Where to reach the member; opaque to the core.
   std::string address;
@@ -80,7 +81,10 @@ inline bool IsValid(const Configuration& configuration) {
     if (m.id <= previous || m.address.size() > kMemberAddressBytesMax) return false;
     if (m.voter && m.learner) return false;
     if (m.promote && (!m.learner || m.outgoing)) return false;
-    if (!m.promote && m.replaces != kNoNode) return false;
+    if (m.replaces != kNoNode) {
+      const Member* replaced = configuration.Find(m.replaces);
+      if (!m.promote || replaced == nullptr || !replaced->voter) return false;
+    }
     if (!m.voter && !m.outgoing && !m.learner) return false;
     previous = m.id;
     voters = voters || m.voter;

@@ -20,7 +20,8 @@ enum class MessageKind : uint8_t {
   // `index`, `log_term`: its last entry. `round`: which of its campaigns asks.
   kPreVote = 1,
   // `reject`; `round` as asked. A grant carries the term asked for, a refusal the term of the
-  // sender.
+  // sender. `hint`, in a refusal: the index of a committed configuration to which the asker does
+  // not belong; 0 if the sender knows of none.
   kPreVoteReply = 2,
   // As kPreVote, in the sender's real term. `force`: the leader asked for this election, so leases
   // do not stand against it.
@@ -33,8 +34,10 @@ enum class MessageKind : uint8_t {
   kAppend = 5,
   // Accepted: `index` is the last index known to match and durable on the sender. Refused
   // (`reject`): `index` is the previous index that did not match; (`hint`, `hint_term`): the
-  // highest place where the logs may still agree. `session` and `round` as received. `log_full`:
-  // the sender's log takes no more entries for now.
+  // highest place where the logs may still agree; after a kSnapshot, that the snapshot at `index`
+  // could not be installed. `session` and `round` as received. `log_full`: the sender's log takes
+  // no more entries for now. Not sent where it would bring nothing: for an append without entries
+  // and without a round, unless that is refused.
   kAppendReply = 6,
   // Take this `snapshot` in place of the log that it covers; `session`. It heads a stream of data:
   // handed to the receiving core only once the data has arrived and was verified. Answered by a
