@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/coding.h"
+#include "kv/limits.h"
 
 namespace bandb::kv {
 
@@ -41,6 +42,11 @@ bool ConditionReader::Next(Condition* condition) {
   if (ok_ && condition->check == Check::kHasValue) ok_ = reader.ReadLengthPrefixed(&condition->value);
   rest_ = ok_ ? reader.rest() : std::string_view();
   return ok_;
+}
+
+bool IsWithinLimits(const Operation& operation) {
+  const size_t value_bytes_max = operation.kind == Kind::kRangeDelete ? kKeyBytesMax : kValueBytesMax;
+  return operation.key.size() <= kKeyBytesMax && operation.value.size() <= value_bytes_max;
 }
 
 size_t EncodedBytes(const Operation& operation) {

@@ -75,6 +75,10 @@ class ConditionReader {
   bool ok_ = true;
 };
 
+// Whether its key and value may be so long: no door lets more through, and tables could not hold
+// it.
+bool IsWithinLimits(const Operation& operation);
+
 // Appends one encoded operation.
 void AppendOperation(std::string* to, const Operation& operation);
 size_t EncodedBytes(const Operation& operation);

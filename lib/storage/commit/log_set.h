@@ -31,7 +31,7 @@ class LogSet {
   // Errors: what the file system says. If the old log could not be ended, it is poisoned.
   absl::Status StartLog(uint64_t number, const FileHeader& header, const RecordHead& end_head)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  LogWriter* current() { return current_writer_; }
+  LogWriter* current() const { return current_writer_; }
   uint64_t number() const { return number_.load(std::memory_order_acquire); }
   // Everything up to this sequence was appended; `durable` if it is so from an earlier life of the
   // database.

@@ -24,8 +24,9 @@ absl::StatusOr<Identity> ReadIdentity(base::FileSystem* files, const std::string
 
 class DirectoryOpener {
  public:
-  DirectoryOpener(base::FileSystem* files, const std::string& dir, bool create, base::Random* random)
-      : files_(files), dir_(dir), engine_dir_(EngineDir(dir)), create_(create), random_(random) {}
+  DirectoryOpener(base::FileSystem* files, const std::string& dir, bool create, base::Random* random,
+                  const Identity* node)
+      : files_(files), dir_(dir), engine_dir_(EngineDir(dir)), create_(create), random_(random), node_(node) {}
 
   absl::StatusOr<DatabaseDirectory> Run() {
     // Once without the lock, so that what is somebody else's is not touched at all; then again with
@@ -73,18 +74,30 @@ class DirectoryOpener {
   absl::Status LookAtDatabase() {
     state_ = State::kExists;
     BANDB_ASSIGN_OR_RETURN(const Identity identity, ReadIdentity(files_, IdentityPath(dir_)));
-    // A node of a cluster has another log, and what is written past that would be known to this
-    // node alone.
-    if (identity.IsOfCluster()) {
-      return base::Error(absl::StatusCode::kFailedPrecondition,
-                         "{}: belongs to node {} of cluster {}, and cannot be opened without it", dir_,
-                         identity.node_id, ToString(identity.cluster_id));
-    }
+    BANDB_RETURN_IF_ERROR(CheckOwner(identity));
     directory_.database_id = identity.database_id;
     BANDB_ASSIGN_OR_RETURN(const bool has_dir, files_->Exists(engine_dir_));
     if (!has_dir) return Missing(engine_dir_, "an IDENTITY");
     BANDB_ASSIGN_OR_RETURN(const bool has_current, files_->Exists(CurrentPath(engine_dir_)));
     return has_current ? absl::OkStatus() : Missing(CurrentPath(engine_dir_), "an IDENTITY");
+  }
+
+  absl::Status CheckOwner(const Identity& identity) const {
+    if (node_ != nullptr && !(identity == *node_)) {
+      return base::Error(absl::StatusCode::kFailedPrecondition,
+                         "{}: belongs to node {} of cluster {} with database {}, not to node {} of cluster {} with "
+                         "database {}",
+                         dir_, identity.node_id, ToString(identity.cluster_id), ToString(identity.database_id),
+                         node_->node_id, ToString(node_->cluster_id), ToString(node_->database_id));
+    }
+    // A node of a cluster has another log, and what is written past that would be known to this
+    // node alone.
+    if (node_ == nullptr && identity.IsOfCluster()) {
+      return base::Error(absl::StatusCode::kFailedPrecondition,
+                         "{}: belongs to node {} of cluster {}, and cannot be opened without it", dir_,
+                         identity.node_id, ToString(identity.cluster_id));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status LookAtBeginning() {
@@ -120,14 +133,17 @@ class DirectoryOpener {
 
   absl::Status BeginCreation() {
     BANDB_RETURN_IF_ERROR(files_->CreateDirs(engine_dir_));
+    Identity begun;
     if (state_ == State::kBegun) {
-      BANDB_ASSIGN_OR_RETURN(const Identity begun, ReadIdentity(files_, CreatingPath(dir_)));
-      directory_.database_id = begun.database_id;
-    } else {
-      directory_.database_id = RandomUuid(random_);
-      BANDB_RETURN_IF_ERROR(
-          base::InstallFile(files_, CreatingPath(dir_), EncodeIdentity({.database_id = directory_.database_id})));
+      BANDB_ASSIGN_OR_RETURN(begun, ReadIdentity(files_, CreatingPath(dir_)));
     }
+    // What somebody else had begun is nobody's.
+    const bool goes_on = state_ == State::kBegun && (node_ != nullptr ? begun == *node_ : !begun.IsOfCluster());
+    if (!goes_on) {
+      begun = node_ != nullptr ? *node_ : Identity{.database_id = RandomUuid(random_)};
+      BANDB_RETURN_IF_ERROR(base::InstallFile(files_, CreatingPath(dir_), EncodeIdentity(begun)));
+    }
+    directory_.database_id = begun.database_id;
     // The folders on the way, from the inside out.
     for (std::string path = engine_dir_; path.size() > dir_.size();) {
       path = base::ParentPath(path);
@@ -150,6 +166,7 @@ class DirectoryOpener {
   const std::string engine_dir_;
   const bool create_;
   base::Random* const random_;
+  const Identity* const node_;
   State state_ = State::kNothing;
   // Above the database, where CreateDirs made folders.
   std::vector<std::string> changed_dirs_;
@@ -159,8 +176,8 @@ class DirectoryOpener {
 }  // namespace
 
 absl::StatusOr<DatabaseDirectory> OpenDatabaseDirectory(base::FileSystem* files, const std::string& dir, bool create,
-                                                        base::Random* random) {
-  return DirectoryOpener(files, dir, create, random).Run();
+                                                        base::Random* random, const Identity* node) {
+  return DirectoryOpener(files, dir, create, random, node).Run();
 }
 
 absl::Status FinishCreation(base::FileSystem* files, const std::string& dir) {

@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "storage/file/database_files.h"
 #include "storage/file/file_header.h"
+#include "storage/file/identity.h"
 
 namespace bandb::storage {
 
@@ -33,12 +34,13 @@ struct DatabaseDirectory {
   uint64_t next_file_number = 1;
 };
 
-// A directory that is refused stays as it is, LOCK included.
+// A directory that is refused stays as it is, LOCK included. `node`: the only identity that is
+// accepted, and given to a directory that is made; null for a standalone database.
 // Errors: kNotFound there is no database and `create` is false; kFailedPrecondition it is locked,
-// of a newer format, or a cluster's; kDataLoss a part of it is missing or damaged; what the file
+// of a newer format, or another's; kDataLoss a part of it is missing or damaged; what the file
 // system says.
 absl::StatusOr<DatabaseDirectory> OpenDatabaseDirectory(base::FileSystem* files, const std::string& dir, bool create,
-                                                        base::Random* random);
+                                                        base::Random* random, const Identity* node = nullptr);
 
 // Makes a directory that was begun a database. Durability: it is there after power loss when this
 // returns OK.

@@ -26,17 +26,21 @@ CompactionSettings SettingsFrom(const Options& options) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const base::Env& env, const std::string& dir,
-                                                     const Options& options) {
-  BANDB_ASSIGN_OR_RETURN(RecoveredDatabase recovered, RecoverDatabase(env, dir, options));
+                                                     const Options& options, const ReplicaStart* replica) {
+  BANDB_ASSIGN_OR_RETURN(RecoveredDatabase recovered,
+                         RecoverDatabase(env, dir, options, replica == nullptr ? nullptr : &replica->identity));
   base::Env own_env = env;
   own_env.files = recovered.files.get();
-  std::unique_ptr<Engine> engine(new Engine(own_env, dir, options, recovered.files));
+  std::unique_ptr<Engine> engine(new Engine(own_env, dir, options, recovered.files, replica != nullptr));
+  if (replica != nullptr) engine->StartPosition(*replica, &recovered.state);
   BANDB_RETURN_IF_ERROR(engine->Start(std::move(recovered)));
   return engine;
 }
 
-Engine::Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files)
-    : env_(env),
+Engine::Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files,
+               bool is_replica)
+    : is_replica_(is_replica),
+      env_(env),
       dir_(std::move(dir)),
       engine_dir_(EngineDir(dir_)),
       options_(options),
@@ -80,12 +84,14 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   }
   for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number);
   const uint64_t log_number = versions_.NewFileNumber();
-  BANDB_RETURN_IF_ERROR(logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{}));
+  if (!is_replica_) {
+    BANDB_RETURN_IF_ERROR(logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{}));
+  }
   BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
   logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
 
   state.epoch = epoch_;
-  state.begun_log = log_number;
+  state.begun_log = is_replica_ ? 0 : log_number;
   state.commit_time_ms = NowMs();
   state.log_number = recovered.memtables.empty() ? log_number : recovered.memtables.front()->log_number();
   for (const uint64_t number : logs_.DropBelow(state.log_number)) recovered.orphans.push_back(LogName(number));
@@ -148,7 +154,10 @@ uint64_t Engine::LiveMemtableBytes() const {
   return bytes;
 }
 
+uint64_t Engine::EditTimeMs() const { return is_replica_ ? versions_.state().commit_time_ms : NowMs(); }
+
 uint64_t Engine::NowMs() const {
+  if (is_replica_) return last_commit_time_ms_.load(std::memory_order_acquire);
   const auto wall = static_cast<uint64_t>(std::max<int64_t>(env_.clock->WallMillis(), 0));
   uint64_t latest = latest_ms_.load(std::memory_order_relaxed);
   while (wall > latest && !latest_ms_.compare_exchange_weak(latest, wall, std::memory_order_relaxed)) {
@@ -174,7 +183,7 @@ void Engine::StopWrites(const absl::Status& status, uint64_t resumes_seen) {
   }
   for (Done& done : abandoned) done(status);
   // Those who wait for room would wait for ever.
-  queue_.Unpark();
+  Unpark();
   if (!news) return;
   env_.logger->Log(base::LogLevel::kError, "{}: writes stopped: {}", dir_, status.ToString());
   TellListener([&](EventListener* listener) { listener->OnBackgroundError(status); });
@@ -207,6 +216,16 @@ absl::Status Engine::Resume() {
   return absl::OkStatus();
 }
 
+void Engine::Unpark() {
+  queue_.Unpark();
+  std::function<void()> waiter;
+  {
+    base::MutexLock lock(&mutex_);
+    waiter = std::exchange(room_waiter_, nullptr);
+  }
+  if (waiter) waiter();
+}
+
 void Engine::BeginClose(Done done) {
   std::vector<Done> abandoned;
   {
@@ -215,7 +234,7 @@ void Engine::BeginClose(Done done) {
     TakeWaiters(&abandoned);
   }
   for (Done& abandon : abandoned) abandon(lifecycle_.MayWrite());
-  queue_.Unpark();
+  Unpark();
   queue_.Close([this]() {
     // Nobody appends any more; those who wait for a sync are still served, here or by the thread
     // that syncs now and then looks again.
@@ -228,8 +247,9 @@ absl::Status Engine::FinishClose() {
   lifecycle_.Close();
   { const ViewHolder::Retired retired = views_.Install(nullptr); }
   absl::Status status;
-  // After an error nothing more is written: the next open recovers from what is there.
-  if (lifecycle_.StopCause().ok()) {
+  // After an error nothing more is written: the next open recovers from what is there. A replica
+  // has nothing to write, for what is in no table is in its owner's log.
+  if (!is_replica_ && lifecycle_.StopCause().ok()) {
     uint64_t bytes = 0;
     const RecordHead seal{.type = RecordType::kSeal,
                           .term = epoch_,
@@ -257,16 +277,19 @@ absl::Status Engine::CheckMemtables() const {
     return base::Error(absl::StatusCode::kInternal, "the engine: {}", what);
   };
   const Sequence last = last_sequence_.load(std::memory_order_acquire);
-  if (memtable_->log_number() != logs_.number()) return violated("the memtable belongs to the log that is written");
+  if (!is_replica_ && memtable_->log_number() != logs_.number()) {
+    return violated("the memtable belongs to the log that is written");
+  }
   if (memtable_->largest_sequence() > last) return violated("readers may see all that is in the memtable");
   Sequence before = versions_.state().last_sequence;
   uint64_t log_number = versions_.state().log_number;
   if (before > last) return violated("tables hold nothing that readers may not see");
   for (const std::shared_ptr<Memtable>& memtable : frozen_) {
-    if (memtable->empty()) return violated("what is frozen holds something");
+    if (!is_replica_ && memtable->empty()) return violated("what is frozen holds something");
     if (memtable->log_number() < log_number) return violated("the logs of memtables are needed, and in order");
-    if (memtable->largest_sequence() <= before) return violated("memtables are in the order of their sequences");
     log_number = memtable->log_number();
+    if (memtable->empty()) continue;
+    if (memtable->largest_sequence() <= before) return violated("memtables are in the order of their sequences");
     before = memtable->largest_sequence();
   }
   if (memtable_->log_number() < log_number) return violated("the log that is written is the newest");
@@ -284,6 +307,7 @@ absl::Status Engine::CheckInvariants() {
   const std::shared_ptr<const Version> version = versions_.version();
   BANDB_RETURN_IF_ERROR(schedule_.CheckInvariants(*version));
   BANDB_RETURN_IF_ERROR(CheckMemtables());
+  if (is_replica_) BANDB_RETURN_IF_ERROR(CheckPositions());
   const WritePressure pressure = schedule_.Pressure(*version);
   if (pressure.permille != pressure_permille_) return violated("the pressure on writers is that of the version");
   if (pressure.stops != level0_full_) return violated("writers stop for a full level 0, and only then");
@@ -291,7 +315,7 @@ absl::Status Engine::CheckInvariants() {
       (schedule_.flush_running() || schedule_.compactions_running() != 0)) {
     return violated("nothing runs at rest");
   }
-  if (lifecycle_.phase() == Lifecycle::Phase::kRunning && !frozen_.empty() && !schedule_.flush_running() &&
+  if (lifecycle_.phase() == Lifecycle::Phase::kRunning && FlushableMemtables() != 0 && !schedule_.flush_running() &&
       !work_paused_) {
     return violated("what is frozen is being flushed");
   }

@@ -14,6 +14,7 @@
 //   engine_read.cc        gets, iterators, snapshots
 //   engine_background.cc  flushes and compactions, and what they make of the database
 //   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
+//   engine_replica.cc     the same engine without a log of its own, in a node of a cluster
 //   recovery.cc           what Open finds on disk
 //
 // Its state is kept by parts that know nothing of each other: Lifecycle the phases and what stopped
@@ -26,6 +27,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +49,7 @@
 #include "storage/compaction/table_merge.h"
 #include "storage/engine/engine_lifecycle.h"
 #include "storage/engine/recovery.h"
+#include "storage/engine/replica_position.h"
 #include "storage/read/db_iterator.h"
 #include "storage/read/read_view.h"
 #include "storage/version/version_set.h"
@@ -65,9 +68,10 @@ struct EngineCounters {
 // Thread safety: every method may be called from any thread.
 class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
  public:
-  // `options` have been validated. Errors: as Db::Open.
+  // `options` have been validated. `replica`: only EngineReplica gives one, and is its only writer.
+  // Errors: as Db::Open.
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const base::Env& env, const std::string& dir,
-                                                      const Options& options);
+                                                      const Options& options, const ReplicaStart* replica = nullptr);
   // After Close has finished, or an Open that failed.
   ~Engine() override;
 
@@ -124,6 +128,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status CheckInvariants() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  friend class EngineReplica;
   struct FlushWaiter {
     uint64_t log_number = 0;  // memtables of logs below this
     Done done;
@@ -148,7 +153,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   class CompactionWork;
   class WorkJob;
 
-  Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files);
+  Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files,
+         bool is_replica);
 
   // engine.cc
   absl::Status Start(RecoveredDatabase recovered);
@@ -172,10 +178,21 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Takes the waiters whose background work has not started and will not be done now.
   void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The clock that times to live are compared with. Never goes back, not even over a restart as far
-  // as the manifest tells.
-  uint64_t NowMs() const override;
+  // as the manifest tells. A replica's is that of the log.
+  uint64_t NowMs() const;
+  // What merges go by: a replica's is that of the position in the manifest.
+  uint64_t EditTimeMs() const override;
   void UpdateStall() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Has all who wait for room try again.
+  void Unpark() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // engine_replica.cc
+  // Has the position that was found, or that a replica begins with, in `state`.
+  void StartPosition(const ReplicaStart& start, ManifestState* state);
+  absl::Status CheckPositions() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of frozen_, from the front on. Not those with what the log of a replica's owner may forget.
+  size_t FlushableMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // engine_write.cc
   bool CommitGroup(const CommitQueue::Group& group) override;
@@ -183,6 +200,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   Room MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure);
   // Freezes the memtable and begins one of this capacity, unless too much is frozen already.
   Room FreezeIfRoom(size_t capacity_bytes, absl::Status* failure);
+  // False while too much is.
+  bool MayFreeze() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Freeze(size_t capacity_bytes);
   absl::Status CheckConditions(std::string_view conditions);
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
@@ -195,6 +214,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status VerifyManifest() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // engine_read.cc
+  absl::Status GetIn(Space space, std::string_view key, const ReadOptions& options, PinnedValue* value);
+  std::unique_ptr<Iterator> NewIteratorIn(Space space, const ReadOptions& options);
   absl::Status ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const;
   // `newest` is the sequence of the entry in a memtable that decided; 0 if it was none.
   absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
@@ -226,6 +247,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void TakeFlushWaiters(std::vector<Done>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // Constant after construction.
+  const bool is_replica_;
   // Its files are files_.
   const base::Env env_;
   const std::string dir_;
@@ -270,10 +292,17 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // The memtable that is written. Replaced by the committing thread alone, under the mutex: so that
   // thread may use it without the mutex, and any other under it.
   std::shared_ptr<Memtable> memtable_;
+  // Of a replica, its writer's: what all memtables and tables together hold.
+  ReplicaPosition applied_;
 
   mutable base::Mutex mutex_;
   // Oldest first.
   std::deque<std::shared_ptr<Memtable>> frozen_ ABSL_GUARDED_BY(mutex_);
+  // Of a replica: how far each of frozen_ goes, by its log number; the index up to which its
+  // owner's log is durable; and who waits for room.
+  std::map<uint64_t, ReplicaPosition> frozen_positions_ ABSL_GUARDED_BY(mutex_);
+  uint64_t durable_log_index_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::function<void()> room_waiter_ ABSL_GUARDED_BY(mutex_);
   // Every memtable that a view was made with, as long as it lives: iterators and pinned values keep
   // some that were flushed long ago, and their memory counts as well.
   std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);

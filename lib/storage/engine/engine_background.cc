@@ -83,11 +83,13 @@ class Engine::WorkJob final : public base::Job {
 // Writes what all frozen memtables hold into one table of level 0.
 class Engine::FlushWork final : public Work {
  public:
+  // `position`: of a replica, how far the memtables go.
   FlushWork(Engine* engine, std::vector<std::shared_ptr<Memtable>> memtables, MergeInputs inputs, MergeOutputs outputs,
-            uint64_t next_log)
+            uint64_t next_log, std::optional<ReplicaPosition> position)
       : Work(engine),
         memtables_(std::move(memtables)),
         next_log_(next_log),
+        position_(std::move(position)),
         merge_(std::make_unique<TableMerge>(std::move(inputs), std::move(outputs))) {
     BANDB_ASSERT(!memtables_.empty());
     BANDB_ASSERT(memtables_.back()->log_number() < next_log_);
@@ -105,6 +107,13 @@ class Engine::FlushWork final : public Work {
     }
     edit->edit.log_number = next_log_;
     edit->edit.last_sequence = memtables_.back()->largest_sequence();
+    if (position_) {
+      // Its last entries need not have written anything.
+      edit->edit.last_sequence = position_->last_sequence;
+      edit->edit.applied = position_->applied;
+      edit->edit.commit_time_ms = position_->commit_time_ms;
+      edit->edit.membership = position_->membership;
+    }
     AddTables(std::move(tables), 0, edit);
     info_.duration = Elapsed();
     return true;
@@ -119,6 +128,7 @@ class Engine::FlushWork final : public Work {
   // Kept while their cursors are read.
   const std::vector<std::shared_ptr<Memtable>> memtables_;
   const uint64_t next_log_;
+  const std::optional<ReplicaPosition> position_;
   FlushInfo info_;
   std::unique_ptr<TableMerge> merge_;
 };
@@ -285,7 +295,7 @@ void Engine::MaybeScheduleWork() {
   const std::shared_ptr<const Version> version = versions_.version();
   while (true) {
     CompactionSchedule::Work work = schedule_.Next({.version = version.get(),
-                                                    .has_frozen_memtables = !frozen_.empty(),
+                                                    .has_frozen_memtables = FlushableMemtables() != 0,
                                                     .next_file_number = versions_.next_file_number()});
     if (work.kind == Kind::kNothing) return;
     // Closing begins under the mutex, so it has not begun.
@@ -317,20 +327,26 @@ void Engine::StartFlush() {
   BANDB_ASSERT(!frozen_.empty());
   MergeInputs inputs;
   std::vector<std::unique_ptr<Cursor>> cursors;
-  std::vector<std::shared_ptr<Memtable>> memtables(frozen_.begin(), frozen_.end());
+  const size_t count = FlushableMemtables();
+  BANDB_ASSERT(count > 0);
+  const std::vector<std::shared_ptr<Memtable>> memtables(frozen_.begin(),
+                                                         frozen_.begin() + static_cast<std::ptrdiff_t>(count));
+  const uint64_t next_log = count < frozen_.size() ? frozen_[count]->log_number() : memtable_->log_number();
+  std::optional<ReplicaPosition> position;
+  if (is_replica_) position = frozen_positions_.at(memtables.back()->log_number());
   for (const std::shared_ptr<Memtable>& memtable : memtables) {
     cursors.push_back(memtable->NewCursor());
     memtable->tombstones().Collect(kSequenceMax, &inputs.tombstones);
   }
   inputs.cursor = NewMergingCursor(std::move(cursors));
-  inputs.horizon = snapshots_->Horizon(NowMs());
-  auto work = std::make_unique<FlushWork>(this, std::move(memtables), std::move(inputs), OutputsFor(UINT64_MAX),
-                                          memtable_->log_number());
+  inputs.horizon = snapshots_->Horizon(position ? position->commit_time_ms : NowMs());
+  auto work = std::make_unique<FlushWork>(this, memtables, std::move(inputs), OutputsFor(UINT64_MAX), next_log,
+                                          std::move(position));
   env_.executor->Start(base::Priority::kHigh, std::make_unique<WorkJob>(this, std::move(work)));
 }
 
 void Engine::StartCompaction(Compaction compaction) {
-  SnapshotHorizon horizon = snapshots_->Horizon(NowMs());
+  SnapshotHorizon horizon = snapshots_->Horizon(EditTimeMs());
   // Tables of level 0 share no sequences, so what is merged there is one table.
   const uint64_t table_bytes = compaction.output_level == 0 ? UINT64_MAX : options_.table_bytes;
   auto work = std::make_unique<CompactionWork>(this, std::move(compaction), std::move(horizon), versions_.version(),
@@ -364,6 +380,7 @@ void Engine::InstallEdit(PendingEdit* edit) {
     const uint64_t log_number = edit->edit.log_number.value_or(0);
     BANDB_ASSERT(log_number <= memtable_->log_number());
     while (!frozen_.empty() && frozen_.front()->log_number() < log_number) frozen_.pop_front();
+    frozen_positions_.erase(frozen_positions_.begin(), frozen_positions_.lower_bound(log_number));
     InstallView(&retired);
     if (level0_is_new) read_allowance_.Renew(schedule_.RenewAllowance(*versions_.version()));
   }
@@ -432,7 +449,7 @@ void Engine::FinishFlush(const JobEnd& end, const FlushInfo& info) {
     MaybeScheduleWork();
   }
   UpdateStall();
-  queue_.Unpark();
+  Unpark();
   for (Done& done : ready) done(absl::OkStatus());
   lifecycle_.Leave();
 }

@@ -48,6 +48,10 @@ absl::Status Engine::ResolveSnapshot(const ReadOptions& options, Sequence* seque
 }
 
 absl::Status Engine::Get(std::string_view key, const ReadOptions& options, PinnedValue* value) {
+  return GetIn(Space::kUser, key, options, value);
+}
+
+absl::Status Engine::GetIn(Space space, std::string_view key, const ReadOptions& options, PinnedValue* value) {
   // The view first: its memtables hold whatever was published before the sequence is read.
   const ViewRef view = views_.Acquire();
   if (!view) return ClosedError();
@@ -55,7 +59,7 @@ absl::Status Engine::Get(std::string_view key, const ReadOptions& options, Pinne
   uint64_t now_ms = 0;
   BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, &sequence, &now_ms));
   counters_.gets.fetch_add(1, std::memory_order_relaxed);
-  const LookupKey lookup(Space::kUser, key, sequence);
+  const LookupKey lookup(space, key, sequence);
   Sequence newest = 0;
   absl::Status status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, value, &newest);
   if (options.saw_undurable != nullptr) *options.saw_undurable = newest > logs_.durable_sequence();
@@ -216,7 +220,12 @@ absl::Status CollectSources(const ReadView& view, const TableCursorOptions& opti
 }  // namespace
 
 std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
+  return NewIteratorIn(Space::kUser, options);
+}
+
+std::unique_ptr<Iterator> Engine::NewIteratorIn(Space space, const ReadOptions& options) {
   DbIteratorParts parts;
+  parts.space = space;
   parts.view = views_.Acquire();
   if (!parts.view) return NewErrorIterator(ClosedError());
   parts.view.Detach();
@@ -224,9 +233,9 @@ std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
   if (absl::Status resolved = ResolveSnapshot(options, &parts.sequence, &parts.now_ms); !resolved.ok()) {
     return NewErrorIterator(std::move(resolved));
   }
-  parts.lower = MakeSpacedKey(Space::kUser, options.lower_bound);
-  parts.upper = options.upper_bound.empty() ? MakeSpacedKey(Space::kDeadLetters, {})
-                                            : MakeSpacedKey(Space::kUser, options.upper_bound);
+  parts.lower = MakeSpacedKey(space, options.lower_bound);
+  parts.upper =
+      options.upper_bound.empty() ? MakeSpacedKey(SpaceAfter(space), {}) : MakeSpacedKey(space, options.upper_bound);
   parts.skips_max = options.skips_max;
   if (options.saw_undurable != nullptr) *options.saw_undurable = parts.sequence > logs_.durable_sequence();
   // Bounds that hold no key: any walk ends at once.

@@ -89,7 +89,7 @@ void Engine::UpdateStall() {
     before = std::exchange(stall_, now);
   }
   if (before != now) TellListener([&](EventListener* listener) { listener->OnStallChanged(before, now); });
-  if (now != StallState::kStopped) queue_.Unpark();
+  if (now != StallState::kStopped) Unpark();
 }
 
 Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure) {
@@ -109,32 +109,37 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
   return FreezeIfRoom(capacity, failure);
 }
 
+bool Engine::MayFreeze() const {
+  if (level0_full_.load(std::memory_order_relaxed)) return false;
+  size_t bytes = memtable_->memory_bytes() + memtable_bytes_;
+  for (const std::shared_ptr<Memtable>& frozen : frozen_) bytes += frozen->memory_bytes();
+  return frozen_.empty() || bytes <= MemtablesBytesMax(options_);
+}
+
 Engine::Room Engine::FreezeIfRoom(size_t capacity, absl::Status* failure) {
   BANDB_ASSERT(capacity >= memtable_bytes_);
   BANDB_ASSERT(failure->ok());
-  if (level0_full_.load(std::memory_order_relaxed)) return Room::kStalled;
   {
     base::MutexLock lock(&mutex_);
-    size_t bytes = memtable_->memory_bytes() + memtable_bytes_;
-    for (const std::shared_ptr<Memtable>& frozen : frozen_) bytes += frozen->memory_bytes();
-    if (!frozen_.empty() && bytes > MemtablesBytesMax(options_)) return Room::kStalled;
+    if (!MayFreeze()) return Room::kStalled;
   }
   *failure = Freeze(capacity);
   return failure->ok() ? Room::kYes : Room::kFailed;
 }
 
 absl::Status Engine::Freeze(size_t capacity_bytes) {
-  BANDB_ASSERT(!memtable_->empty());
+  BANDB_ASSERT(is_replica_ || !memtable_->empty());
   const uint64_t number = versions_.NewFileNumber();
   BANDB_ASSERT(number > memtable_->log_number());
   const RecordHead end{.type = RecordType::kEnd,
                        .term = epoch_,
                        .first_sequence = last_sequence_.load(std::memory_order_relaxed) + 1,
                        .commit_time_ms = last_commit_time_ms_.load(std::memory_order_relaxed)};
-  BANDB_RETURN_IF_ERROR(logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end));
+  if (!is_replica_) BANDB_RETURN_IF_ERROR(logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end));
   auto next = std::make_shared<Memtable>(capacity_bytes, number);
   ViewHolder::Retired retired;
   base::MutexLock lock(&mutex_);
+  if (is_replica_) frozen_positions_.emplace(memtable_->log_number(), applied_);
   frozen_.push_back(std::exchange(memtable_, std::move(next)));
   InstallView(&retired);
   MaybeScheduleWork();

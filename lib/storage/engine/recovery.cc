@@ -20,12 +20,6 @@ namespace bandb::storage {
 
 namespace {
 
-// No door lets more through, and tables could not hold it.
-bool OperationIsWithinLimits(const kv::Operation& operation) {
-  const size_t value_bytes_max = operation.kind == Kind::kRangeDelete ? kv::kKeyBytesMax : kv::kValueBytesMax;
-  return operation.key.size() <= kv::kKeyBytesMax && operation.value.size() <= value_bytes_max;
-}
-
 // Nor more at a time: a record is one batch, or several that are smaller together.
 constexpr uint64_t kRecordOperationsMax = kv::kBatchBytesMax / kv::kBatchBytesPerOperation;
 static_assert(kRecordOperationsMax >= CommitQueue::kGroupOperationsMax);
@@ -39,12 +33,12 @@ struct ReadyLog {
 
 class Recovery {
  public:
-  Recovery(const base::Env& env, const std::string& dir, const Options& options)
-      : env_(env), dir_(dir), engine_dir_(EngineDir(dir)), options_(options) {}
+  Recovery(const base::Env& env, const std::string& dir, const Options& options, const Identity* node)
+      : env_(env), dir_(dir), engine_dir_(EngineDir(dir)), options_(options), node_(node) {}
 
   absl::StatusOr<RecoveredDatabase> Run() {
     BANDB_ASSIGN_OR_RETURN(DatabaseDirectory directory,
-                           OpenDatabaseDirectory(env_.files, dir_, options_.create_if_missing, env_.random));
+                           OpenDatabaseDirectory(env_.files, dir_, options_.create_if_missing, env_.random, node_));
     recovered_.files = directory.files;
     recovered_.database_id = directory.database_id;
     recovered_.created = !directory.exists;
@@ -69,9 +63,10 @@ class Recovery {
     BANDB_RETURN_IF_ERROR(ReadManifest());
     BANDB_RETURN_IF_ERROR(ListFiles());
     BANDB_RETURN_IF_ERROR(CheckTables());
+    if (node_ != nullptr && recovered_.state.begun_log == 0) return absl::OkStatus();
     BANDB_RETURN_IF_ERROR(ReadLogs());
     BANDB_RETURN_IF_ERROR(CheckLogChain());
-    return ReplayLogs();
+    return node_ == nullptr ? ReplayLogs() : LeaveLogs();
   }
   absl::Status ReadManifest();
   absl::Status ListFiles();
@@ -90,6 +85,8 @@ class Recovery {
   void DropLogsFrom(size_t i);
   absl::Status CheckContinuity(size_t i, bool* continues) const;
   absl::Status ReplayLogs();
+  // Of the standalone database that a replica takes over; a replica itself has none.
+  absl::Status LeaveLogs();
   absl::Status ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset);
 
   // With the file system that is bound to the directory, once it is locked.
@@ -97,6 +94,7 @@ class Recovery {
   const std::string dir_;
   const std::string engine_dir_;
   const Options& options_;
+  const Identity* const node_;
   RecoveredDatabase recovered_;
   std::vector<uint64_t> log_numbers_;
   std::vector<uint64_t> table_numbers_;
@@ -274,7 +272,7 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   bool within_limits = true;
   while (count <= kRecordOperationsMax && cursor.Next(&operation)) {
     ++count;
-    within_limits = within_limits && OperationIsWithinLimits(operation);
+    within_limits = within_limits && kv::IsWithinLimits(operation);
   }
   const bool in_order = record.head.first_sequence == recovered_.last_sequence + 1 && count != 0;
   if (!cursor.ok() || !within_limits || count > kRecordOperationsMax || !in_order ||
@@ -328,11 +326,27 @@ absl::Status Recovery::ReplayLogs() {
   return absl::OkStatus();
 }
 
+absl::Status Recovery::LeaveLogs() {
+  for (const ReadyLog& log : logs_) {
+    LogReader cursor(log.content);
+    ParsedRecord record;
+    while (cursor.Next(&record)) {
+      if (record.head.type != RecordType::kWrite) continue;
+      return base::Error(absl::StatusCode::kFailedPrecondition,
+                         "{}: offset {}: writes of a standalone database that are in no table: flush it first",
+                         log.path, cursor.offset());
+    }
+    recovered_.orphans.push_back(LogName(log.number));
+  }
+  logs_.clear();
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir,
-                                                  const Options& options) {
-  return Recovery(env, dir, options).Run();
+absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options,
+                                                  const Identity* node) {
+  return Recovery(env, dir, options, node).Run();
 }
 
 }  // namespace bandb::storage

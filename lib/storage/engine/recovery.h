@@ -20,6 +20,7 @@
 #include "base/env.h"
 #include "storage/file/database_files.h"
 #include "storage/file/file_header.h"
+#include "storage/file/identity.h"
 #include "storage/memtable/memtable.h"
 #include "storage/version/live_table.h"
 #include "storage/version/manifest.h"
@@ -54,8 +55,10 @@ struct RecoveredDatabase {
   std::vector<std::string> orphans;
 };
 
-// Errors: as Db::Open.
-absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options);
+// `node`: a replica's, which has no logs; null for a standalone database. Errors: as Db::Open, and
+// for a replica kFailedPrecondition logs of a standalone database that hold what is in no table.
+absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options,
+                                                  const Identity* node = nullptr);
 
 }  // namespace bandb::storage
 

@@ -24,6 +24,7 @@ struct Identity {
   uint64_t node_id = 0;
 
   bool IsOfCluster() const { return !(cluster_id == Uuid()) || node_id != 0; }
+  friend bool operator==(const Identity&, const Identity&) = default;
 };
 
 // The bytes of the file. Errors: kDataLoss damaged; kFailedPrecondition newer format.

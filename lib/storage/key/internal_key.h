@@ -35,6 +35,8 @@ inline constexpr size_t kTrailerBytes = 8;
 
 enum class Space : uint8_t { kSystem = 0, kUser = 1, kDeadLetters = 2 };
 inline constexpr size_t kSpaceBytes = 1;
+// Where all keys of a space end.
+inline Space SpaceAfter(Space space) { return static_cast<Space>(static_cast<uint8_t>(space) + 1); }
 
 inline constexpr uint8_t kKindMax = static_cast<uint8_t>(Kind::kBlobReferenceWithExpiry);
 

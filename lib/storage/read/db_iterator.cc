@@ -35,13 +35,13 @@ class DbIterator final : public Iterator {
 
   void Seek(std::string_view target) override {
     if (!IsOpen()) return;
-    spaced_target_ = MakeSpacedKey(Space::kUser, target);
+    spaced_target_ = MakeSpacedKey(parts_.space, target);
     SeekForward(std::max<std::string_view>(spaced_target_, parts_.lower));
   }
 
   void SeekForPrev(std::string_view target) override {
     if (!IsOpen()) return;
-    spaced_target_ = MakeSpacedKey(Space::kUser, target);
+    spaced_target_ = MakeSpacedKey(parts_.space, target);
     // The first key that the target is before: itself with a zero byte behind it.
     spaced_target_.push_back('\0');
     SeekBackwardBefore(std::min<std::string_view>(spaced_target_, parts_.upper));

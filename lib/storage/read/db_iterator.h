@@ -25,7 +25,8 @@ struct DbIteratorParts {
   // What is seen.
   Sequence sequence = 0;
   uint64_t now_ms = 0;
-  // Spaced keys; the walk stays in [lower, upper).
+  Space space = Space::kUser;
+  // Spaced keys of that space; the walk stays in [lower, upper).
   std::string lower;
   std::string upper;
   uint64_t skips_max = 0;  // see ReadOptions

@@ -95,8 +95,7 @@ void VersionSet::Apply(PendingEdit edit) {
     PendingEdit next;
     if (!TakeEdit(&next)) return;
     next.edit.next_file_number = next_file_number();
-    // At or after all commit times in the tables, and what readers have gone by meanwhile.
-    next.edit.commit_time_ms = owner_->NowMs();
+    next.edit.commit_time_ms = std::max(next.edit.commit_time_ms.value_or(0), owner_->EditTimeMs());
     const absl::Status written = Write(&next);
     if (written.ok()) {
       owner_->InstallEdit(&next);

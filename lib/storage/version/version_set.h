@@ -51,7 +51,8 @@ class VersionSet {
   class Owner {
    public:
     virtual ~Owner() = default;
-    virtual uint64_t NowMs() const = 0;
+    // A time at or after all commit times in the tables, and whatever merges went by.
+    virtual uint64_t EditTimeMs() const = 0;
     virtual FileHeader NewHeader(FileType type) = 0;
     // OK if an edit may be written; otherwise it ends with this status, and nothing was changed.
     virtual absl::Status MayWriteEdit() const = 0;

@@ -21,7 +21,7 @@ struct Fixture final : VersionSet::Owner {
   }
   ~Fixture() override = default;
 
-  uint64_t NowMs() const override { return 1234; }
+  uint64_t EditTimeMs() const override { return 1234; }
   FileHeader NewHeader(FileType type) override {
     return {.type = type, .database_id = Uuid{}, .file_id = RandomUuid(&env.random())};
   }

@@ -1,0 +1,274 @@
+#include "storage/engine/engine_replica.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "kv/batch_format.h"
+#include "kv/options.h"
+
+namespace bandb::storage {
+
+// What the engine does otherwise for a replica, and only that.
+
+void Engine::StartPosition(const ReplicaStart& start, ManifestState* state) {
+  BANDB_ASSERT(is_replica_);
+  // A manifest that tells of a log of the engine's own is a standalone database's, and what it says
+  // of a cluster is of another one, which the database was once copied from.
+  if (state->begun_log != 0 || !state->applied) {
+    state->applied = start.applied;
+    state->membership = start.membership;
+  }
+  state->log_ends.clear();
+  applied_ = {.applied = *state->applied,
+              .last_sequence = state->last_sequence,
+              .commit_time_ms = state->commit_time_ms,
+              .membership = state->membership.value_or(std::string())};
+  base::MutexLock lock(&mutex_);
+  // Nothing is flushed that was not applied before, and what is in tables is durable without a log.
+  durable_log_index_ = applied_.applied.index;
+}
+
+size_t Engine::FlushableMemtables() const {
+  if (!is_replica_) return frozen_.size();
+  size_t count = 0;
+  while (count < frozen_.size() &&
+         frozen_positions_.at(frozen_[count]->log_number()).applied.index <= durable_log_index_) {
+    ++count;
+  }
+  return count;
+}
+
+absl::Status Engine::CheckPositions() const {
+  const auto violated = [](std::string_view what) {
+    return base::Error(absl::StatusCode::kInternal, "the replica: {}", what);
+  };
+  if (logs_.TotalBytes() != 0 || logs_.current() != nullptr) return violated("there is no log");
+  if (frozen_positions_.size() != frozen_.size()) return violated("each frozen memtable has a position");
+  const ManifestState state = versions_.state();
+  if (!state.applied) return violated("the manifest has a position");
+  ReplicaPosition before{.applied = *state.applied,
+                         .last_sequence = state.last_sequence,
+                         .commit_time_ms = state.commit_time_ms,
+                         .membership = {}};
+  const auto goes_on = [&before](const ReplicaPosition& position) {
+    const bool on = position.applied.index >= before.applied.index && position.applied.term >= before.applied.term &&
+                    position.last_sequence >= before.last_sequence && position.commit_time_ms >= before.commit_time_ms;
+    before = position;
+    return on;
+  };
+  for (const std::shared_ptr<Memtable>& memtable : frozen_) {
+    const auto at = frozen_positions_.find(memtable->log_number());
+    if (at == frozen_positions_.end() || !goes_on(at->second)) return violated("positions go on");
+    if (memtable->largest_sequence() > before.last_sequence) return violated("a position covers its memtable");
+  }
+  if (!goes_on(applied_)) return violated("what is applied comes last");
+  if (last_sequence_ != applied_.last_sequence) return violated("readers see all that is applied");
+  if (last_commit_time_ms_ != applied_.commit_time_ms) return violated("readers go by the time of the log");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<EngineReplica>> EngineReplica::Open(const base::Env& env, const std::string& dir,
+                                                                   const Options& options, const ReplicaStart& start) {
+  BANDB_RETURN_IF_ERROR(kv::Validate(options));
+  if (!start.identity.IsOfCluster()) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "{}: a replica belongs to a cluster", dir);
+  }
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, dir, options, &start));
+  return std::unique_ptr<EngineReplica>(new EngineReplica(std::move(engine)));
+}
+
+absl::Status EngineReplica::CheckFollows(const ReplicaEntry& entry) const {
+  const AppliedPosition& before = applied().applied;
+  if (entry.index == before.index + 1 && entry.term >= before.term) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kInvalidArgument, "entry {} of term {} does not follow entry {} of term {}",
+                     entry.index, entry.term, before.index, before.term);
+}
+
+absl::StatusOr<EngineReplica::EntrySize> EngineReplica::Measure(const ReplicaEntry& entry) {
+  EntrySize size;
+  for (const ReplicaWrite& write : entry.writes) {
+    kv::OperationReader reader(write.operations);
+    kv::Operation operation;
+    bool within_limits = true;
+    for (; reader.Next(&operation); ++size.operations) within_limits &= kv::IsWithinLimits(operation);
+    if (!reader.ok() || !within_limits) {
+      return base::Error(absl::StatusCode::kDataLoss, "entry {}: malformed operations", entry.index);
+    }
+    size.payload_bytes += write.operations.size();
+    size.has_conditions |= !write.conditions.empty() && !write.duplicate;
+  }
+  size.system_first = size.operations;
+  size.operations += entry.system.operations_max;
+  size.payload_bytes += entry.system.bytes_max;
+  return size;
+}
+
+absl::Status EngineReplica::ReadConditions(const ReplicaEntry& entry, uint64_t now_ms, bool only_cached,
+                                           EntryConditions* conditions) {
+  const ViewRef view = engine_->views_.Acquire();
+  if (!view) return ClosedError();
+  const Sequence sequence = applied().last_sequence;
+  const EntryConditions::Reader read = [&](std::string_view key, PinnedValue* value) {
+    const LookupKey lookup(Space::kUser, key, sequence);
+    Sequence newest = 0;
+    return engine_->GetAt(view, lookup, now_ms, {.fill_cache = true, .only_cached = only_cached}, value, &newest);
+  };
+  for (const ReplicaWrite& write : entry.writes) {
+    if (!write.duplicate) BANDB_RETURN_IF_ERROR(conditions->Read(write.conditions, read));
+  }
+  return absl::OkStatus();
+}
+
+void EngineReplica::AddAll(Space space, std::string_view operations, Sequence first) {
+  kv::OperationReader reader(operations);
+  kv::Operation operation;
+  while (reader.Next(&operation)) engine_->memtable_->Add(first++, space, operation);
+  BANDB_ASSERT(reader.ok());
+}
+
+namespace {
+
+uint64_t CountOperations(std::string_view operations) {
+  kv::OperationReader reader(operations);
+  kv::Operation operation;
+  uint64_t count = 0;
+  while (reader.Next(&operation)) ++count;
+  BANDB_ASSERT(reader.ok());
+  return count;
+}
+
+}  // namespace
+
+void EngineReplica::Insert(const ReplicaEntry& entry, uint64_t now_ms, EntryConditions* conditions,
+                           AppliedEntry* applied) {
+  Sequence sequence = applied->first_sequence;
+  applied->outcomes.reserve(entry.writes.size());
+  for (const ReplicaWrite& write : entry.writes) {
+    absl::Status& outcome = applied->outcomes.emplace_back();
+    if (!write.duplicate && conditions->Hold(write.conditions)) {
+      AddAll(Space::kUser, write.operations, sequence);
+      conditions->Done(write.operations, now_ms);
+    } else if (!write.duplicate) {
+      outcome = base::Error(absl::StatusCode::kAborted, "a condition of the batch does not hold");
+    }
+    // Whatever became of it, so that sequences depend on the log alone.
+    sequence += CountOperations(write.operations);
+  }
+}
+
+void EngineReplica::InsertSystem(const ReplicaEntry::System& system, Sequence first,
+                                 absl::Span<const absl::Status> outcomes) {
+  if (system.make == nullptr) return;
+  const std::string operations = system.make(outcomes);
+  BANDB_ASSERT(operations.size() <= system.bytes_max);
+  BANDB_ASSERT(CountOperations(operations) <= system.operations_max);
+  AddAll(Space::kSystem, operations, first);
+}
+
+void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence last) {
+  ReplicaPosition& position = engine_->applied_;
+  position.applied = {.index = entry.index, .term = entry.term};
+  position.last_sequence = last;
+  position.commit_time_ms = now_ms;
+  if (entry.membership) position.membership = *entry.membership;
+  engine_->memtable_->EndGroup(now_ms);
+  engine_->logs_.NoteAppended(last, true);
+  // The time first: who sees the entry sees what had expired when it was committed as expired, or
+  // he could see that a condition on that had held.
+  engine_->last_commit_time_ms_.store(now_ms, std::memory_order_release);
+  engine_->last_sequence_.store(last, std::memory_order_release);
+}
+
+absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, const ApplyOptions& options) {
+  if (engine_->lifecycle_.RefusesWrites()) BANDB_RETURN_IF_ERROR(engine_->lifecycle_.MayWrite());
+  BANDB_RETURN_IF_ERROR(CheckFollows(entry));
+  BANDB_ASSIGN_OR_RETURN(const EntrySize size, Measure(entry));
+  AppliedEntry applied;
+  const Sequence before = engine_->applied_.last_sequence;
+  if (size.operations > kLastSequenceMax - before) {
+    return base::Error(absl::StatusCode::kDataLoss, "entry {}: the sequences are used up", entry.index);
+  }
+  const uint64_t now_ms = std::max(entry.commit_time_ms, engine_->applied_.commit_time_ms);
+  EntryConditions conditions;
+  if (size.has_conditions) {
+    const absl::Status read = ReadConditions(entry, now_ms, options.only_cached, &conditions);
+    if (options.only_cached && read.code() == absl::StatusCode::kUnavailable) {
+      applied.result = AppliedEntry::Result::kNeedsDisk;
+      return applied;
+    }
+    BANDB_RETURN_IF_ERROR(base::Annotate(read, "a condition"));
+  }
+  if (size.operations != 0) {
+    absl::Status failure;
+    const Engine::Room room = engine_->MakeRoom(size.operations, size.payload_bytes, &failure);
+    BANDB_RETURN_IF_ERROR(failure);
+    if (room == Engine::Room::kStalled) {
+      applied.result = AppliedEntry::Result::kNoRoom;
+      return applied;
+    }
+  }
+  applied.first_sequence = before + 1;
+  Insert(entry, now_ms, &conditions, &applied);
+  InsertSystem(entry.system, applied.first_sequence + size.system_first, applied.outcomes);
+  Publish(entry, now_ms, before + size.operations);
+  engine_->counters_.operations.fetch_add(size.operations, std::memory_order_relaxed);
+  engine_->counters_.batches.fetch_add(entry.writes.size(), std::memory_order_relaxed);
+  engine_->counters_.user_bytes.fetch_add(size.payload_bytes, std::memory_order_relaxed);
+  return applied;
+}
+
+void EngineReplica::WhenRoom(std::function<void()> room) {
+  {
+    base::MutexLock lock(&engine_->mutex_);
+    if (!engine_->lifecycle_.RefusesWrites() && !engine_->MayFreeze()) {
+      BANDB_ASSERT(engine_->room_waiter_ == nullptr);
+      engine_->room_waiter_ = std::move(room);
+      return;
+    }
+  }
+  room();
+}
+
+absl::StatusOr<bool> EngineReplica::Freeze() {
+  if (engine_->lifecycle_.RefusesWrites()) BANDB_RETURN_IF_ERROR(engine_->lifecycle_.MayWrite());
+  {
+    base::MutexLock lock(&engine_->mutex_);
+    const auto& frozen = engine_->frozen_positions_;
+    const uint64_t index =
+        frozen.empty() ? engine_->versions_.state().applied->index : frozen.rbegin()->second.applied.index;
+    if (index == applied().applied.index) return true;
+  }
+  absl::Status failure;
+  const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, &failure);
+  BANDB_RETURN_IF_ERROR(failure);
+  return room == Engine::Room::kYes;
+}
+
+void EngineReplica::LogIsDurable(uint64_t index) {
+  base::MutexLock lock(&engine_->mutex_);
+  if (index <= engine_->durable_log_index_) return;
+  engine_->durable_log_index_ = index;
+  engine_->MaybeScheduleWork();
+}
+
+ReplicaPosition EngineReplica::durable() const {
+  ManifestState state = engine_->versions_.state();
+  return {.applied = *state.applied,
+          .last_sequence = state.last_sequence,
+          .commit_time_ms = state.commit_time_ms,
+          .membership = std::move(state.membership).value_or(std::string())};
+}
+
+absl::StatusOr<std::string> EngineReplica::GetSystem(std::string_view key) {
+  PinnedValue value;
+  BANDB_RETURN_IF_ERROR(engine_->GetIn(Space::kSystem, key, ReadOptions(), &value));
+  return std::string(value.value());
+}
+
+std::unique_ptr<Iterator> EngineReplica::NewSystemIterator() {
+  return engine_->NewIteratorIn(Space::kSystem, ReadOptions());
+}
+
+}  // namespace bandb::storage
