@@ -191,6 +191,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Has the position that was found, or that a replica begins with, in `state`.
   void StartPosition(const ReplicaStart& start, ManifestState* state);
   absl::Status CheckPositions() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Up to which a replica's entries are in frozen memtables or tables.
+  uint64_t FrozenIndex() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of frozen_, from the front on. Not those with what the log of a replica's owner may forget.
   size_t FlushableMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

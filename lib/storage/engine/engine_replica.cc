@@ -40,6 +40,11 @@ size_t Engine::FlushableMemtables() const {
   return count;
 }
 
+uint64_t Engine::FrozenIndex() const {
+  if (frozen_positions_.empty()) return versions_.state().applied->index;
+  return frozen_positions_.rbegin()->second.applied.index;
+}
+
 absl::Status Engine::CheckPositions() const {
   const auto violated = [](std::string_view what) {
     return base::Error(absl::StatusCode::kInternal, "the replica: {}", what);
@@ -235,10 +240,7 @@ absl::StatusOr<bool> EngineReplica::Freeze() {
   if (engine_->lifecycle_.RefusesWrites()) BANDB_RETURN_IF_ERROR(engine_->lifecycle_.MayWrite());
   {
     base::MutexLock lock(&engine_->mutex_);
-    const auto& frozen = engine_->frozen_positions_;
-    const uint64_t index =
-        frozen.empty() ? engine_->versions_.state().applied->index : frozen.rbegin()->second.applied.index;
-    if (index == applied().applied.index) return true;
+    if (engine_->FrozenIndex() == applied().applied.index) return true;
   }
   absl::Status failure;
   const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, &failure);
