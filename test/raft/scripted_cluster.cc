@@ -44,8 +44,6 @@ bool SetOption(const std::string& name, uint64_t value, Options* options) {
     options->cached_bytes_max = value;
   else if (name == "retained")
     options->retained_log_bytes = value;
-  else if (name == "snapshot-bytes")
-    options->snapshot_log_bytes = value;
   else if (name == "commit-delay")
     options->commit_delay_nanos = static_cast<Nanos>(value) * kMillisecond;
   else if (name == "promotion-lag")
