@@ -13,13 +13,13 @@ run libabsl-dev Abseil: statuses, time, containers
 run libfmt-dev formats messages
 run libxxhash-dev checksums
 run liblz4-dev compresses tables
-run libzstd-dev compresses tables, more tightly, and reads .zst files in bandb load
-run zlib1g-dev reads .gz files in bandb load
+run libzstd-dev compresses tables, more tightly, and reads and writes .zst files in bandb load, import and export
+run zlib1g-dev reads .gz files in bandb load and import
 run libtomlplusplus-dev reads the configuration file
 run libcli11-dev reads the command line
 run libedit-dev line editing in the interactive client
 run libcpp-httplib-dev answers HTTP on the listener for operators
-run nlohmann-json3-dev writes figures as JSON
+run nlohmann-json3-dev reads exports, and writes figures as JSON
 run pkg-config finds the library for HTTP
 test catch2 the test framework
 test clang the second compiler, with its thread-safety analysis

@@ -70,7 +70,7 @@ TEST_CASE("mistakes in quotes are told") {
 TEST_CASE("a line that is not a command is refused with the right usage") {
   CHECK(ComplaintAbout("put name") == "usage: put [--ttl DURATION] KEY VALUE");
   CHECK(ComplaintAbout("get") == "usage: get [--raw] KEY");
-  CHECK(ComplaintAbout("delete a b") == "usage: delete KEY");
+  CHECK(ComplaintAbout("delete a b") == "usage: delete KEY | --prefix TEXT [--yes]");
   CHECK(ComplaintAbout("cas k v") == "usage: cas [--ttl DURATION] KEY EXPECTED VALUE");
   CHECK(ComplaintAbout("ping x") == "usage: ping");
   CHECK(ComplaintAbout("PUTS a b") == "unknown command \"PUTS\"; help lists what there is");
@@ -142,6 +142,23 @@ TEST_CASE("every command is listed, and has help with its usage") {
     CHECK(HelpOf(verb).starts_with(std::string("Usage: bandb ") + name));
     CHECK(CommandList().find(std::string("  ") + name) != std::string::npos);
   }
+}
+
+TEST_CASE("delete takes a key, or a prefix and whether to ask") {
+  Command command = Parsed("delete --prefix a\xff");
+  CHECK(command.deletes_prefix);
+  CHECK(command.begin == "a\xff");
+  CHECK(command.limit == "b");
+  CHECK_FALSE(command.sure);
+  command = ParsedArguments({"delete", "--prefix", "", "--yes"});
+  CHECK(command.deletes_prefix);
+  CHECK(command.begin.empty());
+  CHECK(command.limit.empty());
+  CHECK(command.sure);
+  CHECK_FALSE(ComplaintAbout("delete --prefix a key").empty());
+  CHECK_FALSE(ComplaintAbout("delete --prefix").empty());
+  CHECK_FALSE(ComplaintAbout("get --prefix a").empty());
+  CHECK_FALSE(Parsed("scan --prefix a").deletes_prefix);
 }
 
 }  // namespace

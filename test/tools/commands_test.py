@@ -29,7 +29,7 @@ class Commands(ClientTest):
         for key, value in values.items():
             self.check(cli(address, "put", key, "-", input=value), 0, b"OK\n")
         lines = [json.loads(line) for line in cli(address, "scan", "--format", "jsonl").stdout.splitlines()]
-        self.assertEqual(base64.b64decode(lines[0]["value_base64"]), values["bytes"])
+        self.assertEqual(base64.b64decode(lines[0]["value"]["base64"]), values["bytes"])
         self.assertEqual(lines[1], {"key": "text", "value": values["text"].decode()})
 
     def test_scan_goes_on_over_as_many_pieces_as_there_are(self):

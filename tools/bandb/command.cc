@@ -10,6 +10,7 @@
 
 #include "command_texts.h"
 #include "quoting.h"
+#include "transfer/entry.h"
 #include "units/units.h"
 
 namespace bandb::cli {
@@ -170,8 +171,10 @@ class Parser {
         if (!has_value_) return ShowUsage();
         [[fallthrough]];
       case Verb::kGet:
-      case Verb::kDelete:
         places = {&command_->key};
+        break;
+      case Verb::kDelete:
+        if (!command_->deletes_prefix) places = {&command_->key};
         break;
       case Verb::kCas:
         places = {&command_->key, &command_->expected, &command_->value};
@@ -201,10 +204,12 @@ class Parser {
                        : verb == Verb::kCas && name == "--absent"     ? &command_->expects_absent
                        : verb == Verb::kScan && name == "--keys-only" ? &command_->keys_only
                        : verb == Verb::kScan && name == "--reverse"   ? &command_->reverse
+                       : verb == Verb::kDelete && name == "--yes"     ? &command_->sure
                                                                       : nullptr;
     if (flag != nullptr && equals == std::string::npos) return *flag = true;
     const bool known = (sets && name == "--ttl") ||
                        (walks && (name == "--begin" || name == "--limit" || name == "--prefix")) ||
+                       (verb == Verb::kDelete && name == "--prefix") ||
                        (verb == Verb::kScan && (name == "--count" || name == "--format"));
     if (!known || flag != nullptr) {
       if (IsStrayOption(word)) return Complain(TellStray(word, TextOf(verb).name));
@@ -226,8 +231,9 @@ class Parser {
     } else if (name == "--limit") {
       command_->limit = std::move(value);
     } else if (name == "--prefix") {
-      command_->limit = AfterPrefix(value);
+      command_->limit = transfer::AfterPrefix(value);
       command_->begin = std::move(value);
+      command_->deletes_prefix = command_->verb == Verb::kDelete;
     } else if (name == "--ttl") {
       const std::optional<absl::Duration> ttl = units::ParseDuration(value);
       if (!ttl.has_value() || *ttl < absl::Milliseconds(1)) {
@@ -247,13 +253,6 @@ class Parser {
       return Complain(fmt::format("--format takes text, jsonl or raw, not {}", value));
     }
     return true;
-  }
-
-  // The first key after all that begin with `prefix`; empty, which is unbounded, if there is none.
-  static std::string AfterPrefix(std::string prefix) {
-    while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
-    if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
-    return prefix;
   }
 
   Words* const words_;

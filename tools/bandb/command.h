@@ -24,6 +24,8 @@ struct Command {
   bool expects_absent = false;                    // cas: the key must not exist
   std::string expected{};                         // cas: or must have this value
   bool raw = false;                               // get, scan: bytes as they are
+  bool deletes_prefix = false;                    // delete: all keys that begin with `begin`
+  bool sure = false;                              // delete: without asking
   std::string begin{};                            // scan, count: the range [begin, limit); empty means unbounded
   std::string limit{};
   uint64_t entries_max = UINT64_MAX;  // scan

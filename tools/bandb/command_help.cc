@@ -27,11 +27,15 @@ constexpr CommandText kTexts[] = {
      "Examples:\n"
      "  bandb get greeting\n"
      "  bandb get --raw image > image.png\n"},
-    {Verb::kDelete, "delete", "delete KEY", "remove KEY",
-     "Succeeds whether or not the key exists.\n"
+    {Verb::kDelete, "delete", "delete KEY | --prefix TEXT [--yes]", "remove KEY, or all keys that begin with TEXT",
+     "Succeeds whether or not there is such a key. All keys of a prefix go in one step.\n"
+     "\n"
+     "  --prefix TEXT  remove all keys that begin with TEXT; at a terminal it asks first\n"
+     "  --yes          do not ask\n"
      "\n"
      "Examples:\n"
-     "  bandb delete greeting\n"},
+     "  bandb delete greeting\n"
+     "  bandb delete --prefix session:\n"},
     {Verb::kCas, "cas", "cas [--ttl DURATION] KEY EXPECTED VALUE", "store VALUE under KEY if it has the value EXPECTED",
      "Compare and set, in one step. Exit code 1 if KEY has another value or does not exist.\n"
      "\n"
@@ -56,7 +60,7 @@ constexpr CommandText kTexts[] = {
      "  --keys-only    no values\n"
      "  --reverse      from the end backwards\n"
      "  --format F     text: in double quotes, a tab between key and value (the default)\n"
-     "                 jsonl: a JSON object for each entry; bytes that are not UTF-8 as key_base64 and value_base64\n"
+     "                 jsonl: a JSON object for each entry; bytes that are not UTF-8 as {\"base64\": ...}\n"
      "                 raw: bytes as they are, a tab between key and value, a line end after them\n"
      "\n"
      "Examples:\n"

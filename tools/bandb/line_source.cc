@@ -44,10 +44,12 @@ uint64_t LineSource::bytes_read() const { return earlier_bytes_ + (current_ == n
 absl::Status LineSource::OpenNext() {
   const std::string& path = paths_[next_path_++];
   if (path == "-") {
-    current_ = std::make_unique<Decompressor>(base::InputStream::StandardInput(), "standard input", as_is_);
+    current_ = std::make_unique<transfer::Decompressor>(
+        std::make_unique<transfer::StreamSource>(base::InputStream::StandardInput()), "standard input", as_is_);
   } else {
     BANDB_ASSIGN_OR_RETURN(auto input, base::InputStream::Open(path));
-    current_ = std::make_unique<Decompressor>(std::move(input), path, as_is_);
+    current_ = std::make_unique<transfer::Decompressor>(std::make_unique<transfer::StreamSource>(std::move(input)),
+                                                        path, as_is_);
   }
   return absl::OkStatus();
 }

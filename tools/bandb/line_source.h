@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "decompressor.h"
+#include "transfer/decompressor.h"
 
 namespace bandb::cli {
 
@@ -49,7 +49,7 @@ class LineSource {
   const bool as_is_;
   const size_t line_bytes_max_;
   size_t next_path_ = 0;  // the open file is the one before it
-  std::unique_ptr<Decompressor> current_;
+  std::unique_ptr<transfer::Decompressor> current_;
   uint64_t earlier_bytes_ = 0;  // of the files before it
   std::string buffer_;
   size_t start_ = 0;       // lines before it were given out

@@ -22,6 +22,8 @@
 #include "base/status.h"
 #include "base/thread_executor.h"
 #include "command.h"
+#include "export_command.h"
+#include "import_command.h"
 #include "interrupt_watch.h"
 #include "load.h"
 #include "net/address.h"
@@ -39,6 +41,8 @@ using standard_streams::Write;
 
 constexpr std::string_view kOtherCommands =
     "  load [OPTIONS] FILE...                    store every line of files; bandb load --help says how\n"
+    "  export [OPTIONS] --out DIR                write entries into files; bandb export --help says how\n"
+    "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
     "  help [COMMAND]                            this text, or all about one command\n";
 
@@ -260,6 +264,10 @@ bool Help(const CLI::App& app, const std::vector<std::string>& arguments) {
   return true;
 }
 
+bool HasHelpOfItsOwn(std::string_view command) {
+  return command == "load" || command == "export" || command == "import";
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("A client of bandb_server.", "bandb");
   Flags flags;
@@ -278,10 +286,14 @@ int Run(int argc, char** argv) {
   base::SystemClock clock;
   Shell shell(&clock, flags.address, flags.raw);
   if (arguments.empty()) return shell.Interact(flags.history);
-  if (arguments.size() == 2 && arguments[0] == "help" && arguments[1] == "load") arguments = {"load", "--help"};
+  if (arguments.size() == 2 && arguments[0] == "help" && HasHelpOfItsOwn(arguments[1])) {
+    arguments = {arguments[1], "--help"};
+  }
   if (Help(app, arguments)) return kDone;
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (arguments[0] == "load") return Load(flags.address, rest);
+  if (arguments[0] == "export") return RunExport(flags.address, rest);
+  if (arguments[0] == "import") return RunImport(flags.address, rest);
   if (arguments[0] == "config") return ShowConfig(rest);
   Command command;
   std::string complaint;

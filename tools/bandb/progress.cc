@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "standard_streams/standard_streams.h"
 
@@ -30,26 +31,27 @@ std::string PerSecond(uint64_t number, int64_t nanos) {
   return Thousands(static_cast<uint64_t>(static_cast<double>(number) / seconds));
 }
 
-Progress::Progress(base::Clock* clock, uint64_t total_bytes)
+Progress::Progress(base::Clock* clock, uint64_t total_bytes, std::string unit)
     : clock_(clock),
       total_bytes_(total_bytes),
+      unit_(std::move(unit)),
       watched_(::isatty(STDERR_FILENO) != 0),
       begin_nanos_(clock->MonotonicNanos()) {}
 
-void Progress::Show(uint64_t lines, uint64_t bytes) {
+void Progress::Show(uint64_t count, uint64_t bytes) {
   if (!watched_) return;
   const int64_t now = clock_->MonotonicNanos();
   if (drawn_ && now - last_drawn_nanos_ < kDrawIntervalNanos) return;
-  Draw(lines, bytes, now);
+  Draw(count, bytes, now);
 }
 
-void Progress::Finish(uint64_t lines, uint64_t bytes) {
+void Progress::Finish(uint64_t count, uint64_t bytes) {
   if (!drawn_) return;
-  Draw(lines, bytes, clock_->MonotonicNanos());
+  Draw(count, bytes, clock_->MonotonicNanos());
   Print(stderr, "\n");
 }
 
-void Progress::Draw(uint64_t lines, uint64_t bytes, int64_t now_nanos) {
+void Progress::Draw(uint64_t count, uint64_t bytes, int64_t now_nanos) {
   last_drawn_nanos_ = now_nanos;
   drawn_ = true;
   std::string bar;
@@ -58,7 +60,8 @@ void Progress::Draw(uint64_t lines, uint64_t bytes, int64_t now_nanos) {
     const uint64_t filled = done * kBarWidth / total_bytes_;
     bar = fmt::format(" [{:#<{}}{:.<{}}] {:3}%", "", filled, "", kBarWidth - filled, done * 100 / total_bytes_);
   }
-  Print(stderr, "\r\x1b[K{} lines, {} lines/s{}", Thousands(lines), PerSecond(lines, now_nanos - begin_nanos_), bar);
+  Print(stderr, "\r\x1b[K{0} {3}, {1} {3}/s{2}", Thousands(count), PerSecond(count, now_nanos - begin_nanos_), bar,
+        unit_);
   std::fflush(stderr);
 }
 

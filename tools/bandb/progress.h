@@ -18,18 +18,19 @@ std::string PerSecond(uint64_t number, int64_t nanos);
 // so that a short load shows its bar, too. If standard error is no terminal it draws nothing.
 class Progress {
  public:
-  // `total_bytes` is 0 if it is not known. Lifetime: borrows the clock.
-  Progress(base::Clock* clock, uint64_t total_bytes);
+  // `total_bytes` is 0 if it is not known; `unit` is what is counted. Lifetime: borrows the clock.
+  Progress(base::Clock* clock, uint64_t total_bytes, std::string unit = "lines");
 
-  void Show(uint64_t lines, uint64_t bytes);
+  void Show(uint64_t count, uint64_t bytes);
   // Draws where it ended, and keeps that line on the screen.
-  void Finish(uint64_t lines, uint64_t bytes);
+  void Finish(uint64_t count, uint64_t bytes);
 
  private:
-  void Draw(uint64_t lines, uint64_t bytes, int64_t now_nanos);
+  void Draw(uint64_t count, uint64_t bytes, int64_t now_nanos);
 
   base::Clock* const clock_;
   const uint64_t total_bytes_;
+  const std::string unit_;
   const bool watched_;
   const int64_t begin_nanos_;
   int64_t last_drawn_nanos_ = 0;

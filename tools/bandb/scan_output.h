@@ -12,8 +12,8 @@ namespace bandb::cli {
 // The line of one entry, its end included.
 //
 //   text  := quoted [tab quoted]                                   see quoting.h
-//   jsonl := '{' field [', ' field] '}'
-//   field := '"key": ' string | '"key_base64": ' string            bytes that are not UTF-8; the same for value
+//   jsonl := '{"key": ' bytes [', "value": ' bytes] '}'
+//   bytes := string | '{"base64": ' string '}'                     where they are not UTF-8
 //   raw   := key [tab value]                                       as they are
 std::string FormatEntry(ScanFormat format, std::string_view key, std::string_view value, bool keys_only);
 

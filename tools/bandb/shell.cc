@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "base/status.h"
+#include "kv/limits.h"
 #include "line_editor.h"
 #include "line_source.h"
 #include "proto/message_id.h"
@@ -96,6 +97,9 @@ absl::Status Shell::ReadBatch(const std::string& file) {
     }
     if (command.verb == Verb::kCas) AddCompareAndSet(command, &batch_);
     if (command.verb == Verb::kPut) batch_.Add(PutOperation(command, command.value));
+    if (command.deletes_prefix) {
+      return base::Error(absl::StatusCode::kInvalidArgument, "line {}: a batch holds no delete --prefix", number);
+    }
     if (command.verb == Verb::kDelete) batch_.Add({.kind = proto::BatchKind::kDelete, .key = command.key});
     if (command.verb != Verb::kCas && command.verb != Verb::kPut && command.verb != Verb::kDelete) {
       return base::Error(absl::StatusCode::kInvalidArgument, "line {}: a batch holds put, delete and cas", number);
@@ -126,6 +130,31 @@ absl::Status Shell::Scan(const Command& command) {
   }
   if (counts) Print(stdout, "{}\n", entries);
   return absl::OkStatus();
+}
+
+absl::Status Shell::DeletePrefix(const Command& command) {
+  const std::string& prefix = command.begin;
+  if (!command.sure && ::isatty(STDIN_FILENO) != 0) {
+    BANDB_ASSIGN_OR_RETURN(
+        const client::ScanPiece piece,
+        client_->Scan({.keys_only = true, .entries_max = kEntriesPerPiece, .begin = prefix, .limit = command.limit}));
+    Print(stderr, "Remove all keys that begin with {} ({}{})? [y/N] ", Quote(prefix), piece.entries.size(),
+          piece.cursor.empty() ? "" : " or more");
+    std::fflush(stderr);
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (Lowered(Trim(answer)) != "y" && Lowered(Trim(answer)) != "yes") {
+      return base::Error(absl::StatusCode::kCancelled, "nothing was removed");
+    }
+  }
+  proto::BatchBuilder batch;
+  // Where nothing comes after the prefix, the last key that there can be is the limit, and goes,
+  // too.
+  const bool bounded = !command.limit.empty();
+  const std::string last = bounded ? "" : std::string(kv::kKeyBytesMax, '\xff');
+  batch.Add({.kind = proto::BatchKind::kRangeDelete, .key = prefix, .value = bounded ? command.limit : last});
+  if (!bounded) batch.Add({.kind = proto::BatchKind::kDelete, .key = last});
+  return client_->Write(batch);
 }
 
 absl::Status Shell::Ping() {
@@ -161,7 +190,7 @@ absl::Status Shell::Execute(const Command& command) {
       BANDB_RETURN_IF_ERROR(Put(command));
       break;
     case Verb::kDelete:
-      BANDB_RETURN_IF_ERROR(client_->Delete(command.key));
+      BANDB_RETURN_IF_ERROR(command.deletes_prefix ? DeletePrefix(command) : client_->Delete(command.key));
       break;
     case Verb::kCas:
     case Verb::kBatch:
@@ -184,6 +213,10 @@ int Shell::Tell(const Command& command, const absl::Status& status) {
           command.verb == Verb::kBatch ? "a condition does not hold"
           : command.expects_absent     ? "the key exists"
                                        : "the key does not have that value");
+    return kNotFound;
+  }
+  if (absl::IsCancelled(status)) {
+    Print(stderr, "({})\n", base::Message(status));
     return kNotFound;
   }
   if (code >= proto::kFirstHookErrorCode) {

@@ -42,6 +42,8 @@ class Shell {
   // and of reading the file.
   absl::Status ReadBatch(const std::string& file);
   absl::Status Scan(const Command& command);
+  // Removes what begins with command.begin. Errors: kCancelled the person who was asked said no.
+  absl::Status DeletePrefix(const Command& command);
   absl::Status Ping();
   // Tells what went wrong, and returns the exit code for it.
   int Tell(const Command& command, const absl::Status& status);

@@ -1,4 +1,4 @@
-#include "decompressor.h"
+#include "transfer/decompressor.h"
 
 #include <zlib.h>
 #include <zstd.h>
@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 
-namespace bandb::cli {
+namespace bandb::transfer {
 
 namespace {
 
@@ -83,7 +83,7 @@ class ZstdCodec final : public Codec {
 
 }  // namespace
 
-Decompressor::Decompressor(std::unique_ptr<base::InputStream> input, std::string name, bool as_is)
+Decompressor::Decompressor(std::unique_ptr<ByteSource> input, std::string name, bool as_is)
     : input_(std::move(input)), name_(std::move(name)), as_is_(as_is), buffer_(kBufferBytes) {}
 
 absl::StatusOr<bool> Decompressor::Fill() {
@@ -136,4 +136,4 @@ absl::StatusOr<size_t> Decompressor::Read(absl::Span<char> to) {
   }
 }
 
-}  // namespace bandb::cli
+}  // namespace bandb::transfer

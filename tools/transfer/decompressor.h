@@ -2,8 +2,8 @@
 //
 // What a file is, its first bytes say and not its name: 1f 8b is gzip, 28 b5 2f fd is zstd, all
 // else is taken as it is.
-#ifndef BANDB_TOOLS_BANDB_DECOMPRESSOR_H_
-#define BANDB_TOOLS_BANDB_DECOMPRESSOR_H_
+#ifndef BANDB_TOOLS_TRANSFER_DECOMPRESSOR_H_
+#define BANDB_TOOLS_TRANSFER_DECOMPRESSOR_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +13,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "base/input_stream.h"
+#include "transfer/byte_source.h"
 
-namespace bandb::cli {
+namespace bandb::transfer {
 
 // A method of compression, in pieces.
 class Codec {
@@ -30,15 +30,15 @@ class Codec {
 };
 
 // Used once, by one thread.
-class Decompressor {
+class Decompressor final : public ByteSource {
  public:
   // With `as_is`, compressed files are taken as they are, too.
-  Decompressor(std::unique_ptr<base::InputStream> input, std::string name, bool as_is);
+  Decompressor(std::unique_ptr<ByteSource> input, std::string name, bool as_is);
 
-  // As InputStream::Read, of what is inside. Errors: also kDataLoss the file is damaged or ends in
+  // As ByteSource::Read, of what is inside. Errors: also kDataLoss the file is damaged or ends in
   // the middle.
-  absl::StatusOr<size_t> Read(absl::Span<char> to);
-  bool Ready() const { return begin_ < end_ || input_->Ready(); }
+  absl::StatusOr<size_t> Read(absl::Span<char> to) override;
+  bool Ready() const override { return begin_ < end_ || input_->Ready(); }
   // Of the file itself.
   uint64_t bytes_read() const { return bytes_read_; }
 
@@ -48,7 +48,7 @@ class Decompressor {
   // Adds a piece of the file to the buffer; false at its end.
   absl::StatusOr<bool> Fill();
 
-  const std::unique_ptr<base::InputStream> input_;
+  const std::unique_ptr<ByteSource> input_;
   const std::string name_;
   const bool as_is_;
   bool begun_ = false;
@@ -59,6 +59,6 @@ class Decompressor {
   uint64_t bytes_read_ = 0;
 };
 
-}  // namespace bandb::cli
+}  // namespace bandb::transfer
 
-#endif  // BANDB_TOOLS_BANDB_DECOMPRESSOR_H_
+#endif  // BANDB_TOOLS_TRANSFER_DECOMPRESSOR_H_

@@ -1,0 +1,95 @@
+#include "export_source.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "proto/request.h"
+#include "proto/response.h"
+
+namespace bandb::cli {
+
+namespace {
+
+constexpr uint32_t kPieceEntries = 65'536;
+constexpr uint32_t kPieceBytes = 1 << 20;
+constexpr int64_t kBackOffFirstNanos = 50'000'000;
+constexpr int64_t kBackOffMaxNanos = 1'000'000'000;
+
+// A scan changes nothing, so that it may be asked again whatever became of it.
+bool WorthRetrying(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsUnknown(status);
+}
+
+}  // namespace
+
+absl::Status ScanSource::Connect() {
+  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.address));
+  return Ask();
+}
+
+absl::Status ScanSource::Begin() {
+  BANDB_RETURN_IF_ERROR(Connect());
+  asked_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status ScanSource::Ask() {
+  proto::AppendScan(client_->output(), {.entries_max = kPieceEntries,
+                                        .bytes_max = kPieceBytes,
+                                        .begin = options_.begin,
+                                        .limit = options_.limit,
+                                        .cursor = cursor_});
+  return client_->Write();
+}
+
+absl::Status ScanSource::TryTakePiece() {
+  if (client_ == nullptr) BANDB_RETURN_IF_ERROR(Connect());
+  proto::Reply reply;
+  while (true) {
+    BANDB_ASSIGN_OR_RETURN(const bool got, client_->Next(&reply));
+    if (got) break;
+    BANDB_RETURN_IF_ERROR(client_->Exchange());
+  }
+  BANDB_RETURN_IF_ERROR(reply.ToStatus());
+  body_ = reply.body;
+  entries_.clear();
+  next_ = 0;
+  proto::ScanBodyCursor body(body_);
+  transfer::Entry entry;
+  while (body.Next(&entry.key, &entry.value)) entries_.push_back(entry);
+  if (!body.Complete()) return base::Error(absl::StatusCode::kDataLoss, "the reply to a SCAN does not add up");
+  cursor_ = body.next_cursor();
+  return absl::OkStatus();
+}
+
+absl::Status ScanSource::TakePiece() {
+  const int64_t begin_nanos = clock_->MonotonicNanos();
+  int64_t back_off_nanos = 0;
+  while (true) {
+    const absl::Status status = TryTakePiece();
+    if (status.ok()) break;
+    if (!WorthRetrying(status) || clock_->MonotonicNanos() - begin_nanos > options_.retry_for_nanos) return status;
+    client_.reset();
+    back_off_nanos = std::clamp(back_off_nanos * 2, kBackOffFirstNanos, kBackOffMaxNanos);
+    base::Event never;
+    executor_->Wait(&never, back_off_nanos);
+  }
+  asked_ = !cursor_.empty();
+  // While this piece is written down the server makes the next one. A failure shows when that is
+  // taken.
+  if (asked_ && !Ask().ok()) client_.reset();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ScanSource::Next(transfer::Entry* entry) {
+  // A piece may be empty and yet not the last.
+  while (next_ == entries_.size()) {
+    if (!asked_) return false;
+    BANDB_RETURN_IF_ERROR(TakePiece());
+  }
+  *entry = entries_[next_++];
+  return true;
+}
+
+}  // namespace bandb::cli

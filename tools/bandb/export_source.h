@@ -1,0 +1,63 @@
+// The entries of a server, for an export: a SCAN that goes on where it was after the connection
+// broke.
+//
+// Each piece is the state of its own moment: the whole is not one state of the store.
+#ifndef BANDB_TOOLS_BANDB_EXPORT_SOURCE_H_
+#define BANDB_TOOLS_BANDB_EXPORT_SOURCE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "client/client.h"
+#include "transfer/exporter.h"
+
+namespace bandb::cli {
+
+struct ScanSourceOptions {
+  std::string address{};
+  std::string begin{};  // the range [begin, limit); empty means unbounded
+  std::string limit{};
+  // Gives up when the server stayed away for so long.
+  int64_t retry_for_nanos = 30'000'000'000;
+};
+
+// Asks for the next piece before it gives out the one it has.
+class ScanSource final : public transfer::EntrySource {
+ public:
+  // Lifetime: borrows everything.
+  ScanSource(base::Clock* clock, base::Executor* executor, ScanSourceOptions options)
+      : clock_(clock), executor_(executor), options_(std::move(options)) {}
+
+  // Connects and asks for the first piece. Errors: kUnavailable there is no server.
+  absl::Status Begin();
+  // Errors: kUnavailable the server stayed away; and what it said.
+  absl::StatusOr<bool> Next(transfer::Entry* entry) override;
+
+ private:
+  absl::Status Connect();
+  // Sends the request for the piece at cursor_.
+  absl::Status Ask();
+  // Waits for the piece, over new connections if need be.
+  absl::Status TakePiece();
+  absl::Status TryTakePiece();
+
+  base::Clock* const clock_;
+  base::Executor* const executor_;
+  const ScanSourceOptions options_;
+  std::unique_ptr<client::Client> client_;
+  std::string cursor_;
+  bool asked_ = false;  // there is another piece, and it was asked for
+  std::string body_;
+  std::vector<transfer::Entry> entries_;  // of body_
+  size_t next_ = 0;
+};
+
+}  // namespace bandb::cli
+
+#endif  // BANDB_TOOLS_BANDB_EXPORT_SOURCE_H_
