@@ -23,10 +23,6 @@ namespace {
 // Delays that back-pressure asks of writers are saved up until they are worth a sleep.
 constexpr int64_t kDelayNanosWorthWaiting = 1'000'000;
 
-// An asynchronous write of more operations is not committed on its caller's thread: some
-// milliseconds' worth.
-constexpr uint32_t kInlineOperationsMax = 2048;
-
 // Closing waits for answers on their way.
 constexpr int64_t kAsyncDelayNanosMax = 500'000'000;
 
@@ -131,7 +127,8 @@ class DbImpl final : public Db {
   template <typename Fill>
   absl::Status WriteAndWait(const WriteOptions& options, const Fill& fill);
   absl::Status AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned);
-  void Throttle(uint64_t bytes);
+  // Slows a caller down, for `nanos_max` at the most. Returns how long.
+  int64_t Throttle(uint64_t bytes, int64_t nanos_max);
   // What Throttle is for callers who wait: an asynchronous write is answered so much later.
   int64_t AsyncDelayNanos(uint64_t bytes);
   // Waits for something that ends in a Done.
@@ -196,14 +193,19 @@ absl::Status DbImpl::DoWrite(const WriteBatch& batch, const WriteOptions& option
   return WriteAndWait(options, [&](BlockingWrite* write) { write->FromBatch(batch); });
 }
 
-void DbImpl::Throttle(uint64_t bytes) {
+int64_t DbImpl::Throttle(uint64_t bytes, int64_t nanos_max) {
   const int64_t delay = engine_->WriteDelayNanos(bytes);
-  if (delay == 0) return;
-  if (delay_nanos_.fetch_add(delay, std::memory_order_relaxed) + delay < kDelayNanosWorthWaiting) return;
-  const int64_t wait = delay_nanos_.exchange(0, std::memory_order_relaxed);
+  if (delay == 0) return 0;
+  if (delay_nanos_.fetch_add(delay, std::memory_order_relaxed) + delay < kDelayNanosWorthWaiting) return 0;
+  const int64_t owed = delay_nanos_.exchange(0, std::memory_order_relaxed);
+  const int64_t wait = std::min(owed, nanos_max);
+  // The rest is for whoever comes next.
+  if (wait < owed) delay_nanos_.fetch_add(owed - wait, std::memory_order_relaxed);
+  if (wait <= 0) return 0;
   base::Event never;
   executor_->Wait(&never, wait);
   engine_->CountStall(wait);
+  return wait;
 }
 
 int64_t DbImpl::AsyncDelayNanos(uint64_t bytes) {
@@ -231,7 +233,7 @@ absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill)
     BlockingWrite write;
     fill(&write);
     write.sync = options.sync;
-    Throttle(write.payload_bytes);
+    Throttle(write.payload_bytes, base::kForever);
     return AwaitOutcome(&write, base::kForever, &abandoned);
   }
   // The caller may leave before the outcome is there, and the request must not refer to what is
@@ -240,13 +242,15 @@ absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill)
   fill(write.get());
   write->OwnBytes();
   write->sync = options.sync;
-  absl::Status outcome = AwaitOutcome(write.get(), timeout_nanos, &abandoned);
+  // Half of the time is left for the write itself.
+  const int64_t slowed_nanos = Throttle(write->payload_bytes, timeout_nanos / 2);
+  absl::Status outcome = AwaitOutcome(write.get(), timeout_nanos - slowed_nanos, &abandoned);
   if (abandoned) (void)write.release();
   return outcome;
 }
 
 absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, bool* abandoned) {
-  engine_->Submit(write, false);
+  engine_->Submit(write);
   if (write->sync && !write->IsComplete()) engine_->SyncWaiting();
   // Writes that we committed but did not sync are synced in the background, before we wait for
   // anything ourselves.
@@ -298,16 +302,13 @@ void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCa
     return Refuse(std::move(done), base::Error(absl::StatusCode::kUnavailable,
                                                "overloaded: {} bytes of asynchronous writes are on their way", others));
   }
-  // A condition may have to be read from disk, and a large batch takes its time.
-  const bool in_background =
-      !WriteBatchAccess::Conditions(batch).empty() || WriteBatchAccess::OperationCount(batch) > kInlineOperationsMax;
   auto* write = new AsyncWrite(std::move(batch), options, AsyncDelayNanos(bytes), std::move(done), callbacks_,
                                [this, bytes](bool threw) {
                                  if (threw) engine_->NoteException("a callback");
                                  async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
                                  engine_->Leave();
                                });
-  engine_->Submit(write, in_background);
+  engine_->SubmitUnwaiting(write);
   engine_->SyncInBackground();
 }
 

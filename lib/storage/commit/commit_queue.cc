@@ -51,18 +51,14 @@ void CommitQueue::TakeGroup(Group* group) {
   }
 }
 
-void CommitQueue::PutBack(Group* group, Group* refused) {
+void CommitQueue::PutBack(Group* group) {
   for (auto at = group->rbegin(); at != group->rend(); ++at) {
     WriteRequest* request = *at;
-    if (request->fail_if_stalled) continue;
     request->queued_ = true;
     request->before_ = nullptr;
     request->after_ = front_;
     (front_ == nullptr ? back_ : front_->before_) = request;
     front_ = request;
-  }
-  for (WriteRequest* request : *group) {
-    if (request->fail_if_stalled) refused->push_back(request);
   }
   group->clear();
 }
@@ -83,7 +79,11 @@ absl::Status CommitQueue::Refusal(const WriteRequest& request) const {
   return state_ == State::kParked && request.fail_if_stalled ? Stalled() : absl::OkStatus();
 }
 
-void CommitQueue::Submit(WriteRequest* request) {
+void CommitQueue::Submit(WriteRequest* request) { SubmitTo(Leader::kCaller, request); }
+
+void CommitQueue::SubmitUnwaiting(WriteRequest* request) { SubmitTo(Leader::kUnwaitingCaller, request); }
+
+void CommitQueue::SubmitTo(Leader leader, WriteRequest* request) {
   absl::Status refused;
   {
     base::MutexLock lock(&mutex_);
@@ -95,25 +95,10 @@ void CommitQueue::Submit(WriteRequest* request) {
     }
   }
   if (refused.ok()) {
-    Lead(false);
+    Lead(leader);
   } else {
     request->Complete(std::move(refused));
   }
-}
-
-void CommitQueue::SubmitInBackground(WriteRequest* request) {
-  absl::Status refused;
-  {
-    base::MutexLock lock(&mutex_);
-    refused = Refusal(*request);
-    if (refused.ok()) {
-      Push(request);
-      if (state_ != State::kIdle) return;
-      state_ = State::kLeading;
-      return PostLead();
-    }
-  }
-  request->Complete(std::move(refused));
 }
 
 bool CommitQueue::Cancel(WriteRequest* request) {
@@ -147,10 +132,11 @@ void CommitQueue::Close(base::Task then) {
 }
 
 void CommitQueue::PostLead() {
-  executor_->Post(base::Priority::kHigh, [this]() { Lead(true); });
+  executor_->Post(base::Priority::kHigh, [this]() { Lead(Leader::kBackground); });
 }
 
-void CommitQueue::Lead(bool in_background) {
+void CommitQueue::Lead(Leader leader) {
+  const bool in_background = leader == Leader::kBackground;
   bool told = !in_background;
   for (int groups = 0;; ++groups) {
     {
@@ -164,6 +150,11 @@ void CommitQueue::Lead(bool in_background) {
         if (when_idle_) executor_->Post(base::Priority::kHigh, std::exchange(when_idle_, nullptr));
         return;
       }
+    }
+    if (leader == Leader::kUnwaitingCaller && !group_.empty() && committer_->MayBlock(group_)) {
+      base::MutexLock lock(&mutex_);
+      PutBack(&group_);
+      return PostLead();
     }
     const bool committed = !group_.empty() && committer_->CommitGroup(group_);
     if (committed && (!in_background || groups < kGroupsLedMax)) {
@@ -182,7 +173,7 @@ bool CommitQueue::Park() {
   bool parked = false;
   {
     base::MutexLock lock(&mutex_);
-    PutBack(&group_, &refused);
+    PutBack(&group_);
     TakeImpatient(&refused);
     if (front_ != nullptr && !unparked_) {
       state_ = State::kParked;

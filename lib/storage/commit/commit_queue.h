@@ -60,6 +60,8 @@ class CommitQueue {
     // Commits the requests and completes each of them, now or once it is durable. False: nothing
     // was done, since the store is stalled; the queue keeps those that may wait.
     virtual bool CommitGroup(const Group& group) = 0;
+    // Whether committing the group may wait for a disk, or takes long.
+    virtual bool MayBlock(const Group& group) = 0;
     // A background task has committed groups, perhaps of callers who now wait for durability.
     virtual void AfterBackgroundCommits() = 0;
   };
@@ -75,8 +77,9 @@ class CommitQueue {
 
   // Takes the request, and commits what is queued if nobody else is doing that.
   void Submit(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Takes the request, and leaves the committing to a background task if nobody else is doing it.
-  void SubmitInBackground(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same for callers who must not wait: a group that may block is left to a background task,
+  // whosever it is, and all that stands after it.
+  void SubmitUnwaiting(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes a request back that is still waiting for its turn. False: it is being committed, or is
   // already complete.
   bool Cancel(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -91,18 +94,19 @@ class CommitQueue {
 
  private:
   enum class State : uint8_t { kIdle, kLeading, kParked };
+  enum class Leader : uint8_t { kCaller, kUnwaitingCaller, kBackground };
 
   // OK if the request may be queued.
   absl::Status Refusal(const WriteRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SubmitTo(Leader leader, WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
   void Push(WriteRequest* request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(WriteRequest* request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeGroup(Group* group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The group goes back to the front, but for those that must not wait, which are left in
-  // `refused`.
-  void PutBack(Group* group, Group* refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Those that must not wait, wherever they stand.
+  // The group goes back to the front.
+  void PutBack(Group* group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out those that must not wait while the store is stalled, wherever they stand.
   void TakeImpatient(Group* refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Lead(bool in_background) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Lead(Leader leader) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the leader's group back after a stall. False: there is nothing left to wait for, or the
   // stall is over already.
   bool Park() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -35,13 +35,25 @@ uint64_t BytesOf(const std::vector<TablePtr>& tables) {
   return bytes;
 }
 
+// Whether all keys of a table stand before the bounds. The tables of a level below 0 for which that
+// is so come before the others.
+bool StandsBefore(const TablePtr& table, const Bounds& bounds) {
+  const TableInfo& info = table->info();
+  return CompareInternalKeys(info.largest, bounds.smallest) < 0 &&
+         !KeyRangesOverlap(info.smallest, info.largest, bounds.smallest, bounds.largest);
+}
+
 // The tables of a level that overlap the bounds.
 std::vector<TablePtr> OverlappingBounds(const Version& version, int level, const Bounds& bounds) {
+  BANDB_ASSERT(level > 0);
+  const Version::Level& tables = version.level(level);
   std::vector<TablePtr> overlapping;
-  for (const TablePtr& table : version.level(level)) {
-    if (KeyRangesOverlap(table->info().smallest, table->info().largest, bounds.smallest, bounds.largest)) {
-      overlapping.push_back(table);
-    }
+  auto at = std::partition_point(tables.begin(), tables.end(),
+                                 [&](const TablePtr& table) { return StandsBefore(table, bounds); });
+  for (; at != tables.end(); ++at) {
+    const TableInfo& info = (*at)->info();
+    if (!KeyRangesOverlap(info.smallest, info.largest, bounds.smallest, bounds.largest)) break;
+    overlapping.push_back(*at);
   }
   return overlapping;
 }
@@ -127,27 +139,44 @@ std::optional<Compaction> PickWithinLevel0(const Version& version, const Compact
 }
 
 // The table whose compaction rewrites least for what it moves down (RocksDB's
-// kMinOverlappingRatio).
+// kMinOverlappingRatio). Both levels are walked once, side by side: they may hold tens of thousands
+// of tables.
 std::optional<Compaction> PickFromLevel(const Version& version, int level, const RunningCompactions& running) {
   struct Candidate {
     uint64_t overlap_bytes_per_kb = 0;
-    TablePtr table;
+    size_t at = 0;
   };
+  const Version::Level& tables = version.level(level);
+  const Version::Level& below = version.level(level + 1);
   std::vector<Candidate> candidates;
-  for (const TablePtr& table : version.level(level)) {
-    if (running.tables.contains(table->info().number)) continue;
-    const uint64_t overlap = BytesOf(OverlappingBounds(version, level + 1, BoundsOf({table})));
-    candidates.push_back({overlap * 1024 / std::max<uint64_t>(table->info().file_bytes, 1), table});
+  size_t first_below = 0;
+  for (size_t at = 0; at < tables.size(); ++at) {
+    const TableInfo& info = tables[at]->info();
+    const Bounds bounds{info.smallest, info.largest};
+    while (first_below < below.size() && StandsBefore(below[first_below], bounds)) ++first_below;
+    if (running.tables.contains(info.number) || running.set_aside.contains(info.number)) continue;
+    uint64_t overlap = 0;
+    for (size_t other = first_below; other < below.size(); ++other) {
+      const TableInfo& overlapped = below[other]->info();
+      if (!KeyRangesOverlap(overlapped.smallest, overlapped.largest, bounds.smallest, bounds.largest)) break;
+      overlap += overlapped.file_bytes;
+    }
+    candidates.push_back({overlap * 1024 / std::max<uint64_t>(info.file_bytes, 1), at});
   }
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    return a.overlap_bytes_per_kb < b.overlap_bytes_per_kb;
-  });
-  for (const Candidate& candidate : candidates) {
+  // The first one that nothing is in the way of is mostly the first one of all.
+  const auto is_worse = [](const Candidate& a, const Candidate& b) {
+    return a.overlap_bytes_per_kb != b.overlap_bytes_per_kb ? a.overlap_bytes_per_kb > b.overlap_bytes_per_kb
+                                                            : a.at > b.at;
+  };
+  std::make_heap(candidates.begin(), candidates.end(), is_worse);
+  while (!candidates.empty()) {
     Compaction compaction;
     compaction.level = level;
     compaction.output_level = level + 1;
-    compaction.inputs = {candidate.table};
+    compaction.inputs = {tables[candidates.front().at]};
     if (auto complete = Complete(version, std::move(compaction), running)) return complete;
+    std::pop_heap(candidates.begin(), candidates.end(), is_worse);
+    candidates.pop_back();
   }
   return std::nullopt;
 }

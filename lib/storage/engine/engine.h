@@ -75,9 +75,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // After Close has finished, or an Open that failed.
   ~Engine() override;
 
-  // Writing. The request is completed once, perhaps before this returns; in_background never
-  // commits on the calling thread.
-  void Submit(WriteRequest* request, bool in_background);
+  // Writing. The request is completed once, perhaps before this returns.
+  void Submit(WriteRequest* request) { queue_.Submit(request); }
+  // The calling thread commits nothing that may wait for a disk, or takes long.
+  void SubmitUnwaiting(WriteRequest* request) { queue_.SubmitUnwaiting(request); }
   bool Cancel(WriteRequest* request) { return queue_.Cancel(request); }
   // Syncs the log if a write waits for that and no sync is running.
   void SyncWaiting();
@@ -198,6 +199,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
   // engine_write.cc
   bool CommitGroup(const CommitQueue::Group& group) override;
+  bool MayBlock(const CommitQueue::Group& group) override;
   void AfterBackgroundCommits() override { SyncInBackground(); }
   Room MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure);
   // Freezes the memtable and begins one of this capacity, unless too much is frozen already.

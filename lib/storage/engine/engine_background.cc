@@ -217,9 +217,9 @@ class Engine::CompactionWork final : public Work {
         cursors.push_back(NewTableCursor(*reader, options));
       }
     } else {
-      cursors.push_back(NewLevelCursor(compaction_.inputs, options));
+      cursors.push_back(NewLevelCursor(&compaction_.inputs, options));
     }
-    if (!compaction_.output_inputs.empty()) cursors.push_back(NewLevelCursor(compaction_.output_inputs, options));
+    if (!compaction_.output_inputs.empty()) cursors.push_back(NewLevelCursor(&compaction_.output_inputs, options));
     for (const std::vector<TablePtr>* tables : {&compaction_.inputs, &compaction_.output_inputs}) {
       for (const TablePtr& table : *tables) {
         if (table->info().range_tombstones == 0) continue;

@@ -204,15 +204,11 @@ absl::Status CollectSources(const ReadView& view, const TableCursorOptions& opti
   }
   for (int level = 1; level < kLevels; ++level) {
     if (view.version->level(level).empty()) continue;
-    cursors->push_back(NewLevelCursor(view.version->level(level), options));
+    cursors->push_back(NewLevelCursor(&view.version->level(level), options));
   }
-  if (!view.version->HasRangeTombstones()) return absl::OkStatus();
-  for (int level = 0; level < kLevels; ++level) {
-    for (const TablePtr& table : view.version->level(level)) {
-      if (table->info().range_tombstones == 0) continue;
-      BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
-      parts->tombstones.push_back(&reader->tombstones());
-    }
+  for (const TablePtr& table : view.version->RangeTombstoneTables()) {
+    BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
+    parts->tombstones.push_back(&reader->tombstones());
   }
   return absl::OkStatus();
 }

@@ -30,14 +30,6 @@ void AnswerGroup(const CommitQueue::Group& group, LogSet* logs) {
 
 }  // namespace
 
-void Engine::Submit(WriteRequest* request, bool in_background) {
-  if (in_background) {
-    queue_.SubmitInBackground(request);
-  } else {
-    queue_.Submit(request);
-  }
-}
-
 void Engine::SyncWaiting() {
   if (!lifecycle_.EnterUntilRest()) return;
   do {
@@ -144,6 +136,19 @@ absl::Status Engine::Freeze(size_t capacity_bytes) {
   InstallView(&retired);
   MaybeScheduleWork();
   return absl::OkStatus();
+}
+
+bool Engine::MayBlock(const CommitQueue::Group& group) {
+  // Some milliseconds' worth.
+  constexpr uint64_t kUnwaitingOperationsMax = 2048;
+  uint64_t operations = 0, payload_bytes = 0;
+  for (const WriteRequest* request : group) {
+    operations += request->operation_count;
+    payload_bytes += request->payload_bytes;
+  }
+  // A condition may have to be read, and the end of a memtable is the end of a log.
+  return !group.front()->conditions.empty() || group.front()->freeze || operations > kUnwaitingOperationsMax ||
+         !memtable_->HasRoomFor(operations, payload_bytes);
 }
 
 bool Engine::CommitGroup(const CommitQueue::Group& group) {

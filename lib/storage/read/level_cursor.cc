@@ -11,8 +11,8 @@ namespace {
 
 class LevelCursor final : public Cursor {
  public:
-  LevelCursor(std::vector<TablePtr> tables, const TableCursorOptions& options)
-      : tables_(std::move(tables)), options_(options) {}
+  LevelCursor(const std::vector<TablePtr>* tables, const TableCursorOptions& options)
+      : tables_(*tables), options_(options) {}
 
   void SeekToFirst() override {
     if (!Enter(0)) return;
@@ -94,7 +94,7 @@ class LevelCursor final : public Cursor {
     StandAt(cursor_->key());
   }
 
-  const std::vector<TablePtr> tables_;
+  const std::vector<TablePtr>& tables_;
   const TableCursorOptions options_;
   size_t number_ = 0;
   std::unique_ptr<TableCursor> cursor_;
@@ -103,9 +103,9 @@ class LevelCursor final : public Cursor {
 
 }  // namespace
 
-std::unique_ptr<Cursor> NewLevelCursor(std::vector<TablePtr> tables, const TableCursorOptions& options) {
-  BANDB_ASSERT(!tables.empty());
-  return std::make_unique<LevelCursor>(std::move(tables), options);
+std::unique_ptr<Cursor> NewLevelCursor(const std::vector<TablePtr>* tables, const TableCursorOptions& options) {
+  BANDB_ASSERT(!tables->empty());
+  return std::make_unique<LevelCursor>(tables, options);
 }
 
 }  // namespace bandb::storage

@@ -12,9 +12,9 @@
 namespace bandb::storage {
 
 // Opens a cursor on one table at a time, the one that the walk is in. `tables` are in order and do
-// not overlap.
-// Lifetime: keeps the tables.
-std::unique_ptr<Cursor> NewLevelCursor(std::vector<TablePtr> tables, const TableCursorOptions& options);
+// not overlap, and there is one at least.
+// Lifetime: borrows them. A level may have tens of thousands of tables, too many to copy.
+std::unique_ptr<Cursor> NewLevelCursor(const std::vector<TablePtr>* tables, const TableCursorOptions& options);
 
 }  // namespace bandb::storage
 

@@ -1,6 +1,7 @@
 #include "storage/version/version.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/assert.h"
 #include "base/status.h"
@@ -26,12 +27,6 @@ bool KeyRangesOverlap(std::string_view a_smallest, std::string_view a_largest, s
   return !EndsBefore(a_largest, SpacedKey(b_smallest)) && !EndsBefore(b_largest, SpacedKey(a_smallest));
 }
 
-uint64_t Version::LevelBytes(int number) const {
-  uint64_t bytes = 0;
-  for (const TablePtr& table : level(number)) bytes += table->info().file_bytes;
-  return bytes;
-}
-
 uint64_t Version::TableCount() const {
   uint64_t count = 0;
   for (const Level& tables : levels_) count += tables.size();
@@ -46,12 +41,20 @@ size_t Version::FindTable(const Level& tables, std::string_view internal_key) {
 }
 
 std::vector<TablePtr> Version::Overlapping(int number, std::string_view begin, std::string_view end) const {
+  const Level& tables = level(number);
+  const auto stands_before = [&](const TablePtr& table) {
+    return !begin.empty() && EndsBefore(table->info().largest, begin);
+  };
+  const auto stands_after = [&](const TablePtr& table) {
+    return !end.empty() && CompareSpacedKeys(end, SpacedKey(table->info().smallest)) < 0;
+  };
   std::vector<TablePtr> overlapping;
-  for (const TablePtr& table : level(number)) {
-    const TableInfo& info = table->info();
-    if (!begin.empty() && EndsBefore(info.largest, begin)) continue;
-    if (!end.empty() && CompareSpacedKeys(end, SpacedKey(info.smallest)) < 0) continue;
-    overlapping.push_back(table);
+  if (number == 0) {
+    std::copy_if(tables.begin(), tables.end(), std::back_inserter(overlapping),
+                 [&](const TablePtr& table) { return !stands_before(table) && !stands_after(table); });
+  } else {
+    auto at = std::partition_point(tables.begin(), tables.end(), stands_before);
+    while (at != tables.end() && !stands_after(*at)) overlapping.push_back(*at++);
   }
   return overlapping;
 }
@@ -105,8 +108,11 @@ absl::StatusOr<std::shared_ptr<const Version>> Version::Apply(const VersionEdit&
       return CompareInternalKeys(a->info().smallest, b->info().smallest) < 0;
     });
   }
-  for (const Level& tables : next->levels_) {
-    for (const TablePtr& table : tables) next->has_range_tombstones_ |= table->info().range_tombstones != 0;
+  for (size_t number = 0; number < kLevels; ++number) {
+    for (const TablePtr& table : next->levels_[number]) {
+      next->level_bytes_[number] += table->info().file_bytes;
+      if (table->info().range_tombstones != 0) next->range_tombstone_tables_.push_back(table);
+    }
   }
   BANDB_RETURN_IF_ERROR(next->CheckLevels());
   return std::shared_ptr<const Version>(std::move(next));

@@ -28,9 +28,10 @@ class Version {
 
   Version() = default;
   const Level& level(int number) const { return levels_[static_cast<size_t>(number)]; }
-  uint64_t LevelBytes(int number) const;
+  uint64_t LevelBytes(int number) const { return level_bytes_[static_cast<size_t>(number)]; }
   uint64_t TableCount() const;
-  bool HasRangeTombstones() const { return has_range_tombstones_; }
+  // The tables that hold range tombstones.
+  const Level& RangeTombstoneTables() const { return range_tombstone_tables_; }
 
   // The first table of a level below 0 whose largest key is at or after the internal key;
   // level.size() if there is none.
@@ -54,7 +55,8 @@ class Version {
 
  private:
   std::array<Level, kLevels> levels_;
-  bool has_range_tombstones_ = false;
+  std::array<uint64_t, kLevels> level_bytes_{};
+  Level range_tombstone_tables_;
 };
 
 }  // namespace bandb::storage

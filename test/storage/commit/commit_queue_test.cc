@@ -39,11 +39,18 @@ class Recorder final : public CommitQueue::Committer {
     for (WriteRequest* request : group) request->Complete(absl::OkStatus());
     return true;
   }
+  bool MayBlock(const CommitQueue::Group& group) override {
+    for (const WriteRequest* request : group) {
+      if (request->payload_bytes >= blocking_bytes) return true;
+    }
+    return false;
+  }
   void AfterBackgroundCommits() override { text += "after "; }
 
   std::string text;
   bool stalled = false;
-  std::function<void()> during;  // what others do while the next group is committed
+  size_t blocking_bytes = SIZE_MAX;  // groups with a request as large may block
+  std::function<void()> during;      // what others do while the next group is committed
 };
 
 struct Fixture {
@@ -94,6 +101,34 @@ TEST_CASE("a request with conditions, or one that freezes, is a group of its own
   CHECK(f.recorder.text == "0 | 1 2 | 3 | 4 | 5 | 6 | 7 | 8 | ");
 }
 
+TEST_CASE("a caller who must not wait commits no group that may block, whosever it is, nor what stands after it") {
+  Fixture f;
+  f.recorder.blocking_bytes = 100;
+  f.queue.SubmitUnwaiting(f.New());
+  CHECK(f.recorder.text == "0 | ");
+  f.queue.SubmitUnwaiting(f.New(100));
+  CHECK(f.recorder.text == "0 | ");
+  f.env.executor().RunReady();
+  CHECK(f.recorder.text == "0 | 1 | after ");
+  // Others', which came while the caller led.
+  f.recorder.text.clear();
+  f.recorder.during = [&] {
+    Request* request = f.New(100);
+    request->conditions = "c";
+    f.queue.Submit(request);
+    f.queue.Submit(f.New());
+    f.queue.SubmitUnwaiting(f.New());
+  };
+  f.queue.SubmitUnwaiting(f.New());
+  CHECK(f.recorder.text == "2 | ");
+  f.env.executor().RunReady();
+  CHECK(f.recorder.text == "2 | 3 | 4 5 | after ");
+  for (const auto& request : f.requests) CHECK(request->outcome == absl::OkStatus());
+  // Who may wait commits it himself.
+  f.queue.Submit(f.New(100));
+  CHECK(f.recorder.text == "2 | 3 | 4 5 | after 6 | ");
+}
+
 TEST_CASE("a stall parks those who may wait in their order, refuses those who may not, and Unpark goes on") {
   Fixture f;
   f.recorder.stalled = true;
@@ -103,7 +138,7 @@ TEST_CASE("a stall parks those who may wait in their order, refuses those who ma
   CHECK(f.queue.Parked());
   f.queue.Submit(impatient);
   CHECK(impatient->outcome->code() == absl::StatusCode::kUnavailable);
-  f.queue.SubmitInBackground(f.New());
+  f.queue.SubmitUnwaiting(f.New());
   CHECK_FALSE(f.requests[0]->outcome.has_value());
   f.env.executor().RunReady();
   CHECK(f.recorder.text.empty());
@@ -172,7 +207,7 @@ TEST_CASE("a queue that is closed refuses who comes, and is idle once nothing is
   f.env.executor().RunReady();
   CHECK_FALSE(idle);
   f.queue.Submit(f.New());
-  f.queue.SubmitInBackground(f.New());
+  f.queue.SubmitUnwaiting(f.New());
   for (size_t i : {1, 2}) CHECK_CODE(*f.requests[i]->outcome, kFailedPrecondition);
   f.recorder.stalled = false;
   f.queue.Unpark();

@@ -239,4 +239,58 @@ TEST_CASE("whatever runs, a compaction that is picked takes nothing of it, and a
   CHECK(picked > 100);
 }
 
+TEST_CASE("what a table overlaps, and which rewrites least, is what a look at each of them finds") {
+  base::Random random(11);
+  // The upper one of the two is always too large.
+  constexpr CompactionSettings settings{.level0_tables = 2, .level_base_bytes = 1, .table_bytes = 1000};
+  // A level's tables, some of which end at a limit that is not theirs.
+  const auto fill = [&random](std::vector<LevelTable>* tables, int level) {
+    for (uint64_t at = random.Uniform(4); at < 60;) {
+      const uint64_t last = at + random.Uniform(6);
+      const bool exclusive = last > at && random.OneIn(3);
+      const uint64_t number = tables->size() + 1;
+      TableInfo info = exclusive ? DescribeUpTo(number, Name(at), Name(last)) : Describe(number, Name(at), Name(last));
+      info.file_bytes = 1000 + random.Uniform(1000);
+      tables->push_back({level, info});
+      at = last + (exclusive ? 0 : 1) + random.Uniform(3);
+    }
+  };
+  const auto overlap = [](const TableInfo& a, const TableInfo& b) {
+    return KeyRangesOverlap(a.smallest, a.largest, b.smallest, b.largest);
+  };
+  for (int round = 0; round < 200; ++round) {
+    std::vector<LevelTable> tables;
+    fill(&tables, 5);
+    fill(&tables, 6);
+    RunningCompactions running;
+    running.set_aside.insert(1 + random.Uniform(tables.size()));
+    const auto version = Make(tables);
+    uint64_t least = UINT64_MAX;
+    std::vector<uint64_t> best, overlapped;
+    for (const TablePtr& table : version->level(5)) {
+      if (running.set_aside.contains(table->info().number)) continue;
+      std::vector<uint64_t> below;
+      uint64_t bytes = 0;
+      bool aside = false;
+      for (const TablePtr& other : version->level(6)) {
+        if (!overlap(table->info(), other->info())) continue;
+        below.push_back(other->info().number);
+        bytes += other->info().file_bytes;
+        aside |= running.set_aside.contains(other->info().number);
+      }
+      const uint64_t ratio = bytes * 1024 / table->info().file_bytes;
+      if (aside || ratio >= least) continue;
+      least = ratio;
+      best = {table->info().number};
+      overlapped = below;
+    }
+    const auto compaction = PickCompaction(*version, settings, running);
+    REQUIRE(compaction.has_value() == !best.empty());
+    if (best.empty()) continue;
+    CHECK(compaction->level == 5);
+    CHECK(Numbers(compaction->inputs) == best);
+    CHECK(Numbers(compaction->output_inputs) == overlapped);
+  }
+}
+
 }  // namespace bandb::storage

@@ -87,6 +87,45 @@ TEST_CASE("asynchronous writes wait while the store is stalled, in their order, 
   CHECK((*db)->Get(std::to_string(kWrites * 2000 - 1)).value() == "v");
 }
 
+TEST_CASE("an asynchronous write neither begins a log nor reads for a condition on its caller's thread") {
+  TestEnv env(1);
+  Options options;
+  options.write_buffer_bytes = 64 << 10;
+  auto db = storage::OpenDb(env.env(), "/db", options);
+  REQUIRE_OK(db.status());
+  const auto logs = [&] {
+    size_t count = 0;
+    for (const auto& [path, bytes] : env.files().Files()) count += Matches("*.log", path) ? 1 : 0;
+    return count;
+  };
+  const size_t logs_at_first = logs();
+  uint64_t done = 0;
+  const auto write = [&](int number, bool conditional) {
+    WriteBatch batch;
+    if (conditional) batch.RequireAbsent("absent");
+    batch.Put("key" + std::to_string(number), std::string(1000, 'v'));
+    (*db)->WriteAsync(std::move(batch), {}, [&](const absl::Status& status) { done += status.ok() ? 1 : 0; });
+  };
+  // More than the memtable holds.
+  constexpr int kWrites = 200;
+  for (int i = 0; i < kWrites; ++i) write(i, false);
+  CHECK(logs() == logs_at_first);
+  // What fitted is there; what came after it waits for the background.
+  CHECK_OK((*db)->Get("key0").status());
+  CHECK_CODE((*db)->Get("key" + std::to_string(kWrites - 1)).status(), kNotFound);
+  env.executor().RunReady();
+  CHECK(done == kWrites);
+  CHECK_OK((*db)->Get("key" + std::to_string(kWrites - 1)).status());
+  // So it is with a condition, and with what stands after it.
+  write(kWrites, true);
+  write(kWrites + 1, false);
+  CHECK_CODE((*db)->Get("key" + std::to_string(kWrites)).status(), kNotFound);
+  CHECK_CODE((*db)->Get("key" + std::to_string(kWrites + 1)).status(), kNotFound);
+  env.executor().RunReady();
+  CHECK(done == kWrites + 2);
+  CHECK_OK((*db)->Get("key" + std::to_string(kWrites + 1)).status());
+}
+
 TEST_CASE("a callback may wait for writes of its own, whatever they wait for, with one background thread") {
   TempDir dir;
   Options options;

@@ -96,13 +96,13 @@ TEST_CASE("a level walks like one sorted list, over tables that hold no entries 
     Sort(&entries);
     std::vector<TablePtr> tables = CutIntoTables(&folder, entries, &random);
     REQUIRE(tables.size() > 4);
-    const auto level = NewLevelCursor(tables, {});
+    const auto level = NewLevelCursor(&tables, {});
     WalkAtRandom(level.get(), entries, &random, 3000);
     std::vector<std::unique_ptr<Cursor>> cursors;
     Entries all = entries;
     const auto memtable = RandomMemtable(&random, 500, 60, &all);
     Sort(&all);
-    cursors.push_back(NewLevelCursor(tables, {}));
+    cursors.push_back(NewLevelCursor(&tables, {}));
     cursors.push_back(memtable->NewCursor());
     const auto merged = NewMergingCursor(std::move(cursors));
     WalkAtRandom(merged.get(), all, &random, 3000);
@@ -117,7 +117,8 @@ TEST_CASE("a table that cannot be read fails the whole merge, from whichever sid
   Memtable memtable(64 << 10, 1);
   memtable.Add(9, Space::kUser, PutOperation("k09", "c"));
   std::vector<std::unique_ptr<Cursor>> cursors;
-  cursors.push_back(NewLevelCursor({first, missing}, {}));
+  const std::vector<TablePtr> tables = {first, missing};
+  cursors.push_back(NewLevelCursor(&tables, {}));
   cursors.push_back(memtable.NewCursor());
   const auto merged = NewMergingCursor(std::move(cursors));
   merged->SeekToFirst();

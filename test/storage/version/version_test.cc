@@ -15,7 +15,7 @@ TEST_CASE("level 0 is newest first, the levels below in the order of their keys"
   CHECK(Numbers((*version)->level(2)) == std::vector<uint64_t>{4, 3, 5});
   CHECK((*version)->LevelBytes(2) == 2500);
   CHECK((*version)->TableCount() == 5);
-  CHECK_FALSE((*version)->HasRangeTombstones());
+  CHECK((*version)->RangeTombstoneTables().empty());
 }
 
 TEST_CASE("an edit that does not fit is refused as data loss, and the version stays as it was") {
@@ -40,7 +40,7 @@ TEST_CASE("an edit that does not fit is refused as data loss, and the version st
 TEST_CASE("a table that ends with a range tombstone does not hold the limit") {
   const auto version = MakeVersion({{1, DescribeUpTo(1, "a", "f")}, {1, Describe(2, "f", "h")}});
   REQUIRE_OK(version.status());
-  CHECK((*version)->HasRangeTombstones());
+  CHECK((*version)->RangeTombstoneTables().size() == 1);
   CHECK(Numbers((*version)->Overlapping(1, Spaced("f"), Spaced("g"))) == std::vector<uint64_t>{2});
   CHECK(Numbers((*version)->Overlapping(1, Spaced("e"), Spaced("f"))) == std::vector<uint64_t>{1, 2});
   CHECK((*version)->HasKeyBelow(0, Spaced("e")));
@@ -90,6 +90,38 @@ TEST_CASE("a version answers where keys may be as a look at every table does") {
         const size_t found = Version::FindTable(version.level(level), SeekKey(name(at)));
         if (!here.empty()) REQUIRE(version.level(level)[found]->info().number == here[0]);
       }
+    }
+  }
+}
+
+TEST_CASE("the tables of a range are those that a look at each of them finds") {
+  base::Random random(7);
+  for (int round = 0; round < 100; ++round) {
+    std::vector<LevelTable> tables;
+    // Each begins where the one before ended, or at its limit, or later.
+    for (uint64_t at = random.Uniform(3); at < 40;) {
+      const uint64_t last = at + random.Uniform(5);
+      const std::string first = fmt::format("{:02}", at);
+      const bool exclusive = last > at && random.OneIn(3);
+      const uint64_t number = tables.size() + 1;
+      tables.push_back({3, exclusive ? DescribeUpTo(number, first, fmt::format("{:02}", last))
+                                     : Describe(number, first, fmt::format("{:02}", last))});
+      at = last + (exclusive ? 0 : 1) + random.Uniform(3);
+    }
+    const auto version = MakeVersion(tables);
+    REQUIRE_OK(version.status());
+    for (int ask = 0; ask < 20; ++ask) {
+      const uint64_t from = random.Uniform(42);
+      const std::string begin = random.OneIn(8) ? "" : Spaced(fmt::format("{:02}", from));
+      const std::string end = random.OneIn(8) ? "" : Spaced(fmt::format("{:02}", from + random.Uniform(8)));
+      std::vector<uint64_t> expected;
+      for (const LevelTable& table : tables) {
+        const int end_to_begin = begin.empty() ? 1 : CompareSpacedKeys(SpacedKey(table.info.largest), begin);
+        const bool before = end_to_begin < 0 || (end_to_begin == 0 && table.info.range_tombstones != 0);
+        const bool after = !end.empty() && CompareSpacedKeys(end, SpacedKey(table.info.smallest)) < 0;
+        if (!before && !after) expected.push_back(table.info.number);
+      }
+      CHECK(Numbers((*version)->Overlapping(3, begin, end)) == expected);
     }
   }
 }
