@@ -105,7 +105,7 @@ absl::Status TableMerge::AddTombstones(std::string_view begin, std::string_view 
     if (from >= to) continue;
     const bool nothing_below =
         inputs_.version != nullptr && !inputs_.version->HasRangeBelow(inputs_.output_level, from, to);
-    for (const Sequence sequence : keeper_.KeptTombstones(tombstones_.Sequences(fragment), nothing_below)) {
+    for (const Sequence sequence : keeper_.KeptTombstones(fragment, nothing_below)) {
       // Tombstones may be all that a table holds.
       if (builder_ == nullptr) BANDB_RETURN_IF_ERROR(BeginTable());
       builder_->AddRangeTombstone(from, to, sequence);

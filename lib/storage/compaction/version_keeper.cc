@@ -44,15 +44,14 @@ VersionKeeper::Verdict VersionKeeper::Judge(std::string_view internal_key, std::
   return kind == Kind::kDelete ? Verdict::kKeep : Verdict::kKeepAsDelete;
 }
 
-std::vector<Sequence> VersionKeeper::KeptTombstones(const std::vector<Sequence>& sequences, bool nothing_below) const {
+std::vector<Sequence> VersionKeeper::KeptTombstones(size_t fragment, bool nothing_below) const {
   std::vector<Sequence> kept;
-  size_t last_stripe = SIZE_MAX;
-  for (const Sequence sequence : sequences) {
-    const size_t stripe = StripeOf(sequence);
-    if (stripe == last_stripe) continue;
-    last_stripe = stripe;
-    if (stripe == 0 && nothing_below) continue;
-    kept.push_back(sequence);
+  // From stripe to stripe and not from tombstone to tombstone: where many overlap, each fragment has many.
+  Sequence newest = tombstones_->SequenceAt(fragment, kSequenceMax);
+  while (newest != 0) {
+    const size_t stripe = StripeOf(newest);
+    if (stripe > 0 || !nothing_below) kept.push_back(newest);
+    newest = stripe == 0 ? 0 : tombstones_->SequenceAt(fragment, StripeLimit(stripe - 1));
   }
   return kept;
 }

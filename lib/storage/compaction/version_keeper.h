@@ -41,9 +41,9 @@ class VersionKeeper {
 
   // The number of the stripe that holds the sequence; 0 is the oldest, which every reader sees.
   size_t StripeOf(Sequence sequence) const;
-  // Of the sequences of tombstones over one stretch of keys, descending, those that a merge keeps:
-  // the newest of each stripe.
-  std::vector<Sequence> KeptTombstones(const std::vector<Sequence>& sequences, bool nothing_below) const;
+  // The sequences of those tombstones over a fragment that a merge keeps, descending: the newest of
+  // each stripe. Takes time for each stripe, not for each tombstone.
+  std::vector<Sequence> KeptTombstones(size_t fragment, bool nothing_below) const;
 
  private:
   // The largest sequence of a stripe.

@@ -2,6 +2,8 @@
 // difference.
 #include "storage/compaction/version_keeper.h"
 
+#include <fmt/format.h>
+
 #include <optional>
 
 #include "storage/engine/engine_fixture.h"
@@ -88,7 +90,7 @@ TEST_CASE("whoever reads at a live snapshot or later sees the same after a merge
     VersionKeeper keeper(made.horizon, &fragmented, [&](std::string_view) { return made.nothing_below; });
     std::vector<Stored> before = made.versions, after = Kept(made, &keeper, &dropped);
     kept_count += after.size();
-    const std::vector<Sequence> tombstones = keeper.KeptTombstones(made.tombstones, made.nothing_below);
+    const std::vector<Sequence> tombstones = keeper.KeptTombstones(0, made.nothing_below);
     if (!made.nothing_below) {
       // Something older lies below, of sequence 0 as if before all: it must not come to light.
       before.push_back({0, Kind::kPut, 0});
@@ -109,15 +111,36 @@ TEST_CASE("whoever reads at a live snapshot or later sees the same after a merge
 }
 
 TEST_CASE("stripes end at snapshots, and the oldest is number 0") {
-  const FragmentedTombstones none;
-  const VersionKeeper keeper({.snapshots = {10, 20}, .now_ms = 0}, &none, [](std::string_view) { return true; });
+  std::vector<RangeTombstone> ranges;
+  for (const Sequence sequence : {25, 22, 20, 11, 10, 3}) ranges.push_back({Spaced("a"), Spaced("z"), sequence});
+  const FragmentedTombstones fragmented(ranges);
+  const VersionKeeper keeper({.snapshots = {10, 20}, .now_ms = 0}, &fragmented, [](std::string_view) { return true; });
   CHECK(keeper.StripeOf(1) == 0);
   CHECK(keeper.StripeOf(10) == 0);
   CHECK(keeper.StripeOf(11) == 1);
   CHECK(keeper.StripeOf(20) == 1);
   CHECK(keeper.StripeOf(21) == 2);
-  CHECK(keeper.KeptTombstones({25, 22, 20, 11, 10, 3}, false) == std::vector<Sequence>{25, 20, 10});
-  CHECK(keeper.KeptTombstones({25, 22, 20, 11, 10, 3}, true) == std::vector<Sequence>{25, 20});
+  CHECK(keeper.KeptTombstones(0, false) == std::vector<Sequence>{25, 20, 10});
+  CHECK(keeper.KeptTombstones(0, true) == std::vector<Sequence>{25, 20});
+}
+
+// Each range lies in the one before, so that half of all tombstones cover the average fragment: a
+// merge that looked at each of them would not end while this test is waited for.
+TEST_CASE("of ranges in ranges the newest of each stripe is kept, however many there are") {
+  constexpr Sequence kCount = 100'000;
+  std::vector<RangeTombstone> ranges;
+  for (Sequence i = 1; i <= kCount; ++i) {
+    ranges.push_back({Spaced(fmt::format("a{:06}", i)), Spaced(fmt::format("b{:06}", kCount - i)), i});
+  }
+  const FragmentedTombstones fragmented(std::move(ranges));
+  const VersionKeeper keeper({.snapshots = {1000}, .now_ms = 0}, &fragmented, [](std::string_view) { return true; });
+  REQUIRE(fragmented.fragment_count() == 2 * kCount - 1);
+  for (size_t fragment = 0; fragment < fragmented.fragment_count(); ++fragment) {
+    // Those from the outermost to one that begins or ends with the fragment.
+    const Sequence newest = fragment < kCount ? fragment + 1 : 2 * kCount - 1 - fragment;
+    const auto want = newest <= 1000 ? std::vector<Sequence>{newest} : std::vector<Sequence>{newest, 1000};
+    REQUIRE(keeper.KeptTombstones(fragment, false) == want);
+  }
 }
 
 }  // namespace bandb::storage
