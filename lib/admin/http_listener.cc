@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "admin/bounded_http.h"
 #include "admin/dashboard.h"
 #include "admin/prometheus.h"
 #include "admin/stats_json.h"
@@ -50,8 +51,10 @@ std::string HostOf(std::string_view text) {
 
 // No name of the DNS looks like this: the last part of one is not a number, and it has no colons.
 bool IsNumeric(std::string_view host) {
-  const bool is_ipv4 = std::all_of(host.begin(), host.end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
-  return is_ipv4 || host.find(':') != std::string_view::npos;
+  const bool has_colon = host.find(':') != std::string_view::npos;
+  return std::all_of(host.begin(), host.end(), [&](char c) {
+    return (c >= '0' && c <= '9') || c == '.' || (has_colon && (c == ':' || (c >= 'a' && c <= 'f')));
+  });
 }
 
 void Refuse(int status, std::string_view why, httplib::Response* response) {
@@ -62,10 +65,11 @@ void Refuse(int status, std::string_view why, httplib::Response* response) {
 }  // namespace
 
 absl::Status CheckListen(const std::string& listen, bool insecure) {
+  if (!net::IsAddress(listen)) return absl::InvalidArgumentError(fmt::format("{}, not HOST:PORT", listen));
   BANDB_ASSIGN_OR_RETURN(const std::vector<net::SocketAddress> addresses, net::ParseAddresses(listen));
   if (insecure || std::all_of(addresses.begin(), addresses.end(), IsLoopback)) return absl::OkStatus();
   return absl::InvalidArgumentError(fmt::format(
-      "others can reach {}, and whoever does may read every figure; say insecure = true if that is meant", listen));
+      "{}, which others can reach: anybody there may read every figure; say insecure = true if that is meant", listen));
 }
 
 bool IsOwnHost(std::string_view header, std::string_view listen_host) {
@@ -74,11 +78,13 @@ bool IsOwnHost(std::string_view header, std::string_view listen_host) {
 }
 
 HttpListener::HttpListener(HttpOptions options)
-    : options_(std::move(options)), listen_host_(HostOf(options_.listen)), server_(new httplib::Server) {}
+    : options_(std::move(options)),
+      listen_host_(HostOf(options_.listen)),
+      server_(new BoundedHttp(BoundedHttp::Limits())) {}
 
 HttpListener::~HttpListener() {
   if (thread_ == nullptr) return;
-  server_->stop();
+  server_->End();
   thread_->Join();
 }
 
@@ -96,10 +102,6 @@ absl::StatusOr<std::unique_ptr<HttpListener>> HttpListener::Start(HttpOptions op
 std::string HttpListener::Address() const { return address_; }
 
 void HttpListener::Bound() {
-  server_->set_read_timeout(kTimeoutSeconds);
-  server_->set_write_timeout(kTimeoutSeconds);
-  server_->set_keep_alive_timeout(kTimeoutSeconds);
-  server_->set_keep_alive_max_count(kRequestsPerConnectionMax);
   server_->set_payload_max_length(kBodyBytesMax);
   // Not SO_REUSEPORT, which cpp-httplib would set: a second server on this port must be refused.
   server_->set_socket_options([](int socket) {
@@ -177,6 +179,7 @@ absl::Status HttpListener::Run() {
     server_->new_task_queue = [&]() -> httplib::TaskQueue* {
       const base::MutexLock lock(&mutex);
       running = true;
+      server_->SetQueue(queue.get());
       changed.Signal();
       return queue.release();
     };

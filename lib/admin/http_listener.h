@@ -23,15 +23,13 @@
 #include "absl/status/statusor.h"
 #include "admin/figures.h"
 
-namespace httplib {
-class Server;
-}  // namespace httplib
-
 namespace bandb::base {
 class Thread;
 }  // namespace bandb::base
 
 namespace bandb::admin {
+
+class BoundedHttp;
 
 struct HttpOptions {
   // HOST:PORT; HOST is a name or an address, in brackets if IPv6. Port 0 takes a free one.
@@ -55,17 +53,15 @@ bool IsOwnHost(std::string_view header, std::string_view listen_host);
 // Thread safety: made and destroyed by one thread; the rest by any.
 class HttpListener {
  public:
-  // Requests at once, connections that wait for a thread, and how long one may take to send its
-  // request.
-  static constexpr size_t kThreads = 4;
+  // Connections served at once, and connections that wait for a thread. Each has one request, of
+  // bounded size and time (BoundedHttp).
+  static constexpr size_t kThreads = 8;
   static constexpr size_t kWaitingMax = 16;
-  static constexpr int kTimeoutSeconds = 5;
-  static constexpr int kRequestsPerConnectionMax = 100;
 
   // Answers when it returns. Errors: as CheckListen; kFailedPrecondition the address cannot be
   // taken; kResourceExhausted the system gives no more threads.
   static absl::StatusOr<std::unique_ptr<HttpListener>> Start(HttpOptions options);
-  // Ends what is being answered, at the latest after the timeout.
+  // Waits for answers that are being written, at most for their deadline, and for no request.
   ~HttpListener();
   HttpListener(const HttpListener&) = delete;
   HttpListener& operator=(const HttpListener&) = delete;
@@ -83,7 +79,7 @@ class HttpListener {
   const HttpOptions options_;
   const std::string listen_host_;  // as it was told
   std::string address_;
-  std::unique_ptr<httplib::Server> server_;
+  std::unique_ptr<BoundedHttp> server_;
   std::unique_ptr<base::Thread> thread_;
 };
 

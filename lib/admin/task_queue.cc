@@ -30,6 +30,11 @@ void TaskQueue::shutdown() {
   for (base::Thread& thread : threads_) thread.Join();
 }
 
+bool TaskQueue::HasWaiting() {
+  const base::MutexLock lock(&mutex_);
+  return !waiting_.empty();
+}
+
 void TaskQueue::Run() {
   while (true) {
     std::function<void()> task;

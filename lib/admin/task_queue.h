@@ -25,6 +25,8 @@ class TaskQueue : public httplib::TaskQueue {
   void enqueue(std::function<void()> task) override;
   // Lets what waits be done, and joins the threads.
   void shutdown() override;
+  // Whether a task waits for a thread.
+  bool HasWaiting();
 
  private:
   void Run();

@@ -147,7 +147,7 @@ TEST_CASE("which hosts are a listener's own") {
     CHECK(IsOwnHost(own, "db1.example:9100"));
   }
   for (const char* other :
-       {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example:9100", "xlocalhost", "a"}) {
+       {"evil.example", "x:y:80", "evil.example:a:b", "localhost.evil.example", "127.0.0.1.evil.example:9100", "xlocalhost", "a"}) {
     INFO(other);
     CHECK_FALSE(IsOwnHost(other, "db1.example:9100"));
   }

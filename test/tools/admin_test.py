@@ -61,7 +61,7 @@ class Admin(ProgramTest):
         self.assertEqual(server.terminate(), 0, server.error_text())
 
     def test_a_mistake_is_told_with_its_line_before_anything_is_touched(self):
-        for text, message in (('[admin]\nlisten = "0.0.0.0:0"\n', ":2: admin.listen is others can reach"),
+        for text, message in (('[admin]\nlisten = "0.0.0.0:0"\n', ":2: admin.listen is 0.0.0.0:0, which others can reach"),
                               ('[admin]\nlisten = "nothing"\n', ":2: admin.listen is"),
                               ('[admin]\nlisten = 5\n', ":2: admin.listen takes"),
                               ('[admin]\nlistn = ""\n', "did you mean")):
