@@ -14,19 +14,16 @@ namespace bandb::admin {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
+constexpr int64_t kNanosPerMilli = 1'000'000;
 // How often one who waits looks whether others do.
-constexpr milliseconds kSlice{50};
+constexpr int64_t kSliceMs = 50;
 // How long a client may take to close first, so that what it sent too much does not reset the
 // connection before it has read its answer.
-constexpr milliseconds kLingerMax{250};
+constexpr int64_t kLingerMaxMs = 250;
 
-bool Poll(socket_t socket, short events, Clock::duration timeout) {
+bool Poll(socket_t socket, short events, int64_t timeout_ms) {
   pollfd one{.fd = socket, .events = events, .revents = 0};
-  const auto ms = std::chrono::ceil<milliseconds>(std::max(timeout, Clock::duration::zero())).count();
-  return ::poll(&one, 1, static_cast<int>(ms)) > 0;
+  return ::poll(&one, 1, static_cast<int>(std::max<int64_t>(timeout_ms, 0))) > 0;
 }
 
 }  // namespace
@@ -35,10 +32,13 @@ bool Poll(socket_t socket, short events, Clock::duration timeout) {
 class BoundedHttp::Connection : public httplib::Stream {
  public:
   Connection(BoundedHttp* server, socket_t socket)
-      : server_(server), socket_(socket), start_(Clock::now()), bytes_left_(server->limits_.request_bytes) {}
+      : server_(server),
+        socket_(socket),
+        start_ms_(server->clock_.MonotonicNanos() / kNanosPerMilli),
+        bytes_left_(server->limits_.request_bytes) {}
 
   bool is_readable() const override { return bytes_left_ > 0 && WaitForBytes(); }
-  bool is_writable() const override { return Poll(socket_, POLLOUT, Deadline() - Clock::now()); }
+  bool is_writable() const override { return Poll(socket_, POLLOUT, server_->limits_.deadline_ms - AgeMs()); }
 
   ssize_t read(char* to, size_t size) override {
     // The library asks for one byte at a time.
@@ -64,9 +64,9 @@ class BoundedHttp::Connection : public httplib::Stream {
 
   void Finish() {
     ::shutdown(socket_, SHUT_WR);
-    const Clock::time_point until = std::min(Deadline(), Clock::now() + kLingerMax);
+    const int64_t until_ms = std::min(server_->limits_.deadline_ms, AgeMs() + kLingerMaxMs);
     size_t left = server_->limits_.request_bytes;
-    while (left > 0 && Poll(socket_, POLLIN, until - Clock::now())) {
+    while (left > 0 && Poll(socket_, POLLIN, until_ms - AgeMs())) {
       const ssize_t got = ::recv(socket_, buffer_, std::min(left, sizeof(buffer_)), MSG_DONTWAIT);
       if (got <= 0) return;
       left -= static_cast<size_t>(got);
@@ -74,16 +74,17 @@ class BoundedHttp::Connection : public httplib::Stream {
   }
 
  private:
-  Clock::time_point Deadline() const { return start_ + server_->limits_.deadline; }
+  int64_t AgeMs() const { return server_->clock_.MonotonicNanos() / kNanosPerMilli - start_ms_; }
 
   bool WaitForBytes() const {
     if (begin_ != end_) return true;
     while (true) {
-      const Clock::duration age = Clock::now() - start_;
-      const bool is_late = age >= server_->limits_.deadline ||
-                           (age >= server_->limits_.deadline_while_others_wait && server_->DoOthersWait());
+      const Limits& limits = server_->limits_;
+      const int64_t age_ms = AgeMs();
+      const bool is_late =
+          age_ms >= limits.deadline_ms || (age_ms >= limits.deadline_while_others_wait_ms && server_->DoOthersWait());
       if (is_late) return false;
-      if (Poll(socket_, POLLIN, std::min<Clock::duration>(kSlice, server_->limits_.deadline - age))) return true;
+      if (Poll(socket_, POLLIN, std::min(kSliceMs, limits.deadline_ms - age_ms))) return true;
     }
   }
 
@@ -100,7 +101,7 @@ class BoundedHttp::Connection : public httplib::Stream {
 
   BoundedHttp* const server_;
   const socket_t socket_;
-  const Clock::time_point start_;
+  const int64_t start_ms_;
   size_t bytes_left_;
   bool end_of_stream_ = false;
   size_t begin_ = 0;  // what was read and not asked for is buffer_[begin_, end_)

@@ -4,10 +4,11 @@
 
 #include <httplib.h>
 
-#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <set>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 
 namespace bandb::admin {
@@ -24,9 +25,9 @@ class BoundedHttp : public httplib::Server {
     // Of request line and headers together, and of a body.
     size_t request_bytes = 16 << 10;
     // From when a thread takes the connection until its answer is written.
-    std::chrono::milliseconds deadline{5000};
+    int64_t deadline_ms = 5000;
     // The same for those who have not sent their request while others wait for a thread.
-    std::chrono::milliseconds deadline_while_others_wait{250};
+    int64_t deadline_while_others_wait_ms = 250;
   };
 
   explicit BoundedHttp(const Limits& limits) : limits_(limits) {}
@@ -47,6 +48,7 @@ class BoundedHttp : public httplib::Server {
   bool DoOthersWait();
 
   const Limits limits_;
+  base::SystemClock clock_;
   base::Mutex mutex_;
   TaskQueue* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;

@@ -146,8 +146,8 @@ TEST_CASE("which hosts are a listener's own") {
     INFO(own);
     CHECK(IsOwnHost(own, "db1.example:9100"));
   }
-  for (const char* other :
-       {"evil.example", "x:y:80", "evil.example:a:b", "localhost.evil.example", "127.0.0.1.evil.example:9100", "xlocalhost", "a"}) {
+  for (const char* other : {"evil.example", "x:y:80", "evil.example:a:b", "localhost.evil.example",
+                            "127.0.0.1.evil.example:9100", "xlocalhost", "a"}) {
     INFO(other);
     CHECK_FALSE(IsOwnHost(other, "db1.example:9100"));
   }

@@ -46,7 +46,8 @@ VersionKeeper::Verdict VersionKeeper::Judge(std::string_view internal_key, std::
 
 std::vector<Sequence> VersionKeeper::KeptTombstones(size_t fragment, bool nothing_below) const {
   std::vector<Sequence> kept;
-  // From stripe to stripe and not from tombstone to tombstone: where many overlap, each fragment has many.
+  // From stripe to stripe, not from tombstone to tombstone: where many overlap, all fragments have
+  // many.
   Sequence newest = tombstones_->SequenceAt(fragment, kSequenceMax);
   while (newest != 0) {
     const size_t stripe = StripeOf(newest);
