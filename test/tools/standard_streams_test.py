@@ -69,6 +69,10 @@ class Full(ProgramTest):
         file = self.write("file", "")
         self.assertEqual(self.code(SERVER, "--data", file + "/data", "--listen", "127.0.0.1:0", stderr="full"), 1)
 
+    def test_a_text_of_the_server_that_cannot_be_written_is_a_failure(self):
+        for flag in ("--help", "--version", "--show-config", "--check-config"):
+            self.assertEqual((flag, self.code(SERVER, flag, stdout="full")), (flag, 1))
+
     def test_a_value_that_cannot_be_written_is_a_failure(self):
         table = wire.Table()
         server = wire.ScriptedServer(table)

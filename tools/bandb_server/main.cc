@@ -70,6 +70,13 @@ absl::StatusOr<Config> Configure(const Flags& flags) {
   return config;
 }
 
+// The exit code of a run that was asked for a text alone.
+int Told() {
+  if (standard_streams::Arrived()) return kDone;
+  Print(stderr, "bandb_server: standard output could not be written\n");
+  return kFailed;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Serves a database over TCP.", "bandb_server");
   Flags flags;
@@ -77,7 +84,7 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    return app.exit(error) == 0 ? Told() : kUsage;
   }
   const absl::StatusOr<Config> config = Configure(flags);
   if (!config.ok()) {
@@ -86,11 +93,11 @@ int Run(int argc, char** argv) {
   }
   if (flags.check_config) {
     Print(stdout, "configuration OK\n");
-    return kDone;
+    return Told();
   }
   if (flags.show_config) {
     Print(stdout, "{}", ShowConfig(*config));
-    return kDone;
+    return Told();
   }
   return Serve(*config, [&flags] { return Configure(flags); });
 }
