@@ -157,6 +157,7 @@ TEST_CASE("delete takes a key, or a prefix and whether to ask") {
   CHECK(command.sure);
   CHECK_FALSE(ComplaintAbout("delete --prefix a key").empty());
   CHECK_FALSE(ComplaintAbout("delete --prefix").empty());
+  CHECK(ComplaintAbout("delete --prefix \"\"").starts_with("every key begins with an empty prefix"));
   CHECK_FALSE(ComplaintAbout("get --prefix a").empty());
   CHECK_FALSE(Parsed("scan --prefix a").deletes_prefix);
 }

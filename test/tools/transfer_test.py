@@ -56,7 +56,7 @@ class Transfer(ClientTest):
             done = cli(server.address, "export", "--out", str(folder), "--format", form, "--chunk-bytes", "16 KiB", *flags)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             self.assertIn(b"exported 3,001 entries", done.stdout)
-            self.check(cli(server.address, "delete", "--prefix", ""), 0, b"OK\n")
+            self.check(cli(server.address, "delete", "--prefix", "", "--yes"), 0, b"OK\n")
             self.check(cli(server.address, "count"), 0, b"0\n")
             done = cli(server.address, "import", str(folder))
             self.assertEqual((done.returncode, done.stderr), (0, b""))

@@ -174,6 +174,10 @@ class Parser {
         places = {&command_->key};
         break;
       case Verb::kDelete:
+        // More often a variable of a script that was never set than a wish.
+        if (command_->deletes_prefix && command_->begin.empty() && !command_->sure) {
+          return Complain("every key begins with an empty prefix: say --yes if all are to be removed");
+        }
         if (!command_->deletes_prefix) places = {&command_->key};
         break;
       case Verb::kCas:

@@ -31,7 +31,7 @@ constexpr CommandText kTexts[] = {
      "Succeeds whether or not there is such a key. All keys of a prefix go in one step.\n"
      "\n"
      "  --prefix TEXT  remove all keys that begin with TEXT; at a terminal it asks first\n"
-     "  --yes          do not ask\n"
+     "  --yes          do not ask; an empty TEXT, every key, needs it\n"
      "\n"
      "Examples:\n"
      "  bandb delete greeting\n"
