@@ -7,12 +7,30 @@
 #define BANDB_BASE_CHECKSUM_H_
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 namespace bandb::base {
 
 // XXH3-64 of `bytes` under `seed`.
 uint64_t Hash64(std::string_view bytes, uint64_t seed = 0);
+
+// Hash64 of bytes that come piece by piece.
+class StreamHash64 {
+ public:
+  StreamHash64();
+  ~StreamHash64();
+  StreamHash64(StreamHash64&&) noexcept;
+  StreamHash64& operator=(StreamHash64&&) noexcept;
+
+  void Add(std::string_view bytes);
+  // Of all that was added so far; more may come.
+  uint64_t Value() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // The checksum of bytes at `offset` of the file whose checksum seed is `file_seed`.
 uint64_t BlockChecksum(uint64_t file_seed, uint64_t offset, std::string_view bytes);

@@ -24,6 +24,10 @@ TEST_CASE("checksums are XXH3-64, for ever") {
   CHECK(Hash64("bandb", 42) == 0xfb7f882a43e9e7af);
   CHECK(Hash64(bytes) == 0x10ad30264426c830);
   CHECK(BlockChecksum(7, 4096, bytes) == 0x7c6dd749610894a6);
+  StreamHash64 stream;
+  CHECK(stream.Value() == Hash64(""));
+  for (size_t at = 0; at < bytes.size(); at += 7) stream.Add(std::string_view(bytes).substr(at, 7));
+  CHECK(stream.Value() == Hash64(bytes));
   CHECK(BlockChecksum(7, 0, bytes) == Hash64(bytes, 7));
 }
 

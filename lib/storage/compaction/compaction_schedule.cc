@@ -122,6 +122,16 @@ void CompactionSchedule::AbandonManual(std::vector<Done>* abandoned) {
   BANDB_ASSERT(manual_.size() <= 1);
 }
 
+void CompactionSchedule::StartOver(std::vector<Done>* abandoned) {
+  for (Manual& manual : manual_) abandoned->push_back(std::move(manual.done));
+  manual_.clear();
+  TakeBack();
+  running_ = RunningCompactions();
+  flush_running_ = false;
+  compactions_running_ = 0;
+  level0_wanted_ = false;
+}
+
 bool CompactionSchedule::SetAside(uint64_t number, int level) {
   if (!running_.set_aside.insert(number).second) return false;
   set_aside_levels_.insert(level);

@@ -71,6 +71,10 @@ class CompactionSchedule {
   // Gives up every CompactRange of which nothing is running, and hands out its Done.
   void AbandonManual(std::vector<Done>* abandoned);
 
+  // All tables have been replaced by others: what runs on them is not asked about again, and every
+  // CompactRange is given up.
+  void StartOver(std::vector<Done>* abandoned);
+
   // No compaction touches the table any more, which is in this level; the others go on around it.
   // False if that was known.
   bool SetAside(uint64_t number, int level);

@@ -6,9 +6,12 @@
 
 namespace bandb::storage {
 
-DbSnapshot::DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence,
-                       const std::function<uint64_t()>& now_ms)
-    : SnapshotState(list.get()), list_(std::move(list)), place_(list_->Add(last_sequence, now_ms)) {}
+DbSnapshot::DbSnapshot(std::shared_ptr<SnapshotList> list, uint64_t generation,
+                       const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms)
+    : SnapshotState(list.get()),
+      list_(std::move(list)),
+      generation_(generation),
+      place_(list_->Add(last_sequence, now_ms)) {}
 
 DbSnapshot::~DbSnapshot() { list_->Remove(place_); }
 

@@ -23,17 +23,19 @@ class DbSnapshot final : public internal::SnapshotState {
   // Takes the present `last_sequence` and registers it in one step: a merge that began before it
   // ends before that sequence, and one that begins later knows of it.
   // So it is with its time, which `now_ms` tells: a merge must not drop what expires between the
-  // two.
-  DbSnapshot(std::shared_ptr<SnapshotList> list, const std::atomic<Sequence>& last_sequence,
+  // two. `generation`: of the view (ReadView) that it was taken of.
+  DbSnapshot(std::shared_ptr<SnapshotList> list, uint64_t generation, const std::atomic<Sequence>& last_sequence,
              const std::function<uint64_t()>& now_ms);
   ~DbSnapshot() override;
 
   Sequence sequence() const { return place_.first; }
   uint64_t now_ms() const { return place_.second; }
+  uint64_t generation() const { return generation_; }
 
  private:
   // Shared: a snapshot may outlive its database.
   const std::shared_ptr<SnapshotList> list_;
+  const uint64_t generation_;
   const std::pair<Sequence, uint64_t> place_;
 };
 

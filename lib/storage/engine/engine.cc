@@ -132,6 +132,8 @@ void Engine::InstallView(ViewHolder::Retired* retired) {
   view->memtable = memtable_;
   view->frozen.assign(frozen_.rbegin(), frozen_.rend());
   view->version = versions_.version();
+  view->generation = generation_->load(std::memory_order_relaxed);
+  if (is_replica_) view->present_generation = generation_;
   std::erase_if(viewed_, [](const auto& memtable) { return memtable.expired(); });
   for (const std::shared_ptr<const Memtable>& memtable : view->frozen) NoteViewed(memtable);
   NoteViewed(view->memtable);

@@ -15,6 +15,7 @@
 //   engine_background.cc  flushes and compactions, and what they make of the database
 //   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
 //   engine_replica.cc     the same engine without a log of its own, in a node of a cluster
+//   engine_install.cc     another state in place of a replica's own
 //   recovery.cc           what Open finds on disk
 //
 // Its state is kept by parts that know nothing of each other: Lifecycle the phases and what stopped
@@ -147,6 +148,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
     uint64_t resumes_seen = 0;
     // Tables that could not be read were set aside.
     bool damage_set_aside = false;
+    // Of the state that the work was done on.
+    uint64_t generation = 0;
   };
   // Background work; see engine_background.cc.
   class Work;
@@ -197,6 +200,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Of frozen_, from the front on. Not those with what the log of a replica's owner may forget.
   size_t FlushableMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // engine_install.cc
+  // `edit` has replaced all tables: has memory follow.
+  void ReplaceState(const VersionEdit& edit, std::vector<Done>* abandoned) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // engine_write.cc
   bool CommitGroup(const CommitQueue::Group& group) override;
   bool MayBlock(const CommitQueue::Group& group) override;
@@ -220,7 +227,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // engine_read.cc
   absl::Status GetIn(Space space, std::string_view key, const ReadOptions& options, PinnedValue* value);
   std::unique_ptr<Iterator> NewIteratorIn(Space space, const ReadOptions& options);
-  absl::Status ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const;
+  absl::Status ResolveSnapshot(const ReadOptions& options, const ReadView& view, Sequence* sequence,
+                               uint64_t* now_ms) const;
   // `newest` is the sequence of the entry in a memtable that decided; 0 if it was none.
   absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                      PinnedValue* value, Sequence* newest);
@@ -244,7 +252,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void JobFailed(const JobEnd& end, std::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   // Nothing is begun in the background for a while: what is short may be there again then.
   void PauseWork() ABSL_LOCKS_EXCLUDED(mutex_);
-  void SetAside(const std::vector<TableDamage>& damaged) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `generation`: of the state that they are part of.
+  void SetAside(const std::vector<TableDamage>& damaged, uint64_t generation) ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishFlush(const JobEnd& end, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishCompaction(Compaction compaction, const JobEnd& end, const CompactionInfo& info)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -290,11 +299,15 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   LogSet logs_;
   CommitQueue queue_;
   VersionSet versions_;
+  // Counts the states that have taken the place of another; changes under the mutex. Shared with
+  // views, which iterators may keep for longer than the engine lives.
+  const std::shared_ptr<std::atomic<uint64_t>> generation_ = std::make_shared<std::atomic<uint64_t>>(0);
 
   // The committing thread's; one at a time, handed on through the queue's mutex.
   base::Random commit_random_;
-  // The memtable that is written. Replaced by the committing thread alone, under the mutex: so that
-  // thread may use it without the mutex, and any other under it.
+  // The memtable that is written. Replaced by the committing thread alone, or by an install for
+  // which a replica's writer waits, under the mutex: so that thread may use it without the mutex,
+  // and any other under it.
   std::shared_ptr<Memtable> memtable_;
   // Of a replica, its writer's: what all memtables and tables together hold.
   ReplicaPosition applied_;

@@ -28,10 +28,17 @@ class Engine::Work : public EditSource {
   explicit Work(Engine* engine)
       : engine_(engine),
         begin_nanos_(engine->env_.clock->MonotonicNanos()),
+        generation_(engine->generation_->load(std::memory_order_relaxed)),
         resumes_seen_(engine->lifecycle_.resumes()) {}
   void BeginStep() { resumes_seen_ = engine_->lifecycle_.resumes(); }
   // One step. True once *edit says what the work has made.
   virtual absl::StatusOr<bool> Step(PendingEdit* edit) = 0;
+  absl::Status Prepare(const ManifestState& /*present*/, PendingEdit* /*edit*/) override { return CheckState(); }
+  // Errors: kAborted another state has taken the place of the one that this works on.
+  absl::Status CheckState() const {
+    if (engine_->generation_->load(std::memory_order_acquire) == generation_) return absl::OkStatus();
+    return base::Error(absl::StatusCode::kAborted, "another state was installed meanwhile");
+  }
 
  protected:
   absl::Duration Elapsed() const { return absl::Nanoseconds(engine_->env_.clock->MonotonicNanos() - begin_nanos_); }
@@ -45,6 +52,7 @@ class Engine::Work : public EditSource {
 
   Engine* const engine_;
   const int64_t begin_nanos_;
+  const uint64_t generation_;
   // From before the present step: whatever stops it is no older.
   uint64_t resumes_seen_;
 };
@@ -61,6 +69,7 @@ class Engine::WorkJob final : public base::Job {
       if (const absl::Status stopped = engine_->lifecycle_.MayWrite(); !stopped.ok()) return End(stopped);
       work_->BeginStep();
     }
+    if (const absl::Status replaced = work_->CheckState(); !replaced.ok()) return End(replaced);
     PendingEdit edit;
     const absl::StatusOr<bool> done = work_->Step(&edit);
     if (!done.ok()) return End(done.status());
@@ -121,7 +130,7 @@ class Engine::FlushWork final : public Work {
 
   void Installed(const absl::Status& status) override {
     merge_.reset();
-    engine_->FinishFlush({.status = status, .resumes_seen = resumes_seen_}, info_);
+    engine_->FinishFlush({.status = status, .resumes_seen = resumes_seen_, .generation = generation_}, info_);
   }
 
  private:
@@ -168,8 +177,8 @@ class Engine::CompactionWork final : public Work {
     version_.reset();
     // An edit that does not fit comes of inputs that are not what the manifest says of them.
     if (status.code() == absl::StatusCode::kDataLoss && damaged_.empty()) BlameAll(status);
-    engine_->SetAside(damaged_);
-    const JobEnd end{.status = status, .resumes_seen = resumes_seen_, .damage_set_aside = !damaged_.empty()};
+    engine_->SetAside(damaged_, generation_);
+    const JobEnd end{status, resumes_seen_, !damaged_.empty(), generation_};
     engine_->FinishCompaction(std::move(compaction_), end, info_);
   }
 
@@ -369,6 +378,7 @@ FileHeader Engine::NewHeader(FileType type) {
 void Engine::InstallEdit(PendingEdit* edit) {
   ViewHolder::Retired retired;
   std::vector<TablePtr> obsolete;
+  std::vector<Done> abandoned;
   {
     base::MutexLock lock(&mutex_);
     const std::vector<VersionEdit::DeletedTable>& deleted = edit->edit.deleted;
@@ -376,6 +386,7 @@ void Engine::InstallEdit(PendingEdit* edit) {
         versions_.version()->level(0).empty() ||
         std::any_of(deleted.begin(), deleted.end(), [](const auto& gone) { return gone.level == 0; });
     obsolete = versions_.Install(edit);
+    if (edit->replaces_all) ReplaceState(edit->edit, &abandoned);
     // What was in logs below this one is in tables now.
     const uint64_t log_number = edit->edit.log_number.value_or(0);
     BANDB_ASSERT(log_number <= memtable_->log_number());
@@ -383,6 +394,9 @@ void Engine::InstallEdit(PendingEdit* edit) {
     frozen_positions_.erase(frozen_positions_.begin(), frozen_positions_.lower_bound(log_number));
     InstallView(&retired);
     if (level0_is_new) read_allowance_.Renew(schedule_.RenewAllowance(*versions_.version()));
+  }
+  for (Done& done : abandoned) {
+    done(base::Error(absl::StatusCode::kAborted, "another state was installed meanwhile"));
   }
   if (!edit->edit.log_number) return;
   // What cannot be removed now is found at the next open.
@@ -417,16 +431,17 @@ void Engine::PauseWork() {
 
 void Engine::JobFailed(const JobEnd& end, std::string_view what) {
   if (end.status.ok() || end.damage_set_aside || lifecycle_.RefusesWrites()) return;
+  if (end.generation != *generation_) return;
   // It is tried again: later, or at once after a Resume that came meanwhile.
   if (end.status.code() == absl::StatusCode::kUnavailable) return PauseWork();
   StopWrites(base::Annotate(end.status, what), end.resumes_seen);
 }
 
-void Engine::SetAside(const std::vector<TableDamage>& damaged) {
+void Engine::SetAside(const std::vector<TableDamage>& damaged, uint64_t generation) {
   for (const TableDamage& damage : damaged) {
     {
       base::MutexLock lock(&mutex_);
-      if (!schedule_.SetAside(damage.table_number, damage.level)) continue;
+      if (generation != *generation_ || !schedule_.SetAside(damage.table_number, damage.level)) continue;
     }
     env_.logger->Log(base::LogLevel::kError, "{}: {} of level {} is set aside, no compaction touches it: {}", dir_,
                      TableName(damage.table_number), damage.level, damage.status.ToString());
@@ -440,7 +455,7 @@ void Engine::FinishFlush(const JobEnd& end, const FlushInfo& info) {
   std::vector<Done> ready;
   {
     base::MutexLock lock(&mutex_);
-    schedule_.FlushEnded();
+    if (end.generation == *generation_) schedule_.FlushEnded();
     if (end.status.ok()) {
       ++flushes_;
       level_work_[0].bytes_written += info.table_bytes;
@@ -468,7 +483,8 @@ void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const Co
       into.bytes_written += info.output_bytes;
       into.bytes_moved += info.moved ? info.input_bytes : 0;
     }
-    abandoned = schedule_.CompactionEnded(compaction, status.ok() && !lifecycle_.RefusesWrites());
+    const bool goes_on = status.ok() && !lifecycle_.RefusesWrites();
+    if (end.generation == *generation_) abandoned = schedule_.CompactionEnded(compaction, goes_on);
   }
   // Whatever it was the last to hold goes before a CompactRange can end.
   compaction = Compaction();

@@ -31,7 +31,8 @@ void ReleaseView(void* owner) { delete static_cast<ViewRef*>(owner); }
 
 }  // namespace
 
-absl::Status Engine::ResolveSnapshot(const ReadOptions& options, Sequence* sequence, uint64_t* now_ms) const {
+absl::Status Engine::ResolveSnapshot(const ReadOptions& options, const ReadView& view, Sequence* sequence,
+                                     uint64_t* now_ms) const {
   if (options.snapshot == nullptr) {
     *sequence = last_sequence_.load(std::memory_order_acquire);
     *now_ms = NowMs();
@@ -42,6 +43,7 @@ absl::Status Engine::ResolveSnapshot(const ReadOptions& options, Sequence* seque
     return base::Error(absl::StatusCode::kInvalidArgument, "the snapshot is empty or belongs to another store");
   }
   const auto* snapshot = static_cast<const DbSnapshot*>(state);
+  if (snapshot->generation() != view.generation) return ReplacedError();
   *sequence = snapshot->sequence();
   *now_ms = snapshot->now_ms();
   return absl::OkStatus();
@@ -57,7 +59,7 @@ absl::Status Engine::GetIn(Space space, std::string_view key, const ReadOptions&
   if (!view) return ClosedError();
   Sequence sequence = 0;
   uint64_t now_ms = 0;
-  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, &sequence, &now_ms));
+  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, *view, &sequence, &now_ms));
   counters_.gets.fetch_add(1, std::memory_order_relaxed);
   const LookupKey lookup(space, key, sequence);
   Sequence newest = 0;
@@ -163,7 +165,7 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
   const ViewRef view = views_.Acquire();
   Sequence sequence = 0;
   uint64_t now_ms = 0;
-  const absl::Status ready = view ? ResolveSnapshot(options, &sequence, &now_ms) : ClosedError();
+  const absl::Status ready = view ? ResolveSnapshot(options, *view, &sequence, &now_ms) : ClosedError();
   if (options.saw_undurable != nullptr) *options.saw_undurable = false;
   PinnedValue value;
   for (const std::string_view key : keys) {
@@ -226,7 +228,7 @@ std::unique_ptr<Iterator> Engine::NewIteratorIn(Space space, const ReadOptions& 
   if (!parts.view) return NewErrorIterator(ClosedError());
   parts.view.Detach();
   parts.closed = lifecycle_.closed();
-  if (absl::Status resolved = ResolveSnapshot(options, &parts.sequence, &parts.now_ms); !resolved.ok()) {
+  if (absl::Status resolved = ResolveSnapshot(options, *parts.view, &parts.sequence, &parts.now_ms); !resolved.ok()) {
     return NewErrorIterator(std::move(resolved));
   }
   parts.lower = MakeSpacedKey(space, options.lower_bound);
@@ -247,8 +249,11 @@ std::unique_ptr<Iterator> Engine::NewIteratorIn(Space space, const ReadOptions& 
 }
 
 Snapshot Engine::GetSnapshot() {
-  if (lifecycle_.IsClosed()) return Snapshot();
-  return Snapshot(std::make_shared<const DbSnapshot>(snapshots_, last_sequence_, [this]() { return NowMs(); }));
+  // Of the view's state: one that takes its place meanwhile is none that it could read.
+  const ViewRef view = views_.Acquire();
+  if (!view) return Snapshot();
+  return Snapshot(
+      std::make_shared<const DbSnapshot>(snapshots_, view->generation, last_sequence_, [this]() { return NowMs(); }));
 }
 
 }  // namespace bandb::storage

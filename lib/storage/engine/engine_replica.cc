@@ -186,8 +186,14 @@ void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence
   engine_->last_sequence_.store(last, std::memory_order_release);
 }
 
-absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, const ApplyOptions& options) {
+absl::Status EngineReplica::MayApply() const {
   if (engine_->lifecycle_.RefusesWrites()) BANDB_RETURN_IF_ERROR(engine_->lifecycle_.MayWrite());
+  if (!installing_.load(std::memory_order_acquire)) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kFailedPrecondition, "another state is being installed");
+}
+
+absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, const ApplyOptions& options) {
+  BANDB_RETURN_IF_ERROR(MayApply());
   BANDB_RETURN_IF_ERROR(CheckFollows(entry));
   BANDB_ASSIGN_OR_RETURN(const EntrySize size, Measure(entry));
   AppliedEntry applied;
@@ -237,7 +243,7 @@ void EngineReplica::WhenRoom(std::function<void()> room) {
 }
 
 absl::StatusOr<bool> EngineReplica::Freeze() {
-  if (engine_->lifecycle_.RefusesWrites()) BANDB_RETURN_IF_ERROR(engine_->lifecycle_.MayWrite());
+  BANDB_RETURN_IF_ERROR(MayApply());
   {
     base::MutexLock lock(&engine_->mutex_);
     if (engine_->FrozenIndex() == applied().applied.index) return true;

@@ -14,6 +14,7 @@
 #ifndef BANDB_STORAGE_ENGINE_ENGINE_REPLICA_H_
 #define BANDB_STORAGE_ENGINE_ENGINE_REPLICA_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,7 +31,9 @@
 #include "base/env.h"
 #include "storage/engine/engine.h"
 #include "storage/engine/entry_conditions.h"
+#include "storage/engine/incoming_state.h"
 #include "storage/engine/replica_position.h"
+#include "storage/engine/replica_state.h"
 
 namespace bandb::storage {
 
@@ -80,8 +83,8 @@ struct AppliedEntry {
   std::vector<absl::Status> outcomes;
 };
 
-// Thread safety: Apply, WhenRoom, Freeze and applied() by one thread at a time, the writer; the
-// rest by any thread.
+// Thread safety: Apply, WhenRoom, Freeze, Install and applied() by one thread at a time, the
+// writer; the rest by any thread.
 class EngineReplica {
  public:
   // Lifetime: what `env` refers to outlives the replica. Errors: as Db::Open; kFailedPrecondition
@@ -110,6 +113,26 @@ class EngineReplica {
   // The one in the manifest: the log before it is not needed any more.
   ReplicaPosition durable() const;
 
+  // What the manifest says now, held so that it can be sent; nothing is flushed for it.
+  PinnedState PinState() const;
+  // Begins to receive another replica's state that is to take the place of this one's. Reads the
+  // tables that both have, so it takes as long as that. Errors: kDataLoss malformed, or another
+  // past than the present state has; kInvalidArgument it is behind what is in the manifest, or of
+  // another database; kFailedPrecondition closed.
+  absl::StatusOr<std::unique_ptr<IncomingState>> Receive(const ReplicaState& state);
+  // Makes what was received the state: all of it, applied() included, at one moment, which is also
+  // when it is durable. Writes whatever has to be written before, and then `done`, on a thread of
+  // the executor or inside the call; until then nothing else may be called that is the writer's
+  // alone, but applied(), and Apply and Freeze answer kFailedPrecondition. After it the owner may
+  // forget the log up to the new position. Readers see the old state or the new; snapshots and
+  // iterators of the old one answer kFailedPrecondition from then on, what works on it in the
+  // background ends without effect, and a CompactRange with kAborted.
+  // Errors, after which the old state is what it was: kInvalidArgument it is behind applied(), or
+  // not all of it was received; kDataLoss what was received is not what the state says;
+  // kFailedPrecondition writes are stopped; kResourceExhausted and whatever else the file system
+  // says. An error in the manifest stops writes, and the next open tells which state it is.
+  void Install(std::unique_ptr<IncomingState> state, Engine::Done done);
+
   // Space 0, at what is applied.
   absl::StatusOr<std::string> GetSystem(std::string_view key);
   // Of all keys of it, in order.
@@ -126,6 +149,10 @@ class EngineReplica {
     bool has_conditions = false;
   };
 
+  // See engine_install.cc.
+  class InstallJob;
+  class InstallSource;
+
   explicit EngineReplica(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
 
   absl::Status CheckFollows(const ReplicaEntry& entry) const;
@@ -136,8 +163,14 @@ class EngineReplica {
   void InsertSystem(const ReplicaEntry::System& system, Sequence first, absl::Span<const absl::Status> outcomes);
   void AddAll(Space space, std::string_view operations, Sequence first);
   void Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence last);
+  // Errors: as Apply.
+  absl::Status MayApply() const;
+  // Whether a state may follow what is applied.
+  absl::Status CheckInstalls(const IncomingState& state) const;
+  void FinishInstall(const absl::Status& status, Engine::Done done);
 
   const std::unique_ptr<Engine> engine_;
+  std::atomic<bool> installing_{false};
 };
 
 }  // namespace bandb::storage

@@ -97,14 +97,17 @@ class DbIterator final : public Iterator {
   Cursor& cursor() { return *parts_.cursor; }
   const Cursor& cursor() const { return *parts_.cursor; }
 
-  // Clears the position. False, and an error, if the database has closed.
+  // Clears the position. False, and an error, if the database has closed or holds another state.
   bool IsOpen() {
     valid_ = false;
     resume_key_.clear();
     status_ = absl::OkStatus();
-    if (!parts_.closed->load(std::memory_order_acquire)) return true;
-    status_ = base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
-    return false;
+    if (parts_.closed->load(std::memory_order_acquire)) {
+      status_ = base::Error(absl::StatusCode::kFailedPrecondition, "the database is closed");
+    } else if (parts_.view && parts_.view->IsReplaced()) {
+      status_ = ReplacedError();
+    }
+    return status_.ok();
   }
 
   void SeekForward(std::string_view spaced_key) {

@@ -2,9 +2,15 @@
 
 #include <utility>
 
+#include "base/status.h"
 #include "base/thread_slot.h"
 
 namespace bandb::storage {
+
+absl::Status ReplacedError() {
+  return base::Error(absl::StatusCode::kFailedPrecondition,
+                     "another state was installed, and what was read is no more");
+}
 
 namespace {
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "base/mutex.h"
 #include "storage/memtable/memtable.h"
 #include "storage/version/version.h"
@@ -26,10 +27,21 @@ struct ReadView {
   std::shared_ptr<Memtable> memtable;
   std::vector<std::shared_ptr<const Memtable>> frozen;
   std::shared_ptr<const Version> version;
+  // Of the state that it belongs to, and of the present one, null where that cannot change: a
+  // replica that installs another state lets nobody go on with the one before.
+  uint64_t generation = 0;
+  std::shared_ptr<const std::atomic<uint64_t>> present_generation;
   mutable std::atomic<uint64_t> references{0};
+
+  bool IsReplaced() const {
+    return present_generation != nullptr && present_generation->load(std::memory_order_acquire) != generation;
+  }
 };
 
 class ViewHolder;
+
+// What reads of a state answer once another has taken its place.
+absl::Status ReplacedError();
 
 // A reference to a view. Movable; thread safety: one thread at a time. May outlive the holder once
 // it is Detached.

@@ -83,6 +83,8 @@ class LiveTable {
   const TableReader* ReaderIfOpen() const { return reader_.load(std::memory_order_acquire); }
   // Called once the manifest edit that removes the table is durable.
   void MarkObsolete() { obsolete_.store(true, std::memory_order_release); }
+  // Called once an edit that adds the table again is durable; whoever does keeps it meanwhile.
+  void MarkNeeded() { obsolete_.store(false, std::memory_order_release); }
 
  private:
   const TableInfo info_;

@@ -100,9 +100,10 @@ void VersionSet::Apply(PendingEdit edit) {
     if (written.ok()) {
       owner_->InstallEdit(&next);
       RollManifest();
-    } else if (MayPass(written) || written.code() == absl::StatusCode::kDataLoss) {
+    } else if (MayPass(written) || written.code() == absl::StatusCode::kDataLoss ||
+               written.code() == absl::StatusCode::kAborted) {
       // The edit is surely not on disk, so that its new tables can go: they will be written again,
-      // or they came of damaged ones.
+      // they came of damaged ones, or of a state that is no more.
       for (const TablePtr& table : next.added) {
         if (!IsMoved(next.edit, table->info().number)) table->MarkObsolete();
       }
@@ -117,6 +118,7 @@ absl::Status VersionSet::Write(PendingEdit* edit) {
   // count.
   BANDB_RETURN_IF_ERROR(owner_->MayWriteEdit());
   edit->result = state();
+  BANDB_RETURN_IF_ERROR(edit->source->Prepare(edit->result, edit));
   // An edit that does not fit comes of tables that are not what the manifest says of them, and must
   // not reach it.
   BANDB_RETURN_IF_ERROR(edit->result.Apply(edit->edit, edit->added));
@@ -147,6 +149,10 @@ std::vector<TablePtr> VersionSet::Install(PendingEdit* edit) {
   // One edit is written at a time, so nothing has changed since its result was made.
   state_ = std::move(edit->result);
   for (const TablePtr& table : obsolete) table->MarkObsolete();
+  // What a compaction had replaced meanwhile may be part of the new state.
+  if (edit->replaces_all) {
+    for (const TablePtr& table : edit->added) table->MarkNeeded();
+  }
   return obsolete;
 }
 

@@ -26,10 +26,16 @@
 
 namespace bandb::storage {
 
+struct PendingEdit;
+
 // The work that an edit comes from; told how the edit ended.
 class EditSource {
  public:
   virtual ~EditSource() = default;
+  // Its turn has come: `present` is what the edit will change, and nothing changes that before the
+  // edit has ended. Fills in what only now can be known. Called once at most, without locks held.
+  // Errors: kAborted the edit is of a state that was replaced; it ends so, and changes nothing.
+  virtual absl::Status Prepare(const ManifestState& present, PendingEdit* edit) = 0;
   // OK: the edit is durable and installed. Called once, without locks held.
   virtual void Installed(const absl::Status& status) = 0;
 };
@@ -40,6 +46,8 @@ struct PendingEdit {
   // The tables of edit.added, in their order.
   std::vector<TablePtr> added;
   std::unique_ptr<EditSource> source;
+  // Nothing of what memory holds beside the tables stays.
+  bool replaces_all = false;
   // What the edit makes of the present state; filled in when its turn comes.
   ManifestState result;
 };

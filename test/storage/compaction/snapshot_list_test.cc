@@ -12,14 +12,14 @@ TEST_CASE("a merge must leave what the live snapshots see, each sequence once, a
   CHECK(list->Horizon(7).snapshots.empty());
   CHECK(list->Horizon(7).now_ms == 7);
   CHECK(list->Oldest() == 0);
-  auto first = std::make_unique<DbSnapshot>(list, last, clock);
+  auto first = std::make_unique<DbSnapshot>(list, 0, last, clock);
   CHECK(first->sequence() == 5);
   CHECK(first->now_ms() == 1000);
   now_ms = 900;
-  auto second = std::make_unique<DbSnapshot>(list, last, clock);
+  auto second = std::make_unique<DbSnapshot>(list, 0, last, clock);
   last = 9;
   now_ms = 2000;
-  auto third = std::make_unique<DbSnapshot>(list, last, clock);
+  auto third = std::make_unique<DbSnapshot>(list, 0, last, clock);
   CHECK(list->Count() == 3);
   CHECK(list->Oldest() == 5);
   CHECK(list->Horizon(5000).snapshots == std::vector<Sequence>{5, 9});
@@ -37,7 +37,7 @@ TEST_CASE("a merge must leave what the live snapshots see, each sequence once, a
 TEST_CASE("a snapshot may outlive those who know of its list") {
   auto list = std::make_shared<SnapshotList>();
   const std::atomic<Sequence> last{5};
-  auto snapshot = std::make_unique<DbSnapshot>(list, last, [] { return uint64_t{1}; });
+  auto snapshot = std::make_unique<DbSnapshot>(list, 0, last, [] { return uint64_t{1}; });
   list.reset();
   CHECK(snapshot->sequence() == 5);
   snapshot.reset();

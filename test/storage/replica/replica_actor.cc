@@ -100,6 +100,33 @@ void ReplicaActor::Compact() {
   if (replica_ != nullptr) Expect("CompactRange", CompactReplica(replica_.get(), &env_->executor()));
 }
 
+absl::Status ReplicaActor::TryInstall(uint64_t index) {
+  constexpr size_t kPieceBytes = 24 << 10;
+  if (peer_ == nullptr) peer_ = std::make_unique<ReplicaPeer>(random_.Next(), course_);
+  BANDB_RETURN_IF_ERROR(peer_->ApplyTo(index));
+  const storage::PinnedState pinned = peer_->replica().PinState();
+  BANDB_ASSIGN_OR_RETURN(const storage::ReplicaState state, pinned.Describe());
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<storage::IncomingState> incoming, replica_->Receive(state));
+  BANDB_ASSIGN_OR_RETURN(const uint64_t sent, SendState(pinned, incoming.get(), kPieceBytes));
+  tables_kept_ += state.tables.size() - sent;
+  return InstallState(replica_.get(), &env_->executor(), std::move(incoming));
+}
+
+void ReplicaActor::Install(uint64_t ahead) {
+  if (replica_ == nullptr) return;
+  installing_ = std::min(applied_ + ahead, course_->last_index());
+  const absl::Status installed = TryInstall(installing_);
+  Expect("Install", installed);
+  if (installed.ok()) {
+    promised_ = applied_ = installing_;
+    // The owner's log begins there now.
+    LogDurableTo(installing_);
+    if (replica_->applied().applied.index != applied_)
+      Expect("applied()", absl::InternalError("not the installed one"));
+  }
+  installing_ = 0;
+}
+
 namespace {
 
 void Flushes(ReplicaActor* actor) {
@@ -175,6 +202,49 @@ void TimesToLive(ReplicaActor* actor) {
   actor->Close();
 }
 
+// States of a peer, in between what the replica makes itself; the second has tables of the first.
+void Installs(ReplicaActor* actor) {
+  actor->Open();
+  actor->Apply(20);
+  actor->Flush();
+  actor->Apply(10);
+  actor->Install(40);
+  actor->Apply(10);
+  actor->Install(12);
+  actor->Apply(10);
+  actor->Flush();
+  actor->Close();
+}
+
+// While flushes and compactions of the state before are under way or wait.
+void InstallsOverWork(ReplicaActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 3; ++i) {
+    actor->Apply(40);
+    actor->Flush();
+    actor->Apply(12);
+    actor->Freeze();
+    actor->Apply(8);
+    actor->Install(10);
+  }
+  actor->Apply(5);
+  actor->Close();
+}
+
+// A node that is new, and one that dies after each.
+void InstallsAndKills(ReplicaActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 3; ++i) {
+    actor->Install(25);
+    actor->Kill();
+    actor->Apply(5);
+  }
+  // Of the entry that it is at: nothing is lost, and nothing gained.
+  actor->Flush();
+  actor->Install(0);
+  actor->Close();
+}
+
 }  // namespace
 
 const std::vector<ReplicaScenario>& ReplicaScenarios() {
@@ -184,6 +254,9 @@ const std::vector<ReplicaScenario>& ReplicaScenarios() {
       {"positions", {.entries = 20, .conditions = 1, .memberships = 3, .empty = 2}, Positions},
       {"reopens", {.entries = 110}, Reopens},
       {"kills", {.entries = 120}, Kills},
+      {"installs", {.entries = 110}, Installs},
+      {"installs over work", {.entries = 220, .keys = 60}, InstallsOverWork},
+      {"installs and kills", {.entries = 100}, InstallsAndKills},
       {"times to live", {.entries = 140, .keys = 12, .conditions = 2, .times_to_live = 1, .sessions = 3}, TimesToLive},
   };
   return scenarios;

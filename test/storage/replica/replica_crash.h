@@ -3,7 +3,8 @@
 // A scenario applies a log and runs once. Before each call that changes something, images are taken
 // of what a disk could hold if the power failed now, and of what is left if the process died. Each
 // image is opened and must hold exactly what the log up to its applied position makes, which is
-// at least what was promised and at most what the owner's log had durably; the rest of the log is
+// at least what was promised and at most what the owner's log had durably, or else that of a peer
+// whose state is being installed; the rest of the log is
 // applied to it, and every entry must end as it did without a crash. So must images that are taken
 // while that goes on.
 #ifndef BANDB_TEST_STORAGE_REPLICA_REPLICA_CRASH_H_
@@ -17,6 +18,7 @@
 
 #include "base/random.h"
 #include "storage/replica/replica_model.h"
+#include "storage/replica/replica_peer.h"
 #include "support/test_env.h"
 
 namespace bandb::test {
@@ -45,6 +47,8 @@ class ReplicaActor {
   // What is applied, whether or not the log is durable; and lets the background do what it may.
   void Freeze();
   void Compact();
+  // The state of a peer that is so many entries ahead takes the place of this one's.
+  void Install(uint64_t ahead);
 
   TestEnv& env() { return *env_; }
   base::Random& random() { return random_; }
@@ -52,11 +56,16 @@ class ReplicaActor {
   uint64_t promised() const { return promised_; }
   uint64_t log_durable() const { return log_durable_; }
   uint64_t applied() const { return applied_; }
+  // What the manifest may hold besides: of a state that is being installed. 0 for none.
+  uint64_t installing() const { return installing_; }
+  // Tables that were not sent, for they were there.
+  uint64_t tables_kept() const { return tables_kept_; }
   // The first answer that should not have come.
   const absl::Status& surprise() const { return surprise_; }
 
  private:
   void Expect(const char* what, const absl::Status& status);
+  absl::Status TryInstall(uint64_t index);
   void LogDurableTo(uint64_t index);
 
   const LogCourse* const course_;
@@ -67,6 +76,9 @@ class ReplicaActor {
   uint64_t promised_ = 0;
   uint64_t log_durable_ = 0;
   uint64_t applied_ = 0;
+  uint64_t installing_ = 0;
+  uint64_t tables_kept_ = 0;
+  std::unique_ptr<ReplicaPeer> peer_;
   absl::Status surprise_;
 };
 
@@ -102,6 +114,7 @@ struct ReplicaCrashReport {
   uint64_t recovery_images = 0;
   // Positions that were found, to tell that they were not all the same.
   uint64_t positions = 0;
+  uint64_t tables_kept = 0;
   std::vector<std::string> violations;
   std::vector<ReplicaSync> syncs;
 };

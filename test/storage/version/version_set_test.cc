@@ -35,6 +35,7 @@ struct Fixture final : VersionSet::Owner {
 
   struct Source final : EditSource {
     explicit Source(std::vector<absl::Status>* outcomes_of) : outcomes(outcomes_of) {}
+    absl::Status Prepare(const ManifestState& /*present*/, PendingEdit* /*edit*/) override { return absl::OkStatus(); }
     void Installed(const absl::Status& status) override { outcomes->push_back(status); }
     std::vector<absl::Status>* outcomes;
   };
