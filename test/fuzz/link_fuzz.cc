@@ -83,7 +83,7 @@ class FuzzEnd final : public net::LinkHandler {
   }
   void OnWritable() override {
     BANDB_ASSERT(state_ == State::kUp && link->writable());
-    if ((habits_ & 32) != 0 && !hushed_) Send(5000);
+    if ((habits_ & 32) != 0 && !hushed_ && sent_.size() < 500) Send(5000);
   }
   void OnDown(const net::LinkEnd& end) override {
     BANDB_ASSERT(state_ != State::kDown);
