@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base/status.h"
+#include "base/thread_executor.h"
 #include "net/file_descriptor.h"
 #include "net/link_acceptor.h"
 #include "net/link_world.h"
@@ -226,6 +227,29 @@ TEST_CASE("a name is looked up on the executor, for each attempt, and its addres
   CHECK(dialing.ups == 2);
   CHECK(moved.links.size() == 1);
   CHECK(dialing.resolver->lookups.size() == 2);
+}
+
+TEST_CASE("a name of the system is looked up on threads, also when the dialer goes meanwhile") {
+  LinkWorld world(0);
+  Serving serving(&world);
+  Dialing handler(&world);
+  base::ThreadExecutor threads(2);
+  const std::string port = serving.acceptor.address().substr(serving.acceptor.address().rfind(':'));
+  const net::Dialer::Parts parts{.loop = world.dialing_loop,
+                                 .resolver = std::make_shared<net::SystemResolver>(),
+                                 .host = &world.dialing,
+                                 .executor = &threads,
+                                 .logger = &world.logger,
+                                 .protocol = &world.protocol};
+  for (int i = 0; i < 20; i++) {
+    net::Dialer gone(parts, {}, base::Random(6), "gone", &handler);
+    gone.Start("localhost" + port);
+    world.RunFor(kMillis);
+  }
+  net::Dialer dialer(parts, {}, base::Random(7), "localhost", &handler);
+  dialer.Start("localhost" + port);
+  REQUIRE(world.RunUntil([&] { return dialer.link() != nullptr; }));
+  CHECK(dialer.failures() == 0);
 }
 
 TEST_CASE("a name that nobody has fails, and is looked up again until somebody has it") {
