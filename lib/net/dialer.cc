@@ -110,7 +110,7 @@ void Dialer::TryNextAddress() {
     link_.reset();
     end = {LinkEnd::Cause::kUnreachable, base::Escape(base::Message(status), FrameLink::kReasonBytesMax)};
   }
-  Fail(std::move(end));
+  Fail(end);
 }
 
 void Dialer::OnUp() {
@@ -139,7 +139,7 @@ void Dialer::OnDown(const LinkEnd& end) {
   handler_->OnDown(copy);
 }
 
-void Dialer::Fail(LinkEnd end) {
+void Dialer::Fail(const LinkEnd& end) {
   failures_++;
   LogFailure(end, false);
   last_end_ = end;

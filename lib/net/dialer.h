@@ -104,7 +104,7 @@ class Dialer final : private LinkHandler {
   void AskResolver();
   void TakeAddresses(absl::StatusOr<AddressList> found);
   void TryNextAddress();
-  void Fail(LinkEnd end);
+  void Fail(const LinkEnd& end);
   int64_t RestNanos();
   bool WorthALine(const LinkEnd& end) const;
   void LogFailure(const LinkEnd& end, bool was_up);

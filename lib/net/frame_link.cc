@@ -260,12 +260,12 @@ void FrameLink::TakeLeave(Control control, std::string_view reason) {
   GoDown();
 }
 
-void FrameLink::Refuse(std::string_view reason, LinkEnd end) {
+void FrameLink::Refuse(std::string_view reason, const LinkEnd& end) {
   TakeLeave(up() ? kGoodbye : kRefuse, reason);
   handler_->OnDown(end);
 }
 
-void FrameLink::End(LinkEnd end) {
+void FrameLink::End(const LinkEnd& end) {
   GoDown();
   handler_->OnDown(end);
 }

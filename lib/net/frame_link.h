@@ -158,9 +158,9 @@ class FrameLink final : private LinkStreamUser {
   void Say(uint32_t message_id, std::string_view payload);
   void AfterAppend();
   // Last words and then down: `end` for the handler.
-  void Refuse(std::string_view reason, LinkEnd end);
+  void Refuse(std::string_view reason, const LinkEnd& end);
   // Down without a word to the peer.
-  void End(LinkEnd end);
+  void End(const LinkEnd& end);
   void TakeLeave(Control control, std::string_view reason);
   void GoDown();
 

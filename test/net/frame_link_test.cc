@@ -48,15 +48,13 @@ TEST_CASE("both ends are up after a hello each way, and carry frames in order") 
   CHECK(pair.at_acceptor.hello == "I dial");
   base::Random random(7);
   std::vector<std::pair<uint32_t, std::string>> sent[2];
-  const auto send = [&](int side, std::string payload) {
+  const auto send = [&](int side, const std::string& payload) {
     net::FrameLink* const link = side == 0 ? pair.dialer.get() : pair.acceptor.get();
     const uint32_t id = kFirst + static_cast<uint32_t>(random.Uniform(100));
     sent[side].emplace_back(id, payload);
-    if (random.OneIn(2)) {
-      CHECK(link->Send(id, payload));
-    } else {
-      CHECK(link->SendOwned(id, net::OwnedBytes::Of(std::move(payload))));
-    }
+    const bool queued =
+        random.OneIn(2) ? link->Send(id, payload) : link->SendOwned(id, net::OwnedBytes::Of(std::string(payload)));
+    CHECK(queued);
   };
   for (const size_t bytes : {size_t{0}, size_t{1}, size_t{70'000}, Small().frame_bytes_max - LengthCodec::kHeadBytes}) {
     send(0, std::string(bytes, static_cast<char>('a' + bytes % 26)));
