@@ -140,6 +140,7 @@ void FrameLink::OnResume() {
     input.clear();
     input_ = std::move(input);
   }
+  if (Reads()) stream_->SetReading(true);
 }
 
 void FrameLink::KeepRest(std::string_view rest) {
@@ -242,10 +243,10 @@ void FrameLink::SetReading(bool on) {
   if (reading_ == on) return;
   reading_ = on;
   if (phase_ == Phase::kNew || phase_ == Phase::kDown) return;
-  stream_->SetReading(on);
-  if (!on) return;
+  if (!on) return stream_->SetReading(false);
   last_read_nanos_ = host_->loop()->NowNanos();
-  stream_->ResumeLater();
+  // What waits comes first: a handler that takes one frame at a time would gather more with each.
+  input_.empty() ? stream_->SetReading(true) : stream_->ResumeLater();
 }
 
 void FrameLink::Close(std::string_view reason) {

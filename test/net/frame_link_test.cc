@@ -372,6 +372,24 @@ TEST_CASE("no frame comes while reading is off, and none is lost") {
   CHECK(pair.acceptor->input_bytes() == 0);
 }
 
+TEST_CASE("a handler that takes one frame at a time gathers no input") {
+  LinkWorld world(GENERATE(0, 1, 2, 3));
+  net::LinkOptions options;
+  options.frame_bytes_max = 20'000;
+  LinkPair pair(&world, {}, options);
+  pair.ConnectUp();
+  pair.at_acceptor.then = [&](std::string_view event) {
+    if (event == "frame") pair.acceptor->SetReading(false);
+  };
+  constexpr size_t kFrames = 200;
+  for (size_t i = 0; i < kFrames; i++) REQUIRE(pair.dialer->Send(kFirst, std::string(10'000, 'f')));
+  REQUIRE(world.RunUntil([&] {
+    REQUIRE(pair.acceptor->input_bytes() <= options.frame_bytes_max + net::LinkHost::kReadBytes);
+    pair.acceptor->SetReading(true);
+    return pair.at_acceptor.frames.size() == kFrames;
+  }));
+}
+
 TEST_CASE("a link may change its handler in the middle") {
   LinkWorld world(GENERATE(0, 1, 2));
   LinkPair pair(&world);
