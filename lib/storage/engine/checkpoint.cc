@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "storage/file/file_names.h"
 #include "storage/file/identity.h"
+#include "storage/file/refused_read.h"
 #include "storage/log/log_writer.h"
 
 namespace bandb::storage {
@@ -111,7 +112,8 @@ class CheckpointWriter {
         const std::string name = TableName(table->info().number);
         const std::string from = base::JoinPath(source_.engine_dir, name);
         const std::string to = base::JoinPath(engine_dir_, name);
-        if (!files_->Link(from, to).ok()) BANDB_RETURN_IF_ERROR(CopyFile(files_, from, to, source_.go_on));
+        if (files_->Link(from, to).ok()) continue;
+        BANDB_RETURN_IF_ERROR(MustBeThere(CopyFile(files_, from, to, source_.go_on)));
       }
     }
     return absl::OkStatus();

@@ -33,7 +33,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const base::Env& env, const
   own_env.files = recovered.files.get();
   std::unique_ptr<Engine> engine(new Engine(own_env, dir, options, recovered.files, replica != nullptr));
   if (replica != nullptr) engine->StartPosition(*replica, &recovered.state);
-  BANDB_RETURN_IF_ERROR(engine->Start(std::move(recovered)));
+  if (const absl::Status started = engine->Start(std::move(recovered)); !started.ok()) {
+    // The files would keep the tables, and those the files, and all of them the lock.
+    engine->files_->SetDescriptorSource(nullptr);
+    return started;
+  }
   return engine;
 }
 

@@ -155,4 +155,25 @@ TEST_CASE("after Resume was OK no job that was stopped before stops writes once 
   CHECK_OK(storage::CheckInvariants(db.get()));
 }
 
+TEST_CASE("an Open that is refused at any call leaves the lock free for the next one") {
+  TestEnv env(8);
+  {
+    const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, SmallOptions());
+    REQUIRE_OK(db->Put("key", "value"));
+    REQUIRE_OK(db->Flush());
+    REQUIRE_OK(db->Put("more", "value"));
+  }
+  uint64_t refused = 0;
+  for (uint64_t call = 0; call < 60; ++call) {
+    env.files().Inject({.kind = FaultKind::kNoSpace, .pattern = "/db/*", .skip = call, .count = Fault::kSticky});
+    const bool opened = storage::OpenDb(env.env(), kDir, SmallOptions()).ok();
+    env.files().ClearFaults();
+    refused += opened ? 0 : 1;
+    const std::unique_ptr<Db> again = MustOpen(env.env(), kDir, SmallOptions());
+    CHECK(*again->Get("key") == "value");
+    CHECK(*again->Get("more") == "value");
+  }
+  CHECK(refused > 10);
+}
+
 }  // namespace bandb::test

@@ -211,4 +211,16 @@ TEST_CASE("Close waits for a verification, which ends early") {
   CHECK_CODE(verified, kFailedPrecondition);
 }
 
+TEST_CASE("a checkpoint of a database with a table that is gone is refused by the operating system") {
+  TestEnv env(1);
+  auto db = storage::OpenDb(env.env(), kDir, Options());
+  REQUIRE_OK(db.status());
+  Fill(db->get(), 1);
+  for (const auto& [path, bytes] : env.files().Files()) {
+    if (Matches("*.tbl", path)) REQUIRE_OK(env.files().Remove(path));
+  }
+  CHECK_CODE((*db)->CreateCheckpoint(kCopy), kInternal);
+  CHECK_FALSE(*env.files().Exists(kCopy));
+}
+
 }  // namespace bandb::test
