@@ -44,7 +44,7 @@ absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const R
   number_.store(number, std::memory_order_release);
   base::MutexLock lock(&mutex_);
   BANDB_ASSERT(logs_.empty() || logs_.back().number < number);
-  logs_.push_back({number, std::move(writer), false});
+  logs_.push_back({number, std::move(writer), false, 0});
   entries_synced_ = false;
   return absl::OkStatus();
 }
@@ -136,10 +136,10 @@ std::vector<uint64_t> LogSet::DropBelow(uint64_t number) {
   return numbers;
 }
 
-void LogSet::AddRecovered(uint64_t number) {
+void LogSet::AddRecovered(uint64_t number, uint64_t bytes) {
   base::MutexLock lock(&mutex_);
   BANDB_ASSERT(logs_.empty() || logs_.back().number < number);
-  logs_.push_back({number, nullptr, true});
+  logs_.push_back({number, nullptr, true, bytes});
 }
 
 absl::Status LogSet::Seal(const RecordHead& seal_head, uint64_t* bytes) {
@@ -163,7 +163,9 @@ absl::Status LogSet::Seal(const RecordHead& seal_head, uint64_t* bytes) {
 std::vector<LogSet::Extent> LogSet::Extents() const {
   base::MutexLock lock(&mutex_);
   std::vector<Extent> extents;
-  for (const Log& log : logs_) extents.push_back({log.number, log.writer != nullptr ? log.writer->Size() : UINT64_MAX});
+  for (const Log& log : logs_) {
+    extents.push_back({log.number, log.writer != nullptr ? log.writer->Size() : log.recovered_bytes});
+  }
   return extents;
 }
 

@@ -54,13 +54,14 @@ class LogSet {
   // Forgets logs below `number`, whose content is in tables, and names them, so that their files
   // can be removed.
   std::vector<uint64_t> DropBelow(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Logs of an earlier life of the database, found at recovery and already durable.
-  void AddRecovered(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Logs of an earlier life of the database, found at recovery and already durable. What counts of
+  // one is its first `bytes` bytes.
+  void AddRecovered(uint64_t number, uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
   // Syncs everything, seals the current log and closes it. Called when nothing is written any more.
   // `bytes` is the length of the sealed log.
   absl::Status Seal(const RecordHead& seal_head, uint64_t* bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // How much of each log has been written; UINT64_MAX for one that is not written any more.
+  // How much of each log has been written, or was recovered.
   struct Extent {
     uint64_t number = 0;
     uint64_t bytes = 0;
@@ -74,7 +75,8 @@ class LogSet {
     uint64_t number = 0;
     // Shared with a sync that is under way when the log is dropped. Null for a recovered log.
     std::shared_ptr<LogWriter> writer;
-    bool durable = false;  // wholly, and never written again
+    bool durable = false;          // wholly, and never written again
+    uint64_t recovered_bytes = 0;  // of a recovered log
   };
 
   absl::Status SyncLogs(const std::vector<std::shared_ptr<LogWriter>>& writers, bool entries);

@@ -79,7 +79,9 @@ class CompactionSchedule {
   // False if that was known.
   bool SetAside(uint64_t number, int level);
   // What was set aside is tried again.
-  void TakeBack() { set_aside_levels_.clear(), running_.set_aside.clear(); }
+  void TakeBack() { set_aside_levels_.clear(), running_.set_aside.clear(), ++take_backs_; }
+  // What a compaction has found that began before the last of them may have been mended since.
+  uint64_t take_backs() const { return take_backs_; }
   const std::set<uint64_t>& set_aside() const { return running_.set_aside; }
   // What the picker goes by.
   CompactionSettings settings() const;
@@ -121,6 +123,7 @@ class CompactionSchedule {
   bool level0_wanted_ = false;
   // Of the tables that are set aside.
   std::multiset<int> set_aside_levels_;
+  uint64_t take_backs_ = 0;
   // One after the other.
   std::deque<Manual> manual_;
 };

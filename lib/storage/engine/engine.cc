@@ -86,7 +86,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     if (recovered.memtables.empty() || log.number < recovered.memtables.front()->log_number()) continue;
     BANDB_RETURN_IF_ERROR(RewriteLog(log));
   }
-  for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number);
+  for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number, bytes);
   const uint64_t log_number = versions_.NewFileNumber();
   if (!is_replica_) {
     BANDB_RETURN_IF_ERROR(logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{}));

@@ -1,7 +1,6 @@
 // The engine's administration: waiting for flushes, compacting on demand, checkpoints,
 // verification, statistics.
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "base/assert.h"
@@ -101,12 +100,9 @@ absl::Status Engine::VerifyFiles() {
 absl::Status Engine::VerifyLogs() {
   // What is appended from now on is not looked at.
   const std::vector<LogSet::Extent> logs = logs_.Extents();
-  const std::map<uint64_t, uint64_t> recovered = versions_.state().log_ends;
   for (const LogSet::Extent& log : logs) {
-    const auto end = recovered.find(log.number);
-    const uint64_t bytes = end == recovered.end() ? log.bytes : end->second;
     const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
-    const absl::Status verified = VerifyLog(env_.files, path, FileType::kLog, bytes);
+    const absl::Status verified = VerifyLog(env_.files, path, FileType::kLog, log.bytes);
     if (verified.ok()) continue;
     if (verified.code() != absl::StatusCode::kNotFound) return verified;
     // One that a flush has removed meanwhile is no loss.

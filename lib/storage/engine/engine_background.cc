@@ -146,8 +146,9 @@ class Engine::FlushWork final : public Work {
 class Engine::CompactionWork final : public Work {
  public:
   CompactionWork(Engine* engine, Compaction compaction, SnapshotHorizon horizon, std::shared_ptr<const Version> version,
-                 MergeOutputs outputs)
+                 MergeOutputs outputs, uint64_t take_backs)
       : Work(engine),
+        take_backs_(take_backs),
         compaction_(std::move(compaction)),
         horizon_(std::move(horizon)),
         version_(std::move(version)),
@@ -177,7 +178,7 @@ class Engine::CompactionWork final : public Work {
     version_.reset();
     // An edit that does not fit comes of inputs that are not what the manifest says of them.
     if (status.code() == absl::StatusCode::kDataLoss && damaged_.empty()) BlameAll(status);
-    engine_->SetAside(damaged_, generation_);
+    engine_->SetAside(damaged_, generation_, take_backs_);
     const JobEnd end{status, resumes_seen_, !damaged_.empty(), generation_};
     engine_->FinishCompaction(std::move(compaction_), end, info_);
   }
@@ -271,6 +272,8 @@ class Engine::CompactionWork final : public Work {
     info_.duration = Elapsed();
   }
 
+  // From before it began: what it finds damaged after another may be whole again.
+  const uint64_t take_backs_;
   Compaction compaction_;
   SnapshotHorizon horizon_;
   std::shared_ptr<const Version> version_;
@@ -359,7 +362,7 @@ void Engine::StartCompaction(Compaction compaction) {
   // Tables of level 0 share no sequences, so what is merged there is one table.
   const uint64_t table_bytes = compaction.output_level == 0 ? UINT64_MAX : options_.table_bytes;
   auto work = std::make_unique<CompactionWork>(this, std::move(compaction), std::move(horizon), versions_.version(),
-                                               OutputsFor(table_bytes));
+                                               OutputsFor(table_bytes), schedule_.take_backs());
   env_.executor->Start(base::Priority::kLow, std::make_unique<WorkJob>(this, std::move(work)));
 }
 
@@ -437,11 +440,12 @@ void Engine::JobFailed(const JobEnd& end, std::string_view what) {
   StopWrites(base::Annotate(end.status, what), end.resumes_seen);
 }
 
-void Engine::SetAside(const std::vector<TableDamage>& damaged, uint64_t generation) {
+void Engine::SetAside(const std::vector<TableDamage>& damaged, uint64_t generation, uint64_t take_backs) {
   for (const TableDamage& damage : damaged) {
     {
       base::MutexLock lock(&mutex_);
-      if (generation != *generation_ || !schedule_.SetAside(damage.table_number, damage.level)) continue;
+      if (generation != *generation_ || take_backs != schedule_.take_backs()) return;
+      if (!schedule_.SetAside(damage.table_number, damage.level)) continue;
     }
     env_.logger->Log(base::LogLevel::kError, "{}: {} of level {} is set aside, no compaction touches it: {}", dir_,
                      TableName(damage.table_number), damage.level, damage.status.ToString());

@@ -143,13 +143,15 @@ TEST_CASE("a log that cannot be begun leaves the one before it as it was") {
 
 TEST_CASE("logs that are no longer needed are forgotten, and named so that they can be removed") {
   Fixture f;
-  f.logs.AddRecovered(1);
-  f.logs.AddRecovered(2);
+  f.logs.AddRecovered(1, 1000);
+  f.logs.AddRecovered(2, 2000);
   REQUIRE_OK(f.StartLog(3));
   f.Append();
   REQUIRE_OK(f.StartLog(5));
   CHECK(f.logs.Extents().size() == 4);
-  CHECK(f.logs.Extents()[0].bytes == UINT64_MAX);
+  // Whoever verifies them needs no other list, which a flush may have changed meanwhile.
+  CHECK(f.logs.Extents()[0].bytes == 1000);
+  CHECK(f.logs.Extents()[1].bytes == 2000);
   CHECK(f.logs.Extents()[3].bytes == kFileHeaderBytes);
   CHECK(f.logs.TotalBytes() > 2 * kFileHeaderBytes);
   CHECK(f.logs.DropBelow(3) == std::vector<uint64_t>{1, 2});

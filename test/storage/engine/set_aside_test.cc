@@ -213,4 +213,36 @@ TEST_CASE("an output that cannot be written is no damage of what is read: writes
   CHECK_CODE(world.db->Put("more", "1"), kFailedPrecondition);
 }
 
+TEST_CASE("what a compaction has found damaged before a Resume is not set aside after it") {
+  size_t found_late = 0;
+  for (int steps = 0; steps < 12; ++steps) {
+    CAPTURE(steps);
+    World world;
+    for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+    REQUIRE_OK(world.db->CompactRange({}, {}));
+    const std::string path = world.Tables()[0];
+    const std::string whole = world.env.files().Content(path);
+    for (int round = 0; round < 3; ++round) {
+      world.Put(0, 'y');
+      REQUIRE_OK(world.db->Flush());
+    }
+    world.env.executor().RunReady();
+    world.Damage(path);
+    world.Put(1, 'y');
+    REQUIRE_OK(world.db->Flush());
+    for (int step = 0; step < steps; ++step) world.env.executor().RunOne(0);
+    const bool known = !world.db->GetStats().damaged_tables.empty();
+    world.Damage(path);
+    REQUIRE(world.env.files().Content(path) == whole);
+    REQUIRE_OK(world.db->Resume());
+    world.env.executor().RunReady();
+    found_late += known ? 0 : 1;
+    CHECK(world.db->GetStats().damaged_tables.empty());
+    CHECK_OK(world.db->CompactRange({}, {}));
+    CHECK_OK(storage::CheckInvariants(world.db.get()));
+  }
+  CHECK(found_late > 0);
+  CHECK(found_late < 12);
+}
+
 }  // namespace bandb::test
