@@ -193,13 +193,26 @@ bool AreDisjoint(const std::vector<TablePtr>& tables) {
   return true;
 }
 
+}  // namespace
+
 bool CanMove(const Compaction& compaction, const CompactionSettings& settings) {
   return compaction.level != compaction.output_level && compaction.output_inputs.empty() &&
          AreDisjoint(compaction.inputs) &&
          BytesOf(compaction.grandparents) <= kGrandparentTables * settings.table_bytes * compaction.inputs.size();
 }
 
-}  // namespace
+std::optional<Compaction> CompleteInPlace(const Version& version, Compaction compaction,
+                                          const RunningCompactions& running) {
+  BANDB_ASSERT(compaction.level == compaction.output_level);
+  if (running.Holds(compaction.inputs)) return std::nullopt;
+  // Between neighbours there is nothing but what others are about to put there.
+  const Bounds bounds = BoundsOf(compaction.inputs);
+  if (OutputIsTaken(running, compaction.level, bounds)) return std::nullopt;
+  if (compaction.level + 1 < kLevels) {
+    compaction.grandparents = OverlappingBounds(version, compaction.level + 1, bounds);
+  }
+  return compaction;
+}
 
 uint64_t Compaction::InputBytes() const { return BytesOf(inputs) + BytesOf(output_inputs); }
 
@@ -364,11 +377,9 @@ std::optional<Compaction> PickRewrite(const Version& version, int level, std::st
     if (compaction.inputs.size() == kRewriteTables || (!is_old && !compaction.inputs.empty())) break;
   }
   if (compaction.inputs.empty()) return std::nullopt;
-  // Between neighbours there is nothing but what others are about to put there.
-  const Bounds bounds = BoundsOf(compaction.inputs);
-  *blocked = running.Holds(compaction.inputs) || OutputIsTaken(running, level, bounds);
-  if (*blocked) return std::nullopt;
-  return compaction;
+  std::optional<Compaction> complete = CompleteInPlace(version, std::move(compaction), running);
+  *blocked = !complete;
+  return complete;
 }
 
 }  // namespace bandb::storage

@@ -46,10 +46,13 @@ struct Compaction {
   std::vector<TablePtr> grandparents;
   // The inputs move down as they are.
   bool is_move = false;
+  // The inputs are of no use to anybody any more; level and output_level are the same.
+  bool is_drop = false;
   // Part of a CompactRange: rewrites even where a move would do.
   bool is_manual = false;
 
   uint64_t InputBytes() const;
+  bool Rewrites() const { return !is_move && !is_drop; }
 };
 
 // What no compaction may touch: the tables of those that are running, the ranges that these will
@@ -99,6 +102,14 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
 // running compaction is in the way.
 std::optional<Compaction> PickRange(const Version& version, int level, int output_level, std::string_view begin,
                                     std::string_view end, const RunningCompactions& running, bool* blocked);
+
+// Completes a compaction of neighbours within a level, whose inputs are chosen. Nothing if a
+// running one is in the way.
+std::optional<Compaction> CompleteInPlace(const Version& version, Compaction compaction,
+                                          const RunningCompactions& running);
+
+// Whether moving the inputs down as they are does as well as merging them.
+bool CanMove(const Compaction& compaction, const CompactionSettings& settings);
 
 // The next tables of `level` with spaced keys of [begin, end] to be written anew where they are:
 // some neighbours with numbers below `number_limit`, those from there on being new. Nothing if

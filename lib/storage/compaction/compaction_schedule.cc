@@ -33,8 +33,18 @@ CompactionSchedule::Work CompactionSchedule::Next(const Situation& situation) {
   CompactionSettings picked = settings();
   if (level0_wanted_) picked.level0_tables = 1;
   std::optional<Compaction> compaction = PickCompaction(*situation.version, picked, running_);
+  if (!compaction) compaction = PickSpace(situation);
   if (compaction) StartCompaction(*std::move(compaction), &work);
   return work;
+}
+
+std::optional<Compaction> CompactionSchedule::PickSpace(const Situation& situation) {
+  const bool idle = compactions_running_ == 0 && manual_.empty();
+  if (!idle || !space_wanted_ || situation.horizon == nullptr) return std::nullopt;
+  std::optional<Compaction> compaction =
+      PickForSpace(*situation.version, settings(), running_, *situation.horizon, situation.now_ms, &space_outlook_);
+  space_wanted_ = compaction.has_value();
+  return compaction;
 }
 
 CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situation) {
@@ -92,11 +102,13 @@ void CompactionSchedule::StartCompaction(Compaction compaction, Work* work) {
 void CompactionSchedule::FlushEnded() {
   BANDB_ASSERT(flush_running_);
   flush_running_ = false;
+  space_wanted_ = true;
 }
 
 CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& compaction, bool goes_on) {
   BANDB_ASSERT(compactions_running_ > 0);
   --compactions_running_;
+  space_wanted_ = true;
   running_.Remove(compaction);
   if (!compaction.is_manual) return nullptr;
   BANDB_ASSERT(!manual_.empty() && manual_.front().running);

@@ -5,6 +5,7 @@
 // turn comes, for they don't know which snapshots have gone since they began; then it goes down
 // level by level and at last rewrites what was in the last level before. Between its compactions,
 // and beside them, run those that the picker wants; they begin no more while a CompactRange waits.
+// With nothing else to do, what is waste is given back, one compaction at a time.
 #ifndef BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
 #define BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
 
@@ -12,12 +13,14 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "storage/compaction/compaction_picker.h"
+#include "storage/compaction/space_picker.h"
 #include "storage/compaction/write_pressure.h"
 #include "storage/version/version.h"
 
@@ -46,6 +49,9 @@ class CompactionSchedule {
     const Version* version = nullptr;
     bool has_frozen_memtables = false;
     uint64_t next_file_number = 0;
+    // As PickForSpace has them; null: it is not asked.
+    const SnapshotHorizon* horizon = nullptr;
+    uint64_t now_ms = 0;
   };
   struct Work {
     enum class Kind : uint8_t { kNothing, kFlush, kCompaction, kManualDone };
@@ -89,6 +95,12 @@ class CompactionSchedule {
 
   // Iterators have paid for a compaction of level 0.
   void WantLevel0() { level0_wanted_ = true; }
+  // There may be space to give back that there was not before: a snapshot is gone, or time has
+  // passed.
+  void WantSpace() { space_wanted_ = true; }
+  bool wants_space() const { return space_wanted_; }
+  // What there will be, as of the last look; complete if no more is wanted.
+  const SpaceOutlook& space_outlook() const { return space_outlook_; }
   // What iterators may do from now on: when level 0 gets its first table, and when a compaction has
   // taken tables out of it. The wish of those before is fulfilled.
   int64_t RenewAllowance(const Version& version);
@@ -113,6 +125,7 @@ class CompactionSchedule {
 
   // The next compaction of the first CompactRange; its end; or nothing.
   Work NextManual(const Situation& situation);
+  std::optional<Compaction> PickSpace(const Situation& situation);
   void StartCompaction(Compaction compaction, Work* work);
 
   const CompactionSettings settings_;
@@ -121,6 +134,9 @@ class CompactionSchedule {
   int compactions_running_ = 0;
   RunningCompactions running_;
   bool level0_wanted_ = false;
+  // Nobody has looked since the version changed.
+  bool space_wanted_ = true;
+  SpaceOutlook space_outlook_;
   // Of the tables that are set aside.
   std::multiset<int> set_aside_levels_;
   uint64_t take_backs_ = 0;

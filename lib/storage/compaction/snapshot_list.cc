@@ -44,10 +44,13 @@ std::pair<Sequence, uint64_t> SnapshotList::Add(const std::atomic<Sequence>& las
 }
 
 void SnapshotList::Remove(const std::pair<Sequence, uint64_t>& place) {
-  base::MutexLock lock(&mutex_);
-  const auto at = live_.find(place);
-  BANDB_ASSERT(at != live_.end());
-  live_.erase(at);
+  {
+    base::MutexLock lock(&mutex_);
+    const auto at = live_.find(place);
+    BANDB_ASSERT(at != live_.end());
+    live_.erase(at);
+  }
+  if (released_) released_();
 }
 
 }  // namespace bandb::storage

@@ -42,6 +42,8 @@ class DbSnapshot final : public internal::SnapshotState {
 // Thread safety: any thread.
 class SnapshotList {
  public:
+  // `released` is called after the end of each snapshot, by the thread that ended it.
+  explicit SnapshotList(std::function<void()> released = nullptr) : released_(std::move(released)) {}
   // What a merge that begins now must leave to be seen. Snapshots that are taken later see
   // everything that is there now.
   SnapshotHorizon Horizon(uint64_t now_ms) const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -55,6 +57,7 @@ class SnapshotList {
       ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(const std::pair<Sequence, uint64_t>& place) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const std::function<void()> released_;
   mutable base::Mutex mutex_;
   std::multiset<std::pair<Sequence, uint64_t>> live_ ABSL_GUARDED_BY(mutex_);
 };

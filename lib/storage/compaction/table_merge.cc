@@ -124,7 +124,7 @@ absl::Status TableMerge::FinishTable(std::string_view limit) {
   builder_.reset();
   file_.reset();
   BANDB_ASSERT(!summary.smallest.empty());
-  tables_.push_back({summary.figures(), number_, summary.file_bytes, summary.smallest, summary.largest});
+  tables_.push_back({summary.figures(), number_, summary.file_bytes, summary.smallest, summary.largest, summary.space});
   return absl::OkStatus();
 }
 

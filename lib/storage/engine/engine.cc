@@ -52,7 +52,8 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
       settings_(SettingsFrom(options)),
       memtable_bytes_(MemtableBytes(options)),
       files_(std::move(files)),
-      snapshots_(std::make_shared<SnapshotList>()),
+      wake_up_(std::make_shared<WakeUp>([this](WakeUp::Timer timer) { LookForSpace(timer); })),
+      snapshots_(std::make_shared<SnapshotList>([wake_up = wake_up_]() { wake_up->Run(WakeUp::kSnapshotGone); })),
       logs_(env.files, engine_dir_),
       queue_(this, env.executor),
       versions_(env.files, engine_dir_, options.write_buffer_bytes / kWriteBuffersInManifest, this),
@@ -61,7 +62,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
       schedule_(settings_, std::max(1, options.background_threads - 1)),
       level_work_(kLevels) {}
 
-Engine::~Engine() = default;
+Engine::~Engine() { wake_up_->Cancel(); }
 
 FileHeader Engine::Header(FileType type, base::Random* random) const {
   return {.type = type, .database_id = database_id_, .file_id = RandomUuid(random)};
@@ -113,6 +114,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     MaybeScheduleWork();
   }
   UpdateStall();
+  OpenTombstoneTables();
   // Only now does nothing refer to them. What cannot be removed stays until the next open.
   for (const std::string& name : recovered.orphans) {
     env_.files->Remove(base::JoinPath(engine_dir_, name)).IgnoreError();
@@ -233,6 +235,7 @@ void Engine::Unpark() {
 }
 
 void Engine::BeginClose(Done done) {
+  wake_up_->Cancel();
   std::vector<Done> abandoned;
   {
     base::MutexLock lock(&mutex_);

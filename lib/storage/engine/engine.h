@@ -51,6 +51,7 @@
 #include "storage/engine/engine_lifecycle.h"
 #include "storage/engine/recovery.h"
 #include "storage/engine/replica_position.h"
+#include "storage/engine/wake_up.h"
 #include "storage/read/db_iterator.h"
 #include "storage/read/read_view.h"
 #include "storage/version/version_set.h"
@@ -237,6 +238,13 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
                           Sequence* covering, GetResult* result);
 
+  // engine_space.cc
+  // Has it looked again for space to give back when a table has expired, or a snapshot is gone.
+  void AwaitSpace(uint64_t now_ms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LookForSpace(WakeUp::Timer timer) ABSL_LOCKS_EXCLUDED(mutex_);
+  // In the background, at the beginning: see PickForSpace.
+  void OpenTombstoneTables() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // engine_background.cc
   void MaybeScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -274,6 +282,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Bound to the directory, which it keeps locked until the engine is closed. Shared with removals
   // that come later.
   const std::shared_ptr<DatabaseFiles> files_;
+  // The end of a snapshot is news for the picker, which has not been told yet.
+  std::atomic<bool> waits_for_snapshot_{true};
+  const std::shared_ptr<WakeUp> wake_up_;
   // Shared with snapshots, which may outlive the database.
   const std::shared_ptr<SnapshotList> snapshots_;
 
@@ -329,6 +340,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool work_paused_ ABSL_GUARDED_BY(mutex_) = false;
   CompactionSchedule schedule_ ABSL_GUARDED_BY(mutex_);
+  // What the last timer of AwaitSpace waits for; UINT64_MAX: it has come. Those before it do
+  // nothing.
+  uint64_t expiry_timer_ms_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;
+  WakeUp::Timer last_timer_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<FlushWaiter> flush_waiters_ ABSL_GUARDED_BY(mutex_);
   StallState stall_ ABSL_GUARDED_BY(mutex_) = StallState::kNone;
   std::vector<LevelStats> level_work_ ABSL_GUARDED_BY(mutex_);

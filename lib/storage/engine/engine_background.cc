@@ -47,6 +47,8 @@ class Engine::Work : public EditSource {
     for (TableInfo& info : tables) {
       edit->edit.added.push_back({level, info});
       edit->added.push_back(std::make_shared<LiveTable>(std::move(info), engine_->tables_));
+      // What range tombstones cover is known once the table is open, which readers want anyhow.
+      if (edit->added.back()->info().range_tombstones > 0) edit->added.back()->Reader().status().IgnoreError();
     }
   }
 
@@ -154,12 +156,12 @@ class Engine::CompactionWork final : public Work {
         version_(std::move(version)),
         outputs_(std::move(outputs)) {
     BANDB_ASSERT(!compaction_.inputs.empty());
-    BANDB_ASSERT(!compaction_.is_move || compaction_.output_inputs.empty());
+    BANDB_ASSERT(compaction_.Rewrites() || compaction_.output_inputs.empty());
   }
 
   absl::StatusOr<bool> Step(PendingEdit* edit) override {
     if (!failure_.ok()) return LookForDamage();
-    if (!compaction_.is_move) {
+    if (compaction_.Rewrites()) {
       const absl::StatusOr<bool> merged = Merge();
       if (!merged.ok()) {
         if (!IsOfReading(merged.status())) return merged.status();
@@ -305,11 +307,18 @@ void Engine::MaybeScheduleWork() {
   using Kind = CompactionSchedule::Work::Kind;
   if (lifecycle_.phase() != Lifecycle::Phase::kRunning || work_paused_) return;
   const std::shared_ptr<const Version> version = versions_.version();
+  // A snapshot that goes after this look brings about another one.
+  waits_for_snapshot_.store(true, std::memory_order_seq_cst);
+  // As the compaction will have it: what it could not drop must not be picked.
+  const uint64_t now_ms = EditTimeMs();
+  const SnapshotHorizon horizon = snapshots_->Horizon(now_ms);
   while (true) {
     CompactionSchedule::Work work = schedule_.Next({.version = version.get(),
                                                     .has_frozen_memtables = FlushableMemtables() != 0,
-                                                    .next_file_number = versions_.next_file_number()});
-    if (work.kind == Kind::kNothing) return;
+                                                    .next_file_number = versions_.next_file_number(),
+                                                    .horizon = &horizon,
+                                                    .now_ms = now_ms});
+    if (work.kind == Kind::kNothing) return AwaitSpace(now_ms);
     // Closing begins under the mutex, so it has not begun.
     const bool entered = lifecycle_.Enter();
     BANDB_ASSERT(entered);
@@ -483,7 +492,7 @@ void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const Co
     if (status.ok()) {
       ++compactions_;
       LevelStats& into = level_work_[static_cast<size_t>(compaction.output_level)];
-      level_work_[static_cast<size_t>(compaction.level)].bytes_read += info.moved ? 0 : info.input_bytes;
+      level_work_[static_cast<size_t>(compaction.level)].bytes_read += compaction.Rewrites() ? info.input_bytes : 0;
       into.bytes_written += info.output_bytes;
       into.bytes_moved += info.moved ? info.input_bytes : 0;
     }

@@ -27,7 +27,11 @@ void TableBuilder::Add(std::string_view internal_key, std::string_view value) {
   const std::string_view before = data_block_.empty() ? std::string_view(last_key_) : data_block_.last_key();
   BANDB_ASSERT(before.empty() || CompareInternalKeys(before, internal_key) < 0);
   if (unindexed_block_) AddIndexEntry(internal_key);
-  if (before.empty()) smallest_ = internal_key;
+  if (before.empty()) {
+    smallest_ = internal_key;
+  } else if (SpacedKey(before) == SpacedKey(internal_key)) {
+    ++hidden_;
+  }
   if (filter_) filter_->Add(FilterHash(SpacedKey(internal_key)));
   Count(Trailer(internal_key), value);
   properties_.raw_key_bytes += internal_key.size();
@@ -43,7 +47,9 @@ void TableBuilder::Count(uint64_t trailer, std::string_view value) {
   if (kind == Kind::kDelete) ++properties_.deletes;
   if (HasExpiry(kind)) {
     BANDB_ASSERT(value.size() >= sizeof(uint64_t));
-    properties_.earliest_expiry_ms = std::min(properties_.earliest_expiry_ms, base::LoadFixed<uint64_t>(value.data()));
+    const auto expiry_ms = base::LoadFixed<uint64_t>(value.data());
+    properties_.earliest_expiry_ms = std::min(properties_.earliest_expiry_ms, expiry_ms);
+    expiries_.Add(expiry_ms);
   }
   CountSequence(TrailerSequence(trailer));
 }
@@ -144,7 +150,11 @@ absl::StatusOr<TableSummary> TableBuilder::Finish() {
   finished_ = true;
   BANDB_RETURN_IF_ERROR(status_);
   BANDB_ASSERT(file_->Size() == offset_);
-  return TableSummary{properties_.figures(), offset_, smallest_, largest_};
+  return TableSummary{properties_.figures(),
+                      offset_,
+                      smallest_,
+                      largest_,
+                      {.hidden = hidden_, .expired_at_ms = expiries_.QuarterExpiredAt(properties_.entries)}};
 }
 
 }  // namespace bandb::storage

@@ -17,6 +17,7 @@
 #include "storage/key/range_tombstones.h"
 #include "storage/table/block_builder.h"
 #include "storage/table/bloom_filter.h"
+#include "storage/table/expiry_sample.h"
 #include "storage/table/table_format.h"
 
 namespace bandb::storage {
@@ -43,6 +44,7 @@ struct TableSummary : TableFigures {
   // kTombstoneLimitTrailer). Empty if the table is.
   std::string smallest;
   std::string largest;
+  SpaceFigures space;
 };
 
 // Usage: Add and AddRangeTombstone as often as needed, then Finish; or destroy it without Finish
@@ -106,6 +108,8 @@ class TableBuilder {
   std::string compressed_;
 
   TableProperties properties_;
+  uint64_t hidden_ = 0;
+  ExpirySample expiries_;
   bool has_sequence_ = false;
   std::string smallest_;
   std::string largest_;

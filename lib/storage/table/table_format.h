@@ -105,6 +105,14 @@ struct TableFigures {
   friend bool operator==(const TableFigures&, const TableFigures&) = default;
 };
 
+// What a merge of the table alone would give back.
+struct SpaceFigures {
+  uint64_t hidden = 0;                  // entries of whose key the table holds a newer one
+  uint64_t expired_at_ms = UINT64_MAX;  // when a quarter of the entries has expired; UINT64_MAX: never
+
+  friend bool operator==(const SpaceFigures&, const SpaceFigures&) = default;
+};
+
 // What a table says of itself. Each number is stored as a varint under the name of its member, the
 // comparator as text.
 struct TableProperties : TableFigures {

@@ -14,13 +14,12 @@ namespace {
 // it belongs to the table.
 bool IsExclusive(std::string_view largest) { return TrailerSequence(Trailer(largest)) == kSequenceMax; }
 
-// True if the range [.., largest] ends before the spaced key.
+}  // namespace
+
 bool EndsBefore(std::string_view largest, std::string_view spaced_key) {
   const int order = CompareSpacedKeys(SpacedKey(largest), spaced_key);
   return order < 0 || (order == 0 && IsExclusive(largest));
 }
-
-}  // namespace
 
 bool KeyRangesOverlap(std::string_view a_smallest, std::string_view a_largest, std::string_view b_smallest,
                       std::string_view b_largest) {

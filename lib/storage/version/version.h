@@ -22,6 +22,9 @@ namespace bandb::storage {
 bool KeyRangesOverlap(std::string_view a_smallest, std::string_view a_largest, std::string_view b_smallest,
                       std::string_view b_largest);
 
+// True if the range [.., largest] of a table ends before the spaced key.
+bool EndsBefore(std::string_view largest, std::string_view spaced_key);
+
 class Version {
  public:
   using Level = std::vector<TablePtr>;

@@ -24,6 +24,7 @@ enum Tag : uint64_t {
   kMembership = 10,
   kBegunLog = 11,
   kFirstOptional = 128,
+  kSpaceFigures = 128,
 };
 
 void PutField(std::string* to, Tag tag, std::string_view payload) {
@@ -48,6 +49,8 @@ void PutAddedTable(std::string* to, const VersionEdit::AddedTable& table) {
   base::PutLengthPrefixed(&payload, info.smallest);
   base::PutLengthPrefixed(&payload, info.largest);
   PutField(to, kAddedTable, payload);
+  if (info.space == SpaceFigures()) return;
+  PutNumbers(to, kSpaceFigures, {info.number, info.space.hidden, info.space.expired_at_ms});
 }
 
 bool ReadLevel(base::ByteReader* reader, int* level) {
@@ -89,6 +92,14 @@ bool ReadPair(base::ByteReader* reader, uint64_t* first, uint64_t* second) {
   return reader->ReadVarint(first) && reader->ReadVarint(second);
 }
 
+bool ReadSpaceFigures(base::ByteReader* reader, VersionEdit* edit) {
+  uint64_t number = 0;
+  if (edit->added.empty()) return false;
+  TableInfo& info = edit->added.back().info;
+  return reader->ReadVarint(&number) && number == info.number &&
+         ReadPair(reader, &info.space.hidden, &info.space.expired_at_ms);
+}
+
 bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
   switch (tag) {
     case kLogNumber:
@@ -119,6 +130,8 @@ bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
       return reader->Skip(reader->remaining());
     case kBegunLog:
       return ReadNumber(reader, &edit->begun_log);
+    case kSpaceFigures:
+      return ReadSpaceFigures(reader, edit);
     default:
       return false;
   }
@@ -153,8 +166,8 @@ absl::StatusOr<VersionEdit> DecodeEdit(std::string_view bytes) {
     if (!reader.ReadVarint(&tag) || !reader.ReadLengthPrefixed(&payload)) {
       return base::Error(absl::StatusCode::kDataLoss, "malformed version edit");
     }
-    if (tag >= kFirstOptional) continue;
-    if (tag == 0 || tag > kBegunLog) {
+    if (tag >= kFirstOptional && tag != kSpaceFigures) continue;
+    if (tag == 0 || (tag > kBegunLog && tag < kFirstOptional)) {
       return base::Error(absl::StatusCode::kFailedPrecondition,
                          "version edit with field {}, which this program does not know: written by a newer release",
                          tag);

@@ -22,6 +22,10 @@
 //   11   number:varint                                             the log that was begun with this manifest: it
 //                                                                  must exist
 //
+//   128  number:varint hidden:varint expired_at_ms:varint          of the table that was named last: what a merge of it
+//                                                                  gives back (SpaceFigures). Written where there is
+//                                                                  something
+//
 // Tags below 128 must be understood by a reader; those from 128 on it may skip.
 #ifndef BANDB_STORAGE_VERSION_VERSION_EDIT_H_
 #define BANDB_STORAGE_VERSION_VERSION_EDIT_H_
@@ -49,6 +53,7 @@ struct TableInfo : TableFigures {
   // (table_format.h).
   std::string smallest;
   std::string largest;
+  SpaceFigures space;
 };
 
 // How far a cluster node had applied its log.

@@ -193,4 +193,34 @@ TEST_CASE("a CompactRange that meets a table that is set aside ends with its dam
   CHECK(f.Next().kind == WorkKind::kCompaction);
 }
 
+TEST_CASE("space is looked for when nothing else is to do, one compaction at a time, and again when there is news") {
+  TableInfo wasteful = Describe(1, "a", "b");
+  wasteful.entries = 100;
+  wasteful.space.hidden = 50;
+  wasteful.largest_sequence = wasteful.smallest_sequence + 5;
+  Fixture f(Make({{6, wasteful}, {6, Describe(2, "c", "d")}}), 3);
+  SnapshotHorizon horizon{.snapshots = {wasteful.smallest_sequence}, .now_ms = 10};
+  const auto next = [&] {
+    return f.schedule.Next({.version = f.version.get(), .next_file_number = 100, .horizon = &horizon, .now_ms = 10});
+  };
+  CHECK(f.schedule.wants_space());
+  CHECK(next().kind == WorkKind::kNothing);
+  CHECK_FALSE(f.schedule.wants_space());
+  CHECK(f.schedule.space_outlook().waits_for_snapshot);
+  // The snapshot is gone, which nobody has said yet.
+  horizon.snapshots.clear();
+  CHECK(next().kind == WorkKind::kNothing);
+  f.schedule.WantSpace();
+  const auto work = next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  CHECK(Numbers(work.compaction.inputs) == std::vector<uint64_t>{1});
+  // While it runs nobody looks; at its end somebody does.
+  CHECK(next().kind == WorkKind::kNothing);
+  CHECK(f.schedule.wants_space());
+  f.version = Make({{6, Describe(3, "a", "b")}, {6, Describe(2, "c", "d")}});
+  CHECK(f.schedule.CompactionEnded(work.compaction, true) == nullptr);
+  CHECK(next().kind == WorkKind::kNothing);
+  CHECK_FALSE(f.schedule.wants_space());
+}
+
 }  // namespace bandb::storage

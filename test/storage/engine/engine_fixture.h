@@ -87,7 +87,8 @@ class TableFolder {
     options.block_bytes = 256;
     TableSummary summary;
     const std::string content = BuildTable(entries, options, tombstones, &summary);
-    TableInfo info{summary.figures(), next_number_++, summary.file_bytes, summary.smallest, summary.largest};
+    TableInfo info{summary.figures(), next_number_++,  summary.file_bytes,
+                   summary.smallest,  summary.largest, summary.space};
     auto file = env_.files().Create(PathOf(info.number), base::AppendMode::kBuffered);
     REQUIRE_OK(file.status());
     REQUIRE_OK((*file)->Append(content));

@@ -245,6 +245,28 @@ TEST_CASE("a merge drops nothing that entries after the durable position must fi
   CHECK(node.Apply(asks) == "OK ");
 }
 
+TEST_CASE("what has expired by the log, and not by the durable position, goes after the next flush and once only") {
+  Node node;
+  LogWrite expires{.write = {.changes = {{Change::kPutWithTtl, "a", "1", 100}}}};
+  node.Apply({.commit_time_ms = 1000, .writes = {expires}});
+  node.Flush();
+  node.Apply({.commit_time_ms = 5000, .writes = {Put("b", "1")}});
+  REQUIRE_OK(CompactReplica(&node.replica(), &node.env().executor()));
+  node.env().executor().RunReady();
+  const auto bytes = [&] { return node.replica().engine().GetStats().table_bytes; };
+  const uint64_t before = bytes();
+  CHECK(before > 0);
+  // The clock of the machine means nothing, and wakes nothing.
+  const uint64_t steps = node.env().executor().steps();
+  node.env().executor().RunFor(3'600'000'000'000);
+  CHECK(node.env().executor().steps() - steps < 10);
+  CHECK(bytes() == before);
+  node.Flush();
+  node.env().executor().RunReady();
+  CHECK(node.replica().engine().GetStats().levels.back().tables == 0);
+  CHECK(node.Keys() == "b ");
+}
+
 TEST_CASE("the system's space is the owner's: no user sees it or deletes in it, and it is as durable as the rest") {
   Node node;
   node.Apply({.writes = {Put("a", "1"), PutIf({Condition::kAbsent, "a"}, "b", "1")}, .session = "session"});

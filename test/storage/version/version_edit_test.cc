@@ -85,7 +85,7 @@ TEST_CASE("an edit that is cut within a field is malformed") {
 }
 
 TEST_CASE("fields that a reader need not know are skipped, others refused and named") {
-  const auto optional = DecodeEdit(Field(128, "future") + NumberField(1, {7}));
+  const auto optional = DecodeEdit(Field(129, "future") + NumberField(1, {7}));
   REQUIRE(optional.ok());
   CHECK(optional->log_number == 7u);
   const auto needed = DecodeEdit(Field(12, "future"));
@@ -127,6 +127,25 @@ TEST_CASE("a table whose bounds are longer than any key may be is refused") {
   CHECK_OK(DecodeEdit(EncodeEdit(edit)).status());
   edit.added[0].info.largest = Key(std::string(kSpacedKeyBytesMax, 'm'), 5);
   CHECK_CODE(DecodeEdit(EncodeEdit(edit)).status(), kDataLoss);
+}
+
+TEST_CASE("space figures belong to the table before them, and are written where they say something") {
+  VersionEdit edit;
+  edit.added = {{1, SomeTable(8)}, {6, SomeTable(9)}};
+  const std::string without = EncodeEdit(edit);
+  edit.added[0].info.space = {.hidden = 3, .expired_at_ms = 77};
+  const std::string bytes = EncodeEdit(edit);
+  CHECK(bytes.size() == without.size() + NumberField(128, {8, 3, 77}).size());
+  const auto decoded = DecodeEdit(bytes);
+  REQUIRE_OK(decoded.status());
+  CHECK(decoded->added[0].info.space == edit.added[0].info.space);
+  CHECK(decoded->added[1].info.space == SpaceFigures());
+  CHECK(EncodeEdit(*decoded) == bytes);
+  // Of another table, of none, or malformed.
+  CHECK_CODE(DecodeEdit(without + NumberField(128, {8, 3, 77})).status(), kDataLoss);
+  CHECK_OK(DecodeEdit(without + NumberField(128, {9, 3, 77})).status());
+  CHECK_CODE(DecodeEdit(without + NumberField(128, {9, 3})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(128, {8, 3, 77})).status(), kDataLoss);
 }
 
 }  // namespace bandb::storage

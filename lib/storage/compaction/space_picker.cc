@@ -1,0 +1,292 @@
+#include "storage/compaction/space_picker.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// One part in so many of what is rewritten is to be given back.
+constexpr uint64_t kGainedPart = 4;
+// So many neighbours at least are joined into one.
+constexpr size_t kSmallTablesMin = 8;
+// So many stretches of deleted keys are measured for one table.
+constexpr size_t kFragmentsMax = 256;
+
+bool IsWorthIt(uint64_t gained, uint64_t rewritten) { return gained > 0 && gained >= rewritten / kGainedPart; }
+
+// The range tombstones of a table. Null if it has none, or its reader is not open.
+const FragmentedTombstones* TombstonesOf(const LiveTable& table) {
+  if (table.info().range_tombstones == 0) return nullptr;
+  const TableReader* reader = table.ReaderIfOpen();
+  return reader == nullptr || reader->tombstones().empty() ? nullptr : &reader->tombstones();
+}
+
+// The fragment at which those over a table begin; fragment_count(): there are none.
+size_t FirstOver(const FragmentedTombstones& tombstones, std::string_view smallest) {
+  return CompareSpacedKeys(smallest, tombstones.begin(0)) < 0 ? 0 : tombstones.Find(smallest);
+}
+
+// All keys that the table may hold are deleted at this sequence, or a later one, which is larger
+// than any in the table; 0: they are not.
+Sequence DeletedAt(const FragmentedTombstones& tombstones, const TableInfo& info) {
+  Sequence deleted_at = kSequenceMax;
+  for (size_t at = tombstones.Find(SpacedKey(info.smallest)); at < tombstones.fragment_count(); ++at) {
+    deleted_at = std::min(deleted_at, tombstones.SequenceAt(at, kSequenceMax));
+    if (deleted_at <= info.largest_sequence) return 0;
+    if (EndsBefore(info.largest, tombstones.limit(at))) return deleted_at;
+  }
+  return 0;
+}
+
+// How much of a table is deleted, roughly.
+uint64_t DeletedBytes(const FragmentedTombstones& tombstones, const LiveTable& table) {
+  const TableInfo& info = table.info();
+  if (DeletedAt(tombstones, info) > 0) return info.file_bytes;
+  const TableReader* reader = table.ReaderIfOpen();
+  const uint64_t trailer = MakeTrailer(kSequenceMax, Kind::kPut);
+  uint64_t bytes = 0;
+  size_t looked_at = 0;
+  for (size_t at = FirstOver(tombstones, SpacedKey(info.smallest)); at < tombstones.fragment_count(); ++at) {
+    if (EndsBefore(info.largest, tombstones.begin(at))) break;
+    if (tombstones.SequenceAt(at, kSequenceMax) == 0) continue;
+    // It may be any part of a table that nobody has read yet. And where they are very many it is
+    // well that they go.
+    if (reader == nullptr || ++looked_at > kFragmentsMax) return info.file_bytes / 2;
+    const uint64_t from = reader->ApproximateOffset(MakeInternalKey(tombstones.begin(at), trailer));
+    const uint64_t to = reader->ApproximateOffset(MakeInternalKey(tombstones.limit(at), trailer));
+    bytes += to - std::min(from, to);
+  }
+  return bytes;
+}
+
+class SpacePicker {
+ public:
+  SpacePicker(const Version& version, const CompactionSettings& settings, const RunningCompactions& running,
+              const SnapshotHorizon& horizon, uint64_t now_ms, SpaceOutlook* outlook)
+      : version_(version),
+        settings_(settings),
+        running_(running),
+        horizon_(horizon),
+        now_ms_(now_ms),
+        outlook_(outlook) {}
+
+  std::optional<Compaction> Pick() {
+    for (const auto step :
+         {&SpacePicker::PickDrop, &SpacePicker::PickRewrites, &SpacePicker::PickSinking, &SpacePicker::PickSmall}) {
+      if (std::optional<Compaction> picked = (this->*step)()) return picked;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  bool IsBusy(const TablePtr& table) const { return running_.Holds({table}); }
+  // Whether a snapshot tells entries of these sequences apart: it sees the first and not the last.
+  bool SnapshotIn(Sequence first, Sequence last) const {
+    const auto at = std::lower_bound(horizon_.snapshots.begin(), horizon_.snapshots.end(), first);
+    return at != horizon_.snapshots.end() && *at < last;
+  }
+  bool HasExpired(const TableInfo& info) {
+    if (info.space.expired_at_ms <= horizon_.now_ms) return true;
+    if (info.space.expired_at_ms <= now_ms_) {
+      outlook_->waits_for_snapshot = true;
+    } else {
+      outlook_->next_expiry_ms = std::min(outlook_->next_expiry_ms, info.space.expired_at_ms);
+    }
+    return false;
+  }
+  bool NothingBelow(int level, const TableInfo& info) const {
+    return !version_.HasRangeBelow(level, SpacedKey(info.smallest), std::string(SpacedKey(info.largest)) + '\0');
+  }
+
+  std::optional<Compaction> PickDrop() {
+    for (int level = 0; level + 1 < kLevels; ++level) {
+      const Version::Level& tables = version_.level(level);
+      for (size_t at = 0; at < tables.size(); ++at) {
+        const FragmentedTombstones* tombstones = TombstonesOf(*tables[at]);
+        if (tombstones == nullptr) continue;
+        if (auto drop = DropCovered(level, at, *tombstones)) return drop;
+      }
+    }
+    return std::nullopt;
+  }
+
+  // What the range tombstones of a table cover in older tables, a level at a time.
+  std::optional<Compaction> DropCovered(int level, size_t at, const FragmentedTombstones& tombstones) {
+    for (int below = level == 0 ? 0 : level + 1; below < kLevels; ++below) {
+      std::vector<TablePtr> older;
+      if (below == 0) {
+        older.assign(version_.level(0).begin() + static_cast<ptrdiff_t>(at) + 1, version_.level(0).end());
+      } else {
+        older = version_.Overlapping(below, tombstones.begin(0), tombstones.limit(tombstones.fragment_count() - 1));
+      }
+      Compaction drop;
+      drop.level = drop.output_level = below;
+      drop.is_drop = true;
+      for (const TablePtr& table : older) {
+        const Sequence deleted_at = DeletedAt(tombstones, table->info());
+        if (deleted_at == 0 || IsBusy(table)) continue;
+        if (SnapshotIn(table->info().smallest_sequence, deleted_at)) {
+          outlook_->waits_for_snapshot = true;
+        } else {
+          drop.inputs.push_back(table);
+        }
+      }
+      if (drop.inputs.empty()) continue;
+      if (auto complete = CompleteInPlace(version_, std::move(drop), running_)) return complete;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Compaction> PickRewrites() {
+    for (int level = 1; level < kLevels; ++level) {
+      for (const TablePtr& table : version_.level(level)) {
+        if (!IsWasteful(level, table->info()) || IsBusy(table)) continue;
+        Compaction rewrite;
+        rewrite.level = rewrite.output_level = level;
+        rewrite.inputs = {table};
+        if (auto complete = CompleteInPlace(version_, std::move(rewrite), running_)) return complete;
+      }
+    }
+    return std::nullopt;
+  }
+
+  // True if a merge of the table alone gives back enough.
+  bool IsWasteful(int level, const TableInfo& info) {
+    if (HasExpired(info)) return true;
+    if (info.space.hidden + info.deletes + info.range_tombstones == 0) return false;
+    const bool says_gone = info.deletes + info.range_tombstones > 0 && NothingBelow(level, info);
+    const uint64_t gone = says_gone ? info.deletes : 0;
+    // Where nothing lies below, range tombstones are there for a snapshot alone, and with them
+    // what they cover.
+    const bool holds_ranges = says_gone && info.range_tombstones > 0;
+    if (!holds_ranges && !IsWorthIt(info.space.hidden + gone, info.entries)) return false;
+    if (!SnapshotIn(0, info.largest_sequence)) return true;
+    outlook_->waits_for_snapshot = true;
+    return IsWorthIt(info.space.hidden, info.entries) && !SnapshotIn(info.smallest_sequence, info.largest_sequence);
+  }
+
+  std::optional<Compaction> PickSinking() {
+    bool blocked = false;
+    if (!version_.level(0).empty()) {
+      const int base_level = TargetsFor(version_, settings_).base_level;
+      if (auto sinking = IfWorthIt(PickRange(version_, 0, base_level, {}, {}, running_, &blocked))) return sinking;
+    }
+    for (int level = 1; level + 1 < kLevels; ++level) {
+      for (const TablePtr& table : version_.level(level)) {
+        const TableInfo& info = table->info();
+        if (info.deletes + info.range_tombstones == 0) continue;
+        auto picked = PickRange(version_, level, level + 1, SpacedKey(info.smallest), SpacedKey(info.largest), running_,
+                                &blocked);
+        if (auto sinking = IfWorthIt(std::move(picked))) return sinking;
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Compaction> IfWorthIt(std::optional<Compaction> sinking) {
+    if (!sinking) return std::nullopt;
+    sinking->is_manual = false;
+    sinking->is_move = CanMove(*sinking, settings_);
+    // A move costs nothing, and brings what is waste to where it can go.
+    const bool worth_it = sinking->is_move
+                              ? AnyDense(*sinking)
+                              : IsWorthIt(WasteBytes(*sinking) + HiddenBelow(*sinking), sinking->InputBytes());
+    if (!worth_it) return std::nullopt;
+    Sequence largest = 0;
+    for (const TablePtr& table : sinking->inputs) largest = std::max(largest, table->info().largest_sequence);
+    if (!SnapshotIn(0, largest)) return sinking;
+    outlook_->waits_for_snapshot = true;
+    return std::nullopt;
+  }
+
+  // Whether one of the inputs holds range deletes, or is waste for a good part.
+  bool AnyDense(const Compaction& compaction) {
+    return std::any_of(compaction.inputs.begin(), compaction.inputs.end(), [&](const TablePtr& table) {
+      const TableInfo& info = table->info();
+      return info.range_tombstones > 0 || IsWorthIt(info.deletes + info.space.hidden, info.entries) || HasExpired(info);
+    });
+  }
+
+  // Of the inputs' own bytes, what the merge does not write again.
+  uint64_t WasteBytes(const Compaction& compaction) {
+    uint64_t bytes = 0;
+    for (const TablePtr& table : compaction.inputs) {
+      const TableInfo& info = table->info();
+      const bool deletes_go = NothingBelow(compaction.output_level, info);
+      uint64_t waste = info.space.hidden + (deletes_go ? info.deletes : 0);
+      if (HasExpired(info)) waste = std::max(waste, info.entries / kGainedPart + 1);
+      bytes += info.entries == 0 ? (deletes_go ? info.file_bytes : 0)
+                                 : info.file_bytes / info.entries * std::min(waste, info.entries);
+    }
+    return bytes;
+  }
+
+  // What deletes and range deletes of the inputs hide in the output level: each delete an entry of
+  // middling size.
+  uint64_t HiddenBelow(const Compaction& compaction) {
+    uint64_t bytes = 0, entries = 0, deletes = 0;
+    for (const TablePtr& table : compaction.output_inputs) {
+      bytes += table->info().file_bytes;
+      entries += table->info().entries;
+    }
+    for (const TablePtr& table : compaction.inputs) deletes += table->info().deletes;
+    uint64_t hidden = bytes / std::max<uint64_t>(entries, 1) * std::min(deletes, entries);
+    for (const TablePtr& table : compaction.inputs) {
+      const FragmentedTombstones* tombstones = TombstonesOf(*table);
+      if (tombstones == nullptr) continue;
+      for (const TablePtr& below : compaction.output_inputs) hidden += DeletedBytes(*tombstones, *below);
+    }
+    return std::min(hidden, bytes);
+  }
+
+  std::optional<Compaction> PickSmall() {
+    for (int level = 1; level < kLevels; ++level) {
+      const Version::Level& tables = version_.level(level);
+      for (size_t begin = 0; begin + kSmallTablesMin <= tables.size(); ++begin) {
+        uint64_t bytes = 0, largest = 0;
+        size_t end = begin;
+        while (end < tables.size() && !IsBusy(tables[end]) &&
+               bytes + tables[end]->info().file_bytes <= settings_.table_bytes) {
+          bytes += tables[end]->info().file_bytes;
+          largest = std::max(largest, tables[end++]->info().file_bytes);
+        }
+        if (end - begin < kSmallTablesMin || largest > bytes - largest) continue;
+        Compaction joined;
+        joined.level = joined.output_level = level;
+        joined.inputs.assign(tables.begin() + static_cast<ptrdiff_t>(begin),
+                             tables.begin() + static_cast<ptrdiff_t>(end));
+        auto complete = CompleteInPlace(version_, std::move(joined), running_);
+        if (!complete) continue;
+        // It would be cut again.
+        uint64_t grandparent_bytes = 0;
+        for (const TablePtr& table : complete->grandparents) grandparent_bytes += table->info().file_bytes;
+        if (grandparent_bytes <= kGrandparentTables * settings_.table_bytes) return complete;
+      }
+    }
+    return std::nullopt;
+  }
+
+  const Version& version_;
+  const CompactionSettings& settings_;
+  const RunningCompactions& running_;
+  const SnapshotHorizon& horizon_;
+  const uint64_t now_ms_;
+  SpaceOutlook* const outlook_;
+};
+
+}  // namespace
+
+std::optional<Compaction> PickForSpace(const Version& version, const CompactionSettings& settings,
+                                       const RunningCompactions& running, const SnapshotHorizon& horizon,
+                                       uint64_t now_ms, SpaceOutlook* outlook) {
+  *outlook = SpaceOutlook();
+  return SpacePicker(version, settings, running, horizon, now_ms, outlook).Pick();
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,43 @@
+// Decides which compaction gives back space that nothing else would: a pure function like the
+// picker's, asked when the levels are in shape.
+//
+// Four kinds of waste, in the order in which they are looked for:
+//   * Tables that a range tombstone above covers wholly are dropped as they are, unread.
+//   * What a table holds for a snapshot that is gone, what has expired in it, and what says "gone"
+//     where nothing lies below, goes when the table is rewritten where it is.
+//   * Deletes and range deletes are merged with what lies below, where that gives back enough of
+//     what it rewrites.
+//   * Neighbours that are small together become one table.
+// A table that was rewritten holds nothing more of that kind, deletes sink a level each time, and
+// of small neighbours none is larger than the others together: so there is an end to it, and each
+// byte is rewritten a bounded number of times.
+#ifndef BANDB_STORAGE_COMPACTION_SPACE_PICKER_H_
+#define BANDB_STORAGE_COMPACTION_SPACE_PICKER_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "storage/compaction/compaction_picker.h"
+#include "storage/compaction/version_keeper.h"
+#include "storage/version/version.h"
+
+namespace bandb::storage {
+
+// What there is to gain later.
+struct SpaceOutlook {
+  // When the next table has expired so far that it is rewritten; UINT64_MAX: none.
+  uint64_t next_expiry_ms = UINT64_MAX;
+  // There is something that only a snapshot keeps.
+  bool waits_for_snapshot = false;
+};
+
+// `horizon` is of now, `now_ms` as well: snapshots may hold the horizon's time back. Range
+// tombstones count from the tables whose reader is open. `outlook` is complete when there is
+// nothing to pick.
+std::optional<Compaction> PickForSpace(const Version& version, const CompactionSettings& settings,
+                                       const RunningCompactions& running, const SnapshotHorizon& horizon,
+                                       uint64_t now_ms, SpaceOutlook* outlook);
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_COMPACTION_SPACE_PICKER_H_

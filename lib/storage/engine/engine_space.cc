@@ -1,0 +1,59 @@
+// The engine's part in giving space back: when it looks again for what may go (space_picker.h).
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "storage/engine/engine.h"
+
+namespace bandb::storage {
+
+void Engine::AwaitSpace(uint64_t now_ms) {
+  // The bounds are for a wall clock that is set meanwhile, and for tables that expire one by one.
+  constexpr uint64_t kMillisMin = 1000;
+  constexpr uint64_t kMillisMax = 60'000;
+  // If it has not looked, a compaction runs, at whose end it does.
+  const SpaceOutlook outlook = schedule_.wants_space() ? SpaceOutlook() : schedule_.space_outlook();
+  waits_for_snapshot_.store(outlook.waits_for_snapshot, std::memory_order_seq_cst);
+  // On a replica time passes with the log that it applies: it looks after each flush.
+  if (is_replica_ || outlook.next_expiry_ms >= expiry_timer_ms_) return;
+  expiry_timer_ms_ = outlook.next_expiry_ms;
+  const uint64_t millis = outlook.next_expiry_ms - std::min(outlook.next_expiry_ms, now_ms);
+  env_.executor->PostAfter(static_cast<int64_t>(std::clamp(millis, kMillisMin, kMillisMax)) * 1'000'000,
+                           [wake_up = wake_up_, timer = ++last_timer_]() { wake_up->Run(timer); });
+}
+
+void Engine::LookForSpace(WakeUp::Timer timer) {
+  const bool is_timer = timer != WakeUp::kSnapshotGone;
+  // Many snapshots that end at about the same time are looked at once.
+  if (!is_timer && !waits_for_snapshot_.exchange(false, std::memory_order_seq_cst)) return;
+  if (!lifecycle_.Enter()) return;
+  env_.executor->Post(base::Priority::kLow, [this, timer, is_timer]() {
+    {
+      base::MutexLock lock(&mutex_);
+      if (!is_timer || timer == last_timer_) {
+        if (is_timer) expiry_timer_ms_ = UINT64_MAX;
+        schedule_.WantSpace();
+        MaybeScheduleWork();
+      }
+    }
+    lifecycle_.Leave();
+  });
+}
+
+void Engine::OpenTombstoneTables() {
+  std::shared_ptr<const Version> version = versions_.version();
+  if (version->RangeTombstoneTables().empty() || !lifecycle_.Enter()) return;
+  env_.executor->Post(base::Priority::kLow, [this, version = std::move(version)]() mutable {
+    for (const TablePtr& table : version->RangeTombstoneTables()) table->Reader().status().IgnoreError();
+    version.reset();
+    {
+      base::MutexLock lock(&mutex_);
+      schedule_.WantSpace();
+      MaybeScheduleWork();
+    }
+    lifecycle_.Leave();
+  });
+}
+
+}  // namespace bandb::storage
