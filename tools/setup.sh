@@ -26,6 +26,7 @@ test clang the second compiler, with its thread-safety analysis
 test libclang-rt-dev the sanitizers of clang
 test clang-format checks the layout of the code
 test clang-tidy checks the code for mistakes
+test redis-server answers beside BanDB what clients of Redis ask
 test python3 runs the style checks and the tests of the programs
 test ccache makes the second build fast
 PACKAGES

@@ -2,8 +2,11 @@
 #ifndef BANDB_PINNED_VALUE_H_
 #define BANDB_PINNED_VALUE_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "absl/time/time.h"
 
 namespace bandb {
 
@@ -27,6 +30,8 @@ class PinnedValue {
 
   // Valid until this object is changed or destroyed.
   std::string_view value() const { return owner_ == nullptr ? std::string_view(copy_) : pinned_; }
+  // When the value expires; infinite: never. In whole milliseconds.
+  absl::Time expiry() const { return expires_ ? absl::FromUnixMillis(expiry_ms_) : absl::InfiniteFuture(); }
   // Lets go of the bytes; value() is then empty.
   void Reset();
 
@@ -34,12 +39,19 @@ class PinnedValue {
   void Pin(std::string_view bytes, void* owner, Release release);
   // For implementations of Store: keeps a copy.
   void Copy(std::string_view bytes);
+  // For implementations of Store, after one of these: when it expires.
+  void SetExpiryMillis(int64_t expiry_ms) {
+    expires_ = true;
+    expiry_ms_ = expiry_ms;
+  }
 
  private:
   std::string_view pinned_;
   void* owner_ = nullptr;
   Release release_ = nullptr;
   std::string copy_;
+  bool expires_ = false;
+  int64_t expiry_ms_ = 0;
 };
 
 }  // namespace bandb

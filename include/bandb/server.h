@@ -33,6 +33,9 @@ struct ServerOptions {
   // HOST:PORT to listen on; HOST is a name or an address, in brackets if IPv6. Port 0 takes a free
   // one.
   std::string listen = "127.0.0.1:8080";
+  // HOST:PORT on which clients of Redis are served, with the same hooks and limits; see
+  // docs/redis.md. Default: nowhere.
+  std::string redis_listen{};
   // Default: fsync before every acknowledgement.
   Durability durability = Durability::kSync;
 
@@ -143,6 +146,8 @@ class Server {
 
   // HOST:PORT that clients can connect to, with the port that was taken.
   std::string Address() const;
+  // Likewise for clients of Redis; empty without redis_listen.
+  std::string RedisAddress() const;
   // The sums over all loops, each counter read by itself.
   ServerStats Stats() const;
 

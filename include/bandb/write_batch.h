@@ -36,6 +36,9 @@ class WriteBatch {
   // clock decides; while it has been set back, time stands still at the latest moment that the
   // store has seen.
   void PutWithTtl(std::string_view key, std::string_view value, absl::Duration ttl);
+  // Sets `key` to `value` until `expiry`, in whole milliseconds, rounded up; otherwise as
+  // PutWithTtl.
+  void PutUntil(std::string_view key, std::string_view value, absl::Time expiry);
   // Removes `key`, whether it exists or not.
   void Delete(std::string_view key);
   // Removes every key in [begin, limit). Write answers kInvalidArgument for an empty `limit`. An

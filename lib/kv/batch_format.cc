@@ -87,6 +87,7 @@ void AppendOperation(std::string* to, const Operation& operation) {
 }
 
 uint64_t ExpiryAt(uint64_t now_ms, uint64_t ttl_ms) {
+  if ((ttl_ms & kAbsoluteExpiry) != 0) return ttl_ms & ~kAbsoluteExpiry;
   return ttl_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ttl_ms;
 }
 

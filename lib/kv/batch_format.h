@@ -12,7 +12,8 @@
 //
 // The kinds are those of the internal key (lib/storage/key/internal_key.h), fixed by
 // docs/file-formats.md. In a batch that was not yet committed, `expiry_ms` of a put with expiry is
-// the time to live; committing it turns it into the absolute time (ExpiryAt).
+// the time to live, or kAbsoluteExpiry and the absolute time; committing it leaves the absolute
+// time (ExpiryAt).
 #ifndef BANDB_KV_BATCH_FORMAT_H_
 #define BANDB_KV_BATCH_FORMAT_H_
 
@@ -88,7 +89,10 @@ char* StoreOperation(char* to, const Operation& operation);
 // Turns the time to live of every put with expiry into the absolute time, in place.
 void ResolveTimeToLive(std::string* operations, uint64_t now_ms);
 
-// now + ttl without overflow.
+// Marks, in a batch that was not yet committed, an expiry that is absolute.
+inline constexpr uint64_t kAbsoluteExpiry = uint64_t{1} << 63;
+
+// now + ttl without overflow, or the absolute time that `ttl_ms` holds.
 uint64_t ExpiryAt(uint64_t now_ms, uint64_t ttl_ms);
 
 }  // namespace bandb::kv

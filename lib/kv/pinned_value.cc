@@ -14,6 +14,8 @@ PinnedValue& PinnedValue::operator=(PinnedValue&& other) noexcept {
   release_ = std::exchange(other.release_, nullptr);
   copy_ = std::move(other.copy_);
   other.copy_.clear();
+  expires_ = std::exchange(other.expires_, false);
+  expiry_ms_ = other.expiry_ms_;
   return *this;
 }
 
@@ -22,6 +24,7 @@ void PinnedValue::Reset() {
   release_ = nullptr;
   pinned_ = {};
   copy_.clear();
+  expires_ = false;
 }
 
 void PinnedValue::Pin(std::string_view bytes, void* owner, Release release) {
@@ -39,6 +42,7 @@ void PinnedValue::Copy(std::string_view bytes) {
   if (owner_ != nullptr) release_(std::exchange(owner_, nullptr));
   release_ = nullptr;
   pinned_ = {};
+  expires_ = false;
 }
 
 }  // namespace bandb

@@ -54,6 +54,15 @@ void WriteBatch::PutWithTtl(std::string_view key, std::string_view value, absl::
   has_time_to_live_ = true;
 }
 
+void WriteBatch::PutUntil(std::string_view key, std::string_view value, absl::Time expiry) {
+  if (expiry == absl::InfiniteFuture()) return Put(key, value);
+  // A time before 1970 has passed just the same.
+  const uint64_t expiry_ms = TtlMillis(expiry - absl::UnixEpoch());
+  Append(static_cast<int>(kv::Kind::kPutWithExpiry), key, value, expiry_ms | kv::kAbsoluteExpiry);
+  value_bytes_max_ = std::max(value_bytes_max_, value.size());
+  has_time_to_live_ = true;
+}
+
 void WriteBatch::Delete(std::string_view key) { Append(static_cast<int>(kv::Kind::kDelete), key, {}, 0); }
 
 void WriteBatch::DeleteRange(std::string_view begin, std::string_view limit) {

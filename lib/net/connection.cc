@@ -49,31 +49,6 @@ Connection::Connection(ConnectionHost* host, const Endpoint& endpoint, Connectio
 
 Connection::~Connection() { BANDB_ASSERT(closed()); }
 
-bool Connection::OverMark() const {
-  return output_.bytes() + replies_.bytes() >= host_->limits.output_bytes_max ||
-         in_flight_ >= host_->limits.in_flight_requests_max || in_flight_bytes_ >= host_->limits.in_flight_bytes_max ||
-         HoldsTooMuch();
-}
-
-size_t Connection::HeldBytes() const {
-  return (closed() ? 0 : input_.capacity()) + output_.held_bytes() + replies_.held_bytes() + in_flight_bytes_;
-}
-
-bool Connection::OverShare(size_t more_bytes) const {
-  return host_->MemoryIsTight() && static_cast<size_t>(kept_bytes()) + more_bytes > host_->TightShareBytes();
-}
-
-bool Connection::HoldsTooMuch() const {
-  // Only while something is on its way: its end will go on with this connection.
-  return (in_flight_ > 0 || !output_.empty()) && OverShare(0);
-}
-
-bool Connection::BelowHalf() const {
-  return output_.bytes() + replies_.bytes() <= host_->limits.output_bytes_max / 2 &&
-         in_flight_ <= host_->limits.in_flight_requests_max / 2 &&
-         in_flight_bytes_ <= host_->limits.in_flight_bytes_max / 2 && !HoldsTooMuch();
-}
-
 bool Connection::MayStart(Lane lane) const {
   return lane == kLaneFree || lane_in_flight_ == 0 || (lane == lane_ && lane != kLaneExclusive);
 }
@@ -193,8 +168,17 @@ size_t Connection::Process(std::string_view bytes) {
     size_t frame_bytes = 0;
     const Cut cut = codec_->Next(bytes.substr(used), &frame, &frame_bytes);
     if (cut == Cut::kIncomplete) break;
+    if (cut == Cut::kNothing) {
+      used += frame_bytes;
+      continue;
+    }
+    if (cut == Cut::kGoodbye) {
+      End({.head = codec_->OkReply()});
+      return bytes.size();
+    }
     if (cut == Cut::kHeader) {
       if (!AnswerAtHeader(frame, frame_bytes)) break;
+      codec_->Skipped();
       skip_bytes_ = frame_bytes;
       continue;
     }
@@ -378,13 +362,6 @@ void Connection::MaybeFinish() {
   WatchReading(true);
 }
 
-void Connection::Account() {
-  const int64_t change = static_cast<int64_t>(HeldBytes()) - accounted_bytes_;
-  if (change == 0) return;
-  accounted_bytes_ += change;
-  host_->quota->AddMemory(change);
-}
-
 void Connection::WatchReading(bool on) {
   if (reading_ == on) return;
   reading_ = on;
@@ -458,7 +435,11 @@ void Connection::RefuseWith(uint16_t code, std::string_view message) {
   if (!Reads()) return;
   std::string error;
   codec_->AppendError(code, message, &error);
-  AnswerNow({.head = error, .ok = false, .code = code});
+  End({.head = error, .ok = false, .code = code});
+}
+
+void Connection::End(Reply last) {
+  AnswerNow(std::move(last));
   phase_ = Phase::kFinishing;
   waiting_for_lane_ = paused_ = false;
   LeaveGate();

@@ -121,6 +121,8 @@ class Connection final : private base::StreamHandler {
   void Pause();
   void KeepRest(std::string_view rest);
   void AfterProcess();
+  // Gives the last reply of all: nothing more is read.
+  void End(Reply last);
   // Not while frames of it are being processed.
   void DropInput();
   // May read and cut frames.

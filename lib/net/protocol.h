@@ -23,6 +23,8 @@ enum class Cut : uint8_t {
   kHeader,      // the payload is not there yet; what is known of the frame is its message id and its size
   kIncomplete,  // not even that
   kTooLong,     // nothing after it can be trusted
+  kNothing,     // bytes that ask for nothing: no request, no reply
+  kGoodbye,     // the last request: it is answered with OkReply, and the connection ends
 };
 
 // Why BanNet itself answers a request, or a connection, with an error.
@@ -42,10 +44,14 @@ class Codec {
  public:
   virtual ~Codec() = default;
   // Looks at the front of `bytes`. kFrame: `frame` is a view of them, or of what the codec keeps
-  // until the next call, and `frame_bytes` how many it took. kHeader: `frame->message_id` and
-  // `frame_bytes` are those of the frame that begins here. The same bytes may come again, with or
-  // without more behind them, until they were taken.
+  // until the next call, and `frame_bytes` how many it took; likewise kNothing. kHeader:
+  // `frame->message_id` and `frame_bytes` are those of the frame that begins here. The same bytes
+  // may come again, with or without more behind them, until they were taken or skipped.
   virtual Cut Next(std::string_view bytes, Frame* frame, size_t* frame_bytes) = 0;
+  // The frame of the last kHeader was refused: what comes next are the bytes behind it.
+  virtual void Skipped() {}
+  // Memory of its own that grows with what the client asks.
+  virtual size_t held_bytes() const { return 0; }
   // The largest payload that a frame may have now.
   virtual size_t payload_bytes_max() const = 0;
   // Whole reply frames, appended.

@@ -20,6 +20,8 @@ inline constexpr size_t kCopyBytesMax = 16 << 10;
 // Thread safety: the loop's thread, but for the writers that it makes.
 class Codec : public net::Codec {
  public:
+  // Its message ids are those of the table of messages, which hooks may be on.
+  virtual bool HasMessages() const { return false; }
   // The command is made of views of the payload. A failure is the answer; `command` is then any.
   virtual Failure Decode(uint32_t message_id, std::string_view payload, Command* command) = 0;
   // The reply, made of views of `outcome`, of `bytes` and of the codec, and of what it took from

@@ -58,6 +58,9 @@ absl::Status CheckCondition(const Condition& condition) { return kv::CheckKey(kv
 void AddTo(const Operation& operation, WriteBatch* batch) {
   switch (operation.kind) {
     case OperationKind::kPut:
+      if (operation.expiry != absl::InfiniteFuture()) {
+        return batch->PutUntil(operation.key, operation.value, operation.expiry);
+      }
       if (operation.time_to_live == absl::InfiniteDuration()) return batch->Put(operation.key, operation.value);
       return batch->PutWithTtl(operation.key, operation.value, operation.time_to_live);
     case OperationKind::kDelete:

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ struct Operation {
   std::string_view key{};
   std::string_view value{};  // of a range: its limit
   absl::Duration time_to_live = absl::InfiniteDuration();
+  absl::Time expiry = absl::InfiniteFuture();  // if it is known, it counts and not the time to live
 
   bool IsRange() const { return kind == OperationKind::kDeleteRange || kind == OperationKind::kScan; }
   size_t ByteSize() const { return key.size() + value.size(); }
@@ -78,13 +80,34 @@ struct ScanCommand {
   uint32_t entries_max = 0;
   std::unique_ptr<EntryWriter> writer;
 };
+class Codec;
+class Transaction;
+// Reads, decides and writes as one; see transaction.h.
+struct TransactionCommand {
+  // What the body works on; some of them are keys that it reads, which hooks may change.
+  std::shared_ptr<std::vector<std::string>> arguments;
+  std::vector<size_t> read_arguments;
+  std::vector<Operation> reads;  // a get of each of these
+  std::function<void(Transaction* transaction, std::string* reply)> body;
+  std::function<void(Codec* codec)> done;  // on the loop, once it succeeded, if the client is there
+  bool writes = false;                     // may write
+  bool walks = false;                      // over many keys
+  bool many = false;                       // touches more than one key
+  size_t steps = 0;                        // commands and keys, as a measure of its time
+  size_t bytes = 0;                        // that it keeps until it is done
+};
+// The codec knows the reply by itself.
+struct ReadyCommand {
+  std::string reply;
+};
 struct HelloCommand {};
 struct PingCommand {
   std::string_view bytes;
 };
 struct StatsCommand {};
 
-using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, HelloCommand, PingCommand, StatsCommand>;
+using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, TransactionCommand, ReadyCommand, HelloCommand,
+                             PingCommand, StatsCommand>;
 
 // The limits that a client may want to know.
 struct HelloAnswer {
@@ -96,7 +119,7 @@ struct EchoAnswer {
 struct TextAnswer {
   std::string text;
 };
-// What an EntryWriter made.
+// What an EntryWriter or a transaction made: bytes of the codec's.
 struct EntriesAnswer {
   std::string reply;
 };

@@ -31,6 +31,7 @@ class FrameCodec final : public Codec {
   std::string_view MessageOf(net::Refusal refusal) const override;
   std::string_view OkReply() const override;
 
+  bool HasMessages() const override { return true; }
   // A message id of the host's has no command: it is malformed.
   Failure Decode(uint32_t message_id, std::string_view payload, Command* command) override;
   net::Reply Encode(Outcome* outcome, net::Quota* quota, std::string* bytes) override;

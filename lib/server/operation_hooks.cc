@@ -67,6 +67,7 @@ absl::Span<const Operation> OperationsOf(const Command& command) {
   if (const auto* single = std::get_if<SingleCommand>(&command)) return absl::MakeConstSpan(&single->operation, 1);
   if (const auto* batch = std::get_if<BatchCommand>(&command)) return batch->operations;
   if (const auto* scan = std::get_if<ScanCommand>(&command)) return absl::MakeConstSpan(&scan->range, 1);
+  if (const auto* transaction = std::get_if<TransactionCommand>(&command)) return transaction->reads;
   return {};
 }
 
@@ -173,10 +174,10 @@ OperationHooks::Verdict OperationHooks::Judge(const Origin& origin, size_t paylo
   return Verdict::kGoOn;
 }
 
-bool OperationHooks::JudgeBatch(const Origin& origin, size_t payload_bytes_max, BatchCommand* batch,
-                                ModifiedBytes* modified, Outcome* ending) {
+bool OperationHooks::JudgeAll(const Origin& origin, size_t payload_bytes_max, absl::Span<Operation> operations,
+                              size_t* bytes, ModifiedBytes* modified, Outcome* ending) {
   bool dropped = false;
-  for (Operation& operation : batch->operations) {
+  for (Operation& operation : operations) {
     if (!WantsBefore(operation.kind)) continue;
     const size_t before_bytes = operation.ByteSize();
     switch (Judge(origin, payload_bytes_max, &operation, {}, modified, ending)) {
@@ -188,8 +189,8 @@ bool OperationHooks::JudgeBatch(const Origin& origin, size_t payload_bytes_max, 
       case Verdict::kEnded:
         return false;
     }
-    batch->bytes += operation.ByteSize() - before_bytes;
-    if (batch->bytes > payload_bytes_max) {
+    *bytes += operation.ByteSize() - before_bytes;
+    if (*bytes > payload_bytes_max) {
       ending->failure = ToFailure(net::Refusal::kFrameTooLong);
       return false;
     }
@@ -200,7 +201,11 @@ bool OperationHooks::JudgeBatch(const Origin& origin, size_t payload_bytes_max, 
 bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, Command* command,
                                ModifiedBytes* modified, Outcome* ending) {
   if (auto* batch = std::get_if<BatchCommand>(command)) {
-    return JudgeBatch(origin, payload_bytes_max, batch, modified, ending);
+    return JudgeAll(origin, payload_bytes_max, absl::MakeSpan(batch->operations), &batch->bytes, modified, ending);
+  }
+  if (auto* transaction = std::get_if<TransactionCommand>(command)) {
+    return JudgeAll(origin, payload_bytes_max, absl::MakeSpan(transaction->reads), &transaction->bytes, modified,
+                    ending);
   }
   auto* const single = std::get_if<SingleCommand>(command);
   auto* const scan = std::get_if<ScanCommand>(command);

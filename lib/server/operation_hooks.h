@@ -77,8 +77,8 @@ class OperationHooks {
   // `payload` is that of a message of its own if it is known, else empty.
   Verdict Judge(const Origin& origin, size_t payload_bytes_max, Operation* operation, std::string_view payload,
                 ModifiedBytes* modified, Outcome* ending);
-  bool JudgeBatch(const Origin& origin, size_t payload_bytes_max, BatchCommand* batch, ModifiedBytes* modified,
-                  Outcome* ending);
+  bool JudgeAll(const Origin& origin, size_t payload_bytes_max, absl::Span<Operation> operations, size_t* bytes,
+                ModifiedBytes* modified, Outcome* ending);
   // What one hook said; false if it threw.
   template <typename Hook, typename View>
   bool Ask(const Hook& hook, const View& view, HookResult* result);

@@ -2,6 +2,7 @@
 #include "bandb/server.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -12,8 +13,10 @@
 #include "base/status.h"
 #include "base/thread.h"
 #include "base/thread_executor.h"
+#include "kv/limits.h"
 #include "net/epoll_loop.h"
 #include "server/host_code.h"
+#include "server/redis_command.h"
 #include "server/server_options.h"
 #include "server/server_stats.h"
 #include "server/server_unit.h"
@@ -41,6 +44,7 @@ class Server::Impl {
 
   absl::Status Start();
   const std::string& address() const { return address_; }
+  const std::string& redis_address() const { return redis_address_; }
   ServerStats Stats() const;
   absl::Status Drain() ABSL_LOCKS_EXCLUDED(ending_);
   void Stop() ABSL_LOCKS_EXCLUDED(ending_);
@@ -56,6 +60,7 @@ class Server::Impl {
     std::unique_ptr<base::Event> ended = std::make_unique<base::Event>();
   };
 
+  void SetUpRedis();
   absl::Status AddLoop(int number);
   bool WantsWorkers() const {
     return std::any_of(hooks_.routes.begin(), hooks_.routes.end(), [](const auto& r) { return r.options.on_worker; });
@@ -74,6 +79,8 @@ class Server::Impl {
   std::unique_ptr<base::ThreadExecutor> workers_;
   std::vector<ServingLoop> loops_;  // does not change once Start returned
   std::string address_;
+  std::string redis_address_;
+  server::RedisEnvironment redis_;
 
   // Held while ending, so that one thread ends the server and others wait for it.
   base::Mutex ending_;
@@ -95,13 +102,25 @@ absl::Status Server::Impl::AddLoop(int number) {
                                 .quota = &quota_,
                                 .number = static_cast<uint8_t>(number),
                                 .refused_max = refused_max_,
+                                .clock = &clock_,
+                                .redis = &redis_,
                                 .stats = [this] { return server::ToText(Stats()); }},
       options_);
   loops_.push_back(std::move(serving));
   return absl::OkStatus();
 }
 
+void Server::Impl::SetUpRedis() {
+  redis_.value_bytes_max = std::min<size_t>(kv::kValueBytesMax, options_.frame_bytes_max);
+  // As what a client may leave untaken of other replies: a quarter of all that there is.
+  redis_.reply_bytes_max = static_cast<size_t>(options_.memory_bytes_max / 4);
+  redis_.sync = options_.durability == Durability::kSync;
+  redis_.stats = [this] { return server::ToText(Stats()); };
+  redis_.now_ms = [this] { return clock_.WallMillis(); };
+}
+
 absl::Status Server::Impl::Start() {
+  SetUpRedis();
   if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads);
   for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
   // One socket for all loops: the first accepts and deals out.
@@ -109,10 +128,16 @@ absl::Status Server::Impl::Start() {
   for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].unit.get());
   BANDB_RETURN_IF_ERROR(loops_[0].unit->Listen(options_.listen, others));
   address_ = loops_[0].unit->address();
+  if (!options_.redis_listen.empty()) {
+    BANDB_RETURN_IF_ERROR(loops_[0].unit->ListenForRedis(options_.redis_listen, others));
+    redis_address_ = loops_[0].unit->redis_address();
+    redis_.port = std::atoi(redis_address_.c_str() + redis_address_.rfind(':') + 1);
+  }
   for (ServingLoop& serving : loops_) {
     serving.thread = std::make_unique<base::Thread>([loop = serving.loop.get()] { loop->Run(); });
   }
   Log(LogSeverity::kInfo, fmt::format("serving on {}", address_));
+  if (!redis_address_.empty()) Log(LogSeverity::kInfo, fmt::format("serving clients of Redis on {}", redis_address_));
   if (options_.durability == Durability::kOs) {
     Log(LogSeverity::kWarning, "durability os: acknowledged writes survive the process, but not the machine");
   }
@@ -218,6 +243,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Store& store, const Server
 }
 
 std::string Server::Address() const { return impl_->address(); }
+
+std::string Server::RedisAddress() const { return impl_->redis_address(); }
 
 ServerStats Server::Stats() const { return impl_->Stats(); }
 

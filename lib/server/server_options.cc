@@ -62,6 +62,9 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
   if (!net::IsAddress(options.listen)) {
     check->Wrong({kv::OptionName{"listen"}, fmt::format(" is '{}', not HOST:PORT", options.listen)});
   }
+  if (!options.redis_listen.empty() && !net::IsAddress(options.redis_listen)) {
+    check->Wrong({kv::OptionName{"redis_listen"}, fmt::format(" is '{}', not HOST:PORT", options.redis_listen)});
+  }
 }
 
 ConnectionRoom RoomFor(const ServerOptions& options, uint64_t process_max) {

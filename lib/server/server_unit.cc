@@ -37,6 +37,7 @@ ServiceOptions ToServiceOptions(const ServerOptions& options) {
   return {.sync = options.durability == Durability::kSync,
           .reads_inline = options.reads_inline,
           .in_flight_requests_max = static_cast<uint32_t>(options.in_flight_requests_max),
+          .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max),
           .memory_bytes_max = static_cast<int64_t>(options.memory_bytes_max),
           .stall_timeout_nanos = ToNanos(options.stall_timeout)};
 }
@@ -48,6 +49,7 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
       options_(options),
       protocol_({.frame_bytes_max = options.frame_bytes_max,
                  .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max)}),
+      redis_protocol_(parts.redis, options.frame_bytes_max),
       frames_({.loop = parts.loop.get(),
                .executor = parts.executor,
                .quota = parts.quota,
@@ -55,16 +57,19 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
                .number = parts.number},
               ToLimits(options, parts.refused_max)),
       acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
+      redis_acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
       service_({.store = parts.store,
                 .hooks = parts.hooks,
                 .loop = parts.loop.get(),
+                .clock = parts.clock,
                 .completions = &frames_,
                 .quota = parts.quota,
                 .readers = parts.readers,
                 .stats = parts.stats},
                ToServiceOptions(options)),
       host_code_(parts.hooks, parts.loop, &frames_) {
-  service_.AddTo(&router_);
+  service_.AddMessagesTo(&router_);
+  service_.AddRedisTo(&redis_router_);
   host_code_.AddTo(&router_);
 }
 
@@ -73,21 +78,34 @@ ServerUnit::~ServerUnit() {
   BANDB_ASSERT(frames_.idle());
 }
 
-absl::Status ServerUnit::Listen(const std::string& address, const std::vector<ServerUnit*>& others) {
+base::ListenOptions ServerUnit::ListenOn(const std::string& address) const {
   base::ListenOptions listen;
   listen.address = address;
   if (options_.keepalive != absl::InfiniteDuration()) {
     listen.keepalive_seconds = static_cast<int>(absl::ToInt64Seconds(options_.keepalive));
   }
+  return listen;
+}
+
+absl::Status ServerUnit::Listen(const std::string& address, const std::vector<ServerUnit*>& others) {
   std::vector<net::Acceptor::Taker> takers{{parts_.loop.get(), &frames_, {&protocol_, &router_}}};
   for (ServerUnit* other : others) {
     takers.push_back({other->parts_.loop.get(), &other->frames_, {&other->protocol_, &other->router_}});
   }
-  return acceptor_.Listen(listen, std::move(takers));
+  return acceptor_.Listen(ListenOn(address), std::move(takers));
+}
+
+absl::Status ServerUnit::ListenForRedis(const std::string& address, const std::vector<ServerUnit*>& others) {
+  std::vector<net::Acceptor::Taker> takers{{parts_.loop.get(), &frames_, {&redis_protocol_, &redis_router_}}};
+  for (ServerUnit* other : others) {
+    takers.push_back({other->parts_.loop.get(), &other->frames_, {&other->redis_protocol_, &other->redis_router_}});
+  }
+  return redis_acceptor_.Listen(ListenOn(address), std::move(takers));
 }
 
 void ServerUnit::Drain(net::DrainCallback done) {
   acceptor_.Close();
+  redis_acceptor_.Close();
   frames_.Drain(ToNanos(options_.drain_timeout), std::move(done));
 }
 
@@ -95,6 +113,7 @@ void ServerUnit::End(absl::AnyInvocable<void() &&> ended) {
   BANDB_ASSERT(ended_ == nullptr);
   ended_ = std::move(ended);
   acceptor_.Close();
+  redis_acceptor_.Close();
   frames_.CloseAll();
   // The end of the turn looks whether anything is under way.
   parts_.loop->Post([] {});
@@ -141,7 +160,7 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->connections_refused += net.connections_refused.Get();
   stats->connections_evicted += net.connections_evicted.Get();
   stats->connections_timed_out += net.connections_timed_out.Get();
-  stats->accept_failures += acceptor_.accept_failures();
+  stats->accept_failures += acceptor_.accept_failures() + redis_acceptor_.accept_failures();
   stats->bytes_read += net.bytes_read.Get();
   stats->bytes_written += net.bytes_written.Get();
   stats->frames_read += net.frames_read.Get();

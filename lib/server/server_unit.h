@@ -19,6 +19,7 @@
 #include "net/frame_server.h"
 #include "server/frame_codec.h"
 #include "server/host_code.h"
+#include "server/redis_codec.h"
 #include "server/service.h"
 
 namespace bandb::server {
@@ -37,6 +38,8 @@ class ServerUnit final : private net::FrameServerObserver {
     net::Quota* quota = nullptr;
     uint8_t number = 0;
     size_t refused_max = 64;  // see net::Limits
+    base::Clock* clock = nullptr;
+    const RedisEnvironment* redis = nullptr;
     std::function<std::string()> stats;
   };
   ServerUnit(const Parts& parts, const ServerOptions& options);
@@ -46,6 +49,9 @@ class ServerUnit final : private net::FrameServerObserver {
   // Errors: as Server::Start.
   absl::Status Listen(const std::string& address, const std::vector<ServerUnit*>& others = {});
   const std::string& address() const { return acceptor_.address(); }
+  // Likewise for clients of Redis.
+  absl::Status ListenForRedis(const std::string& address, const std::vector<ServerUnit*>& others = {});
+  const std::string& redis_address() const { return redis_acceptor_.address(); }
 
   // Takes nobody any more; see net::FrameServer::Drain.
   void Drain(net::DrainCallback done);
@@ -67,10 +73,15 @@ class ServerUnit final : private net::FrameServerObserver {
 
   const Parts parts_;
   const ServerOptions options_;
+  base::ListenOptions ListenOn(const std::string& address) const;
+
   const FrameProtocol protocol_;
   net::Router router_;
+  const RedisProtocol redis_protocol_;
+  net::Router redis_router_;
   net::FrameServer frames_;
   net::Acceptor acceptor_;
+  net::Acceptor redis_acceptor_;
   Service service_;
   HostCode host_code_;
   net::Counter connect_hook_failures_;

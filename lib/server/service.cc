@@ -1,12 +1,21 @@
 #include "server/service.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
 #include "proto/message_id.h"
 #include "server/message_table.h"
+#include "server/redis_codec.h"
 
 namespace bandb::server {
+
+namespace {
+
+// As many as one command of Redis' may need that names one key or two.
+constexpr size_t kTransactionKeysMin = 8;
+
+}  // namespace
 
 Service::Service(const ServiceParts& parts, const ServiceOptions& options)
     : options_(options),
@@ -23,11 +32,23 @@ Service::Service(const ServiceParts& parts, const ServiceOptions& options)
       writes_(parts.store, parts.loop, context_,
               {.sync = options.sync, .stall_timeout_nanos = options.stall_timeout_nanos}),
       reads_(parts.store, parts.loop, context_, options.reads_inline),
-      scans_(parts.store, parts.loop, context_) {}
+      scans_(parts.store, parts.loop, context_),
+      transactions_(parts.store, parts.loop, parts.clock, context_,
+                    {.sync = options.sync,
+                     .keys_max = std::max(kTransactionKeysMin, size_t{options.batch_operations_max}),
+                     .bytes_max = static_cast<size_t>(options.memory_bytes_max) / 4}) {}
 
 Service::~Service() = default;
 
-void Service::AddTo(net::Router* router) {
+void Service::AddRedisTo(net::Router* router) {
+  for (const RedisClass redis_class : kRedisClasses) {
+    const auto id = static_cast<uint32_t>(redis_class);
+    router->Add(id, this, LaneOf(redis_class));
+    if (IsGated(redis_class)) router->SetGate(id, &writes_);
+  }
+}
+
+void Service::AddMessagesTo(net::Router* router) {
   for (const Message& message : Messages()) {
     const auto id = static_cast<uint32_t>(message.id);
     router->Add(id, this, message.lane);
@@ -43,7 +64,10 @@ void Service::EndTurn() {
 
 void Service::Handle(net::Call& call) {
   MessageView message{call.request().message_id, call.request().payload};
+  // Its own numbers mean nothing in another protocol.
+  const uint32_t id = message.id;
   Request request(context_, call, message);
+  if (!request.codec().HasMessages()) message.id = 0;
   const size_t payload_bytes_max = request.codec().payload_bytes_max();
   ModifiedBytes modified;
   Outcome ending;
@@ -52,7 +76,7 @@ void Service::Handle(net::Call& call) {
   }
   request.SetMessage(message);
   Command command;
-  Failure failure = request.codec().Decode(message.id, message.payload, &command);
+  Failure failure = request.codec().Decode(id, message.payload, &command);
   if (failure.code != 0) {
     if (failure.code == ToCode(proto::ErrorCode::kMalformed)) counters_.malformed.Add();
     return request.Answer({.failure = std::move(failure)});
@@ -72,6 +96,20 @@ void Service::Run(Request& request, SingleCommand* command) {
 void Service::Run(Request& request, BatchCommand* command) { writes_.Write(request, *command); }
 
 void Service::Run(Request& request, ScanCommand* command) { scans_.Scan(request, command); }
+
+void Service::Run(Request& request, TransactionCommand* command) {
+  // What hooks made of the keys.
+  for (size_t i = 0; i < command->reads.size(); i++) {
+    std::string& argument = (*command->arguments)[command->read_arguments[i]];
+    if (argument.data() != command->reads[i].key.data()) argument = command->reads[i].key;
+    command->reads[i].key = argument;
+  }
+  transactions_.Run(request, command);
+}
+
+void Service::Run(Request& request, ReadyCommand* command) {
+  request.Answer({.answer = EntriesAnswer{std::move(command->reply)}});
+}
 
 void Service::Run(Request& request, HelloCommand*) {
   request.Answer({.answer = HelloAnswer{options_.in_flight_requests_max}});

@@ -15,6 +15,7 @@
 #include "server/read_path.h"
 #include "server/request.h"
 #include "server/scan_path.h"
+#include "server/transaction_path.h"
 #include "server/write_collector.h"
 
 namespace bandb::server {
@@ -23,6 +24,7 @@ struct ServiceOptions {
   bool sync = true;
   bool reads_inline = true;
   uint32_t in_flight_requests_max = 0;
+  uint32_t batch_operations_max = 0;
   int64_t memory_bytes_max = 0;
   int64_t stall_timeout_nanos = 0;
 };
@@ -31,6 +33,7 @@ struct ServiceParts {
   Store* store = nullptr;
   const ServerHooks* hooks = nullptr;
   base::EventLoop* loop = nullptr;
+  base::Clock* clock = nullptr;
   net::Completions* completions = nullptr;
   net::Quota* quota = nullptr;
   base::Executor* readers = nullptr;     // for reads that may wait for a disk
@@ -43,11 +46,14 @@ class Service final : private net::Handler {
   Service(const ServiceParts& parts, const ServiceOptions& options);
   ~Service();
 
-  // The messages of BanDB's own protocol.
-  void AddTo(net::Router* router);
+  // The messages of BanDB's own protocol, and the classes of commands of Redis'.
+  void AddMessagesTo(net::Router* router);
+  void AddRedisTo(net::Router* router);
   // Hands on what the turn collected.
   void EndTurn();
-  bool idle() const { return writes_.idle() && reads_.idle() && scans_.idle() && durable_.idle(); }
+  bool idle() const {
+    return writes_.idle() && reads_.idle() && scans_.idle() && transactions_.idle() && durable_.idle();
+  }
   const ServiceCounters& counters() const { return counters_; }
 
  private:
@@ -56,6 +62,8 @@ class Service final : private net::Handler {
   void Run(Request& request, SingleCommand* command);
   void Run(Request& request, BatchCommand* command);
   void Run(Request& request, ScanCommand* command);
+  void Run(Request& request, TransactionCommand* command);
+  void Run(Request& request, ReadyCommand* command);
   void Run(Request& request, HelloCommand* command);
   void Run(Request& request, PingCommand* command);
   void Run(Request& request, StatsCommand* command);
@@ -69,6 +77,7 @@ class Service final : private net::Handler {
   WriteCollector writes_;
   ReadPath reads_;
   ScanPath scans_;
+  TransactionPath transactions_;
 };
 
 }  // namespace bandb::server

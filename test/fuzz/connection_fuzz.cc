@@ -19,8 +19,7 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "base/clock.h"
-#include "net/epoll_loop.h"
+#include "fuzz/fuzz_network.h"
 #include "net/stream_world.h"
 #include "proto/frame.h"
 #include "proto/message_id.h"
@@ -29,7 +28,6 @@
 #include "server/server_unit.h"
 #include "support/manual_clock.h"
 #include "support/memory_store.h"
-#include "support/sim_streams.h"
 #include "support/step_executor.h"
 
 namespace bandb::test {
@@ -39,58 +37,6 @@ constexpr size_t kClients = 3;
 constexpr size_t kStepsMax = 80;
 constexpr uint32_t kEchoRoute = kFirstUserMessage;
 constexpr uint32_t kWorkerRoute = kFirstUserMessage + 1;
-
-// The input, byte by byte; zeros after its end.
-class Program {
- public:
-  explicit Program(std::string_view bytes) : bytes_(bytes) {}
-  bool empty() const { return bytes_.empty(); }
-  uint8_t Byte() {
-    if (bytes_.empty()) return 0;
-    const auto byte = static_cast<uint8_t>(bytes_.front());
-    bytes_.remove_prefix(1);
-    return byte;
-  }
-  std::string_view Take(size_t count) {
-    const std::string_view taken = bytes_.substr(0, count);
-    bytes_.remove_prefix(taken.size());
-    return taken;
-  }
-
- private:
-  std::string_view bytes_;
-};
-
-// Loops of one kind, run on this thread until nothing happens any more.
-class Network {
- public:
-  Network(bool sockets, uint64_t seed) : sockets_(sockets), sim_({.seed = seed}) {}
-
-  std::unique_ptr<base::EventLoop> MakeLoop() {
-    if (!sockets_) return sim_.MakeLoop();
-    auto loop = net::EpollLoop::Create(&clock_);
-    BANDB_ASSERT(loop.ok());
-    loops_.push_back(loop->get());
-    return *std::move(loop);
-  }
-  std::string Address() const { return sockets_ ? "127.0.0.1:0" : "server:0"; }
-  // A piece of what there is to do; time passes only in memory.
-  void Turn(int steps) {
-    for (int i = 0; i < steps; i++) {
-      if (!sockets_) {
-        sim_.Step();
-      } else {
-        for (net::EpollLoop* loop : loops_) loop->RunOnce(0);
-      }
-    }
-  }
-
- private:
-  const bool sockets_;
-  SimNetwork sim_;
-  ManualClock clock_;
-  std::vector<net::EpollLoop*> loops_;
-};
 
 ServerOptions MakeOptions(uint8_t choice) {
   ServerOptions options;

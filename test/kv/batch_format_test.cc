@@ -102,6 +102,44 @@ TEST_CASE("committing a batch turns its times to live into absolute times that n
   CHECK(ExpiryAt(UINT64_MAX - 1, 5) == UINT64_MAX);
 }
 
+TEST_CASE("committing a batch leaves a time of expiry as it is") {
+  WriteBatch batch;
+  batch.PutUntil("a", "1", absl::FromUnixMillis(5000));
+  batch.PutUntil("b", "2", absl::FromUnixMicros(5000001));
+  batch.PutUntil("c", "3", absl::FromUnixSeconds(-100));
+  batch.PutUntil("d", "4", absl::InfinitePast());
+  batch.PutUntil("e", "5", absl::FromUnixSeconds(int64_t{1} << 60));
+  batch.PutUntil("f", "6", absl::InfiniteFuture());
+  std::string operations = WriteBatchAccess::Operations(batch);
+  CHECK(WriteBatchAccess::HasTimeToLive(batch));
+  ResolveTimeToLive(&operations, 1000000);
+  OperationReader cursor(operations);
+  Operation operation;
+  const uint64_t latest = (uint64_t{1} << 63) - 1;
+  for (const uint64_t expiry_ms : {uint64_t{5000}, uint64_t{5001}, uint64_t{0}, uint64_t{0}, latest}) {
+    REQUIRE(cursor.Next(&operation));
+    CHECK(operation.kind == Kind::kPutWithExpiry);
+    CHECK(operation.expiry_ms == expiry_ms);
+  }
+  REQUIRE(cursor.Next(&operation));
+  CHECK(operation.kind == Kind::kPut);
+  CHECK_FALSE(cursor.Next(&operation));
+}
+
+TEST_CASE("a time to live of any length is none of the times of expiry") {
+  WriteBatch batch;
+  batch.PutWithTtl("a", "1", absl::Seconds(INT64_MAX));
+  batch.PutWithTtl("b", "2", absl::Milliseconds(INT64_MAX));
+  std::string operations = WriteBatchAccess::Operations(batch);
+  ResolveTimeToLive(&operations, 1000);
+  OperationReader cursor(operations);
+  Operation operation;
+  for (int i = 0; i < 2; i++) {
+    REQUIRE(cursor.Next(&operation));
+    CHECK(operation.expiry_ms > uint64_t{INT64_MAX} - 1000);
+  }
+}
+
 TEST_CASE("limits are checked for every part of a batch, and follow the memory budget") {
   const Limits limits = LimitsFor(1 << 20);
   CHECK(limits.batch_bytes_max == 256 << 10);

@@ -102,6 +102,18 @@ std::optional<OwnedReply> WireClient::Receive() {
   return OwnedReply{reply.ok, std::string(reply.body), reply.code, std::string(reply.message)};
 }
 
+std::string WireClient::ReceiveText(size_t bytes) {
+  std::string text(bytes, '\0');
+  size_t received = 0;
+  while (received < bytes && WaitReadable(kPatienceMillis)) {
+    const ssize_t count = ::recv(fd_, text.data() + received, bytes - received, 0);
+    if (count <= 0) break;
+    received += static_cast<size_t>(count);
+  }
+  text.resize(received);
+  return text;
+}
+
 std::vector<OwnedReply> WireClient::ReceiveMany(size_t count) {
   std::vector<OwnedReply> replies;
   while (replies.size() < count) {

@@ -47,6 +47,8 @@ class WireClient {
   std::optional<OwnedReply> Receive();
   // The next `count` replies; fewer if the connection ended.
   std::vector<OwnedReply> ReceiveMany(size_t count);
+  // Of another protocol: the next bytes; fewer if the connection ended. Not beside Receive.
+  std::string ReceiveText(size_t bytes);
   // Sends one frame and waits for its reply.
   std::optional<OwnedReply> Ask(std::string_view frame);
   // True if the server closes, or resets, without another reply.

@@ -12,6 +12,7 @@ ARROWS = {
     "lib/raft": ["raft/types", "base"],
     "lib/net": ["base"],
     "lib/proto": ["raft/types", "base"],
+    "lib/resp": ["base"],
     "lib/storage": ["bandb", "storage", "kv", "base"],
     "lib/storage/key": ["bandb", "kv", "base"],
     "lib/storage/file": ["bandb", "kv", "base"],
@@ -24,13 +25,13 @@ ARROWS = {
     "lib/storage/read": ["bandb", "storage/version", "storage/memtable", "storage/table", "storage/file", "storage/key", "kv", "base"],
     "lib/storage/engine": ["bandb", "storage/read", "storage/compaction", "storage/commit", "storage/version", "storage/table", "storage/memtable", "storage/log", "storage/key", "storage/file", "kv", "base"],
     "lib/cluster": ["bandb", "storage", "raft", "proto", "net", "kv", "base"],
-    "lib/server": ["bandb", "kv", "proto", "net", "base"],
+    "lib/server": ["bandb", "kv", "resp", "proto", "net", "base"],
     "lib/admin": ["bandb", "net", "base"],
     "tools": ["bandb", "admin", "server", "kv", "proto", "net", "base"],
     "examples": ["bandb"],
     "test/api": ["bandb", "support"],
     "test/install": ["bandb"],
-    "test": ["bandb", "admin", "server", "cluster", "storage", "raft", "proto", "net", "kv", "base", "support"],
+    "test": ["bandb", "admin", "server", "cluster", "storage", "raft", "resp", "proto", "net", "kv", "base", "support"],
 }
 
 # What else may be included, and where. The longest matching prefix of the file's path counts.

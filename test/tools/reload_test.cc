@@ -40,6 +40,9 @@ stall_timeout = "1 s"
 keepalive = "5 min"
 drain_timeout = "10 s"
 
+[redis]
+listen = "127.0.0.1:6379"
+
 [storage]
 data = "/srv/\u0001\"\\"
 create_if_missing = true

@@ -50,9 +50,11 @@ int Fail(std::string_view what, const absl::Status& status) {
 bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
 
 void Announce(const Server& server, const admin::HttpListener* admin, Logger* logger) {
-  if (!IsLoopback(server.Address())) {
+  const bool redis_beyond = !server.RedisAddress().empty() && !IsLoopback(server.RedisAddress());
+  if (!IsLoopback(server.Address()) || redis_beyond) {
     logger->Log(LogSeverity::kWarning, "no authentication: anyone who can reach this port has full access");
   }
+  if (!server.RedisAddress().empty()) Print(stdout, "redis on {}\n", server.RedisAddress());
   if (admin != nullptr) Print(stdout, "admin on {}\n", admin->Address());
   Print(stdout, "listening on {}\n", server.Address());
   std::fflush(stdout);

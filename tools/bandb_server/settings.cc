@@ -167,6 +167,10 @@ void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(DurationSetting("server", "drain_timeout", BANDB_OPTION(server.drain_timeout)));
 }
 
+void AddRedisSettings(std::vector<Setting>* settings) {
+  settings->push_back(OptionalTextSetting("redis", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.redis_listen)));
+}
+
 void AddStorageSettings(std::vector<Setting>* settings) {
   settings->push_back(TextSetting("storage", "data", "the path of a directory", BANDB_OPTION(data)));
   settings->push_back(BooleanSetting("storage", "create_if_missing", BANDB_OPTION(storage.create_if_missing)));
@@ -224,6 +228,7 @@ const std::vector<Setting>& Settings() {
   static const std::vector<Setting>& settings = *[] {
     auto* all = new std::vector<Setting>;
     AddServerSettings(all);
+    AddRedisSettings(all);
     AddStorageSettings(all);
     AddAdminSettings(all);
     AddLogSettings(all);

@@ -96,6 +96,7 @@ absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_
       } else {
         value->Pin(bytes, new ViewRef(view.Share()), &ReleaseView);
       }
+      SetExpiry(hit.kind, hit.value, value);
       return absl::OkStatus();
     }
     // Whatever lies deeper is older than the tombstone.
@@ -152,6 +153,7 @@ absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup
       absl::Status malformed;
       if (!ReadEntry(result.kind, result.value, now_ms, &bytes, &malformed)) return NotFoundUnless(malformed);
       value->Pin(bytes, result.block.Detach(), &BlockRef::ReleaseDetached);
+      SetExpiry(result.kind, result.value, value);
       return absl::OkStatus();
     }
   }

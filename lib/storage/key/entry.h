@@ -2,10 +2,12 @@
 #ifndef BANDB_STORAGE_KEY_ENTRY_H_
 #define BANDB_STORAGE_KEY_ENTRY_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "bandb/pinned_value.h"
 #include "base/coding.h"
 #include "storage/key/internal_key.h"
 
@@ -33,6 +35,13 @@ inline bool ReadEntry(Kind kind, std::string_view stored, uint64_t now_ms, std::
   }
   *error = MalformedEntry(kind);
   return false;
+}
+
+// Tells what was read with ReadEntry when it expires.
+inline void SetExpiry(Kind kind, std::string_view stored, PinnedValue* value) {
+  if (kind != Kind::kPutWithExpiry) return;
+  const uint64_t expiry_ms = base::LoadFixed<uint64_t>(stored.data());
+  value->SetExpiryMillis(static_cast<int64_t>(std::min(expiry_ms, uint64_t{INT64_MAX})));
 }
 
 }  // namespace bandb::storage

@@ -41,6 +41,45 @@ TEST_CASE("a key that has expired stays away when the clock is set back") {
   CHECK_CODE(db->Get("brief").status(), kNotFound);
 }
 
+TEST_CASE("a value tells when it expires, wherever it is read from") {
+  TestEnv env(4);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
+  const int64_t now_ms = env.clock().WallMillis();
+  const std::string large(100'000, 'x');
+  WriteBatch batch;
+  batch.Put("always", "1");
+  batch.PutWithTtl("an hour", "2", absl::Hours(1));
+  batch.PutWithTtl("longest", "3", absl::Seconds(INT64_MAX));
+  batch.PutUntil("then", large, absl::FromUnixMillis(now_ms + 5000));
+  batch.PutUntil("gone", "4", absl::FromUnixMillis(now_ms));
+  REQUIRE_OK(db->Write(batch));
+  for (const bool in_table : {false, true}) {
+    if (in_table) REQUIRE_OK(db->Flush());
+    const struct {
+      const char* key;
+      absl::Time expiry;
+    } rows[] = {{"an hour", absl::FromUnixMillis(now_ms + 3'600'000)},
+                {"always", absl::InfiniteFuture()},
+                {"then", absl::FromUnixMillis(now_ms + 5000)},
+                {"longest", absl::FromUnixMillis(INT64_MAX)}};
+    // One object for all: what is read next says nothing of what was read before.
+    PinnedValue value;
+    for (const auto& row : rows) {
+      REQUIRE_OK(db->GetPinned(row.key, &value));
+      CHECK(value.expiry() == row.expiry);
+    }
+    PinnedValue moved = std::move(value);
+    CHECK(moved.expiry() == absl::FromUnixMillis(INT64_MAX));
+    moved.Reset();
+    CHECK(moved.expiry() == absl::InfiniteFuture());
+    CHECK_CODE(db->GetPinned("gone", &moved), kNotFound);
+  }
+  env.clock().AdvanceMillis(4999);
+  CHECK_OK(db->Get("then").status());
+  env.clock().AdvanceMillis(1);
+  CHECK_CODE(db->Get("then").status(), kNotFound);
+}
+
 TEST_CASE("it stays away after the database was closed, too") {
   TestEnv env(2);
   std::unique_ptr<Db> db = MustOpen(env.env(), kDir);

@@ -11,9 +11,14 @@ constexpr size_t kIteratorsMax = 5;
 constexpr size_t kPinnedMax = 20;
 
 // Null if the key is not seen at `now_ms`.
-const std::string* Find(const ModelState& state, uint64_t now_ms, const std::string& key) {
+const ModelValue* Find(const ModelState& state, uint64_t now_ms, const std::string& key) {
   const auto at = state.find(key);
-  return at == state.end() || at->second.expiry_ms <= now_ms ? nullptr : &at->second.value;
+  return at == state.end() || at->second.expiry_ms <= now_ms ? nullptr : &at->second;
+}
+
+absl::Time Expiry(const ModelValue& value) {
+  return value.expiry_ms == UINT64_MAX ? absl::InfiniteFuture()
+                                       : absl::FromUnixMillis(static_cast<int64_t>(value.expiry_ms));
 }
 
 }  // namespace
@@ -33,7 +38,7 @@ void DbModel::CheckGets(const ModelState& state, uint64_t now_ms, const Snapshot
   for (int i = 0; i < 5; ++i) {
     const std::string key = input_.Key();
     INFO("key " << Readable(key));
-    const std::string* const expected = Find(state, now_ms, key);
+    const ModelValue* const expected = Find(state, now_ms, key);
     PinnedValue pinned;
     const absl::Status status = db_->GetPinned(key, &pinned, options);
     if (expected == nullptr) {
@@ -41,8 +46,9 @@ void DbModel::CheckGets(const ModelState& state, uint64_t now_ms, const Snapshot
       continue;
     }
     REQUIRE_OK(status);
-    REQUIRE(pinned.value() == *expected);
-    if (random_.OneIn(10) && pinned_.size() < kPinnedMax) pinned_.push_back({std::move(pinned), *expected});
+    REQUIRE(pinned.value() == expected->value);
+    REQUIRE(pinned.expiry() == Expiry(*expected));
+    if (random_.OneIn(10) && pinned_.size() < kPinnedMax) pinned_.push_back({std::move(pinned), expected->value});
   }
 }
 
@@ -54,12 +60,12 @@ void DbModel::CheckMultiGet(const ModelState& state, uint64_t now_ms, const Snap
   const auto values = db_->MultiGet(keys, options);
   REQUIRE(values.size() == std::size(keys));
   for (size_t i = 0; i < values.size(); ++i) {
-    const std::string* const expected = Find(state, now_ms, std::string(keys[i]));
+    const ModelValue* const expected = Find(state, now_ms, std::string(keys[i]));
     if (expected == nullptr) {
       REQUIRE_CODE(values[i].status(), kNotFound);
     } else {
       REQUIRE_OK(values[i].status());
-      REQUIRE(*values[i] == *expected);
+      REQUIRE(*values[i] == expected->value);
     }
   }
 }

@@ -91,7 +91,13 @@ WriteBatch ModelWrite::ToBatch() const {
         batch.Put(change.key, change.value);
         break;
       case ModelChange::Kind::kPutWithTtl:
-        batch.PutWithTtl(change.key, change.value, absl::Milliseconds(change.ttl_ms));
+        // Which of the two says it makes no difference.
+        if (change.ttl_ms % 2 == 0) {
+          batch.PutWithTtl(change.key, change.value, absl::Milliseconds(change.ttl_ms));
+        } else {
+          const auto expiry_ms = static_cast<int64_t>(now_ms + change.ttl_ms);
+          batch.PutUntil(change.key, change.value, absl::FromUnixMillis(expiry_ms));
+        }
         break;
       case ModelChange::Kind::kDelete:
         batch.Delete(change.key);

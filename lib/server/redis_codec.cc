@@ -1,0 +1,429 @@
+#include "server/redis_codec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/message_id.h"
+#include "server/frame_codec.h"
+#include "server/message_table.h"
+
+namespace bandb::server {
+
+namespace {
+
+// What an argument takes besides its bytes.
+constexpr size_t kArgumentBytes = 32;
+// Of a command that runs on the loop, whatever it does with them.
+constexpr int kQuickArgumentsMax = 1024;
+
+// Runs one command; `change` is what it does to the session.
+void RunCommand(const RedisCommand& command, RedisCall& call, RedisChange* change) {
+  if (command.Has(RedisCommand::kSession)) return RunRedisSession(call, change);
+  command.run(call);
+}
+
+void AddReads(const RedisCommand& command, size_t first, size_t count, TransactionCommand* to) {
+  const std::vector<size_t> keys = command.Keys(count);
+  // The command itself takes time, too.
+  to->steps += 1 + keys.size();
+  if (keys.size() > 1) to->many = true;
+  if (!command.Has(RedisCommand::kReads)) return;
+  for (const size_t at : keys) {
+    to->read_arguments.push_back(first + at);
+    to->reads.push_back({.kind = OperationKind::kGet, .key = (*to->arguments)[first + at]});
+  }
+}
+
+// What it keeps until it is done.
+size_t BytesOf(const TransactionCommand& transaction) {
+  size_t bytes = transaction.reads.size() * (sizeof(Operation) + sizeof(size_t));
+  for (const std::string& argument : *transaction.arguments) bytes += argument.size() + kArgumentBytes;
+  return bytes;
+}
+
+}  // namespace
+
+net::Lane LaneOf(RedisClass redis_class) {
+  switch (redis_class) {
+    case RedisClass::kReady:
+      return net::kLaneFree;
+    case RedisClass::kGet:
+      return kReadLane;
+    case RedisClass::kPut:
+      return kWriteLane;
+    default:
+      return net::kLaneExclusive;
+  }
+}
+
+bool IsGated(RedisClass redis_class) { return redis_class == RedisClass::kPut || redis_class == RedisClass::kWrite; }
+
+RedisCodec::RedisCodec(const RedisEnvironment* environment, size_t request_bytes_max, uint64_t id)
+    : environment_(environment),
+      request_bytes_max_(request_bytes_max),
+      parser_({.bulk_bytes_max = environment->value_bytes_max,
+               .arguments_max = request_bytes_max / kArgumentBytes,
+               .request_bytes_max = request_bytes_max}) {
+  client_.id = id;
+}
+
+net::Cut RedisCodec::Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) {
+  switch (parser_.Parse(bytes, frame_bytes)) {
+    case resp::Parsed::kNothing:
+      return net::Cut::kNothing;
+    case resp::Parsed::kIncomplete:
+      // Whether it is left out, or ends a transaction, is not known before it is complete.
+      if (parser_.announced_bytes() == 0 || in_multi_ || silent_ || skips_ > 0) return net::Cut::kIncomplete;
+      *frame = {static_cast<uint32_t>(RedisClass::kWrite), {}};
+      *frame_bytes = parser_.announced_bytes();
+      return net::Cut::kHeader;
+    case resp::Parsed::kError:
+      protocol_error_ = parser_.error();
+      return net::Cut::kTooLong;
+    case resp::Parsed::kRequest:
+      break;
+  }
+  if (EqualsIgnoringCase(name(), "quit")) return net::Cut::kGoodbye;
+  *frame = {static_cast<uint32_t>(Classify()), bytes.substr(0, *frame_bytes)};
+  return net::Cut::kFrame;
+}
+
+void RedisCodec::AppendError(uint16_t, std::string_view message, std::string* to) const {
+  resp::ReplyWriter(to, client_.version).Error(fmt::format("ERR {}", message));
+}
+
+uint16_t RedisCodec::CodeOf(net::Refusal refusal) const { return ToFailure(refusal).code; }
+
+std::string_view RedisCodec::MessageOf(net::Refusal refusal) const {
+  switch (refusal) {
+    case net::Refusal::kFrameTooLong:
+      return protocol_error_.empty() ? "the request exceeds the limit" : std::string_view(protocol_error_);
+    case net::Refusal::kTooManyConnections:
+      return "max number of clients reached";
+    case net::Refusal::kOverloaded:
+      return "the server is short of memory: not done, try again later";
+    case net::Refusal::kOutcomeUnknown:
+      return "closed: the server is short of memory, and this connection held most of it";
+    case net::Refusal::kFrameTimedOut:
+      return "the request was not completed in time";
+    case net::Refusal::kShuttingDown:
+      return "the server is shutting down";
+    case net::Refusal::kUnknownMessage:
+    case net::Refusal::kHookFailed:
+      break;
+  }
+  return "a hook failed";
+}
+
+RedisClass RedisCodec::ClassOf(const RedisCommand& command) const {
+  if (command.name == "watch") return RedisClass::kRead;
+  if (command.name == "exec") return RedisClass::kWrite;
+  if (command.Has(RedisCommand::kSession)) return RedisClass::kChange;
+  if (command.Has(RedisCommand::kNoData)) return RedisClass::kReady;
+  return command.Has(RedisCommand::kWrites) ? RedisClass::kWrite : RedisClass::kRead;
+}
+
+RedisClass RedisCodec::Classify() const {
+  const RedisCommand* const command = FindRedisCommand(name());
+  RedisClass chosen = RedisClass::kReady;
+  const bool runs = command != nullptr && (!in_multi_ || command->Has(RedisCommand::kUnqueued));
+  if (runs && Refused(command).empty()) {
+    chosen = ClassOf(*command);
+    Command plain;
+    if (!in_multi_ && TakePlain(&plain)) {
+      chosen = chosen == RedisClass::kRead ? RedisClass::kGet : RedisClass::kPut;
+    }
+  }
+  // Which reply is left out must be known when it is there.
+  return chosen != RedisClass::kWrite && skips_ > 0 ? RedisClass::kChange : chosen;
+}
+
+std::string RedisCodec::UnknownCommand() const {
+  const std::vector<std::string_view>& arguments = parser_.arguments();
+  if (IsForeignRedisCommand(arguments[0])) {
+    return fmt::format("ERR BanDB holds strings, and has no command '{}'", arguments[0]);
+  }
+  std::string shown;
+  for (size_t i = 1; i < arguments.size() && shown.size() < 128; i++) {
+    const std::string_view text = arguments[i].substr(0, arguments[i].find('\0'));
+    shown += fmt::format("'{}' ", text.substr(0, 128 - shown.size()));
+  }
+  const std::string_view command = arguments[0].substr(0, arguments[0].find('\0'));
+  return fmt::format("ERR unknown command '{}', with args beginning with: {}", command.substr(0, 128), shown);
+}
+
+std::string RedisCodec::Refused(const RedisCommand* command) const {
+  if (command == nullptr) return UnknownCommand();
+  const auto count = static_cast<int>(parser_.arguments().size());
+  const auto fits = [count](int arity) { return arity > 0 ? count == arity : count >= -arity; };
+  constexpr std::string_view kWrongCount = "ERR wrong number of arguments for '{}' command";
+  if (!fits(command->arity)) return fmt::format(kWrongCount, command->name);
+  if (command->Has(RedisCommand::kNoData) && count > kQuickArgumentsMax) {
+    return fmt::format("ERR more than {} arguments for '{}' command", kQuickArgumentsMax, command->name);
+  }
+  if (count == 1 || !HasRedisSubcommands(command->name)) return {};
+  const std::string_view name = parser_.arguments()[1];
+  const RedisSubcommand* const sub = FindRedisSubcommand(command->name, name);
+  if (sub == nullptr) {
+    std::string upper(command->name);
+    for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
+    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), upper);
+  }
+  const std::string full = fmt::format("{}|{}", sub->command, sub->name);
+  if (!fits(sub->arity)) return fmt::format(kWrongCount, full);
+  return sub->known ? std::string() : fmt::format("ERR BanDB has no command '{}'", full);
+}
+
+ReadyCommand RedisCodec::Say(std::string_view line) { return {std::string(line)}; }
+
+ReadyCommand RedisCodec::SayError(std::string_view text) const {
+  ReadyCommand ready;
+  resp::ReplyWriter(&ready.reply, client_.version).Error(text);
+  return ready;
+}
+
+bool RedisCodec::TakePlain(Command* command) const {
+  const std::vector<std::string_view>& arguments = parser_.arguments();
+  if (arguments.size() == 2 && EqualsIgnoringCase(name(), "get")) {
+    *command = SingleCommand{{.kind = OperationKind::kGet, .key = arguments[1]}};
+    return true;
+  }
+  absl::Duration time_to_live;
+  if (EqualsIgnoringCase(name(), "set") && arguments.size() >= 3 && IsPlainSet(arguments, &time_to_live)) {
+    *command = SingleCommand{
+        {.kind = OperationKind::kPut, .key = arguments[1], .value = arguments[2], .time_to_live = time_to_live}};
+    return true;
+  }
+  return false;
+}
+
+Failure RedisCodec::Decode(uint32_t, std::string_view, Command* command) {
+  const RedisCommand* const found = FindRedisCommand(name());
+  if (const std::string why = Refused(found); !why.empty()) {
+    multi_failed_ = multi_failed_ || in_multi_;
+    *command = SayError(why);
+  } else if (in_multi_ && !found->Has(RedisCommand::kUnqueued)) {
+    *command = Queue(found);
+  } else if (found->name == "watch") {
+    *command = StartWatch(*found);
+  } else if (found->name == "exec") {
+    *command = RunExec();
+  } else if (found->Has(RedisCommand::kSession)) {
+    *command = ChangeSession(*found);
+  } else if (found->Has(RedisCommand::kNoData)) {
+    *command = RunNow(*found);
+  } else if (!TakePlain(command)) {
+    *command = Transact(*found);
+  }
+  if (auto* transaction = std::get_if<TransactionCommand>(command)) transaction->bytes = BytesOf(*transaction);
+  return {};
+}
+
+std::shared_ptr<std::vector<std::string>> RedisCodec::CopyArguments() const {
+  return std::make_shared<std::vector<std::string>>(parser_.arguments().begin(), parser_.arguments().end());
+}
+
+Command RedisCodec::Queue(const RedisCommand* command) {
+  for (const std::string_view argument : parser_.arguments()) queued_bytes_ += argument.size() + kArgumentBytes;
+  if (queued_bytes_ > request_bytes_max_) {
+    multi_failed_ = true;
+    return SayError("ERR the transaction exceeds the limit on requests");
+  }
+  queued_.push_back({command, queued_arguments_.size(), parser_.arguments().size()});
+  queued_arguments_.insert(queued_arguments_.end(), parser_.arguments().begin(), parser_.arguments().end());
+  return Say("+QUEUED\r\n");
+}
+
+Command RedisCodec::RunNow(const RedisCommand& command) {
+  const auto arguments = CopyArguments();
+  ReadyCommand ready;
+  resp::ReplyWriter writer(&ready.reply, client_.version);
+  RedisCall call{*arguments, command.name, nullptr, &writer, environment_, &client_, environment_->now_ms()};
+  command.run(call);
+  return ready;
+}
+
+Command RedisCodec::ChangeSession(const RedisCommand& command) {
+  if (command.name == "multi") {
+    if (in_multi_) return SayError("ERR MULTI calls can not be nested");
+    in_multi_ = true;
+    return Say(OkReply());
+  }
+  if (command.name == "discard") {
+    if (!in_multi_) return SayError("ERR DISCARD without MULTI");
+    EndMulti();
+    return Say(OkReply());
+  }
+  if (command.name == "reset") {
+    EndMulti();
+    client_.version = 2;
+    client_.name.clear();
+    silent_ = false;
+    skips_ = 0;
+    return Say("+RESET\r\n");
+  }
+  if (command.name == "unwatch") Unwatch();
+  const auto arguments = CopyArguments();
+  ReadyCommand ready;
+  resp::ReplyWriter writer(&ready.reply, client_.version);
+  RedisCall call{*arguments, command.name, nullptr, &writer, environment_, &client_, environment_->now_ms()};
+  RedisChange change;
+  RunRedisSession(call, &change);
+  Apply(change);
+  return ready;
+}
+
+void RedisCodec::Apply(const RedisChange& change) {
+  if (change.version.has_value()) client_.version = *change.version;
+  if (change.name.has_value()) client_.name = *change.name;
+  if (!change.replies.has_value()) return;
+  silent_ = change.replies == RedisChange::Replies::kOff;
+  // Its own, and that of the next.
+  skips_ = change.replies == RedisChange::Replies::kSkip ? 2 : 0;
+}
+
+Command RedisCodec::Transact(const RedisCommand& command) {
+  TransactionCommand transaction;
+  transaction.arguments = CopyArguments();
+  AddReads(command, 0, transaction.arguments->size(), &transaction);
+  transaction.writes = command.Has(RedisCommand::kWrites);
+  transaction.walks = command.Has(RedisCommand::kWalks);
+  transaction.body = [arguments = transaction.arguments, command = &command, environment = environment_,
+                      client = client_](Transaction* data, std::string* reply) {
+    resp::ReplyWriter writer(reply, client.version);
+    RedisCall call{*arguments, command->name, data, &writer, environment, &client, data->now_ms()};
+    command->run(call);
+  };
+  return transaction;
+}
+
+Command RedisCodec::StartWatch(const RedisCommand& command) {
+  if (in_multi_) return SayError("ERR WATCH inside MULTI is not allowed");
+  TransactionCommand transaction;
+  transaction.arguments = CopyArguments();
+  AddReads(command, 0, transaction.arguments->size(), &transaction);
+  auto watched = std::make_shared<EntryMap>();
+  transaction.body = [arguments = transaction.arguments, watched](Transaction* data, std::string* reply) {
+    watched->clear();
+    for (size_t i = 1; i < arguments->size(); i++) {
+      const StoredEntry* entry = data->Get((*arguments)[i]);
+      watched->emplace((*arguments)[i], entry == nullptr ? EntryState() : EntryState(*entry));
+    }
+    reply->assign("+OK\r\n");
+  };
+  transaction.done = [watched](Codec* codec) { static_cast<RedisCodec*>(codec)->Watch(std::move(*watched)); };
+  return transaction;
+}
+
+void RedisCodec::Watch(EntryMap watched) {
+  // Watched twice, the first time counts.
+  watched_bytes_ += BytesOf(watched);
+  watched_.merge(watched);
+  watched_bytes_ -= BytesOf(watched);
+}
+
+void RedisCodec::Unwatch() {
+  watched_.clear();
+  watched_bytes_ = 0;
+}
+
+void RedisCodec::EndMulti() {
+  in_multi_ = multi_failed_ = false;
+  queued_.clear();
+  queued_arguments_.clear();
+  queued_bytes_ = 0;
+  Unwatch();
+}
+
+// What EXEC runs: all that was queued, if nothing that was watched has changed.
+struct RedisCodec::Exec {
+  std::shared_ptr<std::vector<std::string>> arguments;
+  std::vector<Queued> queued;
+  EntryMap watched;
+  const RedisEnvironment* environment = nullptr;
+  RedisClient client;
+  std::vector<RedisChange> changes;
+
+  bool Unchanged(Transaction* data) const {
+    return std::all_of(watched.begin(), watched.end(), [data](const auto& watch) {
+      const StoredEntry* entry = data->Get(watch.first);
+      return entry == nullptr ? !watch.second.has_value() : watch.second == *entry;
+    });
+  }
+
+  void Run(Transaction* data, std::string* reply) {
+    changes.clear();
+    resp::ReplyWriter writer(reply, client.version);
+    if (!Unchanged(data)) return writer.NullArray();
+    writer.ArrayHead(queued.size());
+    for (const Queued& one : queued) {
+      const absl::Span<const std::string> own = absl::MakeConstSpan(*arguments).subspan(one.first, one.count);
+      RedisCall call{own, one.command->name, data, &writer, environment, &client, data->now_ms()};
+      RunCommand(*one.command, call, &changes.emplace_back());
+      if (!data->HasRoomFor(writer.bytes())) return;
+    }
+  }
+};
+
+Command RedisCodec::RunExec() {
+  if (!in_multi_) return SayError("ERR EXEC without MULTI");
+  if (multi_failed_) {
+    EndMulti();
+    return SayError("EXECABORT Transaction discarded because of previous errors.");
+  }
+  auto exec = std::make_shared<Exec>();
+  exec->arguments = std::make_shared<std::vector<std::string>>(std::move(queued_arguments_));
+  exec->queued = std::move(queued_);
+  exec->watched = std::move(watched_);
+  exec->environment = environment_;
+  exec->client = client_;
+  EndMulti();
+  TransactionCommand transaction;
+  transaction.arguments = exec->arguments;
+  transaction.many = true;
+  transaction.steps = exec->watched.size();
+  for (const Queued& one : exec->queued) {
+    AddReads(*one.command, one.first, one.count, &transaction);
+    transaction.writes = transaction.writes || one.command->Has(RedisCommand::kWrites);
+    transaction.walks = transaction.walks || one.command->Has(RedisCommand::kWalks);
+  }
+  transaction.body = [exec](Transaction* data, std::string* reply) { exec->Run(data, reply); };
+  transaction.done = [exec](Codec* codec) {
+    for (const RedisChange& change : exec->changes) static_cast<RedisCodec*>(codec)->Apply(change);
+  };
+  return transaction;
+}
+
+net::Reply RedisCodec::Encode(Outcome* outcome, net::Quota*, std::string* bytes) {
+  bytes->clear();
+  net::Reply reply{.head = {}, .ok = outcome->ok(), .code = outcome->failure.code};
+  resp::ReplyWriter writer(bytes, client_.version);
+  std::string* text = bytes;
+  if (outcome->failure.code == proto::ToCode(absl::StatusCode::kNotFound)) {
+    writer.Null();
+  } else if (!outcome->ok()) {
+    writer.Error(fmt::format("ERR {}", outcome->failure.message));
+  } else if (const auto* value = std::get_if<PinnedValue>(&outcome->answer)) {
+    bytes->reserve(value->value().size() + 32);
+    writer.Bulk(value->value());
+  } else if (auto* made = std::get_if<EntriesAnswer>(&outcome->answer)) {
+    text = &made->reply;
+    reply.ok = text->empty() || (*text)[0] != '-';
+    if (!reply.ok) reply.code = proto::ToCode(absl::StatusCode::kInvalidArgument);
+  } else {
+    writer.Ok();
+  }
+  const bool skipped = skips_ > 0;
+  if (skipped) skips_--;
+  if (silent_ || skipped) return reply;
+  if (text->size() > kCopyBytesMax) {
+    reply.tail = net::OwnedBytes::Of(std::move(*text));
+  } else {
+    reply.head = *text;
+  }
+  return reply;
+}
+
+}  // namespace bandb::server

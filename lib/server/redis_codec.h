@@ -1,0 +1,121 @@
+// The protocol and the sessions of Redis: requests to commands, with MULTI and WATCH.
+//
+// What a command needs decides its class, known before it starts: whether it may overlap with
+// those before it. A plain GET or SET is a get or put as those of BanDB's own protocol, grouped
+// with them; everything else that touches keys is a transaction.
+#ifndef BANDB_SERVER_REDIS_CODEC_H_
+#define BANDB_SERVER_REDIS_CODEC_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/protocol.h"
+#include "net/router.h"
+#include "resp/request_parser.h"
+#include "server/codec.h"
+#include "server/commands.h"
+#include "server/redis_command.h"
+#include "server/redis_session.h"
+
+namespace bandb::server {
+
+// What BanNet routes by.
+enum class RedisClass : uint32_t {
+  kReady = 1,   // touches nothing
+  kGet = 2,     // reads that may overlap
+  kPut = 3,     // writes that may overlap
+  kRead = 4,    // alone on its connection
+  kWrite = 5,   // likewise
+  kChange = 6,  // changes the session: likewise
+};
+inline constexpr RedisClass kRedisClasses[] = {RedisClass::kReady, RedisClass::kGet,   RedisClass::kPut,
+                                               RedisClass::kRead,  RedisClass::kWrite, RedisClass::kChange};
+net::Lane LaneOf(RedisClass redis_class);
+bool IsGated(RedisClass redis_class);
+
+class RedisCodec final : public Codec {
+ public:
+  RedisCodec(const RedisEnvironment* environment, size_t request_bytes_max, uint64_t id);
+
+  net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) override;
+  size_t payload_bytes_max() const override { return request_bytes_max_; }
+  void Skipped() override { parser_.Restart(); }
+  size_t held_bytes() const override { return parser_.held_bytes() + queued_bytes_ + watched_bytes_; }
+  void AppendError(uint16_t code, std::string_view message, std::string* to) const override;
+  uint16_t CodeOf(net::Refusal refusal) const override;
+  std::string_view MessageOf(net::Refusal refusal) const override;
+  std::string_view OkReply() const override { return "+OK\r\n"; }
+
+  Failure Decode(uint32_t message_id, std::string_view payload, Command* command) override;
+  net::Reply Encode(Outcome* outcome, net::Quota* quota, std::string* bytes) override;
+
+  // For what transactions do to the session once they have succeeded.
+  void Apply(const RedisChange& change);
+  void Watch(EntryMap watched);
+
+ private:
+  struct Queued {
+    const RedisCommand* command = nullptr;
+    size_t first = 0, count = 0;  // of its arguments among all
+  };
+  struct Exec;
+
+  std::string_view name() const { return parser_.arguments()[0]; }
+  RedisClass Classify() const;
+  RedisClass ClassOf(const RedisCommand& command) const;
+  // Why it cannot run, as an error; empty: it can.
+  std::string Refused(const RedisCommand* command) const;
+  std::string UnknownCommand() const;
+  Command Queue(const RedisCommand* command);
+  Command RunNow(const RedisCommand& command);
+  Command ChangeSession(const RedisCommand& command);
+  Command Transact(const RedisCommand& command);
+  Command StartWatch(const RedisCommand& command);
+  Command RunExec();
+  void EndMulti();
+  void Unwatch();
+  bool TakePlain(Command* command) const;
+  static ReadyCommand Say(std::string_view line);
+  ReadyCommand SayError(std::string_view text) const;
+  std::shared_ptr<std::vector<std::string>> CopyArguments() const;
+  RedisClient Client() const { return client_; }
+
+  const RedisEnvironment* const environment_;
+  const size_t request_bytes_max_;
+  resp::RequestParser parser_;
+  RedisClient client_;
+  std::string protocol_error_;
+
+  bool in_multi_ = false;
+  bool multi_failed_ = false;
+  std::vector<Queued> queued_;
+  std::vector<std::string> queued_arguments_;
+  size_t queued_bytes_ = 0;
+  EntryMap watched_;
+  size_t watched_bytes_ = 0;
+
+  bool silent_ = false;  // CLIENT REPLY OFF
+  int skips_ = 0;        // replies that CLIENT REPLY SKIP leaves out
+};
+
+// Lifetime: the environment must outlive it.
+class RedisProtocol final : public net::Protocol {
+ public:
+  RedisProtocol(const RedisEnvironment* environment, size_t request_bytes_max)
+      : environment_(environment), request_bytes_max_(request_bytes_max) {}
+  std::unique_ptr<net::Codec> NewCodec() const override {
+    return std::make_unique<RedisCodec>(environment_, request_bytes_max_, ++environment_->clients);
+  }
+
+ private:
+  const RedisEnvironment* const environment_;
+  const size_t request_bytes_max_;
+};
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_REDIS_CODEC_H_

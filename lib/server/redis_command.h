@@ -1,0 +1,188 @@
+// The commands of Redis that BanDB answers: on strings, keys, and connections.
+//
+// Each is a function over its arguments and a transaction, which writes its reply; by itself or
+// within MULTI is the same. Replies and errors are those of Redis 7.0 but for what docs/redis.md
+// names.
+#ifndef BANDB_SERVER_REDIS_COMMAND_H_
+#define BANDB_SERVER_REDIS_COMMAND_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/mutex.h"
+#include "resp/reply_writer.h"
+#include "server/transaction.h"
+
+namespace bandb::server {
+
+// Where SCAN goes on: a key may be longer than the number that clients get. Bounded; the oldest is
+// forgotten. Thread safety: any thread.
+class RedisCursors {
+ public:
+  // Never 0.
+  uint64_t Add(std::string key) ABSL_LOCKS_EXCLUDED(mutex_);
+  // False: it is none, or was forgotten. It can be used again.
+  bool Find(uint64_t cursor, std::string* key) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  static constexpr size_t kCursorsMax = 4096;
+
+  base::Mutex mutex_;
+  uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::pair<uint64_t, std::string>> cursors_ ABSL_GUARDED_BY(mutex_) =
+      std::vector<std::pair<uint64_t, std::string>>(kCursorsMax);
+};
+
+// What all connections share. Thread safety: any thread.
+struct RedisEnvironment {
+  size_t value_bytes_max = 0;  // of a bulk string
+  size_t reply_bytes_max = 0;
+  bool sync = true;
+  std::function<std::string()> stats;  // lines "name value"
+  std::function<int64_t()> now_ms;
+  std::atomic<int> port{0};
+  mutable std::atomic<uint64_t> clients{0};
+  mutable RedisCursors cursors;
+};
+
+// Of a connection, what commands may show.
+struct RedisClient {
+  uint64_t id = 0;
+  int version = 2;  // of the protocol
+  std::string name;
+};
+
+// One command while it runs.
+struct RedisCall {
+  absl::Span<const std::string> arguments;  // the first is its name
+  std::string_view name;                    // in small letters, as in error texts
+  Transaction* data = nullptr;
+  resp::ReplyWriter* reply = nullptr;
+  const RedisEnvironment* environment = nullptr;
+  const RedisClient* client = nullptr;
+  int64_t now_ms = 0;
+
+  std::string_view Argument(size_t at) const { return arguments[at]; }
+  size_t count() const { return arguments.size(); }
+};
+
+struct RedisCommand {
+  enum Flag : uint32_t {
+    kReads = 1,      // shows what is stored, so that hooks on gets are asked
+    kWrites = 2,     // may write
+    kWalks = 4,      // over many keys
+    kFast = 8,       // as COMMAND tells it
+    kNoData = 16,    // has nothing to do with what is stored
+    kSession = 32,   // changes the state of its connection: its codec runs it
+    kUnqueued = 64,  // runs within MULTI, too
+  };
+  std::string_view name;
+  int arity = 0;  // with the name; negative: at least so many
+  uint32_t flags = 0;
+  // Which arguments are keys: from, to (negative: from the end), and each how many.
+  int first_key = 0, last_key = 0, key_step = 0;
+  void (*run)(RedisCall& call) = nullptr;
+
+  bool Has(Flag flag) const { return (flags & flag) != 0; }
+  // The places of its keys.
+  std::vector<size_t> Keys(size_t arguments) const;
+};
+
+// By name, in letters of any case; null: there is none.
+const RedisCommand* FindRedisCommand(std::string_view name);
+absl::Span<const RedisCommand> RedisCommands();
+// Those of CLIENT, COMMAND and CONFIG that Redis 7.0 has.
+struct RedisSubcommand {
+  std::string_view command;
+  std::string_view name;
+  int arity = 0;
+  bool known = false;  // to BanDB
+};
+bool HasRedisSubcommands(std::string_view command);
+const RedisSubcommand* FindRedisSubcommand(std::string_view command, std::string_view name);
+// Whether Redis 7.0 has such a command, that BanDB does not.
+bool IsForeignRedisCommand(std::string_view name);
+
+char LowerCase(char c);
+std::string ToLower(std::string_view text);
+bool EqualsIgnoringCase(std::string_view a, std::string_view b);
+
+// Errors that many commands give.
+inline constexpr std::string_view kSyntaxError = "ERR syntax error";
+inline constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
+void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply);
+// False, with the error replied: it is no number.
+bool TakeInteger(RedisCall& call, std::string_view text, int64_t* number);
+// Refuses what would be too long, as Redis does.
+bool FitsInValue(RedisCall& call, uint64_t bytes);
+
+// Options of SET that make it a put and nothing else: what the quick way takes. False: it is not,
+// or they are wrong.
+bool IsPlainSet(absl::Span<const std::string_view> arguments, absl::Duration* time_to_live);
+
+// Matches as Redis does: *, ?, [a-z], [^a], \.
+bool MatchesPattern(std::string_view pattern, std::string_view text);
+
+// The functions of the table, by file.
+namespace redis {
+void Get(RedisCall& call);
+void Set(RedisCall& call);
+void SetNx(RedisCall& call);
+void SetEx(RedisCall& call);
+void PSetEx(RedisCall& call);
+void GetEx(RedisCall& call);
+void GetDel(RedisCall& call);
+void GetSet(RedisCall& call);
+void MGet(RedisCall& call);
+void MSet(RedisCall& call);
+void MSetNx(RedisCall& call);
+void Append(RedisCall& call);
+void StrLen(RedisCall& call);
+void GetRange(RedisCall& call);
+void SetRange(RedisCall& call);
+void Incr(RedisCall& call);
+void Decr(RedisCall& call);
+void IncrBy(RedisCall& call);
+void DecrBy(RedisCall& call);
+void IncrByFloat(RedisCall& call);
+
+void Del(RedisCall& call);
+void Exists(RedisCall& call);
+void Type(RedisCall& call);
+void Rename(RedisCall& call);
+void RenameNx(RedisCall& call);
+void Copy(RedisCall& call);
+void RandomKey(RedisCall& call);
+void Keys(RedisCall& call);
+void Scan(RedisCall& call);
+void DbSize(RedisCall& call);
+void FlushDb(RedisCall& call);
+
+void Ttl(RedisCall& call);
+void PTtl(RedisCall& call);
+void ExpireTime(RedisCall& call);
+void PExpireTime(RedisCall& call);
+void Expire(RedisCall& call);
+void PExpire(RedisCall& call);
+void ExpireAt(RedisCall& call);
+void PExpireAt(RedisCall& call);
+void Persist(RedisCall& call);
+
+void Ping(RedisCall& call);
+void Echo(RedisCall& call);
+void Time(RedisCall& call);
+void Info(RedisCall& call);
+void Config(RedisCall& call);
+void Command(RedisCall& call);
+}  // namespace redis
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_REDIS_COMMAND_H_

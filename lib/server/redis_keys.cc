@@ -1,0 +1,206 @@
+// Commands on keys, whatever they hold.
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "resp/request_parser.h"
+#include "server/redis_command.h"
+
+namespace bandb::server::redis {
+
+namespace {
+
+constexpr int64_t kScanCountDefault = 10;
+// Of RANDOMKEY: it chooses among so many keys at most, in a row.
+constexpr size_t kRandomKeysMax = 1000;
+
+// What cannot be sent is not collected either.
+bool HasRoom(const RedisCall& call, size_t bytes) { return bytes <= call.environment->reply_bytes_max; }
+
+void ReplyTooLong(RedisCall& call) { call.reply->Error("ERR the reply would be longer than this server allows"); }
+
+// The number that chooses, from what differs each time.
+uint64_t Mixed(int64_t seed) {
+  auto mixed = static_cast<uint64_t>(seed) * 0x9e3779b97f4a7c15;
+  mixed ^= mixed >> 29;
+  return mixed * 0xbf58476d1ce4e5b9 >> 16;
+}
+
+void Move(RedisCall& call, bool only_if_absent) {
+  const StoredEntry* entry = call.data->Get(call.Argument(1));
+  if (entry == nullptr) return call.reply->Error("ERR no such key");
+  const auto done = [&](bool moved) { only_if_absent ? call.reply->Integer(moved ? 1 : 0) : call.reply->Ok(); };
+  if (call.Argument(1) == call.Argument(2)) return done(false);
+  StoredEntry kept = *entry;
+  if (only_if_absent && call.data->Get(call.Argument(2)) != nullptr) return done(false);
+  call.data->Put(call.Argument(2), std::move(kept.value), kept.expiry_ms);
+  call.data->Delete(call.Argument(1));
+  done(true);
+}
+
+}  // namespace
+
+void Del(RedisCall& call) {
+  int64_t count = 0;
+  for (size_t i = 1; i < call.count(); i++) {
+    if (call.data->Get(call.Argument(i)) == nullptr) continue;
+    call.data->Delete(call.Argument(i));
+    count++;
+  }
+  call.reply->Integer(count);
+}
+
+void Exists(RedisCall& call) {
+  int64_t count = 0;
+  for (size_t i = 1; i < call.count(); i++) count += call.data->Get(call.Argument(i)) == nullptr ? 0 : 1;
+  call.reply->Integer(count);
+}
+
+void Type(RedisCall& call) { call.reply->Simple(call.data->Get(call.Argument(1)) == nullptr ? "none" : "string"); }
+
+void Rename(RedisCall& call) { Move(call, false); }
+
+void RenameNx(RedisCall& call) { Move(call, true); }
+
+void Copy(RedisCall& call) {
+  bool replace = false;
+  for (size_t i = 3; i < call.count(); i++) {
+    int64_t database = 0;
+    if (EqualsIgnoringCase(call.Argument(i), "replace")) {
+      replace = true;
+    } else if (EqualsIgnoringCase(call.Argument(i), "db") && i + 1 < call.count()) {
+      if (!TakeInteger(call, call.Argument(++i), &database)) return;
+      if (database != 0) return call.reply->Error("ERR DB index is out of range");
+    } else {
+      return call.reply->Error(kSyntaxError);
+    }
+  }
+  if (call.Argument(1) == call.Argument(2)) {
+    return call.reply->Error("ERR source and destination objects are the same");
+  }
+  const StoredEntry* entry = call.data->Get(call.Argument(1));
+  if (entry == nullptr) return call.reply->Integer(0);
+  const StoredEntry copy = *entry;
+  if (!replace && call.data->Get(call.Argument(2)) != nullptr) return call.reply->Integer(0);
+  call.data->Put(call.Argument(2), copy.value, copy.expiry_ms);
+  call.reply->Integer(1);
+}
+
+void RandomKey(RedisCall& call) {
+  // From a place that nothing but chance chooses, or from the first key if there is none behind it.
+  const uint64_t chance = Mixed(call.now_ms * 1000 + static_cast<int64_t>(call.client->id % 1000));
+  const std::string place(1, static_cast<char>(chance & 0xff));
+  std::vector<std::string> keys;
+  const auto collect = [&](std::string_view key) {
+    keys.emplace_back(key);
+    return keys.size() < kRandomKeysMax;
+  };
+  call.data->Walk(place, collect);
+  if (keys.size() < kRandomKeysMax) call.data->Walk({}, collect);
+  if (keys.empty()) return call.reply->Null();
+  call.reply->Bulk(keys[(chance >> 8) % keys.size()]);
+}
+
+void Keys(RedisCall& call) {
+  const std::string_view pattern = call.Argument(1);
+  const std::string_view literal = pattern.substr(0, pattern.find_first_of("*?[\\"));
+  std::vector<std::string> keys;
+  size_t bytes = 0;
+  call.data->Walk(literal, [&](std::string_view key) {
+    // Behind what the pattern begins with nothing matches.
+    if (key.substr(0, literal.size()) != literal) return false;
+    if (!MatchesPattern(pattern, key)) return true;
+    keys.emplace_back(key);
+    bytes += key.size() + 16;
+    return HasRoom(call, bytes);
+  });
+  if (!HasRoom(call, bytes)) return ReplyTooLong(call);
+  call.reply->ArrayHead(keys.size());
+  for (const std::string& key : keys) call.reply->Bulk(key);
+}
+
+namespace {
+
+struct ScanOptions {
+  int64_t count = kScanCountDefault;
+  std::string_view pattern = "*";
+  bool other_type = false;
+};
+
+bool ParseScan(RedisCall& call, ScanOptions* options) {
+  for (size_t i = 2; i < call.count(); i += 2) {
+    const bool has_value = i + 1 < call.count();
+    if (has_value && EqualsIgnoringCase(call.Argument(i), "count")) {
+      if (!TakeInteger(call, call.Argument(i + 1), &options->count)) return false;
+      if (options->count < 1) {
+        call.reply->Error(kSyntaxError);
+        return false;
+      }
+    } else if (has_value && EqualsIgnoringCase(call.Argument(i), "match")) {
+      options->pattern = call.Argument(i + 1);
+    } else if (has_value && EqualsIgnoringCase(call.Argument(i), "type")) {
+      options->other_type = !EqualsIgnoringCase(call.Argument(i + 1), "string");
+    } else {
+      call.reply->Error(kSyntaxError);
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void Scan(RedisCall& call) {
+  const std::string_view text = call.Argument(1);
+  uint64_t cursor = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), cursor);
+  std::string begin;
+  ScanOptions options;
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) {
+    return call.reply->Error("ERR invalid cursor");
+  }
+  if (!ParseScan(call, &options)) return;
+  if (cursor != 0 && !call.environment->cursors.Find(cursor, &begin)) {
+    return call.reply->Error("ERR invalid cursor");
+  }
+  std::vector<std::string> keys;
+  int64_t looked = 0;
+  size_t bytes = 0;
+  std::string next;
+  bool more = false;
+  call.data->Walk(begin, [&](std::string_view key) {
+    if (looked == options.count || !HasRoom(call, bytes)) {
+      next = key;
+      more = true;
+      return false;
+    }
+    looked++;
+    if (!options.other_type && MatchesPattern(options.pattern, key)) keys.emplace_back(key);
+    bytes += key.size() + 16;
+    return true;
+  });
+  call.reply->ArrayHead(2);
+  call.reply->Bulk(more ? std::to_string(call.environment->cursors.Add(std::move(next))) : "0");
+  call.reply->ArrayHead(keys.size());
+  for (const std::string& key : keys) call.reply->Bulk(key);
+}
+
+void DbSize(RedisCall& call) {
+  // Beyond this it is a lower bound.
+  constexpr int64_t kCountMax = 10'000'000;
+  int64_t count = 0;
+  call.data->Walk({}, [&](std::string_view) { return ++count < kCountMax; });
+  call.reply->Integer(count);
+}
+
+void FlushDb(RedisCall& call) {
+  const bool known = call.count() == 1 || (call.count() == 2 && (EqualsIgnoringCase(call.Argument(1), "sync") ||
+                                                                 EqualsIgnoringCase(call.Argument(1), "async")));
+  if (!known) return call.reply->Error(kSyntaxError);
+  call.data->DeleteAll();
+  call.reply->Ok();
+}
+
+}  // namespace bandb::server::redis

@@ -1,0 +1,134 @@
+#include "server/redis_session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "resp/request_parser.h"
+
+namespace bandb::server {
+
+namespace {
+
+constexpr std::string_view kBadName = "ERR Client names cannot contain spaces, newlines or special characters.";
+
+bool IsName(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
+// Without users there is one, who needs no password.
+bool KnowsUser(std::string_view user) { return user == "default"; }
+
+constexpr std::string_view kWrongPassword = "WRONGPASS invalid username-password pair or user is disabled.";
+
+void Auth(RedisCall& call) {
+  if (call.count() > 3) return call.reply->Error(kSyntaxError);
+  if (call.count() == 2) {
+    return call.reply->Error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+        "configuration is correct?");
+  }
+  KnowsUser(call.Argument(1)) ? call.reply->Ok() : call.reply->Error(kWrongPassword);
+}
+
+void ReplyHello(RedisCall& call, int version) {
+  std::string text;
+  resp::ReplyWriter writer(&text, version);
+  writer.MapHead(7);
+  const auto pair = [&](std::string_view name, std::string_view value) {
+    writer.Bulk(name);
+    writer.Bulk(value);
+  };
+  pair("server", "redis");
+  pair("version", "7.0.15");
+  writer.Bulk("proto");
+  writer.Integer(version);
+  writer.Bulk("id");
+  writer.Integer(static_cast<int64_t>(call.client->id));
+  pair("mode", "standalone");
+  pair("role", "master");
+  writer.Bulk("modules");
+  writer.ArrayHead(0);
+  call.reply->Raw(text);
+}
+
+void Hello(RedisCall& call, RedisChange* change) {
+  int64_t version = call.client->version;
+  RedisChange wanted;
+  if (call.count() >= 2 && !resp::ParseNumber(call.Argument(1), &version)) {
+    return call.reply->Error("ERR Protocol version is not an integer or out of range");
+  }
+  if (version < 2 || version > 3) return call.reply->Error("NOPROTO unsupported protocol version");
+  for (size_t i = 2; i < call.count(); i++) {
+    const size_t more = call.count() - 1 - i;
+    if (more >= 2 && EqualsIgnoringCase(call.Argument(i), "auth")) {
+      if (!KnowsUser(call.Argument(i + 1))) return call.reply->Error(kWrongPassword);
+      i += 2;
+    } else if (more >= 1 && EqualsIgnoringCase(call.Argument(i), "setname")) {
+      if (!IsName(call.Argument(i + 1))) return call.reply->Error(kBadName);
+      wanted.name = call.arguments[++i];
+    } else {
+      return call.reply->Error(fmt::format("ERR Syntax error in HELLO option '{}'", call.Argument(i)));
+    }
+  }
+  wanted.version = static_cast<int>(version);
+  *change = std::move(wanted);
+  ReplyHello(call, static_cast<int>(version));
+}
+
+void Select(RedisCall& call) {
+  int64_t database = 0;
+  if (!resp::ParseNumber(call.Argument(1), &database) || database < INT32_MIN || database > INT32_MAX) {
+    return call.reply->Error(kNotAnInteger);
+  }
+  database == 0 ? call.reply->Ok() : call.reply->Error("ERR DB index is out of range");
+}
+
+void ClientReply(RedisCall& call, RedisChange* change) {
+  if (EqualsIgnoringCase(call.Argument(2), "on")) {
+    change->replies = RedisChange::Replies::kOn;
+    call.reply->Ok();
+  } else if (EqualsIgnoringCase(call.Argument(2), "off")) {
+    change->replies = RedisChange::Replies::kOff;
+  } else if (EqualsIgnoringCase(call.Argument(2), "skip")) {
+    change->replies = RedisChange::Replies::kSkip;
+  } else {
+    call.reply->Error(kSyntaxError);
+  }
+}
+
+// Which there are, and how many arguments each takes, is known by now.
+void Client(RedisCall& call, RedisChange* change) {
+  const std::string what = ToLower(call.Argument(1));
+  if (what == "id") {
+    call.reply->Integer(static_cast<int64_t>(call.client->id));
+  } else if (what == "getname") {
+    call.client->name.empty() ? call.reply->Null() : call.reply->Bulk(call.client->name);
+  } else if (what == "setname") {
+    if (!IsName(call.Argument(2))) return call.reply->Error(kBadName);
+    change->name = call.arguments[2];
+    call.reply->Ok();
+  } else if (what == "info") {
+    call.reply->Verbatim(
+        "txt", fmt::format("id={} name={} db=0 resp={}\n", call.client->id, call.client->name, call.client->version));
+  } else if (what == "reply") {
+    ClientReply(call, change);
+  } else {
+    const bool known = EqualsIgnoringCase(call.Argument(2), "on") || EqualsIgnoringCase(call.Argument(2), "off");
+    known ? call.reply->Ok() : call.reply->Error(kSyntaxError);
+  }
+}
+
+}  // namespace
+
+void RunRedisSession(RedisCall& call, RedisChange* change) {
+  if (call.name == "auth") return Auth(call);
+  if (call.name == "hello") return Hello(call, change);
+  if (call.name == "client") return Client(call, change);
+  if (call.name == "select") return Select(call);
+  // UNWATCH; within MULTI it comes too late to matter.
+  call.reply->Ok();
+}
+
+}  // namespace bandb::server

@@ -1,0 +1,25 @@
+// Commands that concern the connection itself.
+#ifndef BANDB_SERVER_REDIS_SESSION_H_
+#define BANDB_SERVER_REDIS_SESSION_H_
+
+#include <optional>
+#include <string>
+
+#include "server/redis_command.h"
+
+namespace bandb::server {
+
+// What such commands change, once they have run.
+struct RedisChange {
+  enum class Replies : uint8_t { kOn, kOff, kSkip };
+  std::optional<int> version;
+  std::optional<std::string> name;
+  std::optional<Replies> replies;
+};
+
+// AUTH, CLIENT, HELLO, SELECT and UNWATCH.
+void RunRedisSession(RedisCall& call, RedisChange* change);
+
+}  // namespace bandb::server
+
+#endif  // BANDB_SERVER_REDIS_SESSION_H_

@@ -1,0 +1,418 @@
+"""Clients of Redis: the same streams of commands to Debian's redis-server and to BanDB must get the same replies, to the byte."""
+
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+import programs
+from programs import DEADLINE_SECONDS, ProgramTest
+
+REDIS = shutil.which("redis-server")
+SEEDS = range(int(os.environ.get("BANDB_REDIS_SEEDS", "6")))
+COMMANDS_PER_SEED = 1500
+
+
+class Connection:
+    """A client that takes replies apart but keeps their bytes."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS)
+        self.buffer = b""
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def fill(self):
+        piece = self.socket.recv(1 << 16)
+        if not piece:
+            raise EOFError(self.buffer)
+        self.buffer += piece
+
+    def line(self):
+        while b"\r\n" not in self.buffer:
+            self.fill()
+        line, self.buffer = self.buffer.split(b"\r\n", 1)
+        return line + b"\r\n"
+
+    def exactly(self, count):
+        while len(self.buffer) < count:
+            self.fill()
+        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        return taken
+
+    def reply(self):
+        """The bytes of one reply."""
+        line = self.line()
+        kind = line[:1]
+        if kind in b"+-:_,#(":
+            return line
+        count = int(line[1:])
+        if kind in b"$=!":
+            return line if count < 0 else line + self.exactly(count + 2)
+        if kind in b"*~>":
+            return line + b"".join(self.reply() for _ in range(max(0, count)))
+        assert kind == b"%", line
+        return line + b"".join(self.reply() for _ in range(2 * count))
+
+    def rest(self):
+        """All that comes until the server closes."""
+        try:
+            while True:
+                self.fill()
+        except EOFError:
+            return self.buffer
+
+    def ask(self, *arguments):
+        self.send(request(*arguments))
+        return self.reply()
+
+
+def request(*arguments):
+    encoded = [a if isinstance(a, bytes) else str(a).encode() for a in arguments]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(a), a) for a in encoded)
+
+
+def without_id(reply):
+    """Of HELLO's reply: numbers of connections are each server's own."""
+    return re.sub(rb"(\$2\r\nid\r\n:)\d+", rb"\1", reply)
+
+
+def elements(reply):
+    """The bulk strings of a flat array, sorted: Redis keeps no order of keys, BanDB does."""
+    return sorted(re.findall(rb"\$\d+\r\n(.*?)\r\n", reply, re.DOTALL))
+
+
+class BothServers(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        if REDIS is None:
+            self.skipTest("no redis-server is installed, so there is nothing to compare with")
+        config = self.write("bandb.toml", '[redis]\nlisten = "127.0.0.1:0"\n[server]\ndurability = "os"\n'
+                                          f'loops = {getattr(self, "loops", 1)}\n')
+        self.bandb = RedisListener(self.scratch / "data", "--config", config)
+        self.addCleanup(self.bandb.close)
+        self.redis_port = self.start_redis()
+
+    def start_redis(self):
+        # Redis takes no port 0, so it is given ports until one is free.
+        for _ in range(50):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            folder = tempfile.mkdtemp(dir=self.scratch)
+            process = subprocess.Popen([REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            end = time.monotonic() + DEADLINE_SECONDS
+            while process.poll() is None and time.monotonic() < end:
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    return port
+                except OSError:
+                    os.sched_yield()
+        raise AssertionError("redis-server did not start")
+
+    def connect(self):
+        pair = Connection(self.redis_port), Connection(self.bandb.redis_port)
+        for connection in pair:
+            self.addCleanup(connection.close)
+        return pair
+
+    def same(self, pair, *arguments):
+        redis, bandb = (connection.ask(*arguments) for connection in pair)
+        self.assertEqual(bandb, redis, arguments)
+        return redis
+
+
+class RedisListener(programs.Server):
+    def first_line(self):
+        line = super().first_line()
+        self.redis_port = int(re.fullmatch(rb"redis on 127\.0\.0\.1:(\d+)\n", line).group(1))
+        # It came with the first, and is in the buffer of the pipe.
+        return self.process.stdout.readline()
+
+
+class Stream:
+    """Commands at random, on few keys, with many mistakes."""
+
+    NUMBERS = ["0", "1", "-1", "7", "10", "-12", "100", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
+               "01", "1.5", "abc", "", " 1", "1 ", "+1", "-0", "3.0e3"]
+    VALUES = ["", "a", "hello", "10", "-5", "3.25", "9223372036854775807", "x" * 300, b"\x00\xff\r\n", "12abc", "1e2", "0.1"]
+    FLOATS = ["0.1", "-0.5", "3", "1e3", "abc", "inf", "nan", "-1.0e-2", "", "5.0e300", " 1", "123456789.123456789"]
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def key(self):
+        return self.random.choice(["a", "b", "c", "d", "e", "k1", "k2", "", b"\xff\x00"])
+
+    def value(self):
+        return self.random.choice(self.VALUES)
+
+    def number(self):
+        return self.random.choice(self.NUMBERS)
+
+    def seconds(self):
+        """A time to live that no test outlasts, or a mistake."""
+        return self.random.choice(["1000", "5000", "100000", "0", "-1", "abc", "9223372036854775807", "1.5", ""])
+
+    def moment(self, millis):
+        second = self.random.choice([4000000000, 4000000500, 5000000000])
+        return self.random.choice([str(second * (1000 if millis else 1)), "1", "0", "-5", "x", "9223372036854775807"])
+
+    def word(self, *words):
+        word = self.random.choice(words)
+        return "".join(self.random.choice([c.lower(), c.upper()]) for c in word)
+
+    def set_options(self, *words):
+        options = []
+        for _ in range(self.random.choice([0, 0, 1, 1, 2, 3])):
+            option = self.word(*words)
+            options.append(option)
+            if option.lower() in ("exat", "pxat"):
+                options.append(self.moment(option.lower() == "pxat"))
+            elif option.lower() in ("ex", "px") and self.random.random() < 0.95:
+                options.append(self.seconds())
+        return options
+
+    def expire(self):
+        name = self.random.choice(["expire", "pexpire", "expireat", "pexpireat"])
+        when = self.moment(name == "pexpireat") if name.endswith("at") else self.seconds()
+        # A time in milliseconds must not pass while the test runs.
+        if name == "pexpire" and when in ("1000", "5000"):
+            when = "100000"
+        flags = [self.word("nx", "xx", "gt", "lt", "no") for _ in range(self.random.choice([0, 0, 0, 1, 1, 2]))]
+        return [name, self.key(), when, *flags]
+
+    def command(self):
+        key, value, number = self.key, self.value, self.number
+        set_words = ("nx", "xx", "get", "ex", "px", "exat", "pxat", "keepttl", "persist", "foo")
+        makers = [
+            lambda: ["set", key(), value()],
+            lambda: ["set", key(), self.random.choice(["1", "5", "-7"])],
+            lambda: ["set", key(), value(), *self.no_short(self.set_options(*set_words))],
+            lambda: ["get", key()],
+            lambda: ["getex", key(), *self.no_short(self.set_options("ex", "px", "exat", "pxat", "persist", "keepttl", "nx"))],
+            lambda: ["getdel", key()],
+            lambda: ["getset", key(), value()],
+            lambda: ["setnx", key(), value()],
+            lambda: ["setex", key(), self.seconds(), value()],
+            lambda: ["psetex", key(), self.random.choice(["100000", "0", "-1", "x"]), value()],
+            lambda: ["mget", *[key() for _ in range(self.random.randrange(1, 5))]],
+            lambda: ["mset", *[f() for _ in range(self.random.randrange(1, 4)) for f in (key, value)]],
+            lambda: ["mset", key(), value(), key()],
+            lambda: ["msetnx", *[f() for _ in range(self.random.randrange(1, 3)) for f in (key, value)]],
+            lambda: ["msetnx", key(), value(), key()],
+            lambda: ["append", key(), value()],
+            lambda: ["strlen", key()],
+            lambda: [self.random.choice(["getrange", "substr"]), key(), number(), number()],
+            lambda: ["setrange", key(), self.random.choice(["0", "1", "5", "20", "-1", "x", "536870912"]), value()],
+            lambda: [self.random.choice(["incr", "decr"]), key()],
+            lambda: [self.random.choice(["incrby", "decrby"]), key(), number()],
+            lambda: ["incrbyfloat", key(), self.random.choice(self.FLOATS)],
+            lambda: [self.random.choice(["del", "unlink", "exists", "touch"]), *[key() for _ in range(self.random.randrange(1, 4))]],
+            lambda: ["type", key()],
+            lambda: [self.random.choice(["rename", "renamenx"]), key(), key()],
+            lambda: ["copy", key(), key(), *self.random.choice([[], [], ["replace"], ["db", "0"], ["db", "x"], ["foo"], ["db"]])],
+            lambda: [self.random.choice(["expiretime", "persist"]), key()],
+            self.expire,
+            lambda: ["dbsize"],
+            lambda: ["ping", *self.random.choice([[], ["hi"], ["a", "b"]])],
+            lambda: ["echo", value()],
+            lambda: ["select", self.random.choice(["0", "x", "1000000", "", "99999999999999999999"])],
+            lambda: [self.random.choice(["get", "set", "incr", "ttl", "nosuchcommand", "", "getrange", "GeT"])],
+            lambda: ["nosuch", "with", "x" * 200, value(), "more"],
+            lambda: ["command", "count", "x"],
+            lambda: [self.random.choice(["multi", "exec", "discard", "unwatch"])],
+            lambda: ["multi"], lambda: ["exec"],
+            lambda: ["watch", key(), key()],
+            lambda: ["auth", *self.random.choice([["x"], ["default", "x"], ["nobody", "x"], ["a", "b", "c"]])],
+            lambda: ["hello", *self.random.choice([["4"], ["x"], ["2", "foo"], ["2", "setname", "a b"]])],
+            lambda: ["client", self.random.choice(["getname", "nosuch"])],
+            lambda: ["client", "setname", self.random.choice(["x", "", "a b", "name"])],
+            lambda: ["flushall", self.random.choice(["sync", "x"])] if self.random.random() < 0.1 else ["dbsize"],
+            lambda: ["reset"] if self.random.random() < 0.2 else ["ping"],
+        ]
+        return self.random.choice(makers)()
+
+    @staticmethod
+    def no_short(options):
+        """px 1000 and px 5000 might pass while the test runs; and what expires in the past DBSIZE counts for a while, in Redis."""
+        safe = []
+        for i, option in enumerate(options):
+            before = options[i - 1].lower() if i > 0 else ""
+            if before == "px" and option in ("1000", "5000"):
+                option = "100000"
+            if before in ("exat", "pxat") and option == "1":
+                option = "0"
+            safe.append(option)
+        return safe
+
+
+class DifferentialTest(BothServers):
+    def test_random_streams_get_equal_replies(self):
+        for seed in SEEDS:
+            pair = self.connect()
+            for connection in pair:
+                connection.ask("flushall")
+            stream = Stream(seed)
+            done = []
+            for _ in range(COMMANDS_PER_SEED):
+                command = stream.command()
+                done.append(command)
+                redis, bandb = (connection.ask(*command) for connection in pair)
+                self.assertEqual(bandb, redis, f"seed {seed}, after {done[-12:]}")
+
+    def test_pipelines_of_two_connections_get_equal_replies(self):
+        for seed in SEEDS:
+            stream = Stream(1000 + seed)
+            ours, others = self.connect(), self.connect()
+            for connection in ours:
+                connection.ask("flushall")
+            for _ in range(60):
+                for pair in (ours, others):
+                    # In version 3 of the protocol, too.
+                    commands = [stream.command() for _ in range(20)]
+                    if seed % 2 == 1:
+                        commands.insert(0, ["hello", "3", "setname", "x"])
+                    for connection in pair:
+                        connection.send(b"".join(request(*command) for command in commands))
+                    for command in commands:
+                        redis, bandb = (without_id(connection.reply()) for connection in pair)
+                        self.assertEqual(bandb, redis, f"seed {seed}, {command} of {commands}")
+
+
+class KeysTest(BothServers):
+    def test_keys_and_scan_find_what_redis_finds(self):
+        pair = self.connect()
+        names = ["", "a", "ab", "abc", "b", "a*c", "a?c", "[x]", "a\\b", "hello", "hallo", "hxllo", "heello", "\xff", "A"]
+        for name in names:
+            self.same(pair, "set", name.encode("latin-1"), "1")
+        patterns = ["*", "a*", "h?llo", "h[ae]llo", "h[^e]llo", "h[a-b]llo", "h[b-a]llo", "a\\*c", "\\[x\\]", "[", "[a", "a\\\\b",
+                    "", "?", "**", "*l*", "[^a]", "[]", "[^]", "a\\", "[\\x]", "h[a-]llo", "*\\", "[x-\\z]*"]
+        for pattern in patterns:
+            redis, bandb = (connection.ask("keys", pattern) for connection in pair)
+            self.assertEqual(elements(bandb), elements(redis), pattern)
+            for count in (1, 3, 100):
+                found = [self.scan(connection, "match", pattern, "count", count) for connection in pair]
+                self.assertEqual(found[1], found[0], pattern)
+        self.same(pair, "dbsize")
+        self.assertEqual(self.scan(pair[1], "type", "hash"), [])
+        for mistake in (["x"], ["-1x"], ["0", "count", "0"], ["0", "count", "x"], ["0", "foo"], ["0", "match"], ["1.5"], [" 0"]):
+            self.same(pair, "scan", *mistake)
+        self.same(pair, "flushall")
+        self.same(pair, "randomkey")
+        self.same(pair, "set", "only", "1")
+        self.same(pair, "randomkey")
+
+    @staticmethod
+    def scan(connection, *options):
+        cursor, found = b"0", []
+        while True:
+            reply = connection.ask("scan", cursor, *options)
+            cursor = re.match(rb"\*2\r\n\$\d+\r\n(\d+)\r\n", reply).group(1)
+            found += elements(reply.split(b"\r\n", 3)[3])
+            if cursor == b"0":
+                return sorted(found)
+
+
+class ExpiryTest(BothServers):
+    def test_times_at_the_ends_of_what_there_is_are_as_in_redis(self):
+        pair = self.connect()
+        latest = "9223372036854775807"
+        for command in (["set", "a", "1", "pxat", latest], ["getex", "a", "pxat", latest], ["pexpireat", "a", latest]):
+            self.same(pair, "set", "a", "1")
+            self.same(pair, *command)
+            self.same(pair, "expiretime", "a")
+            self.same(pair, "get", "a")
+        for command in (["set", "a", "1", "exat", "1"], ["expireat", "a", "-1"], ["pexpire", "a", "0"], ["getex", "a", "exat", "1"]):
+            self.same(pair, "set", "a", "1")
+            self.same(pair, *command)
+            self.same(pair, "get", "a")
+            self.same(pair, "exists", "a")
+        self.same(pair, "set", "b", "1", "px", "1")
+        for connection in pair:
+            while connection.ask("get", "b") != b"$-1\r\n":
+                pass
+        self.same(pair, "ttl", "b")
+
+
+class ProtocolTest(BothServers):
+    def test_streams_of_bytes_get_equal_answers(self):
+        streams = [
+            b"PING\r\n", b"ping\n", b"  set  a  'b c'  \r\nget a\r\n", b'set a "\\x41\\n\\"q"\r\nget a\r\n', b"\r\n\r\nPING\r\n",
+            b'set a "open\r\n', b"set a 'b'c\r\n", b"*0\r\nPING\r\n", b"*-1\r\nPING\r\n", b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n",
+            b"*x\r\n", b"*1\r\n+PING\r\n", b"*1\r\n$x\r\n", b"*1\r\n$-1\r\n", b"*1\r\n$03\r\nfoo\r\n", b"*1\r\n$0\r\n\r\n",
+            b"*2147483648\r\n", b"*1\r\n$4\r\nQUIT\r\nPING\r\n", b"quit\r\n", b"*1\r\n$99999999999999999999\r\n", b"x" * 70000,
+            b"*" + b"1" * 70000, b"*1\r\n$" + b"1" * 70000, b"multi\r\nset a 1\r\nquit\r\n", b"GET\r\n", b"nosuch 'a\r\n",
+        ]
+        for stream in streams:
+            redis, bandb = self.connect()
+            answers = []
+            for connection in (redis, bandb):
+                try:
+                    connection.send(stream)
+                    connection.socket.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass  # closed in the middle of it
+                try:
+                    answers.append(connection.rest())
+                except ConnectionError:
+                    answers.append(connection.buffer)
+            self.assertEqual(answers[1], answers[0], stream[:100])
+
+    def test_requests_may_come_in_any_pieces(self):
+        pair = self.connect()
+        data = request("set", "a", "hello\r\nworld") + b"get a\r\n" + request("append", "a", "!") + request("get", "a")
+        for cut in range(1, len(data)):
+            replies = []
+            for connection in pair:
+                connection.send(data[:cut])
+                connection.send(data[cut:])
+                replies.append([connection.reply() for _ in range(4)])
+            self.assertEqual(replies[1], replies[0])
+
+
+class AtomicTest(BothServers):
+    loops = 4
+
+    def test_counters_of_many_connections_lose_nothing(self):
+        port = self.bandb.redis_port
+        connections = [Connection(port) for _ in range(20)]
+        for connection in connections:
+            self.addCleanup(connection.close)
+        for _ in range(10):
+            for connection in connections:
+                connection.send(request("incr", "n") * 5 + request("append", "text", "x") + request("incrbyfloat", "f", "0.5"))
+            for connection in connections:
+                for _ in range(7):
+                    self.assertNotEqual(connection.reply()[:1], b"-")
+        self.assertEqual(connections[0].ask("get", "n"), b"$4\r\n1000\r\n")
+        self.assertEqual(connections[0].ask("strlen", "text"), b":200\r\n")
+        self.assertEqual(connections[0].ask("get", "f"), b"$3\r\n100\r\n")
+
+    def test_a_watched_key_that_changed_ends_the_transaction(self):
+        for change in (["set", "k", "2"], ["expire", "k", "100"], ["del", "k"], ["flushall"], ["append", "k", "x"]):
+            watcher, other = self.connect(), self.connect()
+            for pair in (other,):
+                self.same(pair, "set", "k", "1")
+            self.same(watcher, "watch", "k")
+            self.same(other, *change)
+            self.same(watcher, "multi")
+            self.same(watcher, "set", "done", "1")
+            self.same(watcher, "exec")
+            self.same(watcher, "get", "done")
+
+
+if __name__ == "__main__":
+    unittest.main()
