@@ -38,6 +38,7 @@ struct Note {
   uint64_t checks = 0;
   uint64_t configuration_changes = 0;
   uint64_t snapshots = 0;
+  Coverage coverage;
   double cluster_hours = 0;
   double cpu_seconds = 0;
   char reason[256] = {};
@@ -86,6 +87,7 @@ void RunSeed(uint64_t seed, const CampaignOptions& options, int fd) {
   note.checks = report.checks;
   note.configuration_changes = report.configuration_changes;
   note.snapshots = report.network.snapshots;
+  note.coverage = report.coverage;
   note.cluster_hours = report.cluster_hours;
   // The cost of a run is that of one run; the second one is a check of the machinery.
   note.cpu_seconds = CpuSeconds() - before;
@@ -142,6 +144,7 @@ void Take(const Note& note, CampaignReport* report) {
   report->checks += note.checks;
   report->configuration_changes += note.configuration_changes;
   report->snapshots += note.snapshots;
+  report->coverage.Add(note.coverage);
   report->cluster_hours += note.cluster_hours;
   report->cpu_seconds += note.cpu_seconds;
   report->hash ^= note.hash;
@@ -200,11 +203,11 @@ std::string Describe(const CampaignReport& r) {
   const double minutes = r.cpu_seconds / 60;
   return fmt::format(
       "{} runs ({} count, {} proved that no quorum was left), {} violations, {} crashes, {} of {} verified differ\n"
-      "{} operations, {} faults, {} elections, {} commits, {} configurations, {} snapshots, {} events, {} checks\n"
+      "{} operations, {} faults, {} elections, {} commits, {} configurations, {} snapshots, {} events, {} checks\n{}\n"
       "{:.1f} cluster-hours in {:.2f} CPU-minutes: {:.1f} cluster-hours per CPU-minute; hash {:016x}",
       r.runs, r.counting, r.unavailable, r.violations, r.crashes, r.nondeterministic, r.verified, r.operations,
-      r.faults, r.elections, r.commits, r.configuration_changes, r.snapshots, r.events, r.checks, r.cluster_hours,
-      minutes, minutes > 0 ? r.cluster_hours / minutes : 0, r.hash);
+      r.faults, r.elections, r.commits, r.configuration_changes, r.snapshots, r.events, r.checks, Describe(r.coverage),
+      r.cluster_hours, minutes, minutes > 0 ? r.cluster_hours / minutes : 0, r.hash);
 }
 
 }  // namespace bandb::sim

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 
+#include "sim/coverage.h"
+
 namespace bandb::sim {
 
 struct CampaignOptions {
@@ -42,6 +44,7 @@ struct CampaignReport {
   uint64_t checks = 0;
   uint64_t configuration_changes = 0;
   uint64_t snapshots = 0;
+  Coverage coverage;
   double cluster_hours = 0;
   double cpu_seconds = 0;
   // XOR of the hashes of all runs, so that two campaigns can be compared.

@@ -9,7 +9,7 @@ Cluster::Cluster(Scheduler* scheduler, Trace* trace, const Knobs& knobs, uint64_
     : random_(seed),
       invariants_(*scheduler, knobs),
       network_(scheduler, trace, knobs.network, random_.Next()),
-      world_{scheduler, trace, &network_, &invariants_, &knobs} {
+      world_{scheduler, trace, &network_, &invariants_, &knobs, &on_moment_} {
   std::vector<raft::NodeId> voters;
   std::vector<raft::NodeId> learners;
   for (uint32_t i = 1; i <= knobs.voters + knobs.learners; ++i) (i <= knobs.voters ? voters : learners).push_back(i);
@@ -29,6 +29,12 @@ Node* Cluster::Make(raft::NodeId id) {
 }
 
 Node* Cluster::Spawn() { return nodes_.size() >= kNodesMax ? nullptr : Make(next_id_++); }
+
+Coverage Cluster::coverage() const {
+  Coverage sum;
+  for (const auto& [id, node] : nodes_) sum.Add(node->coverage());
+  return sum;
+}
 
 Node* Cluster::Leader() const {
   Node* leader = nullptr;

@@ -3,11 +3,14 @@
 #define BANDB_TEST_SIM_CLUSTER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
+#include "sim/coverage.h"
 #include "sim/invariants.h"
 #include "sim/knobs.h"
 #include "sim/network.h"
@@ -29,6 +32,11 @@ class Cluster {
   Network& network() { return network_; }
   Invariants& invariants() { return invariants_; }
 
+  // Who hears of the moments of all nodes.
+  void SetOnMoment(std::function<void(Node*, Moment)> on_moment) { on_moment_ = std::move(on_moment); }
+  // Of all nodes together.
+  Coverage coverage() const;
+
   // A node with an empty disk, not yet started, for joining. nullptr if there have been too many.
   Node* Spawn();
   // The running node that leads in the highest term; nullptr if none believes to lead.
@@ -44,6 +52,7 @@ class Cluster {
   Node* Make(raft::NodeId id);
 
   base::Random random_;
+  std::function<void(Node*, Moment)> on_moment_;
   Invariants invariants_;
   Network network_;
   World world_;

@@ -94,6 +94,20 @@ void DrawNemesis(base::Random* random, const Knobs& knobs, NemesisKnobs* nemesis
   nemesis->lose_quorum = random->OneIn(6);
   nemesis->wipes_max = static_cast<uint32_t>(random->Between(0, 8));
   nemesis->mid_step_chance = static_cast<double>(random->Between(1, 200)) / 1000;
+  for (FaultKind aimed : {FaultKind::kRotate, FaultKind::kStrand}) nemesis->weights[static_cast<size_t>(aimed)] = 0;
+  if (random->OneIn(2)) nemesis->aimed_interval_mean = LogUniform(random, timeout * 4, timeout * 20);
+}
+
+// Snapshots often, changes often, and crashes in the midst of either.
+void DrawStorm(base::Random* random, Knobs* knobs) {
+  const Nanos timeout = knobs->core.election_timeout;
+  knobs->machine.checkpoint_every = static_cast<uint32_t>(LogUniform(random, 5, 40));
+  knobs->machine.log_retained = static_cast<uint32_t>(random->Uniform(4));
+  knobs->nemesis.install_crash_chance = 0.1 + 0.6 * random->Double();
+  knobs->nemesis.joint_crash_chance = 0.05 + 0.25 * random->Double();
+  if (knobs->nemesis.membership_interval_mean == 0) {
+    knobs->nemesis.membership_interval_mean = LogUniform(random, timeout * 5, timeout * 60);
+  }
 }
 
 }  // namespace
@@ -102,7 +116,7 @@ const char* Name(FaultKind kind) {
   static constexpr const char* kNames[kFaultKinds] = {
       "crash",     "crash-many", "crash-mid-step", "pause",      "partition",   "isolate",   "one-way",
       "bridge",    "slow-links", "loss-burst",     "clock-jump", "clock-drift", "disk-hang", "disk-fail",
-      "disk-full", "wipe",       "no-space",       "rot",        "lost-quorum"};
+      "disk-full", "wipe",       "no-space",       "rot",        "rotate",      "strand",    "lost-quorum"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -128,6 +142,7 @@ Knobs DrawKnobs(uint64_t seed) {
   knobs.machine.checkpoint_mean = LogUniform(&random, kMilli, knobs.core.election_timeout * 2);
   if (random.OneIn(4)) knobs.disk.capacity_bytes = LogUniform(&random, 64 << 10, 2 << 20);
   DrawNemesis(&random, knobs, &knobs.nemesis);
+  if (random.OneIn(3)) DrawStorm(&random, &knobs);
   return knobs;
 }
 

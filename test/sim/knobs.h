@@ -69,9 +69,11 @@ enum class FaultKind : uint8_t {
   kWipe,          // one node loses its disk for good and joins anew
   kDiskNoSpace,   // one node's disk has not a byte left for a while: every write of entries fails
   kRot,           // an entry that was durable is found damaged at the next start: that disk is as good as lost
+  kRotate,        // the leader's quorum changes, while votes are long under way
+  kStrand,        // the leader and some voters are cut off, and their disks hang
   kLostQuorum,    // most disks are lost at once, and the rest is made a new group (once, instead of the healing)
 };
-inline constexpr size_t kFaultKinds = 19;
+inline constexpr size_t kFaultKinds = 21;
 const char* Name(FaultKind kind);
 
 struct NetworkKnobs {
@@ -148,6 +150,12 @@ struct NemesisKnobs {
   // Changes of membership and transfers of leadership; 0: never.
   Nanos membership_interval_mean = 0;
   Nanos transfer_interval_mean = 0;
+  // Faults that are aimed, one after another (nemesis_aimed.cc); 0: never.
+  Nanos aimed_interval_mean = 0;
+  // Of a node that installs a snapshot, and of a leader that enters a joint configuration or sends a
+  // snapshot.
+  double install_crash_chance = 0;
+  double joint_crash_chance = 0;
   uint32_t wipes_max = 0;
   // At the end too many disks are lost for the group to go on.
   bool lose_quorum = false;

@@ -27,6 +27,7 @@ struct Arguments {
   std::string soak;
   uint64_t soak_from = 1'000'000;
   uint64_t require_counting = 0;
+  bool require_coverage = false;
   CampaignOptions campaign;
 };
 
@@ -84,6 +85,8 @@ void Declare(CLI::App* app, Arguments* to) {
   app->add_option("--require-counting", to->require_counting,
                   "fail unless so many runs had enough operations and faults to count")
       ->capture_default_str();
+  app->add_flag("--require-coverage", to->require_coverage,
+                "fail unless the rare places that the tests ask for were hit often enough");
 }
 
 int RunOneSeed(const Arguments& arguments) {
@@ -128,6 +131,11 @@ int Main(int argc, char** argv) {
   fmt::print("{}\n", Describe(report));
   if (report.counting < arguments.require_counting) {
     fmt::print("only {} runs count, {} are required\n", report.counting, arguments.require_counting);
+    return 1;
+  }
+  const std::string missing = arguments.require_coverage ? Missing(report.coverage, kCoverageRequired) : "";
+  if (!missing.empty()) {
+    fmt::print("not enough: {}\n", missing);
     return 1;
   }
   return report.ok() ? 0 : 1;

@@ -10,13 +10,16 @@ namespace bandb::sim {
 uint64_t Nemesis::Counters::total() const { return std::accumulate(faults.begin(), faults.end(), uint64_t{0}); }
 
 Nemesis::Nemesis(Scheduler* scheduler, Trace* trace, const Knobs& knobs, Cluster* cluster, uint64_t seed)
-    : scheduler_(scheduler), trace_(trace), knobs_(knobs), cluster_(cluster), random_(seed) {}
+    : scheduler_(scheduler), trace_(trace), knobs_(knobs), cluster_(cluster), random_(seed) {
+  cluster_->SetOnMoment([this](Node* node, Moment moment) { OnMoment(node, moment); });
+}
 
 void Nemesis::Start() {
   PlanFault();
   PlanChange();
   PlanTransfer();
   PlanStray();
+  PlanAimed();
   Tend();
 }
 
@@ -81,6 +84,8 @@ bool Nemesis::Inject(FaultKind kind) {
     case FaultKind::kRot:
       return WipeOne(kind == FaultKind::kRot);
     case FaultKind::kLostQuorum:
+    case FaultKind::kRotate:
+    case FaultKind::kStrand:
       return false;
   }
   return false;
@@ -135,7 +140,7 @@ bool Nemesis::InjectProcess(FaultKind kind) {
   return true;
 }
 
-void Nemesis::CutLinks(std::vector<std::pair<raft::NodeId, raft::NodeId>> links, Nanos duration) {
+void Nemesis::CutLinks(Links links, Nanos duration) {
   for (const auto& [from, to] : links) {
     cluster_->network().Cut(from, to);
     trace_->Line("cut {} -> {}", from, to);

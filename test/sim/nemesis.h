@@ -31,11 +31,19 @@ class Nemesis {
   // From now on nothing new goes wrong, and nothing is repaired either: what is broken stays so.
   void Stop() { ++epoch_; }
   const Counters& counters() const { return counters_; }
+  // Something that a crash may be aimed at happens to the node.
+  void OnMoment(Node* node, Moment moment);
+  // Has the leader, if there is one, enter a joint configuration.
+  void AskForJoint();
   void Count(FaultKind kind) { ++counters_.faults[static_cast<size_t>(kind)]; }
 
  private:
+  using Links = std::vector<std::pair<raft::NodeId, raft::NodeId>>;
+
   // Runs `what` after about `mean`, unless stopped by then.
   void Later(Nanos mean, std::function<void()> what);
+  // Exactly after `delay`, unless stopped by then.
+  void After(Nanos delay, std::function<void()> what);
   Nanos Duration();
   void PlanFault();
   FaultKind DrawKind();
@@ -48,7 +56,7 @@ class Nemesis {
 
   Node* PickUp();
   void RestartLater(raft::NodeId id);
-  void CutLinks(std::vector<std::pair<raft::NodeId, raft::NodeId>> links, Nanos duration);
+  void CutLinks(Links links, Nanos duration);
   bool Isolate();
   bool Split(bool bridge);
   bool SomeLinks(bool slow);
@@ -70,6 +78,18 @@ class Nemesis {
   void Ambush();
   // Nobody hears the leader any more, while it still hears late answers to what it said before.
   void Fade();
+  void PlanAimed();
+  // The voters beside the leader that run, in random order.
+  std::vector<raft::NodeId> OtherVoters(const Node& leader);
+  std::vector<raft::NodeId> AllBut(raft::NodeId id) const;
+  Links LinksBetween(raft::NodeId one, const std::vector<raft::NodeId>& others, bool from_others) const;
+  void Bid(raft::NodeId id);
+  void RotateQuorum();
+  void LateBid();
+  void AppendSomething(Node* leader);
+  void Strand();
+  void CrashWithin(raft::NodeId id, Nanos span);
+  void Readmit(raft::NodeId id);
   // Nothing reaches the node for a while.
   void Deafen(raft::NodeId id);
   // Now and then a message of another cluster, that happens to have a node of the same id, goes

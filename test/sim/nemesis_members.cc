@@ -125,6 +125,14 @@ bool Nemesis::DrawChange(const raft::Configuration& now, raft::Change* change) {
     }
     return change->node != raft::kNoNode;
   }
+  // A learner that waits for the place of a voter: then something happens to that voter.
+  for (const raft::Member& m : now.members) {
+    if (m.replaces == raft::kNoNode || random_.OneIn(2)) continue;
+    static constexpr raft::ChangeKind kKinds[] = {raft::ChangeKind::kDemote, raft::ChangeKind::kRemove,
+                                                  raft::ChangeKind::kAddVoter, raft::ChangeKind::kPromote};
+    *change = {kKinds[random_.Uniform(4)], m.replaces, raft::kNoNode, ""};
+    return true;
+  }
   *change = raft::Change{};
   change->kind = static_cast<raft::ChangeKind>(random_.Uniform(7));
   switch (change->kind) {

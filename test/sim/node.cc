@@ -82,6 +82,7 @@ void Node::Start() {
     return;
   }
   ++incarnation_;
+  if (recovered->restart.last_term() > recovered->restart.hard_state.term) ++coverage_.starts_ahead;
   auto driver = cluster::Driver::Create(CoreOptions(), recovered->restart, clock_.now(), {this, this, this, this});
   if (!driver.ok()) world_.trace->Line("node {}: {}", id_, driver.status().ToString());
   BANDB_ASSERT(driver.ok());
@@ -110,6 +111,7 @@ void Node::Crash() {
   if (state_ == State::kDown) return;
   world_.trace->Line("node {} crashes", id_);
   world_.trace->Mix(TraceKind::kFault, {id_, incarnation_});
+  CoverCrash();
   state_ = State::kDown;
   crash_chance_ = 0;
   if (in_turn_) dead_ = std::move(driver_);
@@ -130,6 +132,27 @@ void Node::Crash() {
   // number.
   ++incarnation_;
   world_.observer->OnStop(id_);
+}
+
+void Node::CoverCrash() {
+  const raft::Inspect now = driver_->core().inspect();
+  if (now.installing) ++coverage_.install_crashes;
+  if (now.role != raft::Role::kLeader || !driver_->core().configuration().joint()) return;
+  ++coverage_.joint_leader_crashes;
+  const std::vector<raft::PeerView> peers = driver_->core().Peers();
+  if (std::any_of(peers.begin(), peers.end(), [](const auto& p) { return p.state == raft::PeerState::kSnapshot; })) {
+    ++coverage_.joint_snapshot_leader_crashes;
+  }
+}
+
+Coverage Node::coverage() const {
+  Coverage all = coverage_;
+  all.truncations_under_way += disk_.truncations_under_way();
+  return all;
+}
+
+void Node::Reach(Moment moment) {
+  if (*world_.on_moment != nullptr) (*world_.on_moment)(this, moment);
 }
 
 void Node::SetMidStepCrash(double chance, std::function<void()> crashed) {

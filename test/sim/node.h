@@ -22,6 +22,7 @@
 #include "cluster/state_machine.h"
 #include "cluster/transport.h"
 #include "raft/core.h"
+#include "sim/coverage.h"
 #include "sim/knobs.h"
 #include "sim/kv_machine.h"
 #include "sim/local_clock.h"
@@ -47,6 +48,15 @@ struct Request {
   std::function<void(const Reply&)> reply;
 };
 
+// Instants at which a crash hurts more than at others.
+enum class Moment : uint8_t {
+  kInstall,        // a snapshot is about to be installed
+  kLeadsJoint,     // a joint configuration is in the log of a leader
+  kSendsSnapshot,  // a leader gives a peer a snapshot
+};
+
+class Node;
+
 // What all nodes of a run share. Borrowed.
 struct World {
   Scheduler* scheduler = nullptr;
@@ -54,6 +64,7 @@ struct World {
   Network* network = nullptr;
   Observer* observer = nullptr;
   const Knobs* knobs = nullptr;
+  const std::function<void(Node*, Moment)>* on_moment = nullptr;
 };
 
 class Node : public SimDisk::Listener,
@@ -82,6 +93,7 @@ class Node : public SimDisk::Listener,
   bool failed() const { return driver_ != nullptr && driver_->failed(); }
   // The last start found the disk damaged: the node stays down.
   const absl::Status& damage() const { return damage_; }
+  Coverage coverage() const;
   // How often a process was started.
   uint64_t incarnation() const { return incarnation_; }
 
@@ -131,6 +143,8 @@ class Node : public SimDisk::Listener,
   void Push(raft::Event event, std::function<void(const raft::StepResult&)> then = nullptr);
   void PlanTurn();
   void Turn(uint64_t incarnation);
+  void CoverCrash();
+  void Reach(Moment moment);
   // Where the process may crash.
   void MayCrash();
   void Note(const raft::Output& output);
@@ -175,6 +189,7 @@ class Node : public SimDisk::Listener,
   double crash_chance_ = 0;
   std::function<void()> crashed_;
   Nanos turn_delay_ = 0;
+  Coverage coverage_;
 
   // The process; all of it goes in a crash.
   std::unique_ptr<cluster::Driver> driver_;

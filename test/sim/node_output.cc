@@ -23,6 +23,10 @@ void Node::Post(raft::Event event) {
 void Node::OnOutput(const raft::Output& output) {
   world_.observer->OnOutput(id_, driver_->core(), output);
   Note(output);
+  const raft::Core& core = driver_->core();
+  if (output.configuration.has_value() && core.inspect().role == raft::Role::kLeader && core.configuration().joint()) {
+    Reach(Moment::kLeadsJoint);
+  }
   immediate_messages_ = static_cast<size_t>(
       std::count_if(output.messages.begin(), output.messages.end(), [](const auto& m) { return m.immediate(); }));
   MayCrash();
@@ -59,6 +63,7 @@ void Node::Send(const raft::Message& message) {
 
 void Node::Install(const raft::SnapshotMeta& meta) {
   if (state_ == State::kDown) return;
+  Reach(Moment::kInstall);
   const auto it = received_.find({meta.index, meta.term});
   if (it == received_.end()) {
     driver_->StateInstalled(false);
@@ -216,6 +221,7 @@ void Node::SendSnapshot(const raft::SendSnapshot& send) {
   message.snapshot = std::make_shared<const raft::SnapshotMeta>(checkpoint.meta);
   world_.observer->OnSend(id_, message);
   world_.network->SendSnapshot(message, checkpoint, ended);
+  Reach(Moment::kSendsSnapshot);
   MayCrash();
 }
 

@@ -41,13 +41,8 @@ absl::StatusOr<Recovered> SimDisk::Open(Listener* listener) {
   if (checkpoint_.data != nullptr && durable_.TermAt(checkpoint_.meta.index) != checkpoint_.meta.term) {
     durable_.Reset(checkpoint_.meta);
   }
-  // The entries of a term may have reached the disk before the hard state of that term did, if
-  // those are two streams. Then no vote of that term was ever told to anyone.
-  const raft::Term last_term = durable_.TermAt(durable_.last());
-  if (durable_.hard_state.term < last_term) {
-    durable_.hard_state.term = last_term;
-    durable_.hard_state.vote = raft::kNoNode;
-  }
+  // Log and hard state are given as they are: the entries of a term may have reached the disk before
+  // the hard state of that term did, if those are two streams.
   written_ = durable_;
   absl::StatusOr<Recovered> recovered = Read();
   if (!recovered.ok()) return recovered;
@@ -232,6 +227,9 @@ void SimDisk::WriteHardState(const raft::HardStateWrite& write) {
 void SimDisk::WriteLog(const raft::LogWrite& write) {
   BANDB_ASSERT(!write.entries.empty());
   if (no_space_) fail_next_ = true;
+  const bool under_way = std::any_of(main_.writes.begin(), main_.writes.end(),
+                                     [](const Write& w) { return w.kind == WriteKind::kLog; });
+  if (under_way && write.entries.front().index <= written_.last()) ++truncations_under_way_;
   written_.Append(write.entries, write.entries.size());
   Write pending;
   pending.kind = WriteKind::kLog;

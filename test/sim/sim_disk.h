@@ -87,6 +87,9 @@ class SimDisk : public cluster::LogDevice {
   // Makes the outcome of RecoverLostQuorum() durable, while no process runs.
   void Recover(const raft::QuorumRecovery& recovery);
 
+  // Truncations that came while writes of the log were under way.
+  uint64_t truncations_under_way() const { return truncations_under_way_; }
+
   uint64_t log_bytes() const { return written_.bytes; }
 
  private:
@@ -147,6 +150,7 @@ class SimDisk : public cluster::LogDevice {
   };
   std::vector<Damage> damaged_;
   bool told_full_ = false;
+  uint64_t truncations_under_way_ = 0;
 };
 
 }  // namespace bandb::sim

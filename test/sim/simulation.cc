@@ -70,6 +70,8 @@ class Simulation {
   void Heal();
   // Cuts the leader off from all others, while clients go on to ask it.
   void LeaveLeaderBehind();
+  // Until a joint configuration is committed, if that can be had.
+  void AwaitJoint();
   // False if this group cannot be recovered so.
   bool LoseAndRecover();
   // Progress, and agreement, of the nodes that are left. Clients know the addresses of `others`,
@@ -88,6 +90,7 @@ class Simulation {
   Workload workload_;
   Nemesis nemesis_;
   bool unavailable_ = false;
+  Coverage coverage_;
   // Of the clients, up to the loss of a quorum.
   std::vector<Operation> earlier_history_;
 };
@@ -174,12 +177,16 @@ void Simulation::Heal() {
   const bool bereave = random_.OneIn(3) || knobs_.nemesis.lose_quorum;
   // Before a quorum is lost its leader may be left behind, with a log that grew and is not the best
   // any more.
-  if (knobs_.nemesis.lose_quorum && random_.OneIn(2)) LeaveLeaderBehind();
+  const bool joint = knobs_.nemesis.lose_quorum && random_.OneIn(2);
+  if (knobs_.nemesis.lose_quorum && !joint && random_.OneIn(2)) LeaveLeaderBehind();
   if (bereave) {
     const uint64_t elections = cluster_.invariants().elections();
     RunUntil(20 * knobs_.core.election_timeout, [&] { return cluster_.invariants().elections() > elections; });
     if (Violated()) return;
   }
+  if (joint) AwaitJoint();
+  if (Violated()) return;
+  coverage_ = cluster_.coverage();
   for (const auto& [id, node] : cluster_.nodes()) node->ForgetChanges();
   if (knobs_.nemesis.lose_quorum && LoseAndRecover()) return;
   const Node* leader = bereave ? cluster_.Leader() : nullptr;
@@ -195,6 +202,14 @@ void Simulation::Heal() {
   RequireProgress(survivors, {});
 }
 
+void Simulation::AwaitJoint() {
+  const auto joint = [this] { return cluster_.invariants().committed_configuration().joint(); };
+  for (int i = 0; i < 20 && !joint() && !Violated(); ++i) {
+    nemesis_.AskForJoint();
+    RunUntil(knobs_.core.election_timeout, joint);
+  }
+}
+
 void Simulation::LeaveLeaderBehind() {
   const Node* leader = cluster_.Leader();
   if (leader == nullptr) return;
@@ -206,9 +221,11 @@ void Simulation::LeaveLeaderBehind() {
 }
 
 bool Simulation::LoseAndRecover() {
+  const bool joint = cluster_.invariants().committed_configuration().joint();
   const std::optional<QuorumLoss> loss = LoseQuorum(&cluster_, &trace_, knobs_.workload.keys, &random_);
   if (!loss.has_value()) return false;
   nemesis_.Count(FaultKind::kLostQuorum);
+  if (joint) ++coverage_.joint_quorum_losses;
   trace_.Mix(TraceKind::kFault, {static_cast<uint64_t>(FaultKind::kLostQuorum), loss->lost});
   earlier_history_ = workload_.NewEpoch(loss->state);
   if (Violated()) return true;
@@ -317,6 +334,7 @@ RunReport Simulation::Finish() {
   report.configuration_changes = cluster_.invariants().configuration_changes();
   report.operations = workload_.counters();
   report.nemesis = nemesis_.counters();
+  report.coverage = coverage_;
   report.network = cluster_.network().counters();
   return report;
 }

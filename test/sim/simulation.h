@@ -50,6 +50,8 @@ struct RunReport {
   uint64_t configuration_changes = 0;
   Workload::Counters operations;
   Nemesis::Counters nemesis;
+  // Up to the healing.
+  Coverage coverage;
   Network::Counters network;
   std::string knobs;
 };
