@@ -122,7 +122,11 @@ ChangePlan PlanChange(const Configuration& now, const std::vector<Change>& chang
   }
   if (!IsValid(plan.next)) return Refuse(StatusCode::kInvalidArgument, "no voter would be left");
   if (!SameVoters(now, plan.next)) plan.next = EnterJoint(now, std::move(plan.next));
-  if (!IsValid(plan.next)) return Refuse(StatusCode::kInvalidArgument, "too many members during the change");
+  if (plan.next.members.size() > kMembersMax) {
+    return Refuse(StatusCode::kInvalidArgument, "too many members during the change");
+  }
+  // Until the joint configuration is left it has its old vote; it cannot wait for a new one.
+  if (!IsValid(plan.next)) return Refuse(StatusCode::kInvalidArgument, "a voter is demoted and made a voter at once");
   return plan;
 }
 

@@ -145,6 +145,7 @@ Configuration RaftEvents::AnyConfiguration(Index index) {
     Member member{
         .id = id, .voter = (flags & 1) != 0, .outgoing = (flags & 2) != 0, .learner = (flags & 4) != 0, .address = {}};
     member.promote = (flags & 8) != 0;
+    if (member.promote && Below(2) == 0) member.replaces = Below(6);
     configuration.members.push_back(member);
   }
   configuration.auto_leave = configuration.joint();
@@ -220,6 +221,14 @@ Message RaftEvents::AnyMessage() {
 ChangeMembership RaftEvents::AnyChange() {
   ChangeMembership event;
   for (uint64_t count = Below(3) + (Below(16) != 0); count > 0; --count) {
+    // Often of a voter that a learner waits to replace: the two must not get in each other's way.
+    const Configuration& now = node_.core().configuration();
+    const auto waits =
+        std::find_if(now.members.begin(), now.members.end(), [](const Member& m) { return m.replaces != kNoNode; });
+    if (waits != now.members.end() && Below(4) != 0) {
+      event.changes.push_back({.kind = static_cast<ChangeKind>(Below(6)), .node = waits->replaces, .address = {}});
+      continue;
+    }
     event.changes.push_back({.kind = static_cast<ChangeKind>(Below(8)),
                              .node = Below(7),
                              .other = Below(7),

@@ -1,6 +1,7 @@
 // From one configuration to the next.
 #include "raft/membership.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,10 @@ TEST_CASE("changes that make no sense are refused by name", "[raft]") {
   std::vector<Change> all;
   for (NodeId id = 1; id <= 3; ++id) all.push_back({.kind = ChangeKind::kRemove, .node = id, .address = {}});
   CHECK(PlanChange(now, all).code == StatusCode::kInvalidArgument);
+  const ChangePlan both = PlanChange(now, {{.kind = ChangeKind::kDemote, .node = 3, .address = {}},
+                                           {.kind = ChangeKind::kAddVoter, .node = 3, .address = {}}});
+  CHECK(both.code == StatusCode::kInvalidArgument);
+  CHECK(std::string(both.reason) == "a voter is demoted and made a voter at once");
 }
 
 TEST_CASE("a change of voters is joint, and leaving it drops who has gone", "[raft]") {

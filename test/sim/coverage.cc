@@ -30,15 +30,16 @@ std::string Missing(const Coverage& coverage, const Coverage& required) {
   std::string text;
   for (const Counter& c : kCounters) {
     if (coverage.*c.count >= required.*c.count) continue;
-    text += fmt::format("{}{} {}, {} are required", text.empty() ? "" : "; ", coverage.*c.count, c.name,
-                        required.*c.count);
+    text +=
+        fmt::format("{}{} {}, {} are required", text.empty() ? "" : "; ", coverage.*c.count, c.name, required.*c.count);
   }
   return text;
 }
 
 std::string Describe(const Coverage& coverage) {
   std::string text;
-  for (const Counter& c : kCounters) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", coverage.*c.count, c.name);
+  for (const Counter& c : kCounters)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", coverage.*c.count, c.name);
   return text;
 }
 

@@ -89,8 +89,7 @@ constexpr Mutant kMutants[] = {
     {58, "in a joint configuration only the new voters count"},
     {59, "a follower's questions for a read index all have one number"},
     {60, "a vote goes by the part of the log that is durable"},
-    {61, "a node that hears of a higher term forgets what it promised to its leader"},
-    {62, "a node that was once bidden to stand forces all its elections"},
+    {62, "a node that was once bidden to stand forces all its elections", 469},
     {63, "a log of a later term than the stored one is not heeded at a start"},
 };
 

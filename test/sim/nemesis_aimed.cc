@@ -44,7 +44,8 @@ std::vector<raft::NodeId> Nemesis::OtherVoters(const Node& leader) {
   return ids;
 }
 
-Nemesis::Links Nemesis::LinksBetween(raft::NodeId one, const std::vector<raft::NodeId>& others, bool from_others) const {
+Nemesis::Links Nemesis::LinksBetween(raft::NodeId one, const std::vector<raft::NodeId>& others,
+                                     bool from_others) const {
   Links links;
   for (raft::NodeId other : others) {
     links.emplace_back(one, other);
@@ -220,7 +221,8 @@ void Nemesis::AskForJoint() {
   leader->Administer(raft::ChangeMembership{changes, now.version},
                      [this, demotes, node = changes.front().node](const raft::StepResult& result) {
                        ++(result.ok() ? counters_.changes : counters_.changes_refused);
-                       if (result.ok() && demotes) Later(2 * knobs_.core.election_timeout, [this, node] { Readmit(node); });
+                       if (result.ok() && demotes)
+                         Later(2 * knobs_.core.election_timeout, [this, node] { Readmit(node); });
                      });
 }
 

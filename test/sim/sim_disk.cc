@@ -227,8 +227,8 @@ void SimDisk::WriteHardState(const raft::HardStateWrite& write) {
 void SimDisk::WriteLog(const raft::LogWrite& write) {
   BANDB_ASSERT(!write.entries.empty());
   if (no_space_) fail_next_ = true;
-  const bool under_way = std::any_of(main_.writes.begin(), main_.writes.end(),
-                                     [](const Write& w) { return w.kind == WriteKind::kLog; });
+  const bool under_way =
+      std::any_of(main_.writes.begin(), main_.writes.end(), [](const Write& w) { return w.kind == WriteKind::kLog; });
   if (under_way && write.entries.front().index <= written_.last()) ++truncations_under_way_;
   written_.Append(write.entries, write.entries.size());
   Write pending;
