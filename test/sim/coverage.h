@@ -11,7 +11,8 @@ namespace bandb::sim {
 struct Coverage {
   // Processes that died while a snapshot was being installed.
   uint64_t install_crashes = 0;
-  // Leaders that died in a joint configuration; of these, those that sent a peer a snapshot meanwhile.
+  // Leaders that died in a joint configuration; of these, those that sent a peer a snapshot
+  // meanwhile.
   uint64_t joint_leader_crashes = 0;
   uint64_t joint_snapshot_leader_crashes = 0;
   // Truncations of a log of which some writes were under way.

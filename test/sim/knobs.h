@@ -152,8 +152,8 @@ struct NemesisKnobs {
   Nanos transfer_interval_mean = 0;
   // Faults that are aimed, one after another (nemesis_aimed.cc); 0: never.
   Nanos aimed_interval_mean = 0;
-  // Of a node that installs a snapshot, and of a leader that enters a joint configuration or sends a
-  // snapshot.
+  // Of a node that installs a snapshot, and of a leader that enters a joint configuration or sends
+  // a snapshot.
   double install_crash_chance = 0;
   double joint_crash_chance = 0;
   uint32_t wipes_max = 0;

@@ -1,5 +1,5 @@
-// The part of Nemesis that aims: sequences of faults that by luck alone come together in one of some
-// thousand runs, and crashes at the instants at which they hurt most.
+// The part of Nemesis that aims: sequences of faults that by luck alone come together in one of
+// some thousand runs, and crashes at the instants at which they hurt most.
 #include <algorithm>
 #include <utility>
 
@@ -149,7 +149,8 @@ void Nemesis::AppendSomething(Node* leader) {
 }
 
 // The leader and as many voters as are no quorum are cut off together, with disks that complete
-// nothing. The others elect a leader, which finds logs to truncate whose writes are still under way.
+// nothing. The others elect a leader, which finds logs to truncate whose writes are still under
+// way.
 void Nemesis::Strand() {
   Node* leader = cluster_->Leader();
   if (leader == nullptr) return;

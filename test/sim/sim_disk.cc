@@ -41,8 +41,8 @@ absl::StatusOr<Recovered> SimDisk::Open(Listener* listener) {
   if (checkpoint_.data != nullptr && durable_.TermAt(checkpoint_.meta.index) != checkpoint_.meta.term) {
     durable_.Reset(checkpoint_.meta);
   }
-  // Log and hard state are given as they are: the entries of a term may have reached the disk before
-  // the hard state of that term did, if those are two streams.
+  // Log and hard state are given as they are: the entries of a term may have reached the disk
+  // before the hard state of that term did, if those are two streams.
   written_ = durable_;
   absl::StatusOr<Recovered> recovered = Read();
   if (!recovered.ok()) return recovered;

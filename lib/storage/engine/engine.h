@@ -260,8 +260,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void JobFailed(const JobEnd& end, std::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   // Nothing is begun in the background for a while: what is short may be there again then.
   void PauseWork() ABSL_LOCKS_EXCLUDED(mutex_);
-  // `generation` and `take_backs`: as they were when the damage was looked for; verdicts of before do
-  // not count.
+  // `generation` and `take_backs`: as they were when the damage was looked for; verdicts of before
+  // do not count.
   void SetAside(const std::vector<TableDamage>& damaged, uint64_t generation, uint64_t take_backs)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void FinishFlush(const JobEnd& end, const FlushInfo& info) ABSL_LOCKS_EXCLUDED(mutex_);

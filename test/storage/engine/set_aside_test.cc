@@ -220,16 +220,19 @@ TEST_CASE("what a compaction has found damaged before a Resume is not set aside 
     World world;
     for (int i = 0; i < 300; ++i) world.Put(i, 'z');
     REQUIRE_OK(world.db->CompactRange({}, {}));
-    const std::string path = world.Tables()[0];
-    const std::string whole = world.env.files().Content(path);
-    for (int round = 0; round < 3; ++round) {
-      world.Put(0, 'y');
-      REQUIRE_OK(world.db->Flush());
-    }
+    const auto overwrite = [&](int rounds) {
+      for (int round = 0; round < rounds; ++round) {
+        world.Put(0, 'y');
+        REQUIRE_OK(world.db->Flush());
+      }
+    };
+    overwrite(4);
     world.env.executor().RunReady();
+    // The one in the level into which level 0 goes.
+    const std::string path = world.Tables().back();
+    const std::string whole = world.env.files().Content(path);
     world.Damage(path);
-    world.Put(1, 'y');
-    REQUIRE_OK(world.db->Flush());
+    overwrite(4);
     for (int step = 0; step < steps; ++step) world.env.executor().RunOne(0);
     const bool known = !world.db->GetStats().damaged_tables.empty();
     world.Damage(path);
