@@ -202,13 +202,15 @@ void TimesToLive(ReplicaActor* actor) {
   actor->Close();
 }
 
-// States of a peer, in between what the replica makes itself; the second has tables of the first.
+// States of a peer, in between what the replica makes itself; the second is the first once more, of
+// which all tables are there.
 void Installs(ReplicaActor* actor) {
   actor->Open();
   actor->Apply(20);
   actor->Flush();
   actor->Apply(10);
   actor->Install(40);
+  actor->Install(0);
   actor->Apply(10);
   actor->Install(12);
   actor->Apply(10);
