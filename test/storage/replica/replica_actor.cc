@@ -104,6 +104,8 @@ absl::Status ReplicaActor::TryInstall(uint64_t index) {
   constexpr size_t kPieceBytes = 24 << 10;
   if (peer_ == nullptr) peer_ = std::make_unique<ReplicaPeer>(random_.Next(), course_);
   BANDB_RETURN_IF_ERROR(peer_->ApplyTo(index));
+  // Also what gives space back, so that the replica has nothing to rewrite, and keeps the files.
+  peer_->env().executor().RunReady();
   const storage::PinnedState pinned = peer_->replica().PinState();
   BANDB_ASSIGN_OR_RETURN(const storage::ReplicaState state, pinned.Describe());
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<storage::IncomingState> incoming, replica_->Receive(state));

@@ -26,11 +26,7 @@ absl::Status ReplicaPeer::ApplyTo(uint64_t index) {
     if (random_.OneIn(12)) BANDB_RETURN_IF_ERROR(FlushReplica(replica_.get(), &env_.executor()));
     if (random_.OneIn(30)) BANDB_RETURN_IF_ERROR(CompactReplica(replica_.get(), &env_.executor()));
   }
-  BANDB_RETURN_IF_ERROR(FlushReplica(replica_.get(), &env_.executor()));
-  // Also what gives space back, so that whoever installs the state has nothing to rewrite, and keeps
-  // its files.
-  env_.executor().RunReady();
-  return absl::OkStatus();
+  return FlushReplica(replica_.get(), &env_.executor());
 }
 
 absl::StatusOr<uint64_t> SendState(const storage::PinnedState& from, storage::IncomingState* to, size_t piece_bytes) {
