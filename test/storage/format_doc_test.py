@@ -1,4 +1,4 @@
-"""docs/file-formats.md against the golden files and the code: dumps, tags, kinds, record types, magics."""
+"""docs/file-formats.md and docs/cluster-log.md against the golden files and the code: dumps, tags, kinds, record types, magics."""
 
 import pathlib
 import re
@@ -8,7 +8,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DUMP = re.compile(r"^```\n(test/golden/\S+)\n(.*?)^```$", re.M | re.S)
 DUMP_LINE = re.compile(r"([0-9a-f]{4})  ((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: \* (\d+))?(?:\s.*)?")
 # Files that the dumps must show whole, from this offset on.
-SHOWN_FROM = {"identity-v1/IDENTITY": 0, "current-v1/CURRENT": 0, "log-v1/sealed.golden": 0, "manifest-v1/edits.golden": 80}
+SHOWN_FROM = {"identity-v1/IDENTITY": 0, "current-v1/CURRENT": 0, "log-v1/sealed.golden": 0, "log-v2/segment.golden": 0,
+              "manifest-v1/edits.golden": 80}
 
 
 def read(path):
@@ -98,7 +99,7 @@ def check_constants(doc):
 
 
 def main():
-    doc = read("docs/file-formats.md")
+    doc = read("docs/file-formats.md") + read("docs/cluster-log.md")
     complaints = [*check_dumps(doc), *check_numbers(doc), *check_constants(doc)]
     for complaint in complaints:
         print(complaint)

@@ -19,6 +19,7 @@ std::string_view Magic(FileType type) {
     case FileType::kTable:
       return "BanDBtbl";
     case FileType::kLog:
+    case FileType::kSegment:
       return "BanDBlog";
     case FileType::kManifest:
       return "BanDBman";
@@ -34,6 +35,8 @@ uint32_t FormatVersion(FileType type) {
       return kLogFormatVersion;
     case FileType::kManifest:
       return kManifestFormatVersion;
+    case FileType::kSegment:
+      return kSegmentFormatVersion;
   }
   BANDB_UNREACHABLE();
 }

@@ -37,12 +37,14 @@ Uuid RandomUuid(base::Random* random);
 // 32 hexadecimal digits.
 std::string ToString(const Uuid& id);
 
-enum class FileType : uint8_t { kTable, kLog, kManifest };
+// A segment is a file of a cluster's log: a log of the next format version.
+enum class FileType : uint8_t { kTable, kLog, kManifest, kSegment };
 
 inline constexpr size_t kFileHeaderBytes = 80;
 inline constexpr uint32_t kTableFormatVersion = 1;
 inline constexpr uint32_t kLogFormatVersion = 1;
 inline constexpr uint32_t kManifestFormatVersion = 1;
+inline constexpr uint32_t kSegmentFormatVersion = 2;
 
 struct FileHeader {
   FileType type = FileType::kTable;

@@ -17,7 +17,11 @@ constexpr size_t kPayloadBytesAt = kChecksumBytes + 4;
 // of records that a search behind damage would have to verify one by one.
 uint16_t MarkerOf(uint64_t checksum_seed) { return static_cast<uint16_t>(kRecordMarker ^ checksum_seed); }
 
-uint64_t IdentityNumber(const RecordHead& head) { return head.index != 0 ? head.index : head.first_sequence; }
+uint64_t IdentityNumber(const RecordHead& head) {
+  // Several segments may begin after one index.
+  if (head.type == RecordType::kSegmentHead) return head.first_sequence;
+  return head.index != 0 ? head.index : head.first_sequence;
+}
 
 }  // namespace
 
@@ -86,6 +90,10 @@ bool IdentityFits(std::string_view rest, const ParsedRecord& record) {
 
 }  // namespace
 
+bool LooksLikeRecord(std::string_view rest, uint64_t checksum_seed, ParsedRecord* record) {
+  return ParseShape(rest, MarkerOf(checksum_seed), record) && IdentityFits(rest, *record);
+}
+
 bool ParseRecordAt(std::string_view rest, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
   if (!ParseShape(rest, MarkerOf(checksum_seed), record)) return false;
   const std::string_view covered = rest.substr(kChecksumBytes, record->record_bytes - kChecksumBytes);
@@ -117,10 +125,7 @@ uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksu
     const uint64_t found = at - kChecksumBytes;
     // What costs nothing first: hardly any bytes that look like a head have its identity where it
     // must be.
-    if (!ParseShape(file.substr(found), MarkerOf(checksum_seed), record) ||
-        !IdentityFits(file.substr(found), *record)) {
-      continue;
-    }
+    if (!LooksLikeRecord(file.substr(found), checksum_seed, record)) continue;
     if (record->record_bytes > *hash_bytes_left) {
       *hash_bytes_left = 0;
       return file.size();

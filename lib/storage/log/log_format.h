@@ -45,9 +45,16 @@ enum class RecordType : uint8_t {
   kEnd = 2,    // the log goes on in the next file
   kSeal = 3,   // closed cleanly
   kEdit = 4,   // in a manifest: a version edit
+  // In a cluster's log only (lib/cluster/segment_format.h).
+  kEntryNoop = 5,
+  kEntryData = 6,
+  kEntryConfiguration = 7,
+  kHardState = 8,
+  kSegmentHead = 9,
+  kSyncedMark = 10,
 };
 inline constexpr uint8_t kRecordTypeMin = 1;
-inline constexpr uint8_t kRecordTypeMax = 4;
+inline constexpr uint8_t kRecordTypeMax = 10;
 
 inline constexpr uint16_t kRecordMarker = 0xbd1c;
 inline constexpr uint8_t kRecordVersion = 1;
@@ -98,6 +105,11 @@ ParseResult ParseRecord(std::string_view file, uint64_t offset, uint64_t checksu
 bool ParseRecordAt(std::string_view rest, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
 // The same record once more, from the same bytes, without verifying its checksum again.
 void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
+
+// Whether `rest` begins with what was a record of a file with this checksum seed, its checksum
+// aside: the fields at its head and the identity at its end agree. Bytes that were never written
+// whole hardly ever look like that.
+bool LooksLikeRecord(std::string_view rest, uint64_t checksum_seed, ParsedRecord* record);
 
 // The first offset at or after `offset` at which a whole valid record stands; `file`.size() if
 // there is none. `hash_bytes_left` is how much may be hashed, and is lowered by what was: bytes

@@ -1,0 +1,23 @@
+// Reads entries back from the segments that hold them.
+#ifndef BANDB_CLUSTER_LOG_FETCH_H_
+#define BANDB_CLUSTER_LOG_FETCH_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cluster/log_files.h"
+#include "cluster/log_index.h"
+#include "raft/types/entry.h"
+
+namespace bandb::cluster {
+
+// The entries from `first` on whose records are at these places, in order. Waits for the disk.
+// Errors: kDataLoss one of them is not there any more, with file and offset; as the file system
+// says.
+// Thread safety: any thread, beside whoever appends.
+absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
+                                           const std::vector<EntryPlace>& places);
+
+}  // namespace bandb::cluster
+
+#endif  // BANDB_CLUSTER_LOG_FETCH_H_

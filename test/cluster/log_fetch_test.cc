@@ -1,0 +1,45 @@
+#include "cluster/log_fetch.h"
+
+#include "cluster/segment_bytes.h"
+#include "support/catch.h"
+
+namespace bandb::cluster {
+namespace {
+
+TEST_CASE("Entries are read from where they are, across gaps and segments", "[log_fetch]") {
+  test::CrashFileSystem files;
+  REQUIRE(files.CreateDirs("log").ok());
+  const LogDirectory directory{.files = &files, .path = "log", .database_id = RigDatabase()};
+  std::vector<EntryPlace> places;
+  raft::Entries expected;
+  raft::Index index = 0;
+  for (uint64_t number = 1; number <= 2; ++number) {
+    SegmentBytes segment(static_cast<char>('0' + number));
+    segment.Head({.number = number, .hard_state = {}, .configuration = {}});
+    for (int i = 0; i < 4; ++i) {
+      // What was written in between and is void.
+      if (i == 2) segment.Entry(MakeEntry(index + 1, 1, std::string(9000, 'v')));
+      const uint64_t offset = segment.size();
+      ++index;
+      expected.push_back(MakeEntry(index, 2, std::string(100 * index, 'x')));
+      segment.Entry(expected.back());
+      places.push_back({.segment = number,
+                        .offset = offset,
+                        .record_bytes = static_cast<uint32_t>(segment.size() - offset),
+                        .payload_bytes = static_cast<uint32_t>(100 * index),
+                        .term = 2});
+    }
+    PutFile(&files, directory.PathOf(number), segment.bytes());
+  }
+  const auto entries = FetchEntries(directory, 1, places);
+  REQUIRE(entries.ok());
+  CHECK(*entries == expected);
+
+  files.FlipByte(directory.PathOf(2), FileOffset(places[6].offset) + 60, 1);
+  CHECK(FetchEntries(directory, 1, places).status().code() == absl::StatusCode::kDataLoss);
+  REQUIRE(files.Remove(directory.PathOf(1)).ok());
+  CHECK(FetchEntries(directory, 1, places).status().code() == absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace bandb::cluster

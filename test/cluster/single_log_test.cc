@@ -1,0 +1,250 @@
+#include "cluster/single_log.h"
+
+#include "base/status.h"
+#include "cluster/log_rig.h"
+#include "cluster/segment_format.h"
+#include "support/catch.h"
+
+namespace bandb::cluster {
+namespace {
+
+using test::FaultKind;
+using test::FileCall;
+
+raft::SnapshotMeta FloorAt(raft::Index index, raft::Term term) {
+  return {.index = index, .term = term, .configuration = raft::MakeConfiguration({1, 2, 3})};
+}
+
+class Node {
+ public:
+  explicit Node(uint64_t seed = 1) : world(seed) {
+    REQUIRE(world.files().CreateDirs("node").ok());
+    REQUIRE(SingleLog::Create(world.options(), {}, FloorAt(0, 0)).ok());
+    Open();
+  }
+  void Open(const raft::SnapshotMeta& state = FloorAt(0, 0)) {
+    log.reset();
+    absl::StatusOr<std::unique_ptr<SingleLog>> opened = SingleLog::Open(world.options(), state);
+    REQUIRE(opened.ok());
+    log = *std::move(opened);
+    listener = RecordingListener();
+    log->SetListener(&listener);
+    world.RunAll();
+  }
+  // Entries of `bytes` each, in one write.
+  void Write(raft::Index first, raft::Index last, raft::Term term, size_t bytes = 10) {
+    raft::LogWrite write{.write = ++writes, .term = term, .index = last, .commit = 0, .entries = {}};
+    for (raft::Index i = first; i <= last; ++i) write.entries.push_back(MakeEntry(i, term, std::string(bytes, 'x')));
+    log->WriteLog(write);
+  }
+  size_t segments() const {
+    size_t count = 0;
+    for (const auto& [path, bytes] : world_files()) count += path.ends_with(".seg") ? 1 : 0;
+    return count;
+  }
+  std::map<std::string, uint64_t> world_files() const { return const_cast<LogWorld&>(world).files().Files(); }
+
+  LogWorld world;
+  RecordingListener listener;
+  std::unique_ptr<SingleLog> log;
+  uint64_t writes = 0;
+};
+
+TEST_CASE("A write is reported once a sync that covers it has ended", "[single_log]") {
+  Node node;
+  node.Write(1, 3, 1);
+  node.log->WriteHardState({.write = ++node.writes, .state = {.term = 1, .vote = 2}});
+  node.world.RunTurns();
+  CHECK(node.listener.log == 0);
+  node.world.RunAll();
+  CHECK(node.listener.log == 1);
+  CHECK(node.listener.log_index == 3);
+  CHECK(node.listener.hard_state == 2);
+}
+
+TEST_CASE("A log that is opened again holds what was written last at each index", "[single_log]") {
+  Node node;
+  node.Write(1, 6, 1);
+  node.Write(4, 5, 2);
+  node.log->WriteHardState({.write = ++node.writes, .state = {.term = 3, .vote = 2, .commit = 4}});
+  node.world.RunAll();
+  node.Open();
+  const raft::Restart& restart = node.log->restart();
+  CHECK(restart.last_index == 5);
+  CHECK(restart.last_term() == 2);
+  CHECK(restart.hard_state == raft::HardState{.term = 3, .vote = 2, .commit = 4});
+  const PlainLog log = ReadBack(&node.world, node.log.get(), &node.listener);
+  CHECK(log.TermAt(3) == 1);
+  CHECK(log.TermAt(4) == 2);
+}
+
+TEST_CASE("A fetch brings entries up to its limit, and at least one", "[single_log]") {
+  Node node;
+  node.Write(1, 20, 1, 100);
+  node.log->Fetch({.fetch = 1, .first = 2, .last = 20, .bytes_max = 500});
+  node.log->Fetch({.fetch = 2, .first = 2, .last = 20, .bytes_max = 1});
+  node.log->Fetch({.fetch = 3, .first = 21, .last = 22, .bytes_max = 100});
+  node.world.RunAll();
+  CHECK(node.listener.fetched[1]->size() == 3);
+  CHECK(node.listener.fetched[2]->size() == 1);
+  CHECK_FALSE(node.listener.fetched[3].has_value());
+}
+
+TEST_CASE("A segment that is full is left for the spare, and deleted once nobody needs it", "[single_log]") {
+  Node node;
+  for (raft::Index i = 1; i <= 40; ++i) {
+    node.Write(i, i, 1, 500);
+    node.world.RunAll();
+  }
+  const size_t before = node.segments();
+  CHECK(before > 4);
+  node.log->Compact(30);
+  node.world.RunAll();
+  // The state machine has not applied them durably. Only the segment goes that Create made: it
+  // holds no entry.
+  CHECK(node.segments() == before - 1);
+  CHECK(node.log->floor() == 0);
+  RecordingListener listener;
+  CHECK(ReadBack(&node.world, node.log.get(), &listener).entries.size() == 40);
+  node.log->KeepAfter(30);
+  node.world.RunAll();
+  CHECK(node.segments() < before);
+  CHECK(node.log->floor() > 0);
+  CHECK(node.log->floor() <= 30);
+  node.Open(FloorAt(30, 1));
+  CHECK(node.log->last() == 40);
+}
+
+TEST_CASE("What a truncation reaches into is not what the log begins with", "[single_log]") {
+  Node node;
+  for (raft::Index i = 1; i <= 30; ++i) {
+    node.Write(i, i, 1, 500);
+    node.world.RunAll();
+  }
+  node.Write(8, 12, 2, 10);
+  node.world.RunAll();
+  node.log->KeepAfter(12);
+  node.log->Compact(12);
+  node.world.RunAll();
+  CHECK(node.log->floor() < 8);
+  node.Open(FloorAt(12, 2));
+  CHECK(node.log->last() == 12);
+  CHECK(node.log->restart().last_term() == 2);
+}
+
+TEST_CASE("A full disk makes no spare, and the log says so until there is room", "[single_log]") {
+  Node node;
+  node.world.files().SetFreeBytes(1000);
+  node.Write(1, 7, 1, 500);
+  node.Write(8, 8, 1, 400);
+  node.world.RunFor(10'000'000);
+  CHECK(node.listener.nearly_full);
+  CHECK_FALSE(node.listener.failed);
+  node.world.files().SetFreeBytes(1 << 20);
+  node.world.RunFor(3'000'000'000);
+  CHECK_FALSE(node.listener.nearly_full);
+  CHECK(node.listener.log_index == 8);
+}
+
+TEST_CASE("A reset empties the log, durably, and what was before it goes", "[single_log]") {
+  Node node;
+  node.Write(1, 5, 1);
+  node.world.RunAll();
+  node.log->Reset(FloorAt(100, 4));
+  node.world.RunAll();
+  CHECK(node.listener.reset == 100);
+  CHECK(node.log->floor() == 100);
+  node.Write(101, 102, 4);
+  node.world.RunAll();
+  node.Open(FloorAt(100, 4));
+  CHECK(node.log->floor() == 100);
+  CHECK(node.log->last() == 102);
+  CHECK(node.log->restart().floor.configuration == raft::MakeConfiguration({1, 2, 3}));
+}
+
+TEST_CASE("A log from before an installed snapshot is emptied at open", "[single_log]") {
+  Node node;
+  node.Write(1, 5, 1);
+  node.world.RunAll();
+  // Longer than the log, or another entry at its place.
+  const raft::SnapshotMeta state = GENERATE(FloorAt(9, 3), FloorAt(4, 3));
+  node.Open(state);
+  CHECK(node.log->floor() == state.index);
+  CHECK(node.log->last() == state.index);
+  node.Open(state);
+  CHECK(node.log->last() == state.index);
+}
+
+TEST_CASE("A log that begins after what is applied is refused", "[single_log]") {
+  Node node;
+  node.log->Reset(FloorAt(100, 4));
+  node.world.RunAll();
+  node.log.reset();
+  const auto opened = SingleLog::Open(node.world.options(), FloorAt(99, 4));
+  CHECK(opened.status().code() == absl::StatusCode::kDataLoss);
+}
+
+TEST_CASE("After a failed sync or append nothing more is reported", "[single_log]") {
+  Node node;
+  node.Write(1, 1, 1);
+  node.world.RunAll();
+  const FileCall call = GENERATE(FileCall::kSync, FileCall::kAppend);
+  node.world.files().Inject({.kind = FaultKind::kIoError, .calls = {call}, .pattern = "*"});
+  node.Write(2, 2, 1);
+  node.Write(3, 3, 1);
+  node.world.RunAll();
+  CHECK(node.listener.failed);
+  CHECK(node.listener.log == 1);
+}
+
+TEST_CASE("A log that is destroyed says nothing more", "[single_log]") {
+  Node node;
+  node.Write(1, 1, 1);
+  node.log->Fetch({.fetch = 1, .first = 1, .last = 1, .bytes_max = 100});
+  node.log.reset();
+  node.world.RunAll();
+  CHECK(node.listener.log == 0);
+  CHECK(node.listener.fetched.empty());
+}
+
+TEST_CASE("A log is created once", "[single_log]") {
+  Node node;
+  CHECK(SingleLog::Create(node.world.options(), {}, FloorAt(0, 0)).code() == absl::StatusCode::kAlreadyExists);
+}
+
+TEST_CASE("Rot of a durable entry is not taken for a torn tail", "[single_log]") {
+  Node node;
+  node.Write(1, 4, 1, 100);
+  node.world.RunAll();
+  node.log.reset();
+  test::CrashFileSystem& files = node.world.files();
+  // Before any synced mark: the payload of the last entry. Of its record 100 'x' and its identity
+  // come last.
+  const std::string path = "node/log/000002.seg";
+  const std::string content = files.Content(path);
+  const size_t last = content.find_last_of('x');
+  REQUIRE(last != std::string::npos);
+  files.FlipByte(path, last, 1);
+  const auto opened = SingleLog::Open(node.world.options(), FloorAt(0, 0));
+  CHECK(opened.status().code() == absl::StatusCode::kDataLoss);
+}
+
+TEST_CASE("A tail of which a sector was never written is dropped", "[single_log]") {
+  Node node;
+  node.Write(1, 1, 1, 100);
+  node.world.RunAll();
+  node.Write(2, 2, 1, 1500);
+  node.log.reset();
+  test::CrashFileSystem& files = node.world.files();
+  const std::string path = "node/log/000002.seg";
+  std::string content = files.Content(path);
+  // Head and identity of the record are there, a sector between them is not.
+  std::fill(content.begin() + 1024, content.begin() + 1536, '\0');
+  files.SetContent(path, content);
+  node.Open();
+  CHECK(node.log->last() == 1);
+  CHECK(node.log->dropped_bytes() > 0);
+}
+
+}  // namespace
+}  // namespace bandb::cluster
