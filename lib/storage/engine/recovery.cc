@@ -265,7 +265,11 @@ absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
 }
 
 absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset) {
-  if (record.head.type != RecordType::kWrite) return absl::OkStatus();
+  if (record.head.type == RecordType::kEnd || record.head.type == RecordType::kSeal) return absl::OkStatus();
+  if (record.head.type != RecordType::kWrite) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record of another kind of file", log.path,
+                       offset);
+  }
   kv::OperationReader cursor(record.payload);
   kv::Operation operation;
   uint64_t count = 0;

@@ -234,6 +234,30 @@ TEST_CASE("a manifest or a log whose records say anything else is never the end 
   }
 }
 
+TEST_CASE("a record that no log of a database has is damage, and not passed over") {
+  const std::unique_ptr<CrashFileSystem> whole = MakeDatabase();
+  size_t forged = 0;
+  for (const std::string& path : FilesLike(*whole, "*.log")) {
+    for (const auto type :
+         {storage::RecordType::kEdit, storage::RecordType::kEntryData, storage::RecordType::kSyncedMark}) {
+      auto files = whole->CrashImage(Damage::kLost, 0);
+      bool changed = false;
+      const std::string content =
+          ForgeLog(files.get(), path, storage::FileType::kLog, [&](size_t, storage::RecordHead* head, std::string*) {
+            if (changed || head->type != storage::RecordType::kWrite) return;
+            head->type = type;
+            changed = true;
+          });
+      if (!changed) continue;
+      ++forged;
+      files->SetContent(path, content);
+      TestEnv env(2, std::move(files));
+      CHECK_CODE(storage::OpenDb(env.env(), kDir, SmallOptions()).status(), kDataLoss);
+    }
+  }
+  CHECK(forged >= 3);
+}
+
 TEST_CASE("a manifest that counts to the end of all sequences is refused") {
   TestEnv empty(1);
   {
