@@ -44,7 +44,7 @@ struct ServiceParts {
 class Service final : private net::Handler {
  public:
   Service(const ServiceParts& parts, const ServiceOptions& options);
-  ~Service();
+  ~Service() override;
 
   // The messages of BanDB's own protocol, and the classes of commands of Redis'.
   void AddMessagesTo(net::Router* router);

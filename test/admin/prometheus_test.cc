@@ -1,5 +1,7 @@
 #include "admin/prometheus.h"
 
+#include <fmt/format.h>
+
 #include <regex>
 #include <set>
 #include <sstream>

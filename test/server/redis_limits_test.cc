@@ -1,4 +1,6 @@
 // What the listener for clients of Redis bears.
+#include <fmt/format.h>
+
 #include <memory>
 #include <string>
 #include <vector>

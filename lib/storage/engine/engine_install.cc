@@ -163,6 +163,8 @@ void EngineReplica::Install(std::unique_ptr<IncomingState> state, Engine::Done d
 }
 
 void EngineReplica::FinishInstall(const absl::Status& status, Engine::Done done) {
+  // Ours alone: what it leads to may be the end of who gave it.
+  const Engine::Done tell = std::move(done);
   std::vector<Engine::Done> flushed;
   if (status.ok()) {
     {
@@ -175,7 +177,7 @@ void EngineReplica::FinishInstall(const absl::Status& status, Engine::Done done)
   }
   installing_.store(false, std::memory_order_release);
   for (Engine::Done& waiter : flushed) waiter(absl::OkStatus());
-  done(status);
+  tell(status);
   engine_->lifecycle_.Leave();
 }
 
