@@ -2,6 +2,7 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <tuple>
 
 #include "base/status.h"
 #include "cluster/log_rig.h"
@@ -239,8 +240,8 @@ bool IsNoticed(uint64_t seed, int steps, const std::function<void(CrashFileSyste
   return !RunWithCrashes(seed, steps, leave_out, &images).empty();
 }
 
-TEST_CASE("Syncs of the log that are left out are noticed, each kind of them", "[single_log]") {
-  const auto [call, path] = GENERATE(table<test::FileCall, std::string>({
+TEST_CASE("syncs of the log that are left out are noticed, each kind of them") {
+  const std::tuple<test::FileCall, std::string> left_out = GENERATE(table<test::FileCall, std::string>({
       {test::FileCall::kSync, "*/log/*.seg"},       // what was written
       {test::FileCall::kSync, "*/log/000001.seg"},  // by Create
       {test::FileCall::kSync, "*/log/000002.seg"},  // by Open
@@ -248,6 +249,8 @@ TEST_CASE("Syncs of the log that are left out are noticed, each kind of them", "
       {test::FileCall::kSyncDir, "*/log"},          // the names of segments
       {test::FileCall::kSyncDir, "*node"},          // the name of the directory
   }));
+  const test::FileCall call = std::get<0>(left_out);
+  const std::string path = std::get<1>(left_out);
   INFO(test::FileCallName(call) << " of " << path);
   bool noticed = false;
   for (uint64_t seed = 1; seed <= 20 && !noticed; ++seed) {
