@@ -1,6 +1,8 @@
 #include "server/redis_codec.h"
 
+#include <deque>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "support/catch.h"
@@ -25,7 +27,9 @@ struct Environment : server::RedisEnvironment {
 struct CodecRig {
   // What the next request is, and what it asks for.
   net::Cut Next(std::string_view bytes) { return codec.Next(bytes, &frame, &frame_bytes); }
-  server::Command Decode(const std::string& request) {
+  // What it answers is made of views of the request, which the rig keeps.
+  server::Command Decode(std::string text) {
+    const std::string& request = requests.emplace_back(std::move(text));
     REQUIRE(Next(request) == net::Cut::kFrame);
     REQUIRE(frame_bytes == request.size());
     server::Command command;
@@ -51,6 +55,7 @@ struct CodecRig {
     return std::string(reply.head);
   }
 
+  std::deque<std::string> requests;
   Environment environment;
   server::RedisCodec codec{&environment, kRequestBytesMax, 7};
   net::Frame frame;
