@@ -180,7 +180,12 @@ Parsed RequestParser::ParseBulk(std::string_view bytes) {
     if (at_ >= bytes.size()) return Parsed::kIncomplete;
     const size_t end = bytes.find('\r', at_);
     const bool whole = end != std::string_view::npos && end + 1 < bytes.size();
-    if (whole && bytes[at_] != '$') return Fail(std::string("expected '$', got '") + bytes[at_] + "'");
+    if (whole && bytes[at_] != '$') {
+      std::string error = "expected '$', got '";
+      error += bytes[at_];
+      error += '\'';
+      return Fail(std::move(error));
+    }
     const Parsed parsed = ParseHeader(bytes, "too big bulk count string", "invalid bulk length", &bulk_bytes_);
     if (parsed != Parsed::kRequest) {
       bulk_bytes_ = -1;
