@@ -58,27 +58,6 @@ size_t EncodedBytes(const Operation& operation) {
   return bytes;
 }
 
-namespace {
-
-char* StoreBytes(char* to, std::string_view bytes) {
-  to = base::StoreVarint(to, bytes.size());
-  // A view of nothing may have no address, and memcpy wants one.
-  if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
-  return to + bytes.size();
-}
-
-}  // namespace
-
-char* StoreOperation(char* to, const Operation& operation) {
-  *to++ = static_cast<char>(operation.kind);
-  to = StoreBytes(to, operation.key);
-  if (operation.kind == Kind::kPutWithExpiry) {
-    base::StoreFixed<uint64_t>(to, operation.expiry_ms);
-    to += sizeof(uint64_t);
-  }
-  return operation.kind == Kind::kDelete ? to : StoreBytes(to, operation.value);
-}
-
 void AppendOperation(std::string* to, const Operation& operation) {
   base::PutFixed8(to, static_cast<uint8_t>(operation.kind));
   base::PutLengthPrefixed(to, operation.key);

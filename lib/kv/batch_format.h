@@ -83,8 +83,6 @@ bool IsWithinLimits(const Operation& operation);
 // Appends one encoded operation.
 void AppendOperation(std::string* to, const Operation& operation);
 size_t EncodedBytes(const Operation& operation);
-// As AppendOperation, into memory with room for EncodedBytes(operation); returns the end.
-char* StoreOperation(char* to, const Operation& operation);
 
 // Turns the time to live of every put with expiry into the absolute time, in place.
 void ResolveTimeToLive(std::string* operations, uint64_t now_ms);

@@ -20,6 +20,7 @@
 
 #include "base/assert.h"
 #include "fuzz/fuzz_network.h"
+#include "fuzz/fuzz_program.h"
 #include "net/stream_world.h"
 #include "proto/frame.h"
 #include "proto/message_id.h"

@@ -1,13 +1,10 @@
-// What the fuzz targets over connections share: the input as a program, and a network that runs on
-// one thread.
+// The network of the fuzz targets over connections, run on one thread.
 #ifndef BANDB_TEST_FUZZ_FUZZ_NETWORK_H_
 #define BANDB_TEST_FUZZ_FUZZ_NETWORK_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/assert.h"
@@ -16,27 +13,6 @@
 #include "support/sim_streams.h"
 
 namespace bandb::test {
-
-// The input, byte by byte; zeros after its end.
-class Program {
- public:
-  explicit Program(std::string_view bytes) : bytes_(bytes) {}
-  bool empty() const { return bytes_.empty(); }
-  uint8_t Byte() {
-    if (bytes_.empty()) return 0;
-    const auto byte = static_cast<uint8_t>(bytes_.front());
-    bytes_.remove_prefix(1);
-    return byte;
-  }
-  std::string_view Take(size_t count) {
-    const std::string_view taken = bytes_.substr(0, count);
-    bytes_.remove_prefix(taken.size());
-    return taken;
-  }
-
- private:
-  std::string_view bytes_;
-};
 
 // Loops of one kind, run on this thread until nothing happens any more.
 class Network {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "fuzz/fuzz_program.h"
 #include "net/frame_link.h"
 #include "net/length_codec.h"
 #include "net/link_host.h"
@@ -27,27 +28,6 @@ namespace {
 
 constexpr size_t kStepsMax = 200;
 constexpr int64_t kMillis = 1'000'000;
-
-// The input, byte by byte; zeros after its end.
-class Program {
- public:
-  explicit Program(std::string_view bytes) : bytes_(bytes) {}
-  bool empty() const { return bytes_.empty(); }
-  uint8_t Byte() {
-    if (bytes_.empty()) return 0;
-    const auto byte = static_cast<uint8_t>(bytes_.front());
-    bytes_.remove_prefix(1);
-    return byte;
-  }
-  std::string_view Take(size_t count) {
-    const std::string_view taken = bytes_.substr(0, count);
-    bytes_.remove_prefix(taken.size());
-    return taken;
-  }
-
- private:
-  std::string_view bytes_;
-};
 
 using Message = std::pair<uint32_t, std::string>;
 

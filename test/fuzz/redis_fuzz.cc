@@ -19,6 +19,7 @@
 
 #include "base/assert.h"
 #include "fuzz/fuzz_network.h"
+#include "fuzz/fuzz_program.h"
 #include "net/stream_world.h"
 #include "server/redis_command.h"
 #include "server/server_unit.h"
