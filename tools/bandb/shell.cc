@@ -116,13 +116,16 @@ absl::Status Shell::Scan(const Command& command) {
     const uint64_t wanted = std::min<uint64_t>(command.entries_max - entries, kEntriesPerPiece);
     BANDB_ASSIGN_OR_RETURN(const client::ScanPiece piece, client_->Scan({.reverse = command.reverse,
                                                                          .keys_only = counts || command.keys_only,
+                                                                         .expiries = true,
                                                                          .entries_max = static_cast<uint32_t>(wanted),
                                                                          .begin = command.begin,
                                                                          .limit = command.limit,
                                                                          .cursor = cursor}));
     entries += piece.entries.size();
     if (!counts) {
-      for (const auto& [key, value] : piece.entries) Write(stdout, FormatEntry(format, key, value, command.keys_only));
+      for (const client::ScannedEntry& entry : piece.entries) {
+        Write(stdout, FormatEntry(format, {entry.key, entry.value, entry.expires_ms}, command.keys_only));
+      }
     }
     cursor = piece.cursor;
     // A piece may be empty and yet not the last.
