@@ -27,6 +27,11 @@ constexpr CommandText kTexts[] = {
      "Examples:\n"
      "  bandb get greeting\n"
      "  bandb get --raw image > image.png\n"},
+    {Verb::kTtl, "ttl", "ttl KEY", "print how long KEY has to live",
+     "A duration such as --ttl of put takes it, or never.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb ttl session:7\n"},
     {Verb::kDelete, "delete", "delete KEY | --prefix TEXT [--yes]", "remove KEY, or all keys that begin with TEXT",
      "Succeeds whether or not there is such a key. All keys of a prefix go in one step.\n"
      "\n"
