@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace bandb {
@@ -139,6 +140,10 @@ using OperationHook = std::function<HookResult(const ServerOperation&)>;
 using OperationPostHook = std::function<void(const ServerOperation&, const ServerOutcome&)>;
 using RouteHandler = std::function<void(const ServerRequest&, Responder)>;
 
+// Does what an operator asks for in words, "flush" for one, and answers with a text. It may take
+// long.
+using Administration = std::function<absl::StatusOr<std::string>(const std::vector<std::string>& words)>;
+
 // How to run a route.
 struct RouteOptions {
   // Run the handler (and its pre-hooks) on a worker thread.
@@ -184,6 +189,9 @@ struct ServerHooks {
   // Ids from kFirstUserMessage on, each at most once. A request of a route starts when everything
   // before it on its connection has been answered, and what follows it there waits for its answer.
   std::vector<RouteEntry> routes;
+  // Called for each ADMIN message, on a worker thread, several at once. Null: there is no such
+  // message.
+  Administration administer;
   // A connection was accepted; an error status refuses it: the client gets an error frame with its
   // text. May be null.
   std::function<absl::Status(uint64_t connection, std::string_view peer)> on_connect;

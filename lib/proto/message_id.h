@@ -21,6 +21,7 @@ enum class MessageId : uint32_t {
   kBatch = 18,
   kScan = 19,
   kStats = 20,
+  kAdmin = 256,
 };
 inline constexpr uint32_t kFirstUserMessageId = 65536;
 

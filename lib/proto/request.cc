@@ -100,6 +100,18 @@ bool DecodeScan(std::string_view payload, Scan* scan) {
   return ok;
 }
 
+bool DecodeAdmin(std::string_view payload, std::vector<std::string_view>* words) {
+  base::ByteReader reader(payload);
+  uint32_t count = 0;
+  words->clear();
+  if (!reader.ReadFixed(&count) || count > kAdminWordsMax) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t bytes = 0;
+    if (!reader.ReadFixed(&bytes) || !reader.ReadBytes(bytes, &words->emplace_back())) return false;
+  }
+  return reader.empty();
+}
+
 void AppendPut(std::string* to, std::string_view key, std::string_view value) {
   AppendHeader(to, MessageId::kPut, 2 * sizeof(uint32_t) + key.size() + value.size());
   PutLength(to, key);
@@ -138,6 +150,17 @@ void AppendScan(std::string* to, const Scan& scan) {
 }
 
 void AppendStats(std::string* to) { AppendHeader(to, MessageId::kStats, 0); }
+
+void AppendAdmin(std::string* to, absl::Span<const std::string_view> words) {
+  size_t bytes = sizeof(uint32_t);
+  for (const std::string_view word : words) bytes += sizeof(uint32_t) + word.size();
+  AppendHeader(to, MessageId::kAdmin, bytes);
+  base::PutFixed32(to, static_cast<uint32_t>(words.size()));
+  for (const std::string_view word : words) {
+    PutLength(to, word);
+    to->append(word);
+  }
+}
 
 void BatchBuilder::Require(const BatchCondition& condition) {
   base::PutFixed8(&conditions_, static_cast<uint8_t>(condition.check));

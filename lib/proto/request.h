@@ -13,6 +13,7 @@
 //   SCAN       := flags:u8 entriesMax:u32 bytesMax:u32 beginLen:u32 limitLen:u32 cursorLen:u32 begin limit cursor
 //                 flags: 1 from the end backwards, 2 keys without their values, 4 with expiries
 //   STATS      := nothing
+//   ADMIN      := wordCount:u32 (wordLen:u32 word)*                       at most 64
 //
 // A payload is well-formed only if its lengths add up to exactly its size. Decoders answer false
 // otherwise; their views point into the payload, and nothing is allocated by a length or count that
@@ -24,7 +25,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/types/span.h"
 #include "base/coding.h"
 
 namespace bandb::proto {
@@ -97,6 +100,9 @@ struct Scan {
 };
 bool DecodeScan(std::string_view payload, Scan* scan);
 
+inline constexpr size_t kAdminWordsMax = 64;
+bool DecodeAdmin(std::string_view payload, std::vector<std::string_view>* words);
+
 // Whole frames, for clients. Their sizes must be within the limits, which the server checks again.
 void AppendPut(std::string* to, std::string_view key, std::string_view value);
 void AppendGet(std::string* to, std::string_view key);
@@ -105,6 +111,7 @@ void AppendHello(std::string* to, const Hello& hello);
 void AppendPing(std::string* to, std::string_view payload);
 void AppendScan(std::string* to, const Scan& scan);
 void AppendStats(std::string* to);
+void AppendAdmin(std::string* to, absl::Span<const std::string_view> words);
 
 // Builds the frame of one BATCH.
 class BatchBuilder {

@@ -92,7 +92,7 @@ bool DecodeHelloBody(std::string_view body, HelloReply* hello) {
          ReadSized(&reader, &hello->name);
 }
 
-bool DecodeStatsBody(std::string_view body, std::string_view* text) { return DecodeValueBody(body, text); }
+bool DecodeTextBody(std::string_view body, std::string_view* text) { return DecodeValueBody(body, text); }
 
 ScanBodyReader::ScanBodyReader(std::string_view body, bool expiries) : reader_(body), expiries_(expiries) {
   if (reader_.ReadFixed(&left_) && left_ == 0) ReadEnd();

@@ -85,7 +85,7 @@ struct Reply {
 bool DecodeReply(const Frame& frame, Reply* reply);
 bool DecodeValueBody(std::string_view body, std::string_view* value);
 bool DecodeHelloBody(std::string_view body, HelloReply* hello);
-bool DecodeStatsBody(std::string_view body, std::string_view* text);
+bool DecodeTextBody(std::string_view body, std::string_view* text);
 
 // Walks the body of the reply to a SCAN that asked for `expiries` or did not. Usage:
 // while (reader.Next(&entry)) ...; then Complete() tells whether it was well-formed, and

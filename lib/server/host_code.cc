@@ -5,8 +5,11 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/coding.h"
 #include "base/status.h"
 #include "proto/message_id.h"
+#include "proto/request.h"
+#include "server/commands.h"
 #include "server/message_table.h"
 #include "server/reply_sink.h"
 
@@ -88,6 +91,34 @@ class HostCode::RouteAdapter final : public net::Handler {
   const RouteHandler* const handler_;
 };
 
+// ADMIN, the message of an operator: answered by the host, on a worker.
+class HostCode::AdminAdapter final : public net::Handler {
+ public:
+  explicit AdminAdapter(const HostCode* host) : host_(host) {}
+  void Handle(net::Call& call) override {
+    std::vector<std::string_view> words;
+    const bool well_formed = proto::DecodeAdmin(call.request().payload, &words);
+    const std::vector<std::string> kept(words.begin(), words.end());
+    const net::Ticket ticket = call.Defer(call.request().payload.size());
+    Responder responder(std::make_unique<internal::ReplySink>(host_->loop_, host_->completions_, ticket));
+    if (!well_formed) {
+      const Failure failure = MalformedFailure();
+      return responder.Error(failure.code, failure.message);
+    }
+    const absl::StatusOr<std::string> answer = host_->hooks_->administer(kept);
+    if (!answer.ok()) {
+      const Failure failure = ToFailureOfAll(answer.status());
+      return responder.Error(failure.code, failure.message);
+    }
+    std::string body;
+    base::PutFixed32(&body, static_cast<uint32_t>(answer->size()));
+    responder.Ok(body + *answer);
+  }
+
+ private:
+  const HostCode* const host_;
+};
+
 HostCode::HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions)
     : hooks_(hooks), loop_(std::move(loop)), completions_(completions) {}
 
@@ -97,6 +128,11 @@ void HostCode::AddTo(net::Router* router) {
   for (const RouteEntry& route : hooks_->routes) {
     routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler));
     router->Add(route.message_id, routes_.back().get(), net::kLaneExclusive, route.options.on_worker);
+  }
+  if (hooks_->administer != nullptr) {
+    routes_.push_back(std::make_unique<AdminAdapter>(this));
+    router->Add(static_cast<uint32_t>(proto::MessageId::kAdmin), routes_.back().get(), net::kLaneExclusive,
+                /*on_worker=*/true);
   }
   // Those on BanDB's own messages are for OperationHooks.
   for (const PreHookEntry& entry : hooks_->before) {

@@ -37,11 +37,12 @@ class HostCode {
 
  private:
   class RouteAdapter;
+  class AdminAdapter;
 
   const ServerHooks* const hooks_;
   const std::shared_ptr<base::EventLoop> loop_;
   net::Completions* const completions_;
-  std::vector<std::unique_ptr<RouteAdapter>> routes_;
+  std::vector<std::unique_ptr<net::Handler>> routes_;
 };
 
 }  // namespace bandb::server

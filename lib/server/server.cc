@@ -63,7 +63,8 @@ class Server::Impl {
   void SetUpRedis();
   absl::Status AddLoop(int number);
   bool WantsWorkers() const {
-    return std::any_of(hooks_.routes.begin(), hooks_.routes.end(), [](const auto& r) { return r.options.on_worker; });
+    return hooks_.administer != nullptr ||
+           std::any_of(hooks_.routes.begin(), hooks_.routes.end(), [](const auto& r) { return r.options.on_worker; });
   }
   void Log(LogSeverity severity, std::string_view message) {
     if (options_.logger != nullptr) options_.logger->Log(severity, message);

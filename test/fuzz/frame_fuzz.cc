@@ -69,7 +69,7 @@ void CheckReplies(const Frame& frame) {
     BANDB_ASSERT(reply.ok == reply.ToStatus().ok());
     std::string_view bytes;
     DecodeValueBody(reply.body, &bytes);
-    DecodeStatsBody(reply.body, &bytes);
+    DecodeTextBody(reply.body, &bytes);
     HelloReply hello;
     DecodeHelloBody(reply.body, &hello);
     for (const bool expiries : {false, true}) {

@@ -200,6 +200,26 @@ TEST_CASE("SCAN carries bounds, limits, direction and cursor") {
   CHECK_FALSE(ScanIsWellFormed(changed));
 }
 
+TEST_CASE("ADMIN carries words") {
+  std::string bytes;
+  const std::string_view words[] = {"compact", "", std::string_view("a\0b", 3)};
+  AppendAdmin(&bytes, words);
+  const std::string_view payload = PayloadOf(bytes, MessageId::kAdmin);
+  std::vector<std::string_view> decoded;
+  REQUIRE(DecodeAdmin(payload, &decoded));
+  CHECK(decoded == std::vector<std::string_view>(std::begin(words), std::end(words)));
+  const auto is_well_formed = [](std::string_view any) {
+    std::vector<std::string_view> found;
+    return DecodeAdmin(any, &found);
+  };
+  CheckExact(payload, is_well_formed);
+  // A count alone makes nothing.
+  CHECK_FALSE(is_well_formed(std::string_view("\xff\xff\xff\xff", 4)));
+  bytes.clear();
+  AppendAdmin(&bytes, std::vector<std::string_view>(kAdminWordsMax + 1));
+  CHECK_FALSE(is_well_formed(PayloadOf(bytes, MessageId::kAdmin)));
+}
+
 TEST_CASE("garbage never makes a decoder read outside its payload or hang") {
   base::Random random(2);
   for (int round = 0; round < 20000; round++) {

@@ -280,6 +280,41 @@ TEST_CASE("a route on a worker blocks its own connection, in order, and nobody e
   CHECK(other.Ask(GetFrame("k")) == ValueReply("2"));
 }
 
+TEST_CASE("what an operator asks for is done by the host, on a worker, and refused without one") {
+  std::string frame;
+  const std::string_view asked[] = {"flush", "now"};
+  proto::AppendAdmin(&frame, asked);
+  {
+    ServerFixture fixture;
+    WireClient client(fixture.address());
+    CHECK(client.Ask(frame)->code == proto::ToCode(proto::ErrorCode::kUnknownMessage));
+  }
+  ServerHooks hooks;
+  hooks.administer = [](const std::vector<std::string>& words) -> absl::StatusOr<std::string> {
+    if (words.empty()) return absl::NotFoundError("/secret/folder/file: nothing");
+    if (words[0] == "throw") throw std::runtime_error("administer");
+    return words[0] + words.back();
+  };
+  ServerFixture fixture({}, std::move(hooks));
+  WireClient client(fixture.address());
+  CHECK(client.Ask(frame) == OkReply(std::string("\x08\0\0\0flushnow", 12)));
+  frame.clear();
+  proto::AppendAdmin(&frame, {});
+  // Not 5, which is an answer to a GET alone, and nothing of where files are.
+  const auto refused = client.Ask(frame);
+  REQUIRE(refused.has_value());
+  CHECK(refused->code == proto::ToCode(absl::StatusCode::kInternal));
+  CHECK(refused->message == "file: nothing");
+  frame.clear();
+  const std::string_view thrown[] = {"throw"};
+  proto::AppendAdmin(&frame, thrown);
+  CHECK_FALSE(client.Ask(frame)->ok);
+  frame.clear();
+  proto::AppendFrame(&frame, static_cast<uint32_t>(proto::MessageId::kAdmin), "xyz");
+  CHECK(client.Ask(frame)->code == proto::ToCode(proto::ErrorCode::kMalformed));
+  CHECK(client.Ask(PutFrame("k", "1")) == OkReply());
+}
+
 TEST_CASE("on_connect may refuse, and on_disconnect is told of those that were let in") {
   std::atomic<int> connected{0}, disconnected{0}, strangers{0};
   ServerHooks hooks;

@@ -61,6 +61,18 @@ class Commands(ClientTest):
         self.check(cli(address, "ttl", "an"), 1, b"", b"(not found)\n")
         self.assertEqual(cli(address, "ttl").returncode, 2)
 
+    def test_an_operator_has_it_flush_and_compact(self):
+        server = self.server()
+        self.assertEqual(cli(server.address, "load", "-", input=b"x\n" * 500).returncode, 0)
+        self.check(cli(server.address, "flush"), 0, b"flushed\n")
+        self.check(cli(server.address, "delete", "--prefix", "line:", "--yes"), 0, b"OK\n")
+        self.check(cli(server.address, "flush"), 0, b"flushed\n")
+        done = cli(server.address, "compact", "--prefix", "line:")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertRegex(done.stdout, rb"^compacted: 0 bytes of tables, [0-9]+ before\n$")
+        self.check(cli(server.address, "compact"), 0, b"compacted: 0 bytes of tables, 0 before\n")
+        self.assertEqual(cli(server.address, "flush", "now").returncode, 2)
+
     def test_a_batch_takes_effect_as_a_whole_or_not_at_all(self):
         address = self.server().address
         lines = b'put a "1 2"\n\nput --ttl 1h b 2\ncas --absent c 3\ndelete d\n'

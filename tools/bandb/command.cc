@@ -192,6 +192,8 @@ class Parser {
       case Verb::kCount:
       case Verb::kPing:
       case Verb::kStats:
+      case Verb::kFlush:
+      case Verb::kCompact:
         break;
     }
     if (operands_.size() != places.size()) return ShowUsage();
@@ -204,7 +206,7 @@ class Parser {
     const std::string name = word.substr(0, equals);
     const Verb verb = command_->verb;
     const bool sets = verb == Verb::kPut || verb == Verb::kCas;
-    const bool walks = verb == Verb::kScan || verb == Verb::kCount;
+    const bool walks = verb == Verb::kScan || verb == Verb::kCount || verb == Verb::kCompact;
     bool* const flag = verb == Verb::kGet && name == "--raw"          ? &command_->raw
                        : verb == Verb::kCas && name == "--absent"     ? &command_->expects_absent
                        : verb == Verb::kScan && name == "--keys-only" ? &command_->keys_only

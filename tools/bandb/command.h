@@ -11,7 +11,7 @@
 
 namespace bandb::cli {
 
-enum class Verb : uint8_t { kPut, kGet, kTtl, kDelete, kCas, kBatch, kScan, kCount, kPing, kStats };
+enum class Verb : uint8_t { kPut, kGet, kTtl, kDelete, kCas, kBatch, kScan, kCount, kPing, kStats, kFlush, kCompact };
 enum class ScanFormat : uint8_t { kText, kJsonLines, kRaw };
 
 // One request. Fields that a verb has no use for keep their defaults.
@@ -26,7 +26,7 @@ struct Command {
   bool raw = false;                               // get, scan: bytes as they are
   bool deletes_prefix = false;                    // delete: all keys that begin with `begin`
   bool sure = false;                              // delete: without asking
-  std::string begin{};                            // scan, count: the range [begin, limit); empty means unbounded
+  std::string begin{};  // scan, count, compact: the range [begin, limit); empty means unbounded
   std::string limit{};
   uint64_t entries_max = UINT64_MAX;  // scan
   bool keys_only = false;

@@ -91,6 +91,22 @@ constexpr CommandText kTexts[] = {
      "\n"
      "Examples:\n"
      "  bandb stats\n"},
+    {Verb::kFlush, "flush", "flush", "put what the server holds in memory into tables",
+     "Nothing is lost without it: what is acknowledged is in the log. It makes the next start quicker.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb flush\n"},
+    {Verb::kCompact, "compact", "compact [OPTIONS]", "merge the tables of a range, and give back what was deleted",
+     "  --begin KEY    first key of the range\n"
+     "  --limit KEY    first key after the range\n"
+     "  --prefix TEXT  the range of keys that begin with TEXT\n"
+     "\n"
+     "Without a range all of it. The server does so by itself in the course of time; this waits until it is done, "
+     "which may\n"
+     "take minutes.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb compact --prefix session:\n"},
 };
 
 constexpr std::string_view kExitCodes =

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <iterator>
 
+#include "base/executor.h"
 #include "base/status.h"
 #include "kv/limits.h"
 #include "line_editor.h"
@@ -174,6 +175,15 @@ absl::Status Shell::ShowTtl(const std::string& key) {
   return absl::OkStatus();
 }
 
+absl::Status Shell::Administer(const std::vector<std::string_view>& words) {
+  // On a connection of its own, which may be silent for as long as it takes.
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<client::Client> client,
+                         client::Client::Connect(address_, {.reply_timeout_nanos = base::kForever}));
+  BANDB_ASSIGN_OR_RETURN(const std::string text, client->Administer(words));
+  Print(stdout, "{}\n", text);
+  return absl::OkStatus();
+}
+
 absl::Status Shell::Ping() {
   const int64_t begin = clock_->MonotonicNanos();
   BANDB_RETURN_IF_ERROR(client_->Ping());
@@ -200,6 +210,10 @@ absl::Status Shell::Execute(const Command& command) {
       Write(stdout, text);
       return absl::OkStatus();
     }
+    case Verb::kFlush:
+      return Administer({"flush"});
+    case Verb::kCompact:
+      return Administer({"compact", command.begin, command.limit});
     case Verb::kPing:
       return Ping();
     case Verb::kScan:

@@ -8,8 +8,10 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "admin/http_listener.h"
+#include "administration.h"
 #include "bandb/db.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
@@ -106,7 +108,9 @@ class Service {
     db_ = *std::move(db);
     ServerOptions options = config_.server;
     options.logger = logger_;
-    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*db_, options);
+    ServerHooks hooks;
+    hooks.administer = [this](const std::vector<std::string>& words) { return Administer(db_.get(), words); };
+    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*db_, options, std::move(hooks));
     if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
     server_ = *std::move(server);
     return StartAdmin();

@@ -68,8 +68,17 @@ absl::StatusOr<std::string> Client::Stats() {
   proto::Reply reply;
   BANDB_RETURN_IF_ERROR(CallForOk(&reply));
   std::string_view text;
-  if (proto::DecodeStatsBody(reply.body, &text)) return std::string(text);
+  if (proto::DecodeTextBody(reply.body, &text)) return std::string(text);
   return base::Error(absl::StatusCode::kDataLoss, "the reply to STATS does not add up");
+}
+
+absl::StatusOr<std::string> Client::Administer(absl::Span<const std::string_view> words) {
+  proto::AppendAdmin(&output_, words);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
+  std::string_view text;
+  if (proto::DecodeTextBody(reply.body, &text)) return std::string(text);
+  return base::Error(absl::StatusCode::kDataLoss, "the reply to ADMIN does not add up");
 }
 
 bool Client::IsIdle() { return Pump().ok() && reader_.buffered_bytes() == 0; }

@@ -57,6 +57,8 @@ class Client {
   absl::StatusOr<ScanPiece> Scan(const proto::Scan& scan);
   absl::Status Ping();
   absl::StatusOr<std::string> Stats();
+  // What the server does about the words of an operator; it may take as long as the reply timeout.
+  absl::StatusOr<std::string> Administer(absl::Span<const std::string_view> words);
 
   // The code that the server gave for the failure of the last call; 0 if that did not come from the
   // server. Codes of hooks and of BanDB are finer than those of a status.
