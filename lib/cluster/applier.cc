@@ -14,6 +14,12 @@ using absl::StatusCode;
 // How often a full disk is looked at, and whatever else may pass is tried again.
 constexpr int64_t kStallRetryNanos = 1'000'000'000;
 constexpr int64_t kRetryNanos = 100'000'000;
+constexpr int kReadTriesMax = 100;
+
+// A descriptor or a moment's patience may help: a refused read.
+bool MayPass(const absl::Status& status) {
+  return status.code() == StatusCode::kInternal || status.code() == StatusCode::kUnavailable;
+}
 
 }  // namespace
 
@@ -114,6 +120,7 @@ bool Applier::TakeEntries() {
 
 void Applier::Report(const ApplyStretch& stretch) {
   flush_unwatched_ |= stretch.froze;
+  if (!stretch.records.empty()) read_tries_ = 0;
   for (const AppliedRecord& record : stretch.records) {
     BANDB_ASSERT(record.index == applied_ + 1);
     BANDB_ASSERT(record.cost_bytes <= backlog_bytes_);
@@ -208,7 +215,8 @@ void Applier::WatchFlush() {
 void Applier::OnFlushed(const absl::Status& status) {
   flush_watched_ = false;
   if (!status.ok() || writer_ == Writer::kInstall) flush_unwatched_ = true;
-  if (!status.ok()) return HandleError(status);
+  if (status.code() == StatusCode::kResourceExhausted) return Pause(status);
+  if (!status.ok()) return Fail(status);
   // What an install has made durable is its own to tell.
   if (writer_ == Writer::kInstall) return;
   ReportDurable();
@@ -287,11 +295,12 @@ void Applier::ReloadSessions() {
 }
 
 void Applier::FinishReload(absl::StatusOr<Sessions> sessions) {
-  if (sessions.status().code() == StatusCode::kUnavailable) {
+  if (MayPass(sessions.status()) && ++read_tries_ < kReadTriesMax) {
     parts_.executor->PostAfter(kRetryNanos, [this, turns = LaterTurn()] { turns.Post([this] { ReloadSessions(); }); });
     return;
   }
   if (!sessions.ok()) return Fail(sessions.status());
+  read_tries_ = 0;
   work_->applier.SetSessions(*std::move(sessions));
   work_->queue.clear();
   backlog_bytes_ = 0;
@@ -307,9 +316,12 @@ void Applier::FinishReload(absl::StatusOr<Sessions> sessions) {
 // ---- Errors. ----
 
 void Applier::HandleError(const absl::Status& status) {
-  const bool may_pass = status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kUnavailable;
-  if (may_pass) return Pause(status);
-  Fail(status);
+  if (status.code() == StatusCode::kResourceExhausted) return Pause(status);
+  if (!MayPass(status) || ++read_tries_ >= kReadTriesMax) return Fail(status);
+  if (read_tries_ == 1) {
+    parts_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(status));
+  }
+  Pause(status);
 }
 
 void Applier::Pause(const absl::Status& status) {

@@ -61,7 +61,7 @@ class Applier final : public StateMachine {
     virtual void OnDurable(const storage::ReplicaPosition& position) = 0;
     // Nothing is applied any more: the node ends. Once, in a turn of its own. kDataLoss a malformed
     // entry, a damaged table or malformed sessions; kFailedPrecondition the engine takes no more
-    // writes, or is closed; kInternal a read was refused.
+    // writes, or is closed; kInternal a read was refused for ten seconds, or a disk failed.
     virtual void OnApplyFailed(const absl::Status& status) = 0;
   };
   // Borrowed; they outlive the applier, executor and logger also what it leaves running.
@@ -165,6 +165,7 @@ class Applier final : public StateMachine {
   bool no_room_ = false;     // for the entry at the front
   bool room_asked_ = false;  // WhenRoom has not answered
   bool paused_ = false;      // until a timer
+  int read_tries_ = 0;       // that were refused in a row
   absl::Status stalled_;
   absl::Status failure_;
 

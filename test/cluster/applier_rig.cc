@@ -79,6 +79,16 @@ ApplierNode::ApplierNode(const Setup& setup, const Log* log, std::unique_ptr<tes
 
 ApplierNode::~ApplierNode() { Close(); }
 
+void ApplierNode::DestroyApplier() {
+  applier_.reset();
+  const size_t told = results.size() + applied_to.size() + durable.size() + failures.size() + installed.size();
+  for (int i = 0; i < 100; ++i) {
+    env_->executor().RunFor(100'000'000);
+    for (base::Task& task : std::exchange(applier_turns_, {})) std::move(task)();
+  }
+  CHECK(told == results.size() + applied_to.size() + durable.size() + failures.size() + installed.size());
+}
+
 absl::StatusOr<raft::Restart> ApplierNode::RestartAt(raft::Index committed) {
   const storage::ReplicaPosition position = replica_->durable();
   raft::Restart restart;
@@ -105,7 +115,7 @@ absl::Status ApplierNode::Open(raft::Index committed) {
                          storage::EngineReplica::Open(env_->env(), kNodeDir, setup_.options, RigStart(setup_.node)));
   auto applier = Applier::Open({.replica = replica_.get(),
                                 .executor = &env_->executor(),
-                                .post = [this](base::Task task) { turns_.push_back(std::move(task)); },
+                                .post = [this](base::Task task) { applier_turns_.push_back(std::move(task)); },
                                 .logger = &env_->logger(),
                                 .listener = this});
   BANDB_RETURN_IF_ERROR(applier.status());
@@ -132,6 +142,7 @@ void ApplierNode::Close() {
     replica_->engine().FinishClose().IgnoreError();
   }
   turns_.clear();
+  applier_turns_.clear();
   events_.clear();
   replica_.reset();
   driver_.reset();
@@ -164,8 +175,9 @@ void ApplierNode::Feed(raft::Index index) {
 }
 
 bool ApplierNode::RunTurn() {
-  if (turns_.empty() && events_.empty()) return false;
+  if (turns_.empty() && applier_turns_.empty() && events_.empty()) return false;
   for (base::Task& task : std::exchange(turns_, {})) std::move(task)();
+  for (base::Task& task : std::exchange(applier_turns_, {})) std::move(task)();
   for (raft::Event& event : std::exchange(events_, {})) driver_->Step(++now_, std::move(event));
   driver_->Turn();
   driver_->SendReady();
@@ -180,7 +192,7 @@ void ApplierNode::RunTurns() {
 void ApplierNode::RunAll() {
   do {
     RunTurns();
-  } while (env_->executor().RunReady() != 0 || !turns_.empty());
+  } while (env_->executor().RunReady() != 0 || !applier_turns_.empty());
 }
 
 void ApplierNode::RunFor(int64_t nanos) {
@@ -188,6 +200,7 @@ void ApplierNode::RunFor(int64_t nanos) {
   do {
     RunAll();
   } while (env_->executor().RunOne(end));
+  env_->executor().RunFor(std::max<int64_t>(0, end - env_->clock().MonotonicNanos()));
   RunAll();
 }
 

@@ -92,7 +92,8 @@ class ApplierNode final : public Driver::Host, public LogDevice, public Transpor
   storage::EngineReplica& replica() { return *replica_; }
   Applier& applier() { return *applier_; }
   Driver& driver() { return *driver_; }
-  void DestroyApplier() { applier_.reset(); }
+  // And runs what it has left behind on executor and loop.
+  void DestroyApplier();
   raft::Index fed() const { return fed_; }
 
   // What the listener was told, since the last Open.
@@ -130,7 +131,8 @@ class ApplierNode final : public Driver::Host, public LogDevice, public Transpor
   const Setup setup_;
   const Log* const log_;
   std::unique_ptr<test::TestEnv> env_;
-  std::deque<base::Task> turns_;
+  std::deque<base::Task> turns_;  // of the log
+  std::deque<base::Task> applier_turns_;
   std::deque<raft::Event> events_;
   std::unique_ptr<storage::EngineReplica> replica_;
   std::unique_ptr<Driver> driver_;
