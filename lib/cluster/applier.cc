@@ -220,12 +220,18 @@ void Applier::OnFlushed(const absl::Status& status) {
   // What an install has made durable is its own to tell.
   if (writer_ == Writer::kInstall) return;
   ReportDurable();
-  WatchFlush();
+  if (writer_ == Writer::kLoop) WatchFlush();
 }
 
 void Applier::ReportDurable() {
   const storage::ReplicaPosition position = parts_.replica->durable();
   BANDB_ASSERT(position.applied.index >= durable_told_);
+  if (position.applied.index > applied_) {
+    // A job has come further than it has told: when it tells, this is looked at again.
+    BANDB_ASSERT(writer_ == Writer::kJob);
+    flush_unwatched_ = true;
+    return;
+  }
   if (position.applied.index == durable_told_ && !snapshot_due_) return;
   snapshot_due_ = false;
   durable_told_ = position.applied.index;
