@@ -1,13 +1,17 @@
 #include "storage/model/db_model.h"
 
+#include <utility>
+
 #include "storage/db.h"
-#include "storage/db/open_db.h"
 #include "support/catch.h"
 
 namespace bandb::test {
 
-DbModel::DbModel(uint64_t seed, Counts* counts)
+DbModel::Subject DbModel::PlainDb() { return {.open = storage::OpenDb, .check_invariants = storage::CheckInvariants}; }
+
+DbModel::DbModel(uint64_t seed, Counts* counts, Subject subject)
     : counts_(counts),
+      subject_(std::move(subject)),
       random_(seed),
       input_(&random_),
       env_(std::make_unique<TestEnv>(random_.Next())),
@@ -24,7 +28,7 @@ void DbModel::Run(int steps) {
   for (int step = 1; step <= steps; ++step) {
     INFO("step " << step);
     Step();
-    if (db_ != nullptr) REQUIRE_OK(storage::CheckInvariants(db_.get()));
+    if (db_ != nullptr) REQUIRE_OK(subject_.check_invariants(db_.get()));
   }
   CheckScan(db_.get(), history_.state(), NowMs(), nullptr);
   for (const auto& held : snapshots_) CheckSnapshot(*held);
@@ -68,7 +72,16 @@ void DbModel::Step() {
   }
 }
 
-void DbModel::Open() { db_ = MustOpen(env_->env(), "/data/db", options_); }
+void DbModel::Open() {
+  auto opened = subject_.open(env_->env(), "/data/db", options_);
+  REQUIRE_OK(opened.status());
+  db_ = *std::move(opened);
+}
+
+uint64_t DbModel::NowMs() {
+  if (subject_.time_ms != nullptr && db_ != nullptr) return subject_.time_ms(db_.get());
+  return static_cast<uint64_t>(env_->clock().WallMillis());
+}
 
 void DbModel::Reopen() {
   if (random_.OneIn(2)) DropHandles();

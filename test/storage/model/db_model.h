@@ -13,10 +13,13 @@
 //   * fills the disk for some calls: what was refused is not done, what was acknowledged stays;
 //   * kills the process, which loses nothing acknowledged, or cuts the power, which leaves a prefix of the writes that
 //     contains all that was synced (model_history.h). Power is lost right after synced writes most of all.
+//
+// What is opened as the database is a parameter: a Db, or whatever has the calls of one.
 #ifndef BANDB_TEST_STORAGE_MODEL_DB_MODEL_H_
 #define BANDB_TEST_STORAGE_MODEL_DB_MODEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -43,8 +46,19 @@ class DbModel {
     uint64_t checkpoints = 0;
   };
 
+  // How a database is opened in a directory, and what between two steps must hold of one.
+  struct Subject {
+    std::function<absl::StatusOr<std::unique_ptr<Db>>(const base::Env&, const std::string& dir, const Options&)> open;
+    std::function<absl::Status(Db*)> check_invariants;
+    // The time that its reads go by; null: the clock's.
+    std::function<uint64_t(Db*)> time_ms{};
+    // Whether it makes copies that can be opened.
+    bool makes_checkpoints = true;
+  };
+  static Subject PlainDb();
+
   // Lifetime: `counts`, to which it adds, is borrowed.
-  DbModel(uint64_t seed, Counts* counts);
+  DbModel(uint64_t seed, Counts* counts, Subject subject = PlainDb());
   ~DbModel();
 
   // Takes random steps, then compares all.
@@ -71,7 +85,7 @@ class DbModel {
   void Reopen();
   // Lets go of whatever keeps parts of the database alive.
   void DropHandles();
-  uint64_t NowMs() { return static_cast<uint64_t>(env_->clock().WallMillis()); }
+  uint64_t NowMs();
   ReadOptions Bounded(const Snapshot* snapshot);
 
   // In db_model_write.cc.
@@ -103,6 +117,7 @@ class DbModel {
   void TakeCheckpoint();
 
   Counts* const counts_;
+  const Subject subject_;
   base::Random random_;
   ModelInput input_;
   std::unique_ptr<TestEnv> env_;

@@ -99,6 +99,7 @@ void DbModel::UseFullDisk() {
 }
 
 void DbModel::TakeCheckpoint() {
+  if (!subject_.makes_checkpoints) return;
   const std::string dir = "/checkpoint" + std::to_string(++checkpoints_);
   REQUIRE_OK(db_->CreateCheckpoint(dir));
   ++counts_->checkpoints;

@@ -1,0 +1,42 @@
+// DbModel over a replica, as far as a replica has what a Db has.
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "storage/model/db_model.h"
+#include "storage/replica/replica_db.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+
+namespace {
+
+constexpr int kSteps = 4000;
+constexpr uint64_t kSeeds = 4;
+
+DbModel::Subject ReplicaOver(ReplicaDbLog* log) {
+  return {.open = [log](const base::Env& env, const std::string& dir, const Options& options)
+              -> absl::StatusOr<std::unique_ptr<Db>> { return ReplicaDb::Open(env, dir, options, log); },
+          .check_invariants = [](Db* db) { return dynamic_cast<ReplicaDb*>(db)->replica().engine().CheckInvariants(); },
+          .time_ms = [](Db* db) { return dynamic_cast<ReplicaDb*>(db)->TimeMs(); },
+          .makes_checkpoints = false};
+}
+
+}  // namespace
+
+TEST_CASE("a replica answers like a sorted map, whatever is done to it and however it ends") {
+  DbModel::Counts counts;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    INFO("seed " << seed);
+    ReplicaDbLog log;
+    DbModel(seed, &counts, ReplicaOver(&log)).Run(kSteps);
+  }
+  CHECK(counts.writes > 6'000);
+  CHECK(counts.aborted > 60);
+  CHECK(counts.refused > 60);
+  CHECK(counts.power_losses > 20);
+  CHECK(counts.deaths > 12);
+  CHECK(counts.full_disks > 12);
+}
+
+}  // namespace bandb::test
