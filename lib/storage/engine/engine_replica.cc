@@ -213,8 +213,10 @@ absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, con
   }
   if (size.operations != 0) {
     absl::Status failure;
+    const uint64_t memtable = engine_->memtable_->log_number();
     const Engine::Room room = engine_->MakeRoom(size.operations, size.payload_bytes, &failure);
     BANDB_RETURN_IF_ERROR(failure);
+    applied.froze = engine_->memtable_->log_number() != memtable;
     if (room == Engine::Room::kStalled) {
       applied.result = AppliedEntry::Result::kNoRoom;
       return applied;

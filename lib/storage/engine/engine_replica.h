@@ -81,6 +81,9 @@ struct AppliedEntry {
   Sequence first_sequence = 0;
   // Of each write: OK, or kAborted if a condition did not hold.
   std::vector<absl::Status> outcomes;
+  // A memtable was full, and was frozen before the entry was done: WhenFlushed tells when the
+  // durable position has moved.
+  bool froze = false;
 };
 
 // Thread safety: Apply, WhenRoom, Freeze, Install and applied() by one thread at a time, the

@@ -1,0 +1,362 @@
+#include "cluster/applier.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+using absl::StatusCode;
+
+// How often a full disk is looked at, and whatever else may pass is tried again.
+constexpr int64_t kStallRetryNanos = 1'000'000'000;
+constexpr int64_t kRetryNanos = 100'000'000;
+
+}  // namespace
+
+class Applier::Turns {
+ public:
+  explicit Turns(const Applier* applier) : post_(applier->parts_.post), alive_(applier->alive_) {}
+
+  template <typename Run>
+  base::Task Task(Run run) const {
+    return [alive = alive_, run = std::move(run)]() mutable {
+      if (!alive.expired()) run();
+    };
+  }
+  template <typename Run>
+  void Post(Run run) const {
+    post_(Task(std::move(run)));
+  }
+
+ private:
+  std::function<void(base::Task)> post_;
+  std::weak_ptr<const bool> alive_;
+};
+
+Applier::Turns Applier::LaterTurn() const { return Turns(this); }
+
+Applier::Applier(const Parts& parts, Sessions sessions)
+    : parts_(parts),
+      work_(std::make_shared<ApplyWork>(EntryApplier(parts.replica, std::move(sessions)))),
+      applied_(parts.replica->applied().applied.index),
+      session_count_(work_->applier.sessions().size()),
+      durable_told_(parts.replica->durable().applied.index) {
+  BANDB_ASSERT(parts_.executor != nullptr && parts_.post != nullptr);
+  BANDB_ASSERT(parts_.logger != nullptr && parts_.listener != nullptr);
+}
+
+Applier::~Applier() {
+  // A job that has it comes to its end.
+  work_->give_back.store(true, std::memory_order_release);
+  DropReceived();
+}
+
+absl::StatusOr<std::unique_ptr<Applier>> Applier::Open(const Parts& parts) {
+  BANDB_ASSERT(parts.replica != nullptr);
+  BANDB_ASSIGN_OR_RETURN(Sessions sessions, Sessions::Load(parts.replica->NewSystemIterator().get()));
+  return std::unique_ptr<Applier>(new Applier(parts, std::move(sessions)));
+}
+
+// ---- Applying. ----
+
+void Applier::ApplyReady() { Go(); }
+
+void Applier::Go() {
+  if (going_ || !failure_.ok()) return;
+  going_ = true;
+  GoOn();
+  going_ = false;
+  WatchFlush();
+}
+
+void Applier::GoOn() {
+  if (writer_ != Writer::kLoop) return;
+  if (install_.has_value() && BeginInstall()) return;
+  if (paused_) return;
+  if (snapshot_wanted_ && !room_asked_) FreezeForSnapshot();
+  if (!paused_ && !no_room_ && !goes_on_later_) ApplyInTurn();
+}
+
+void Applier::ApplyInTurn() {
+  BANDB_ASSERT(driver_ != nullptr);
+  const raft::Index before = applied_;
+  uint64_t left = kTurnBytes;
+  auto end = ApplyStretch::End::kDrained;
+  while (end == ApplyStretch::End::kDrained && (!work_->queue.empty() || TakeEntries())) {
+    const uint64_t backlog_before = backlog_bytes_;
+    const ApplyStretch stretch = ApplyFrom(work_.get(), left, /*may_block=*/false);
+    Report(stretch);
+    end = stretch.end;
+    left -= backlog_before - backlog_bytes_;
+    HandleEnd(stretch);
+  }
+  if (applied_ != before) parts_.listener->OnAppliedTo(applied_);
+}
+
+bool Applier::TakeEntries() {
+  raft::Entries entries;
+  if (!driver_->TakeReady(&entries)) return false;
+  BANDB_ASSERT(!entries.empty());
+  // The core gives out nothing else.
+  parts_.replica->LogIsDurable(entries.back().index);
+  for (raft::Entry& entry : entries) {
+    backlog_bytes_ += raft::CostBytes(entry);
+    work_->queue.push_back(std::move(entry));
+  }
+  // What comes next is read from the log meanwhile, if it has to be.
+  driver_->ContinueApply();
+  return true;
+}
+
+void Applier::Report(const ApplyStretch& stretch) {
+  flush_unwatched_ |= stretch.froze;
+  for (const AppliedRecord& record : stretch.records) {
+    BANDB_ASSERT(record.index == applied_ + 1);
+    BANDB_ASSERT(record.cost_bytes <= backlog_bytes_);
+    applied_ = record.index;
+    backlog_bytes_ -= record.cost_bytes;
+    parts_.listener->OnApplied(record.index, record.term, record.kind, record.results);
+  }
+}
+
+void Applier::HandleEnd(const ApplyStretch& stretch) {
+  BANDB_ASSERT(writer_ == Writer::kLoop);
+  session_count_ = work_->applier.sessions().size();
+  switch (stretch.end) {
+    case ApplyStretch::End::kDrained:
+      break;
+    case ApplyStretch::End::kEnough:
+      goes_on_later_ = true;
+      LaterTurn().Post([this] {
+        goes_on_later_ = false;
+        Go();
+      });
+      break;
+    case ApplyStretch::End::kNoRoom:
+      no_room_ = true;
+      AwaitRoom();
+      break;
+    case ApplyStretch::End::kNeedsDisk:
+      StartJob();
+      break;
+    case ApplyStretch::End::kFailed:
+      HandleError(stretch.status);
+      break;
+  }
+}
+
+void Applier::StartJob() {
+  auto use = std::make_shared<const EngineUse>(&parts_.replica->engine());
+  if (!use->entered()) return Fail(base::Error(StatusCode::kFailedPrecondition, "the engine is closed"));
+  writer_ = Writer::kJob;
+  work_->give_back.store(install_.has_value(), std::memory_order_release);
+  auto report = [this, turns = LaterTurn()](ApplyStretch stretch, bool is_last) {
+    turns.Post([this, stretch = std::move(stretch), is_last] { FinishStretch(stretch, is_last); });
+  };
+  parts_.executor->Start(base::Priority::kHigh, std::make_unique<ApplyJob>(work_, std::move(use), std::move(report)));
+}
+
+void Applier::FinishStretch(const ApplyStretch& stretch, bool is_last) {
+  BANDB_ASSERT(writer_ == Writer::kJob);
+  Report(stretch);
+  if (!stretch.records.empty()) parts_.listener->OnAppliedTo(applied_);
+  if (!is_last) return WatchFlush();
+  writer_ = Writer::kLoop;
+  work_->give_back.store(false, std::memory_order_release);
+  if (stretch.end != ApplyStretch::End::kEnough) HandleEnd(stretch);
+  Go();
+}
+
+void Applier::AwaitRoom() {
+  if (std::exchange(room_asked_, true)) return;
+  parts_.replica->WhenRoom([this, turns = LaterTurn()] {
+    turns.Post([this] {
+      room_asked_ = no_room_ = false;
+      Go();
+    });
+  });
+}
+
+// ---- What is durable. ----
+
+void Applier::TakeSnapshot() {
+  snapshot_wanted_ = true;
+  Go();
+}
+
+void Applier::FreezeForSnapshot() {
+  const absl::StatusOr<bool> frozen = parts_.replica->Freeze();
+  if (!frozen.ok()) return HandleError(frozen.status());
+  if (!*frozen) return AwaitRoom();
+  snapshot_wanted_ = false;
+  snapshot_due_ = flush_unwatched_ = true;
+}
+
+void Applier::WatchFlush() {
+  if (!flush_unwatched_ || flush_watched_ || !stalled_.ok() || !failure_.ok()) return;
+  flush_unwatched_ = false;
+  flush_watched_ = true;
+  parts_.replica->engine().WhenFlushed([this, turns = LaterTurn()](absl::Status status) {
+    turns.Post([this, status = std::move(status)] { OnFlushed(status); });
+  });
+}
+
+void Applier::OnFlushed(const absl::Status& status) {
+  flush_watched_ = false;
+  if (!status.ok() || writer_ == Writer::kInstall) flush_unwatched_ = true;
+  if (!status.ok()) return HandleError(status);
+  // What an install has made durable is its own to tell.
+  if (writer_ == Writer::kInstall) return;
+  ReportDurable();
+  WatchFlush();
+}
+
+void Applier::ReportDurable() {
+  const storage::ReplicaPosition position = parts_.replica->durable();
+  BANDB_ASSERT(position.applied.index >= durable_told_);
+  if (position.applied.index == durable_told_ && !snapshot_due_) return;
+  snapshot_due_ = false;
+  durable_told_ = position.applied.index;
+  parts_.listener->OnDurable(position);
+}
+
+// ---- Another state. ----
+
+void Applier::TakeReceived(std::unique_ptr<storage::IncomingState> state, const raft::SnapshotMeta& meta) {
+  BANDB_ASSERT(state != nullptr);
+  DropReceived();
+  received_ = std::move(state);
+  received_meta_ = meta;
+}
+
+void Applier::DropReceived() {
+  if (received_ == nullptr) return;
+  // Its files are removed with it.
+  parts_.executor->Post(base::Priority::kLow, [state = std::move(received_)]() mutable { state.reset(); });
+}
+
+void Applier::Install(const raft::SnapshotMeta& meta) {
+  BANDB_ASSERT(!install_.has_value());
+  install_ = meta;
+  if (writer_ == Writer::kJob) work_->give_back.store(true, std::memory_order_release);
+  Go();
+}
+
+bool Applier::BeginInstall() {
+  const bool is_it = received_ != nullptr && received_meta_ == *install_ &&
+                     received_->position().applied.index == install_->index &&
+                     received_->position().applied.term == install_->term;
+  if (!is_it) {
+    install_.reset();
+    DropReceived();
+    driver_->StateInstalled(false);
+    return false;
+  }
+  writer_ = Writer::kInstall;
+  parts_.replica->Install(std::move(received_), [this, turns = LaterTurn()](absl::Status status) {
+    turns.Post([this, status = std::move(status)] { FinishInstall(status); });
+  });
+  return true;
+}
+
+void Applier::FinishInstall(const absl::Status& status) {
+  BANDB_ASSERT(writer_ == Writer::kInstall);
+  if (status.ok()) return ReloadSessions();
+  parts_.logger->Log(base::LogLevel::kWarning, "the state was not installed: {}", base::Message(status));
+  writer_ = Writer::kLoop;
+  install_.reset();
+  if (status.code() == StatusCode::kFailedPrecondition) return Fail(status);
+  // The engine may have stopped its writes, too, and no entry might come to find that out.
+  if (status.code() == StatusCode::kResourceExhausted) Pause(status);
+  driver_->StateInstalled(false);
+  Go();
+}
+
+void Applier::ReloadSessions() {
+  auto use = std::make_shared<const EngineUse>(&parts_.replica->engine());
+  if (!use->entered()) return Fail(base::Error(StatusCode::kFailedPrecondition, "the engine is closed"));
+  parts_.executor->Post(
+      base::Priority::kHigh, [this, replica = parts_.replica, use = std::move(use), turns = LaterTurn()] {
+        absl::StatusOr<Sessions> sessions = Sessions::Load(replica->NewSystemIterator().get());
+        turns.Post([this, sessions = std::move(sessions)]() mutable { FinishReload(std::move(sessions)); });
+      });
+}
+
+void Applier::FinishReload(absl::StatusOr<Sessions> sessions) {
+  if (sessions.status().code() == StatusCode::kUnavailable) {
+    parts_.executor->PostAfter(kRetryNanos, [this, turns = LaterTurn()] { turns.Post([this] { ReloadSessions(); }); });
+    return;
+  }
+  if (!sessions.ok()) return Fail(sessions.status());
+  work_->applier.SetSessions(*std::move(sessions));
+  work_->queue.clear();
+  backlog_bytes_ = 0;
+  applied_ = durable_told_ = parts_.replica->applied().applied.index;
+  session_count_ = work_->applier.sessions().size();
+  no_room_ = snapshot_wanted_ = snapshot_due_ = false;
+  writer_ = Writer::kLoop;
+  install_.reset();
+  driver_->StateInstalled(true);
+  Go();
+}
+
+// ---- Errors. ----
+
+void Applier::HandleError(const absl::Status& status) {
+  const bool may_pass = status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kUnavailable;
+  if (may_pass) return Pause(status);
+  Fail(status);
+}
+
+void Applier::Pause(const absl::Status& status) {
+  const bool is_stall = status.code() == StatusCode::kResourceExhausted;
+  if (is_stall && stalled_.ok()) {
+    parts_.logger->Log(base::LogLevel::kError, "applying waits for space: {}", base::Message(status));
+    stalled_ = status;
+  }
+  if (std::exchange(paused_, true)) return;
+  parts_.executor->PostAfter(is_stall ? kStallRetryNanos : kRetryNanos,
+                             [this, turns = LaterTurn()] { turns.Post([this] { Retry(); }); });
+}
+
+void Applier::Retry() {
+  BANDB_ASSERT(paused_);
+  if (!stalled_.ok()) return Resume();
+  paused_ = false;
+  Go();
+}
+
+// The engine looks at the disk for it.
+void Applier::Resume() {
+  auto use = std::make_shared<const EngineUse>(&parts_.replica->engine());
+  if (!use->entered()) return Fail(base::Error(StatusCode::kFailedPrecondition, "the engine is closed"));
+  parts_.executor->Post(base::Priority::kNormal,
+                        [this, replica = parts_.replica, use = std::move(use), turns = LaterTurn()] {
+                          absl::Status status = replica->engine().Resume();
+                          turns.Post([this, status = std::move(status)] { FinishResume(status); });
+                        });
+}
+
+void Applier::FinishResume(const absl::Status& status) {
+  if (!failure_.ok()) return;
+  paused_ = false;
+  if (!status.ok()) return HandleError(status);
+  parts_.logger->Log(base::LogLevel::kInfo, "applying goes on");
+  stalled_ = absl::OkStatus();
+  flush_unwatched_ = true;
+  Go();
+}
+
+void Applier::Fail(const absl::Status& status) {
+  BANDB_ASSERT(!status.ok());
+  if (!failure_.ok()) return;
+  failure_ = status;
+  parts_.logger->Log(base::LogLevel::kError, "nothing more is applied: {}", base::Message(status));
+  LaterTurn().Post([this] { parts_.listener->OnApplyFailed(failure_); });
+}
+
+}  // namespace bandb::cluster

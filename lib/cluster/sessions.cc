@@ -1,0 +1,264 @@
+#include "cluster/sessions.h"
+
+#include "base/assert.h"
+#include "base/coding.h"
+#include "base/status.h"
+#include "kv/batch_format.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+using absl::StatusCode;
+
+constexpr std::string_view kPrefix = "session";
+constexpr size_t kKeyBytes = kPrefix.size() + sizeof(uint64_t);
+constexpr uint8_t kValueVersion = 1;
+constexpr size_t kValueBytesMax = 1 + 2 * base::kVarint64BytesMax + 2 * sizeof(uint64_t);
+// Kind and two lengths, each of one byte.
+constexpr size_t kOperationBytesMax = 3 + kKeyBytes + kValueBytesMax;
+static_assert(kValueBytesMax < 128);
+
+// Of expired sessions, how many one entry removes, so that it does not take long when time has
+// jumped.
+constexpr int kEvictedByEntryMax = 16;
+
+absl::Status AbortedStatus() { return base::Error(StatusCode::kAborted, "a condition of the batch does not hold"); }
+
+absl::Status UnknownStatus() {
+  return base::Error(StatusCode::kFailedPrecondition, "the session is unknown or expired");
+}
+
+}  // namespace
+
+// ---- What is stored. ----
+
+std::string Sessions::KeyOf(uint64_t id) {
+  std::string key(kPrefix);
+  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(id >> shift));
+  BANDB_ASSERT(key.size() == kKeyBytes);
+  return key;
+}
+
+std::string Sessions::ValueOf(const Session& session) {
+  std::string value;
+  base::PutFixed8(&value, kValueVersion);
+  base::PutVarint(&value, session.last_ms);
+  base::PutVarint(&value, session.highest);
+  base::PutFixed64(&value, session.seen);
+  base::PutFixed64(&value, session.aborted);
+  BANDB_ASSERT(value.size() <= kValueBytesMax);
+  return value;
+}
+
+bool Sessions::Decode(std::string_view value, Session* session) {
+  base::ByteReader reader(value);
+  uint8_t version = 0;
+  return reader.ReadFixed(&version) && version == kValueVersion && reader.ReadVarint(&session->last_ms) &&
+         reader.ReadVarint(&session->highest) && reader.ReadFixed(&session->seen) &&
+         reader.ReadFixed(&session->aborted) && (session->aborted & ~session->seen) == 0 && reader.empty();
+}
+
+absl::StatusOr<Sessions> Sessions::Load(Iterator* system) {
+  Sessions sessions;
+  for (system->Seek(kPrefix); system->Valid() && system->key().substr(0, kPrefix.size()) == kPrefix; system->Next()) {
+    const std::string_view key = system->key();
+    uint64_t id = 0;
+    for (const char c : key.substr(kPrefix.size())) id = id << 8 | static_cast<uint8_t>(c);
+    Session session;
+    if (key.size() != kKeyBytes || id == kNoSession || !Decode(system->value(), &session) ||
+        sessions.size() == kSessionsMax) {
+      return base::Error(StatusCode::kDataLoss, "the sessions in space 0 are malformed");
+    }
+    sessions.Put(id, session);
+  }
+  BANDB_RETURN_IF_ERROR(system->status());
+  return sessions;
+}
+
+// ---- The table. ----
+
+void Sessions::Put(uint64_t id, const std::optional<Session>& session) {
+  const auto at = by_id_.find(id);
+  if (at != by_id_.end()) {
+    by_time_.erase({at->second.last_ms, id});
+    if (!session.has_value()) by_id_.erase(at);
+  }
+  if (!session.has_value()) return;
+  by_id_[id] = *session;
+  by_time_.insert({session->last_ms, id});
+}
+
+void Sessions::Set(uint64_t id, const std::optional<Session>& session) {
+  const auto at = by_id_.find(id);
+  // Only the first time in an entry.
+  before_.try_emplace(id, at == by_id_.end() ? std::nullopt : std::make_optional(at->second));
+  Put(id, session);
+}
+
+Sessions::Session* Sessions::Touch(uint64_t id) {
+  const auto at = by_id_.find(id);
+  if (at == by_id_.end()) return nullptr;
+  if (IdleMs(at->second.last_ms) >= kSessionIdleMs) {
+    Set(id, std::nullopt);
+    return nullptr;
+  }
+  Session session = at->second;
+  session.last_ms = now_ms_;
+  Set(id, session);
+  return &by_id_.find(id)->second;
+}
+
+void Sessions::EvictExpired() {
+  if (std::exchange(evicted_, true)) return;
+  for (int i = 0; i < kEvictedByEntryMax && !by_time_.empty(); ++i) {
+    const auto [last_ms, oldest] = *by_time_.begin();
+    if (IdleMs(last_ms) < kSessionIdleMs) return;
+    Set(oldest, std::nullopt);
+  }
+}
+
+bool Sessions::MakeRoom() {
+  if (by_id_.size() < kSessionsMax) return true;
+  const auto [last_ms, oldest] = *by_time_.begin();
+  if (IdleMs(last_ms) < kSessionIdleWhenFullMs) return false;
+  Set(oldest, std::nullopt);
+  return true;
+}
+
+// ---- One entry. ----
+
+void Sessions::Begin(uint64_t now_ms) {
+  BANDB_ASSERT(now_ms >= now_ms_);
+  now_ms_ = now_ms;
+  evicted_ = false;
+  judged_.clear();
+  before_.clear();
+  done_here_.clear();
+}
+
+bool Sessions::Admit(const Command& command) {
+  if (command.session == kNoSession) {
+    judged_.push_back({.number = command.number});
+    return true;
+  }
+  EvictExpired();
+  Judged judged = command.number == kOpenNumber    ? Open(command)
+                  : command.number == kCloseNumber ? Close(command)
+                                                   : Number(command);
+  judged.session = command.session;
+  judged.number = command.number;
+  const bool admitted = judged.verdict == Verdict::kDo;
+  if (admitted) done_here_[{command.session, command.number}] = judged_.size();
+  judged_.push_back(std::move(judged));
+  return admitted;
+}
+
+Sessions::Judged Sessions::Open(const Command& command) {
+  Judged judged{.verdict = Verdict::kAnswered};
+  if (!command.operations.empty() || !command.conditions.empty()) {
+    judged.status = base::Error(StatusCode::kInvalidArgument, "what opens a session does nothing else");
+  } else if (Touch(command.session) != nullptr) {
+    judged.duplicate = true;
+  } else if (MakeRoom()) {
+    Set(command.session, Session{.last_ms = now_ms_});
+  } else {
+    judged.status = base::Error(StatusCode::kResourceExhausted, "{} sessions are open", by_id_.size());
+  }
+  return judged;
+}
+
+Sessions::Judged Sessions::Close(const Command& command) {
+  Judged judged{.verdict = Verdict::kAnswered};
+  if (!command.operations.empty() || !command.conditions.empty()) {
+    judged.status = base::Error(StatusCode::kInvalidArgument, "what closes a session does nothing else");
+  } else if (Touch(command.session) != nullptr) {
+    Set(command.session, std::nullopt);
+  } else {
+    judged.duplicate = true;
+  }
+  return judged;
+}
+
+Sessions::Judged Sessions::Number(const Command& command) {
+  Session* const session = Touch(command.session);
+  if (session == nullptr) return {.verdict = Verdict::kAnswered, .status = UnknownStatus()};
+  const uint64_t number = command.number;
+  if (number > session->highest) {
+    const uint64_t shift = number - session->highest;
+    session->seen = shift < kSessionWindow ? session->seen << shift : 0;
+    session->aborted = shift < kSessionWindow ? session->aborted << shift : 0;
+    session->highest = number;
+  }
+  const uint64_t below = session->highest - number;
+  if (below >= kSessionWindow) {
+    return {.verdict = Verdict::kAnswered,
+            .status = base::Error(StatusCode::kFailedPrecondition,
+                                  "command {} is too old: the session has come to {}, and {} numbers are remembered",
+                                  number, session->highest, kSessionWindow)};
+  }
+  const uint64_t bit = uint64_t{1} << below;
+  if ((session->seen & bit) == 0) {
+    session->seen |= bit;
+    return {.verdict = Verdict::kDo};
+  }
+  // How a command of this entry ends is not known yet.
+  if (const auto first = done_here_.find({command.session, number}); first != done_here_.end()) {
+    return {.verdict = Verdict::kRepeated, .first = first->second, .duplicate = true};
+  }
+  return {.verdict = Verdict::kAnswered,
+          .duplicate = true,
+          .status = (session->aborted & bit) != 0 ? AbortedStatus() : absl::OkStatus()};
+}
+
+// Keeps how a command has ended, unless the window has moved on or the session is gone.
+void Sessions::Record(const Judged& judged, bool aborted) {
+  const auto at = by_id_.find(judged.session);
+  if (at == by_id_.end() || judged.number > at->second.highest) return;
+  Session& session = at->second;
+  const uint64_t below = session.highest - judged.number;
+  if (below >= kSessionWindow) return;
+  const uint64_t bit = uint64_t{1} << below;
+  session.aborted = aborted ? session.aborted | (session.seen & bit) : session.aborted & ~bit;
+}
+
+uint64_t Sessions::BytesMax() const { return before_.size() * kOperationBytesMax; }
+
+std::string Sessions::Finish(absl::Span<const absl::Status> outcomes, std::vector<CommandResult>* results) {
+  BANDB_ASSERT(outcomes.size() == judged_.size());
+  results->clear();
+  results->reserve(judged_.size());
+  for (size_t i = 0; i < judged_.size(); ++i) {
+    Judged& judged = judged_[i];
+    if (judged.verdict == Verdict::kDo) {
+      judged.status = outcomes[i];
+      if (judged.session != kNoSession) Record(judged, !judged.status.ok());
+    } else if (judged.verdict == Verdict::kRepeated) {
+      BANDB_ASSERT(judged.first < i);
+      judged.status = outcomes[judged.first];
+    }
+    results->push_back({.session = judged.session,
+                        .number = judged.number,
+                        .status = std::move(judged.status),
+                        .duplicate = judged.duplicate});
+  }
+  std::string operations;
+  for (const auto& [id, before] : before_) {
+    const auto at = by_id_.find(id);
+    const std::string key = KeyOf(id);
+    if (at == by_id_.end()) {
+      if (before.has_value()) kv::AppendOperation(&operations, {.kind = kv::Kind::kDelete, .key = key, .value = {}});
+    } else if (!before.has_value() || !(*before == at->second)) {
+      const std::string value = ValueOf(at->second);
+      kv::AppendOperation(&operations, {.kind = kv::Kind::kPut, .key = key, .value = value});
+    }
+  }
+  return operations;
+}
+
+void Sessions::Undo() {
+  for (const auto& [id, before] : before_) Put(id, before);
+  before_.clear();
+}
+
+}  // namespace bandb::cluster
