@@ -59,17 +59,17 @@ class Applier final : public StateMachine {
     // The state machine is durable up to here: SnapshotTaken for the core, and the log before it is
     // not needed. Whenever that has moved, an install excepted, and at the end of TakeSnapshot.
     virtual void OnDurable(const storage::ReplicaPosition& position) = 0;
-    // Nothing is applied any more: the node ends. Once. kDataLoss a malformed entry, a damaged table or
-    // malformed sessions; kFailedPrecondition the engine takes no more writes, or is closed; kInternal a
-    // read was refused.
+    // Nothing is applied any more: the node ends. Once, in a turn of its own. kDataLoss a malformed
+    // entry, a damaged table or malformed sessions; kFailedPrecondition the engine takes no more
+    // writes, or is closed; kInternal a read was refused.
     virtual void OnApplyFailed(const absl::Status& status) = 0;
   };
   // Borrowed; they outlive the applier, executor and logger also what it leaves running.
   struct Parts {
     storage::EngineReplica* replica = nullptr;
     base::Executor* executor = nullptr;
-    // Runs a task in a later turn of the node's thread; called from any thread. What it does not run
-    // any more when the applier is destroyed, it may run or destroy.
+    // Runs a task in a later turn of the node's thread; called from any thread. What it does not
+    // run any more when the applier is destroyed, it may run or destroy.
     std::function<void(base::Task)> post;
     base::Logger* logger = nullptr;
     Listener* listener = nullptr;
@@ -85,9 +85,9 @@ class Applier final : public StateMachine {
   void SetDriver(Driver* driver) { driver_ = driver; }
 
   void ApplyReady() override;
-  // Installs what TakeReceived was given, if that is what `meta` describes; `ok` is false otherwise.
-  // Entries that were taken and not applied are dropped with the log. After it applied() is that of
-  // the state.
+  // Installs what TakeReceived was given, if that is what `meta` describes; `ok` is false
+  // otherwise. Entries that were taken and not applied are dropped with the log. After it applied()
+  // is that of the state.
   void Install(const raft::SnapshotMeta& meta) override;
   void TakeSnapshot() override;
 

@@ -24,7 +24,7 @@ absl::StatusOr<storage::ReplicaEntry> WithoutCommands(const raft::Entry& entry) 
   if (entry.kind == raft::EntryKind::kNoop) return applied;
   raft::Configuration configuration;
   if (entry.kind != raft::EntryKind::kConfiguration ||
-      !raft::DecodeConfiguration(entry.payload.bytes(), &configuration)) {
+      !raft::DecodeConfiguration(entry.payload.bytes(), &configuration) || configuration.index != entry.index) {
     return Malformed(entry, "no configuration");
   }
   applied.membership = std::string(entry.payload.bytes());

@@ -65,8 +65,8 @@ struct ApplyStretch {
 // What one turn of the node's thread applies: some milliseconds' worth.
 inline constexpr uint64_t kTurnBytes = 256 << 10;
 
-// Applies entries that cost `bytes_max` together. `may_block`: if so, also the first one whatever it
-// costs; if not, an entry that needs the disk, or costs more than kTurnBytes, ends it.
+// Applies entries that cost `bytes_max` together. `may_block`: if so, also the first one whatever
+// it costs; if not, an entry that needs the disk, or costs more than kTurnBytes, ends it.
 ApplyStretch ApplyFrom(ApplyWork* work, uint64_t bytes_max, bool may_block);
 
 // Applies all that is in the queue, a stretch in each step.

@@ -135,6 +135,7 @@ void Sessions::Begin(uint64_t now_ms) {
   judged_.clear();
   before_.clear();
   done_here_.clear();
+  indexed_ = 0;
 }
 
 bool Sessions::Admit(const Command& command) {
@@ -149,7 +150,6 @@ bool Sessions::Admit(const Command& command) {
   judged.session = command.session;
   judged.number = command.number;
   const bool admitted = judged.verdict == Verdict::kDo;
-  if (admitted) done_here_[{command.session, command.number}] = judged_.size();
   judged_.push_back(std::move(judged));
   return admitted;
 }
@@ -203,12 +203,21 @@ Sessions::Judged Sessions::Number(const Command& command) {
     return {.verdict = Verdict::kDo};
   }
   // How a command of this entry ends is not known yet.
-  if (const auto first = done_here_.find({command.session, number}); first != done_here_.end()) {
-    return {.verdict = Verdict::kRepeated, .first = first->second, .duplicate = true};
+  if (const std::optional<size_t> first = FindDone(command.session, number); first.has_value()) {
+    return {.verdict = Verdict::kRepeated, .first = *first, .duplicate = true};
   }
   return {.verdict = Verdict::kAnswered,
           .duplicate = true,
           .status = (session->aborted & bit) != 0 ? AbortedStatus() : absl::OkStatus()};
+}
+
+std::optional<size_t> Sessions::FindDone(uint64_t session, uint64_t number) {
+  for (; indexed_ < judged_.size(); ++indexed_) {
+    const Judged& judged = judged_[indexed_];
+    if (judged.verdict == Verdict::kDo) done_here_[{judged.session, judged.number}] = indexed_;
+  }
+  const auto at = done_here_.find({session, number});
+  return at == done_here_.end() ? std::nullopt : std::make_optional(at->second);
 }
 
 // Keeps how a command has ended, unless the window has moved on or the session is gone.

@@ -36,7 +36,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -128,6 +127,8 @@ class Sessions {
   Judged Open(const Command& command);
   Judged Close(const Command& command);
   Judged Number(const Command& command);
+  // The command of this entry with this number that is done, if it is one of this entry.
+  std::optional<size_t> FindDone(uint64_t session, uint64_t number);
   void Record(const Judged& judged, bool aborted);
 
   std::map<uint64_t, Session> by_id_;
@@ -139,8 +140,9 @@ class Sessions {
   std::vector<Judged> judged_;
   // What it has changed, as it was before.
   std::map<uint64_t, std::optional<Session>> before_;
-  // Which of its commands are done, by session and number. Never walked.
-  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, size_t> done_here_;
+  // Which of the first `indexed_` commands are done, by session and number. Made when it is needed.
+  std::map<std::pair<uint64_t, uint64_t>, size_t> done_here_;
+  size_t indexed_ = 0;
 };
 
 }  // namespace bandb::cluster
