@@ -108,6 +108,7 @@ class SnapshotRig {
   }
   void RunFor(int64_t nanos) {
     const int64_t end = world.network.now_nanos() + nanos;
+    world.timer_loop->After(nanos, [] {});
     RunUntil([&] { return world.network.now_nanos() >= end; }, nanos);
   }
   void RunExecutors() {
