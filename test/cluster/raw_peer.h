@@ -43,7 +43,10 @@ class RawPeer final : public net::LinkHandler {
     hello = said;
     return absl::OkStatus();
   }
-  void OnUp() override { up = true; }
+  void OnUp() override {
+    up = true;
+    SayAlive();
+  }
   void OnFrame(const net::Frame& frame) override {
     if (frame.message_id != static_cast<uint32_t>(cluster::PeerFrame::kPing)) {
       frames.emplace_back(frame.message_id, frame.payload);
@@ -70,6 +73,11 @@ class RawPeer final : public net::LinkHandler {
   std::vector<std::pair<uint32_t, std::string>> frames;
 
  private:
+  void SayAlive() {
+    link_->Send(static_cast<uint32_t>(cluster::PeerFrame::kPing), {});
+    loop_->After(kSecond, [this] { SayAlive(); });
+  }
+
   const cluster::PeerProtocol protocol_;
   const std::unique_ptr<base::EventLoop> loop_;
   net::LinkHost host_;
