@@ -41,9 +41,15 @@ Peers::Peers(const PeerSelf& self, const PeersOptions& options, const Parts& par
       random_(random),
       acceptor_({.host = parts.host, .logger = parts.logger, .protocol = &protocol_},
                 {.link = MakeLinkOptions(options)}, this),
-      joins_(parts.loop.get(), options.joins, [this](std::string_view request, JoinDesk::Reply reply) {
-        parts_.listener->OnJoinRequest(request, std::move(reply));
-      }) {
+      joins_(parts.loop.get(), options.joins,
+             [this](std::string_view request, JoinDesk::Reply reply) {
+               parts_.listener->OnJoinRequest(request, std::move(reply));
+             }),
+      incoming_(self, options.snapshots,
+                {.loop = parts.loop,
+                 .executor = parts.executor,
+                 .receive = parts.receive,
+                 .owner = static_cast<SnapshotIn::Owner*>(this)}) {
   BANDB_ASSERT(self_.node != raft::kNoNode && self_.cluster != 0);
   BANDB_ASSERT(options_.ping_nanos > 0 && options_.ping_nanos < options_.silence_nanos / 3);
   ping_timer_ = parts_.loop->After(options_.ping_nanos, [this] { SayAlive(); });
@@ -64,6 +70,7 @@ void Peers::Close(std::string_view reason) {
   acceptor_.Close();
   joins_.Close(reason);
   for (const auto& [id, peer] : peers_) {
+    EndStreams(peer.get(), reason);
     for (const auto& link : peer->links) {
       link->Drop(reason);
       link->SetAddress("");
@@ -186,7 +193,8 @@ void Peers::EraseStrangers() {
   std::erase_if(peers_, [](const auto& entry) {
     const Peer& peer = *entry.second;
     return !peer.member &&
-           std::none_of(peer.links.begin(), peer.links.end(), [](const auto& link) { return link->up(); });
+           std::none_of(peer.links.begin(), peer.links.end(), [](const auto& link) { return link->up(); }) &&
+           (peer.snapshots == nullptr || !peer.snapshots->progress().active);
   });
 }
 
@@ -194,24 +202,35 @@ void Peers::EraseStrangers() {
 
 void Peers::OnLinkUp(PeerLink* link) {
   Peer* const peer = Find(link->peer());
-  if (link->link_class() == LinkClass::kPrompt) link->link()->SetFrameBytesMax(kPromptFrameBytesMax);
-  peer->last_error.clear();
+  if (link->link_class() == LinkClass::kPrompt) return link->link()->SetFrameBytesMax(kPromptFrameBytesMax);
+  EndStreams(peer, "another connection has come");
 }
 
-void Peers::OnLinkWritable(PeerLink*) {}
+void Peers::OnLinkWritable(PeerLink* link) {
+  Peer* const peer = Find(link->peer());
+  if (link->link_class() == LinkClass::kBulk && peer->snapshots != nullptr) peer->snapshots->OnWritable();
+}
 
 void Peers::OnLinkDown(PeerLink* link, const net::LinkEnd& end) {
   if (closed_) return;
   Peer* const peer = Find(link->peer());
   peer->last_error = net::ToString(end);
+  if (link->link_class() == LinkClass::kBulk) EndStreams(peer, peer->last_error);
   NoteUnreachable(peer);
+}
+
+void Peers::EndStreams(Peer* peer, std::string_view why) {
+  if (peer->snapshots != nullptr) peer->snapshots->OnLinkLost(why);
+  incoming_.OnLinkLost(peer->id);
 }
 
 void Peers::SayAlive() {
   ping_timer_ = parts_.loop->After(options_.ping_nanos, [this] { SayAlive(); });
   EraseStrangers();
   joins_.SayAlive();
+  incoming_.CheckProgress();
   for (const auto& [id, peer] : peers_) {
+    if (peer->snapshots != nullptr) peer->snapshots->CheckProgress();
     for (const auto& link : peer->links) {
       if (link->up()) link->link()->Send(Id(PeerFrame::kPing), {});
     }
@@ -269,16 +288,65 @@ void Peers::NoteUnreachable(Peer* peer) {
   }));
 }
 
+// --- Snapshots ---
+
 void Peers::SendSnapshot(const raft::SendSnapshot& send) {
-  const raft::SnapshotSent sent{.to = send.message.to, .session = send.message.session, .ok = false};
+  Peer* const peer = Find(send.message.to);
+  if (peer == nullptr || closed_) {
+    return OnStreamEnd({.to = send.message.to, .session = send.message.session, .ok = false}, "no such peer");
+  }
+  if (peer->snapshots == nullptr) {
+    const SnapshotOut::Parts parts{.loop = parts_.loop,
+                                   .executor = parts_.executor,
+                                   .pin = parts_.pin,
+                                   .meta_at = parts_.meta_at,
+                                   .owner = static_cast<SnapshotOut::Owner*>(this)};
+    peer->snapshots = std::make_unique<SnapshotOut>(peer->id, options_.snapshots, parts, random_.Fork());
+  }
+  peer->snapshots->Start(send);
+}
+
+void Peers::StopSnapshot(raft::NodeId to) {
+  Peer* const peer = Find(to);
+  if (peer != nullptr && peer->snapshots != nullptr) peer->snapshots->Stop();
+}
+
+void Peers::SnapshotInstalled(const absl::Status& status) { incoming_.Installed(status); }
+
+bool Peers::MaySendSnapshotFrame(raft::NodeId to) {
+  Peer* const peer = Find(to);
+  if (peer == nullptr || closed_) return false;
+  PeerLink* const link = LinkFor(peer, LinkClass::kBulk);
+  return link->up() && link->link()->writable();
+}
+
+void Peers::SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std::string> payload) {
+  const bool sent = SendOwned(LinkFor(Find(to), LinkClass::kBulk), id, std::move(payload));
+  BANDB_ASSERT(sent);
+}
+
+void Peers::OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) {
+  Peer* const peer = Find(sent.to);
+  if (peer != nullptr) {
+    if (!sent.ok && peer->log_budget.Spend(parts_.loop->NowNanos())) {
+      parts_.logger->Log(base::LogLevel::kWarning, "the snapshot for node {:x} was not sent: {}", sent.to, why);
+    }
+    peer->snapshot_error = why;
+  }
   parts_.loop->Post(Later([this, sent] {
     if (!closed_) parts_.listener->OnSnapshotSent(sent);
   }));
 }
 
-void Peers::StopSnapshot(raft::NodeId) {}
+void Peers::OnReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) {
+  if (!closed_) parts_.listener->OnSnapshotReceived(std::move(message), std::move(state));
+}
 
-void Peers::SnapshotInstalled(const absl::Status&) {}
+void Peers::OnRefused(raft::NodeId from, const absl::Status& why) {
+  Peer* const peer = Find(from);
+  if (peer == nullptr || !peer->log_budget.Spend(parts_.loop->NowNanos())) return;
+  parts_.logger->Log(base::LogLevel::kWarning, "the snapshot of node {:x} was not taken: {}", from, base::Message(why));
+}
 
 // --- What is heard ---
 
@@ -287,7 +355,25 @@ void Peers::OnLinkFrame(PeerLink* link, const net::Frame& frame) {
   Peer* const peer = Find(link->peer());
   if (frame.message_id == Id(PeerFrame::kMessage)) return HandleMessage(peer, link, frame.payload);
   if (frame.message_id >= kFirstNodeFrame) return parts_.listener->OnFrame(peer->id, frame.message_id, frame.payload);
-  Malformed(link, fmt::format("a frame {} that nobody knows", frame.message_id));
+  if (frame.message_id >= Id(PeerFrame::kSnapshotBegin) && frame.message_id <= Id(PeerFrame::kSnapshotStopped) &&
+      link->link_class() == LinkClass::kBulk) {
+    return HandleSnapshotFrame(peer, link, frame);
+  }
+  Malformed(link, fmt::format("a frame {} that has no place here", frame.message_id));
+}
+
+void Peers::HandleSnapshotFrame(Peer* peer, PeerLink* link, const net::Frame& frame) {
+  absl::Status status;
+  switch (static_cast<PeerFrame>(frame.message_id)) {
+    case PeerFrame::kSnapshotWanted:
+    case PeerFrame::kSnapshotTaken:
+    case PeerFrame::kSnapshotDone:
+      if (peer->snapshots != nullptr) status = peer->snapshots->OnFrame(frame.message_id, frame.payload);
+      break;
+    default:
+      status = incoming_.OnFrame(peer->id, frame.message_id, frame.payload);
+  }
+  if (!status.ok()) Malformed(link, base::Message(status));
 }
 
 void Peers::HandleMessage(Peer* peer, PeerLink* link, std::string_view payload) {
@@ -312,9 +398,14 @@ void Peers::Malformed(PeerLink* link, std::string_view what) {
 std::vector<Peers::PeerStatus> Peers::Status() const {
   std::vector<PeerStatus> all;
   for (const auto& [id, peer] : peers_) {
-    PeerStatus status{
-        .id = id, .address = {}, .name = peer->name, .member = peer->member, .up = true, .last_error = {}};
+    PeerStatus status;
+    status.id = id;
+    status.name = peer->name;
+    status.member = peer->member;
+    status.up = true;
     status.dropped_messages = peer->dropped_messages;
+    status.snapshot_error = peer->snapshot_error;
+    if (peer->snapshots != nullptr) status.snapshot = peer->snapshots->progress();
     for (const auto& link : peer->links) {
       status.address = link->address();
       status.up = status.up && link->up();

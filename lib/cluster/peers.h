@@ -32,6 +32,8 @@
 #include "cluster/peer_handshake.h"
 #include "cluster/peer_link.h"
 #include "cluster/peer_protocol.h"
+#include "cluster/snapshot_in.h"
+#include "cluster/snapshot_out.h"
 #include "cluster/transport.h"
 #include "net/link_acceptor.h"
 #include "net/link_host.h"
@@ -53,13 +55,18 @@ struct PeersOptions {
   // Nodes that are no members and have a link.
   size_t strangers_max = 32;
   JoinDesk::Limits joins;
+  SnapshotOptions snapshots;
 };
 
 // Thread safety: the loop's thread, or before the loop runs.
 // Lifetime: what it borrows must outlive it. It may be destroyed while work on the executor is
 // under way: what that would have said is not said. Not from inside a call to the listener, which
 // may Close it.
-class Peers final : public Transport, private PeerLink::Owner, private net::LinkAcceptorHandler {
+class Peers final : public Transport,
+                    private PeerLink::Owner,
+                    private net::LinkAcceptorHandler,
+                    private SnapshotOut::Owner,
+                    private SnapshotIn::Owner {
  public:
   // Told on the loop's thread, in turns of its own: never from inside a call to Peers.
   class Listener {
@@ -107,6 +114,8 @@ class Peers final : public Transport, private PeerLink::Owner, private net::Link
     std::string last_error;
     int64_t last_heard_nanos = INT64_MIN;  // on the loop's clock; never: the least
     uint64_t dropped_messages = 0;
+    SnapshotOut::Progress snapshot;
+    std::string snapshot_error;  // of the last that failed; empty once one was installed
   };
 
   // `random` is its own.
@@ -149,6 +158,8 @@ class Peers final : public Transport, private PeerLink::Owner, private net::Link
     int64_t told_unreachable_nanos = INT64_MIN;
     uint64_t dropped_messages = 0;
     std::string last_error;
+    std::unique_ptr<SnapshotOut> snapshots;  // null until one was sent
+    std::string snapshot_error;
     net::LogBudget log_budget;
   };
 
@@ -164,6 +175,13 @@ class Peers final : public Transport, private PeerLink::Owner, private net::Link
   absl::Status OnHello(std::string_view hello) override;
   void OnLink(std::unique_ptr<net::FrameLink> link, std::string_view hello) override;
 
+  // SnapshotOut::Owner, SnapshotIn::Owner
+  bool MaySendSnapshotFrame(raft::NodeId to) override;
+  void SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std::string> payload) override;
+  void OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) override;
+  void OnReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) override;
+  void OnRefused(raft::NodeId from, const absl::Status& why) override;
+
   Peer* Find(raft::NodeId id);
   Peer* Add(raft::NodeId id);
   // Errors: kFailedPrecondition another process speaks for the node.
@@ -171,11 +189,14 @@ class Peers final : public Transport, private PeerLink::Owner, private net::Link
   // Errors: kUnavailable there are too many.
   absl::Status CheckStrangers();
   void EraseStrangers();
+  // Snapshots to and from the peer, whose link is another or none.
+  void EndStreams(Peer* peer, std::string_view why);
   PeerLink* LinkFor(Peer* peer, proto::LinkClass link_class) {
     return peer->links[static_cast<size_t>(link_class)].get();
   }
   bool SendOwned(PeerLink* link, uint32_t id, std::unique_ptr<std::string> payload);
   void HandleMessage(Peer* peer, PeerLink* link, std::string_view payload);
+  void HandleSnapshotFrame(Peer* peer, PeerLink* link, const net::Frame& frame);
   void Malformed(PeerLink* link, std::string_view what);
   void NoteUnreachable(Peer* peer);
   void SayAlive();
@@ -190,6 +211,7 @@ class Peers final : public Transport, private PeerLink::Owner, private net::Link
   bool closed_ = false;
   net::LinkAcceptor acceptor_;
   JoinDesk joins_;
+  SnapshotIn incoming_;
   std::map<raft::NodeId, std::unique_ptr<Peer>> peers_;
   base::TimerId ping_timer_ = base::kNoTimer;
   std::string payload_;  // kept for its memory

@@ -54,10 +54,13 @@ class PeerWorld {
   }
   void RunFor(int64_t nanos) {
     const int64_t end = network.now_nanos() + nanos;
+    // So that something happens at that time.
+    timer_loop->After(nanos, [] {});
     RunUntil([&] { return network.now_nanos() >= end; }, nanos);
   }
 
   SimNetwork network;
+  const std::unique_ptr<base::EventLoop> timer_loop = network.MakeLoop();
   ManualClock executor_clock;
   StepExecutor executor;
   bool executor_held = false;
