@@ -12,7 +12,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "bandb/cluster_options.h"
 #include "bandb/stats.h"
 #include "bandb/store.h"
@@ -58,13 +57,6 @@ struct ClusterStatus {
   bool members_changing = false;
   // OK, or what keeps this node from serving.
   absl::Status health{};
-};
-
-// What RecoverLostQuorum did.
-struct QuorumRecoveryReport {
-  uint64_t cluster_id = 0;
-  // Survivors that did not vote before, and do now.
-  std::vector<uint64_t> new_voters;
 };
 
 // A node of a replicated store, in the calling process.
@@ -146,17 +138,6 @@ class Cluster : public Store {
   // Must not be called from a callback of the node.
   // Errors: kInternal the operating system refused.
   virtual absl::Status Stop() = 0;
-
-  // When a majority of the voters is lost for good, and only then: all survivors are stopped; each
-  // says where it stands; each is given what all of them said, and a number that all are given alike
-  // and that was not used before. What no survivor has is lost. ALL survivors vote from then on.
-  // Errors: as Start; kFailedPrecondition the survivors are a majority, or not of one cluster;
-  // kInvalidArgument `positions` are not what the survivors say, this one among them, or the number
-  // is not new.
-  static absl::StatusOr<std::string> SurvivorPosition(const ClusterOptions& options);
-  static absl::StatusOr<QuorumRecoveryReport> RecoverLostQuorum(const ClusterOptions& options,
-                                                                absl::Span<const std::string> positions,
-                                                                uint64_t new_cluster_id);
 
  protected:
   Cluster() = default;

@@ -14,6 +14,12 @@ namespace {
 
 using absl::StatusCode;
 
+// Has `handler` told of turns before whoever is added from now on.
+base::EventLoop* TurnsBefore(base::EventLoop* loop, base::TurnHandler* handler) {
+  loop->AddTurnHandler(handler);
+  return loop;
+}
+
 // What comes up during a turn is done in it, as long as it does not go on for ever.
 constexpr int kRoundsMax = 8;
 // More committed and not yet applied than this, and no more is proposed.
@@ -35,9 +41,13 @@ class Node::NoPeers final : public Transport {
 };
 
 Node::Node(const Parts& parts, const NodeOptions& options, std::unique_ptr<NodeDirectory> directory)
-    : parts_(parts), options_(options), directory_(std::move(directory)) {
-  BANDB_ASSERT(parts_.loop != nullptr && parts_.listener != nullptr);
-  parts_.loop->AddTurnHandler(this);
+    : parts_(parts),
+      options_(options),
+      directory_(std::move(directory)),
+      random_(parts.env.random->Next()),
+      host_(TurnsBefore(parts.loop.get(), this)),
+      forwarding_(random_.Fork()) {
+  BANDB_ASSERT(parts_.listener != nullptr);
 }
 
 Node::~Node() {
@@ -62,7 +72,7 @@ SingleLogOptions Node::LogOptions() const {
   options.sync_executor = parts_.sync_executor;
   options.random = parts_.env.random;
   options.logger = parts_.env.logger;
-  options.post = [loop = parts_.loop](base::Task task) { loop->Post(std::move(task)); };
+  options.post = [loop = parts_.loop.get()](base::Task task) { loop->Post(std::move(task)); };
   options.segment_bytes = options_.segment_bytes;
   return options;
 }
@@ -90,7 +100,7 @@ absl::Status Node::Begin() {
                                .logger = parts_.env.logger,
                                .listener = this};
   BANDB_ASSIGN_OR_RETURN(applier_, Applier::Open(applier));
-  transport_ = std::make_unique<NoPeers>(this);
+  BANDB_RETURN_IF_ERROR(BeginPeers());
   BANDB_ASSIGN_OR_RETURN(driver_, Driver::Create(CoreOptions(), log_->restart(), parts_.env.clock->MonotonicNanos(),
                                                  {this, log_.get(), applier_.get(), transport_.get()}));
   applier_->SetDriver(driver_.get());
@@ -105,9 +115,30 @@ absl::Status Node::Begin() {
   return absl::OkStatus();
 }
 
-std::unique_ptr<storage::EngineReplica> Node::ReleaseReplica() {
-  BANDB_ASSERT(driver_ == nullptr);
-  return std::move(replica_);
+absl::Status Node::BeginPeers() {
+  if (options_.listen.empty()) {
+    transport_ = std::make_unique<NoPeers>(this);
+    return absl::OkStatus();
+  }
+  const PeerSelf self{.cluster = ClusterIdOf(directory_->identity()),
+                      .node = id(),
+                      .incarnation = DrawId(parts_.env.random),
+                      .versions = {}};
+  const Peers::Parts parts{
+      .loop = parts_.loop,
+      .resolver = parts_.resolver,
+      .host = &host_,
+      .executor = parts_.env.executor,
+      .logger = parts_.env.logger,
+      .listener = this,
+      .pin = [this] { return applier_->PinState(); },
+      .meta_at = [this](raft::Index index) { return driver_->core().SnapshotAt(index); },
+      .receive = [replica = replica_.get()](const storage::ReplicaState& state) { return replica->Receive(state); }};
+  auto peers = std::make_unique<Peers>(self, options_.peers, parts, parts_.env.random->Fork());
+  BANDB_RETURN_IF_ERROR(peers->Listen(options_.listen));
+  peers_ = peers.get();
+  transport_ = std::move(peers);
+  return absl::OkStatus();
 }
 
 // ---- What clients ask for. ----
@@ -165,10 +196,16 @@ void Node::TurnOnce() {
   for (raft::Event& event : std::exchange(events_, {})) driver_->Step(Now(), std::move(event));
   // What has arrived goes first: after a pause of this process a leader's heartbeat may be among it.
   if (Now() >= deadline_) driver_->Step(Now(), raft::Tick{});
+  CorrectAddress();
+  ForwardWrites();
+  SendAsks();
   TryChanges();
   ProposeWrites();
   AskReads();
   driver_->Turn();
+  if (peers_ != nullptr && std::exchange(configuration_changed_, false)) {
+    peers_->SetMembers(driver_->core().configuration());
+  }
 }
 
 void Node::Post(raft::Event event) {
@@ -192,9 +229,11 @@ void Node::OnOutput(const raft::Output& output) {
     leader_changed_ |= output.role->leader != role_.leader || output.role->term != role_.term;
     role_ = *output.role;
     reads_.MayAsk();
+    forwarding_.RepeatAll();
   }
   if (output.configuration.has_value()) {
     members_changed_ |= output.configuration->committed;
+    configuration_changed_ = true;
     reads_.MayAsk();
   }
   if (output.transfer.has_value()) EndTransfer(*output.transfer);
@@ -239,7 +278,6 @@ int64_t Node::LeaseEnd() const {
 void Node::ProposeWrites() {
   if (proposals_.empty()) return;
   if (!leads()) {
-    proposals_.FailForwarded(base::Error(StatusCode::kFailedPrecondition, "not the leader"));
     if (role_.leader == raft::kNoNode) {
       proposals_.FailImpatient(base::Error(StatusCode::kUnavailable, "no leader is known"));
     }
@@ -262,8 +300,7 @@ bool Node::Propose(Proposals::Batch batch) {
     proposals_.PutBack(std::move(batch.writes));
     return false;
   }
-  std::vector<ClientWritePtr> own;
-  for (ClientWritePtr& write : batch.writes) {
+  for (const ClientWritePtr& write : batch.writes) {
     if (write->content().forwarded) write->Complete(absl::OkStatus());
   }
   waiting_.Add(result.term, result.index, std::move(batch.writes));
@@ -278,7 +315,12 @@ void Node::AskReads() {
 }
 
 void Node::OnRead(const raft::ReadResult& result) {
-  reads_.Answered(result, applier_->applied());
+  raft::ReadResult checked = result;
+  // The core judged by the time at which the turn began; whoever asked may have done so later.
+  if (result.lease && !driver_->core().LeaseValid(parts_.env.clock->MonotonicNanos())) {
+    checked.code = StatusCode::kUnavailable;
+  }
+  reads_.Answered(checked, applier_->applied());
   Wake();
 }
 
@@ -310,7 +352,9 @@ void Node::OnFetched(uint64_t fetch, bool ok, raft::Entries entries) {
 
 void Node::OnReset(raft::Index index, raft::Term) {
   driver_->LogReset();
+  if (peers_ != nullptr) peers_->SnapshotInstalled(absl::OkStatus());
   waiting_.Skipped(index);
+  forwarding_.Skipped();
   reads_.AppliedTo(index);
   published_.applied.store(index, std::memory_order_release);
 }
@@ -322,6 +366,9 @@ void Node::OnCapacity(bool nearly_full) {
 
 void Node::OnApplied(raft::Index index, raft::Term term, raft::EntryKind, absl::Span<const CommandResult> results) {
   proposals_.PutBack(waiting_.Applied(term, index, results));
+  for (const CommandResult& result : results) {
+    if (result.session != kNoSession) proposals_.PutBack(forwarding_.Applied(result));
+  }
   for (PendingChange& change : changes_) change.applied |= change.index == index && change.term == term;
 }
 
@@ -363,8 +410,10 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   published_.ended.store(true, std::memory_order_release);
   proposals_.FailAll(status);
   waiting_.GiveUp(why_unknown);
+  forwarding_.GiveUp(why_unknown);
   reads_.FailAll(status);
   for (PendingChange& change : std::exchange(changes_, {})) EndChange(&change, why_unknown);
+  for (auto& [number, ask] : std::exchange(asks_, {})) EndAsk(&ask, why_unknown);
   if (transfer_ != nullptr) std::move(transfer_)(status);
   transfer_ = nullptr;
   if (timer_ != base::kNoTimer) parts_.loop->Cancel(timer_);
@@ -372,6 +421,8 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   timer_ = expiry_ = base::kNoTimer;
   events_.clear();
   // The applier before the driver that it asks, and before the engine is closed.
+  if (peers_ != nullptr) peers_->Close(why_unknown);
+  peers_ = nullptr;
   applier_.reset();
   driver_.reset();
   transport_.reset();

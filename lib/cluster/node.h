@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,12 +27,17 @@
 #include "cluster/applier.h"
 #include "cluster/client_write.h"
 #include "cluster/driver.h"
+#include "cluster/forwarding.h"
 #include "cluster/member_address.h"
 #include "cluster/node_directory.h"
+#include "cluster/node_words.h"
+#include "cluster/peers.h"
 #include "cluster/proposals.h"
 #include "cluster/reads.h"
 #include "cluster/single_log.h"
 #include "cluster/waiting.h"
+#include "net/link_host.h"
+#include "net/resolver.h"
 #include "raft/options.h"
 
 namespace bandb::cluster {
@@ -53,6 +59,11 @@ struct NodeOptions {
   raft::Options core{};
   Options storage{};
   uint64_t segment_bytes = 64 << 20;
+  // HOST:PORT to listen on for peers; empty: it has none, ever.
+  std::string listen;
+  // What the configuration is to say of this node. It is corrected if it says something else.
+  MemberAddress address;
+  PeersOptions peers{};
   // What is queued here at most.
   uint64_t queued_bytes_max = 64 << 20;
 };
@@ -62,6 +73,7 @@ struct NodeOptions {
 class Node final : private Driver::Host,
                    private LogDevice::Listener,
                    private Applier::Listener,
+                   private Peers::Listener,
                    private base::TurnHandler {
  public:
   // Told on the node's thread, at the end of a turn; may call the node.
@@ -77,7 +89,9 @@ class Node final : private Driver::Host,
   // Borrowed; they outlive the node, the executors what it leaves running.
   struct Parts {
     base::Env env;
-    base::EventLoop* loop = nullptr;
+    // Shared with work that outlives the node.
+    std::shared_ptr<base::EventLoop> loop;
+    std::shared_ptr<net::Resolver> resolver;
     // Runs syncs of the log, and nothing else.
     base::Executor* sync_executor = nullptr;
     Listener* listener = nullptr;
@@ -96,8 +110,12 @@ class Node final : private Driver::Host,
   void Write(ClientWritePtr write);
   void Read(ClientRead read);
   // `done` is told once the change is agreed on and complete, or why not; see bandb::Cluster.
-  void Change(std::vector<raft::Change> changes, int64_t deadline_nanos, Done done);
-  void Transfer(raft::NodeId to, Done done);
+  void Change(raft::Change change, int64_t deadline_nanos, Done done);
+  void Transfer(raft::NodeId to, int64_t deadline_nanos, Done done);
+  // Leads, and another voter might: it is to lead. `done` is told at once if not.
+  void HandOver(Done done);
+  // An id for a session of a client.
+  uint64_t DrawSession() { return DrawId(&random_); }
   ClusterStatus Status() const;
   // Members that are named so: by name, peer address or id. Errors: kNotFound, kInvalidArgument.
   absl::StatusOr<raft::NodeId> FindMember(std::string_view name) const;
@@ -105,7 +123,6 @@ class Node final : private Driver::Host,
   void Stop();
 
   storage::EngineReplica& replica() { return *replica_; }
-  std::unique_ptr<storage::EngineReplica> ReleaseReplica();
   const PublishedState& published() const { return published_; }
   raft::NodeId id() const { return directory_->identity().node_id; }
   // OK while it serves.
@@ -122,6 +139,13 @@ class Node final : private Driver::Host,
     raft::Term term = 0;
     raft::Index index = 0;
     bool applied = false;
+    absl::Status refusal{};
+  };
+  struct PendingAsk {
+    NodeAsk ask;
+    int64_t deadline_nanos = 0;
+    Done done{};
+    raft::NodeId asked = raft::kNoNode;  // who has it now
     absl::Status refusal{};
   };
   class NoPeers;
@@ -149,8 +173,17 @@ class Node final : private Driver::Host,
   void OnAppliedTo(raft::Index index) override;
   void OnDurable(const storage::ReplicaPosition& position) override;
   void OnApplyFailed(const absl::Status& status) override;
+  // Peers::Listener
+  void OnMessage(raft::Message message) override;
+  void OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) override;
+  void OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) override;
+  void OnSnapshotSent(const raft::SnapshotSent& sent) override;
+  void OnUnreachable(raft::NodeId peer) override;
+  void OnJoinRequest(std::string_view request, std::function<void(std::string answer)> reply) override;
   // base::TurnHandler
   void OnTurnEnd() override;
+
+  absl::Status BeginPeers();
 
   raft::Nanos Now() const { return parts_.loop->NowNanos(); }
   bool leads() const { return role_.role == raft::Role::kLeader; }
@@ -166,10 +199,23 @@ class Node final : private Driver::Host,
   // Why a write has to wait.
   std::string WhyNotNow() const;
 
+  // What a node asks of the leader; see node_words.h.
+  void ForwardWrites();
+  void HandleWrites(raft::NodeId from, std::string_view payload);
+  void HandleRefused(const RefusedWrites& refused);
+  void HandleAsk(raft::NodeId from, const NodeAsk& ask);
+  void Serve(NodeAsk ask, Done done);
+  void AskLeader(NodeAsk ask, int64_t deadline_nanos, Done done);
+  void SendAsks();
+  void HandleAnswer(const NodeAnswer& answer);
+  void EndAsk(PendingAsk* ask, std::string_view why_unknown);
+  void CorrectAddress();
+
   void TryChanges();
   // False if it is not taken now.
   bool TryChange(PendingChange* change);
   void FinishChanges();
+  void StartTransfer(raft::NodeId to, Done done);
   void EndChange(PendingChange* change, std::string_view why_unknown);
   void EndTransfer(const raft::TransferResult& result);
   MemberStatus DescribeMember(const raft::Member& member) const;
@@ -185,9 +231,13 @@ class Node final : private Driver::Host,
   const NodeOptions options_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);
   const std::unique_ptr<NodeDirectory> directory_;
+  base::Random random_;
   std::unique_ptr<storage::EngineReplica> replica_;
   std::unique_ptr<SingleLog> log_;
+  // Its turns end after the node's, so that what is said in one leaves with it.
+  net::LinkHost host_;
   std::unique_ptr<Transport> transport_;
+  Peers* peers_ = nullptr;  // transport_, if there are any
   std::unique_ptr<Applier> applier_;
   std::unique_ptr<Driver> driver_;
 
@@ -204,9 +254,14 @@ class Node final : private Driver::Host,
   bool removed_ = false;
   Proposals proposals_;
   Waiting waiting_;
+  Forwarding forwarding_;
   Reads reads_;
   std::deque<PendingChange> changes_;
   Done transfer_;
+  std::map<uint64_t, PendingAsk> asks_;
+  uint64_t last_ask_ = 0;
+  bool correcting_address_ = false;
+  bool configuration_changed_ = true;
   uint64_t last_commit_time_ms_ = 0;
 
   bool leader_changed_ = false;

@@ -58,10 +58,13 @@ absl::StatusOr<raft::NodeId> Node::FindMember(std::string_view name) const {
   return found;
 }
 
-void Node::Change(std::vector<raft::Change> changes, int64_t deadline_nanos, Done done) {
-  if (!health_.ok()) return std::move(done)(health_);
-  changes_.push_back({.changes = std::move(changes), .deadline_nanos = deadline_nanos, .done = std::move(done)});
-  Wake();
+void Node::Change(raft::Change change, int64_t deadline_nanos, Done done) {
+  AskLeader({.number = 0, .transfer = false, .change = std::move(change)}, deadline_nanos, std::move(done));
+}
+
+void Node::Transfer(raft::NodeId to, int64_t deadline_nanos, Done done) {
+  const raft::Change change{.kind = {}, .node = to, .other = raft::kNoNode, .address = {}};
+  AskLeader({.number = 0, .transfer = true, .change = change}, deadline_nanos, std::move(done));
 }
 
 void Node::TryChanges() {
@@ -105,8 +108,7 @@ void Node::EndChange(PendingChange* change, std::string_view why_unknown) {
       base::Error(StatusCode::kUnknown, "the change was begun, and its fate is not known: {}", why_unknown));
 }
 
-void Node::Transfer(raft::NodeId to, Done done) {
-  if (!health_.ok()) return std::move(done)(health_);
+void Node::StartTransfer(raft::NodeId to, Done done) {
   const raft::StepResult result = driver_->Step(Now(), raft::TransferLeadership{to});
   Wake();
   if (!result.ok()) return std::move(done)(base::Error(result.code, "{}", result.reason));
@@ -114,6 +116,13 @@ void Node::Transfer(raft::NodeId to, Done done) {
     return std::move(done)(base::Error(StatusCode::kFailedPrecondition, "another transfer is under way"));
   }
   transfer_ = std::move(done);
+}
+
+void Node::HandOver(Done done) {
+  if (!health_.ok() || !leads() || driver_->core().configuration().members.size() < 2) {
+    return std::move(done)(absl::OkStatus());
+  }
+  StartTransfer(raft::kNoNode, std::move(done));
 }
 
 void Node::EndTransfer(const raft::TransferResult& result) {
@@ -139,6 +148,28 @@ MemberStatus Node::DescribeMember(const raft::Member& member) const {
                       .replaces = member.replaces,
                       .leader = member.id == role_.leader,
                       .self = member.id == id()};
+  if (status.self || peers_ == nullptr) return status;
+  for (const Peers::PeerStatus& peer : peers_->Status()) {
+    if (peer.id != member.id) continue;
+    status.connected = peer.up;
+    status.snapshot_bytes_sent = peer.snapshot.taken_bytes;
+    status.snapshot_bytes = peer.snapshot.wanted_bytes;
+    if (!peer.up) status.trouble = peer.last_error.empty() ? "no connection" : "no connection: " + peer.last_error;
+    if (!peer.snapshot_error.empty()) status.trouble = "a copy of the database failed: " + peer.snapshot_error;
+  }
+  for (const raft::PeerView& peer : driver_->core().Peers()) {
+    if (peer.id != member.id) continue;
+    status.matched_index = peer.match;
+    if (!status.trouble.empty()) continue;
+    const raft::Index last = driver_->core().inspect().last;
+    if (peer.log_full) {
+      status.trouble = "its disk is full";
+    } else if (peer.state == raft::PeerState::kSnapshot) {
+      status.trouble = "it is being given a copy of the database";
+    } else if (last - peer.match > options_.core.promotion_lag_entries) {
+      status.trouble = std::to_string(last - peer.match) + " entries behind";
+    }
+  }
   return status;
 }
 
@@ -183,7 +214,8 @@ void Node::TellListener() {
 // ---- What takes too long. ----
 
 void Node::ArmExpiry() {
-  const bool waits = !proposals_.empty() || !waiting_.empty() || !reads_.empty() || !changes_.empty();
+  const bool waits = !proposals_.empty() || !waiting_.empty() || !forwarding_.empty() || !asks_.empty() ||
+                     !reads_.empty() || !changes_.empty();
   if (!waits || expiry_ != base::kNoTimer) return;
   expiry_ = parts_.loop->After(kExpiryNanos, [this] {
     expiry_ = base::kNoTimer;
@@ -197,6 +229,7 @@ void Node::Expire() {
   const std::string why = WhyNotNow();
   proposals_.Expire(now, why);
   waiting_.Expire(now);
+  forwarding_.Expire(now);
   reads_.Expire(now, why);
   for (auto change = changes_.begin(); change != changes_.end();) {
     if (change->deadline_nanos > now) {
@@ -206,6 +239,15 @@ void Node::Expire() {
     if (change->refusal.ok() && change->index == 0) change->refusal = base::Error(StatusCode::kUnavailable, "{}", why);
     EndChange(&*change, "it takes longer than it was given");
     change = changes_.erase(change);
+  }
+  for (auto ask = asks_.begin(); ask != asks_.end();) {
+    if (ask->second.deadline_nanos > now) {
+      ++ask;
+      continue;
+    }
+    PendingAsk late = std::move(ask->second);
+    ask = asks_.erase(ask);
+    EndAsk(&late, why);
   }
 }
 

@@ -32,7 +32,8 @@ class Proposals {
   // The next entry; nothing if no write waits. Malformed writes end with kInvalidArgument, those
   // that were withdrawn or are past their deadline are dropped.
   std::optional<Batch> TakeBatch(uint64_t commit_time_ms, int64_t now_nanos);
-  // The next one, as it is.
+  // The next one; null if there is none.
+  const ClientWrite* front() const { return queue_.empty() ? nullptr : queue_.front().get(); }
   ClientWritePtr TakeOne();
   // Certainly not done: they come first from now on.
   void PutBack(std::vector<ClientWritePtr> writes);
