@@ -18,6 +18,7 @@
 
 namespace bandb {
 
+// What a node is in the present term.
 enum class NodeRole : int { kFollower = 0, kCandidate = 1, kLeader = 2 };
 
 // How the node that was asked sees one member.
@@ -31,8 +32,8 @@ struct MemberStatus {
   uint64_t replaces = 0;  // the member whose place it then takes; 0: nobody's
   bool leader = false;
   bool self = false;
-  // What keeps it from being well, in words; empty if nothing does, or if who was asked cannot know:
-  // the leader knows most.
+  // What keeps it from being well, in words; empty if nothing does, or if who was asked cannot
+  // know: the leader knows most.
   std::string trouble{};
   // The rest is known of others, and matched_index to the leader alone.
   bool connected = false;
@@ -40,11 +41,13 @@ struct MemberStatus {
   uint64_t snapshot_bytes_sent = 0, snapshot_bytes = 0;  // of a copy of the database on its way to it
 };
 
+// How a node sees itself and the cluster.
 struct ClusterStatus {
-  uint64_t cluster_id = 0;
-  uint64_t node_id = 0;
+  uint64_t cluster_id = 0;  // drawn when the cluster was begun
+  uint64_t node_id = 0;     // drawn when the node was made, and its own for ever
+  // Its part in this term.
   NodeRole role = NodeRole::kFollower;
-  uint64_t term = 0;
+  uint64_t term = 0;           // a period with one leader at the most
   uint64_t leader = 0;         // as far as is known; 0: nobody
   uint64_t commit_index = 0;   // agreed on
   uint64_t applied_index = 0;  // and visible to local reads
@@ -65,17 +68,17 @@ struct ClusterStatus {
 //   absl::StatusOr<std::unique_ptr<bandb::Cluster>> node = bandb::Cluster::Start(options);
 //   absl::Status done = (*node)->Put("name", "Alice");
 //
-// Another process starts with `.join = {"10.0.0.1:7400"}` in place of `bootstrap`. Any node takes any
-// call: what only the leader can do is passed on to it.
+// Another process starts with `.join = {"10.0.0.1:7400"}` in place of `bootstrap`. Any node takes
+// any call: what only the leader can do is passed on to it.
 //
-// An acknowledged write is durable on a majority of the voters and visible on the node that was asked.
-// WriteOptions::sync makes no difference. Without a leader calls wait for one, as long as their
-// timeout lets them; then a write that was never passed on is kDeadlineExceeded, and one whose fate
-// cannot be told kUnknown. Times to live count by the time of the leader.
+// An acknowledged write is durable on a majority of the voters and visible on the node that was
+// asked. WriteOptions::sync makes no difference. Without a leader calls wait for one, as long as
+// their timeout lets them; then a write that was never passed on is kDeadlineExceeded, and one
+// whose fate cannot be told kUnknown. Times to live count by the time of the leader.
 //
 // Reads with Consistency::kLinearizable and kLease see all that was acknowledged before they began,
-// by whichever node; kLocal what this node has applied. Snapshots are local, too, and become invalid
-// (kFailedPrecondition) when the node is given all of the database anew.
+// by whichever node; kLocal what this node has applied. Snapshots are local, too, and become
+// invalid (kFailedPrecondition) when the node is given all of the database anew.
 //
 // Errors, besides those of Store: kUnavailable overloaded, or the leader cannot take it just now;
 // kFailedPrecondition the node was removed, or its disk failed: it has to be started anew.
@@ -88,8 +91,7 @@ class Cluster : public Store {
   // once the node was let in.
   // Errors: kInvalidArgument     options that make no sense, all of them named
   //         kNotFound            no node is in the directory, and neither bootstrap nor join is given
-  //         kFailedPrecondition  the directory is in use, of another cluster, or of a newer format; or the address is in
-  //                              use; or the cluster refused to let the node in
+  //         kFailedPrecondition  the directory is in use, or of a newer format; or the address is in use
   //         kDeadlineExceeded    nobody who was asked could let it in within `join_timeout`; start it again
   //         kDataLoss            the directory is damaged; nothing was changed
   //         kInternal, kResourceExhausted, kPermissionDenied  the operating system refused
@@ -110,10 +112,10 @@ class Cluster : public Store {
   virtual absl::Status CloseSession(uint64_t session, absl::Duration timeout = absl::InfiniteDuration()) = 0;
 
   // Members are named by their name, peer address or id. Each of these returns once the change is
-  // agreed on; a learner is promoted later, by itself.
-  // Errors: kNotFound no such member · kInvalidArgument the name fits several, or the change leaves
-  // no voter · kFailedPrecondition another change is under way · kUnavailable no leader, or not now ·
-  // kUnknown it may have been begun.
+  // agreed on; a learner is promoted later, by itself. Errors: kNotFound no such member ·
+  // kInvalidArgument the name fits several, or the change leaves no voter · kFailedPrecondition
+  // another change is under way · kUnavailable no leader, or not now · kUnknown it may have been
+  // begun.
   //
   // Makes a learner a voter, once it has caught up.
   virtual absl::Status PromoteMember(std::string_view member, absl::Duration timeout = absl::Seconds(10)) = 0;
@@ -132,11 +134,11 @@ class Cluster : public Store {
   // Of the database in this node.
   virtual Stats GetStats() const = 0;
 
-  // Ends the node: what waits is answered (kUnknown if its fate is not known, kFailedPrecondition if
-  // it was not begun), and what others are owed is said. Later calls answer kFailedPrecondition. A
-  // leader hands over first, if another voter is fit to lead. Idempotent; the destructor calls it.
-  // Must not be called from a callback of the node.
-  // Errors: kInternal the operating system refused.
+  // Ends the node: what waits is answered (kUnknown if its fate is not known, kFailedPrecondition
+  // if it was not begun), and what others are owed is said. Later calls answer kFailedPrecondition.
+  // A leader hands over first, if another voter is fit to lead. Idempotent; the destructor calls
+  // it. Must not be called from a callback of the node. Errors: kInternal the operating system
+  // refused.
   virtual absl::Status Stop() = 0;
 
  protected:

@@ -27,8 +27,8 @@ class ClusterListener {
   virtual void OnMembersChanged(uint64_t /*version*/) {}
   // This node belongs to the cluster no more. It answers kFailedPrecondition from now on.
   virtual void OnRemoved() {}
-  // This node is out of service: its own disk failed, or holds what it should not. Stop it and start
-  // it anew.
+  // This node is out of service: its own disk failed, or holds what it should not. Stop it and
+  // start it anew.
   virtual void OnFailed(const absl::Status&) {}
 };
 
@@ -40,11 +40,11 @@ struct ClusterOptions {
   Options storage;
 
   // What becomes of a directory that belongs to no cluster; one that does needs neither, and heeds
-  // neither. A cluster is begun, with this node as its only member. A database that a Db has made is
-  // taken over with all that it holds. Default: no.
+  // neither. A cluster is begun, with this node as its only member. A database that a Db has made
+  // is taken over with all that it holds. Default: no.
   bool bootstrap = false;
-  // Peer addresses of members, HOST:PORT: they are asked, one after the other and again, to let this
-  // node in. It takes part as a learner, and votes once it has caught up.
+  // Peer addresses of members, HOST:PORT: they are asked, one after the other and again, to let
+  // this node in. It takes part as a learner, and votes once it has caught up.
   std::vector<std::string> join;
   // With `join`: a member, by name, peer address or id, whose place this node takes once it has
   // caught up.
@@ -62,8 +62,8 @@ struct ClusterOptions {
   // For people: in lists, messages and logs. Default: the peer address.
   std::string name;
 
-  // A follower that has heard nothing of a leader for one to two of these stands for election. 50 ms
-  // to 1 min; default 1 s.
+  // A follower that has heard nothing of a leader for one to two of these stands for election. 50
+  // ms to 1 min; default 1 s.
   absl::Duration election_timeout = absl::Seconds(1);
   // How often a leader is heard where there is nothing to say. At most a third of the election
   // timeout; default 100 ms.
@@ -71,8 +71,8 @@ struct ClusterOptions {
   // 0 to 10, default 10: of nodes that might lead, the one with the highest usually does.
   int priority = 10;
   // Whether reads with Consistency::kLease are served without asking anybody, as long as a majority
-  // has just been heard. Assumes clocks that drift by at most one percent and count the time in which
-  // a machine is suspended. Default: no, and such a read is as linearizable ones are.
+  // has just been heard. Assumes clocks that drift by at most one percent and count the time in
+  // which a machine is suspended. Default: no, and such a read is as linearizable ones are.
   bool lease_reads = false;
 
   // Size of one file of the log, in bytes. 8 MiB to 512 MiB; default 64 MiB. A quarter of it may be

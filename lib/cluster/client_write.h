@@ -1,7 +1,7 @@
 // ClientWrite: one write of a client on its way through a node, and who wants to know its end.
 //
-// It is queued, then passed on: proposed here or sent to the leader. Until then whoever waits for it
-// may withdraw it, and nothing was done; after that its fate is the log's.
+// It is queued, then passed on: proposed here or sent to the leader. Until then whoever waits for
+// it may withdraw it, and nothing was done; after that its fate is the log's.
 #ifndef BANDB_CLUSTER_CLIENT_WRITE_H_
 #define BANDB_CLUSTER_CLIENT_WRITE_H_
 
@@ -34,7 +34,8 @@ struct WriteContent {
   bool impatient = false;
 };
 
-// Shared by who waits and the node. Thread safety: Withdraw from any thread; the rest on the node's.
+// Shared by who waits and the node. Thread safety: Withdraw from any thread; the rest on the
+// node's.
 class ClientWrite {
  public:
   // Run once, unless the write is withdrawn; on the node's thread. It does not call back.

@@ -52,7 +52,8 @@ class Forwarding {
  private:
   using Key = std::pair<uint64_t, uint64_t>;  // session and number
   struct Flight {
-    // Several if clients repeat a number of a session of their own; none of the opening of a session.
+    // Several if clients repeat a number of a session of their own; none of the opening of a
+    // session.
     std::vector<ClientWritePtr> writes;
     int64_t sent_nanos = 0;
     bool due = true;

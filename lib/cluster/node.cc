@@ -194,7 +194,8 @@ void Node::OnTurnEnd() {
 
 void Node::TurnOnce() {
   for (raft::Event& event : std::exchange(events_, {})) driver_->Step(Now(), std::move(event));
-  // What has arrived goes first: after a pause of this process a leader's heartbeat may be among it.
+  // What has arrived goes first: after a pause of this process a leader's heartbeat may be among
+  // it.
   if (Now() >= deadline_) driver_->Step(Now(), raft::Tick{});
   CorrectAddress();
   ForwardWrites();

@@ -3,9 +3,9 @@
 //
 // All of it runs on one thread, the loop's. What a turn of the loop brings (messages, writes of
 // clients, ends of disk work) is collected; at its end all of that goes to the core, then the tick
-// if one is due, and one output is done for all of it. Nothing here waits, and nothing but the loop,
-// the executors and the file system is known of the world, so that a simulation runs the very same
-// node.
+// if one is due, and one output is done for all of it. Nothing here waits, and nothing but the
+// loop, the executors and the file system is known of the world, so that a simulation runs the very
+// same node.
 #ifndef BANDB_CLUSTER_NODE_H_
 #define BANDB_CLUSTER_NODE_H_
 
@@ -44,7 +44,8 @@ namespace bandb::cluster {
 
 // What other threads may know at any time, without asking the node's thread.
 struct PublishedState {
-  // The term in which this node leads as the only member there is, and may serve reads alone; else 0.
+  // The term in which this node leads as the only member there is, and may serve reads alone; else
+  // 0.
   std::atomic<uint64_t> alone{0};
   // Reads under a lease are served until then, of the monotonic clock, once `commit` is applied.
   std::atomic<int64_t> lease_until{0};

@@ -1,5 +1,5 @@
-// The directory of a node: found, begun or taken over, and known to be ours before anything in it is
-// changed.
+// The directory of a node: found, begun or taken over, and known to be ours before anything in it
+// is changed.
 //
 //   DIR/IDENTITY           database, cluster and node (storage/file/identity.h); says that all the rest is there
 //   DIR/groups/0/NODE      where the node's own log began, and under which id it asks to be let in
@@ -11,13 +11,13 @@
 //           length:varint membership[length] checksum:u64
 //
 // A node comes into being in this order, each step durable before the next: NODE, the log, the
-// engine's files, IDENTITY. Where IDENTITY names no cluster nothing was ever acknowledged by a node,
-// and what there is of one is begun again; where it does, a part that is missing is damage. A
+// engine's files, IDENTITY. Where IDENTITY names no cluster nothing was ever acknowledged by a
+// node, and what there is of one is begun again; where it does, a part that is missing is damage. A
 // standalone database that is taken over has an IDENTITY before: it is flushed first, and its
 // IDENTITY is replaced last, so that it is a whole standalone database until it is a whole node.
 //
-// The id that a joining node has drawn is kept before it asks: if it dies while the answer is on its
-// way, it asks again as the same member.
+// The id that a joining node has drawn is kept before it asks: if it dies while the answer is on
+// its way, it asks again as the same member.
 #ifndef BANDB_CLUSTER_NODE_DIRECTORY_H_
 #define BANDB_CLUSTER_NODE_DIRECTORY_H_
 
@@ -70,9 +70,9 @@ class NodeDirectory {
   };
 
   // Looks, and locks what is there or, with `create`, is to be. Lifetime: `env` is borrowed.
-  // Errors: kFailedPrecondition in use, or of a newer format; kDataLoss a part is missing or damaged;
-  // kNotFound nothing is there, and not `create`; kInvalidArgument the path is empty; what the file
-  // system says.
+  // Errors: kFailedPrecondition in use, or of a newer format; kDataLoss a part is missing or
+  // damaged; kNotFound nothing is there, and not `create`; kInvalidArgument the path is empty; what
+  // the file system says.
   static absl::StatusOr<std::unique_ptr<NodeDirectory>> Open(const base::Env& env, const std::string& dir, bool create);
 
   Content content() const { return content_; }

@@ -1,5 +1,5 @@
-// What nodes of a cluster say to each other besides Raft: what only the leader can do, asked of it by
-// the others; and what a node says that wants to be let in.
+// What nodes of a cluster say to each other besides Raft: what only the leader can do, asked of it
+// by the others; and what a node says that wants to be let in.
 //
 //   frame 64, writes   := count:varint command*              of entry_payload.h, operations as in a batch
 //   frame 65, refused  := code:varint message count:varint (session:varint number:varint)*
@@ -8,8 +8,8 @@
 //   join request       := version:u8 (1) node:varint learner:u8 address replaces
 //   join answer        := version:u8 (1) code:varint message database_id
 //
-// Texts and bytes are length:varint bytes[length]. What the writes come to is not said: who sent them
-// sees them applied, by session and number.
+// Texts and bytes are length:varint bytes[length]. What the writes come to is not said: who sent
+// them sees them applied, by session and number.
 #ifndef BANDB_CLUSTER_NODE_WORDS_H_
 #define BANDB_CLUSTER_NODE_WORDS_H_
 

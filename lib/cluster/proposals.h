@@ -1,4 +1,5 @@
-// Proposals: the writes that were not passed on yet, in their order, and what makes entries of them.
+// Proposals: the writes that were not passed on yet, in their order, and what makes entries of
+// them.
 //
 // All that a turn finds here becomes one entry, as far as that is not too large: nothing ever waits
 // for more to come.

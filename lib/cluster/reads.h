@@ -21,8 +21,8 @@
 namespace bandb::cluster {
 
 struct ClientRead {
-  // Run once, on the node's thread; it does not call back. OK: read now. Otherwise kDeadlineExceeded,
-  // or why the node serves no more.
+  // Run once, on the node's thread; it does not call back. OK: read now. Otherwise
+  // kDeadlineExceeded, or why the node serves no more.
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
 
   int64_t deadline_nanos = base::kForever;

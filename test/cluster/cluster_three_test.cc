@@ -99,7 +99,8 @@ TEST_CASE("a member is removed by any node, and the others go on; no majority, n
   REQUIRE_OK(nodes[1].Put("key", "two"));
   CHECK(*nodes[0].Get("key") == "two");
   nodes.Kill(1);
-  // Perhaps it was passed on, perhaps not: never that it was done, and never that it was not if it was.
+  // Perhaps it was passed on, perhaps not: never that it was done, and never that it was not if it
+  // was.
   const absl::Status put = nodes[0].Put("key", "one", {.timeout = absl::Milliseconds(600)});
   CHECK((absl::IsUnknown(put) || absl::IsDeadlineExceeded(put)));
   CHECK_CODE(nodes[0].Get("key", {.timeout = absl::Milliseconds(100)}).status(), kDeadlineExceeded);
