@@ -71,7 +71,12 @@ class FrameLink::Watcher {
 
 FrameLink::FrameLink(LinkHost* host, const LinkOptions& options, std::unique_ptr<LinkCodec> codec, std::string hello,
                      LinkHandler* handler)
-    : host_(host), options_(options), codec_(std::move(codec)), hello_(std::move(hello)), handler_(handler) {
+    : host_(host),
+      options_(options),
+      codec_(std::move(codec)),
+      hello_(std::move(hello)),
+      handler_(handler),
+      frame_bytes_max_(options.frame_bytes_max) {
   BANDB_ASSERT(options_.output_bytes_low <= options_.output_bytes_high);
   BANDB_ASSERT(options_.hello_bytes_max <= options_.frame_bytes_max);
 }
@@ -237,6 +242,11 @@ void FrameLink::OnOutputTaken() {
   if (!over_mark_ || stream_->output_bytes() > options_.output_bytes_low) return;
   over_mark_ = false;
   if (up()) handler_->OnWritable();
+}
+
+void FrameLink::SetFrameBytesMax(size_t bytes) {
+  BANDB_ASSERT(bytes <= options_.frame_bytes_max);
+  frame_bytes_max_ = bytes;
 }
 
 void FrameLink::SetReading(bool on) {

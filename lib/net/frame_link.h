@@ -124,6 +124,9 @@ class FrameLink final : private LinkStreamUser {
   // The same for a payload too large to copy.
   bool SendOwned(uint32_t message_id, OwnedBytes payload);
 
+  // Frames that come may be no longer than this from now on, with their heads: less than what the
+  // options say.
+  void SetFrameBytesMax(size_t bytes);
   // Backpressure: off, no frame comes, and the peer is held up once its window is full. On at
   // first. The idle timeout does not count meanwhile.
   void SetReading(bool on);
@@ -151,7 +154,7 @@ class FrameLink final : private LinkStreamUser {
   void HandleFrame(const Frame& frame, const Watcher& watcher);
   void HandleHello(std::string_view hello, const Watcher& watcher);
   void KeepRest(std::string_view rest);
-  size_t FrameBytesMax() const { return up() ? options_.frame_bytes_max : options_.hello_bytes_max; }
+  size_t FrameBytesMax() const { return up() ? frame_bytes_max_ : options_.hello_bytes_max; }
   bool Reads() const { return phase_ != Phase::kDown && reading_; }
   void BecomeUp();
 
@@ -179,6 +182,7 @@ class FrameLink final : private LinkStreamUser {
   bool dialed_ = false;
   bool reading_ = true;
   bool over_mark_ = false;
+  size_t frame_bytes_max_;
   std::string input_;  // the beginning of a frame, or what waits while reading is off
   std::string head_;   // kept for its memory
   base::TimerId timer_ = base::kNoTimer;

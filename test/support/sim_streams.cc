@@ -32,6 +32,10 @@ struct SimLink {
   bool closed[2] = {false, false};
   int64_t broken_due_nanos[2] = {kNever, kNever};  // when that side sees it broken
   int64_t connected_due_nanos = 0;                 // for side 0, which connected
+  bool established = false;                        // side 0 has seen it
+  bool network_broke_it = false;
+  // Of each side; null where nobody listened.
+  const base::EventLoop* loops[2] = {nullptr, nullptr};
 };
 
 class SimStream final : public base::Stream {
@@ -48,7 +52,9 @@ class SimStream final : public base::Stream {
   void CloseWrite() override;
   const std::string& peer() const override { return peer_; }
 
-  bool Broken() const { return link_->broken_due_nanos[side_] <= network_->now_nanos_; }
+  bool Broken() const {
+    return link_->broken_due_nanos[side_] <= network_->now_nanos_ && (link_->network_broke_it || !Deaf());
+  }
   bool BrokenToTell() const { return Broken() && !told_broken_; }
   bool ReadReady() const { return watch_read_ && !Broken() && (HasBytes() || AtEnd()); }
   bool WriteReady() const {
@@ -59,11 +65,20 @@ class SimStream final : public base::Stream {
 
  private:
   const SimPipe& incoming() const { return link_->pipes[1 - side_]; }
-  bool Connected() const { return side_ == 1 || link_->connected_due_nanos <= network_->now_nanos_; }
-  bool HasBytes() const {
-    return !incoming().segments.empty() && incoming().segments.front().due_nanos <= network_->now_nanos_;
+  // Nothing arrives from the other side.
+  bool Deaf() const { return network_->IsCut(link_->loops[1 - side_], link_->loops[side_]); }
+  bool Connected() const {
+    if (side_ == 1 || link_->established) return true;
+    const bool cut = Deaf() || network_->IsCut(link_->loops[0], link_->loops[1]);
+    link_->established = link_->connected_due_nanos <= network_->now_nanos_ && !cut;
+    return link_->established;
   }
-  bool AtEnd() const { return incoming().segments.empty() && incoming().end_due_nanos <= network_->now_nanos_; }
+  bool HasBytes() const {
+    return !Deaf() && !incoming().segments.empty() && incoming().segments.front().due_nanos <= network_->now_nanos_;
+  }
+  bool AtEnd() const {
+    return !Deaf() && incoming().segments.empty() && incoming().end_due_nanos <= network_->now_nanos_;
+  }
 
   SimNetwork* const network_;
   SimLoop* const loop_;
@@ -85,9 +100,13 @@ class SimListener final : public base::Listener {
   void Watch(bool acceptable) override { watch_ = acceptable; }
   const std::string& address() const override { return address_; }
 
-  bool Waiting() const { return !waiting_.empty() && waiting_.front().first <= network_->now_nanos_; }
+  bool Waiting() const {
+    return !waiting_.empty() && waiting_.front().first <= network_->now_nanos_ &&
+           !network_->IsCut(waiting_.front().second->loops[0], waiting_.front().second->loops[1]);
+  }
   bool Ready() const { return watch_ && Waiting(); }
   void Tell() { handler_->OnAcceptable(); }
+  const base::EventLoop* loop() const;
   void Queue(int64_t due_nanos, std::shared_ptr<SimLink> link) { waiting_.emplace_back(due_nanos, std::move(link)); }
 
  private:
@@ -226,6 +245,8 @@ SimListener::SimListener(SimNetwork* network, SimLoop* loop, std::string address
   loop_->SetListener(this, true);
 }
 
+const base::EventLoop* SimListener::loop() const { return loop_; }
+
 SimListener::~SimListener() {
   for (auto& [due, link] : waiting_) link->broken_due_nanos[0] = network_->Schedule(0);
   network_->listeners_.erase(address_);
@@ -240,6 +261,7 @@ absl::StatusOr<std::unique_ptr<base::Stream>> SimListener::Accept(base::EventLoo
   }
   auto link = std::move(waiting_.front().second);
   waiting_.pop_front();
+  link->loops[1] = loop;
   return std::unique_ptr<base::Stream>(std::make_unique<SimStream>(
       network_, static_cast<SimLoop*>(loop), std::move(link), 1, "client:" + std::to_string(network_->next_port_++)));
 }
@@ -264,10 +286,12 @@ absl::StatusOr<std::unique_ptr<base::Stream>> SimLoop::Connect(const std::string
   auto link = std::make_shared<SimLink>();
   network_->links_.push_back(link);
   link->connected_due_nanos = network_->Schedule(0);
+  link->loops[0] = this;
   const auto listener = network_->listeners_.find(address);
   if (listener == network_->listeners_.end()) {
     link->broken_due_nanos[0] = link->connected_due_nanos;
   } else {
+    link->loops[1] = listener->second->loop();
     listener->second->Queue(link->connected_due_nanos, link);
   }
   auto stream = std::make_unique<SimStream>(network_, this, link, 0, address);
@@ -316,7 +340,7 @@ int64_t SimNetwork::Schedule(int64_t not_before) {
 bool SimNetwork::Step() {
   std::vector<SimLoop*> ready;
   for (SimLoop* loop : loops_) {
-    if (loop->Ready()) ready.push_back(loop);
+    if (held_.count(static_cast<const base::EventLoop*>(loop)) == 0 && loop->Ready()) ready.push_back(loop);
   }
   if (!ready.empty()) {
     ready[random_.Uniform(ready.size())]->Turn();
@@ -347,9 +371,28 @@ void SimNetwork::BreakAll() {
   for (const std::weak_ptr<SimLink>& weak : links_) {
     const std::shared_ptr<SimLink> link = weak.lock();
     if (link == nullptr) continue;
+    link->network_broke_it = true;
     link->broken_due_nanos[0] = std::min(link->broken_due_nanos[0], now_nanos_);
     link->broken_due_nanos[1] = std::min(link->broken_due_nanos[1], now_nanos_);
   }
+}
+
+void SimNetwork::Cut(const base::EventLoop* from, const base::EventLoop* to, bool cut) {
+  if (cut) {
+    cuts_.insert({from, to});
+  } else {
+    cuts_.erase({from, to});
+  }
+  times_.insert(now_nanos_ + 1);
+}
+
+void SimNetwork::Hold(const base::EventLoop* loop, bool held) {
+  if (held) {
+    held_.insert(loop);
+  } else {
+    held_.erase(loop);
+  }
+  times_.insert(now_nanos_ + 1);
 }
 
 }  // namespace bandb::test

@@ -13,6 +13,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -50,6 +51,11 @@ class SimNetwork {
   void RunFor(int64_t nanos);
   // Breaks every connection, as a network that goes down.
   void BreakAll();
+  // Nothing arrives at `to` that comes from `from`, until this is called with false: then what was
+  // said meanwhile does.
+  void Cut(const base::EventLoop* from, const base::EventLoop* to, bool cut);
+  // The loop does nothing, as a process that was stopped, until this is called with false.
+  void Hold(const base::EventLoop* loop, bool held);
   // Accept answers kResourceExhausted this often.
   void FailAccepts(int count) { failing_accepts_ = count; }
 
@@ -74,11 +80,14 @@ class SimNetwork {
   // Something becomes visible `delay` from now: after everything before it on its way, if
   // `not_before` says so.
   int64_t Schedule(int64_t not_before);
+  bool IsCut(const base::EventLoop* from, const base::EventLoop* to) const { return cuts_.count({from, to}) != 0; }
 
   const SimNetworkOptions options_;
   base::Random random_;
   VirtualClock clock_;
   int64_t now_nanos_ = 0;
+  std::set<std::pair<const base::EventLoop*, const base::EventLoop*>> cuts_;
+  std::set<const base::EventLoop*> held_;
   std::set<int64_t> times_;  // at which something becomes due
   std::vector<SimLoop*> loops_;
   std::map<std::string, SimListener*> listeners_;

@@ -52,6 +52,7 @@ class PinnedState {
  public:
   PinnedState(std::shared_ptr<DatabaseFiles> files, std::string engine_dir, Uuid database_id, ManifestState state);
 
+  const Uuid& database_id() const { return database_id_; }
   const ReplicaPosition& position() const { return position_; }
   size_t table_count() const { return tables_.size(); }
   // Reads all of the file. Errors: kDataLoss damaged; as RefusedRead.

@@ -1,0 +1,232 @@
+// bandb::Cluster over a node: the façade that owns threads, the loop among them.
+#include "bandb/cluster.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/file_system.h"
+#include "base/status.h"
+#include "base/system_env.h"
+#include "base/thread.h"
+#include "base/thread_executor.h"
+#include "cluster/cluster_calls.h"
+#include "cluster/join.h"
+#include "cluster/node.h"
+#include "cluster/start_options.h"
+#include "kv/host_logger.h"
+#include "net/epoll_loop.h"
+#include "net/resolver.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+using absl::StatusCode;
+
+// What a node brings along, and what outlives it.
+struct OwnWorld {
+  explicit OwnWorld(const ClusterOptions& options)
+      : OwnWorld(options, std::make_unique<kv::HostLogger>(options.storage.logger)) {}
+  OwnWorld(const ClusterOptions& options, std::unique_ptr<kv::HostLogger> host_logger)
+      : logger(host_logger.get()),
+        env(base::SystemEnvOptions{.threads = options.storage.background_threads, .files = {}}, std::move(host_logger)),
+        syncs(1),
+        callbacks(1) {}
+
+  // No task of theirs runs any more, nor will.
+  void Shutdown() {
+    env.Shutdown();
+    syncs.Shutdown();
+    callbacks.Shutdown();
+  }
+
+  // Owned by env.
+  const kv::HostLogger* const logger;
+  base::SystemEnv env;
+  // Syncs wait for nobody, and callbacks may wait for writes.
+  base::ThreadExecutor syncs;
+  base::ThreadExecutor callbacks;
+  std::shared_ptr<net::EpollLoop> loop;
+  std::shared_ptr<net::Resolver> resolver = std::make_shared<net::SystemResolver>();
+};
+
+// Tells the application's listener, on the thread of the callbacks.
+class HostListener final : public Node::Listener {
+ public:
+  HostListener(ClusterListener* listener, base::Executor* callbacks, base::Logger* logger)
+      : listener_(listener), callbacks_(callbacks), logger_(logger) {}
+
+  void OnLeaderChanged(raft::Term term, raft::NodeId leader, bool self) override {
+    Tell([=](ClusterListener* listener) { listener->OnLeaderChanged(term, leader, self); });
+  }
+  void OnMembersChanged(uint64_t version) override {
+    Tell([=](ClusterListener* listener) { listener->OnMembersChanged(version); });
+  }
+  void OnRemoved() override {
+    Tell([](ClusterListener* listener) { listener->OnRemoved(); });
+  }
+  void OnFailed(const absl::Status& status) override {
+    Tell([=](ClusterListener* listener) { listener->OnFailed(status); });
+  }
+
+ private:
+  template <typename Code>
+  void Tell(Code code) {
+    if (listener_ == nullptr) return;
+    callbacks_->Post(base::Priority::kHigh, [code, listener = listener_, logger = logger_] {
+      if (kv::RunContained([&]() { code(listener); })) return;
+      logger->Log(base::LogLevel::kError, "the listener of the cluster threw an exception");
+    });
+  }
+
+  ClusterListener* const listener_;
+  base::Executor* const callbacks_;
+  base::Logger* const logger_;
+};
+
+class ClusterImpl final : public ClusterCalls {
+ public:
+  ClusterImpl(std::unique_ptr<OwnWorld> world, std::unique_ptr<HostListener> listener, std::unique_ptr<Node> node,
+              uint64_t async_bytes_max)
+      : ClusterCalls({.loop = world->loop.get(),
+                      .executor = world->env.env().executor,
+                      .callbacks = &world->callbacks,
+                      .clock = world->env.env().clock},
+                     node.get(), async_bytes_max),
+        world_(std::move(world)),
+        listener_(std::move(listener)),
+        node_(std::move(node)),
+        thread_(std::make_unique<base::Thread>([loop = world_->loop.get()] { loop->Run(); })) {}
+
+  // In a forked child neither threads nor files are its own: all is left as it is.
+  ~ClusterImpl() override {
+    Stop().IgnoreError();
+    if (!InForkedChild()) return;
+    (void)thread_.release();
+    (void)node_.release();
+    (void)listener_.release();
+    (void)world_.release();
+  }
+
+  absl::Status Stop() override ABSL_LOCKS_EXCLUDED(stop_mutex_);
+
+ private:
+  std::unique_ptr<OwnWorld> world_;
+  std::unique_ptr<HostListener> listener_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<base::Thread> thread_;
+  base::Mutex stop_mutex_;
+  std::optional<absl::Status> stopped_ ABSL_GUARDED_BY(stop_mutex_);
+};
+
+absl::Status ClusterImpl::Stop() {
+  // Before the mutex, which another thread may have held when the process forked.
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  base::MutexLock lock(&stop_mutex_);
+  if (stopped_.has_value()) return *stopped_;
+  EndNode();
+  // What runs on behalf of callers ends, callbacks among it, before the threads do.
+  stopped_ = CloseReplica(&node_->replica(), world_->env.env().executor);
+  world_->loop->Stop();
+  thread_->Join();
+  world_->Shutdown();
+  return *stopped_;
+}
+
+// For a log that is only made: nothing runs in the background.
+SingleLogOptions CreationLog(const base::Env& env, const NodeOptions& node) {
+  SingleLogOptions log;
+  log.executor = env.executor;
+  log.random = env.random;
+  log.logger = env.logger;
+  log.segment_bytes = node.segment_bytes;
+  return log;
+}
+
+// What a node is made of that joins: it asks until it is let in, or refused.
+absl::Status JoinWith(OwnWorld* world, NodeDirectory* directory, const ClusterOptions& options, const std::string& own,
+                      absl::Duration timeout) {
+  JoinTask::Parts parts{.env = world->env.env(), .loop = world->loop, .resolver = world->resolver};
+  BANDB_ASSIGN_OR_RETURN(const raft::NodeId id, directory->JoiningId());
+  const NodeOptions node = NodeOptionsOf(options, own);
+  JoinTask task(parts, options.join,
+                {.node = id,
+                 .learner = options.join_as_learner,
+                 .address = EncodeMemberAddress(node.address),
+                 .replaces = options.replaces});
+  base::Clock* const clock = world->env.env().clock;
+  const int64_t begun = clock->MonotonicNanos();
+  while (!task.ended()) {
+    world->loop->RunOnce(10'000'000);
+    if (absl::Nanoseconds(clock->MonotonicNanos() - begun) > timeout) return task.TimedOut();
+  }
+  BANDB_RETURN_IF_ERROR(task.status());
+  return directory->Join(node.storage, CreationLog(parts.env, node), task.cluster(), task.database_id());
+}
+
+class NoAccept final : public base::AcceptHandler {
+  void OnAcceptable() override {}
+};
+
+// The address with the port that the system gives for 0.
+absl::StatusOr<std::string> KnownAddress(base::EventLoop* loop, const std::string& listen) {
+  if (listen.empty() || !listen.ends_with(":0")) return listen;
+  NoAccept handler;
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::Listener> listener, loop->Listen({.address = listen}, &handler));
+  return listener->address();
+}
+
+absl::StatusOr<std::unique_ptr<NodeDirectory>> PrepareDirectory(OwnWorld* world, const ClusterOptions& options,
+                                                                const std::string& own, absl::Duration timeout) {
+  const base::Env env = world->env.env();
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<NodeDirectory> directory,
+                         NodeDirectory::Open(env, options.dir.string(), options.bootstrap || !options.join.empty()));
+  if (directory->content() == NodeDirectory::Content::kNode) return directory;
+  if (!options.bootstrap) {
+    BANDB_RETURN_IF_ERROR(JoinWith(world, directory.get(), options, own, timeout));
+    return directory;
+  }
+  const NodeOptions node = NodeOptionsOf(options, own);
+  BANDB_RETURN_IF_ERROR(directory->Bootstrap(node.storage, CreationLog(env, node), EncodeMemberAddress(node.address)));
+  return directory;
+}
+
+absl::StatusOr<std::unique_ptr<Cluster>> StartNode(const ClusterOptions& options, absl::Duration timeout) {
+  BANDB_RETURN_IF_ERROR(CheckStart(options));
+  auto world = std::make_unique<OwnWorld>(options);
+  const base::Env env = world->env.env();
+  BANDB_ASSIGN_OR_RETURN(world->loop, net::EpollLoop::Create(env.clock));
+  BANDB_ASSIGN_OR_RETURN(const std::string own, KnownAddress(world->loop.get(), options.listen));
+  absl::StatusOr<std::unique_ptr<NodeDirectory>> directory = PrepareDirectory(world.get(), options, own, timeout);
+  if (!directory.ok()) {
+    world->Shutdown();
+    return directory.status();
+  }
+  auto listener = std::make_unique<HostListener>(options.listener, &world->callbacks, env.logger);
+  const Node::Parts parts{.env = env,
+                          .loop = world->loop,
+                          .resolver = world->resolver,
+                          .sync_executor = &world->syncs,
+                          .listener = listener.get()};
+  absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(parts, NodeOptionsOf(options, own), *std::move(directory));
+  if (!node.ok()) {
+    world->Shutdown();
+    return node.status();
+  }
+  return std::unique_ptr<Cluster>(std::make_unique<ClusterImpl>(std::move(world), std::move(listener), *std::move(node),
+                                                                options.storage.write_buffer_bytes));
+}
+
+}  // namespace
+
+}  // namespace bandb::cluster
+
+namespace bandb {
+
+absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& options, absl::Duration join_timeout) {
+  return cluster::StartNode(options, join_timeout);
+}
+
+}  // namespace bandb

@@ -1,0 +1,144 @@
+#include "cluster/forwarding.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+using absl::StatusCode;
+
+void EndUnknown(const std::vector<ClientWritePtr>& writes, std::string_view why) {
+  for (const ClientWritePtr& write : writes) {
+    write->Complete(base::Error(StatusCode::kUnknown, "the write was passed on, and its fate is not known: {}", why));
+  }
+}
+
+}  // namespace
+
+void Forwarding::OpenSession() {
+  session_ = kNoSession;
+  while (session_ == kNoSession) session_ = random_.Next() >> 1;
+  last_number_ = 0;
+  state_ = State::kOpening;
+  flights_.emplace(Key{session_, kOpenNumber}, Flight{});
+}
+
+bool Forwarding::NextKey(const ClientWrite& write, Key* key) {
+  if (write.content().session != kNoSession) {
+    *key = {write.content().session, write.content().number};
+    return true;
+  }
+  if (state_ == State::kNone) OpenSession();
+  if (state_ != State::kOpen) return false;
+  // None that is under way may fall out of the window.
+  const auto lowest = flights_.lower_bound({session_, 0});
+  const bool some = lowest != flights_.end() && lowest->first.first == session_;
+  if (some && last_number_ + 1 >= lowest->first.second + kSessionWindow) return false;
+  *key = {session_, last_number_ + 1};
+  return true;
+}
+
+std::vector<Command> Forwarding::Take(Proposals* waiting, int64_t now_nanos, uint64_t bytes_max) {
+  Key key;
+  while (const ClientWrite* next = waiting->front()) {
+    if (!next->withdrawn() && !NextKey(*next, &key)) break;
+    ClientWritePtr write = waiting->TakeOne();
+    if (!write->PassOn()) continue;
+    if (key.first == session_) last_number_ = std::max(last_number_, key.second);
+    Flight& flight = flights_[key];
+    flight.writes.push_back(std::move(write));
+    // A number that is sent again by its client may be one that was never sent.
+    flight.due |= flight.copies == 0;
+  }
+  std::vector<Command> commands;
+  uint64_t bytes = 0;
+  for (auto& [at, flight] : flights_) {
+    if (!flight.due && now_nanos - flight.sent_nanos < kRepeatNanos) continue;
+    Command command{.session = at.first, .number = at.second};
+    if (!flight.writes.empty()) {
+      command.conditions = flight.writes.front()->content().conditions;
+      command.operations = flight.writes.front()->content().operations;
+    }
+    bytes += command.conditions.size() + command.operations.size();
+    if (!commands.empty() && bytes > bytes_max) break;
+    flight.due = false;
+    flight.sent_nanos = now_nanos;
+    ++flight.copies;
+    commands.push_back(command);
+  }
+  return commands;
+}
+
+void Forwarding::RepeatAll() {
+  for (auto& [key, flight] : flights_) flight.due = true;
+}
+
+std::vector<ClientWritePtr> Forwarding::Applied(const CommandResult& result) {
+  const auto at = flights_.find({result.session, result.number});
+  if (at == flights_.end()) return {};
+  Flight flight = std::move(at->second);
+  flights_.erase(at);
+  if (result.session == session_ && result.number == kOpenNumber) {
+    state_ = result.status.ok() ? State::kOpen : State::kNone;
+    return {};
+  }
+  if (result.session == session_ && result.status.code() == StatusCode::kFailedPrecondition) {
+    return SessionLost(result, std::move(flight));
+  }
+  for (const ClientWritePtr& write : flight.writes) write->Complete(result.status);
+  return {};
+}
+
+// The node's own session is gone: it was idle for too long, or nobody remembers this number.
+std::vector<ClientWritePtr> Forwarding::SessionLost(const CommandResult& result, Flight flight) {
+  state_ = State::kNone;
+  if (flight.skipped) {
+    EndUnknown(flight.writes, base::Message(result.status));
+    return {};
+  }
+  // Every result since it was sent was seen here, and this is the first one.
+  std::erase_if(flight.writes, [](const ClientWritePtr& write) { return write->ended(); });
+  return std::move(flight.writes);
+}
+
+void Forwarding::Refused(uint64_t session, uint64_t number, const absl::Status& status) {
+  const auto at = flights_.find({session, number});
+  if (at == flights_.end()) return;
+  // Another copy may have been taken; and who does not lead may know who does, soon.
+  const bool final = status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kInvalidArgument;
+  if (at->second.copies > 1 || !final) return;
+  const Flight flight = std::move(at->second);
+  flights_.erase(at);
+  if (session == session_ && number == kOpenNumber) state_ = State::kNone;
+  for (const ClientWritePtr& write : flight.writes) write->Complete(status);
+}
+
+void Forwarding::Skipped() {
+  for (auto& [key, flight] : flights_) flight.skipped = flight.due = true;
+}
+
+void Forwarding::Expire(int64_t now_nanos) {
+  for (auto at = flights_.begin(); at != flights_.end();) {
+    std::vector<ClientWritePtr>& writes = at->second.writes;
+    const bool opens = writes.empty();
+    for (const ClientWritePtr& write : writes) {
+      if (write->content().deadline_nanos > now_nanos) continue;
+      write->Complete(base::Error(StatusCode::kUnknown, "given up while the leader was being asked"));
+    }
+    std::erase_if(writes, [](const ClientWritePtr& write) { return write->ended(); });
+    // Nobody wants to know any more.
+    at = !opens && writes.empty() ? flights_.erase(at) : std::next(at);
+  }
+}
+
+void Forwarding::GiveUp(std::string_view why) {
+  state_ = State::kNone;
+  for (const auto& [key, flight] : std::exchange(flights_, {})) EndUnknown(flight.writes, why);
+}
+
+}  // namespace bandb::cluster

@@ -1,0 +1,79 @@
+// Forwarding: writes that this node passes on to the leader.
+//
+// Each goes under a session, the client's or one of the node's own, and is sent again until it is
+// seen applied here: to the next leader, if there is another, and to the same one if nothing was
+// heard. What is done twice is done once, and its result comes with each copy. So nothing but time,
+// the end of the node and a state that jumps over the results leaves the fate of a write unknown.
+#ifndef BANDB_CLUSTER_FORWARDING_H_
+#define BANDB_CLUSTER_FORWARDING_H_
+
+#include <cstdint>
+#include <map>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/random.h"
+#include "cluster/client_write.h"
+#include "cluster/proposals.h"
+#include "cluster/sessions.h"
+
+namespace bandb::cluster {
+
+// Thread safety: the node's thread.
+class Forwarding {
+ public:
+  // How long nothing is heard of a write before it is sent again.
+  static constexpr int64_t kRepeatNanos = 500'000'000;
+
+  explicit Forwarding(const base::Random& random) : random_(random) {}
+
+  // What is to be sent to the leader now, in its order: writes that wait, as far as the window of
+  // the session lets them go, and those that are to be repeated. At most `bytes_max`, but one. The
+  // views are valid until the next call.
+  std::vector<Command> Take(Proposals* waiting, int64_t now_nanos, uint64_t bytes_max);
+  // Another node leads: all that is under way is to be sent again.
+  void RepeatAll();
+  // A command was applied here. Returns writes that were certainly not done.
+  std::vector<ClientWritePtr> Applied(const CommandResult& result);
+  // The leader has not taken this copy.
+  void Refused(uint64_t session, uint64_t number, const absl::Status& status);
+  // The state jumped: results may have been missed.
+  void Skipped();
+
+  // Ends those past their deadline with kUnknown.
+  void Expire(int64_t now_nanos);
+  // Ends all with kUnknown, which says `why`.
+  void GiveUp(std::string_view why);
+
+  bool empty() const { return flights_.empty(); }
+
+ private:
+  using Key = std::pair<uint64_t, uint64_t>;  // session and number
+  struct Flight {
+    // Several if clients repeat a number of a session of their own; none of the opening of a
+    // session.
+    std::vector<ClientWritePtr> writes;
+    int64_t sent_nanos = 0;
+    bool due = true;
+    uint32_t copies = 0;  // that may have reached somebody
+    bool skipped = false;
+  };
+  enum class State : uint8_t { kNone, kOpening, kOpen };
+
+  // Under which number the next write goes; false if it has to wait.
+  bool NextKey(const ClientWrite& write, Key* key);
+  void OpenSession();
+  std::vector<ClientWritePtr> SessionLost(const CommandResult& result, Flight flight);
+
+  base::Random random_;
+  State state_ = State::kNone;
+  uint64_t session_ = kNoSession;
+  uint64_t last_number_ = 0;
+  std::map<Key, Flight> flights_;
+};
+
+}  // namespace bandb::cluster
+
+#endif  // BANDB_CLUSTER_FORWARDING_H_

@@ -1,0 +1,73 @@
+#include "cluster/join.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "cluster/node_directory.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+using absl::StatusCode;
+
+constexpr int64_t kAgainNanos = 300'000'000;
+
+}  // namespace
+
+JoinTask::JoinTask(const Parts& parts, std::vector<std::string> addresses, const JoinRequest& request)
+    : parts_(parts),
+      addresses_(std::move(addresses)),
+      request_(EncodeJoinRequest(request)),
+      host_(parts.loop.get()),
+      joiner_({.cluster = 0, .node = request.node, .incarnation = DrawId(parts.env.random), .versions = {}}, {},
+              {.loop = parts.loop,
+               .resolver = parts.resolver,
+               .host = &host_,
+               .executor = parts.env.executor,
+               .logger = parts.env.logger,
+               .protocol = nullptr},
+              parts.env.random->Fork()) {
+  Ask();
+}
+
+JoinTask::~JoinTask() {
+  if (timer_ != base::kNoTimer) parts_.loop->Cancel(timer_);
+}
+
+void JoinTask::Ask() {
+  timer_ = base::kNoTimer;
+  joiner_.Ask(addresses_, request_, [this](const absl::StatusOr<Joiner::Answer>& answer) { Take(answer); });
+}
+
+void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {
+  JoinAnswer decoded;
+  if (!answer.ok()) {
+    status_ = answer.status();
+  } else if (!DecodeJoinAnswer(answer->bytes, &decoded)) {
+    status_ = base::Error(StatusCode::kInternal, "an answer that is none");
+  } else {
+    status_ = decoded.status;
+  }
+  const bool taken = status_.ok() && decoded.database_id.size() == database_id_.bytes.size();
+  if (taken) {
+    std::copy(decoded.database_id.begin(), decoded.database_id.end(), database_id_.bytes.begin());
+    cluster_ = answer->cluster;
+  }
+  // No leader, no majority, nobody there: that passes, and asking twice does no harm.
+  const StatusCode code = status_.code();
+  if (code == StatusCode::kUnavailable || code == StatusCode::kUnknown || code == StatusCode::kFailedPrecondition) {
+    parts_.env.logger->Log(base::LogLevel::kWarning, "not let in yet: {}", base::Message(status_));
+    timer_ = parts_.loop->After(kAgainNanos, [this] { Ask(); });
+    return;
+  }
+  if (!taken && status_.ok()) status_ = base::Error(StatusCode::kInternal, "an answer that is none");
+  status_ = base::Annotate(status_, "the cluster does not let this node in");
+  ended_ = true;
+}
+
+absl::Status JoinTask::TimedOut() const {
+  return base::Error(StatusCode::kDeadlineExceeded, "not let in in time: {}", base::Message(status_));
+}
+
+}  // namespace bandb::cluster

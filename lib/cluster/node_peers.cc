@@ -1,0 +1,206 @@
+// What a node hears from its peers, and asks of the one that leads.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "cluster/node.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+using absl::StatusCode;
+
+constexpr int64_t kServeNanos = 10'000'000'000;
+
+}  // namespace
+
+void Node::OnMessage(raft::Message message) { Post(raft::Receive{std::move(message)}); }
+
+void Node::OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) {
+  if (applier_ == nullptr) return;
+  applier_->TakeReceived(std::move(state), *message.snapshot);
+  Post(raft::Receive{std::move(message)});
+}
+
+void Node::OnSnapshotSent(const raft::SnapshotSent& sent) { Post(sent); }
+
+void Node::OnUnreachable(raft::NodeId peer) { Post(raft::PeerUnreachable{peer}); }
+
+void Node::OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) {
+  if (!health_.ok()) return;
+  switch (static_cast<NodeFrame>(id)) {
+    case NodeFrame::kWrites:
+      return HandleWrites(from, payload);
+    case NodeFrame::kRefused:
+      if (RefusedWrites refused; DecodeRefused(payload, &refused)) HandleRefused(refused);
+      return;
+    case NodeFrame::kAsk:
+      if (NodeAsk ask; DecodeAsk(payload, &ask)) HandleAsk(from, ask);
+      return;
+    case NodeFrame::kAnswer:
+      if (NodeAnswer answer; DecodeAnswer(payload, &answer)) HandleAnswer(answer);
+      return;
+  }
+}
+
+// ---- Writes. ----
+
+void Node::ForwardWrites() {
+  // A peer looks for the leader itself.
+  if (!leads()) proposals_.FailForwarded(base::Error(StatusCode::kFailedPrecondition, "not the leader"));
+  if (role_.leader == raft::kNoNode || (leads() && forwarding_.empty())) return;
+  Proposals none;
+  while (true) {
+    // Own writes of a leader need no session.
+    const std::vector<Command> commands = forwarding_.Take(leads() ? &none : &proposals_, Now(), kEntryBytes);
+    if (commands.empty()) return;
+    const std::string payload = EncodeWrites(commands);
+    if (leads()) {
+      HandleWrites(id(), payload);
+    } else if (peers_ != nullptr) {
+      // What does not get through is sent again.
+      peers_->SendFrame(role_.leader, static_cast<uint32_t>(NodeFrame::kWrites), payload);
+    }
+  }
+}
+
+void Node::HandleWrites(raft::NodeId from, std::string_view payload) {
+  std::vector<Command> commands;
+  if (!DecodeWrites(payload, &commands)) return;
+  const auto refuse = [this, from](const Command& command, const absl::Status& status) {
+    const RefusedWrites refused{.status = status, .writes = {{command.session, command.number}}};
+    if (from == id()) return HandleRefused(refused);
+    if (peers_ != nullptr) {
+      peers_->SendFrame(from, static_cast<uint32_t>(NodeFrame::kRefused), EncodeRefused(refused));
+    }
+  };
+  for (const Command& command : commands) {
+    if (!leads()) {
+      refuse(command, base::Error(StatusCode::kFailedPrecondition, "not the leader"));
+      continue;
+    }
+    WriteContent content{.session = command.session,
+                         .number = command.number,
+                         .conditions = std::string(command.conditions),
+                         .operations = std::string(command.operations),
+                         .deadline_nanos = base::kForever,
+                         .forwarded = true};
+    Write(std::make_shared<ClientWrite>(
+        std::move(content), [refuse, session = command.session, number = command.number](const absl::Status& status) {
+          if (!status.ok()) refuse({.session = session, .number = number}, status);
+        }));
+  }
+}
+
+void Node::HandleRefused(const RefusedWrites& refused) {
+  for (const auto& [session, number] : refused.writes) forwarding_.Refused(session, number, refused.status);
+}
+
+// ---- What only the leader can do. ----
+
+void Node::HandleAsk(raft::NodeId from, const NodeAsk& ask) {
+  Serve(ask, [this, from, number = ask.number](const absl::Status& status) {
+    if (peers_ == nullptr) return;
+    peers_->SendFrame(from, static_cast<uint32_t>(NodeFrame::kAnswer), EncodeAnswer({number, status}));
+  });
+}
+
+void Node::Serve(NodeAsk ask, Done done) {
+  if (!leads()) return std::move(done)(base::Error(StatusCode::kUnavailable, "not the leader"));
+  if (ask.transfer) return StartTransfer(ask.change.node, std::move(done));
+  changes_.push_back(
+      {.changes = {std::move(ask.change)}, .deadline_nanos = Now() + kServeNanos, .done = std::move(done)});
+  Wake();
+}
+
+void Node::AskLeader(NodeAsk ask, int64_t deadline_nanos, Done done) {
+  if (!health_.ok()) return std::move(done)(health_);
+  ask.number = ++last_ask_;
+  asks_.emplace(last_ask_,
+                PendingAsk{.ask = std::move(ask), .deadline_nanos = deadline_nanos, .done = std::move(done)});
+  Wake();
+}
+
+void Node::SendAsks() {
+  if (asks_.empty() || role_.leader == raft::kNoNode) return;
+  for (auto at = asks_.begin(); at != asks_.end();) {
+    PendingAsk& ask = at->second;
+    const uint64_t number = (at++)->first;
+    if (ask.asked == role_.leader) continue;
+    if (role_.leader == id()) {
+      ask.asked = id();
+      Serve(ask.ask, [this, number](const absl::Status& status) { HandleAnswer({number, status}); });
+    } else if (peers_ != nullptr &&
+               peers_->SendFrame(role_.leader, static_cast<uint32_t>(NodeFrame::kAsk), EncodeAsk(ask.ask))) {
+      ask.asked = role_.leader;
+    }
+  }
+}
+
+void Node::HandleAnswer(const NodeAnswer& answer) {
+  const auto at = asks_.find(answer.number);
+  if (at == asks_.end()) return;
+  // Nothing was begun: the next leader is asked, once one is known.
+  if (answer.status.code() == StatusCode::kUnavailable && Now() < at->second.deadline_nanos) {
+    at->second.refusal = answer.status;
+    at->second.asked = raft::kNoNode;
+    return;
+  }
+  Done done = std::move(at->second.done);
+  asks_.erase(at);
+  std::move(done)(answer.status);
+}
+
+void Node::EndAsk(PendingAsk* ask, std::string_view why_unknown) {
+  if (ask->asked == raft::kNoNode) {
+    return std::move(ask->done)(ask->refusal.ok() ? base::Error(StatusCode::kUnavailable, "{}", why_unknown)
+                                                  : ask->refusal);
+  }
+  std::move(ask->done)(
+      base::Error(StatusCode::kUnknown, "the leader was asked, and what it did is not known: {}", why_unknown));
+}
+
+// A node that comes back under another address says so itself.
+void Node::CorrectAddress() {
+  if (peers_ == nullptr || correcting_address_ || role_.leader == raft::kNoNode) return;
+  const raft::Member* const self = driver_->core().committed_configuration().Find(id());
+  std::string address = EncodeMemberAddress(options_.address);
+  if (self == nullptr || self->address == address) return;
+  correcting_address_ = true;
+  const raft::Change change{
+      .kind = raft::ChangeKind::kSetAddress, .node = id(), .other = raft::kNoNode, .address = std::move(address)};
+  AskLeader({.number = 0, .transfer = false, .change = change}, Now() + kServeNanos,
+            [this](const absl::Status&) { correcting_address_ = false; });
+}
+
+void Node::OnJoinRequest(std::string_view bytes, std::function<void(std::string answer)> reply) {
+  const auto answer = [reply = std::move(reply), id = directory_->identity().database_id](const absl::Status& status) {
+    // It asks again as the same node if it did not hear the first answer.
+    const bool member = status.ok() || status.code() == StatusCode::kAlreadyExists;
+    reply(EncodeJoinAnswer(
+        {.status = member ? absl::OkStatus() : status, .database_id = std::string(id.bytes.data(), id.bytes.size())}));
+  };
+  JoinRequest request;
+  MemberAddress address;
+  if (!DecodeJoinRequest(bytes, &request) || !DecodeMemberAddress(request.address, &address)) {
+    return answer(base::Error(StatusCode::kInvalidArgument, "a request to join that is none"));
+  }
+  if (!health_.ok()) return answer(health_);
+  const raft::Member* const known = driver_->core().configuration().Find(request.node);
+  if (known != nullptr && (known->voter || known->promote || request.learner)) return answer(absl::OkStatus());
+  raft::Change change{.kind = request.learner ? raft::ChangeKind::kAddLearner : raft::ChangeKind::kAddVoter,
+                      .node = request.node,
+                      .other = raft::kNoNode,
+                      .address = std::move(request.address)};
+  if (!request.replaces.empty()) {
+    const absl::StatusOr<raft::NodeId> replaced = FindMember(request.replaces);
+    if (!replaced.ok()) return answer(replaced.status());
+    change.kind = raft::ChangeKind::kReplace;
+    change.other = *replaced;
+  }
+  AskLeader({.number = 0, .transfer = false, .change = std::move(change)}, Now() + kServeNanos, answer);
+}
+
+}  // namespace bandb::cluster

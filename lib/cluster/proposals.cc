@@ -1,0 +1,89 @@
+#include "cluster/proposals.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+
+namespace bandb::cluster {
+
+using absl::StatusCode;
+
+void Proposals::Add(ClientWritePtr write) {
+  BANDB_ASSERT(write != nullptr);
+  bytes_ += write->bytes();
+  queue_.push_back(std::move(write));
+}
+
+ClientWritePtr Proposals::TakeOne() {
+  if (queue_.empty()) return nullptr;
+  ClientWritePtr write = std::move(queue_.front());
+  queue_.pop_front();
+  bytes_ -= write->bytes();
+  return write;
+}
+
+std::optional<Proposals::Batch> Proposals::TakeBatch(uint64_t commit_time_ms, int64_t now_nanos) {
+  Batch batch;
+  EntryBuilder builder(commit_time_ms);
+  while (!queue_.empty()) {
+    const uint64_t bytes = queue_.front()->bytes();
+    if (!batch.writes.empty() && builder.bytes() + bytes > kEntryBytes) break;
+    ClientWritePtr write = TakeOne();
+    if (write->content().deadline_nanos <= now_nanos) {
+      write->Complete(base::Error(StatusCode::kDeadlineExceeded, "given up before it was passed on"));
+      continue;
+    }
+    if (!write->PassOn()) continue;
+    if (!builder.Add(write->command())) {
+      write->Complete(base::Error(StatusCode::kInvalidArgument, "malformed operations or conditions"));
+      continue;
+    }
+    batch.writes.push_back(std::move(write));
+  }
+  if (batch.writes.empty()) return std::nullopt;
+  batch.payload = builder.Build();
+  return batch;
+}
+
+void Proposals::PutBack(std::vector<ClientWritePtr> writes) {
+  for (auto write = writes.rbegin(); write != writes.rend(); ++write) {
+    (*write)->TakeBack();
+    bytes_ += (*write)->bytes();
+    queue_.push_front(std::move(*write));
+  }
+}
+
+template <typename Which>
+void Proposals::EndIf(const Which& which, const absl::Status& status) {
+  const auto kept =
+      std::stable_partition(queue_.begin(), queue_.end(), [&](const ClientWritePtr& write) { return !which(*write); });
+  std::vector<ClientWritePtr> ended(std::make_move_iterator(kept), std::make_move_iterator(queue_.end()));
+  queue_.erase(kept, queue_.end());
+  for (const ClientWritePtr& write : ended) {
+    bytes_ -= write->bytes();
+    write->Complete(status);
+  }
+}
+
+void Proposals::Expire(int64_t now_nanos, std::string_view why) {
+  EndIf([now_nanos](
+            const ClientWrite& write) { return write.withdrawn() || write.content().deadline_nanos <= now_nanos; },
+        base::Error(StatusCode::kDeadlineExceeded, "{}; given up before it was passed on", why));
+}
+
+void Proposals::FailAll(const absl::Status& status) {
+  EndIf([](const ClientWrite&) { return true; }, status);
+  BANDB_ASSERT(bytes_ == 0);
+}
+
+void Proposals::FailForwarded(const absl::Status& status) {
+  EndIf([](const ClientWrite& write) { return write.content().forwarded; }, status);
+}
+
+void Proposals::FailImpatient(const absl::Status& status) {
+  EndIf([](const ClientWrite& write) { return write.content().impatient; }, status);
+}
+
+}  // namespace bandb::cluster

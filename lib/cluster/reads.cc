@@ -1,0 +1,74 @@
+#include "cluster/reads.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+
+namespace bandb::cluster {
+
+std::optional<uint64_t> Reads::Ask() {
+  if (waiting_.empty() || !may_ask_) return std::nullopt;
+  asked_.emplace(++last_id_, std::exchange(waiting_, {}));
+  return last_id_;
+}
+
+void Reads::Refused(uint64_t id) {
+  const auto asked = asked_.find(id);
+  BANDB_ASSERT(asked != asked_.end());
+  Group group = std::move(asked->second);
+  asked_.erase(asked);
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(group.begin()), std::make_move_iterator(group.end()));
+  may_ask_ = false;
+}
+
+void Reads::Answered(const raft::ReadResult& result, raft::Index applied) {
+  const auto asked = asked_.find(result.id);
+  if (asked == asked_.end()) return;
+  if (result.code != absl::StatusCode::kOk) {
+    Refused(result.id);
+    // By somebody who does not lead any more; who knows who does now.
+    may_ask_ = true;
+    return;
+  }
+  by_index_.emplace(result.index, std::move(asked->second));
+  asked_.erase(asked);
+  AppliedTo(applied);
+}
+
+void Reads::AppliedTo(raft::Index applied) {
+  while (!by_index_.empty() && by_index_.begin()->first <= applied) {
+    Group group = std::move(by_index_.begin()->second);
+    by_index_.erase(by_index_.begin());
+    End(&group, absl::OkStatus());
+  }
+}
+
+void Reads::End(Group* group, const absl::Status& status) {
+  for (ClientRead& read : std::exchange(*group, {})) std::move(read.done)(status);
+}
+
+void Reads::ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status) {
+  const auto late = std::stable_partition(group->begin(), group->end(),
+                                          [=](const ClientRead& read) { return read.deadline_nanos > now_nanos; });
+  Group ended(std::make_move_iterator(late), std::make_move_iterator(group->end()));
+  group->erase(late, group->end());
+  End(&ended, status);
+}
+
+void Reads::Expire(int64_t now_nanos, std::string_view why) {
+  const absl::Status status = base::Error(absl::StatusCode::kDeadlineExceeded, "{}", why);
+  ExpireIn(&waiting_, now_nanos, status);
+  for (auto& [id, group] : asked_) ExpireIn(&group, now_nanos, status);
+  for (auto& [index, group] : by_index_) ExpireIn(&group, now_nanos, status);
+}
+
+void Reads::FailAll(const absl::Status& status) {
+  End(&waiting_, status);
+  for (auto& [id, group] : std::exchange(asked_, {})) End(&group, status);
+  for (auto& [index, group] : std::exchange(by_index_, {})) End(&group, status);
+}
+
+}  // namespace bandb::cluster

@@ -1,0 +1,214 @@
+// A cluster of one voter, on real files and threads, as an application sees it.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bandb/cluster.h"
+#include "bandb/db.h"
+#include "base/executor.h"
+#include "support/catch.h"
+#include "support/temp_dir.h"
+
+namespace bandb::test {
+
+namespace {
+
+ClusterOptions Alone(const TempDir& dir) {
+  ClusterOptions options;
+  options.dir = dir.File("node");
+  options.bootstrap = true;
+  options.log_file_bytes = 8 << 20;
+  options.storage.write_buffer_bytes = 1 << 20;
+  return options;
+}
+
+std::unique_ptr<Cluster> MustStart(const ClusterOptions& options) {
+  auto node = Cluster::Start(options);
+  REQUIRE_OK(node.status());
+  return *std::move(node);
+}
+
+}  // namespace
+
+TEST_CASE("a node of one voter does all that a store does, and finds it again") {
+  TempDir dir;
+  {
+    const std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+    REQUIRE_OK(node->Put("a", "1"));
+    WriteBatch batch;
+    batch.RequireValue("a", "1");
+    batch.Put("b", "2");
+    batch.Put("c", "3");
+    REQUIRE_OK(node->Write(batch));
+    batch.Clear();
+    batch.RequireAbsent("a");
+    batch.Put("a", "never");
+    CHECK_CODE(node->Write(batch), kAborted);
+    const Snapshot snapshot = node->GetSnapshot();
+    REQUIRE_OK(node->Delete("b"));
+    CHECK(*node->Get("a") == "1");
+    CHECK_CODE(node->Get("b").status(), kNotFound);
+    CHECK(*node->Get("b", {.snapshot = &snapshot}) == "2");
+    std::string keys;
+    const std::unique_ptr<Iterator> iterator = node->NewIterator();
+    for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) keys += iterator->key();
+    CHECK(keys == "ac");
+    const std::string_view asked[] = {"a", "b"};
+    const auto values = node->MultiGet(asked);
+    CHECK(*values[0] == "1");
+    CHECK_CODE(values[1].status(), kNotFound);
+    CHECK_CODE(node->Put(std::string(65 << 10, 'k'), "v"), kInvalidArgument);
+    CHECK_OK(node->Stop());
+    CHECK_OK(node->Stop());
+    CHECK_CODE(node->Put("a", "late"), kFailedPrecondition);
+    CHECK_CODE(node->Get("a").status(), kFailedPrecondition);
+    CHECK_CODE(node->GetStatus().health, kFailedPrecondition);
+  }
+  ClusterOptions again = Alone(dir);
+  again.bootstrap = false;
+  const std::unique_ptr<Cluster> node = MustStart(again);
+  CHECK(*node->Get("a") == "1");
+  CHECK_CODE(node->Get("b").status(), kNotFound);
+  CHECK(*node->Get("c") == "3");
+  CHECK(node->GetStatus().role == NodeRole::kLeader);
+  // While it runs nobody else has the directory.
+  CHECK_CODE(Cluster::Start(again).status(), kFailedPrecondition);
+  CHECK_CODE(Db::Open(again.dir).status(), kFailedPrecondition);
+}
+
+TEST_CASE("asynchronous writes and barriers call back once each, in order, and may call the store") {
+  TempDir dir;
+  const std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+  std::vector<int> order;
+  base::Event done;
+  constexpr int kWrites = 200;
+  for (int i = 0; i < kWrites; ++i) {
+    WriteBatch batch;
+    batch.Put("key", std::to_string(i));
+    node->WriteAsync(std::move(batch), {}, [&order, i](const absl::Status& status) {
+      if (status.ok()) order.push_back(i);
+    });
+  }
+  std::string read;
+  node->ReadBarrierAsync({}, [&](const absl::Status& status) {
+    if (status.ok()) read = node->Get("key", {.consistency = Consistency::kLocal}).value_or("none");
+    // One that waits for a write of its own.
+    if (!node->Put("from", "callback").ok()) read = "failed";
+    done.Set();
+  });
+  done.BlockUntilSet(base::kForever);
+  CHECK(read != "failed");
+  REQUIRE_OK(node->Put("last", "1"));
+  CHECK_OK(node->Stop());
+  REQUIRE(order.size() == kWrites);
+  for (int i = 0; i < kWrites; ++i) CHECK(order[static_cast<size_t>(i)] == i);
+}
+
+TEST_CASE("a node that is stopped under load answers every write, and keeps those that it acknowledged") {
+  TempDir dir;
+  constexpr int kThreads = 4;
+  std::vector<int> acknowledged(kThreads);
+  {
+    std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+    std::vector<std::thread> writers;
+    for (int t = 0; t < kThreads; ++t) {
+      writers.emplace_back([&, t] {
+        for (int i = 1;; ++i) {
+          const absl::Status put = node->Put("key" + std::to_string(t), std::to_string(i));
+          if (!put.ok()) return;
+          acknowledged[static_cast<size_t>(t)] = i;
+        }
+      });
+    }
+    REQUIRE_OK(node->Put("warm", "up"));
+    CHECK_OK(node->Stop());
+    for (std::thread& writer : writers) writer.join();
+  }
+  const std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+  for (int t = 0; t < kThreads; ++t) {
+    const int kept = std::stoi(node->Get("key" + std::to_string(t)).value_or("0"));
+    CHECK(kept >= acknowledged[static_cast<size_t>(t)]);
+    CHECK(kept <= acknowledged[static_cast<size_t>(t)] + 1);
+  }
+}
+
+TEST_CASE("a session does each of its numbers once") {
+  TempDir dir;
+  const std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+  const auto session = node->OpenSession();
+  REQUIRE_OK(session.status());
+  WriteBatch batch;
+  batch.RequireAbsent("once");
+  batch.Put("once", "1");
+  REQUIRE_OK(node->WriteOnce(*session, 1, batch));
+  CHECK_OK(node->WriteOnce(*session, 1, batch));
+  CHECK_CODE(node->WriteOnce(*session, 2, batch), kAborted);
+  CHECK_CODE(node->WriteOnce(*session, 0, batch), kInvalidArgument);
+  CHECK_CODE(node->WriteOnce(*session + 1, 1, batch), kFailedPrecondition);
+  REQUIRE_OK(node->CloseSession(*session));
+  CHECK_CODE(node->WriteOnce(*session, 3, batch), kFailedPrecondition);
+}
+
+TEST_CASE("a standalone database is taken over with all that it holds") {
+  TempDir dir;
+  {
+    auto db = Db::Open(dir.File("node"));
+    REQUIRE_OK(db.status());
+    REQUIRE_OK((*db)->Put("a", "1"));
+    CHECK_OK((*db)->Close());
+  }
+  ClusterOptions options = Alone(dir);
+  options.bootstrap = false;
+  CHECK_CODE(Cluster::Start(options).status(), kFailedPrecondition);
+  for (int time = 0; time < 2; ++time) {
+    const std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+    CHECK(*node->Get("a") == "1");
+    REQUIRE_OK(node->Put("b", "2"));
+  }
+}
+
+TEST_CASE("options that make no sense are refused, all of them named, and nothing is made") {
+  TempDir dir;
+  ClusterOptions options = Alone(dir);
+  options.join = {"10.0.0.1:7400"};
+  options.election_timeout = absl::Milliseconds(1);
+  options.priority = 11;
+  options.log_file_bytes = 1;
+  const absl::Status status = Cluster::Start(options).status();
+  CHECK_CODE(status, kInvalidArgument);
+  for (const char* name : {"bootstrap", "election_timeout", "priority", "log_file_bytes", "listen"}) {
+    INFO(name);
+    CHECK(std::string(status.message()).find(name) != std::string::npos);
+  }
+  options = Alone(dir);
+  options.bootstrap = false;
+  CHECK_CODE(Cluster::Start(options).status(), kNotFound);
+  CHECK_FALSE(std::filesystem::exists(options.dir));
+}
+
+TEST_CASE("a forked child has no part in the node, and takes nothing with it") {
+  TempDir dir;
+  std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+  REQUIRE_OK(node->Put("a", "1"));
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const bool refused = absl::IsFailedPrecondition(node->Put("a", "child")) &&
+                         absl::IsFailedPrecondition(node->Get("a").status()) &&
+                         absl::IsFailedPrecondition(node->Stop());
+    node.reset();
+    ::_exit(refused ? 0 : 1);
+  }
+  int state = 0;
+  REQUIRE(::waitpid(child, &state, 0) == child);
+  CHECK(WIFEXITED(state));
+  CHECK(WEXITSTATUS(state) == 0);
+  CHECK(*node->Get("a") == "1");
+  CHECK_OK(node->Put("b", "2"));
+}
+
+}  // namespace bandb::test

@@ -1,0 +1,114 @@
+#include "cluster/forwarding.h"
+
+#include <string>
+#include <vector>
+
+#include "cluster/write_rig.h"
+#include "support/catch.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+constexpr uint64_t kBytes = 1 << 20;
+
+struct ForwardingRig : WriteRig {
+  // Opens the session, which the first write asks for.
+  void Open() {
+    const std::vector<Command> opening = forwarding.Take(&waiting, now, kBytes);
+    REQUIRE(opening.size() == 1);
+    REQUIRE(opening.front().number == kOpenNumber);
+    session = opening.front().session;
+    CHECK(forwarding.Applied({.session = session, .number = kOpenNumber}).empty());
+  }
+  std::vector<uint64_t> Take() {
+    std::vector<uint64_t> numbers;
+    for (const Command& command : forwarding.Take(&waiting, now, kBytes)) numbers.push_back(command.number);
+    return numbers;
+  }
+
+  Proposals waiting;
+  Forwarding forwarding{base::Random(1)};
+  uint64_t session = 0;
+  int64_t now = 0;
+};
+
+using Numbers = std::vector<uint64_t>;
+
+}  // namespace
+
+TEST_CASE("a write is sent again until it is seen applied, under the same number") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("a"));
+  rig.waiting.Add(rig.Make("b"));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1, 2});
+  CHECK(rig.Take().empty());
+  rig.now += Forwarding::kRepeatNanos;
+  CHECK(rig.Take() == Numbers{1, 2});
+  rig.forwarding.Applied({.session = rig.session, .number = 1});
+  CHECK(rig.ends["a"].ok());
+  rig.forwarding.RepeatAll();
+  CHECK(rig.Take() == Numbers{2});
+  rig.forwarding.Applied({.session = rig.session, .number = 2, .status = absl::AbortedError("no"), .duplicate = true});
+  CHECK_CODE(rig.ends["b"], kAborted);
+  CHECK(rig.forwarding.empty());
+}
+
+TEST_CASE("no number that is under way falls out of the window of the session") {
+  ForwardingRig rig;
+  for (int i = 0; i < 100; ++i) rig.waiting.Add(rig.Make(std::to_string(i)));
+  rig.Open();
+  CHECK(rig.Take().size() == kSessionWindow);
+  rig.forwarding.Applied({.session = rig.session, .number = 2});
+  CHECK(rig.Take().empty());
+  rig.forwarding.Applied({.session = rig.session, .number = 1});
+  CHECK(rig.Take() == Numbers{65, 66});
+}
+
+TEST_CASE("a session that is lost leaves nothing in doubt, unless results may have been missed") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("a"));
+  rig.waiting.Add(rig.Make("b"));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1, 2});
+  const absl::Status lost = absl::FailedPreconditionError("session unknown");
+  const std::vector<ClientWritePtr> not_done =
+      rig.forwarding.Applied({.session = rig.session, .number = 1, .status = lost});
+  CHECK(not_done.size() == 1);
+  CHECK(rig.ends.empty());
+  rig.forwarding.Skipped();
+  CHECK(rig.forwarding.Applied({.session = rig.session, .number = 2, .status = lost}).empty());
+  CHECK_CODE(rig.ends["b"], kUnknown);
+}
+
+TEST_CASE("a refusal counts only for the one copy that there is") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("once"));
+  rig.waiting.Add(rig.Make("twice"));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1, 2});
+  rig.forwarding.Refused(rig.session, 1, absl::FailedPreconditionError("not the leader"));
+  CHECK(rig.ends.empty());
+  rig.forwarding.Refused(rig.session, 1, absl::ResourceExhaustedError("full"));
+  CHECK_CODE(rig.ends["once"], kResourceExhausted);
+  rig.forwarding.RepeatAll();
+  CHECK(rig.Take() == Numbers{2});
+  rig.forwarding.Refused(rig.session, 2, absl::ResourceExhaustedError("full"));
+  CHECK(rig.ends.count("twice") == 0);
+  rig.forwarding.GiveUp("stopped");
+  CHECK_CODE(rig.ends["twice"], kUnknown);
+}
+
+TEST_CASE("a write with a session of its client's goes under that, whether the node has one or not") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("mine", {.session = 77, .number = 5}));
+  const std::vector<Command> commands = rig.forwarding.Take(&rig.waiting, 0, kBytes);
+  REQUIRE(commands.size() == 1);
+  CHECK(commands.front().session == 77);
+  CHECK(commands.front().number == 5);
+  rig.forwarding.Applied({.session = 77, .number = 5, .status = absl::FailedPreconditionError("unknown session")});
+  CHECK_CODE(rig.ends["mine"], kFailedPrecondition);
+}
+
+}  // namespace bandb::cluster

@@ -1,0 +1,221 @@
+#include "cluster/node_directory.h"
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "raft/types/configuration_codec.h"
+#include "storage/db.h"
+#include "storage/file/file_names.h"
+#include "support/catch.h"
+#include "support/test_env.h"
+
+namespace bandb::cluster {
+
+using test::CrashFileSystem;
+using test::TestEnv;
+
+namespace {
+
+const std::string kDir = "/data/node";
+constexpr uint64_t kSegmentBytes = 4096;
+
+Options SmallOptions() {
+  Options options;
+  options.write_buffer_bytes = 64 << 10;
+  return options;
+}
+
+SingleLogOptions LogOptions(TestEnv* env) {
+  SingleLogOptions options;
+  options.executor = &env->executor();
+  options.random = &env->random();
+  options.logger = &env->logger();
+  options.post = [](base::Task) {};
+  options.segment_bytes = kSegmentBytes;
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<NodeDirectory>> Open(TestEnv* env, bool create = true) {
+  return NodeDirectory::Open(env->env(), kDir, create);
+}
+
+absl::Status Bootstrap(TestEnv* env) {
+  auto directory = Open(env);
+  if (!directory.ok()) return directory.status();
+  if ((*directory)->content() == NodeDirectory::Content::kNode) return absl::OkStatus();
+  return (*directory)->Bootstrap(SmallOptions(), LogOptions(env), "address");
+}
+
+// That a whole node is there. `adopted`: one that was a standalone database with the key "a".
+void CheckNode(TestEnv* env, bool adopted) {
+  auto directory = Open(env, false);
+  REQUIRE_OK(directory.status());
+  REQUIRE((*directory)->content() == NodeDirectory::Content::kNode);
+  auto replica = (*directory)->OpenReplica(SmallOptions());
+  REQUIRE_OK(replica.status());
+  const storage::ReplicaPosition position = (*replica)->durable();
+  CHECK(position.applied.index == (adopted ? 1 : 0));
+  const auto log = (*directory)->OpenLog(LogOptions(env), position);
+  REQUIRE_OK(log.status());
+  const raft::Restart& restart = (*log)->restart();
+  CHECK(restart.floor.index == position.applied.index);
+  REQUIRE(restart.floor.configuration.members.size() == 1);
+  const raft::Member& self = restart.floor.configuration.members.front();
+  CHECK(self.id == (*directory)->identity().node_id);
+  CHECK(self.voter);
+  CHECK(self.address == "address");
+  std::string membership;
+  raft::EncodeConfiguration(restart.floor.configuration, &membership);
+  CHECK(position.membership == membership);
+  PinnedValue value;
+  CHECK((*replica)->engine().Get("a", {}, &value).ok() == adopted);
+  CHECK_OK(CloseReplica(replica->get(), &env->executor()));
+}
+
+void LeaveDatabase(TestEnv* env) {
+  auto db = storage::OpenDb(env->env(), kDir, SmallOptions());
+  REQUIRE_OK(db.status());
+  REQUIRE_OK((*db)->Put("a", "1"));
+  REQUIRE_OK((*db)->Close());
+}
+
+}  // namespace
+
+TEST_CASE("a bootstrap makes a node of one voter, and is begun again wherever it was cut short") {
+  uint64_t at = 1;
+  for (bool done = false; !done; ++at) {
+    TestEnv first(at);
+    first.files().StopAt(at);
+    done = Bootstrap(&first).ok();
+    TestEnv second(at, first.files().CrashImage(at % 2 == 0 ? test::Damage::kKept : test::Damage::kLost, at));
+    CHECK_OK(Bootstrap(&second));
+    CheckNode(&second, false);
+  }
+  CHECK(at > 20);
+}
+
+TEST_CASE("a standalone database is taken over whole, or is whole as it was, wherever that was cut short") {
+  uint64_t at = 1;
+  uint64_t standalone = 0;
+  for (bool done = false; !done; ++at) {
+    TestEnv first(at);
+    LeaveDatabase(&first);
+    first.files().StopAt(first.files().mutations() + at);
+    done = Bootstrap(&first).ok();
+    TestEnv second(at, first.files().CrashImage(test::Damage::kKept, at));
+    auto db = storage::OpenDb(second.env(), kDir, SmallOptions());
+    if (db.ok()) {
+      ++standalone;
+      CHECK((*db)->Get("a").value() == "1");
+      REQUIRE_OK((*db)->Close());
+    }
+    CHECK_OK(Bootstrap(&second));
+    CheckNode(&second, true);
+  }
+  CHECK(standalone > 10);
+  CHECK(standalone < at - 1);
+}
+
+TEST_CASE("a node that joins asks under one id, however often it dies, and begins with nothing") {
+  TestEnv env(1);
+  raft::NodeId id = raft::kNoNode;
+  for (int time = 0; time < 2; ++time) {
+    auto directory = Open(&env);
+    REQUIRE_OK(directory.status());
+    const auto asks = (*directory)->JoiningId();
+    REQUIRE_OK(asks.status());
+    CHECK((time == 0 || *asks == id));
+    id = *asks;
+  }
+  storage::Uuid database_id = storage::RandomUuid(&env.random());
+  {
+    auto directory = Open(&env);
+    REQUIRE_OK(directory.status());
+    REQUIRE_OK((*directory)->JoiningId().status());
+    REQUIRE_OK((*directory)->Join(SmallOptions(), LogOptions(&env), 77, database_id));
+  }
+  auto directory = Open(&env, false);
+  REQUIRE_OK(directory.status());
+  CHECK((*directory)->identity().node_id == id);
+  CHECK(ClusterIdOf((*directory)->identity()) == 77);
+  CHECK((*directory)->identity().database_id == database_id);
+  auto replica = (*directory)->OpenReplica(SmallOptions());
+  REQUIRE_OK(replica.status());
+  const auto log = (*directory)->OpenLog(LogOptions(&env), (*replica)->durable());
+  REQUIRE_OK(log.status());
+  CHECK((*log)->restart().floor.configuration.members.empty());
+  CHECK_OK(CloseReplica(replica->get(), &env.executor()));
+  // Another cluster, after a lost quorum: the same node.
+  REQUIRE_OK((*directory)->MoveToCluster(78));
+  directory->reset();
+  directory = Open(&env, false);
+  REQUIRE_OK(directory.status());
+  CHECK(ClusterIdOf((*directory)->identity()) == 78);
+}
+
+TEST_CASE("a standalone database is neither joined with nor taken over unasked") {
+  TestEnv env(1);
+  LeaveDatabase(&env);
+  CHECK_CODE(Open(&env, false).status(), kFailedPrecondition);
+  auto directory = Open(&env);
+  REQUIRE_OK(directory.status());
+  CHECK_CODE((*directory)->JoiningId().status(), kFailedPrecondition);
+}
+
+TEST_CASE("where nothing is, nothing is made unasked; and one directory has one node") {
+  TestEnv env(1);
+  CHECK_CODE(Open(&env, false).status(), kNotFound);
+  CHECK(env.files().Files().empty());
+  CHECK_FALSE(*env.files().Exists("/data"));
+  REQUIRE_OK(Bootstrap(&env));
+  auto directory = Open(&env, false);
+  REQUIRE_OK(directory.status());
+  CHECK_CODE(Open(&env).status(), kFailedPrecondition);
+  CHECK_CODE(NodeDirectory::Open(env.env(), "", true).status(), kInvalidArgument);
+}
+
+TEST_CASE("a part of a node that is missing or damaged is data loss, and nothing is changed") {
+  for (const char* part : {"/data/node/IDENTITY", "/data/node/groups/0/NODE", "/data/node/groups/0/log/000001.seg"}) {
+    for (const bool removed : {true, false}) {
+      INFO(part << (removed ? " removed" : " damaged"));
+      TestEnv env(1);
+      REQUIRE_OK(Bootstrap(&env));
+      if (removed) {
+        REQUIRE_OK(env.files().Remove(part));
+      } else {
+        env.files().FlipByte(part, 20, 1);
+      }
+      const auto files = env.files().Files();
+      const auto directory = Open(&env);
+      absl::Status status = directory.status();
+      if (status.ok()) {
+        auto replica = (*directory)->OpenReplica(SmallOptions());
+        REQUIRE_OK(replica.status());
+        status = (*directory)->OpenLog(LogOptions(&env), (*replica)->durable()).status();
+        CHECK_OK(CloseReplica(replica->get(), &env.executor()));
+      } else {
+        CHECK(env.files().Files() == files);
+      }
+      CHECK_CODE(status, kDataLoss);
+    }
+  }
+}
+
+TEST_CASE("the record of a node comes back as it was, and nothing else is one") {
+  raft::Configuration configuration = raft::MakeConfiguration({7});
+  NodeRecord record{.node = 7, .database_id = {}, .first = {.index = 1, .term = 1}, .membership = {}};
+  record.database_id.bytes.fill('d');
+  raft::EncodeConfiguration(configuration, &record.membership);
+  const std::string bytes = EncodeNodeRecord(record);
+  REQUIRE(DecodeNodeRecord(bytes, "NODE").ok());
+  CHECK(*DecodeNodeRecord(bytes, "NODE") == record);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 1);
+    CHECK_CODE(DecodeNodeRecord(damaged, "NODE").status(), kDataLoss);
+    CHECK_CODE(DecodeNodeRecord(bytes.substr(0, i), "NODE").status(), kDataLoss);
+  }
+}
+
+}  // namespace bandb::cluster

@@ -1,0 +1,87 @@
+#include "cluster/reads.h"
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "support/catch.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+struct ReadRig {
+  void Add(const std::string& name, int64_t deadline_nanos = base::kForever) {
+    reads.Add({.deadline_nanos = deadline_nanos, .done = [this, name](const absl::Status& status) {
+                 ends.push_back(name + " " + std::string(base::ToStd(absl::StatusCodeToString(status.code()))));
+               }});
+  }
+  std::vector<std::string> Take() { return std::exchange(ends, {}); }
+
+  Reads reads;
+  std::vector<std::string> ends;
+};
+
+using Ends = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("all reads that wait share one question, and are served once its index is applied") {
+  ReadRig rig;
+  CHECK_FALSE(rig.reads.Ask().has_value());
+  rig.Add("a");
+  rig.Add("b");
+  const auto id = rig.reads.Ask();
+  REQUIRE(id.has_value());
+  CHECK_FALSE(rig.reads.Ask().has_value());
+  rig.Add("later");
+  rig.reads.Answered({.id = *id, .index = 10}, 9);
+  CHECK(rig.Take().empty());
+  rig.reads.AppliedTo(10);
+  CHECK(rig.Take() == Ends{"a OK", "b OK"});
+  // A question of its own: the first one was before it.
+  const auto next = rig.reads.Ask();
+  REQUIRE(next.has_value());
+  rig.reads.Answered({.id = *next, .index = 10}, 10);
+  CHECK(rig.Take() == Ends{"later OK"});
+  CHECK(rig.reads.empty());
+}
+
+TEST_CASE("what the core refuses is asked again once something has changed, and no sooner") {
+  ReadRig rig;
+  rig.Add("a");
+  rig.reads.Refused(*rig.reads.Ask());
+  rig.Add("b");
+  CHECK_FALSE(rig.reads.Ask().has_value());
+  rig.reads.MayAsk();
+  const auto id = rig.reads.Ask();
+  REQUIRE(id.has_value());
+  // The leader has changed meanwhile.
+  rig.reads.Answered({.id = *id, .code = absl::StatusCode::kUnavailable}, 0);
+  const auto again = rig.reads.Ask();
+  REQUIRE(again.has_value());
+  rig.reads.Answered({.id = *id, .index = 1}, 5);
+  CHECK(rig.Take().empty());
+  rig.reads.Answered({.id = *again, .index = 5}, 5);
+  CHECK(rig.Take() == Ends{"a OK", "b OK"});
+}
+
+TEST_CASE("reads past their deadline end, wherever they wait") {
+  ReadRig rig;
+  rig.Add("applying", 10);
+  rig.reads.Answered({.id = *rig.reads.Ask(), .index = 7}, 6);
+  rig.Add("asked", 10);
+  const auto id = rig.reads.Ask();
+  REQUIRE(id.has_value());
+  rig.Add("waiting", 10);
+  rig.Add("patient");
+  rig.reads.Expire(9, "no leader is known");
+  CHECK(rig.Take().empty());
+  rig.reads.Expire(10, "no leader is known");
+  CHECK(rig.Take() == Ends{"waiting DEADLINE_EXCEEDED", "asked DEADLINE_EXCEEDED", "applying DEADLINE_EXCEEDED"});
+  rig.reads.FailAll(absl::FailedPreconditionError("stopped"));
+  CHECK(rig.Take() == Ends{"patient FAILED_PRECONDITION"});
+  CHECK(rig.reads.empty());
+}
+
+}  // namespace bandb::cluster
