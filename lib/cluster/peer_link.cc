@@ -49,7 +49,7 @@ void PeerLink::Drop(std::string_view reason) {
   if (incoming_ != nullptr) incoming_->Close(reason);
   incoming_.reset();
   if (dialer_.link() != nullptr) StopDialing(reason);
-  DialOrWait();
+  if (!dialing_) DialLater();
   TellEnd(was_up, reason);
 }
 
@@ -75,16 +75,19 @@ void PeerLink::OnIncomingDown(const net::LinkEnd& end) {
 }
 
 void PeerLink::DialOrWait() {
-  if (address_.empty() || dialing_ || patience_timer_ != base::kNoTimer) return;
-  if (!first_ && incoming_ != nullptr) return;
-  const auto dial = [this] {
+  if (dialing_ || patience_timer_ != base::kNoTimer || address_.empty()) return;
+  if (!first_) return DialLater();
+  dialing_ = true;
+  dialer_.Start(address_);
+}
+
+void PeerLink::DialLater() {
+  if (address_.empty() || patience_timer_ != base::kNoTimer || (!first_ && incoming_ != nullptr)) return;
+  patience_timer_ = parts_.loop->After(options_.patience_nanos, [this] {
+    patience_timer_ = base::kNoTimer;
+    if (!first_ && incoming_ != nullptr) return;
     dialing_ = true;
     dialer_.Start(address_);
-  };
-  if (first_) return dial();
-  patience_timer_ = parts_.loop->After(options_.patience_nanos, [this, dial] {
-    patience_timer_ = base::kNoTimer;
-    if (incoming_ == nullptr) dial();
   });
 }
 

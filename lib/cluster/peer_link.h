@@ -42,7 +42,7 @@ class PeerLink final : private net::DialerHandler {
   };
   struct Options {
     net::DialerOptions dialer;
-    // For who waits to be dialed, before it dials.
+    // For who waits to be dialed, before it dials; and after a Drop.
     int64_t patience_nanos = int64_t{500} * 1000000;
   };
 
@@ -61,7 +61,8 @@ class PeerLink final : private net::DialerHandler {
   const std::string& address() const { return address_; }
   // A link that the peer has made; it replaces an earlier one.
   void TakeIncoming(std::unique_ptr<net::FrameLink> link);
-  // Ends whatever is up, and tells the peer; the owner hears of it. Dialing goes on.
+  // Ends whatever is up, and tells the peer; the owner hears of it. Dials again after a while: a
+  // peer that is dropped each time must not be dialed as fast as it answers.
   void Drop(std::string_view reason);
 
   // The one that frames are sent over; null if none is up.
@@ -96,6 +97,8 @@ class PeerLink final : private net::DialerHandler {
   void OnIncomingDown(const net::LinkEnd& end);
 
   void DialOrWait();
+  // Once patience is at an end.
+  void DialLater();
   void StopDialing(std::string_view reason);
   // Tells the owner what became of the link that was just ended by this side.
   void TellEnd(bool was_up, std::string_view reason);

@@ -244,12 +244,13 @@ void Peers::Send(const raft::Message& message) {
   if (peer == nullptr || closed_) return;
   const LinkClass link_class = message.entries.empty() ? LinkClass::kPrompt : LinkClass::kBulk;
   PeerLink* const link = LinkFor(peer, link_class);
+  const bool up = link->up() && message.version <= peer->version;
   bool sent = false;
-  if (link->up() && link_class == LinkClass::kPrompt) {
+  if (up && link_class == LinkClass::kPrompt) {
     payload_.clear();
     proto::EncodePeerMessage(message, &payload_);
     sent = link->link()->Send(Id(PeerFrame::kMessage), payload_);
-  } else if (link->up() && link->link()->writable()) {
+  } else if (up && link->link()->writable()) {
     auto payload = std::make_unique<std::string>();
     proto::EncodePeerMessage(message, payload.get());
     sent = SendOwned(link, Id(PeerFrame::kMessage), std::move(payload));
@@ -277,7 +278,14 @@ bool Peers::SendOwned(PeerLink* link, uint32_t id, std::unique_ptr<std::string> 
   return link->link()->SendOwned(id, net::OwnedBytes(bytes, own_bytes, payload.release(), release));
 }
 
+bool Peers::MayLog(Peer* peer) {
+  // Strangers come under as many names as they like.
+  net::LogBudget& budget = peer->member ? peer->log_budget : strangers_log_budget_;
+  return budget.Spend(parts_.loop->NowNanos());
+}
+
 void Peers::NoteUnreachable(Peer* peer) {
+  if (!peer->member) return;
   const int64_t now = parts_.loop->NowNanos();
   if (peer->told_unreachable_nanos != INT64_MIN && now - peer->told_unreachable_nanos < options_.unreachable_nanos) {
     return;
@@ -328,7 +336,7 @@ void Peers::SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std:
 void Peers::OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) {
   Peer* const peer = Find(sent.to);
   if (peer != nullptr) {
-    if (!sent.ok && peer->log_budget.Spend(parts_.loop->NowNanos())) {
+    if (!sent.ok && MayLog(peer)) {
       parts_.logger->Log(base::LogLevel::kWarning, "the snapshot for node {:x} was not sent: {}", sent.to, why);
     }
     peer->snapshot_error = why;
@@ -344,7 +352,7 @@ void Peers::OnReceived(raft::Message message, std::unique_ptr<storage::IncomingS
 
 void Peers::OnRefused(raft::NodeId from, const absl::Status& why) {
   Peer* const peer = Find(from);
-  if (peer == nullptr || !peer->log_budget.Spend(parts_.loop->NowNanos())) return;
+  if (peer == nullptr || !MayLog(peer)) return;
   parts_.logger->Log(base::LogLevel::kWarning, "the snapshot of node {:x} was not taken: {}", from, base::Message(why));
 }
 
@@ -389,7 +397,7 @@ void Peers::HandleMessage(Peer* peer, PeerLink* link, std::string_view payload) 
 
 void Peers::Malformed(PeerLink* link, std::string_view what) {
   Peer* const peer = Find(link->peer());
-  if (peer->log_budget.Spend(parts_.loop->NowNanos())) {
+  if (MayLog(peer)) {
     parts_.logger->Log(base::LogLevel::kError, "node {:x} has sent {}: the link is closed", peer->id, what);
   }
   link->Drop(fmt::format("malformed: {}", what));

@@ -77,11 +77,12 @@ class Peers final : public Transport,
     // What the node of a peer has sent with SendFrame. Valid during the call.
     virtual void OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) = 0;
     // A whole state, as `message` heads it. It is the listener's to install, and to say with
-    // SnapshotInstalled what became of it.
+    // SnapshotInstalled what became of it, also if the core does not want it: until then no other
+    // snapshot is taken.
     virtual void OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) = 0;
     // The end of a SendSnapshot. `ok`: the receiver has installed it.
     virtual void OnSnapshotSent(const raft::SnapshotSent& sent) = 0;
-    // Something could not be sent to the peer; at most once a second.
+    // Something could not be sent to a member; at most once a second.
     virtual void OnUnreachable(raft::NodeId peer) = 0;
     // A node that is no member asks to be let in. `reply` may be called once, later, on the loop's
     // thread; who asked may be gone by then.
@@ -153,14 +154,14 @@ class Peers final : public Transport,
     std::string name;
     // Of the process that the links lead to.
     uint64_t incarnation = 0;
-    uint8_t version = 0;
+    uint8_t version = 0;  // the highest that it understands
     std::array<std::unique_ptr<PeerLink>, proto::kLinkClasses> links;
     int64_t told_unreachable_nanos = INT64_MIN;
     uint64_t dropped_messages = 0;
     std::string last_error;
     std::unique_ptr<SnapshotOut> snapshots;  // null until one was sent
     std::string snapshot_error;
-    net::LogBudget log_budget;
+    net::LogBudget log_budget;  // of a member; others have one together
   };
 
   // PeerLink::Owner
@@ -199,6 +200,8 @@ class Peers final : public Transport,
   void HandleSnapshotFrame(Peer* peer, PeerLink* link, const net::Frame& frame);
   void Malformed(PeerLink* link, std::string_view what);
   void NoteUnreachable(Peer* peer);
+  // Whether a line about the peer may be written.
+  bool MayLog(Peer* peer);
   void SayAlive();
   base::Task Later(std::function<void()> task) const;
 
@@ -213,6 +216,7 @@ class Peers final : public Transport,
   JoinDesk joins_;
   SnapshotIn incoming_;
   std::map<raft::NodeId, std::unique_ptr<Peer>> peers_;
+  net::LogBudget strangers_log_budget_;
   base::TimerId ping_timer_ = base::kNoTimer;
   std::string payload_;  // kept for its memory
 };

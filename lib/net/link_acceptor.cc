@@ -86,11 +86,15 @@ void LinkAcceptor::Pause() {
 
 void LinkAcceptor::Begin(std::unique_ptr<base::Stream> stream) {
   accepted_++;
-  if (handshakes_.size() >= limits_.handshakes_max) {
-    dropped_handshakes_++;
-    handshakes_.erase(handshakes_.begin());
-  }
+  if (handshakes_.size() >= limits_.handshakes_max) DropOne();
   handshakes_.push_back(std::make_unique<Handshake>(this, std::move(stream)));
+}
+
+void LinkAcceptor::DropOne() {
+  dropped_handshakes_++;
+  const auto silent = std::find_if(handshakes_.begin(), handshakes_.end(),
+                                   [](const auto& handshake) { return handshake->hello().empty(); });
+  handshakes_.erase(silent == handshakes_.end() ? handshakes_.begin() : silent);
 }
 
 std::unique_ptr<LinkAcceptor::Handshake> LinkAcceptor::Take(Handshake* handshake) {

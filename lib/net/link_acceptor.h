@@ -1,8 +1,9 @@
 // Takes incoming links from one address, and gives each away once its handshake is done.
 //
 // Strangers may connect, say nothing, or noise: each costs a descriptor and a small buffer until
-// its handshake times out, and at most `handshakes_max` do at a time. With one more the oldest is
-// dropped: a peer that is one says its hello at once, so that those who wait are silent.
+// its handshake times out, and at most `handshakes_max` do at a time. With one more the oldest that
+// has not said its hello is dropped: a peer that is one says it at once, so that those who wait are
+// silent. If all have, it is the oldest of them.
 #ifndef BANDB_NET_LINK_ACCEPTOR_H_
 #define BANDB_NET_LINK_ACCEPTOR_H_
 
@@ -78,6 +79,7 @@ class LinkAcceptor final : private base::AcceptHandler {
   void GiveAway(Handshake* handshake);
   void Fail(Handshake* handshake, const LinkEnd& end);
   std::unique_ptr<Handshake> Take(Handshake* handshake);
+  void DropOne();
 
   const Parts parts_;
   const Limits limits_;

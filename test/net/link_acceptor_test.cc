@@ -105,6 +105,29 @@ TEST_CASE("silent connections neither pile up nor keep peers out") {
   CHECK(keeper.links[0]->up());
 }
 
+TEST_CASE("who has said hello is not dropped for those who are silent") {
+  LinkWorld world(GENERATE(0, 1, 2));
+  net::LinkAcceptor::Limits limits;
+  limits.handshakes_max = 4;
+  Keeper keeper(&world, limits);
+  const auto connect = [&] {
+    auto end = std::make_unique<RecordingEnd>();
+    auto stream = world.dialing_loop->Connect(keeper.acceptor.address(), end.get());
+    REQUIRE_OK(stream.status());
+    end->Own(*std::move(stream));
+    return end;
+  };
+  const std::unique_ptr<RecordingEnd> greeted = connect();
+  greeted->Send(LengthFrame(1, "hello"));
+  REQUIRE(world.RunUntil([&] { return !greeted->received.empty(); }));
+  std::vector<std::unique_ptr<RecordingEnd>> silent;
+  for (int i = 0; i < 40; i++) silent.push_back(connect());
+  REQUIRE(world.RunUntil([&] { return keeper.acceptor.accepted() == 41; }));
+  CHECK(keeper.acceptor.dropped_handshakes() == 37);
+  greeted->Send(LengthFrame(2, ""));
+  CHECK(world.RunUntil([&] { return keeper.links.size() == 1; }));
+}
+
 TEST_CASE("noise on the port costs few lines in the log") {
   LinkWorld world(GENERATE(0, 1));
   Keeper keeper(&world);
