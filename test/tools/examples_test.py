@@ -23,6 +23,9 @@ class Examples(ProgramTest):
                          b"as it was at the snapshot:\n  user:alice = 1\n  user:bob = 2\n  user:carol = 3\n"
                          b"alice was 1\n")
 
+    def test_replicated_node(self):
+        self.assertEqual(self.example("replicated_node"), b"name was Alice, is Bob\n")
+
     def test_log_ingest_continues_after_what_it_has(self):
         lines = b"".join(b"line %d\n" % i for i in range(1234))
         self.assertRegex(self.example("log_ingest", input=lines), rb"\A1234 lines; ")
