@@ -33,6 +33,13 @@ std::vector<TableInfo> TableMerge::TakeTables() {
 }
 
 absl::StatusOr<bool> TableMerge::Step(uint64_t bytes) {
+  BANDB_ASSERT(failure_ == Failure::kNone);
+  absl::StatusOr<bool> done = DoStep(bytes);
+  if (!done.ok() && failure_ == Failure::kNone) failure_ = Failure::kWriting;
+  return done;
+}
+
+absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {
   Cursor& cursor = *inputs_.cursor;
   if (!started_) {
     cursor.SeekToFirst();
@@ -61,7 +68,10 @@ absl::StatusOr<bool> TableMerge::Step(uint64_t bytes) {
     }
     cursor.Next();
   }
-  BANDB_RETURN_IF_ERROR(cursor.status());
+  if (absl::Status read = cursor.status(); !read.ok()) {
+    failure_ = Failure::kReading;
+    return read;
+  }
   if (cursor.Valid()) return false;
   BANDB_RETURN_IF_ERROR(FinishTable({}));
   return true;
@@ -88,7 +98,13 @@ bool TableMerge::ShouldCutBefore(std::string_view spaced_key) {
 absl::Status TableMerge::BeginTable() {
   number_ = outputs_.new_file_number();
   const std::string path = base::JoinPath(outputs_.engine_dir, TableName(number_));
-  BANDB_ASSIGN_OR_RETURN(file_, outputs_.files->Create(path, base::AppendMode::kBuffered));
+  absl::StatusOr<std::unique_ptr<base::AppendableFile>> made =
+      outputs_.files->Create(path, base::AppendMode::kBuffered);
+  if (!made.ok()) {
+    failure_ = Failure::kMaking;
+    return made.status();
+  }
+  file_ = *std::move(made);
   unclaimed_.push_back(number_);
   const FileHeader header{
       .type = FileType::kTable, .database_id = outputs_.database_id, .file_id = RandomUuid(&outputs_.random)};

@@ -53,11 +53,16 @@ class TableMerge {
   // excepted.
   // Errors: of reading or writing; the merge is then at its end.
   absl::StatusOr<bool> Step(uint64_t bytes);
+  // What it failed of: a table that could not be read, a file that could not be made, or one that
+  // could not be written.
+  enum class Failure : uint8_t { kNone, kReading, kMaking, kWriting };
+  Failure failure() const { return failure_; }
   // The tables, in key order, once Step answered true. From then on they are the caller's.
   std::vector<TableInfo> TakeTables();
   uint64_t input_entries() const { return input_entries_; }
 
  private:
+  absl::StatusOr<bool> DoStep(uint64_t bytes);
   absl::Status AddEntry(std::string_view internal_key, std::string_view value);
   bool ShouldCutBefore(std::string_view spaced_key);
   absl::Status BeginTable();
@@ -70,6 +75,7 @@ class TableMerge {
   const FragmentedTombstones tombstones_;
   VersionKeeper keeper_;
   bool started_ = false;
+  Failure failure_ = Failure::kNone;
   uint64_t input_entries_ = 0;
   std::string key_;  // scratch
 

@@ -52,7 +52,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
       settings_(SettingsFrom(options)),
       memtable_bytes_(MemtableBytes(options)),
       files_(std::move(files)),
-      wake_up_(std::make_shared<WakeUp>([this](WakeUp::Timer timer) { LookForSpace(timer); })),
+      wake_up_(std::make_shared<WakeUp>([this](WakeUp::Timer timer) { Wake(timer); })),
       snapshots_(std::make_shared<SnapshotList>([wake_up = wake_up_]() { wake_up->Run(WakeUp::kSnapshotGone); })),
       logs_(env.files, engine_dir_),
       queue_(this, env.executor),
@@ -217,6 +217,9 @@ absl::Status Engine::Resume() {
   {
     base::MutexLock lock(&mutex_);
     schedule_.TakeBack();
+    told_damaged_.clear();
+    for (BackOff* const back_off : {&flush_back_off_, &compaction_back_off_, &take_back_back_off_}) back_off->Reset();
+    flush_failure_ = absl::OkStatus();
     lifecycle_.Resume();
     MaybeScheduleWork();
   }
@@ -325,7 +328,7 @@ absl::Status Engine::CheckInvariants() {
     return violated("nothing runs at rest");
   }
   if (lifecycle_.phase() == Lifecycle::Phase::kRunning && FlushableMemtables() != 0 && !schedule_.flush_running() &&
-      !work_paused_) {
+      !flush_back_off_.waiting()) {
     return violated("what is frozen is being flushed");
   }
   for (const FlushWaiter& waiter : flush_waiters_) {

@@ -115,11 +115,10 @@ Engine::Room Engine::FreezeIfRoom(size_t capacity, absl::Status* failure) {
     base::MutexLock lock(&mutex_);
     if (!MayFreeze()) return Room::kStalled;
   }
-  *failure = Freeze(capacity);
-  return failure->ok() ? Room::kYes : Room::kFailed;
+  return Freeze(capacity, failure);
 }
 
-absl::Status Engine::Freeze(size_t capacity_bytes) {
+Engine::Room Engine::Freeze(size_t capacity_bytes, absl::Status* failure) {
   BANDB_ASSERT(is_replica_ || !memtable_->empty());
   const uint64_t number = versions_.NewFileNumber();
   BANDB_ASSERT(number > memtable_->log_number());
@@ -127,7 +126,11 @@ absl::Status Engine::Freeze(size_t capacity_bytes) {
                        .term = epoch_,
                        .first_sequence = last_sequence_.load(std::memory_order_relaxed) + 1,
                        .commit_time_ms = last_commit_time_ms_.load(std::memory_order_relaxed)};
-  if (!is_replica_) BANDB_RETURN_IF_ERROR(logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end));
+  if (!is_replica_) {
+    bool unmade = false;
+    *failure = logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end, &unmade);
+    if (!failure->ok()) return unmade ? Room::kRefused : Room::kFailed;
+  }
   auto next = std::make_shared<Memtable>(capacity_bytes, number);
   ViewHolder::Retired retired;
   base::MutexLock lock(&mutex_);
@@ -135,7 +138,12 @@ absl::Status Engine::Freeze(size_t capacity_bytes) {
   frozen_.push_back(std::exchange(memtable_, std::move(next)));
   InstallView(&retired);
   MaybeScheduleWork();
-  return absl::OkStatus();
+  return Room::kYes;
+}
+
+absl::Status Engine::FlushFailure() const {
+  base::MutexLock lock(&mutex_);
+  return flush_failure_;
 }
 
 bool Engine::MayBlock(const CommitQueue::Group& group) {
@@ -176,10 +184,12 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   } else if (!memtable_->empty()) {
     room = FreezeIfRoom(memtable_bytes_, &failure);
   }
-  if (room == Room::kStalled) return false;
-  if (room == Room::kFailed) {
-    // A descriptor may be free for the next write.
-    if (failure.code() != absl::StatusCode::kUnavailable) StopWrites(failure, resumes_seen);
+  if (room == Room::kStalled) {
+    failure = FlushFailure();
+    if (failure.ok()) return false;
+  }
+  if (room != Room::kYes) {
+    if (room == Room::kFailed) StopWrites(failure, resumes_seen);
     CompleteAll(group, failure);
     return true;
   }
