@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace bandb {
 
@@ -47,6 +48,8 @@ class Iterator {
   virtual std::string_view key() const = 0;
   // The value of that key. Lifetime: until the iterator moves or is destroyed.
   virtual std::string_view value() const = 0;
+  // When that value expires; infinite: never. In whole milliseconds.
+  virtual absl::Time expiry() const { return absl::InfiniteFuture(); }
 
   // Where another iterator may go on after this one gave up because of ReadOptions::skips_max: no
   // key between the last one shown and this one shows. Forward, go on at it or after it; backward,

@@ -26,6 +26,15 @@ bool WriteLine(int fd, std::string_view line) {
   return true;
 }
 
+absl::StatusOr<int> OpenForLogging(const std::string& path) {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return ErrnoStatus(errno, fmt::format("{}: open for logging", path));
+  return fd;
+}
+
 }  // namespace
 
 std::string FormatUtc(int64_t wall_ms) {
@@ -39,21 +48,30 @@ std::string FormatUtc(int64_t wall_ms) {
 }
 
 std::unique_ptr<StreamLogger> StreamLogger::ToStderr(Clock* clock, const StreamLoggerOptions& options) {
-  return std::unique_ptr<StreamLogger>(new StreamLogger(STDERR_FILENO, false, clock, options));
+  return std::unique_ptr<StreamLogger>(new StreamLogger(STDERR_FILENO, "", clock, options));
 }
 
 absl::StatusOr<std::unique_ptr<StreamLogger>> StreamLogger::ToFile(const std::string& path, Clock* clock,
                                                                    const StreamLoggerOptions& options) {
-  int fd = -1;
+  BANDB_ASSIGN_OR_RETURN(const int fd, OpenForLogging(path));
+  return std::unique_ptr<StreamLogger>(new StreamLogger(fd, path, clock, options));
+}
+
+absl::Status StreamLogger::Reopen() {
+  if (path_.empty()) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(const int fd, OpenForLogging(path_));
+  // Under the number that writers use, at one moment.
+  int made = -1;
   do {
-    fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  } while (fd < 0 && errno == EINTR);
-  if (fd < 0) return ErrnoStatus(errno, fmt::format("{}: open for logging", path));
-  return std::unique_ptr<StreamLogger>(new StreamLogger(fd, true, clock, options));
+    made = ::dup3(fd, fd_, O_CLOEXEC);
+  } while (made < 0 && (errno == EINTR || errno == EBUSY));
+  const int error = errno;
+  ::close(fd);
+  return made < 0 ? ErrnoStatus(error, fmt::format("{}: open for logging", path_)) : absl::OkStatus();
 }
 
 StreamLogger::~StreamLogger() {
-  if (owns_fd_) ::close(fd_);
+  if (!path_.empty()) ::close(fd_);
 }
 
 void StreamLogger::Write(LogLevel level, std::string_view message) {

@@ -15,7 +15,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/logger.h"
@@ -40,6 +42,11 @@ class StreamLogger final : public Logger {
                                                               const StreamLoggerOptions& options = {});
   ~StreamLogger() override;
 
+  // Goes on in the file that has its path by now, which is created if need be: for a program that
+  // moves logs away. Lines go into one file or the other, whole. Nothing, if it logs to standard
+  // error. Errors: as ToFile; it goes on in the file that it had.
+  absl::Status Reopen();
+
   bool Enabled(LogLevel level) const override { return level >= options_.level; }
   void Write(LogLevel level, std::string_view message) override;
 
@@ -47,11 +54,11 @@ class StreamLogger final : public Logger {
   uint64_t dropped_lines() const { return dropped_lines_.load(std::memory_order_relaxed); }
 
  private:
-  StreamLogger(int fd, bool owns_fd, Clock* clock, const StreamLoggerOptions& options)
-      : fd_(fd), owns_fd_(owns_fd), clock_(clock), options_(options) {}
+  StreamLogger(int fd, std::string path, Clock* clock, const StreamLoggerOptions& options)
+      : fd_(fd), path_(std::move(path)), clock_(clock), options_(options) {}
 
   const int fd_;
-  const bool owns_fd_;
+  const std::string path_;  // empty: fd_ is not its own
   Clock* const clock_;
   const StreamLoggerOptions options_;
   std::atomic<uint64_t> dropped_lines_{0};

@@ -13,8 +13,8 @@
 
 namespace bandb::cluster {
 
-// More than any segment with its room comes to.
-inline constexpr uint64_t kSegmentBytesMax = uint64_t{4} << 30;
+// More than any segment with its room comes to. A file beyond it is refused, unread.
+inline constexpr uint64_t kSegmentBytesMax = uint64_t{1} << 30;
 
 struct SegmentContent {
   uint64_t number = 0;

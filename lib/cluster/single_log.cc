@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "cluster/log_fetch.h"
 #include "cluster/segment_format.h"
+#include "cluster/segment_reader.h"
 #include "raft/types/configuration_codec.h"
 
 namespace bandb::cluster {
@@ -19,6 +20,14 @@ using absl::StatusCode;
 constexpr int64_t kIdleNanos = 50'000'000;
 // How often a spare segment is tried for on a full disk.
 constexpr int64_t kSpareRetryNanos = 1'000'000'000;
+// How often and how many times a fetch is tried that the system refuses.
+constexpr int64_t kFetchRetryNanos = 100'000'000;
+constexpr int kFetchTriesMax = 100;
+
+// A descriptor or a moment's patience may help; the entries may well be there.
+bool MayPass(const absl::Status& status) {
+  return !status.ok() && status.code() != StatusCode::kDataLoss && status.code() != StatusCode::kNotFound;
+}
 
 }  // namespace
 
@@ -31,7 +40,19 @@ struct SingleLog::SyncRound {
   absl::Status status;
 };
 
-SingleLog::SingleLog(const SingleLogOptions& options) : options_(options), random_(options.random->Next()) {}
+// Entries that are read back, however many tries it takes.
+struct SingleLog::FetchRound {
+  uint64_t fetch = 0;
+  raft::Index first = 0;
+  std::vector<EntryPlace> places;
+  int tries = 0;
+  absl::StatusOr<raft::Entries> entries{raft::Entries()};
+};
+
+SingleLog::SingleLog(const SingleLogOptions& options) : options_(options), random_(options.random->Next()) {
+  BANDB_ASSERT(options.executor != nullptr && options.logger != nullptr);
+  BANDB_ASSERT(options.segment_bytes <= kSegmentBytesMax / 2);
+}
 
 SingleLog::~SingleLog() = default;
 
@@ -246,31 +267,49 @@ void SingleLog::WriteEntry(const raft::Entry& entry, raft::Index commit) {
   index_.AppendConfiguration(std::move(configuration));
 }
 
+// ---- Fetches. ----
+
 void SingleLog::Fetch(const raft::Fetch& fetch) {
-  std::vector<EntryPlace> places;
+  auto round = std::make_shared<FetchRound>();
+  round->fetch = fetch.fetch;
+  round->first = fetch.first;
   uint64_t bytes = 0;
   for (raft::Index index = fetch.first; index <= fetch.last; ++index) {
     const EntryPlace* const place = index_.Find(index);
     if (place == nullptr) break;
     bytes += place->payload_bytes + raft::kEntryOverheadBytes;
-    if (!places.empty() && bytes > fetch.bytes_max) break;
-    places.push_back(*place);
+    if (!round->places.empty() && bytes > fetch.bytes_max) break;
+    round->places.push_back(*place);
   }
-  auto fetched = std::make_shared<absl::StatusOr<raft::Entries>>(raft::Entries());
-  base::Task done = Later([this, fetch, fetched] {
-    if (!fetched->ok()) {
-      options_.logger->Log(base::LogLevel::kError, "{}", base::Message(fetched->status()));
-      return listener_->OnFetched(fetch.fetch, false, {});
-    }
-    const bool some = !(*fetched)->empty();
-    listener_->OnFetched(fetch.fetch, some, *std::move(*fetched));
+  StartFetch(std::move(round));
+}
+
+void SingleLog::StartFetch(std::shared_ptr<FetchRound> round) {
+  base::Task done = Later([this, round] { FinishFetch(round); });
+  options_.executor->Post(base::Priority::kNormal, [round = std::move(round), directory = options_.directory,
+                                                    post = options_.post, done = std::move(done)]() mutable {
+    round->entries = FetchEntries(directory, round->first, round->places);
+    post(std::move(done));
   });
-  options_.executor->Post(base::Priority::kNormal,
-                          [fetched, first = fetch.first, places = std::move(places), directory = options_.directory,
-                           post = options_.post, done = std::move(done)]() mutable {
-                            *fetched = FetchEntries(directory, first, places);
-                            post(std::move(done));
-                          });
+}
+
+void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
+  absl::StatusOr<raft::Entries>& entries = round->entries;
+  if (entries.ok()) {
+    const bool some = !entries->empty();
+    return listener_->OnFetched(round->fetch, some, *std::move(entries));
+  }
+  if (MayPass(entries.status()) && ++round->tries < kFetchTriesMax) {
+    if (round->tries == 1) {
+      options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
+    }
+    base::Task again = Later([this, round] { StartFetch(round); });
+    options_.executor->PostAfter(
+        kFetchRetryNanos, [post = options_.post, again = std::move(again)]() mutable { post(std::move(again)); });
+    return;
+  }
+  options_.logger->Log(base::LogLevel::kError, "{}", base::Message(entries.status()));
+  listener_->OnFetched(round->fetch, false, {});
 }
 
 // ---- Syncs. ----
@@ -284,7 +323,8 @@ void SingleLog::StartSync() {
   round->size = current_->size();
   round->writes = pending_.size();
   base::Task done = Later([this, round] { FinishSync(*round); });
-  options_.executor->Post(base::Priority::kHigh, [round, post = options_.post, done = std::move(done)]() mutable {
+  base::Executor* const executor = options_.sync_executor != nullptr ? options_.sync_executor : options_.executor;
+  executor->Post(base::Priority::kHigh, [round, post = options_.post, done = std::move(done)]() mutable {
     // In the order of the log: what a later segment says of having been
     // synced holds for the earlier ones.
     for (const Writer& full : round->full) {

@@ -30,14 +30,17 @@ namespace bandb::cluster {
 
 struct SingleLogOptions {
   LogDirectory directory;
-  // Runs syncs, deletions, fetches and the making of spares. Borrowed.
+  // Runs fetches, deletions and the making of spares. Borrowed.
   base::Executor* executor = nullptr;
+  // Runs syncs, and should run nothing else: each would wait for the others. Borrowed; null: the
+  // executor.
+  base::Executor* sync_executor = nullptr;
   base::Random* random = nullptr;  // drawn from at Open only
   base::Logger* logger = nullptr;
   // Runs a task in a later turn of the node's thread; called from any thread. What it does not run
   // any more when the log is destroyed, it may run or destroy.
   std::function<void(base::Task)> post;
-  // Larger than the most that may be uncommitted, and one message.
+  // Larger than the most that may be uncommitted, and one message; at most kSegmentBytesMax / 2.
   uint64_t segment_bytes = 64 << 20;
 };
 
@@ -85,6 +88,7 @@ class SingleLog final : public LogDevice {
     raft::Index index = 0;
   };
   struct SyncRound;
+  struct FetchRound;
   using Writer = std::shared_ptr<SegmentWriter>;
 
   explicit SingleLog(const SingleLogOptions& options);
@@ -99,6 +103,8 @@ class SingleLog final : public LogDevice {
   bool Append(const storage::RecordHead& head);
   void Rotate(bool reset, const raft::SnapshotMeta& previous);
   void WriteEntry(const raft::Entry& entry, raft::Index commit);
+  void StartFetch(std::shared_ptr<FetchRound> round);
+  void FinishFetch(const std::shared_ptr<FetchRound>& round);
   void StartSync();
   void FinishSync(const SyncRound& round);
   void Report(size_t count);

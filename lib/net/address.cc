@@ -71,6 +71,20 @@ absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
   return addresses.front();
 }
 
+uint16_t PortOf(const SocketAddress& address) {
+  if (address.storage.ss_family == AF_INET6) {
+    return ntohs(reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_port);
+  }
+  return ntohs(reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_port);
+}
+
+bool IsWildcard(const SocketAddress& address) {
+  if (address.storage.ss_family == AF_INET6) {
+    return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr) != 0;
+  }
+  return reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr.s_addr == INADDR_ANY;
+}
+
 std::string FormatAddress(const SocketAddress& address) {
   char host[INET6_ADDRSTRLEN] = "";
   if (address.storage.ss_family == AF_INET6) {

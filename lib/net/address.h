@@ -29,7 +29,11 @@ absl::StatusOr<SocketAddress> ParseAddress(const std::string& text);
 // often two.
 absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& text);
 
-// The same, back.
+uint16_t PortOf(const SocketAddress& address);
+// Whether it stands for every interface.
+bool IsWildcard(const SocketAddress& address);
+
+// HOST:PORT of it.
 std::string FormatAddress(const SocketAddress& address);
 
 }  // namespace bandb::net

@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint8_t kScanReverse = 1;
 constexpr uint8_t kScanKeysOnly = 2;
+constexpr uint8_t kScanExpiries = 4;
 
 void AppendHeader(std::string* to, MessageId id, size_t payload_bytes) {
   base::PutFixed32(to, static_cast<uint32_t>(payload_bytes));
@@ -73,9 +74,11 @@ bool BatchCursor::NextOperation(BatchOperation* operation) {
   uint8_t kind = 0;
   uint32_t key_bytes = 0, value_bytes = 0;
   operation->ttl_ms = 0;
-  ok_ = ReadLengths(&kind, &key_bytes, &value_bytes) && kind <= static_cast<uint8_t>(BatchKind::kRangeDelete) &&
+  operation->expires_ms = 0;
+  ok_ = ReadLengths(&kind, &key_bytes, &value_bytes) && kind <= static_cast<uint8_t>(BatchKind::kPutUntil) &&
         (kind != static_cast<uint8_t>(BatchKind::kDelete) || value_bytes == 0) &&
         (kind != static_cast<uint8_t>(BatchKind::kPutWithTtl) || reader_.ReadFixed(&operation->ttl_ms)) &&
+        (kind != static_cast<uint8_t>(BatchKind::kPutUntil) || reader_.ReadFixed(&operation->expires_ms)) &&
         reader_.ReadBytes(key_bytes, &operation->key) && reader_.ReadBytes(value_bytes, &operation->value);
   operation->kind = static_cast<BatchKind>(kind);
   if (ok_) operations_left_--;
@@ -86,13 +89,14 @@ bool DecodeScan(std::string_view payload, Scan* scan) {
   base::ByteReader reader(payload);
   uint8_t flags = 0;
   uint32_t begin_bytes = 0, limit_bytes = 0, cursor_bytes = 0;
-  const bool ok = reader.ReadFixed(&flags) && (flags & ~(kScanReverse | kScanKeysOnly)) == 0 &&
+  const bool ok = reader.ReadFixed(&flags) && (flags & ~(kScanReverse | kScanKeysOnly | kScanExpiries)) == 0 &&
                   reader.ReadFixed(&scan->entries_max) && reader.ReadFixed(&scan->bytes_max) &&
                   reader.ReadFixed(&begin_bytes) && reader.ReadFixed(&limit_bytes) && reader.ReadFixed(&cursor_bytes) &&
                   reader.ReadBytes(begin_bytes, &scan->begin) && reader.ReadBytes(limit_bytes, &scan->limit) &&
                   reader.ReadBytes(cursor_bytes, &scan->cursor) && reader.empty();
   scan->reverse = (flags & kScanReverse) != 0;
   scan->keys_only = (flags & kScanKeysOnly) != 0;
+  scan->expiries = (flags & kScanExpiries) != 0;
   return ok;
 }
 
@@ -123,7 +127,8 @@ void AppendPing(std::string* to, std::string_view payload) {
 void AppendScan(std::string* to, const Scan& scan) {
   AppendHeader(to, MessageId::kScan,
                1 + 5 * sizeof(uint32_t) + scan.begin.size() + scan.limit.size() + scan.cursor.size());
-  base::PutFixed8(to, static_cast<uint8_t>((scan.reverse ? kScanReverse : 0) | (scan.keys_only ? kScanKeysOnly : 0)));
+  base::PutFixed8(to, static_cast<uint8_t>((scan.reverse ? kScanReverse : 0) | (scan.keys_only ? kScanKeysOnly : 0) |
+                                           (scan.expiries ? kScanExpiries : 0)));
   base::PutFixed32(to, scan.entries_max);
   base::PutFixed32(to, scan.bytes_max);
   PutLength(to, scan.begin);
@@ -147,6 +152,7 @@ void BatchBuilder::Add(const BatchOperation& operation) {
   PutLength(&operations_, operation.key);
   PutLength(&operations_, operation.value);
   if (operation.kind == BatchKind::kPutWithTtl) base::PutFixed64(&operations_, operation.ttl_ms);
+  if (operation.kind == BatchKind::kPutUntil) base::PutFixed64(&operations_, operation.expires_ms);
   operations_.append(operation.key).append(operation.value);
   operation_count_++;
 }

@@ -8,10 +8,10 @@
 //   BATCH      := flags:u8 conditionCount:u32 operationCount:u32 condition* operation*     flags = 0
 //   condition  := check:u8 keyLen:u32 valueLen:u32 key value
 //                 0 has value, 1 present, 2 absent; a value for 0 only
-//   operation  := kind:u8 keyLen:u32 valueLen:u32 [ttlMs:u64] key value
-//                 0 delete (no value), 1 put, 2 put with ttlMs, 3 range delete [key, value)
+//   operation  := kind:u8 keyLen:u32 valueLen:u32 [ttlMs:u64 | expiresMs:u64] key value
+//                 0 delete (no value), 1 put, 2 put with ttlMs, 3 range delete [key, value), 4 put with expiresMs
 //   SCAN       := flags:u8 entriesMax:u32 bytesMax:u32 beginLen:u32 limitLen:u32 cursorLen:u32 begin limit cursor
-//                 flags: 1 from the end backwards, 2 keys without their values
+//                 flags: 1 from the end backwards, 2 keys without their values, 4 with expiries
 //   STATS      := nothing
 //
 // A payload is well-formed only if its lengths add up to exactly its size. Decoders answer false
@@ -52,12 +52,13 @@ struct BatchCondition {
   std::string_view value{};
 };
 
-enum class BatchKind : uint8_t { kDelete = 0, kPut = 1, kPutWithTtl = 2, kRangeDelete = 3 };
+enum class BatchKind : uint8_t { kDelete = 0, kPut = 1, kPutWithTtl = 2, kRangeDelete = 3, kPutUntil = 4 };
 struct BatchOperation {
   BatchKind kind = BatchKind::kPut;
   std::string_view key{};
   std::string_view value{};  // the limit of a range delete
-  uint64_t ttl_ms = 0;       // from 2^63 on: without end
+  uint64_t ttl_ms = 0;       // of kPutWithTtl; from 2^63 on: without end
+  uint64_t expires_ms = 0;   // of kPutUntil, since 1970; likewise
 };
 
 // Of one condition or operation.
@@ -87,6 +88,7 @@ class BatchCursor {
 struct Scan {
   bool reverse = false;
   bool keys_only = false;
+  bool expiries = false;     // each entry tells when it expires
   uint32_t entries_max = 0;  // 0: as many as the server likes
   uint32_t bytes_max = 0;    // of the reply; 0: as many as the server likes
   std::string_view begin{};  // the range is [begin, limit), empty means unbounded

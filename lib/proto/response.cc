@@ -51,10 +51,11 @@ void AppendHelloBody(std::string* to, const HelloReply& hello) {
   PutSized(to, hello.name);
 }
 
-void AppendScanEntry(std::string* to, std::string_view key, std::string_view value) {
-  base::PutFixed32(to, static_cast<uint32_t>(key.size()));
-  base::PutFixed32(to, static_cast<uint32_t>(value.size()));
-  to->append(key).append(value);
+void AppendScanEntry(std::string* to, const ScanEntry& entry, bool expiries) {
+  base::PutFixed32(to, static_cast<uint32_t>(entry.key.size()));
+  base::PutFixed32(to, static_cast<uint32_t>(entry.value.size()));
+  if (expiries) base::PutFixed64(to, entry.expires_ms);
+  to->append(entry.key).append(entry.value);
 }
 
 absl::Status Reply::ToStatus() const {
@@ -93,17 +94,18 @@ bool DecodeHelloBody(std::string_view body, HelloReply* hello) {
 
 bool DecodeStatsBody(std::string_view body, std::string_view* text) { return DecodeValueBody(body, text); }
 
-ScanBodyCursor::ScanBodyCursor(std::string_view body) : reader_(body) {
+ScanBodyReader::ScanBodyReader(std::string_view body, bool expiries) : reader_(body), expiries_(expiries) {
   if (reader_.ReadFixed(&left_) && left_ == 0) ReadEnd();
 }
 
-void ScanBodyCursor::ReadEnd() { complete_ = ReadSized(&reader_, &next_cursor_) && reader_.empty(); }
+void ScanBodyReader::ReadEnd() { complete_ = ReadSized(&reader_, &next_cursor_) && reader_.empty(); }
 
-bool ScanBodyCursor::Next(std::string_view* key, std::string_view* value) {
+bool ScanBodyReader::Next(ScanEntry* entry) {
   if (left_ == 0) return false;
   uint32_t key_bytes = 0, value_bytes = 0;
-  if (!reader_.ReadFixed(&key_bytes) || !reader_.ReadFixed(&value_bytes) || !reader_.ReadBytes(key_bytes, key) ||
-      !reader_.ReadBytes(value_bytes, value)) {
+  if (!reader_.ReadFixed(&key_bytes) || !reader_.ReadFixed(&value_bytes) ||
+      (expiries_ && !reader_.ReadFixed(&entry->expires_ms)) || !reader_.ReadBytes(key_bytes, &entry->key) ||
+      !reader_.ReadBytes(value_bytes, &entry->value)) {
     left_ = 0;
     return false;
   }

@@ -9,7 +9,7 @@
 //                    nameLen:u32 name ...                          a client ignores bytes after those it knows
 //   body of PING  := the bytes of the request
 //   body of SCAN  := count:u32 entry[count] cursorLen:u32 cursor   no cursor: the range is done
-//   entry         := keyLen:u32 valueLen:u32 key value
+//   entry         := keyLen:u32 valueLen:u32 [expiresMs:u64, if asked for] key value
 //   body of STATS := textLen:u32 text                              lines "name value\n"
 //
 // A client of the original protocol reads only the first byte of an error.
@@ -59,8 +59,17 @@ struct HelloReply {
 };
 // Bodies, without header and status.
 void AppendHelloBody(std::string* to, const HelloReply& hello);
-void AppendScanEntry(std::string* to, std::string_view key, std::string_view value);
-inline constexpr size_t kScanEntryHeadBytes = 2 * sizeof(uint32_t);
+
+struct ScanEntry {
+  std::string_view key;
+  std::string_view value;
+  uint64_t expires_ms = 0;  // since 1970; 0: never, or it was not asked for
+};
+// `expiries`: as the request has it.
+inline constexpr size_t ScanEntryHeadBytes(bool expiries) {
+  return 2 * sizeof(uint32_t) + (expiries ? sizeof(uint64_t) : 0);
+}
+void AppendScanEntry(std::string* to, const ScanEntry& entry, bool expiries);
 
 struct Reply {
   bool ok = false;
@@ -78,12 +87,13 @@ bool DecodeValueBody(std::string_view body, std::string_view* value);
 bool DecodeHelloBody(std::string_view body, HelloReply* hello);
 bool DecodeStatsBody(std::string_view body, std::string_view* text);
 
-// Walks the body of a SCAN. Usage: while (cursor.Next(&key, &value)) ...; then Complete() tells
-// whether it was well-formed, and next_cursor() what to ask with next.
-class ScanBodyCursor {
+// Walks the body of the reply to a SCAN that asked for `expiries` or did not. Usage:
+// while (reader.Next(&entry)) ...; then Complete() tells whether it was well-formed, and
+// next_cursor() what to ask with next.
+class ScanBodyReader {
  public:
-  explicit ScanBodyCursor(std::string_view body);
-  bool Next(std::string_view* key, std::string_view* value);
+  explicit ScanBodyReader(std::string_view body, bool expiries = false);
+  bool Next(ScanEntry* entry);
   bool Complete() const { return complete_; }
   std::string_view next_cursor() const { return next_cursor_; }
 
@@ -91,6 +101,7 @@ class ScanBodyCursor {
   void ReadEnd();
 
   base::ByteReader reader_;
+  const bool expiries_;
   uint32_t left_ = 0;
   bool complete_ = false;
   std::string_view next_cursor_;

@@ -54,7 +54,7 @@ class EntryWriter {
  public:
   virtual ~EntryWriter() = default;
   // False if it has no room for the entry.
-  virtual bool Add(std::string_view key, std::string_view value) = 0;
+  virtual bool Add(std::string_view key, std::string_view value, absl::Time expiry) = 0;
   // The whole reply. A `cursor` that is not empty is where to go on.
   virtual std::string Finish(std::string_view cursor) = 0;
   // What it holds by now.

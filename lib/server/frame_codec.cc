@@ -80,6 +80,12 @@ Operation ToOperation(const proto::BatchOperation& from) {
               .key = from.key,
               .value = from.value,
               .time_to_live = absl::Milliseconds(static_cast<int64_t>(from.ttl_ms))};
+    case proto::BatchKind::kPutUntil:
+      if (from.expires_ms > static_cast<uint64_t>(INT64_MAX)) break;
+      return {.kind = OperationKind::kPut,
+              .key = from.key,
+              .value = from.value,
+              .expiry = absl::FromUnixMillis(static_cast<int64_t>(from.expires_ms))};
   }
   return {.kind = OperationKind::kPut, .key = from.key, .value = from.value};
 }
@@ -95,15 +101,17 @@ static_assert(static_cast<int>(Condition::Check::kAbsent) == static_cast<int>(pr
 // The body of a reply to SCAN.
 class FrameEntryWriter final : public EntryWriter {
  public:
-  explicit FrameEntryWriter(size_t body_bytes_max)
-      : body_bytes_max_(body_bytes_max), reply_(proto::kOkFrameBytes + sizeof(uint32_t), '\0') {}
+  FrameEntryWriter(size_t body_bytes_max, bool expiries)
+      : body_bytes_max_(body_bytes_max), expiries_(expiries), reply_(proto::kOkFrameBytes + sizeof(uint32_t), '\0') {}
 
-  bool Add(std::string_view key, std::string_view value) override {
+  bool Add(std::string_view key, std::string_view value, absl::Time expiry) override {
     // After the entries comes the cursor, which holds the last key once more.
-    const size_t with_entry = reply_.size() - proto::kOkFrameBytes + proto::kScanEntryHeadBytes + key.size() +
+    const size_t with_entry = reply_.size() - proto::kOkFrameBytes + proto::ScanEntryHeadBytes(expiries_) + key.size() +
                               value.size() + sizeof(uint32_t) + 1 + key.size();
     if (with_entry > body_bytes_max_) return false;
-    proto::AppendScanEntry(&reply_, key, value);
+    const bool expires = expiry != absl::InfiniteFuture();
+    const auto expires_ms = expires ? static_cast<uint64_t>(absl::ToUnixMillis(expiry)) : 0;
+    proto::AppendScanEntry(&reply_, {key, value, expires_ms}, expiries_);
     count_++;
     return true;
   }
@@ -120,6 +128,7 @@ class FrameEntryWriter final : public EntryWriter {
 
  private:
   const size_t body_bytes_max_;
+  const bool expiries_;
   std::string reply_;
   uint32_t count_ = 0;
 };
@@ -216,7 +225,7 @@ Failure FrameCodec::DecodeScan(const FrameCodec& codec, std::string_view payload
                          .reverse = scan.reverse,
                          .keys_only = scan.keys_only,
                          .entries_max = scan.entries_max,
-                         .writer = std::make_unique<FrameEntryWriter>(bytes_max - 1)};
+                         .writer = std::make_unique<FrameEntryWriter>(bytes_max - 1, scan.expiries)};
   return {};
 }
 

@@ -116,7 +116,7 @@ absl::Status ScanPath::Step::Collect() {
     reverse ? it->SeekToLast() : it->SeekToFirst();
     for (; it->Valid(); reverse ? it->Prev() : it->Next()) {
       const std::string_view value = keys_only ? std::string_view() : it->value();
-      if (count == entries_max || !writer->Add(it->key(), value)) {
+      if (count == entries_max || !writer->Add(it->key(), value, it->expiry())) {
         if (count == 0) {
           outcome.failure = {
               ToCode(proto::ErrorCode::kTooLarge),

@@ -1,6 +1,9 @@
 #include "base/stream_logger.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <string>
 #include <thread>
 #include <vector>
@@ -57,6 +60,29 @@ TEST_CASE("JSON lines are valid JSON whatever the message, and are appended to w
   CHECK(Content(dir.File("log")) ==
         "{\"time\":\"2023-11-14T22:13:21.000Z\",\"level\":\"warning\",\"message\":\"a \\\"quoted\\\" word\"}\n"
         "{\"time\":\"2023-11-14T22:13:21.000Z\",\"level\":\"warning\",\"message\":\"bytes \\\\xff and \\\\\\\\\"}\n");
+}
+
+TEST_CASE("a log that is reopened goes on in the file that has its path by now") {
+  test::TempDir dir;
+  test::ManualClock clock;
+  auto logger = StreamLogger::ToFile(dir.File("log"), &clock);
+  REQUIRE_OK(logger.status());
+  (*logger)->Log(LogLevel::kInfo, "one");
+  REQUIRE(std::rename(dir.File("log").c_str(), dir.File("moved").c_str()) == 0);
+  (*logger)->Log(LogLevel::kInfo, "two");
+  REQUIRE_OK((*logger)->Reopen());
+  (*logger)->Log(LogLevel::kInfo, "three");
+  CHECK(Content(dir.File("moved")) ==
+        "2023-11-14T22:13:21.000Z INFO one\n"
+        "2023-11-14T22:13:21.000Z INFO two\n");
+  CHECK(Content(dir.File("log")) == "2023-11-14T22:13:21.000Z INFO three\n");
+  // Where it cannot be opened nothing changes.
+  REQUIRE(std::remove(dir.File("log").c_str()) == 0);
+  REQUIRE(::mkdir(dir.File("log").c_str(), 0700) == 0);
+  CHECK_FALSE((*logger)->Reopen().ok());
+  (*logger)->Log(LogLevel::kInfo, "nowhere");
+  CHECK((*logger)->dropped_lines() == 0);
+  CHECK_OK(StreamLogger::ToStderr(&clock)->Reopen());
 }
 
 TEST_CASE("a file that cannot be opened is an error that names it, and a line that cannot be written is counted") {

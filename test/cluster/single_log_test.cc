@@ -90,6 +90,37 @@ TEST_CASE("A fetch brings entries up to its limit, and at least one", "[single_l
   CHECK_FALSE(node.listener.fetched[3].has_value());
 }
 
+TEST_CASE("A fetch that the system refuses for a moment is tried again", "[single_log]") {
+  Node node;
+  node.Write(1, 3, 1);
+  node.world.RunAll();
+  const FaultKind kind = GENERATE(FaultKind::kNoDescriptor, FaultKind::kIoError);
+  node.world.files().Inject({.kind = kind, .calls = {FileCall::kOpen}, .pattern = "*", .count = 3});
+  node.log->Fetch({.fetch = 1, .first = 1, .last = 3, .bytes_max = 500});
+  node.world.RunAll();
+  CHECK(node.listener.fetched.empty());
+  for (int i = 0; i < 3; ++i) node.world.RunFor(100'000'000);
+  REQUIRE(node.listener.fetched[1].has_value());
+  CHECK(node.listener.fetched[1]->size() == 3);
+}
+
+TEST_CASE("A fetch that the system never allows ends, and so does one of a file that is gone", "[single_log]") {
+  Node node;
+  node.Write(1, 3, 1);
+  node.world.RunAll();
+  const auto [kind, tries] =
+      GENERATE(std::make_pair(FaultKind::kIoError, uint64_t{100}), std::make_pair(FaultKind::kGone, uint64_t{1}));
+  node.world.files().Inject({.kind = kind, .calls = {FileCall::kOpen}, .pattern = "*", .count = test::Fault::kSticky});
+  node.log->Fetch({.fetch = 1, .first = 1, .last = 3, .bytes_max = 500});
+  for (uint64_t i = 1; i < tries; ++i) {
+    node.world.RunFor(100'000'000);
+    CHECK(node.listener.fetched.empty());
+  }
+  node.world.RunFor(100'000'000);
+  CHECK(node.listener.fetched.count(1) == 1);
+  CHECK_FALSE(node.listener.fetched[1].has_value());
+}
+
 TEST_CASE("A segment that is full is left for the spare, and deleted once nobody needs it", "[single_log]") {
   Node node;
   for (raft::Index i = 1; i <= 40; ++i) {

@@ -67,15 +67,17 @@ void CheckReplies(const Frame& frame) {
     Reply reply;
     if (!DecodeReply({static_cast<uint32_t>(id), frame.payload}, &reply)) continue;
     BANDB_ASSERT(reply.ok == reply.ToStatus().ok());
-    std::string_view bytes, value;
+    std::string_view bytes;
     DecodeValueBody(reply.body, &bytes);
     DecodeStatsBody(reply.body, &bytes);
     HelloReply hello;
     DecodeHelloBody(reply.body, &hello);
-    ScanBodyCursor cursor(reply.body);
-    size_t entries = 0;
-    while (cursor.Next(&bytes, &value)) entries++;
-    BANDB_ASSERT(entries * kScanEntryHeadBytes <= reply.body.size());
+    for (const bool expiries : {false, true}) {
+      ScanBodyReader reader(reply.body, expiries);
+      size_t entries = 0;
+      for (ScanEntry entry; reader.Next(&entry);) entries++;
+      BANDB_ASSERT(entries * ScanEntryHeadBytes(expiries) <= reply.body.size());
+    }
   }
 }
 

@@ -119,6 +119,7 @@ TEST_CASE("BATCH carries conditions and operations of every kind") {
   builder.Add({BatchKind::kPutWithTtl, "c", "3", 1500});
   builder.Add({BatchKind::kDelete, "d", ""});
   builder.Add({BatchKind::kRangeDelete, "e", "f"});
+  builder.Add({.kind = BatchKind::kPutUntil, .key = "g", .value = "4", .expires_ms = 77});
   std::string bytes;
   builder.AppendTo(&bytes);
   const std::string_view payload = PayloadOf(bytes, MessageId::kBatch);
@@ -141,6 +142,10 @@ TEST_CASE("BATCH carries conditions and operations of every kind") {
   REQUIRE(cursor.NextOperation(&operation));
   CHECK(operation.key == "e");
   CHECK(operation.value == "f");
+  REQUIRE(cursor.NextOperation(&operation));
+  CHECK(operation.kind == BatchKind::kPutUntil);
+  CHECK(operation.ttl_ms == 0);
+  CHECK(operation.expires_ms == 77);
   CHECK(cursor.Complete());
   CheckExact(payload, BatchIsWellFormed);
 }
@@ -172,6 +177,7 @@ TEST_CASE("SCAN carries bounds, limits, direction and cursor") {
   std::string bytes;
   AppendScan(&bytes, {.reverse = true,
                       .keys_only = true,
+                      .expiries = true,
                       .entries_max = 10,
                       .bytes_max = 99,
                       .begin = "b",
@@ -182,6 +188,7 @@ TEST_CASE("SCAN carries bounds, limits, direction and cursor") {
   REQUIRE(DecodeScan(payload, &scan));
   CHECK(scan.reverse);
   CHECK(scan.keys_only);
+  CHECK(scan.expiries);
   CHECK(scan.entries_max == 10);
   CHECK(scan.bytes_max == 99);
   CHECK(scan.begin == "b");
@@ -189,7 +196,7 @@ TEST_CASE("SCAN carries bounds, limits, direction and cursor") {
   CHECK(scan.cursor == "cc");
   CheckExact(payload, ScanIsWellFormed);
   std::string changed(payload);
-  changed[0] = 4;
+  changed[0] = 8;
   CHECK_FALSE(ScanIsWellFormed(changed));
 }
 

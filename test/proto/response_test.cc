@@ -16,12 +16,11 @@ Frame WholeFrame(const std::string& bytes) {
   return frame;
 }
 
-bool ScanIsWellFormed(std::string_view body) {
-  ScanBodyCursor cursor(body);
-  std::string_view key, value;
-  while (cursor.Next(&key, &value)) {
+bool ScanIsWellFormed(std::string_view body, bool expiries) {
+  ScanBodyReader reader(body, expiries);
+  for (ScanEntry entry; reader.Next(&entry);) {
   }
-  return cursor.Complete();
+  return reader.Complete();
 }
 
 }  // namespace
@@ -106,25 +105,29 @@ TEST_CASE("the reply to HELLO may grow behind the fields a client knows") {
 }
 
 TEST_CASE("the reply to SCAN decodes to its entries, and only if everything adds up") {
+  const bool expiries = GENERATE(false, true);
   std::string body;
   base::PutFixed32(&body, 2);
-  AppendScanEntry(&body, "a", "1");
-  AppendScanEntry(&body, "b", "");
+  AppendScanEntry(&body, {"a", "1", 1234}, expiries);
+  AppendScanEntry(&body, {"b", ""}, expiries);
   base::PutFixed32(&body, 3);
   body += "cur";
-  ScanBodyCursor cursor(body);
-  std::string_view key, value;
-  REQUIRE(cursor.Next(&key, &value));
-  CHECK(key == "a");
-  CHECK(value == "1");
-  REQUIRE(cursor.Next(&key, &value));
-  CHECK(key == "b");
-  CHECK_FALSE(cursor.Next(&key, &value));
-  CHECK(cursor.Complete());
-  CHECK(cursor.next_cursor() == "cur");
-  for (size_t cut = 0; cut < body.size(); cut++) CHECK_FALSE(ScanIsWellFormed(body.substr(0, cut)));
-  CHECK_FALSE(ScanIsWellFormed(body + "x"));
-  CHECK(ScanIsWellFormed(std::string(8, '\0')));
+  CHECK(body.size() == 4 + 2 * ScanEntryHeadBytes(expiries) + 3 + 4 + 3);
+  ScanBodyReader reader(body, expiries);
+  ScanEntry entry;
+  REQUIRE(reader.Next(&entry));
+  CHECK(entry.key == "a");
+  CHECK(entry.value == "1");
+  CHECK(entry.expires_ms == (expiries ? 1234 : 0));
+  REQUIRE(reader.Next(&entry));
+  CHECK(entry.key == "b");
+  CHECK(entry.expires_ms == 0);
+  CHECK_FALSE(reader.Next(&entry));
+  CHECK(reader.Complete());
+  CHECK(reader.next_cursor() == "cur");
+  for (size_t cut = 0; cut < body.size(); cut++) CHECK_FALSE(ScanIsWellFormed(body.substr(0, cut), expiries));
+  CHECK_FALSE(ScanIsWellFormed(body + "x", expiries));
+  CHECK(ScanIsWellFormed(std::string(8, '\0'), expiries));
 }
 
 TEST_CASE("garbage never makes a reply decoder read outside its payload or hang") {
@@ -137,7 +140,7 @@ TEST_CASE("garbage never makes a reply decoder read outside its payload or hang"
     garbage.shrink_to_fit();
     Reply reply;
     DecodeReply({static_cast<uint32_t>(4 + random.Uniform(2)), garbage}, &reply);
-    ScanIsWellFormed(garbage);
+    ScanIsWellFormed(garbage, random.OneIn(2));
     HelloReply hello;
     DecodeHelloBody(garbage, &hello);
     std::string_view bytes;

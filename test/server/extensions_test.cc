@@ -35,9 +35,8 @@ Piece Scan(WireClient* client, const proto::Scan& scan) {
   REQUIRE(reply.has_value());
   REQUIRE(reply->ok);
   Piece piece;
-  proto::ScanBodyCursor body(reply->body);
-  std::string_view key, value;
-  while (body.Next(&key, &value)) piece.entries.emplace_back(key, value);
+  proto::ScanBodyReader body(reply->body);
+  for (proto::ScanEntry entry; body.Next(&entry);) piece.entries.emplace_back(entry.key, entry.value);
   REQUIRE(body.Complete());
   piece.cursor = body.next_cursor();
   return piece;

@@ -46,6 +46,21 @@ class Commands(ClientTest):
         self.check(cli(address, "cas", "k", "old", "new"), 0, b"OK\n")
         self.check(cli(address, "get", "k"), 0, b'"new"\n')
 
+    def test_ttl_tells_how_long_a_key_has_to_live(self):
+        address = self.server().address
+        self.check(cli(address, "put", "for ever", "1"), 0, b"OK\n")
+        self.check(cli(address, "put", "--ttl", "1h", "an hour", "1"), 0, b"OK\n")
+        self.check(cli(address, "ttl", "for ever"), 0, b"never\n")
+        done = cli(address, "ttl", "an hour")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        number, unit = done.stdout.split()
+        self.assertTrue(0 < int(number) <= 3_600_000, done.stdout)
+        self.assertEqual(unit, b"ms")
+        # As it is printed it can be given to put.
+        self.check(cli(address, "put", "--ttl", done.stdout.decode().strip(), "again", "1"), 0, b"OK\n")
+        self.check(cli(address, "ttl", "an"), 1, b"", b"(not found)\n")
+        self.assertEqual(cli(address, "ttl").returncode, 2)
+
     def test_a_batch_takes_effect_as_a_whole_or_not_at_all(self):
         address = self.server().address
         lines = b'put a "1 2"\n\nput --ttl 1h b 2\ncas --absent c 3\ndelete d\n'

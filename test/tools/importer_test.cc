@@ -93,6 +93,23 @@ std::string Lines(int from, int to) {
 
 }  // namespace
 
+TEST_CASE("what expires does so at the same moment after it was exported and imported") {
+  ImportWorld world;
+  const int64_t now_ms = world.env().clock().WallMillis();
+  const std::string lines = fmt::format(
+      "{{\"key\": \"a\", \"value\": \"1\", \"expires\": {}}}\n{{\"key\": \"b\", \"value\": \"2\"}}\n", now_ms + 60'000);
+  world.WriteFile("a.jsonl", lines);
+  world.env().clock().AdvanceMillis(50'000);
+  REQUIRE_OK(world.Import({{.path = "in/a.jsonl"}}));
+  CHECK(world.Exported() == lines);
+  REQUIRE_OK(world.db().Flush());
+  CHECK(world.Exported() == lines);
+  world.env().clock().AdvanceMillis(10'000);
+  CHECK(world.Exported() == "{\"key\": \"b\", \"value\": \"2\"}\n");
+  REQUIRE_OK(world.Import({{.path = "in/a.jsonl"}}));
+  CHECK(world.summary().skipped_records() == 1);
+}
+
 TEST_CASE("what is imported is exported again, byte by byte, and the last of a key wins") {
   ImportWorld world;
   std::string lines = Lines(0, 5000);

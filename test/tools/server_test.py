@@ -1,5 +1,6 @@
 """bandb_server as a process: its flags and exit codes, its life, and the protocol as the original client speaks it."""
 
+import json
 import pathlib
 import re
 import resource
@@ -164,6 +165,33 @@ class Ending(ProgramTest):
         wait_until(lambda: "reload refused: " in server.error_text(), "it has refused")
         self.assertEqual(cli(server.address, "put", "k", "v").returncode, 0)
         self.assertEqual(server.terminate(), 0, server.error_text())
+
+    def test_sigusr1_opens_the_log_again_and_ends_nothing(self):
+        log, moved = self.scratch / "server.log", self.scratch / "server.log.1"
+        config = self.write("server.toml", f'[log]\nfile = "{log}"\nformat = "json"\n')
+        server = self.server("--config", config)
+        wait_until(lambda: log.exists() and log.read_text(), "it has logged")
+        log.rename(moved)
+        server.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: log.exists() and "reopened" in log.read_text(), "it has reopened")
+        self.assertEqual(server.terminate(), 0, server.error_text())
+        lines = [json.loads(line) for line in (moved.read_text() + log.read_text()).splitlines()]
+        self.assertEqual(lines[-1]["message"], "closed")
+        self.assertEqual({tuple(line) for line in lines}, {("time", "level", "message")})
+        plain = self.server()
+        plain.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: "reopened" in plain.error_text(), "it has taken the signal")
+        self.assertEqual(cli(plain.address, "put", "k", "v").returncode, 0)
+
+    def test_two_listeners_of_one_address_are_a_mistake(self):
+        for server, other, section in [("127.0.0.1:7100", "127.0.0.1:7100", "redis"), ("127.0.0.1:7100", "0.0.0.0:7100", "redis"),
+                                       ("localhost:7100", "127.0.0.1:7100", "admin")]:
+            config = self.write("server.toml", f'[server]\nlisten = "{server}"\n[{section}]\nlisten = "{other}"\n')
+            done = run(SERVER, "--check-config", "--config", config)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"{section}.listen is the address of server.listen, too", done.stderr.decode())
+        config = self.write("server.toml", '[server]\nlisten = "127.0.0.1:0"\n[redis]\nlisten = "127.0.0.1:0"\n')
+        self.assertEqual(run(SERVER, "--check-config", "--config", config).returncode, 0)
 
     def test_a_limit_on_the_size_of_files_refuses_writes_and_ends_nothing(self):
         limit = 2 << 20

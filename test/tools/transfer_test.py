@@ -14,6 +14,7 @@ from client_fixture import ClientTest, Terminal
 from programs import CLI, DEADLINE_SECONDS, cli, run, wait_until
 
 ALL = bytes(range(256))
+EXPIRES = 33_000_000_000_000
 
 
 def operations_of(payload):
@@ -39,7 +40,7 @@ class Transfer(ClientTest):
         server = self.server()
         lines = b"".join(b'{"key": "k:%06d", "value": "%s"}\n' % (i, b"v" * (i % 90)) for i in range(entries))
         lines += json.dumps({"key": {"base64": base64.b64encode(ALL).decode()},
-                             "value": {"hex": ALL.hex()}}).encode() + b"\n"
+                             "value": {"hex": ALL.hex()}, "expires": EXPIRES}).encode() + b"\n"
         done = cli(server.address, "import", "-", input=lines)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
         self.assertIn(b"imported 3,001 entries" if entries == 3000 else b"imported", done.stdout)
@@ -49,6 +50,7 @@ class Transfer(ClientTest):
         server = self.filled()
         wanted = cli(server.address, "scan", "--format", "jsonl").stdout
         self.assertEqual(wanted.count(b"\n"), 3001)
+        self.assertEqual(wanted.count(b'"expires": %d}' % EXPIRES), 1)
         for number, (form, *flags) in enumerate([("jsonl",), ("raw",), ("csv", "--key-format", "hex", "--value-format", "base64"),
                                                  ("tsv", "--key-format", "base64", "--value-format", "hex"),
                                                  ("jsonl", "--compress", "zstd")]):
@@ -165,7 +167,7 @@ class Transfer(ClientTest):
                 return None
             i, more = len(given), b"c%d" % len(given) if len(given) < 3 else b""
             given.append(number)
-            return wire.frame(wire.OK, b"\0" + struct.pack("<III", 1, 1, 1) + b"%dv" % i + struct.pack("<I", len(more)) + more)
+            return wire.frame(wire.OK, b"\0" + struct.pack("<IIIQ", 1, 1, 1, 0) + b"%dv" % i + struct.pack("<I", len(more)) + more)
 
         done = cli(self.serve(scan).address, "export", "--out", "-")
         self.assertEqual(done.returncode, 0)

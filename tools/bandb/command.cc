@@ -171,6 +171,7 @@ class Parser {
         if (!has_value_) return ShowUsage();
         [[fallthrough]];
       case Verb::kGet:
+      case Verb::kTtl:
         places = {&command_->key};
         break;
       case Verb::kDelete:

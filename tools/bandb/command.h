@@ -11,7 +11,7 @@
 
 namespace bandb::cli {
 
-enum class Verb : uint8_t { kPut, kGet, kDelete, kCas, kBatch, kScan, kCount, kPing, kStats };
+enum class Verb : uint8_t { kPut, kGet, kTtl, kDelete, kCas, kBatch, kScan, kCount, kPing, kStats };
 enum class ScanFormat : uint8_t { kText, kJsonLines, kRaw };
 
 // One request. Fields that a verb has no use for keep their defaults.

@@ -27,6 +27,11 @@ constexpr CommandText kTexts[] = {
      "Examples:\n"
      "  bandb get greeting\n"
      "  bandb get --raw image > image.png\n"},
+    {Verb::kTtl, "ttl", "ttl KEY", "print how long KEY has to live",
+     "A duration such as --ttl of put takes it, or never.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb ttl session:7\n"},
     {Verb::kDelete, "delete", "delete KEY | --prefix TEXT [--yes]", "remove KEY, or all keys that begin with TEXT",
      "Succeeds whether or not there is such a key. All keys of a prefix go in one step.\n"
      "\n"
@@ -60,7 +65,8 @@ constexpr CommandText kTexts[] = {
      "  --keys-only    no values\n"
      "  --reverse      from the end backwards\n"
      "  --format F     text: in double quotes, a tab between key and value (the default)\n"
-     "                 jsonl: a JSON object for each entry; bytes that are not UTF-8 as {\"base64\": ...}\n"
+     "                 jsonl: a JSON object for each entry; bytes that are not UTF-8 as {\"base64\": ...},\n"
+     "                 and expires, in milliseconds since 1970, where it does\n"
      "                 raw: bytes as they are, a tab between key and value, a line end after them\n"
      "\n"
      "Examples:\n"

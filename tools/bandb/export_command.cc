@@ -39,7 +39,7 @@ constexpr const char* kFooter =
     "The same entries make the same files. With --out - everything goes to standard output as one stream.\n"
     "From a server each piece of the export is the state of its own moment; with --data it is one state, and no "
     "server\n"
-    "may be running on that directory. When a key expires is not exported yet.\n"
+    "may be running on that directory.\n"
     "\n"
     "Exit codes: 0 done; 2 usage; 3 server, connection or disk error, or an entry that the format cannot hold.\n"
     "\n"

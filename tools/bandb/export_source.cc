@@ -35,7 +35,8 @@ absl::Status ScanSource::Begin() {
 }
 
 absl::Status ScanSource::Ask() {
-  proto::AppendScan(client_->output(), {.entries_max = kPieceEntries,
+  proto::AppendScan(client_->output(), {.expiries = true,
+                                        .entries_max = kPieceEntries,
                                         .bytes_max = kPieceBytes,
                                         .begin = options_.begin,
                                         .limit = options_.limit,
@@ -55,9 +56,8 @@ absl::Status ScanSource::TryTakePiece() {
   body_ = reply.body;
   entries_.clear();
   next_ = 0;
-  proto::ScanBodyCursor body(body_);
-  transfer::Entry entry;
-  while (body.Next(&entry.key, &entry.value)) entries_.push_back(entry);
+  proto::ScanBodyReader body(body_, /*expiries=*/true);
+  for (proto::ScanEntry entry; body.Next(&entry);) entries_.push_back({entry.key, entry.value, entry.expires_ms});
   if (!body.Complete()) return base::Error(absl::StatusCode::kDataLoss, "the reply to a SCAN does not add up");
   cursor_ = body.next_cursor();
   return absl::OkStatus();

@@ -50,10 +50,10 @@ absl::Status ServerTarget::Begin() {
 void ServerTarget::Send(const Batch& batch) {
   proto::BatchBuilder builder;
   for (const transfer::ImportEntry& entry : batch.entries) {
-    builder.Add({.kind = entry.ttl_ms == 0 ? proto::BatchKind::kPut : proto::BatchKind::kPutWithTtl,
+    builder.Add({.kind = entry.expires_ms == 0 ? proto::BatchKind::kPut : proto::BatchKind::kPutUntil,
                  .key = entry.key,
                  .value = entry.value,
-                 .ttl_ms = entry.ttl_ms});
+                 .expires_ms = entry.expires_ms});
   }
   builder.AppendTo(client_->output());
   ++outstanding_;

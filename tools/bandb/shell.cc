@@ -116,13 +116,16 @@ absl::Status Shell::Scan(const Command& command) {
     const uint64_t wanted = std::min<uint64_t>(command.entries_max - entries, kEntriesPerPiece);
     BANDB_ASSIGN_OR_RETURN(const client::ScanPiece piece, client_->Scan({.reverse = command.reverse,
                                                                          .keys_only = counts || command.keys_only,
+                                                                         .expiries = true,
                                                                          .entries_max = static_cast<uint32_t>(wanted),
                                                                          .begin = command.begin,
                                                                          .limit = command.limit,
                                                                          .cursor = cursor}));
     entries += piece.entries.size();
     if (!counts) {
-      for (const auto& [key, value] : piece.entries) Write(stdout, FormatEntry(format, key, value, command.keys_only));
+      for (const client::ScannedEntry& entry : piece.entries) {
+        Write(stdout, FormatEntry(format, {entry.key, entry.value, entry.expires_ms}, command.keys_only));
+      }
     }
     cursor = piece.cursor;
     // A piece may be empty and yet not the last.
@@ -157,6 +160,20 @@ absl::Status Shell::DeletePrefix(const Command& command) {
   return client_->Write(batch);
 }
 
+absl::Status Shell::ShowTtl(const std::string& key) {
+  std::string after = key;
+  after.push_back('\0');
+  BANDB_ASSIGN_OR_RETURN(const client::ScanPiece piece,
+                         client_->Scan({.keys_only = true, .expiries = true, .begin = key, .limit = after}));
+  if (piece.entries.empty()) return base::Error(absl::StatusCode::kNotFound, "no such key");
+  const uint64_t expires_ms = piece.entries.front().expires_ms;
+  // By the clock of this machine, which may differ from the server's.
+  const auto now_ms = static_cast<uint64_t>(clock_->WallMillis());
+  const uint64_t left_ms = expires_ms - std::min(expires_ms, now_ms);
+  Print(stdout, "{}\n", expires_ms == 0 ? "never" : fmt::format("{} ms", left_ms));
+  return absl::OkStatus();
+}
+
 absl::Status Shell::Ping() {
   const int64_t begin = clock_->MonotonicNanos();
   BANDB_RETURN_IF_ERROR(client_->Ping());
@@ -176,6 +193,8 @@ absl::Status Shell::Execute(const Command& command) {
       Write(stdout, raw_ || command.raw ? value : Quote(value) + "\n");
       return absl::OkStatus();
     }
+    case Verb::kTtl:
+      return ShowTtl(command.key);
     case Verb::kStats: {
       BANDB_ASSIGN_OR_RETURN(const std::string text, client_->Stats());
       Write(stdout, text);
@@ -203,7 +222,8 @@ absl::Status Shell::Execute(const Command& command) {
 
 int Shell::Tell(const Command& command, const absl::Status& status) {
   const uint16_t code = client_ == nullptr ? uint16_t{0} : client_->last_error_code();
-  if (command.verb == Verb::kGet && absl::IsNotFound(status)) {
+  const bool reads_key = command.verb == Verb::kGet || command.verb == Verb::kTtl;
+  if (reads_key && absl::IsNotFound(status)) {
     Print(stderr, "(not found)\n");
     return kNotFound;
   }

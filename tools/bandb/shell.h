@@ -44,6 +44,7 @@ class Shell {
   absl::Status Scan(const Command& command);
   // Removes what begins with command.begin. Errors: kCancelled the person who was asked said no.
   absl::Status DeletePrefix(const Command& command);
+  absl::Status ShowTtl(const std::string& key);
   absl::Status Ping();
   // Tells what went wrong, and returns the exit code for it.
   int Tell(const Command& command, const absl::Status& status);

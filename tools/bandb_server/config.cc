@@ -251,6 +251,23 @@ std::string ShowConfig(const Config& config) {
   return text;
 }
 
+namespace {
+
+// Whether no two listeners can have these addresses, of which either may be empty: one port, and of
+// one host, or of all hosts. A port of 0 is another one each time.
+bool Clash(const std::string& a, const std::string& b) {
+  const absl::StatusOr<std::vector<net::SocketAddress>> all_a = net::ParseAddresses(a);
+  const absl::StatusOr<std::vector<net::SocketAddress>> all_b = net::ParseAddresses(b);
+  if (a.empty() || b.empty() || !all_a.ok() || !all_b.ok()) return false;
+  // The first one is listened on.
+  const net::SocketAddress& first = all_a->front();
+  const net::SocketAddress& second = all_b->front();
+  if (net::PortOf(first) == 0 || net::PortOf(first) != net::PortOf(second)) return false;
+  return net::IsWildcard(first) || net::IsWildcard(second) || net::FormatAddress(first) == net::FormatAddress(second);
+}
+
+}  // namespace
+
 absl::Status CheckHosts(const Config& config) {
   Mistakes mistakes;
   const auto check = [&](const std::string& setting, const absl::Status& found) {
@@ -259,8 +276,20 @@ absl::Status CheckHosts(const Config& config) {
     mistakes.Add(line == config.lines.end() ? 0 : line->second, fmt::format("{} is {}", setting, base::Message(found)));
   };
   check("server.listen", net::ParseAddresses(config.server.listen).status());
+  if (!config.server.redis_listen.empty()) {
+    check("redis.listen", net::ParseAddresses(config.server.redis_listen).status());
+  }
   if (!config.admin_listen.empty()) {
     check("admin.listen", admin::CheckListen(config.admin_listen, config.admin_insecure));
+  }
+  const std::pair<std::string, std::string> listeners[] = {{"server.listen", config.server.listen},
+                                                           {"redis.listen", config.server.redis_listen},
+                                                           {"admin.listen", config.admin_listen}};
+  for (auto one = std::begin(listeners); one != std::end(listeners); ++one) {
+    for (auto other = std::begin(listeners); other != one; ++other) {
+      if (!Clash(one->second, other->second)) continue;
+      check(one->first, base::Error(absl::StatusCode::kInvalidArgument, "the address of {}, too", other->first));
+    }
   }
   return mistakes.ToStatus(config.file);
 }

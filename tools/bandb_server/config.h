@@ -25,6 +25,10 @@ namespace bandb::server_program {
 struct Config {
   std::string data = "./bandb-data";
   LogSeverity log_level = LogSeverity::kInfo;
+  // Where lines of the log go; empty: to standard error.
+  std::string log_file;
+  // Whether they are JSON.
+  bool log_json = false;
   Options storage;
   ServerOptions server;
   // HOST:PORT of the listener for an operator's programs; empty: there is none.

@@ -30,7 +30,8 @@ struct Flags {
 };
 
 constexpr const char* kFooter =
-    "SIGTERM or SIGINT ends the server in order, a second one at once; SIGHUP reads the configuration again.\n"
+    "SIGTERM or SIGINT ends the server in order, a second one at once; SIGHUP reads the configuration again, "
+    "SIGUSR1 opens log.file again.\n"
     "\n"
     "Exit codes: 0 ended in order; 1 could not open or close the database, bind the address or keep its directory, or "
     "an\n"

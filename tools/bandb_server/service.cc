@@ -47,6 +47,13 @@ int Fail(std::string_view what, const absl::Status& status) {
   return kFailed;
 }
 
+absl::StatusOr<std::unique_ptr<base::StreamLogger>> OpenLog(const Config& config, base::Clock* clock) {
+  // What is severe enough is the bridge's to say, which can change it.
+  const base::StreamLoggerOptions options{.level = base::LogLevel::kDebug, .json = config.log_json};
+  if (!config.log_file.empty()) return base::StreamLogger::ToFile(config.log_file, clock, options);
+  return base::StreamLogger::ToStderr(clock, options);
+}
+
 bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
 
 void Announce(const Server& server, const admin::HttpListener* admin, Logger* logger) {
@@ -63,9 +70,10 @@ void Announce(const Server& server, const admin::HttpListener* admin, Logger* lo
 // What runs while the server serves, and how it ends.
 class Service {
  public:
-  Service(Config config, base::Clock* clock, LoggerBridge* logger)
+  Service(Config config, base::Clock* clock, base::StreamLogger* lines, LoggerBridge* logger)
       : config_(std::move(config)),
         clock_(clock),
+        lines_(lines),
         logger_(logger),
         start_seconds_(clock->WallMillis() / 1000),
         disk_watch_(&files_, clock, config_.data) {}
@@ -77,7 +85,8 @@ class Service {
     while (true) {
       const int signal = signals.Wait(kLookNanos);
       if (TellsToEnd(signal)) break;
-      if (signal != 0) Reload(reread(), &config_, logger_);
+      if (signal == SIGUSR1) ReopenLog();
+      if (signal == SIGHUP) Reload(reread(), &config_, logger_);
       disk_watch_.Look([this] { return db_->Resume(); }, logger_);
       if (lost_ = directory.Look(); !lost_.ok()) {
         logger_->Log(LogSeverity::kError, fmt::format("stopping: {}", base::Message(lost_)));
@@ -113,6 +122,12 @@ class Service {
     if (!listener.ok()) return Fail("cannot listen for operators", listener.status());
     admin_ = *std::move(listener);
     return kDone;
+  }
+
+  void ReopenLog() {
+    const absl::Status reopened = lines_->Reopen();
+    if (reopened.ok()) return logger_->Log(LogSeverity::kInfo, "the log was reopened");
+    logger_->Log(LogSeverity::kError, fmt::format("the log goes on where it was: {}", base::Message(reopened)));
   }
 
   admin::Report TakeReport() const {
@@ -170,6 +185,7 @@ class Service {
 
   Config config_;
   base::Clock* const clock_;
+  base::StreamLogger* const lines_;
   LoggerBridge* const logger_;
   const uint64_t start_seconds_;
   base::PosixFileSystem files_;
@@ -189,9 +205,10 @@ int Serve(Config config, const std::function<absl::StatusOr<Config>()>& reread) 
   const Signals signals;
   RaiseFileLimit(config.server);
   base::SystemClock clock;
-  const auto lines = base::StreamLogger::ToStderr(&clock, {.level = base::LogLevel::kDebug});
-  LoggerBridge logger(lines.get(), config.log_level);
-  return Service(std::move(config), &clock, &logger).Run(signals, reread);
+  absl::StatusOr<std::unique_ptr<base::StreamLogger>> lines = OpenLog(config, &clock);
+  if (!lines.ok()) return Fail("cannot open the log", lines.status());
+  LoggerBridge logger(lines->get(), config.log_level);
+  return Service(std::move(config), &clock, lines->get(), &logger).Run(signals, reread);
 }
 
 }  // namespace bandb::server_program

@@ -202,6 +202,8 @@ void AddLogSettings(std::vector<Setting>* settings) {
                                                   {"error", LogSeverity::kError}},
                                                  BANDB_OPTION(log_level)));
   settings->back().is_live = true;
+  settings->push_back(OptionalTextSetting("log", "file", "the path of a file", BANDB_OPTION(log_file)));
+  settings->push_back(ChoiceSetting<bool>("log", "format", {{"text", false}, {"json", true}}, BANDB_OPTION(log_json)));
 }
 
 size_t EditDistance(std::string_view a, std::string_view b) {

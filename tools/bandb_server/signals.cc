@@ -10,6 +10,7 @@ Signals::Signals() {
   sigaddset(&signals_, SIGTERM);
   sigaddset(&signals_, SIGINT);
   sigaddset(&signals_, SIGHUP);
+  sigaddset(&signals_, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);

@@ -8,10 +8,10 @@
 
 namespace bandb::server_program {
 
-// Make it before the process has other threads: it blocks SIGTERM, SIGINT and SIGHUP in the calling
-// thread and in those that it starts. SIGPIPE and SIGXFSZ are ignored: the write that meets a
-// client that is gone, or the limit on the size of files (ulimit -f), fails and is handled where it
-// is made.
+// Make it before the process has other threads: it blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1 in
+// the calling thread and in those that it starts. SIGPIPE and SIGXFSZ are ignored: the write that
+// meets a client that is gone, or the limit on the size of files (ulimit -f), fails and is handled
+// where it is made.
 class Signals {
  public:
   Signals();

@@ -45,9 +45,10 @@ absl::StatusOr<ScanPiece> Client::Scan(const proto::Scan& scan) {
   proto::Reply reply;
   BANDB_RETURN_IF_ERROR(CallForOk(&reply));
   ScanPiece piece;
-  proto::ScanBodyCursor body(reply.body);
-  std::string_view key, value;
-  while (body.Next(&key, &value)) piece.entries.emplace_back(key, value);
+  proto::ScanBodyReader body(reply.body, scan.expiries);
+  for (proto::ScanEntry entry; body.Next(&entry);) {
+    piece.entries.push_back({std::string(entry.key), std::string(entry.value), entry.expires_ms});
+  }
   if (!body.Complete()) return base::Error(absl::StatusCode::kDataLoss, "the reply to a SCAN does not add up");
   piece.cursor = body.next_cursor();
   return piece;

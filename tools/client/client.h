@@ -30,9 +30,14 @@ struct ClientOptions {
   int64_t reply_timeout_nanos = 10'000'000'000;
 };
 
+struct ScannedEntry {
+  std::string key;
+  std::string value;
+  uint64_t expires_ms = 0;  // as proto::ScanEntry
+};
 // The reply to a SCAN.
 struct ScanPiece {
-  std::vector<std::pair<std::string, std::string>> entries;
+  std::vector<ScannedEntry> entries;
   std::string cursor;  // for the next piece; empty: the range is done
 };
 

@@ -12,7 +12,7 @@ namespace bandb::transfer {
 struct Entry {
   std::string_view key;
   std::string_view value;
-  // When it expires, in milliseconds since 1970; 0: never, or it is not known.
+  // When it expires, in milliseconds since 1970; 0: never.
   uint64_t expires_ms = 0;
 };
 

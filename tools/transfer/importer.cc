@@ -75,12 +75,8 @@ absl::Status Importer::Take(Record record, const std::string& name) {
   std::string where = fmt::format("{}: record {}", name, record.number);
   ImportEntry entry{std::move(record.key), std::move(record.value), 0, {}};
   if (record.complaint.empty() && record.expires_ms != 0) {
-    const int64_t now = clock_->WallMillis();
-    if (record.expires_ms <= static_cast<uint64_t>(now)) {
-      record.complaint = "expired meanwhile";
-    } else {
-      entry.ttl_ms = record.expires_ms - static_cast<uint64_t>(now);
-    }
+    entry.expires_ms = record.expires_ms;
+    if (record.expires_ms <= static_cast<uint64_t>(clock_->WallMillis())) record.complaint = "expired meanwhile";
   }
   if (!record.complaint.empty()) {
     summary_.Skip(record.complaint, std::move(where));

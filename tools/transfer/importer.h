@@ -47,8 +47,8 @@ struct ImportSummary {
 struct ImportEntry {
   std::string key;
   std::string value;
-  uint64_t ttl_ms = 0;  // 0: without end
-  std::string where;    // for messages
+  uint64_t expires_ms = 0;  // since 1970; 0: never
+  std::string where;        // for messages
 };
 
 // Where entries go: in order, and many at a time. Thread safety: one thread at a time.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/time/time.h"
 #include "base/status.h"
 
 namespace bandb::transfer {
@@ -23,7 +24,11 @@ class StoreSource final : public EntrySource {
       BANDB_RETURN_IF_ERROR(iterator_->status());
       return false;
     }
-    *entry = {.key = iterator_->key(), .value = iterator_->value()};
+    const absl::Time expiry = iterator_->expiry();
+    const bool expires = expiry != absl::InfiniteFuture();
+    *entry = {.key = iterator_->key(),
+              .value = iterator_->value(),
+              .expires_ms = expires ? static_cast<uint64_t>(absl::ToUnixMillis(expiry)) : 0};
     return true;
   }
 

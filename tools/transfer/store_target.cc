@@ -1,5 +1,6 @@
 #include "transfer/store_target.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -15,10 +16,11 @@ constexpr uint64_t kBytesPerSync = 16 << 20;
 constexpr uint64_t kOverheadBytes = 32;
 
 void AddTo(const ImportEntry& entry, WriteBatch* batch) {
-  if (entry.ttl_ms == 0) {
+  if (entry.expires_ms == 0) {
     batch->Put(entry.key, entry.value);
   } else {
-    batch->PutWithTtl(entry.key, entry.value, absl::Milliseconds(static_cast<int64_t>(entry.ttl_ms)));
+    const auto expires_ms = static_cast<int64_t>(std::min(entry.expires_ms, uint64_t{INT64_MAX}));
+    batch->PutUntil(entry.key, entry.value, absl::FromUnixMillis(expires_ms));
   }
 }
 

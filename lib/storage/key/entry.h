@@ -37,11 +37,14 @@ inline bool ReadEntry(Kind kind, std::string_view stored, uint64_t now_ms, std::
   return false;
 }
 
+// When an entry of this kind expires that was read with ReadEntry, in milliseconds since 1970.
+inline int64_t ExpiryMillis(std::string_view stored) {
+  return static_cast<int64_t>(std::min(base::LoadFixed<uint64_t>(stored.data()), uint64_t{INT64_MAX}));
+}
+
 // Tells what was read with ReadEntry when it expires.
 inline void SetExpiry(Kind kind, std::string_view stored, PinnedValue* value) {
-  if (kind != Kind::kPutWithExpiry) return;
-  const uint64_t expiry_ms = base::LoadFixed<uint64_t>(stored.data());
-  value->SetExpiryMillis(static_cast<int64_t>(std::min(expiry_ms, uint64_t{INT64_MAX})));
+  if (kind == Kind::kPutWithExpiry) value->SetExpiryMillis(ExpiryMillis(stored));
 }
 
 }  // namespace bandb::storage

@@ -89,11 +89,23 @@ class DbIterator final : public Iterator {
     return forward_ ? value_ : std::string_view(copied_value_);
   }
 
+  absl::Time expiry() const override {
+    if (!valid_) return absl::InfiniteFuture();
+    if (!forward_) return copied_expiry_;
+    return ExpiryOf(cursor().key(), cursor().value());
+  }
+
   std::string_view resume_key() const override { return resume_key_; }
 
   absl::Status status() const override { return status_; }
 
  private:
+  // Of an entry that holds a value.
+  static absl::Time ExpiryOf(std::string_view internal_key, std::string_view stored) {
+    if (TrailerKind(Trailer(internal_key)) != Kind::kPutWithExpiry) return absl::InfiniteFuture();
+    return absl::FromUnixMillis(ExpiryMillis(stored));
+  }
+
   Cursor& cursor() { return *parts_.cursor; }
   const Cursor& cursor() const { return *parts_.cursor; }
 
@@ -210,7 +222,10 @@ class DbIterator final : public Iterator {
           std::string_view value;
           shows = Shows(internal_key, cursor().value(), &value);
           if (!status_.ok()) return;
-          if (shows) copied_value_.assign(value);
+          if (shows) {
+            copied_value_.assign(value);
+            copied_expiry_ = ExpiryOf(internal_key, cursor().value());
+          }
         }
         ++skips_;
         cursor().Prev();
@@ -237,6 +252,7 @@ class DbIterator final : public Iterator {
   std::string_view value_;    // forward: in what the cursor stands on
   std::string key_;           // forward: the key to skip; backward: the present key
   std::string copied_value_;  // backward
+  absl::Time copied_expiry_;  // likewise
   std::string spaced_target_;
   std::string seek_key_;
   uint64_t skips_ = 0;

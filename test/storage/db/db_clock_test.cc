@@ -73,6 +73,17 @@ TEST_CASE("a value tells when it expires, wherever it is read from") {
     moved.Reset();
     CHECK(moved.expiry() == absl::InfiniteFuture());
     CHECK_CODE(db->GetPinned("gone", &moved), kNotFound);
+    const std::unique_ptr<Iterator> it = db->NewIterator();
+    for (const auto& row : rows) {
+      it->Seek(row.key);
+      REQUIRE(it->Valid());
+      CHECK(it->expiry() == row.expiry);
+      it->SeekForPrev(row.key);
+      CHECK(it->key() == row.key);
+      CHECK(it->expiry() == row.expiry);
+    }
+    it->Seek("zzz");
+    CHECK(it->expiry() == absl::InfiniteFuture());
   }
   env.clock().AdvanceMillis(4999);
   CHECK_OK(db->Get("then").status());
