@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -107,6 +108,8 @@ class CompactionSchedule {
   bool wants_space() const { return space_wanted_; }
   // What there will be, as of the last look; complete if no more is wanted.
   const SpaceOutlook& space_outlook() const { return space_outlook_; }
+  // Of that, the tables to be opened; given out once.
+  std::vector<TablePtr> TakeUnread() { return std::exchange(space_outlook_.unread, {}); }
   // What iterators may do from now on: when level 0 gets its first table, and when a compaction has
   // taken tables out of it. The wish of those before is fulfilled.
   int64_t RenewAllowance(const Version& version);

@@ -114,7 +114,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     MaybeScheduleWork();
   }
   UpdateStall();
-  OpenTombstoneTables();
+  OpenTables(versions_.version()->RangeTombstoneTables());
   // Only now does nothing refer to them. What cannot be removed stays until the next open.
   for (const std::string& name : recovered.orphans) {
     env_.files->Remove(base::JoinPath(engine_dir_, name)).IgnoreError();

@@ -250,8 +250,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Has it looked again for space to give back when a table has expired, or a snapshot is gone.
   void AwaitSpace(uint64_t now_ms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LookForSpace(WakeUp::Timer timer) ABSL_LOCKS_EXCLUDED(mutex_);
-  // In the background, at the beginning: see PickForSpace.
-  void OpenTombstoneTables() ABSL_LOCKS_EXCLUDED(mutex_);
+  // In the background; then it looks for space once more: see PickForSpace.
+  void OpenTables(std::vector<TablePtr> tables);
 
   // engine_background.cc
   void MaybeScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
