@@ -34,7 +34,8 @@ class Db : public Store {
   //         kInvalidArgument     options that make no sense, all of them named; or an empty path
   //         kDataLoss            a checksum failed on bytes that had been synced; nothing was changed on disk
   //         kPermissionDenied, kResourceExhausted, kUnavailable, kInternal  the operating system refused;
-  //                              kUnavailable no file descriptor is free
+  //                              kUnavailable no file descriptor is free; kResourceExhausted there is no memory, or
+  //                              not the little room that opening takes, which the message names: nothing is lost
   static absl::StatusOr<std::unique_ptr<Db>> Open(const std::filesystem::path& dir, const Options& options = {});
 
   // Puts everything written so far into tables. Where the operating system refuses what is needed

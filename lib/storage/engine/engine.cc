@@ -82,31 +82,24 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   last_commit_time_ms_ = recovered.last_commit_time_ms;
   latest_ms_ = recovered.last_commit_time_ms;
   versions_.SetNextFileNumber(state.next_file_number);
+  const uint64_t log_number = versions_.NewFileNumber();
+  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Memtable> memtable, Memtable::Make(env_.regions, memtable_bytes_, log_number));
   for (const RecoveredDatabase::FoundLog& log : std::exchange(recovered.found_logs, {})) {
     // Those before the first memtable hold nothing that is not in tables.
     if (recovered.memtables.empty() || log.number < recovered.memtables.front()->log_number()) continue;
     BANDB_RETURN_IF_ERROR(RewriteLog(log));
   }
   for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number, bytes);
-  const uint64_t log_number = versions_.NewFileNumber();
-  if (!is_replica_) {
-    BANDB_RETURN_IF_ERROR(logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{}));
-  }
-  BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
-  logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
-
   state.epoch = epoch_;
   state.begun_log = is_replica_ ? 0 : log_number;
   state.commit_time_ms = NowMs();
   state.log_number = recovered.memtables.empty() ? log_number : recovered.memtables.front()->log_number();
-  for (const uint64_t number : logs_.DropBelow(state.log_number)) recovered.orphans.push_back(LogName(number));
-  state.log_ends.erase(state.log_ends.begin(), state.log_ends.lower_bound(state.log_number));
-  BANDB_RETURN_IF_ERROR(versions_.Start(std::move(state), Header(FileType::kManifest, &commit_random_)));
+  BANDB_RETURN_IF_ERROR(StartFiles(log_number, std::move(state), &recovered.orphans));
   if (recovered.created) BANDB_RETURN_IF_ERROR(FinishCreation(env_.files, dir_));
   ViewHolder::Retired retired;
   {
     base::MutexLock lock(&mutex_);
-    memtable_ = std::make_shared<Memtable>(memtable_bytes_, log_number);
+    memtable_ = std::move(memtable);
     frozen_.assign(recovered.memtables.begin(), recovered.memtables.end());
     InstallView(&retired);
     read_allowance_.Renew(schedule_.RenewAllowance(*versions_.version()));
@@ -123,6 +116,32 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
                    "{}: opened, {} log records replayed, {} bytes of a torn log dropped", dir_, recovered_records_,
                    dropped_log_bytes_);
   return absl::OkStatus();
+}
+
+absl::Status Engine::StartFiles(uint64_t log_number, ManifestState state, std::vector<std::string>* orphans) {
+  // A block for each file, and what the manifest says.
+  constexpr uint64_t kRoomBytes = 64 << 10;
+  const uint64_t room_bytes = kRoomBytes + EncodeEdit(state.Everything()).size();
+  bool unchanged = false;
+  absl::Status started;
+  if (!is_replica_) started = logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{});
+  const bool has_log = started.ok() && !is_replica_;
+  if (started.ok()) started = env_.files->SyncDir(engine_dir_);
+  if (started.ok()) {
+    logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
+    for (const uint64_t number : logs_.DropBelow(state.log_number)) orphans->push_back(LogName(number));
+    state.log_ends.erase(state.log_ends.begin(), state.log_ends.lower_bound(state.log_number));
+    started = versions_.Start(std::move(state), Header(FileType::kManifest, &commit_random_), &unchanged);
+  } else {
+    unchanged = true;
+  }
+  if (started.ok()) return started;
+  // However often it is tried, no more files lie about.
+  if (has_log && unchanged) env_.files->Remove(base::JoinPath(engine_dir_, LogName(log_number))).IgnoreError();
+  if (started.code() != absl::StatusCode::kResourceExhausted) return started;
+  return base::Error(started.code(),
+                     "{}: opening takes room for an empty log and a manifest, {} bytes; nothing is lost: {}", dir_,
+                     room_bytes, base::Message(started));
 }
 
 absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {

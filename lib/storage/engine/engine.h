@@ -174,6 +174,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // the first one failed, the kernel has forgotten which pages it still owes, and answers OK. In
   // place, so that a database opens on a full disk, too.
   absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
+  // Begins a log and a manifest, with which the database is open. Until the second counts, an error
+  // leaves on disk what was there.
+  absl::Status StartFiles(uint64_t log_number, ManifestState state, std::vector<std::string>* orphans);
   FileHeader Header(FileType type, base::Random* random) const;
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the memory of a memtable counted for as long as it lives.
@@ -334,6 +337,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // which a replica's writer waits, under the mutex: so that thread may use it without the mutex,
   // and any other under it.
   std::shared_ptr<Memtable> memtable_;
+  // Of an install that is under way: what will take the place of memtable_.
+  std::shared_ptr<Memtable> installed_memtable_;
   // Of a replica, its writer's: what all memtables and tables together hold.
   ReplicaPosition applied_;
 

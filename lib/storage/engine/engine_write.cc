@@ -90,11 +90,15 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
   const size_t capacity = std::max(memtable_bytes_, Memtable::CapacityFor(operations, payload_bytes));
   if (memtable_->empty()) {
     // Too small for this batch, and nothing is lost by growing it.
-    auto larger = std::make_shared<Memtable>(capacity, memtable_->log_number());
-    BANDB_ASSERT(larger->HasRoomFor(operations, payload_bytes));
+    absl::StatusOr<std::shared_ptr<Memtable>> larger = Memtable::Make(env_.regions, capacity, memtable_->log_number());
+    if (!larger.ok()) {
+      *failure = larger.status();
+      return Room::kRefused;
+    }
+    BANDB_ASSERT((*larger)->HasRoomFor(operations, payload_bytes));
     ViewHolder::Retired retired;
     base::MutexLock lock(&mutex_);
-    memtable_ = std::move(larger);
+    memtable_ = *std::move(larger);
     InstallView(&retired);
     return Room::kYes;
   }
@@ -126,16 +130,21 @@ Engine::Room Engine::Freeze(size_t capacity_bytes, absl::Status* failure) {
                        .term = epoch_,
                        .first_sequence = last_sequence_.load(std::memory_order_relaxed) + 1,
                        .commit_time_ms = last_commit_time_ms_.load(std::memory_order_relaxed)};
+  // Before there is a new log: one without a memtable could be written to by nobody.
+  absl::StatusOr<std::shared_ptr<Memtable>> next = Memtable::Make(env_.regions, capacity_bytes, number);
+  if (!next.ok()) {
+    *failure = next.status();
+    return Room::kRefused;
+  }
   if (!is_replica_) {
     bool unmade = false;
     *failure = logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end, &unmade);
     if (!failure->ok()) return unmade ? Room::kRefused : Room::kFailed;
   }
-  auto next = std::make_shared<Memtable>(capacity_bytes, number);
   ViewHolder::Retired retired;
   base::MutexLock lock(&mutex_);
   if (is_replica_) frozen_positions_.emplace(memtable_->log_number(), applied_);
-  frozen_.push_back(std::exchange(memtable_, std::move(next)));
+  frozen_.push_back(std::exchange(memtable_, *std::move(next)));
   InstallView(&retired);
   MaybeScheduleWork();
   return Room::kYes;

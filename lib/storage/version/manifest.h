@@ -86,6 +86,9 @@ class Manifest {
  private:
   Manifest(std::unique_ptr<LogWriter> writer, uint64_t number) : writer_(std::move(writer)), number_(number) {}
 
+  // As Append, with the error of the file system; `*reserved` is set once there was room.
+  absl::Status Write(const VersionEdit& edit, bool* reserved);
+
   const std::unique_ptr<LogWriter> writer_;
   const uint64_t number_;
 };
