@@ -71,6 +71,17 @@ class Db : public Store {
   // Errors: kFailedPrecondition if the cause was another, and the database must be reopened;
   // kResourceExhausted if there is still no space.
   virtual absl::Status Resume() = 0;
+  // Times to live go by the latest time that the system's clock has shown, in this life of the
+  // database or an earlier one: it never goes back, so that what has expired for one reader is gone
+  // for all. A clock that was ahead by mistake therefore holds expiry until it gets there again;
+  // Stats::expiry_ahead_ms tells by how much. Once the clock is right, this call has expiry go by
+  // it from now on. Values that counted as expired, and that no compaction has dropped yet, are
+  // there again; those that were put with a time to live meanwhile keep the time of then; a
+  // snapshot keeps its own.
+  // Durability: what it says survives power loss when it returns OK.
+  // Errors: kFailedPrecondition writes are stopped, or the database is closed; kResourceExhausted
+  // the disk is full; kInternal the operating system refused.
+  virtual absl::Status AcceptClock() = 0;
   // What the database has done since it was opened, and what it consists of. After Close the last
   // figures.
   virtual Stats GetStats() const = 0;

@@ -103,6 +103,7 @@ class DbImpl final : public Db {
   absl::Status CreateCheckpoint(const std::filesystem::path& dir) override;
   absl::Status VerifyChecksums() override { return engine_->VerifyChecksums(); }
   absl::Status Resume() override;
+  absl::Status AcceptClock() override;
   Stats GetStats() const override;
   absl::Status Close() override ABSL_LOCKS_EXCLUDED(close_mutex_);
   Engine* engine() { return engine_.get(); }
@@ -167,6 +168,11 @@ absl::Status DbImpl::CheckProcess() const {
 absl::Status DbImpl::Resume() {
   BANDB_RETURN_IF_ERROR(CheckProcess());
   return engine_->Resume();
+}
+
+absl::Status DbImpl::AcceptClock() {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  return WaitForDone([this](Engine::Done done) { engine_->AcceptClock(std::move(done)); });
 }
 
 Stats DbImpl::GetStats() const {

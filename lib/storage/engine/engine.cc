@@ -112,6 +112,13 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   for (const std::string& name : recovered.orphans) {
     env_.files->Remove(base::JoinPath(engine_dir_, name)).IgnoreError();
   }
+  constexpr uint64_t kAheadMsToTell = 60'000;
+  if (const uint64_t ahead_ms = AheadMs(); ahead_ms > kAheadMsToTell) {
+    env_.logger->Log(base::LogLevel::kWarning,
+                     "{}: the clock is {} ms behind what it was before; nothing expires until it gets there, or "
+                     "AcceptClock is called",
+                     dir_, ahead_ms);
+  }
   env_.logger->Log(dropped_log_bytes_ == 0 ? base::LogLevel::kInfo : base::LogLevel::kWarning,
                    "{}: opened, {} log records replayed, {} bytes of a torn log dropped", dir_, recovered_records_,
                    dropped_log_bytes_);
@@ -185,11 +192,18 @@ uint64_t Engine::EditTimeMs() const { return is_replica_ ? versions_.state().com
 
 uint64_t Engine::NowMs() const {
   if (is_replica_) return last_commit_time_ms_.load(std::memory_order_acquire);
-  const auto wall = static_cast<uint64_t>(std::max<int64_t>(env_.clock->WallMillis(), 0));
+  const uint64_t wall = WallMs(env_.clock);
   uint64_t latest = latest_ms_.load(std::memory_order_relaxed);
   while (wall > latest && !latest_ms_.compare_exchange_weak(latest, wall, std::memory_order_relaxed)) {
   }
   return std::max(wall, latest);
+}
+
+uint64_t Engine::WallMs(base::Clock* clock) { return static_cast<uint64_t>(std::max<int64_t>(clock->WallMillis(), 0)); }
+
+uint64_t Engine::AheadMs() const {
+  const uint64_t latest = latest_ms_.load(std::memory_order_relaxed);
+  return is_replica_ ? 0 : latest - std::min(latest, WallMs(env_.clock));
 }
 
 void Engine::TakeWaiters(std::vector<Done>* waiters) {

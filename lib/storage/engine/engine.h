@@ -120,6 +120,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status CreateCheckpoint(const std::string& dir);
   absl::Status VerifyChecksums();
   absl::Status Resume();
+  // See Db::AcceptClock. Not of a replica, whose time is the log's.
+  void AcceptClock(Done done);
   Stats GetStats() const;
   // Code of the application threw, and the exception ended here.
   void NoteException(std::string_view code);
@@ -162,6 +164,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   class Work;
   class FlushWork;
   class CompactionWork;
+  class ClockEdit;
   class WorkJob;
 
   Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files,
@@ -194,6 +197,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // The clock that times to live are compared with. Never goes back, not even over a restart as far
   // as the manifest tells. A replica's is that of the log.
   uint64_t NowMs() const;
+  static uint64_t WallMs(base::Clock* clock);
+  // How far NowMs is ahead of the system's clock.
+  uint64_t AheadMs() const;
   // What merges go by: a replica's is that of the position in the manifest.
   uint64_t EditTimeMs() const override;
   void UpdateStall() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -297,7 +297,9 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   while (again.Next(&operation)) memtables.back()->Stage(sequence++, Space::kUser, operation);
   memtables.back()->EndGroup(record.head.commit_time_ms);
   recovered_.last_sequence = sequence - 1;
-  recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
+  if (recovered_.last_sequence > recovered_.state.clock_sequence) {
+    recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
+  }
   recovered_.records++;
   return absl::OkStatus();
 }

@@ -29,6 +29,10 @@ absl::Status ManifestState::Apply(const VersionEdit& edit, const std::vector<Tab
       return base::Error(absl::StatusCode::kDataLoss, "the last sequence goes back");
     last_sequence = *edit.last_sequence;
   }
+  if (edit.clock_accepted) {
+    clock_sequence = edit.clock_accepted->sequence;
+    commit_time_ms = edit.clock_accepted->ms;
+  }
   if (edit.commit_time_ms) commit_time_ms = std::max(commit_time_ms, *edit.commit_time_ms);
   if (edit.epoch) epoch = *edit.epoch;
   if (edit.begun_log) begun_log = *edit.begun_log;
@@ -52,6 +56,7 @@ VersionEdit ManifestState::Everything() const {
   edit.commit_time_ms = commit_time_ms;
   edit.epoch = epoch;
   edit.begun_log = begun_log;
+  if (clock_sequence != 0) edit.clock_accepted = {.sequence = clock_sequence, .ms = commit_time_ms};
   edit.applied = applied;
   edit.membership = membership;
   for (const auto& [number, bytes] : log_ends) edit.log_ends.push_back({number, bytes});

@@ -31,6 +31,8 @@ struct ManifestState {
   uint64_t next_file_number = 1;
   Sequence last_sequence = 0;
   uint64_t commit_time_ms = 0;
+  // Commit times in logs up to this sequence count no more.
+  Sequence clock_sequence = 0;
   uint64_t epoch = 0;
   // By log number; only logs from log_number on.
   std::map<uint64_t, uint64_t> log_ends;
