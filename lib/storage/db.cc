@@ -178,6 +178,7 @@ absl::Status DbImpl::AcceptClock() {
 Stats DbImpl::GetStats() const {
   Stats stats = engine_->GetStats();
   if (own_world_ != nullptr) stats.exceptions += own_world_->logger->exceptions();
+  stats.memory_bytes += async_bytes_.load(std::memory_order_relaxed);
   return stats;
 }
 

@@ -20,6 +20,7 @@ TableMerge::TableMerge(MergeInputs inputs, MergeOutputs outputs)
 
 TableMerge::~TableMerge() {
   builder_.reset();
+  CountMemory();
   file_.reset();
   for (const uint64_t number : unclaimed_) {
     // What cannot be removed now is found at the next open.
@@ -35,8 +36,16 @@ std::vector<TableInfo> TableMerge::TakeTables() {
 absl::StatusOr<bool> TableMerge::Step(uint64_t bytes) {
   BANDB_ASSERT(failure_ == Failure::kNone);
   absl::StatusOr<bool> done = DoStep(bytes);
+  CountMemory();
   if (!done.ok() && failure_ == Failure::kNone) failure_ = Failure::kWriting;
   return done;
+}
+
+void TableMerge::CountMemory() {
+  if (outputs_.memory_bytes == nullptr) return;
+  const uint64_t before = std::exchange(counted_bytes_, builder_ == nullptr ? 0 : builder_->memory_bytes());
+  // May wrap, and comes out right.
+  outputs_.memory_bytes->fetch_add(counted_bytes_ - before, std::memory_order_relaxed);
 }
 
 absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {

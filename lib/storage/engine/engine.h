@@ -66,6 +66,8 @@ struct EngineCounters {
   std::atomic<uint64_t> operations{0}, batches{0}, user_bytes{0}, log_bytes{0};
   std::atomic<uint64_t> stalls{0}, stall_micros{0};
   std::atomic<uint64_t> gets{0}, tables_probed{0}, filter_negatives{0};
+  // Now: memory of the tables that are being made.
+  std::atomic<uint64_t> merge_memory_bytes{0};
   // Of the application: what its listener and its callbacks threw.
   std::atomic<uint64_t> exceptions{0};
 };

@@ -221,7 +221,7 @@ Stats Engine::GetStats() const {
   stats.exceptions = counters_.exceptions.load(std::memory_order_relaxed);
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes;
-  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes;
+  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes + counters_.merge_memory_bytes.load();
   stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
   stats.expiry_ahead_ms = AheadMs();
   stats.recovered_log_records = recovered_records_;

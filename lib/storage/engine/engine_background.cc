@@ -311,6 +311,7 @@ MergeOutputs Engine::OutputsFor(uint64_t table_bytes) {
   outputs.table_bytes = table_bytes;
   outputs.new_file_number = [this]() { return versions_.NewFileNumber(); };
   outputs.random = job_random_.Fork();
+  outputs.memory_bytes = &counters_.merge_memory_bytes;
   return outputs;
 }
 
