@@ -34,10 +34,15 @@ class Db : public Store {
   //         kInvalidArgument     options that make no sense, all of them named; or an empty path
   //         kDataLoss            a checksum failed on bytes that had been synced; nothing was changed on disk
   //         kPermissionDenied, kResourceExhausted, kUnavailable, kInternal  the operating system refused;
-  //                              kUnavailable no file descriptor is free
+  //                              kUnavailable no file descriptor is free; kResourceExhausted there is no memory, or
+  //                              not the little room that opening takes, which the message names: nothing is lost
   static absl::StatusOr<std::unique_ptr<Db>> Open(const std::filesystem::path& dir, const Options& options = {});
 
-  // Puts everything written so far into tables.
+  // Puts everything written so far into tables. Where the operating system refuses what is needed
+  // for a moment (no descriptor, a file that cannot be made), it is tried again for some seconds;
+  // then the call ends with the refusal, and the background goes on trying. Errors: kUnavailable no
+  // file descriptor is free; kResourceExhausted the disk is full; kInternal the operating system
+  // refused; kFailedPrecondition writes are stopped, or the database is closed.
   // Durability: what was written before the call survives power loss when it returns OK.
   virtual absl::Status Flush() = 0;
   // Compacts the tables that hold keys of [begin, limit), so that the space of what was deleted or
@@ -45,7 +50,7 @@ class Db : public Store {
   // rewritten, those of the last level too. Empty means unbounded. Returns when it is done, and the
   // tables that were replaced are gone from the disk, but for those that an iterator or another
   // compaction still reads. Errors: kDataLoss, kInternal a table could not be read; the rest is
-  // compacted no further.
+  // compacted no further; else as Flush, with which it begins.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file
   // system allows. The copy can be opened as a database of its own; it keeps the identity of this
@@ -53,18 +58,30 @@ class Db : public Store {
   // a copy in `dir`. Durability: the copy survives power loss when this returns OK. After an error
   // no copy of this call's is there. Errors: kAlreadyExists `dir` is there, or somebody else made
   // it meanwhile; kInvalidArgument its path is empty; kFailedPrecondition the database was closed
-  // meanwhile.
+  // meanwhile; else as Flush, with which it begins.
   virtual absl::Status CreateCheckpoint(const std::filesystem::path& dir) = 0;
   // Reads every byte of every file that the database consists of, logs and manifest as far as they
   // were written when it comes to them. Errors: kDataLoss names the file and offset of the first
   // damage; kInternal the operating system refused; kFailedPrecondition the database was closed
   // meanwhile. Damage in a log is no loss yet: Flush puts into tables what is in memory still.
   virtual absl::Status VerifyChecksums() = 0;
-  // Accepts writes again after the disk was full, once there is space, and takes back the tables
-  // that were set aside as damaged, for whoever has mended them. OK if nothing was wrong.
+  // Accepts writes again after the disk was full, once there is space; takes back the tables that
+  // were set aside as damaged, for whoever has mended them; and tries at once what the operating
+  // system had refused. OK if nothing was wrong.
   // Errors: kFailedPrecondition if the cause was another, and the database must be reopened;
   // kResourceExhausted if there is still no space.
   virtual absl::Status Resume() = 0;
+  // Times to live go by the latest time that the system's clock has shown, in this life of the
+  // database or an earlier one: it never goes back, so that what has expired for one reader is gone
+  // for all. A clock that was ahead by mistake therefore holds expiry until it gets there again;
+  // Stats::expiry_ahead_ms tells by how much. Once the clock is right, this call has expiry go by
+  // it from now on. Values that counted as expired, and that no compaction has dropped yet, are
+  // there again; those that were put with a time to live meanwhile keep the time of then; a
+  // snapshot keeps its own.
+  // Durability: what it says survives power loss when it returns OK.
+  // Errors: kFailedPrecondition writes are stopped, or the database is closed; kResourceExhausted
+  // the disk is full; kInternal the operating system refused.
+  virtual absl::Status AcceptClock() = 0;
   // What the database has done since it was opened, and what it consists of. After Close the last
   // figures.
   virtual Stats GetStats() const = 0;

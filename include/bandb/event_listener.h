@@ -30,12 +30,13 @@ struct CompactionInfo {
 };
 
 // A table that cannot be read as it should be was set aside: it stays where it is and is read, but
-// no compaction touches it any more, until Resume or the next Open.
+// no compaction touches it any more, until Resume or the next Open; or, if only the operating
+// system refuses to read it, until some time has passed.
 struct TableDamage {
   uint64_t table_number = 0;  // NNNNNN.tbl
   int level = 0;
-  // kDataLoss: what was read is wrong; kInternal: the operating system refused. Names file and
-  // offset.
+  // kDataLoss: what was read is wrong; kInternal: the operating system refused;
+  // kFailedPrecondition: another release has written it. Names file and offset.
   absl::Status status;
 };
 
@@ -59,7 +60,8 @@ class EventListener {
   // The store stopped accepting writes. kResourceExhausted: Resume once there is space. Else
   // reopen; told once more if writes were stopped for want of space before.
   virtual void OnBackgroundError(const absl::Status&) {}
-  // A compaction met a table that it could not read. Reads and writes go on.
+  // A compaction met a table that it could not read. Reads and writes go on. Told once for each
+  // table, until Resume.
   virtual void OnTableDamaged(const TableDamage&) {}
 };
 

@@ -55,6 +55,7 @@ struct Stats {
   // Trouble.
   std::vector<uint64_t> damaged_tables;  // set aside now, by the numbers that are the names of their files
   uint64_t descriptor_shortages = 0;     // times that no file descriptor was free
+  uint64_t expiry_ahead_ms = 0;          // by so much the clock was later once than it is now; see Db::AcceptClock
   uint64_t exceptions = 0;               // thrown by listener, logger and callbacks, and dropped
 
   // Memory.

@@ -42,7 +42,7 @@ using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 //   kDeadlineExceeded    gave up before the operation was submitted: not done
 //   kUnknown             the outcome is unknown: the write may or may not take effect. Nothing else means that
 //   kDataLoss            bytes were read and are wrong: a checksum failed; file and offset are in the message
-//   kResourceExhausted   of writes: the disk is full
+//   kResourceExhausted   of writes: the disk is full, or there is no memory for what is written
 //   kInternal            the operating system refused: a device that cannot read, a file that is gone, no descriptor.
 //                        Of reads, file and offset are in the message
 //

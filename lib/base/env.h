@@ -7,6 +7,7 @@
 #include "base/file_system.h"
 #include "base/logger.h"
 #include "base/random.h"
+#include "base/region.h"
 
 namespace bandb::base {
 
@@ -20,6 +21,8 @@ struct Env {
   // Drawn from at construction only, by one thread: a component that needs numbers later takes a
   // fork.
   Random* random = nullptr;
+  // Null: regions are the operating system's.
+  RegionSource* regions = nullptr;
 };
 
 }  // namespace bandb::base

@@ -33,9 +33,12 @@ absl::Status StageFile(FileSystem* files, const std::string& path, std::string_v
   BANDB_ASSIGN_OR_RETURN(const bool leftover, files->Exists(temporary));
   if (leftover) BANDB_RETURN_IF_ERROR(files->Remove(temporary));
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<AppendableFile> file, files->Create(temporary, AppendMode::kBuffered));
-  BANDB_RETURN_IF_ERROR(file->Append(content));
-  BANDB_RETURN_IF_ERROR(file->Sync());
-  return file->Close();
+  absl::Status staged = file->Append(content);
+  if (staged.ok()) staged = file->Sync();
+  if (staged.ok()) staged = file->Close();
+  // What could be short is room.
+  if (!staged.ok()) files->Remove(temporary).IgnoreError();
+  return staged;
 }
 
 absl::Status InstallStaged(FileSystem* files, const std::string& path) {

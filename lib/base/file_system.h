@@ -68,6 +68,9 @@ class RandomAccessFile {
   virtual absl::StatusOr<size_t> Read(uint64_t offset, absl::Span<char> to) const = 0;
   // Says that the range will be read soon. Does not wait; failure is of no consequence.
   virtual void Prefetch(uint64_t offset, uint64_t bytes) const = 0;
+  // From `offset` up to what this returns there is nothing but a hole, which reads as zeros;
+  // `offset` itself where that is not known. At most Size().
+  virtual uint64_t SkipHole(uint64_t offset) const { return offset; }
   virtual uint64_t Size() const = 0;
 };
 

@@ -2,8 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <new>
-
 #include "base/assert.h"
 
 namespace bandb::base {
@@ -14,12 +12,12 @@ constexpr size_t kHugePageBytes = 2 << 20;
 
 }  // namespace
 
-Region::Region(size_t bytes) : size_(bytes) {
+std::unique_ptr<Region> Region::Map(size_t bytes) {
   BANDB_ASSERT(bytes > 0);
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  BANDB_ASSERT(memory != MAP_FAILED);
-  data_ = static_cast<char*>(memory);
+  void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
   if (bytes >= kHugePageBytes) madvise(memory, bytes, MADV_HUGEPAGE);
+  return std::unique_ptr<Region>(new Region(static_cast<char*>(memory), bytes));
 }
 
 Region::~Region() { munmap(data_, size_); }

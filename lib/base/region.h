@@ -4,6 +4,7 @@
 #define BANDB_BASE_REGION_H_
 
 #include <cstddef>
+#include <memory>
 
 namespace bandb::base {
 
@@ -11,9 +12,9 @@ namespace bandb::base {
 // address translation.
 class Region {
  public:
-  // Memory that the system refuses is not an error that a caller could handle: it ends the process,
-  // as it does for new.
-  explicit Region(size_t bytes);
+  // Null if the operating system refuses: such pieces are large, and whoever asks for one can do
+  // without it for now.
+  static std::unique_ptr<Region> Map(size_t bytes);
   ~Region();
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
@@ -22,8 +23,18 @@ class Region {
   size_t size() const { return size_; }
 
  private:
-  char* data_ = nullptr;
-  size_t size_ = 0;
+  Region(char* data, size_t size) : data_(data), size_(size) {}
+
+  char* const data_;
+  const size_t size_;
+};
+
+// Where regions come from; a test's may refuse some. Thread safety: any thread.
+class RegionSource {
+ public:
+  virtual ~RegionSource() = default;
+  // As Region::Map.
+  virtual std::unique_ptr<Region> Map(size_t bytes) = 0;
 };
 
 }  // namespace bandb::base

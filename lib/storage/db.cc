@@ -103,6 +103,7 @@ class DbImpl final : public Db {
   absl::Status CreateCheckpoint(const std::filesystem::path& dir) override;
   absl::Status VerifyChecksums() override { return engine_->VerifyChecksums(); }
   absl::Status Resume() override;
+  absl::Status AcceptClock() override;
   Stats GetStats() const override;
   absl::Status Close() override ABSL_LOCKS_EXCLUDED(close_mutex_);
   Engine* engine() { return engine_.get(); }
@@ -169,9 +170,15 @@ absl::Status DbImpl::Resume() {
   return engine_->Resume();
 }
 
+absl::Status DbImpl::AcceptClock() {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  return WaitForDone([this](Engine::Done done) { engine_->AcceptClock(std::move(done)); });
+}
+
 Stats DbImpl::GetStats() const {
   Stats stats = engine_->GetStats();
   if (own_world_ != nullptr) stats.exceptions += own_world_->logger->exceptions();
+  stats.memory_bytes += async_bytes_.load(std::memory_order_relaxed);
   return stats;
 }
 

@@ -31,7 +31,7 @@ class Bench {
     Put("put backward", backward, nullptr);
     base::Random random(1);
     for (size_t i = entries - 1; i > 0; --i) std::swap(keys[i], keys[random.Uniform(i + 1)]);
-    Memtable memtable(bytes_, 1);
+    Memtable memtable(Memtable::TakeRegion(nullptr, bytes_), 1);
     Put("put at random", keys, &memtable);
     for (size_t i = entries - 1; i > 0; --i) std::swap(keys[i], keys[random.Uniform(i + 1)]);
     Get("get", keys, memtable, entries);
@@ -48,7 +48,7 @@ class Bench {
     fmt::print("{:20} {:8.1f} ns\n", what, nanos / static_cast<double>(operations));
   }
   void Put(const char* what, const std::vector<std::string>& keys, Memtable* to) {
-    Memtable own(to == nullptr ? bytes_ : 1, 1);
+    Memtable own(Memtable::TakeRegion(nullptr, to == nullptr ? bytes_ : 1), 1);
     Memtable& memtable = to == nullptr ? own : *to;
     const int64_t start = clock_.MonotonicNanos();
     Sequence sequence = 0;

@@ -10,6 +10,7 @@
 #include "support/crash_file_system.h"
 #include "support/manual_clock.h"
 #include "support/memory_logger.h"
+#include "support/scarce_memory.h"
 #include "support/step_executor.h"
 
 namespace bandb::test {
@@ -27,9 +28,14 @@ class TestEnv {
   StepExecutor& executor() { return executor_; }
   MemoryLogger& logger() { return logger_; }
   base::Random& random() { return random_; }
+  ScarceMemory& memory() { return memory_; }
   base::Env env() {
-    return base::Env{
-        .files = files_.get(), .clock = &clock_, .executor = &executor_, .logger = &logger_, .random = &random_};
+    return base::Env{.files = files_.get(),
+                     .clock = &clock_,
+                     .executor = &executor_,
+                     .logger = &logger_,
+                     .random = &random_,
+                     .regions = &memory_};
   }
 
  private:
@@ -37,6 +43,7 @@ class TestEnv {
   std::unique_ptr<CrashFileSystem> files_;
   ManualClock clock_;
   MemoryLogger logger_;
+  ScarceMemory memory_;
   StepExecutor executor_;
 };
 

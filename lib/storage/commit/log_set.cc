@@ -17,7 +17,7 @@ absl::Status UnknownOutcome(const absl::Status& failure) {
 
 }  // namespace
 
-absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const RecordHead& end_head) {
+absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const RecordHead& end_head, bool* unmade) {
   BANDB_ASSERT(header.type == FileType::kLog);
   BANDB_ASSERT(number > this->number());
   const std::string path = base::JoinPath(engine_dir_, LogName(number));
@@ -29,6 +29,11 @@ absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const R
   if (!begun.ok()) {
     // If it was begun at all; else it is found at the next open.
     files_->Remove(path).IgnoreError();
+    // Without the lock nothing may ever be made again.
+    if (unmade != nullptr && !created.ok()) {
+      *unmade =
+          begun.code() != absl::StatusCode::kResourceExhausted && begun.code() != absl::StatusCode::kFailedPrecondition;
+    }
     return begun;
   }
   std::shared_ptr<LogWriter> writer = *std::move(created);

@@ -29,7 +29,9 @@ class LogSet {
   // The committing thread's.
   // Creates the log `number` and writes to it from now on; ends the one before.
   // Errors: what the file system says. If the old log could not be ended, it is poisoned.
-  absl::Status StartLog(uint64_t number, const FileHeader& header, const RecordHead& end_head)
+  // `*unmade`, if given, is set where the new one could not be made though the disk is not full:
+  // then nothing was changed, and the next call may find it otherwise.
+  absl::Status StartLog(uint64_t number, const FileHeader& header, const RecordHead& end_head, bool* unmade = nullptr)
       ABSL_LOCKS_EXCLUDED(mutex_);
   LogWriter* current() const { return current_writer_; }
   uint64_t number() const { return number_.load(std::memory_order_acquire); }

@@ -22,10 +22,11 @@ constexpr int64_t kIteratorsMin = 1000;
 CompactionSchedule::Work CompactionSchedule::Next(const Situation& situation) {
   BANDB_ASSERT(situation.version != nullptr);
   BANDB_ASSERT(compactions_running_ >= 0);
-  if (!flush_running_ && situation.has_frozen_memtables) {
+  if (!flush_running_ && situation.may_flush) {
     flush_running_ = true;
     return {.kind = Work::Kind::kFlush, .compaction = {}, .done = nullptr, .status = {}};
   }
+  if (!situation.may_compact) return {};
   Work work = NextManual(situation);
   if (work.kind != Work::Kind::kNothing) return work;
   const bool manual_waits = !manual_.empty() && !manual_.front().begun;
@@ -144,16 +145,27 @@ void CompactionSchedule::StartOver(std::vector<Done>* abandoned) {
   level0_wanted_ = false;
 }
 
-bool CompactionSchedule::SetAside(uint64_t number, int level) {
+bool CompactionSchedule::SetAside(uint64_t number, int level, bool refused) {
   if (!running_.set_aside.insert(number).second) return false;
-  set_aside_levels_.insert(level);
+  set_aside_[number] = {.level = level, .refused = refused};
   return true;
+}
+
+bool CompactionSchedule::TakeBackRefused() {
+  const size_t taken = std::erase_if(set_aside_, [this](const auto& table) {
+    if (table.second.refused) running_.set_aside.erase(table.first);
+    return table.second.refused;
+  });
+  return taken != 0;
 }
 
 CompactionSettings CompactionSchedule::settings() const {
   CompactionSettings settings = settings_;
-  const auto highest = set_aside_levels_.upper_bound(1);
-  if (highest != set_aside_levels_.end()) settings.base_level_max = *highest - 1;
+  int highest = kLevels;
+  for (const auto& [number, aside] : set_aside_) {
+    if (aside.level > 1) highest = std::min(highest, aside.level);
+  }
+  if (highest < kLevels) settings.base_level_max = highest - 1;
   return settings;
 }
 
@@ -191,6 +203,7 @@ absl::Status CompactionSchedule::CheckInvariants(const Version& version) const {
     }
   }
   if (found_aside != running_.set_aside.size()) return violated("what is set aside stays in the version");
+  if (found_aside != set_aside_.size()) return violated("of what is set aside the reason is known");
   if (found != running_.tables.size()) return violated("inputs of running compactions are in the version");
   return absl::OkStatus();
 }

@@ -13,9 +13,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -47,7 +49,9 @@ class CompactionSchedule {
 
   struct Situation {
     const Version* version = nullptr;
-    bool has_frozen_memtables = false;
+    // There is something to flush, and a flush may be begun; and whether a compaction may.
+    bool may_flush = false;
+    bool may_compact = true;
     uint64_t next_file_number = 0;
     // As PickForSpace has them; null: it is not asked.
     const SnapshotHorizon* horizon = nullptr;
@@ -82,10 +86,13 @@ class CompactionSchedule {
   void StartOver(std::vector<Done>* abandoned);
 
   // No compaction touches the table any more, which is in this level; the others go on around it.
-  // False if that was known.
-  bool SetAside(uint64_t number, int level);
+  // `refused`: it is not known to be damaged, only that the operating system does not let it be
+  // read. False if that was known.
+  bool SetAside(uint64_t number, int level, bool refused);
   // What was set aside is tried again.
-  void TakeBack() { set_aside_levels_.clear(), running_.set_aside.clear(), ++take_backs_; }
+  void TakeBack() { set_aside_.clear(), running_.set_aside.clear(), ++take_backs_; }
+  // The same for what was refused. True if there was any.
+  bool TakeBackRefused();
   // What a compaction has found that began before the last of them may have been mended since.
   uint64_t take_backs() const { return take_backs_; }
   const std::set<uint64_t>& set_aside() const { return running_.set_aside; }
@@ -101,6 +108,8 @@ class CompactionSchedule {
   bool wants_space() const { return space_wanted_; }
   // What there will be, as of the last look; complete if no more is wanted.
   const SpaceOutlook& space_outlook() const { return space_outlook_; }
+  // Of that, the tables to be opened; given out once.
+  std::vector<TablePtr> TakeUnread() { return std::exchange(space_outlook_.unread, {}); }
   // What iterators may do from now on: when level 0 gets its first table, and when a compaction has
   // taken tables out of it. The wish of those before is fulfilled.
   int64_t RenewAllowance(const Version& version);
@@ -137,8 +146,12 @@ class CompactionSchedule {
   // Nobody has looked since the version changed.
   bool space_wanted_ = true;
   SpaceOutlook space_outlook_;
-  // Of the tables that are set aside.
-  std::multiset<int> set_aside_levels_;
+  struct Aside {
+    int level = 0;
+    bool refused = false;
+  };
+  // By their numbers.
+  std::map<uint64_t, Aside> set_aside_;
   uint64_t take_backs_ = 0;
   // One after the other.
   std::deque<Manual> manual_;

@@ -44,20 +44,24 @@ Sequence DeletedAt(const FragmentedTombstones& tombstones, const TableInfo& info
   return 0;
 }
 
-// How much of a table is deleted, roughly.
-uint64_t DeletedBytes(const FragmentedTombstones& tombstones, const LiveTable& table) {
-  const TableInfo& info = table.info();
+// How much of a table is deleted, roughly, as its index has it. Of one that nobody has read yet it
+// is not known, and may be next to nothing: it goes into `unread`.
+uint64_t DeletedBytes(const FragmentedTombstones& tombstones, const TablePtr& table, std::vector<TablePtr>* unread) {
+  const TableInfo& info = table->info();
   if (DeletedAt(tombstones, info) > 0) return info.file_bytes;
-  const TableReader* reader = table.ReaderIfOpen();
+  const TableReader* reader = table->ReaderIfOpen();
   const uint64_t trailer = MakeTrailer(kSequenceMax, Kind::kPut);
   uint64_t bytes = 0;
   size_t looked_at = 0;
   for (size_t at = FirstOver(tombstones, SpacedKey(info.smallest)); at < tombstones.fragment_count(); ++at) {
     if (EndsBefore(info.largest, tombstones.begin(at))) break;
     if (tombstones.SequenceAt(at, kSequenceMax) == 0) continue;
-    // It may be any part of a table that nobody has read yet. And where they are very many it is
-    // well that they go.
-    if (reader == nullptr || ++looked_at > kFragmentsMax) return info.file_bytes / 2;
+    if (reader == nullptr) {
+      unread->push_back(table);
+      return 0;
+    }
+    // Where they are very many it is well that they go.
+    if (++looked_at > kFragmentsMax) return info.file_bytes / 2;
     const uint64_t from = reader->ApproximateOffset(MakeInternalKey(tombstones.begin(at), trailer));
     const uint64_t to = reader->ApproximateOffset(MakeInternalKey(tombstones.limit(at), trailer));
     bytes += to - std::min(from, to);
@@ -240,7 +244,9 @@ class SpacePicker {
     for (const TablePtr& table : compaction.inputs) {
       const FragmentedTombstones* tombstones = TombstonesOf(*table);
       if (tombstones == nullptr) continue;
-      for (const TablePtr& below : compaction.output_inputs) hidden += DeletedBytes(*tombstones, *below);
+      for (const TablePtr& below : compaction.output_inputs) {
+        hidden += DeletedBytes(*tombstones, below, &outlook_->unread);
+      }
     }
     return std::min(hidden, bytes);
   }

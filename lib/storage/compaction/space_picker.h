@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "storage/compaction/compaction_picker.h"
 #include "storage/compaction/version_keeper.h"
@@ -29,6 +30,9 @@ struct SpaceOutlook {
   uint64_t next_expiry_ms = UINT64_MAX;
   // There is something that only a snapshot keeps.
   bool waits_for_snapshot = false;
+  // Tables of which a range delete covers a part that only their index tells, and whose reader is
+  // not open: worth another look once it is. Until then they count as not covered.
+  std::vector<TablePtr> unread;
 };
 
 // `horizon` is of now, `now_ms` as well: snapshots may hold the horizon's time back. Range

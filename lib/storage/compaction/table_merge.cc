@@ -20,6 +20,7 @@ TableMerge::TableMerge(MergeInputs inputs, MergeOutputs outputs)
 
 TableMerge::~TableMerge() {
   builder_.reset();
+  CountMemory();
   file_.reset();
   for (const uint64_t number : unclaimed_) {
     // What cannot be removed now is found at the next open.
@@ -33,6 +34,21 @@ std::vector<TableInfo> TableMerge::TakeTables() {
 }
 
 absl::StatusOr<bool> TableMerge::Step(uint64_t bytes) {
+  BANDB_ASSERT(failure_ == Failure::kNone);
+  absl::StatusOr<bool> done = DoStep(bytes);
+  CountMemory();
+  if (!done.ok() && failure_ == Failure::kNone) failure_ = Failure::kWriting;
+  return done;
+}
+
+void TableMerge::CountMemory() {
+  if (outputs_.memory_bytes == nullptr) return;
+  const uint64_t before = std::exchange(counted_bytes_, builder_ == nullptr ? 0 : builder_->memory_bytes());
+  // May wrap, and comes out right.
+  outputs_.memory_bytes->fetch_add(counted_bytes_ - before, std::memory_order_relaxed);
+}
+
+absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {
   Cursor& cursor = *inputs_.cursor;
   if (!started_) {
     cursor.SeekToFirst();
@@ -61,7 +77,10 @@ absl::StatusOr<bool> TableMerge::Step(uint64_t bytes) {
     }
     cursor.Next();
   }
-  BANDB_RETURN_IF_ERROR(cursor.status());
+  if (absl::Status read = cursor.status(); !read.ok()) {
+    failure_ = Failure::kReading;
+    return read;
+  }
   if (cursor.Valid()) return false;
   BANDB_RETURN_IF_ERROR(FinishTable({}));
   return true;
@@ -88,7 +107,13 @@ bool TableMerge::ShouldCutBefore(std::string_view spaced_key) {
 absl::Status TableMerge::BeginTable() {
   number_ = outputs_.new_file_number();
   const std::string path = base::JoinPath(outputs_.engine_dir, TableName(number_));
-  BANDB_ASSIGN_OR_RETURN(file_, outputs_.files->Create(path, base::AppendMode::kBuffered));
+  absl::StatusOr<std::unique_ptr<base::AppendableFile>> made =
+      outputs_.files->Create(path, base::AppendMode::kBuffered);
+  if (!made.ok()) {
+    failure_ = Failure::kMaking;
+    return made.status();
+  }
+  file_ = *std::move(made);
   unclaimed_.push_back(number_);
   const FileHeader header{
       .type = FileType::kTable, .database_id = outputs_.database_id, .file_id = RandomUuid(&outputs_.random)};

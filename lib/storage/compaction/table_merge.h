@@ -2,6 +2,7 @@
 #ifndef BANDB_STORAGE_COMPACTION_TABLE_MERGE_H_
 #define BANDB_STORAGE_COMPACTION_TABLE_MERGE_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -40,6 +41,8 @@ struct MergeOutputs {
   uint64_t table_bytes = UINT64_MAX;
   std::function<uint64_t()> new_file_number;
   base::Random random{0};
+  // Counts what the table that is being made holds in memory, if given. Outlives the merge.
+  std::atomic<uint64_t>* memory_bytes = nullptr;
 };
 
 // Thread safety: one thread at a time.
@@ -53,23 +56,30 @@ class TableMerge {
   // excepted.
   // Errors: of reading or writing; the merge is then at its end.
   absl::StatusOr<bool> Step(uint64_t bytes);
+  // What it failed of: a table that could not be read, a file that could not be made, or one that
+  // could not be written.
+  enum class Failure : uint8_t { kNone, kReading, kMaking, kWriting };
+  Failure failure() const { return failure_; }
   // The tables, in key order, once Step answered true. From then on they are the caller's.
   std::vector<TableInfo> TakeTables();
   uint64_t input_entries() const { return input_entries_; }
 
  private:
+  absl::StatusOr<bool> DoStep(uint64_t bytes);
   absl::Status AddEntry(std::string_view internal_key, std::string_view value);
   bool ShouldCutBefore(std::string_view spaced_key);
   absl::Status BeginTable();
   // Finishes the present table: it ends before `limit` (a spaced key; empty: at the end of all).
   absl::Status FinishTable(std::string_view limit);
   absl::Status AddTombstones(std::string_view begin, std::string_view limit);
+  void CountMemory();
 
   MergeInputs inputs_;
   MergeOutputs outputs_;
   const FragmentedTombstones tombstones_;
   VersionKeeper keeper_;
   bool started_ = false;
+  Failure failure_ = Failure::kNone;
   uint64_t input_entries_ = 0;
   std::string key_;  // scratch
 
@@ -80,6 +90,7 @@ class TableMerge {
   std::string lower_bound_;  // its tombstones begin here; empty for the first table
   size_t grandparent_ = 0;
   uint64_t grandparent_bytes_ = 0;
+  uint64_t counted_bytes_ = 0;  // of it, in outputs_.memory_bytes
 
   std::vector<TableInfo> tables_;
   std::vector<uint64_t> unclaimed_;

@@ -52,7 +52,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
       settings_(SettingsFrom(options)),
       memtable_bytes_(MemtableBytes(options)),
       files_(std::move(files)),
-      wake_up_(std::make_shared<WakeUp>([this](WakeUp::Timer timer) { LookForSpace(timer); })),
+      wake_up_(std::make_shared<WakeUp>([this](WakeUp::Timer timer) { Wake(timer); })),
       snapshots_(std::make_shared<SnapshotList>([wake_up = wake_up_]() { wake_up->Run(WakeUp::kSnapshotGone); })),
       logs_(env.files, engine_dir_),
       queue_(this, env.executor),
@@ -82,31 +82,24 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   last_commit_time_ms_ = recovered.last_commit_time_ms;
   latest_ms_ = recovered.last_commit_time_ms;
   versions_.SetNextFileNumber(state.next_file_number);
+  const uint64_t log_number = versions_.NewFileNumber();
+  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Memtable> memtable, Memtable::Make(env_.regions, memtable_bytes_, log_number));
   for (const RecoveredDatabase::FoundLog& log : std::exchange(recovered.found_logs, {})) {
     // Those before the first memtable hold nothing that is not in tables.
     if (recovered.memtables.empty() || log.number < recovered.memtables.front()->log_number()) continue;
     BANDB_RETURN_IF_ERROR(RewriteLog(log));
   }
   for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number, bytes);
-  const uint64_t log_number = versions_.NewFileNumber();
-  if (!is_replica_) {
-    BANDB_RETURN_IF_ERROR(logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{}));
-  }
-  BANDB_RETURN_IF_ERROR(env_.files->SyncDir(engine_dir_));
-  logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
-
   state.epoch = epoch_;
   state.begun_log = is_replica_ ? 0 : log_number;
   state.commit_time_ms = NowMs();
   state.log_number = recovered.memtables.empty() ? log_number : recovered.memtables.front()->log_number();
-  for (const uint64_t number : logs_.DropBelow(state.log_number)) recovered.orphans.push_back(LogName(number));
-  state.log_ends.erase(state.log_ends.begin(), state.log_ends.lower_bound(state.log_number));
-  BANDB_RETURN_IF_ERROR(versions_.Start(std::move(state), Header(FileType::kManifest, &commit_random_)));
+  BANDB_RETURN_IF_ERROR(StartFiles(log_number, std::move(state), &recovered.orphans));
   if (recovered.created) BANDB_RETURN_IF_ERROR(FinishCreation(env_.files, dir_));
   ViewHolder::Retired retired;
   {
     base::MutexLock lock(&mutex_);
-    memtable_ = std::make_shared<Memtable>(memtable_bytes_, log_number);
+    memtable_ = std::move(memtable);
     frozen_.assign(recovered.memtables.begin(), recovered.memtables.end());
     InstallView(&retired);
     read_allowance_.Renew(schedule_.RenewAllowance(*versions_.version()));
@@ -114,15 +107,48 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     MaybeScheduleWork();
   }
   UpdateStall();
-  OpenTombstoneTables();
+  OpenTables(versions_.version()->RangeTombstoneTables());
   // Only now does nothing refer to them. What cannot be removed stays until the next open.
   for (const std::string& name : recovered.orphans) {
     env_.files->Remove(base::JoinPath(engine_dir_, name)).IgnoreError();
+  }
+  constexpr uint64_t kAheadMsToTell = 60'000;
+  if (const uint64_t ahead_ms = AheadMs(); ahead_ms > kAheadMsToTell) {
+    env_.logger->Log(base::LogLevel::kWarning,
+                     "{}: the clock is {} ms behind what it was before; nothing expires until it gets there, or "
+                     "AcceptClock is called",
+                     dir_, ahead_ms);
   }
   env_.logger->Log(dropped_log_bytes_ == 0 ? base::LogLevel::kInfo : base::LogLevel::kWarning,
                    "{}: opened, {} log records replayed, {} bytes of a torn log dropped", dir_, recovered_records_,
                    dropped_log_bytes_);
   return absl::OkStatus();
+}
+
+absl::Status Engine::StartFiles(uint64_t log_number, ManifestState state, std::vector<std::string>* orphans) {
+  // A block for each file, and what the manifest says.
+  constexpr uint64_t kRoomBytes = 64 << 10;
+  const uint64_t room_bytes = kRoomBytes + EncodeEdit(state.Everything()).size();
+  bool unchanged = false;
+  absl::Status started;
+  if (!is_replica_) started = logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{});
+  const bool has_log = started.ok() && !is_replica_;
+  if (started.ok()) started = env_.files->SyncDir(engine_dir_);
+  if (started.ok()) {
+    logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
+    for (const uint64_t number : logs_.DropBelow(state.log_number)) orphans->push_back(LogName(number));
+    state.log_ends.erase(state.log_ends.begin(), state.log_ends.lower_bound(state.log_number));
+    started = versions_.Start(std::move(state), Header(FileType::kManifest, &commit_random_), &unchanged);
+  } else {
+    unchanged = true;
+  }
+  if (started.ok()) return started;
+  // However often it is tried, no more files lie about.
+  if (has_log && unchanged) env_.files->Remove(base::JoinPath(engine_dir_, LogName(log_number))).IgnoreError();
+  if (started.code() != absl::StatusCode::kResourceExhausted) return started;
+  return base::Error(started.code(),
+                     "{}: opening takes room for an empty log and a manifest, {} bytes; nothing is lost: {}", dir_,
+                     room_bytes, base::Message(started));
 }
 
 absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
@@ -166,11 +192,18 @@ uint64_t Engine::EditTimeMs() const { return is_replica_ ? versions_.state().com
 
 uint64_t Engine::NowMs() const {
   if (is_replica_) return last_commit_time_ms_.load(std::memory_order_acquire);
-  const auto wall = static_cast<uint64_t>(std::max<int64_t>(env_.clock->WallMillis(), 0));
+  const uint64_t wall = WallMs(env_.clock);
   uint64_t latest = latest_ms_.load(std::memory_order_relaxed);
   while (wall > latest && !latest_ms_.compare_exchange_weak(latest, wall, std::memory_order_relaxed)) {
   }
   return std::max(wall, latest);
+}
+
+uint64_t Engine::WallMs(base::Clock* clock) { return static_cast<uint64_t>(std::max<int64_t>(clock->WallMillis(), 0)); }
+
+uint64_t Engine::AheadMs() const {
+  const uint64_t latest = latest_ms_.load(std::memory_order_relaxed);
+  return is_replica_ ? 0 : latest - std::min(latest, WallMs(env_.clock));
 }
 
 void Engine::TakeWaiters(std::vector<Done>* waiters) {
@@ -217,6 +250,9 @@ absl::Status Engine::Resume() {
   {
     base::MutexLock lock(&mutex_);
     schedule_.TakeBack();
+    told_damaged_.clear();
+    for (BackOff* const back_off : {&flush_back_off_, &compaction_back_off_, &take_back_back_off_}) back_off->Reset();
+    flush_failure_ = absl::OkStatus();
     lifecycle_.Resume();
     MaybeScheduleWork();
   }
@@ -325,7 +361,7 @@ absl::Status Engine::CheckInvariants() {
     return violated("nothing runs at rest");
   }
   if (lifecycle_.phase() == Lifecycle::Phase::kRunning && FlushableMemtables() != 0 && !schedule_.flush_running() &&
-      !work_paused_) {
+      !flush_back_off_.waiting()) {
     return violated("what is frozen is being flushed");
   }
   for (const FlushWaiter& waiter : flush_waiters_) {

@@ -13,6 +13,7 @@
 //   engine_write.cc       committing groups; freezing memtables
 //   engine_read.cc        gets, iterators, snapshots
 //   engine_background.cc  flushes and compactions, and what they make of the database
+//   engine_job_end.cc     how they end, and what follows when they fail
 //   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
 //   engine_replica.cc     the same engine without a log of its own, in a node of a cluster
 //   engine_install.cc     another state in place of a replica's own
@@ -31,6 +32,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +50,7 @@
 #include "storage/compaction/compaction_schedule.h"
 #include "storage/compaction/snapshot_list.h"
 #include "storage/compaction/table_merge.h"
+#include "storage/engine/back_off.h"
 #include "storage/engine/engine_lifecycle.h"
 #include "storage/engine/recovery.h"
 #include "storage/engine/replica_position.h"
@@ -63,6 +66,8 @@ struct EngineCounters {
   std::atomic<uint64_t> operations{0}, batches{0}, user_bytes{0}, log_bytes{0};
   std::atomic<uint64_t> stalls{0}, stall_micros{0};
   std::atomic<uint64_t> gets{0}, tables_probed{0}, filter_negatives{0};
+  // Now: memory of the tables that are being made.
+  std::atomic<uint64_t> merge_memory_bytes{0};
   // Of the application: what its listener and its callbacks threw.
   std::atomic<uint64_t> exceptions{0};
 };
@@ -117,6 +122,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status CreateCheckpoint(const std::string& dir);
   absl::Status VerifyChecksums();
   absl::Status Resume();
+  // See Db::AcceptClock. Not of a replica, whose time is the log's.
+  void AcceptClock(Done done);
   Stats GetStats() const;
   // Code of the application threw, and the exception ended here.
   void NoteException(std::string_view code);
@@ -141,7 +148,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
     bool fill_cache = true;
     bool only_cached = false;
   };
-  enum class Room : uint8_t { kYes, kStalled, kFailed };
+  // kRefused: nothing was changed, and only whoever asked is told. kFailed: writes stop.
+  enum class Room : uint8_t { kYes, kStalled, kRefused, kFailed };
   // How work in the background ended.
   struct JobEnd {
     absl::Status status;
@@ -149,6 +157,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
     uint64_t resumes_seen = 0;
     // Tables that could not be read were set aside.
     bool damage_set_aside = false;
+    // The operating system refused what has changed nothing, so that the work may be tried again.
+    bool may_pass = false;
     // Of the state that the work was done on.
     uint64_t generation = 0;
   };
@@ -156,6 +166,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   class Work;
   class FlushWork;
   class CompactionWork;
+  class ClockEdit;
   class WorkJob;
 
   Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files,
@@ -168,6 +179,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // the first one failed, the kernel has forgotten which pages it still owes, and answers OK. In
   // place, so that a database opens on a full disk, too.
   absl::Status RewriteLog(const RecoveredDatabase::FoundLog& log);
+  // Begins a log and a manifest, with which the database is open. Until the second counts, an error
+  // leaves on disk what was there.
+  absl::Status StartFiles(uint64_t log_number, ManifestState state, std::vector<std::string>* orphans);
   FileHeader Header(FileType type, base::Random* random) const;
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the memory of a memtable counted for as long as it lives.
@@ -185,6 +199,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // The clock that times to live are compared with. Never goes back, not even over a restart as far
   // as the manifest tells. A replica's is that of the log.
   uint64_t NowMs() const;
+  static uint64_t WallMs(base::Clock* clock);
+  // How far NowMs is ahead of the system's clock.
+  uint64_t AheadMs() const;
   // What merges go by: a replica's is that of the position in the manifest.
   uint64_t EditTimeMs() const override;
   void UpdateStall() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -214,7 +231,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   Room FreezeIfRoom(size_t capacity_bytes, absl::Status* failure);
   // False while too much is.
   bool MayFreeze() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Freeze(size_t capacity_bytes);
+  Room Freeze(size_t capacity_bytes, absl::Status* failure);
+  // OK while writes that find no room may wait for a flush. Else why none succeeds.
+  absl::Status FlushFailure() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckConditions(std::string_view conditions);
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
   void InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms);
@@ -242,8 +261,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Has it looked again for space to give back when a table has expired, or a snapshot is gone.
   void AwaitSpace(uint64_t now_ms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LookForSpace(WakeUp::Timer timer) ABSL_LOCKS_EXCLUDED(mutex_);
-  // In the background, at the beginning: see PickForSpace.
-  void OpenTombstoneTables() ABSL_LOCKS_EXCLUDED(mutex_);
+  // In the background; then it looks for space once more: see PickForSpace.
+  void OpenTables(std::vector<TablePtr> tables);
 
   // engine_background.cc
   void MaybeScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -256,10 +275,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status MayWriteEdit() const override { return lifecycle_.StopCause(); }
   void InstallEdit(PendingEdit* edit) override ABSL_LOCKS_EXCLUDED(mutex_);
   void ManifestFailed(const absl::Status& status) override { StopWrites(status, lifecycle_.resumes()); }
-  // What becomes of the database when a job of the background fails.
-  void JobFailed(const JobEnd& end, std::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Nothing is begun in the background for a while: what is short may be there again then.
-  void PauseWork() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // engine_job_end.cc
   // `generation` and `take_backs`: as they were when the damage was looked for; verdicts of before
   // do not count.
   void SetAside(const std::vector<TableDamage>& damaged, uint64_t generation, uint64_t take_backs)
@@ -268,6 +285,12 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void FinishCompaction(Compaction compaction, const JobEnd& end, const CompactionInfo& info)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeFlushWaiters(std::vector<Done>* ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What becomes of the database when a job of the background fails.
+  void JobFailed(const JobEnd& end, bool is_flush) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Another try has failed: runs TryAgain(timer) after a while.
+  void WaitThenTry(BackOff* back_off, WakeUp::Timer timer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TryAgain(WakeUp::Timer timer) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Wake(WakeUp::Timer timer) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Constant after construction.
   const bool is_replica_;
@@ -322,6 +345,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // which a replica's writer waits, under the mutex: so that thread may use it without the mutex,
   // and any other under it.
   std::shared_ptr<Memtable> memtable_;
+  // Of an install that is under way: what will take the place of memtable_.
+  std::shared_ptr<Memtable> installed_memtable_;
   // Of a replica, its writer's: what all memtables and tables together hold.
   ReplicaPosition applied_;
 
@@ -338,7 +363,14 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
-  bool work_paused_ ABSL_GUARDED_BY(mutex_) = false;
+  // While they wait, no flush and no compaction is begun, and nothing is taken back.
+  BackOff flush_back_off_ ABSL_GUARDED_BY(mutex_){100'000'000, 6};
+  BackOff compaction_back_off_ ABSL_GUARDED_BY(mutex_){100'000'000, 6};
+  BackOff take_back_back_off_ ABSL_GUARDED_BY(mutex_){1'000'000'000, 6};
+  // Of so many flushes in a row that nobody is to wait for the next.
+  absl::Status flush_failure_ ABSL_GUARDED_BY(mutex_);
+  // The tables that the listener knows to be set aside, from the last Resume on.
+  std::set<uint64_t> told_damaged_ ABSL_GUARDED_BY(mutex_);
   CompactionSchedule schedule_ ABSL_GUARDED_BY(mutex_);
   // What the last timer of AwaitSpace waits for; UINT64_MAX: it has come. Those before it do
   // nothing.

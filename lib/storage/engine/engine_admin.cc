@@ -71,6 +71,49 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir) {
   return written;
 }
 
+// Says in the manifest that earlier times count no more: those of all that was written before it.
+// It waits its turn as an empty write does, so that no write which took its time from the clock as
+// it was comes after it.
+class Engine::ClockEdit final : public EditSource, public WriteRequest {
+ public:
+  ClockEdit(Engine* engine, Done done) : engine_(engine), done_(std::move(done)) {}
+
+  // Destroys it, or hands it on.
+  void Complete(absl::Status outcome) override {
+    PendingEdit edit;
+    edit.source.reset(this);
+    if (!outcome.ok()) return Installed(outcome);
+    // The leader of the queue waits for no manifest.
+    engine_->env_.executor->Post(base::Priority::kHigh, [engine = engine_, edit = std::move(edit)]() mutable {
+      engine->versions_.Apply(std::move(edit));
+    });
+  }
+  absl::Status Prepare(const ManifestState& /*present*/, PendingEdit* edit) override {
+    edit->edit.clock_accepted = {.sequence = engine_->last_sequence_.load(), .ms = *edit->edit.commit_time_ms};
+    return absl::OkStatus();
+  }
+  void Installed(const absl::Status& status) override {
+    const Done done = std::move(done_);
+    Engine* const engine = engine_;
+    done(status);
+    engine->Leave();
+  }
+
+ private:
+  Engine* const engine_;
+  Done done_;
+};
+
+void Engine::AcceptClock(Done done) {
+  BANDB_ASSERT(!is_replica_);
+  if (!Enter()) return done(ClosedError());
+  const uint64_t ahead_ms = AheadMs();
+  latest_ms_.store(WallMs(env_.clock), std::memory_order_relaxed);
+  env_.logger->Log(base::LogLevel::kWarning, "{}: expiry was {} ms ahead of the clock, and goes by it again", dir_,
+                   ahead_ms);
+  queue_.Submit(std::make_unique<ClockEdit>(this, std::move(done)).release());
+}
+
 absl::Status Engine::VerifyChecksums() {
   if (!Enter()) return ClosedError();
   absl::Status verified = ForReader(MustBeThere(VerifyFiles()));
@@ -178,8 +221,9 @@ Stats Engine::GetStats() const {
   stats.exceptions = counters_.exceptions.load(std::memory_order_relaxed);
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes;
-  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes;
+  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes + counters_.merge_memory_bytes.load();
   stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
+  stats.expiry_ahead_ms = AheadMs();
   stats.recovered_log_records = recovered_records_;
   stats.dropped_log_bytes = dropped_log_bytes_;
   stats.live_snapshots = snapshots_->Count();

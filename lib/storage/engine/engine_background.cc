@@ -41,6 +41,16 @@ class Engine::Work : public EditSource {
   }
 
  protected:
+  // True of a failed merge that a later one need not meet: nothing that was written has failed.
+  static bool MayPass(const TableMerge& merge, const absl::Status& status) {
+    if (merge.failure() == TableMerge::Failure::kReading) return true;
+    // A full disk stops the writes, and that the lock is lost stops them for good.
+    return merge.failure() == TableMerge::Failure::kMaking && status.code() != absl::StatusCode::kResourceExhausted &&
+           status.code() != absl::StatusCode::kFailedPrecondition;
+  }
+  JobEnd End(const absl::Status& status) const {
+    return {.status = status, .resumes_seen = resumes_seen_, .may_pass = may_pass_, .generation = generation_};
+  }
   absl::Duration Elapsed() const { return absl::Nanoseconds(engine_->env_.clock->MonotonicNanos() - begin_nanos_); }
   // Adds the tables that a merge has written to an edit.
   void AddTables(std::vector<TableInfo> tables, int level, PendingEdit* edit) const {
@@ -57,6 +67,8 @@ class Engine::Work : public EditSource {
   const uint64_t generation_;
   // From before the present step: whatever stops it is no older.
   uint64_t resumes_seen_;
+  // See JobEnd.
+  bool may_pass_ = false;
 };
 
 class Engine::WorkJob final : public base::Job {
@@ -107,8 +119,9 @@ class Engine::FlushWork final : public Work {
   }
 
   absl::StatusOr<bool> Step(PendingEdit* edit) override {
-    BANDB_ASSIGN_OR_RETURN(const bool done, merge_->Step(kStepBytes));
-    if (!done) return false;
+    const absl::StatusOr<bool> done = merge_->Step(kStepBytes);
+    if (!done.ok()) may_pass_ = MayPass(*merge_, done.status());
+    if (!done.ok() || !*done) return done;
     std::vector<TableInfo> tables = merge_->TakeTables();
     BANDB_ASSERT(tables.size() <= 1);
     info_.entries = merge_->input_entries();
@@ -132,7 +145,7 @@ class Engine::FlushWork final : public Work {
 
   void Installed(const absl::Status& status) override {
     merge_.reset();
-    engine_->FinishFlush({.status = status, .resumes_seen = resumes_seen_, .generation = generation_}, info_);
+    engine_->FinishFlush(End(status), info_);
   }
 
  private:
@@ -164,7 +177,9 @@ class Engine::CompactionWork final : public Work {
     if (compaction_.Rewrites()) {
       const absl::StatusOr<bool> merged = Merge();
       if (!merged.ok()) {
-        if (!IsOfReading(merged.status())) return merged.status();
+        const bool reading = merge_ == nullptr || merge_->failure() == TableMerge::Failure::kReading;
+        may_pass_ = reading || MayPass(*merge_, merged.status());
+        if (!reading || storage::MayPass(merged.status())) return merged;
         failure_ = merged.status();
         merge_.reset();
       }
@@ -181,23 +196,19 @@ class Engine::CompactionWork final : public Work {
     // An edit that does not fit comes of inputs that are not what the manifest says of them.
     if (status.code() == absl::StatusCode::kDataLoss && damaged_.empty()) BlameAll(status);
     engine_->SetAside(damaged_, generation_, take_backs_);
-    const JobEnd end{status, resumes_seen_, !damaged_.empty(), generation_};
+    JobEnd end = End(status);
+    end.damage_set_aside = !damaged_.empty();
     engine_->FinishCompaction(std::move(compaction_), end, info_);
   }
 
  private:
-  // Of errors that may come from a table that is read.
-  static bool IsOfReading(const absl::Status& status) {
-    return status.code() == absl::StatusCode::kDataLoss || status.code() == absl::StatusCode::kInternal;
-  }
-
   absl::StatusOr<bool> Merge() {
     if (merge_ == nullptr) BANDB_RETURN_IF_ERROR(BeginMerge());
     return merge_->Step(kStepBytes);
   }
 
-  // Reads the inputs one by one, to tell which of them made the merge fail. Never true: the failure
-  // is the end.
+  // Reads the inputs one by one, to tell which of them made the merge fail: all of them may be
+  // read again by now. Never true: the failure is the end.
   absl::StatusOr<bool> LookForDamage() {
     const size_t inputs = compaction_.inputs.size();
     if (looked_at_ == inputs + compaction_.output_inputs.size()) return failure_;
@@ -206,8 +217,8 @@ class Engine::CompactionWork final : public Work {
     ++looked_at_;
     const absl::StatusOr<const TableReader*> reader = table->Reader();
     const absl::Status verified = reader.ok() ? (*reader)->VerifyChecksums() : reader.status();
-    if (MayPass(verified)) return verified;
-    if (IsOfReading(verified)) Blame(*table, is_input ? compaction_.level : compaction_.output_level, verified);
+    if (storage::MayPass(verified)) return verified;
+    if (!verified.ok()) Blame(*table, is_input ? compaction_.level : compaction_.output_level, verified);
     return false;
   }
 
@@ -300,12 +311,13 @@ MergeOutputs Engine::OutputsFor(uint64_t table_bytes) {
   outputs.table_bytes = table_bytes;
   outputs.new_file_number = [this]() { return versions_.NewFileNumber(); };
   outputs.random = job_random_.Fork();
+  outputs.memory_bytes = &counters_.merge_memory_bytes;
   return outputs;
 }
 
 void Engine::MaybeScheduleWork() {
   using Kind = CompactionSchedule::Work::Kind;
-  if (lifecycle_.phase() != Lifecycle::Phase::kRunning || work_paused_) return;
+  if (lifecycle_.phase() != Lifecycle::Phase::kRunning) return;
   const std::shared_ptr<const Version> version = versions_.version();
   // A snapshot that goes after this look brings about another one.
   waits_for_snapshot_.store(true, std::memory_order_seq_cst);
@@ -313,11 +325,13 @@ void Engine::MaybeScheduleWork() {
   const uint64_t now_ms = EditTimeMs();
   const SnapshotHorizon horizon = snapshots_->Horizon(now_ms);
   while (true) {
-    CompactionSchedule::Work work = schedule_.Next({.version = version.get(),
-                                                    .has_frozen_memtables = FlushableMemtables() != 0,
-                                                    .next_file_number = versions_.next_file_number(),
-                                                    .horizon = &horizon,
-                                                    .now_ms = now_ms});
+    CompactionSchedule::Work work =
+        schedule_.Next({.version = version.get(),
+                        .may_flush = !flush_back_off_.waiting() && FlushableMemtables() != 0,
+                        .may_compact = !compaction_back_off_.waiting(),
+                        .next_file_number = versions_.next_file_number(),
+                        .horizon = &horizon,
+                        .now_ms = now_ms});
     if (work.kind == Kind::kNothing) return AwaitSpace(now_ms);
     // Closing begins under the mutex, so it has not begun.
     const bool entered = lifecycle_.Enter();
@@ -415,63 +429,6 @@ void Engine::InstallEdit(PendingEdit* edit) {
   for (const uint64_t number : logs_.DropBelow(*edit->edit.log_number)) {
     env_.files->Remove(base::JoinPath(engine_dir_, LogName(number))).IgnoreError();
   }
-}
-
-void Engine::TakeFlushWaiters(std::vector<Done>* ready) {
-  const uint64_t oldest = frozen_.empty() ? memtable_->log_number() : frozen_.front()->log_number();
-  std::erase_if(flush_waiters_, [&](FlushWaiter& waiter) {
-    if (waiter.log_number > oldest) return false;
-    ready->push_back(std::move(waiter.done));
-    return true;
-  });
-}
-
-void Engine::FinishFlush(const JobEnd& end, const FlushInfo& info) {
-  JobFailed(end, "flush");
-  if (end.status.ok()) TellListener([&](EventListener* listener) { listener->OnFlush(info); });
-  std::vector<Done> ready;
-  {
-    base::MutexLock lock(&mutex_);
-    if (end.generation == *generation_) schedule_.FlushEnded();
-    if (end.status.ok()) {
-      ++flushes_;
-      level_work_[0].bytes_written += info.table_bytes;
-      TakeFlushWaiters(&ready);
-    }
-    MaybeScheduleWork();
-  }
-  UpdateStall();
-  Unpark();
-  for (Done& done : ready) done(absl::OkStatus());
-  lifecycle_.Leave();
-}
-
-void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const CompactionInfo& info) {
-  const absl::Status& status = end.status;
-  JobFailed(end, "compaction");
-  if (status.ok()) TellListener([&](EventListener* listener) { listener->OnCompaction(info); });
-  Done abandoned;
-  {
-    base::MutexLock lock(&mutex_);
-    if (status.ok()) {
-      ++compactions_;
-      LevelStats& into = level_work_[static_cast<size_t>(compaction.output_level)];
-      level_work_[static_cast<size_t>(compaction.level)].bytes_read += compaction.Rewrites() ? info.input_bytes : 0;
-      into.bytes_written += info.output_bytes;
-      into.bytes_moved += info.moved ? info.input_bytes : 0;
-    }
-    const bool goes_on = status.ok() && !lifecycle_.RefusesWrites();
-    if (end.generation == *generation_) abandoned = schedule_.CompactionEnded(compaction, goes_on);
-  }
-  // Whatever it was the last to hold goes before a CompactRange can end.
-  compaction = Compaction();
-  {
-    base::MutexLock lock(&mutex_);
-    MaybeScheduleWork();
-  }
-  if (abandoned) abandoned(status.ok() ? lifecycle_.MayWrite() : status);
-  UpdateStall();
-  lifecycle_.Leave();
 }
 
 }  // namespace bandb::storage

@@ -27,7 +27,8 @@ void Engine::ReplaceState(const VersionEdit& edit, std::vector<Done>* abandoned)
               .membership = state.membership.value_or(std::string())};
   durable_log_index_ = std::max(durable_log_index_, applied_.applied.index);
   // Everything in memory is of entries that the tables hold.
-  memtable_ = std::make_shared<Memtable>(memtable_bytes_, *edit.log_number);
+  BANDB_ASSERT(installed_memtable_ != nullptr && installed_memtable_->log_number() == *edit.log_number);
+  memtable_ = std::exchange(installed_memtable_, nullptr);
   frozen_.clear();
   // Before the view: who sees the new tables sees them at their last sequence.
   logs_.NoteAppended(applied_.last_sequence, true);
@@ -50,11 +51,16 @@ class EngineReplica::InstallSource final : public EditSource {
       }
     }
     state_->AddTo(edit);
+    // Once the edit is durable nothing may fail.
+    Engine& engine = *replica_->engine_;
+    BANDB_ASSIGN_OR_RETURN(engine.installed_memtable_,
+                           Memtable::Make(engine.env_.regions, engine.memtable_bytes_, *edit->edit.log_number));
     return absl::OkStatus();
   }
 
   void Installed(const absl::Status& status) override {
     state_.reset();
+    replica_->engine_->installed_memtable_.reset();
     replica_->FinishInstall(status, std::move(done_));
   }
 

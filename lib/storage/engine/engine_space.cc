@@ -15,6 +15,7 @@ void Engine::AwaitSpace(uint64_t now_ms) {
   // If it has not looked, a compaction runs, at whose end it does.
   const SpaceOutlook outlook = schedule_.wants_space() ? SpaceOutlook() : schedule_.space_outlook();
   waits_for_snapshot_.store(outlook.waits_for_snapshot, std::memory_order_seq_cst);
+  OpenTables(schedule_.TakeUnread());
   // On a replica time passes with the log that it applies: it looks after each flush.
   if (is_replica_ || outlook.next_expiry_ms >= expiry_timer_ms_) return;
   expiry_timer_ms_ = outlook.next_expiry_ms;
@@ -41,13 +42,14 @@ void Engine::LookForSpace(WakeUp::Timer timer) {
   });
 }
 
-void Engine::OpenTombstoneTables() {
-  std::shared_ptr<const Version> version = versions_.version();
-  if (version->RangeTombstoneTables().empty() || !lifecycle_.Enter()) return;
-  env_.executor->Post(base::Priority::kLow, [this, version = std::move(version)]() mutable {
-    for (const TablePtr& table : version->RangeTombstoneTables()) table->Reader().status().IgnoreError();
-    version.reset();
-    {
+void Engine::OpenTables(std::vector<TablePtr> tables) {
+  std::erase_if(tables, [](const TablePtr& table) { return table->ReaderIfOpen() != nullptr; });
+  if (tables.empty() || !lifecycle_.Enter()) return;
+  env_.executor->Post(base::Priority::kLow, [this, tables = std::move(tables)]() mutable {
+    bool any_opened = false;
+    for (const TablePtr& table : tables) any_opened |= lifecycle_.MayContinue().ok() && table->Reader().ok();
+    tables.clear();
+    if (any_opened) {
       base::MutexLock lock(&mutex_);
       schedule_.WantSpace();
       MaybeScheduleWork();

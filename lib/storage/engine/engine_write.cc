@@ -90,11 +90,15 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
   const size_t capacity = std::max(memtable_bytes_, Memtable::CapacityFor(operations, payload_bytes));
   if (memtable_->empty()) {
     // Too small for this batch, and nothing is lost by growing it.
-    auto larger = std::make_shared<Memtable>(capacity, memtable_->log_number());
-    BANDB_ASSERT(larger->HasRoomFor(operations, payload_bytes));
+    absl::StatusOr<std::shared_ptr<Memtable>> larger = Memtable::Make(env_.regions, capacity, memtable_->log_number());
+    if (!larger.ok()) {
+      *failure = larger.status();
+      return Room::kRefused;
+    }
+    BANDB_ASSERT((*larger)->HasRoomFor(operations, payload_bytes));
     ViewHolder::Retired retired;
     base::MutexLock lock(&mutex_);
-    memtable_ = std::move(larger);
+    memtable_ = *std::move(larger);
     InstallView(&retired);
     return Room::kYes;
   }
@@ -115,11 +119,10 @@ Engine::Room Engine::FreezeIfRoom(size_t capacity, absl::Status* failure) {
     base::MutexLock lock(&mutex_);
     if (!MayFreeze()) return Room::kStalled;
   }
-  *failure = Freeze(capacity);
-  return failure->ok() ? Room::kYes : Room::kFailed;
+  return Freeze(capacity, failure);
 }
 
-absl::Status Engine::Freeze(size_t capacity_bytes) {
+Engine::Room Engine::Freeze(size_t capacity_bytes, absl::Status* failure) {
   BANDB_ASSERT(is_replica_ || !memtable_->empty());
   const uint64_t number = versions_.NewFileNumber();
   BANDB_ASSERT(number > memtable_->log_number());
@@ -127,15 +130,29 @@ absl::Status Engine::Freeze(size_t capacity_bytes) {
                        .term = epoch_,
                        .first_sequence = last_sequence_.load(std::memory_order_relaxed) + 1,
                        .commit_time_ms = last_commit_time_ms_.load(std::memory_order_relaxed)};
-  if (!is_replica_) BANDB_RETURN_IF_ERROR(logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end));
-  auto next = std::make_shared<Memtable>(capacity_bytes, number);
+  // Before there is a new log: one without a memtable could be written to by nobody.
+  absl::StatusOr<std::shared_ptr<Memtable>> next = Memtable::Make(env_.regions, capacity_bytes, number);
+  if (!next.ok()) {
+    *failure = next.status();
+    return Room::kRefused;
+  }
+  if (!is_replica_) {
+    bool unmade = false;
+    *failure = logs_.StartLog(number, Header(FileType::kLog, &commit_random_), end, &unmade);
+    if (!failure->ok()) return unmade ? Room::kRefused : Room::kFailed;
+  }
   ViewHolder::Retired retired;
   base::MutexLock lock(&mutex_);
   if (is_replica_) frozen_positions_.emplace(memtable_->log_number(), applied_);
-  frozen_.push_back(std::exchange(memtable_, std::move(next)));
+  frozen_.push_back(std::exchange(memtable_, *std::move(next)));
   InstallView(&retired);
   MaybeScheduleWork();
-  return absl::OkStatus();
+  return Room::kYes;
+}
+
+absl::Status Engine::FlushFailure() const {
+  base::MutexLock lock(&mutex_);
+  return flush_failure_;
 }
 
 bool Engine::MayBlock(const CommitQueue::Group& group) {
@@ -176,10 +193,12 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   } else if (!memtable_->empty()) {
     room = FreezeIfRoom(memtable_bytes_, &failure);
   }
-  if (room == Room::kStalled) return false;
-  if (room == Room::kFailed) {
-    // A descriptor may be free for the next write.
-    if (failure.code() != absl::StatusCode::kUnavailable) StopWrites(failure, resumes_seen);
+  if (room == Room::kStalled) {
+    failure = FlushFailure();
+    if (failure.ok()) return false;
+  }
+  if (room != Room::kYes) {
+    if (room == Room::kFailed) StopWrites(failure, resumes_seen);
     CompleteAll(group, failure);
     return true;
   }

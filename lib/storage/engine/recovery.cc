@@ -289,14 +289,17 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
       !memtables.back()->HasRoomFor(count, record.payload.size())) {
     const size_t capacity =
         std::max<size_t>(Memtable::CapacityFor(count, record.payload.size()), MemtableBytes(options_));
-    memtables.push_back(std::make_shared<Memtable>(capacity, log.number));
+    BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Memtable> memtable, Memtable::Make(env_.regions, capacity, log.number));
+    memtables.push_back(std::move(memtable));
   }
   kv::OperationReader again(record.payload);
   Sequence sequence = record.head.first_sequence;
   while (again.Next(&operation)) memtables.back()->Stage(sequence++, Space::kUser, operation);
   memtables.back()->EndGroup(record.head.commit_time_ms);
   recovered_.last_sequence = sequence - 1;
-  recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
+  if (recovered_.last_sequence > recovered_.state.clock_sequence) {
+    recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
+  }
   recovered_.records++;
   return absl::OkStatus();
 }

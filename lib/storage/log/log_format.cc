@@ -109,17 +109,34 @@ ParseResult ParseRecord(std::string_view file, uint64_t offset, uint64_t checksu
   return ParseResult::kDamaged;
 }
 
+size_t RecordBytesEnough(std::string_view first, uint64_t checksum_seed) {
+  BANDB_ASSERT(first.size() >= kRecordFixedBytes);
+  const auto type = static_cast<uint8_t>(first[kChecksumBytes + 3]);
+  const size_t payload_bytes = base::LoadFixed<uint32_t>(first.data() + kPayloadBytesAt);
+  if (base::LoadFixed<uint16_t>(first.data() + kChecksumBytes) != MarkerOf(checksum_seed) ||
+      static_cast<uint8_t>(first[kChecksumBytes + 2]) != kRecordVersion || type < kRecordTypeMin ||
+      type > kRecordTypeMax || payload_bytes > kRecordPayloadBytesMax) {
+    return 0;
+  }
+  return kRecordBytesMax - kRecordPayloadBytesMax + payload_bytes;
+}
+
 void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record) {
   const bool shaped = ParseShape(file.substr(offset), MarkerOf(checksum_seed), record);
   BANDB_ASSERT(shaped);
 }
 
+static_assert(kRecordMarkerAt == kChecksumBytes, "the marker stands behind the checksum");
+
+std::string RecordMarker(uint64_t checksum_seed) {
+  std::string marker;
+  base::PutFixed16(&marker, MarkerOf(checksum_seed));
+  return marker;
+}
+
 uint64_t FindNextRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, uint64_t* hash_bytes_left,
                         ParsedRecord* record) {
-  char marker[sizeof(uint16_t)];
-  base::StoreFixed<uint16_t>(marker, MarkerOf(checksum_seed));
-  const std::string_view wanted(marker, sizeof(marker));
-  // The marker stands behind the checksum.
+  const std::string wanted = RecordMarker(checksum_seed);
   for (size_t at = file.find(wanted, offset + kChecksumBytes); at != std::string_view::npos;
        at = file.find(wanted, at + 1)) {
     const uint64_t found = at - kChecksumBytes;

@@ -101,10 +101,17 @@ enum class ParseResult : uint8_t {
 
 // Reads the record that begins at `offset` of `file`, the content of a log file.
 ParseResult ParseRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
+// Of kRecordFixedBytes, the first of a record: so many bytes are enough to read it whole. 0 if they
+// begin no record.
+size_t RecordBytesEnough(std::string_view first, uint64_t checksum_seed);
 // Whether `rest`, which begins at `offset` of a file, begins with a whole valid record.
 bool ParseRecordAt(std::string_view rest, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
 // The same record once more, from the same bytes, without verifying its checksum again.
 void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
+
+// The bytes that stand kRecordMarkerAt bytes after the beginning of every record of the file.
+inline constexpr size_t kRecordMarkerAt = 8;
+std::string RecordMarker(uint64_t checksum_seed);
 
 // Whether `rest` begins with what was a record of a file with this checksum seed, its checksum
 // aside: the fields at its head and the identity at its end agree. Bytes that were never written

@@ -3,19 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/status.h"
+#include "storage/log/log_stream.h"
 
 namespace bandb::storage {
 
 namespace {
-
-// So much of a file is read at a time.
-constexpr uint64_t kPieceBytes = 4 << 20;
-
-bool AllZero(std::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char byte) { return byte == 0; });
-}
 
 // The bytes of a tail that are not zero, up to the last of them.
 uint64_t UsedBytes(std::string_view tail) {
@@ -23,182 +16,187 @@ uint64_t UsedBytes(std::string_view tail) {
   return last == std::string_view::npos ? 0 : last + 1;
 }
 
-// Walks the records; stops at the first that is not whole.
-void ScanRecords(LogContent* content) {
-  uint64_t offset = kFileHeaderBytes;
-  ParsedRecord record;
-  while (true) {
-    switch (ParseRecord(content->bytes, offset, content->checksum_seed, &record)) {
-      case ParseResult::kRecord:
-        content->records++;
-        content->synced_offset = std::max(content->synced_offset, record.head.synced_offset);
-        offset += record.record_bytes;
-        content->valid_bytes = offset;
-        if (record.head.type != RecordType::kEnd && record.head.type != RecordType::kSeal) continue;
-        // Nothing was written behind it.
-        content->end = record.head.type == RecordType::kEnd ? LogEnd::kEnded : LogEnd::kSealed;
-        content->dropped_bytes = UsedBytes(std::string_view(content->bytes).substr(offset));
-        return;
-      case ParseResult::kZeros:
-      case ParseResult::kEnd:
-        content->valid_bytes = offset;
-        return;
-      case ParseResult::kDamaged:
-        content->valid_bytes = offset;
-        content->end = LogEnd::kDamaged;
-        content->dropped_bytes = UsedBytes(std::string_view(content->bytes).substr(offset));
-        return;
-    }
-  }
-}
+// Reads one file.
+class FileScan {
+ public:
+  FileScan(const base::RandomAccessFile& file, std::string_view path, uint64_t bytes)
+      : path_(path), stream_(file, path, bytes), bytes_(bytes) {}
 
-// Records behind the damage may tell that the damaged bytes had been synced. False if there is too
-// much to look at: nothing that was ever a log looks like that.
-bool ScanBehindDamage(LogContent* content, bool* sealed) {
-  uint64_t offset = content->valid_bytes + 1;
-  ParsedRecord record;
-  // Every byte once, and as much again for what looks like a record and is none.
-  uint64_t hash_bytes_left = 2 * content->bytes.size();
-  while (offset < content->bytes.size()) {
-    offset = FindNextRecord(content->bytes, offset, content->checksum_seed, &hash_bytes_left, &record);
-    if (offset >= content->bytes.size()) return hash_bytes_left != 0;
-    content->synced_offset = std::max(content->synced_offset, record.head.synced_offset);
-    if (record.head.type == RecordType::kSeal) *sealed = true;
-    offset += record.record_bytes;
+  absl::StatusOr<LogContent> Run(FileType type) {
+    BANDB_RETURN_IF_ERROR(stream_.Hold(kFileHeaderBytes));
+    const std::string_view head = stream_.rest().substr(0, kFileHeaderBytes);
+    if (head.size() < kFileHeaderBytes || UsedBytes(head) == 0) return WithoutHeader();
+    const absl::StatusOr<FileHeader> header = DecodeFileHeader(head, type, std::string(path_));
+    if (!header.ok()) return WithoutHeader(header.status());
+    content_.header = *header;
+    content_.has_header = true;
+    content_.checksum_seed = header->checksum_seed();
+    content_.bytes = head;
+    stream_.Skip(kFileHeaderBytes);
+    BANDB_RETURN_IF_ERROR(ReadRecords());
+    content_.valid_bytes = stream_.offset();
+    if (content_.end == LogEnd::kOpen) return ReadOpenEnd();
+    // Nothing was written behind its end.
+    BANDB_RETURN_IF_ERROR(MeasureTail());
+    return std::move(content_);
   }
-  return true;
-}
 
-// The file up to `bytes_max`, with some of the zeros at its end: a record may end in a few.
-absl::StatusOr<std::string> ReadContent(base::FileSystem* files, const std::string& path, uint64_t bytes_max) {
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, files->Open(path));
-  const uint64_t size = std::min(file->Size(), bytes_max);
-  if (size > kLogFileBytesMax) {
-    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a file of {} bytes, which no log has", path,
-                       kLogFileBytesMax, file->Size());
+ private:
+  absl::Status Damage(uint64_t offset, std::string_view what) const {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: {}", path_, offset, what);
   }
-  std::string content, piece;
-  for (uint64_t offset = 0; offset < size;) {
-    piece.resize(std::min(size - offset, kPieceBytes));
-    BANDB_ASSIGN_OR_RETURN(const size_t got, file->Read(offset, absl::MakeSpan(piece)));
-    if (UsedBytes(std::string_view(piece).substr(0, got)) != 0) {
-      // Pieces that were left out since the last one come back as zeros.
-      content.resize(offset);
-      content.append(piece, 0, got);
-    }
-    offset += got;
-    if (got < piece.size() || offset == size) {
-      content.resize(std::min(offset, content.size() + kRecordBytesMin));
-      break;
+
+  // A file that is too short for a header, or holds zeros in its place, or one that does not
+  // decode. That is corruption, unless it can be the torn end of a file that was just created: then
+  // nothing stands behind it. What a header seeds cannot be verified without it, so anything there
+  // counts; and it is synced before anything is appended to it.
+  absl::StatusOr<LogContent> WithoutHeader(const absl::Status& refused = {}) {
+    if (!refused.ok() && refused.code() != absl::StatusCode::kDataLoss) return refused;
+    BANDB_RETURN_IF_ERROR(MeasureTail());
+    if (content_.dropped_bytes > kFileHeaderBytes) return refused.ok() ? Damage(0, "the file header is gone") : refused;
+    content_.end = content_.dropped_bytes == 0 ? LogEnd::kOpen : LogEnd::kDamaged;
+    return std::move(content_);
+  }
+
+  // Behind valid_bytes: how much there is up to the last byte that is not zero.
+  absl::Status MeasureTail() {
+    while (true) {
+      BANDB_ASSIGN_OR_RETURN(const bool more, stream_.SkipZeros());
+      if (!more) return absl::OkStatus();
+      Measure();
+      stream_.Skip(stream_.rest().size());
     }
   }
-  return content;
-}
+
+  // Has enough held for the record that begins at the present place; false if none does.
+  absl::StatusOr<bool> HoldRecord() {
+    BANDB_RETURN_IF_ERROR(stream_.Hold(kRecordBytesMin));
+    if (stream_.rest().size() < kRecordBytesMin) return false;
+    const size_t enough = RecordBytesEnough(stream_.rest(), content_.checksum_seed);
+    BANDB_RETURN_IF_ERROR(stream_.Hold(enough));
+    return enough != 0;
+  }
+
+  // Up to the first place at which none is whole.
+  absl::Status ReadRecords() {
+    ParsedRecord record;
+    while (true) {
+      BANDB_ASSIGN_OR_RETURN(const bool begins, HoldRecord());
+      if (!begins || !ParseRecordAt(stream_.rest(), stream_.offset(), content_.checksum_seed, &record)) {
+        return absl::OkStatus();
+      }
+      content_.records++;
+      content_.synced_offset = std::max(content_.synced_offset, record.head.synced_offset);
+      content_.bytes.append(stream_.rest().substr(0, record.record_bytes));
+      const RecordType type = record.head.type;
+      stream_.Skip(record.record_bytes);
+      if (type != RecordType::kEnd && type != RecordType::kSeal) continue;
+      content_.end = type == RecordType::kEnd ? LogEnd::kEnded : LogEnd::kSealed;
+      return absl::OkStatus();
+    }
+  }
+
+  // Behind the whole records of a file that is not ended: nothing, zeros, or damage. Records behind
+  // that may tell that the damaged bytes had been synced.
+  absl::StatusOr<LogContent> ReadOpenEnd() {
+    bool sealed = false;
+    // Every byte once, and as much again for what looks like a record and is none.
+    uint64_t hash_bytes_left = 2 * (bytes_ - content_.valid_bytes);
+    BANDB_ASSIGN_OR_RETURN(const bool all_seen, ScanBehindDamage(&hash_bytes_left, &sealed));
+    if (!all_seen) return Damage(content_.valid_bytes, "damage that is not the tail of a log");
+    if (content_.dropped_bytes != 0) content_.end = LogEnd::kDamaged;
+    if (content_.valid_bytes >= content_.synced_offset && !sealed) return std::move(content_);
+    return Damage(content_.valid_bytes,
+                  fmt::format("damage in bytes that had been synced up to offset {}", content_.synced_offset));
+  }
+
+  // False if there is too much to look at: nothing that was ever a log looks like that.
+  absl::StatusOr<bool> ScanBehindDamage(uint64_t* hash_bytes_left, bool* sealed) {
+    const std::string marker = RecordMarker(content_.checksum_seed);
+    ParsedRecord record;
+    while (true) {
+      BANDB_ASSIGN_OR_RETURN(const bool more, stream_.SkipZeros());
+      if (!more) return true;
+      Measure();
+      const size_t at = stream_.rest().find(marker, kRecordMarkerAt);
+      if (at == std::string_view::npos) {
+        // What may be the beginning of one stays.
+        const uint64_t held = stream_.rest().size();
+        const bool last = stream_.offset() + held == bytes_;
+        stream_.Skip(last ? held : held - std::min<uint64_t>(held, kRecordMarkerAt + marker.size() - 1));
+        if (!last) BANDB_RETURN_IF_ERROR(stream_.Hold(stream_.rest().size() + 1));
+        continue;
+      }
+      stream_.Skip(at - kRecordMarkerAt);
+      BANDB_ASSIGN_OR_RETURN(bool found, HoldRecord());
+      Measure();
+      // What costs nothing first: hardly any bytes that look like a head have its identity where it
+      // must be.
+      if (found && LooksLikeRecord(stream_.rest(), content_.checksum_seed, &record)) {
+        if (record.record_bytes > *hash_bytes_left) return false;
+        *hash_bytes_left -= record.record_bytes;
+        found = ParseRecordAt(stream_.rest(), stream_.offset(), content_.checksum_seed, &record);
+      } else {
+        found = false;
+      }
+      if (found) {
+        content_.synced_offset = std::max(content_.synced_offset, record.head.synced_offset);
+        *sealed |= record.head.type == RecordType::kSeal;
+      }
+      stream_.Skip(found ? record.record_bytes : 1);
+    }
+  }
+
+  // What is held, into dropped_bytes.
+  void Measure() {
+    const uint64_t end = stream_.offset() + stream_.rest().size();
+    if (end == measured_end_) return;
+    measured_end_ = end;
+    const uint64_t used = UsedBytes(stream_.rest());
+    if (used != 0) content_.dropped_bytes = stream_.offset() + used - content_.valid_bytes;
+  }
+
+  const std::string_view path_;
+  LogStream stream_;
+  const uint64_t bytes_;
+  // Up to where dropped_bytes counts.
+  uint64_t measured_end_ = 0;
+  LogContent content_;
+};
 
 }  // namespace
 
 absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
                                    uint64_t bytes_max) {
-  LogContent content;
-  BANDB_ASSIGN_OR_RETURN(content.bytes, ReadContent(files, path, bytes_max));
-  if (content.bytes.size() < kFileHeaderBytes || AllZero(std::string_view(content.bytes).substr(0, kFileHeaderBytes))) {
-    content.dropped_bytes = UsedBytes(content.bytes);
-    content.end = content.dropped_bytes == 0 ? LogEnd::kOpen : LogEnd::kDamaged;
-    // The header is synced before anything is appended to it.
-    if (content.dropped_bytes > kFileHeaderBytes) {
-      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the file header is gone", path);
-    }
-    return content;
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, files->Open(path));
+  const uint64_t size = std::min(file->Size(), bytes_max);
+  const uint64_t bytes = std::min(size, kLogFileBytesMax);
+  if (bytes < size && file->SkipHole(bytes) < size) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a file of {} bytes, which no log has", path,
+                       kLogFileBytesMax, file->Size());
   }
-  const absl::StatusOr<FileHeader> header = DecodeFileHeader(content.bytes, type, path);
-  // A header that does not decode is corruption, unless it can be the torn end of a file that was
-  // just created: then nothing stands behind it. What a header seeds cannot be verified without it,
-  // so anything there counts.
-  if (!header.ok()) {
-    const bool alone = UsedBytes(content.bytes) <= kFileHeaderBytes;
-    if (header.status().code() != absl::StatusCode::kDataLoss || !alone) return header.status();
-    content.dropped_bytes = UsedBytes(content.bytes);
-    content.end = LogEnd::kDamaged;
-    return content;
-  }
-  content.header = *header;
-  content.has_header = true;
-  content.checksum_seed = header->checksum_seed();
-  ScanRecords(&content);
-  bool sealed_behind = false;
-  if (content.end == LogEnd::kDamaged && !ScanBehindDamage(&content, &sealed_behind)) {
-    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage that is not the tail of a log", path,
-                       content.valid_bytes);
-  }
-  const bool synced = content.valid_bytes < content.synced_offset || sealed_behind;
-  if (synced) {
-    return base::Error(absl::StatusCode::kDataLoss,
-                       "{}: offset {}: damage in bytes that had been synced up to offset {}", path, content.valid_bytes,
-                       content.synced_offset);
-  }
-  return content;
+  return FileScan(*file, path, bytes).Run(type);
 }
-
-namespace {
-
-// The bytes of a file from the record on that is looked at, as many as that needs.
-class RecordWindow {
- public:
-  RecordWindow(const base::RandomAccessFile& file, uint64_t bytes) : file_(file), bytes_(bytes) {}
-
-  std::string_view rest() const { return std::string_view(buffer_).substr(begin_); }
-  uint64_t offset() const { return offset_; }
-  void Skip(uint64_t bytes) {
-    begin_ += bytes;
-    offset_ += bytes;
-  }
-  // False if there is no more.
-  absl::StatusOr<bool> ReadMore() {
-    buffer_.erase(0, begin_);
-    begin_ = 0;
-    const uint64_t have = buffer_.size();
-    const uint64_t more = std::min(bytes_ - offset_ - have, std::max(kPieceBytes, have));
-    buffer_.resize(have + more);
-    BANDB_ASSIGN_OR_RETURN(const size_t got,
-                           file_.Read(offset_ + have, absl::MakeSpan(buffer_).subspan(static_cast<size_t>(have))));
-    buffer_.resize(have + got);
-    return got != 0;
-  }
-
- private:
-  const base::RandomAccessFile& file_;
-  const uint64_t bytes_;
-  std::string buffer_;
-  uint64_t begin_ = 0;
-  // Of the file, where rest() begins.
-  uint64_t offset_ = 0;
-};
-
-}  // namespace
 
 absl::Status VerifyLog(base::FileSystem* files, const std::string& path, FileType type, uint64_t bytes) {
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, files->Open(path));
   // A log that was found without a header: none of it counts.
   if (bytes == 0) return absl::OkStatus();
-  RecordWindow window(*file, bytes);
-  BANDB_RETURN_IF_ERROR(window.ReadMore().status());
-  BANDB_ASSIGN_OR_RETURN(const FileHeader header, DecodeFileHeader(window.rest(), type, path));
-  window.Skip(kFileHeaderBytes);
+  LogStream stream(*file, path, std::min(bytes, file->Size()));
+  BANDB_RETURN_IF_ERROR(stream.Hold(kFileHeaderBytes));
+  BANDB_ASSIGN_OR_RETURN(const FileHeader header, DecodeFileHeader(stream.rest(), type, path));
+  stream.Skip(kFileHeaderBytes);
   ParsedRecord record;
-  while (window.offset() < bytes) {
-    if (ParseRecordAt(window.rest(), window.offset(), header.checksum_seed(), &record)) {
-      window.Skip(record.record_bytes);
-      continue;
-    }
-    // A longer record than was read so far, or none.
-    bool more = window.rest().size() <= kRecordBytesMax;
-    if (more) {
-      BANDB_ASSIGN_OR_RETURN(more, window.ReadMore());
-    }
-    if (!more) {
+  while (stream.offset() < bytes) {
+    BANDB_RETURN_IF_ERROR(stream.Hold(kRecordBytesMin));
+    const size_t enough =
+        stream.rest().size() < kRecordBytesMin ? 0 : RecordBytesEnough(stream.rest(), header.checksum_seed());
+    BANDB_RETURN_IF_ERROR(stream.Hold(enough));
+    if (enough == 0 || !ParseRecordAt(stream.rest(), stream.offset(), header.checksum_seed(), &record)) {
       return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage, {} bytes were written", path,
-                         window.offset(), bytes);
+                         stream.offset(), bytes);
     }
+    stream.Skip(record.record_bytes);
   }
   return absl::OkStatus();
 }

@@ -29,7 +29,7 @@ enum class LogEnd : uint8_t {
 // What a file holds, found by reading it whole before anything is made of it.
 struct LogContent {
   FileHeader header;
-  std::string bytes;  // the file, without most of the zeros at its end
+  std::string bytes;  // the header and the whole records
   uint64_t checksum_seed = 0;
   LogEnd end = LogEnd::kOpen;
   uint64_t valid_bytes = 0;  // the records up to here are whole
@@ -49,8 +49,9 @@ struct LogContent {
 // Damage behind all synced offsets is not an error here: see LogContent::end. Of a file that is
 // still written to, `bytes_max` is what it held before the call: what is appended meanwhile may be
 // seen in part. Of one whose end is recorded elsewhere it is that end, behind which nothing counts
-// or is read. Memory: what is in the file up to its last byte that is not zero, and a file of more
-// than kLogFileBytesMax is refused, whatever its name says.
+// or is read. Memory: the whole records, and as much as one more may be long: never what the size
+// of the file, or bytes that nothing proves, would ask for. Work: of holes none; a file with
+// anything behind kLogFileBytesMax is refused, whatever its name says.
 absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
                                    uint64_t bytes_max = UINT64_MAX);
 

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/coding.h"
+#include "base/status.h"
 #include "storage/key/filter_hash.h"
 
 namespace bandb::storage {
@@ -47,11 +48,23 @@ size_t EntryBytesMax(size_t operations, size_t payload_bytes) {
 
 }  // namespace
 
-Memtable::Memtable(size_t capacity_bytes, uint64_t log_number)
-    : region_(std::max(capacity_bytes, EntryTree::kBytesMin + kFilterLineBytes)),
-      filter_bytes_(FilterBytes(region_.size())),
-      filter_(region_.data(), filter_bytes_),
-      tree_(region_.data() + filter_bytes_, region_.size() - filter_bytes_),
+std::unique_ptr<base::Region> Memtable::TakeRegion(base::RegionSource* regions, size_t capacity_bytes) {
+  const size_t bytes = std::max(capacity_bytes, EntryTree::kBytesMin + kFilterLineBytes);
+  return regions == nullptr ? base::Region::Map(bytes) : regions->Map(bytes);
+}
+
+absl::StatusOr<std::shared_ptr<Memtable>> Memtable::Make(base::RegionSource* regions, size_t capacity_bytes,
+                                                         uint64_t log_number) {
+  std::unique_ptr<base::Region> region = TakeRegion(regions, capacity_bytes);
+  if (region != nullptr) return std::make_shared<Memtable>(std::move(region), log_number);
+  return base::Error(absl::StatusCode::kResourceExhausted, "no memory for a memtable of {} bytes", capacity_bytes);
+}
+
+Memtable::Memtable(std::unique_ptr<base::Region> region, uint64_t log_number)
+    : region_(std::move(region)),
+      filter_bytes_(FilterBytes(region_->size())),
+      filter_(region_->data(), filter_bytes_),
+      tree_(region_->data() + filter_bytes_, region_->size() - filter_bytes_),
       log_number_(log_number) {}
 
 size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {

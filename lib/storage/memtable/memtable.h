@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "base/region.h"
 #include "kv/batch_format.h"
 #include "storage/key/cursor.h"
@@ -35,8 +36,14 @@ class Memtable {
   // table do.
   static constexpr size_t kRangeTombstonesMax = 256;
 
-  // `log_number` is the log that holds what this memtable will hold.
-  Memtable(size_t capacity_bytes, uint64_t log_number);
+  // `log_number` is the log that holds what this memtable will hold. Errors: kResourceExhausted the
+  // operating system has no memory for it.
+  static absl::StatusOr<std::shared_ptr<Memtable>> Make(base::RegionSource* regions, size_t capacity_bytes,
+                                                        uint64_t log_number);
+  // In a region of TakeRegion's.
+  Memtable(std::unique_ptr<base::Region> region, uint64_t log_number);
+  // Null if there is no memory. `regions` may be null: see Env.
+  static std::unique_ptr<base::Region> TakeRegion(base::RegionSource* regions, size_t capacity_bytes);
 
   // Whether the operations fit. `payload_bytes` is what they are encoded in, keys and values
   // included.
@@ -86,7 +93,7 @@ class Memtable {
   // Null for a range delete, which is no entry of the tree.
   EntryTree::Entry* MakeEntry(Sequence sequence, Space space, const kv::Operation& operation);
 
-  base::Region region_;
+  const std::unique_ptr<base::Region> region_;
   const size_t filter_bytes_;
   MemtableFilter filter_;
   EntryTree tree_;

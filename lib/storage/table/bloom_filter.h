@@ -74,6 +74,8 @@ class BloomFilterBuilder {
   bool empty() const { return hashes_.empty(); }
   // What Finish would return now, in bytes.
   size_t filter_bytes() const;
+  // Memory held, in bytes.
+  size_t memory_bytes() const { return hashes_.capacity() * sizeof(uint64_t); }
   // The filter, with the same answer for every hash that was added: perhaps.
   std::string Finish() const;
 

@@ -73,6 +73,12 @@ uint64_t TableBuilder::FileBytes() const {
          (filter_ ? filter_->filter_bytes() : 0) + kFooterBytes;
 }
 
+uint64_t TableBuilder::memory_bytes() const {
+  return data_block_.memory_bytes() + index_block_.memory_bytes() + (filter_ ? filter_->memory_bytes() : 0) +
+         tombstone_bytes_ + tombstones_.capacity() * sizeof(RangeTombstone) + stored_.capacity() +
+         compressed_.capacity();
+}
+
 void TableBuilder::FinishDataBlock() {
   last_key_ = data_block_.last_key();
   unindexed_block_ = WriteBlock(data_block_.Finish(), options_.compression);

@@ -66,6 +66,8 @@ class TableBuilder {
 
   // What the file would hold if it were finished now, roughly, in bytes.
   uint64_t FileBytes() const;
+  // Memory held, in bytes: what waits for the end of the file, and the block that is made.
+  uint64_t memory_bytes() const;
   uint64_t entries() const { return properties_.entries; }
   // The first error of the file. Adding goes on without effect after it, so it need not be asked
   // for at every Add.

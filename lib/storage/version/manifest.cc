@@ -29,6 +29,10 @@ absl::Status ManifestState::Apply(const VersionEdit& edit, const std::vector<Tab
       return base::Error(absl::StatusCode::kDataLoss, "the last sequence goes back");
     last_sequence = *edit.last_sequence;
   }
+  if (edit.clock_accepted) {
+    clock_sequence = edit.clock_accepted->sequence;
+    commit_time_ms = edit.clock_accepted->ms;
+  }
   if (edit.commit_time_ms) commit_time_ms = std::max(commit_time_ms, *edit.commit_time_ms);
   if (edit.epoch) epoch = *edit.epoch;
   if (edit.begun_log) begun_log = *edit.begun_log;
@@ -52,6 +56,7 @@ VersionEdit ManifestState::Everything() const {
   edit.commit_time_ms = commit_time_ms;
   edit.epoch = epoch;
   edit.begun_log = begun_log;
+  if (clock_sequence != 0) edit.clock_accepted = {.sequence = clock_sequence, .ms = commit_time_ms};
   edit.applied = applied;
   edit.membership = membership;
   for (const auto& [number, bytes] : log_ends) edit.log_ends.push_back({number, bytes});
@@ -112,7 +117,9 @@ absl::StatusOr<std::unique_ptr<Manifest>> Manifest::Create(base::FileSystem* fil
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<LogWriter> writer,
                          LogWriter::Create(files, base::JoinPath(engine_dir, ManifestName(number)), header));
   std::unique_ptr<Manifest> manifest(new Manifest(std::move(writer), number));
-  BANDB_RETURN_IF_ERROR(manifest->Append(state.Everything()));
+  // Nothing refers to it yet, so a disk that turns out to be full is no more than that.
+  bool reserved = false;
+  BANDB_RETURN_IF_ERROR(manifest->Write(state.Everything(), &reserved));
   BANDB_RETURN_IF_ERROR(files->SyncDir(engine_dir));
   return manifest;
 }
@@ -135,14 +142,20 @@ absl::StatusOr<std::unique_ptr<Manifest>> Manifest::CreateCurrent(base::FileSyst
   return manifest;
 }
 
-absl::Status Manifest::Append(const VersionEdit& edit) {
+absl::Status Manifest::Write(const VersionEdit& edit, bool* reserved) {
   RecordHead head;
   head.type = RecordType::kEdit;
   const std::string bytes = EncodeEdit(edit);
   BANDB_RETURN_IF_ERROR(writer_->Reserve(bytes.size()));
-  absl::Status written = writer_->Append(head, bytes);
-  if (written.ok()) written = writer_->Sync();
-  if (written.ok()) return written;
+  *reserved = true;
+  BANDB_RETURN_IF_ERROR(writer_->Append(head, bytes));
+  return writer_->Sync();
+}
+
+absl::Status Manifest::Append(const VersionEdit& edit) {
+  bool reserved = false;
+  const absl::Status written = Write(edit, &reserved);
+  if (written.ok() || !reserved) return written;
   // Whatever the cause, from here on it is unknown whether the edit is on disk.
   return base::Error(absl::StatusCode::kInternal, "{}: the edit may or may not be durable: {}", writer_->path(),
                      base::Message(written));

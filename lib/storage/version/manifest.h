@@ -31,6 +31,8 @@ struct ManifestState {
   uint64_t next_file_number = 1;
   Sequence last_sequence = 0;
   uint64_t commit_time_ms = 0;
+  // Commit times in logs up to this sequence count no more.
+  Sequence clock_sequence = 0;
   uint64_t epoch = 0;
   // By log number; only logs from log_number on.
   std::map<uint64_t, uint64_t> log_ends;
@@ -85,6 +87,9 @@ class Manifest {
 
  private:
   Manifest(std::unique_ptr<LogWriter> writer, uint64_t number) : writer_(std::move(writer)), number_(number) {}
+
+  // As Append, with the error of the file system; `*reserved` is set once there was room.
+  absl::Status Write(const VersionEdit& edit, bool* reserved);
 
   const std::unique_ptr<LogWriter> writer_;
   const uint64_t number_;

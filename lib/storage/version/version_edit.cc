@@ -25,6 +25,7 @@ enum Tag : uint64_t {
   kBegunLog = 11,
   kFirstOptional = 128,
   kSpaceFigures = 128,
+  kClockAccepted = 129,
 };
 
 void PutField(std::string* to, Tag tag, std::string_view payload) {
@@ -132,6 +133,9 @@ bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
       return ReadNumber(reader, &edit->begun_log);
     case kSpaceFigures:
       return ReadSpaceFigures(reader, edit);
+    case kClockAccepted:
+      edit->clock_accepted.emplace();
+      return ReadPair(reader, &edit->clock_accepted->sequence, &edit->clock_accepted->ms);
     default:
       return false;
   }
@@ -154,6 +158,9 @@ std::string EncodeEdit(const VersionEdit& edit) {
   if (edit.applied) PutNumbers(&bytes, kApplied, {edit.applied->index, edit.applied->term});
   if (edit.membership) PutField(&bytes, kMembership, *edit.membership);
   if (edit.begun_log) PutNumbers(&bytes, kBegunLog, {*edit.begun_log});
+  if (edit.clock_accepted) {
+    PutNumbers(&bytes, kClockAccepted, {edit.clock_accepted->sequence, edit.clock_accepted->ms});
+  }
   return bytes;
 }
 
@@ -166,7 +173,7 @@ absl::StatusOr<VersionEdit> DecodeEdit(std::string_view bytes) {
     if (!reader.ReadVarint(&tag) || !reader.ReadLengthPrefixed(&payload)) {
       return base::Error(absl::StatusCode::kDataLoss, "malformed version edit");
     }
-    if (tag >= kFirstOptional && tag != kSpaceFigures) continue;
+    if (tag >= kFirstOptional && tag != kSpaceFigures && tag != kClockAccepted) continue;
     if (tag == 0 || (tag > kBegunLog && tag < kFirstOptional)) {
       return base::Error(absl::StatusCode::kFailedPrecondition,
                          "version edit with field {}, which this program does not know: written by a newer release",

@@ -25,6 +25,9 @@
 //   128  number:varint hidden:varint expired_at_ms:varint          of the table that was named last: what a merge of it
 //                                                                  gives back (SpaceFigures). Written where there is
 //                                                                  something
+//   129  sequence:varint ms:varint                                 the clock was accepted anew: commit times up to
+//                                                                  this sequence, of edits before this one as well,
+//                                                                  count no more, and ms does
 //
 // Tags below 128 must be understood by a reader; those from 128 on it may skip.
 #ifndef BANDB_STORAGE_VERSION_VERSION_EDIT_H_
@@ -88,6 +91,12 @@ struct VersionEdit {
   std::optional<Applied> applied;
   std::optional<std::string> membership;
   std::optional<uint64_t> begun_log;
+  // Applied before commit_time_ms, which is at or after it.
+  struct ClockAccepted {
+    Sequence sequence = 0;
+    uint64_t ms = 0;
+  };
+  std::optional<ClockAccepted> clock_accepted;
 };
 
 std::string EncodeEdit(const VersionEdit& edit);

@@ -39,12 +39,19 @@ void VersionSet::SetNextFileNumber(uint64_t number) {
   next_file_number_.store(number, std::memory_order_relaxed);
 }
 
-absl::Status VersionSet::Start(ManifestState state, const FileHeader& header) {
+absl::Status VersionSet::Start(ManifestState state, const FileHeader& header, bool* unchanged) {
   const uint64_t number = NewFileNumber();
   state.next_file_number = next_file_number();
   BANDB_ASSERT(state.log_number < number);
-  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Manifest> manifest,
-                         Manifest::CreateCurrent(files_, engine_dir_, number, header, state));
+  absl::StatusOr<std::unique_ptr<Manifest>> created = Manifest::Create(files_, engine_dir_, number, header, state);
+  const absl::Status begun = created.ok() ? (*created)->StageCurrent(files_, engine_dir_) : created.status();
+  if (!begun.ok()) {
+    files_->Remove(base::JoinPath(engine_dir_, ManifestName(number))).IgnoreError();
+    *unchanged = true;
+    return begun;
+  }
+  BANDB_RETURN_IF_ERROR(Manifest::MakeCurrent(files_, engine_dir_));
+  std::shared_ptr<Manifest> manifest = *std::move(created);
   roll_bytes_ = RollBytes(manifest->Size());
   base::MutexLock lock(&mutex_);
   BANDB_ASSERT(manifest_ == nullptr);

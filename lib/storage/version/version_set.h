@@ -76,9 +76,10 @@ class VersionSet {
   VersionSet(base::FileSystem* files, std::string engine_dir, uint64_t roll_bytes_min, Owner* owner);
 
   // Opening, by one thread: the first number that is free; then the state of the open database, for
-  // which a manifest is made. Errors: as Manifest::CreateCurrent.
+  // which a manifest is made. Errors: as Manifest::CreateCurrent; `*unchanged` is set where the one
+  // that CURRENT names is surely still the old one, and nothing of a new one is left.
   void SetNextFileNumber(uint64_t number);
-  absl::Status Start(ManifestState state, const FileHeader& header) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Start(ManifestState state, const FileHeader& header, bool* unchanged) ABSL_LOCKS_EXCLUDED(mutex_);
 
   uint64_t NewFileNumber() { return next_file_number_.fetch_add(1, std::memory_order_relaxed); }
   uint64_t next_file_number() const { return next_file_number_.load(std::memory_order_relaxed); }

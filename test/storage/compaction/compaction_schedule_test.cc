@@ -36,7 +36,7 @@ struct Fixture {
       : version(std::move(first)), schedule(kSettings, compactions_max) {}
 
   CompactionSchedule::Work Next() {
-    auto work = schedule.Next({.version = version.get(), .has_frozen_memtables = frozen, .next_file_number = 100});
+    auto work = schedule.Next({.version = version.get(), .may_flush = frozen, .next_file_number = 100});
     CHECK_OK(schedule.CheckInvariants(*version));
     return work;
   }
@@ -174,8 +174,8 @@ TEST_CASE("iterators that have used up their allowance have level 0 compacted, h
 
 TEST_CASE("a CompactRange that meets a table that is set aside ends with its damage, others go around it") {
   Fixture f(Due());
-  CHECK(f.schedule.SetAside(2, 6));
-  CHECK_FALSE(f.schedule.SetAside(2, 6));
+  CHECK(f.schedule.SetAside(2, 6, false));
+  CHECK_FALSE(f.schedule.SetAside(2, 6, false));
   CHECK(f.schedule.settings().base_level_max == 5);
   const auto around = f.Next();
   REQUIRE(around.kind == WorkKind::kCompaction);

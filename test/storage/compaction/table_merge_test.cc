@@ -2,7 +2,10 @@
 // abandoned merge leaves nothing.
 #include "storage/compaction/table_merge.h"
 
+#include <algorithm>
+#include <atomic>
 #include <map>
+#include <utility>
 
 #include "storage/engine/engine_fixture.h"
 #include "storage/read/merging_cursor.h"
@@ -136,6 +139,27 @@ TEST_CASE("tables are durable when a merge is done, and gone when it is given up
   for (const TableInfo& info : merge.TakeTables()) {
     CHECK(image->FileSize(TableFolder::PathOf(info.number)).value() == info.file_bytes);
   }
+}
+
+TEST_CASE("what a merge holds of the table that it makes is counted, until it ends or is given up") {
+  Fixture f(1);
+  std::atomic<uint64_t> memory_bytes{1};
+  MergeOutputs outputs = f.Outputs(UINT64_MAX);
+  outputs.memory_bytes = &memory_bytes;
+  const bool finished = GENERATE(false, true);
+  {
+    TableMerge merge(f.Inputs(), std::move(outputs));
+    uint64_t most_bytes = 0;
+    for (bool done = false; !done && (finished || most_bytes <= 1);) {
+      const auto step = merge.Step(500);
+      REQUIRE_OK(step.status());
+      done = *step;
+      most_bytes = std::max(most_bytes, memory_bytes.load());
+    }
+    CHECK(most_bytes > 500);
+    CHECK((memory_bytes == 1) == finished);
+  }
+  CHECK(memory_bytes == 1);
 }
 
 TEST_CASE("a merge that cannot write says so, and removes what it had begun") {

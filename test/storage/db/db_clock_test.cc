@@ -119,4 +119,88 @@ TEST_CASE("it stays away after the process died, if a table was written since") 
   db.reset();
 }
 
+namespace {
+
+constexpr int64_t kYearMillis = int64_t{365} * 24 * 3600 * 1000;
+
+// A value of an hour, which was read once while the clock was ten years ahead.
+void ReadAhead(TestEnv* env, Db* db) {
+  WriteBatch batch;
+  batch.PutWithTtl("hour", "value", absl::Hours(1));
+  batch.Put("always", "value");
+  REQUIRE_OK(db->Write(batch));
+  env->clock().JumpWallMillis(10 * kYearMillis);
+  CHECK_CODE(db->Get("hour").status(), kNotFound);
+  env->clock().JumpWallMillis(-10 * kYearMillis);
+  CHECK_CODE(db->Get("hour").status(), kNotFound);
+  CHECK(db->GetStats().expiry_ahead_ms == static_cast<uint64_t>(10 * kYearMillis));
+}
+
+// Times to live go by the clock again.
+void CheckByTheClock(TestEnv* env, Db* db) {
+  CHECK(db->GetStats().expiry_ahead_ms == 0);
+  CHECK_OK(db->Get("always").status());
+  PutBrief(db);
+  CHECK_OK(db->Get("brief").status());
+  env->clock().AdvanceMillis(1000);
+  CHECK_CODE(db->Get("brief").status(), kNotFound);
+}
+
+}  // namespace
+
+TEST_CASE("a clock that was ahead holds expiry until it is accepted as it is, also after a restart") {
+  TestEnv env(5);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
+  ReadAhead(&env, db.get());
+  const bool ahead_in_log = GENERATE(false, true);
+  const bool flushed = GENERATE(false, true);
+  if (ahead_in_log) {
+    env.clock().JumpWallMillis(10 * kYearMillis);
+    REQUIRE_OK(db->Put("ahead", "value"));
+    env.clock().JumpWallMillis(-10 * kYearMillis);
+  }
+  // Closing writes it down.
+  REQUIRE_OK(db->Close());
+  db = MustOpen(env.env(), kDir);
+  CHECK(env.logger().Text().find("AcceptClock") != std::string::npos);
+  CHECK(db->GetStats().expiry_ahead_ms > 0);
+  CHECK_CODE(db->Get("hour").status(), kNotFound);
+  if (flushed) REQUIRE_OK(db->Flush());
+  REQUIRE_OK(db->AcceptClock());
+  CHECK(db->GetStats().expiry_ahead_ms == 0);
+  SECTION("at once") { CheckByTheClock(&env, db.get()); }
+  SECTION("after power loss") {
+    TestEnv after(6, env.files().CrashImage(Damage::kLost, 5));
+    after.clock().AdvanceMillis(10'000);
+    const std::unique_ptr<Db> again = MustOpen(after.env(), kDir);
+    CheckByTheClock(&after, again.get());
+  }
+  SECTION("after more edits and another life") {
+    REQUIRE_OK(db->Flush());
+    REQUIRE_OK(db->Close());
+    db = MustOpen(env.env(), kDir);
+    CheckByTheClock(&env, db.get());
+    REQUIRE_OK(db->Close());
+    db = MustOpen(env.env(), kDir);
+    CHECK(db->GetStats().expiry_ahead_ms == 0);
+  }
+}
+
+TEST_CASE("a clock is accepted once only: what it shows later is held as before") {
+  TestEnv env(7);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
+  ReadAhead(&env, db.get());
+  REQUIRE_OK(db->AcceptClock());
+  CHECK_OK(db->Get("hour").status());
+  CheckByTheClock(&env, db.get());
+  env.clock().JumpWallMillis(-500);
+  CHECK_CODE(db->Get("brief").status(), kNotFound);
+  REQUIRE_OK(db->Put("more", "value"));
+  REQUIRE_OK(db->Close());
+  CHECK_CODE(db->AcceptClock(), kFailedPrecondition);
+  db = MustOpen(env.env(), kDir);
+  CHECK_CODE(db->Get("brief").status(), kNotFound);
+  REQUIRE_OK(storage::CheckInvariants(db.get()));
+}
+
 }  // namespace bandb::test

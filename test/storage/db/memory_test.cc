@@ -1,6 +1,7 @@
 // What counts as memory of the database: what readers hold, too.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/db/open_db.h"
@@ -58,6 +59,22 @@ TEST_CASE("what an iterator has read ahead counts until it goes") {
   CHECK(db->GetStats().memory_bytes >= before + (256 << 10));
   walk.reset();
   CHECK(db->GetStats().memory_bytes < before + (64 << 10));
+}
+
+TEST_CASE("an asynchronous write counts until its callback has returned") {
+  TestEnv env(3);
+  const auto db = MustOpen(env.env(), kDir, HalfMebibyteMemtables());
+  const uint64_t before = db->GetStats().memory_bytes;
+  WriteBatch batch;
+  batch.Put("key", std::string(100'000, 'v'));
+  bool done = false;
+  db->WriteAsync(std::move(batch), {}, [&done](const absl::Status&) { done = true; });
+  // In the memtable, and in the batch.
+  CHECK(db->GetStats().memory_bytes > before + 200'000);
+  env.executor().RunReady();
+  CHECK(done);
+  CHECK(db->GetStats().memory_bytes > before + 100'000);
+  CHECK(db->GetStats().memory_bytes < before + 150'000);
 }
 
 }  // namespace bandb::test

@@ -116,7 +116,7 @@ inline kv::Operation PutOperation(std::string_view key, std::string_view value) 
 // A memtable that holds random versions of few keys, with sequences from `first` on. Each is added
 // to `entries`, too, which Sort then puts in order.
 inline std::shared_ptr<Memtable> RandomMemtable(base::Random* random, Sequence first, size_t count, Entries* entries) {
-  auto memtable = std::make_shared<Memtable>(size_t{1} << 20, 1);
+  auto memtable = std::make_shared<Memtable>(Memtable::TakeRegion(nullptr, size_t{1} << 20), 1);
   for (size_t i = 0; i < count; ++i) {
     const Sequence sequence = first + i;
     const std::string key = fmt::format("k{:02}", random->Uniform(30));

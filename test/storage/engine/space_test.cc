@@ -24,6 +24,7 @@ class World {
  public:
   World() : env(1) { Open(); }
   void Open() {
+    db.reset();
     Options options;
     options.write_buffer_bytes = 64 << 10;
     options.table_bytes = 64 << 10;
@@ -115,7 +116,6 @@ TEST_CASE("a range delete that covers a good part of one table gives that back, 
   for (int i = 0; i < 50; ++i) REQUIRE_OK(world.db->Put(KeyOf(i), std::string(1000, 'a')));
   world.Compact();
   REQUIRE(world.Tables() == 1);
-  // What a range delete covers of a table is known of one that was read.
   CHECK(world.KeysSeen() == 50);
   const uint64_t before = world.Bytes();
   world.Delete(10, 13, true);
@@ -126,6 +126,49 @@ TEST_CASE("a range delete that covers a good part of one table gives that back, 
   CHECK(world.Tables() == 1);
   CHECK(world.Bytes() < before / 2);
   CHECK(world.KeysSeen() == 20);
+}
+
+TEST_CASE("what a range delete covers of a table that nobody has read is told by its index") {
+  World world;
+  for (int i = 0; i < 50; ++i) REQUIRE_OK(world.db->Put(KeyOf(i), std::string(1000, 'a')));
+  world.Compact();
+  REQUIRE(world.Tables() == 1);
+  // Nothing is open.
+  world.Open();
+  const uint64_t compactions = world.db->GetStats().compactions;
+  const uint64_t read = world.BytesRead();
+  world.Delete(10, 12, true);
+  world.FlushAndRest();
+  CHECK(world.db->GetStats().compactions == compactions);
+  CHECK(world.BytesRead() == read);
+  CHECK(world.Tables() == 2);
+  world.Open();
+  world.Delete(12, 40, true);
+  world.FlushAndRest();
+  CHECK(world.Tables() == 1);
+  CHECK(world.KeysSeen() == 20);
+}
+
+TEST_CASE("a table whose index cannot be read is not asked for it again and again") {
+  World world;
+  for (int i = 0; i < 50; ++i) REQUIRE_OK(world.db->Put(KeyOf(i), std::string(1000, 'a')));
+  world.Compact();
+  world.Open();
+  for (const auto& [path, bytes] : world.env.files().Files()) {
+    if (!Matches("*.tbl", path)) continue;
+    world.env.files().Inject(
+        {.kind = FaultKind::kIoError, .calls = {FileCall::kOpen}, .pattern = path, .count = Fault::kSticky});
+  }
+  world.Delete(10, 40, true);
+  const uint64_t failures = world.env.files().failures();
+  world.FlushAndRest();
+  CHECK(world.env.files().failures() == failures + 1);
+  CHECK(world.Tables() == 2);
+  world.env.files().ClearFaults();
+  CHECK(world.KeysSeen() == 20);
+  REQUIRE_OK(world.db->Put("more", "value"));
+  world.FlushAndRest();
+  CHECK(world.Bytes() < 25'000);
 }
 
 TEST_CASE("a few deletes among much else bring nothing about") {

@@ -3,10 +3,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "base/checksum.h"
 #include "base/coding.h"
+#include "base/forwarding_file_system.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "storage/log/log_fixture.h"
@@ -164,7 +169,7 @@ TEST_CASE("a log of a newer format is refused, and named") {
   CHECK(content.status().message().find("version 2") != absl::string_view::npos);
 }
 
-TEST_CASE("what is behind the recorded end of a log is not read, and a file that no log can be is refused") {
+TEST_CASE("what is behind the recorded end of a log is not read, and holes are no work, however long they are") {
   test::TempDir dir;
   base::PosixFileSystem files;
   const std::string path = dir.File("log");
@@ -182,13 +187,114 @@ TEST_CASE("what is behind the recorded end of a log is not read, and a file that
   CHECK(content->records == 3);
   CHECK(content->bytes.size() == log.size());
   CHECK_OK(VerifyLog(&files, path, FileType::kLog, log.size()));
-  CHECK_CODE(ReadLog(&files, path, FileType::kLog).status(), kDataLoss);
-  // Zeros at the end take no memory.
-  REQUIRE(::truncate(path.c_str(), off_t{64} << 20) == 0);
-  content = ReadLog(&files, path, FileType::kLog);
+  for (const off_t bytes : {off_t{1} << 40, off_t{4} << 30, off_t{64} << 20}) {
+    REQUIRE(::truncate(path.c_str(), bytes) == 0);
+    content = ReadLog(&files, path, FileType::kLog);
+    REQUIRE_OK(content.status());
+    CHECK(content->records == 3);
+    CHECK(content->end == LogEnd::kOpen);
+    CHECK(content->dropped_bytes == 0);
+    CHECK(content->bytes.size() == log.size());
+  }
+}
+
+namespace {
+
+// A file of any size in which there are a few bytes.
+class SparseFile final : public base::RandomAccessFile {
+ public:
+  SparseFile(std::map<uint64_t, std::string> pieces, uint64_t size) : pieces_(std::move(pieces)), size_(size) {}
+  absl::StatusOr<size_t> Read(uint64_t offset, absl::Span<char> to) const override {
+    std::fill(to.begin(), to.end(), '\0');
+    const size_t count = static_cast<size_t>(std::min<uint64_t>(to.size(), size_ - std::min(offset, size_)));
+    for (const auto& [at, bytes] : pieces_) {
+      for (size_t i = 0; i < bytes.size(); ++i) {
+        if (at + i >= offset && at + i < offset + count) to[at + i - offset] = bytes[i];
+      }
+    }
+    read_bytes_ += count;
+    return count;
+  }
+  void Prefetch(uint64_t, uint64_t) const override {}
+  uint64_t SkipHole(uint64_t offset) const override {
+    for (const auto& [at, bytes] : pieces_) {
+      if (offset < at + bytes.size()) return std::max(offset, at / 4096 * 4096);
+    }
+    return size_;
+  }
+  uint64_t Size() const override { return size_; }
+  uint64_t read_bytes() const { return read_bytes_; }
+
+ private:
+  const std::map<uint64_t, std::string> pieces_;
+  const uint64_t size_;
+  mutable uint64_t read_bytes_ = 0;
+};
+
+class OneFile final : public base::ForwardingFileSystem {
+ public:
+  explicit OneFile(const SparseFile* file) : ForwardingFileSystem(nullptr), file_(file) {}
+  absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string&) override {
+    return std::make_unique<SparseFile>(*file_);
+  }
+
+ private:
+  const SparseFile* const file_;
+};
+
+absl::StatusOr<LogContent> ReadSparse(const std::map<uint64_t, std::string>& pieces, uint64_t size) {
+  const SparseFile file(pieces, size);
+  OneFile files(&file);
+  return ReadLog(&files, "log", FileType::kLog);
+}
+
+}  // namespace
+
+TEST_CASE("bytes far behind the end of a log take no memory, and are damage if they show that there was more") {
+  const LogBytes log = ThreeRecords();
+  const uint64_t far = (uint64_t{3} << 30) + 5;
+  auto content = ReadSparse({{0, log.bytes()}, {far, "stray"}}, uint64_t{4} << 30);
   REQUIRE_OK(content.status());
   CHECK(content->records == 3);
-  CHECK(content->bytes.capacity() < 32 << 20);
+  CHECK(content->end == LogEnd::kDamaged);
+  CHECK(content->dropped_bytes == far + 5 - log.size());
+  CHECK(content->bytes.capacity() < 1 << 20);
+  // In a part that no log has.
+  CHECK_CODE(ReadSparse({{0, log.bytes()}, {uint64_t{5} << 30, "stray"}}, uint64_t{8} << 40).status(), kDataLoss);
+  // In a file that has no header.
+  CHECK_CODE(ReadSparse({{far, "stray"}}, uint64_t{4} << 30).status(), kDataLoss);
+  content = ReadSparse({{4, "torn"}}, uint64_t{8} << 40);
+  REQUIRE_OK(content.status());
+  CHECK_FALSE(content->has_header);
+  CHECK(content->dropped_bytes == 8);
+  // A whole record there: in bytes that were synced, or not.
+  for (const uint64_t synced : {far, log.size()}) {
+    RecordHead head{.type = RecordType::kWrite, .term = 1, .first_sequence = 4, .synced_offset = synced};
+    std::string record;
+    const size_t begin = BeginRecord(&record, head);
+    record += "payload";
+    FinishRecord(&record, begin, record.size() - 7, head, log.header().checksum_seed(), far);
+    content = ReadSparse({{0, log.bytes()}, {far, record}}, uint64_t{8} << 40);
+    if (synced == far) {
+      CHECK_CODE(content.status(), kDataLoss);
+    } else {
+      REQUIRE_OK(content.status());
+      CHECK(content->end == LogEnd::kDamaged);
+      CHECK(content->dropped_bytes == far + record.find_last_not_of('\0') + 1 - log.size());
+    }
+  }
+}
+
+TEST_CASE("a head that claims more than follows it is damage, and takes no memory") {
+  LogBytes log = ThreeRecords();
+  const LogBytes next = LogBytes(1).Add({.term = 1, .first_sequence = 4}, "payload");
+  std::string head = next.bytes().substr(next.offsets()[0], kRecordFixedBytes);
+  base::StoreFixed<uint32_t>(head.data() + 12, kRecordPayloadBytesMax);
+  const auto content = Read(log.bytes() + head + std::string(100, 'x'));
+  REQUIRE_OK(content.status());
+  CHECK(content->records == 3);
+  CHECK(content->end == LogEnd::kDamaged);
+  CHECK(content->bytes.capacity() < 1 << 20);
 }
 
 TEST_CASE("a log is verified to its last byte, in pieces, whatever the sizes of its records") {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -17,7 +18,7 @@ namespace bandb::storage {
 
 class TreeInMemory {
  public:
-  explicit TreeInMemory(size_t bytes) : region_(bytes), tree_(region_.data(), bytes) {}
+  explicit TreeInMemory(size_t bytes) : region_(base::Region::Map(bytes)), tree_(region_->data(), bytes) {}
 
   EntryTree& operator*() { return tree_; }
   EntryTree* operator->() { return &tree_; }
@@ -29,7 +30,7 @@ class TreeInMemory {
   }
 
  private:
-  base::Region region_;
+  const std::unique_ptr<base::Region> region_;
   EntryTree tree_;
 };
 

@@ -15,7 +15,7 @@ std::string ValueAt(const Memtable& memtable, std::string_view key, Sequence seq
 }  // namespace
 
 TEST_CASE("a memtable gives the newest version that a reader may see") {
-  Memtable memtable(64 << 10, 7);
+  Memtable memtable(Memtable::TakeRegion(nullptr, 64 << 10), 7);
   CHECK(memtable.empty());
   memtable.Add(10, Space::kUser, PutOperation("a", "one"));
   memtable.Add(11, Space::kUser, PutOperation("ab", "other"));
@@ -35,13 +35,13 @@ TEST_CASE("a memtable gives the newest version that a reader may see") {
 }
 
 TEST_CASE("the value of a put with expiry begins with its time") {
-  Memtable memtable(64 << 10, 1);
+  Memtable memtable(Memtable::TakeRegion(nullptr, 64 << 10), 1);
   memtable.Add(1, Space::kUser, {.kind = Kind::kPutWithExpiry, .key = "k", .value = "v", .expiry_ms = 0x0102});
   CHECK(ValueAt(memtable, "k", 1) == std::string("2:1:\x02\x01\0\0\0\0\0\0v", 13));
 }
 
 TEST_CASE("range deletes of a memtable cover their keys for those who may see them, the newest first") {
-  Memtable memtable(64 << 10, 1);
+  Memtable memtable(Memtable::TakeRegion(nullptr, 64 << 10), 1);
   const auto add = [&](Sequence sequence, std::string_view begin, std::string_view limit) {
     memtable.Add(sequence, Space::kUser, {.kind = Kind::kRangeDelete, .key = begin, .value = limit});
   };
@@ -66,7 +66,7 @@ TEST_CASE("range deletes of a memtable cover their keys for those who may see th
 }
 
 TEST_CASE("a range delete covers keys that the memtable has no entry of") {
-  Memtable memtable(64 << 10, 1);
+  Memtable memtable(Memtable::TakeRegion(nullptr, 64 << 10), 1);
   memtable.Add(3, Space::kUser, {.kind = Kind::kRangeDelete, .key = "a", .value = "m"});
   memtable.Add(4, Space::kUser, PutOperation("b", "new"));
   memtable.EndGroup(1'000);
@@ -77,7 +77,7 @@ TEST_CASE("a range delete covers keys that the memtable has no entry of") {
 }
 
 TEST_CASE("a memtable finds every key that came, staged or not, through its filter") {
-  Memtable memtable(1 << 20, 1);
+  Memtable memtable(Memtable::TakeRegion(nullptr, 1 << 20), 1);
   Sequence sequence = 0;
   for (int i = 0; i < 2000; ++i) memtable.Stage(++sequence, Space::kUser, PutOperation(fmt::format("s{}", i), "v"));
   memtable.InsertStaged();
@@ -92,8 +92,8 @@ TEST_CASE("a memtable finds every key that came, staged or not, through its filt
 TEST_CASE("a memtable filled with staged operations holds what one filled in their order holds") {
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     base::Random random(seed);
-    Memtable added(1 << 20, 1);
-    Memtable staged(1 << 20, 1);
+    Memtable added(Memtable::TakeRegion(nullptr, 1 << 20), 1);
+    Memtable staged(Memtable::TakeRegion(nullptr, 1 << 20), 1);
     // Keys that share nothing, or more than a word; equal ones, prefixes of one another, and zeros
     // at their ends.
     const std::string shared(random.Uniform(20), 's');
@@ -145,7 +145,7 @@ TEST_CASE("a memtable of the capacity for some operations takes them, whatever t
       if (operation.kind != Kind::kDelete) operation.value = value;
       kv::AppendOperation(&payload, operation);
     }
-    Memtable memtable(Memtable::CapacityFor(count, payload.size()), 1);
+    Memtable memtable(Memtable::TakeRegion(nullptr, Memtable::CapacityFor(count, payload.size())), 1);
     kv::OperationReader cursor(payload);
     kv::Operation operation;
     // An assertion of the tree ends the process if there is no room.
@@ -155,7 +155,7 @@ TEST_CASE("a memtable of the capacity for some operations takes them, whatever t
 }
 
 TEST_CASE("a memtable that is full, or has many range deletes, has no room") {
-  Memtable memtable(64 << 10, 1);
+  Memtable memtable(Memtable::TakeRegion(nullptr, 64 << 10), 1);
   CHECK(memtable.HasRoomFor(1, 1000));
   CHECK_FALSE(memtable.HasRoomFor(1, 64 << 10));
   Sequence sequence = 0;
@@ -163,7 +163,7 @@ TEST_CASE("a memtable that is full, or has many range deletes, has no room") {
     memtable.Add(++sequence, Space::kUser, PutOperation("k", std::string(1000, 'v')));
   CHECK(sequence > 50);
   CHECK(sequence < 65);
-  Memtable ranges(64 << 10, 1);
+  Memtable ranges(Memtable::TakeRegion(nullptr, 64 << 10), 1);
   for (sequence = 1; ranges.HasRoomFor(1, 4); ++sequence) {
     REQUIRE(sequence <= Memtable::kRangeTombstonesMax + 1);
     ranges.Add(sequence, Space::kUser, {.kind = Kind::kRangeDelete, .key = "a", .value = "b"});

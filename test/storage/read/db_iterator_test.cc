@@ -19,7 +19,8 @@ struct World {
   explicit World(uint64_t seed) : random(seed) {
     states.emplace_back();
     for (Sequence sequence = 1; sequence <= 240; ++sequence) {
-      if (sequence % 80 == 1) memtables.push_back(std::make_shared<Memtable>(size_t{1} << 20, 1));
+      if (sequence % 80 == 1)
+        memtables.push_back(std::make_shared<Memtable>(Memtable::TakeRegion(nullptr, size_t{1} << 20), 1));
       states.push_back(states.back());
       Model& state = states.back();
       const std::string key = Name(random.Uniform(30));

@@ -35,7 +35,8 @@ TEST_CASE("a merge puts keys in order whatever they share, and however long they
     std::vector<std::unique_ptr<Memtable>> memtables;
     std::vector<std::unique_ptr<Cursor>> cursors;
     const uint64_t count = 2 + random.Uniform(6);
-    for (uint64_t i = 0; i < count; ++i) memtables.push_back(std::make_unique<Memtable>(1 << 20, 1));
+    for (uint64_t i = 0; i < count; ++i)
+      memtables.push_back(std::make_unique<Memtable>(Memtable::TakeRegion(nullptr, 1 << 20), 1));
     for (Sequence sequence = 1; sequence <= 300; ++sequence) {
       std::string key = shared;
       if (numbers) key += fmt::format("{:09}", 99'800 + random.Uniform(400));
@@ -114,7 +115,7 @@ TEST_CASE("a table that cannot be read fails the whole merge, from whichever sid
   const TablePtr first = folder.Write({{Key("k01", 5), "a"}});
   const TablePtr missing = folder.Write({{Key("k05", 6), "b"}});
   REQUIRE_OK(folder.env().files().Remove(TableFolder::PathOf(missing->info().number)));
-  Memtable memtable(64 << 10, 1);
+  Memtable memtable(Memtable::TakeRegion(nullptr, 64 << 10), 1);
   memtable.Add(9, Space::kUser, PutOperation("k09", "c"));
   std::vector<std::unique_ptr<Cursor>> cursors;
   const std::vector<TablePtr> tables = {first, missing};

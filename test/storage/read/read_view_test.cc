@@ -14,8 +14,8 @@ namespace {
 // A view that can be told from others, and whose parts belong together.
 std::unique_ptr<ReadView> MakeView(uint64_t number) {
   auto view = std::make_unique<ReadView>();
-  view->memtable = std::make_shared<Memtable>(1 << 10, number);
-  view->frozen.push_back(std::make_shared<Memtable>(1 << 10, number + 1));
+  view->memtable = std::make_shared<Memtable>(Memtable::TakeRegion(nullptr, 1 << 10), number);
+  view->frozen.push_back(std::make_shared<Memtable>(Memtable::TakeRegion(nullptr, 1 << 10), number + 1));
   view->version = std::make_shared<Version>();
   return view;
 }

@@ -38,6 +38,7 @@ VersionEdit FullEdit() {
   edit.applied = AppliedPosition{.index = 11, .term = 12};
   edit.membership = std::string("nodes\0", 6);
   edit.begun_log = 7;
+  edit.clock_accepted = {.sequence = 13, .ms = 14};
   return edit;
 }
 
@@ -81,13 +82,15 @@ TEST_CASE("an edit that is cut within a field is malformed") {
     }
   }
   // The fields in front of which it can be cut; the empty edit is one.
-  CHECK(whole == 14);
+  CHECK(whole == 15);
 }
 
 TEST_CASE("fields that a reader need not know are skipped, others refused and named") {
-  const auto optional = DecodeEdit(Field(129, "future") + NumberField(1, {7}));
+  const auto optional = DecodeEdit(Field(200, "future") + NumberField(1, {7}));
   REQUIRE(optional.ok());
   CHECK(optional->log_number == 7u);
+  // One that is known must be whole.
+  CHECK_CODE(DecodeEdit(NumberField(129, {7})).status(), kDataLoss);
   const auto needed = DecodeEdit(Field(12, "future"));
   CHECK_CODE(needed.status(), kFailedPrecondition);
   CHECK(needed.status().message().find("field 12") != absl::string_view::npos);

@@ -16,7 +16,8 @@ struct Fixture final : VersionSet::Owner {
     REQUIRE_OK(env.files().CreateDirs(kDir));
     REQUIRE_OK(env.files().SyncDir("/"));
     versions.SetNextFileNumber(10);
-    REQUIRE_OK(versions.Start({}, NewHeader(FileType::kManifest)));
+    bool unchanged = false;
+    REQUIRE_OK(versions.Start({}, NewHeader(FileType::kManifest), &unchanged));
     CHECK_OK(versions.CheckInvariants());
   }
   ~Fixture() override = default;
