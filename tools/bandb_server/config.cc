@@ -22,6 +22,7 @@
 
 #include "admin/http_listener.h"
 #include "base/status.h"
+#include "grpc/listener.h"
 #include "key_depth.h"
 #include "kv/options.h"
 #include "net/address.h"
@@ -259,6 +260,7 @@ absl::Status CheckHosts(const Config& config) {
     mistakes.Add(line == config.lines.end() ? 0 : line->second, fmt::format("{} is {}", setting, base::Message(found)));
   };
   check("server.listen", net::ParseAddresses(config.server.listen).status());
+  if (!config.grpc_listen.empty()) check("grpc.listen", grpc::CheckListen(config.grpc_listen));
   if (!config.admin_listen.empty()) {
     check("admin.listen", admin::CheckListen(config.admin_listen, config.admin_insecure));
   }
