@@ -114,6 +114,7 @@ void Call::OnAccepted() {
   if (method_ == Method::kUnknown) return Finish(::grpc::StatusCode::UNIMPLEMENTED, "no such method");
   if (poller_->CallsAreMany()) return Finish(::grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls are under way");
   if (method_ == Method::kPut && poller_->door()->MemoryIsTight()) {
+    poller_->door()->CountOverloaded();
     return FinishFailed(server::ToFailure(net::Refusal::kOverloaded));
   }
   Hold(kUnreadBytes);

@@ -10,6 +10,14 @@ bool Door::MemoryIsTight() const {
   return quota_->memory_bytes.load(std::memory_order_relaxed) > static_cast<int64_t>(options_.memory_bytes_max / 4 * 3);
 }
 
+void Door::AddTo(ServerStats* stats) const {
+  const uint64_t overloaded = overloaded_.load(std::memory_order_relaxed);
+  stats->frames_read += overloaded;
+  stats->replies += overloaded;
+  stats->error_replies += overloaded;
+  stats->overloaded += overloaded;
+}
+
 bool Door::AddConnection() {
   if (quota_->connections.fetch_add(1, std::memory_order_relaxed) < options_.connections_max) return true;
   DropConnection();

@@ -5,6 +5,7 @@
 #ifndef BANDB_SERVER_DOOR_H_
 #define BANDB_SERVER_DOOR_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -54,6 +55,9 @@ class Door {
   // operations that it has entered.
   void AddMemory(int64_t bytes) { quota_->AddMemory(bytes); }
   bool MemoryIsTight() const;
+  // A call was answered "overloaded" and not entered.
+  void CountOverloaded() { overloaded_.fetch_add(1, std::memory_order_relaxed); }
+  void AddTo(ServerStats* stats) const;
   // Takes a place among ServerOptions::connections_max; false: there is none.
   bool AddConnection();
   void DropConnection();
@@ -64,6 +68,7 @@ class Door {
   const std::vector<DoorQueue*> queues_;
   net::Quota* const quota_;
   const ServerOptions options_;
+  std::atomic<uint64_t> overloaded_{0};
 };
 
 }  // namespace bandb::server

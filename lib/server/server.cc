@@ -153,6 +153,7 @@ absl::Status Server::Impl::Start() {
 ServerStats Server::Impl::Stats() const {
   ServerStats stats;
   for (const ServingLoop& serving : loops_) serving.unit->AddTo(&stats);
+  if (door_ != nullptr) door_->AddTo(&stats);
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;
