@@ -22,6 +22,10 @@ run libcpp-httplib-dev answers HTTP on the listener for operators
 run nlohmann-json3-dev reads exports, and writes figures as JSON
 run pkg-config finds the library for HTTP
 test catch2 the test framework
+test libgrpc++-dev the listener for clients of gRPC
+test libprotobuf-dev its messages
+test protobuf-compiler compiles their interface
+test protobuf-compiler-grpc likewise, for clients
 test clang the second compiler, with its thread-safety analysis
 test libclang-rt-dev the sanitizers of clang
 test clang-format checks the layout of the code

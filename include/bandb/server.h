@@ -21,6 +21,10 @@ namespace bandb {
 
 class Logger;
 
+namespace server {
+class Door;
+}  // namespace server
+
 // What an acknowledged write survives.
 enum class Durability : int {
   kSync,  // power loss: fsync before every acknowledgement, shared by all writes that wait
@@ -163,6 +167,7 @@ class Server {
   void Stop();
 
  private:
+  friend class server::Door;
   class Impl;
   explicit Server(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

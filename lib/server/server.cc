@@ -15,6 +15,7 @@
 #include "base/thread_executor.h"
 #include "kv/limits.h"
 #include "net/epoll_loop.h"
+#include "server/door.h"
 #include "server/host_code.h"
 #include "server/redis_command.h"
 #include "server/server_options.h"
@@ -48,6 +49,7 @@ class Server::Impl {
   ServerStats Stats() const;
   absl::Status Drain() ABSL_LOCKS_EXCLUDED(ending_);
   void Stop() ABSL_LOCKS_EXCLUDED(ending_);
+  server::Door* door() { return door_.get(); }
   // Once stopped: a worker did not come back, so that nothing of this may be destroyed.
   bool abandoned() const { return abandoned_; }
 
@@ -79,6 +81,7 @@ class Server::Impl {
   base::ThreadExecutor readers_;
   std::unique_ptr<base::ThreadExecutor> workers_;
   std::vector<ServingLoop> loops_;  // does not change once Start returned
+  std::unique_ptr<server::Door> door_;
   std::string address_;
   std::string redis_address_;
   server::RedisEnvironment redis_;
@@ -124,6 +127,9 @@ absl::Status Server::Impl::Start() {
   SetUpRedis();
   if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads);
   for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
+  std::vector<server::DoorQueue*> door_queues;
+  for (ServingLoop& serving : loops_) door_queues.push_back(serving.unit->door_queue());
+  door_ = std::make_unique<server::Door>(std::move(door_queues), &quota_, options_);
   // One socket for all loops: the first accepts and deals out.
   std::vector<server::ServerUnit*> others;
   for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].unit.get());
@@ -148,6 +154,7 @@ absl::Status Server::Impl::Start() {
 ServerStats Server::Impl::Stats() const {
   ServerStats stats;
   for (const ServingLoop& serving : loops_) serving.unit->AddTo(&stats);
+  if (door_ != nullptr) door_->AddTo(&stats);
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;
@@ -242,6 +249,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Store& store, const Server
   BANDB_RETURN_IF_ERROR(impl->Start());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
+
+server::Door* server::Door::Of(Server* server) { return server->impl_->door(); }
 
 std::string Server::Address() const { return impl_->address(); }
 

@@ -58,11 +58,17 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
               ToLimits(options, parts.refused_max)),
       acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
       redis_acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
+      door_queue_({.loop = parts.loop.get(),
+                   .connections = &frames_,
+                   .quota = parts.quota,
+                   .memory_bytes_max = static_cast<int64_t>(options.memory_bytes_max),
+                   .payload_bytes_max = options.frame_bytes_max,
+                   .stall_timeout_nanos = ToNanos(options.stall_timeout)}),
       service_({.store = parts.store,
                 .hooks = parts.hooks,
                 .loop = parts.loop.get(),
                 .clock = parts.clock,
-                .completions = &frames_,
+                .completions = &door_queue_,
                 .quota = parts.quota,
                 .readers = parts.readers,
                 .stats = parts.stats},
@@ -70,6 +76,7 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
       host_code_(parts.hooks, parts.loop, &frames_) {
   service_.AddMessagesTo(&router_);
   service_.AddRedisTo(&redis_router_);
+  service_.AddTo(&door_queue_);
   host_code_.AddTo(&router_);
 }
 
@@ -115,6 +122,7 @@ void ServerUnit::End(absl::AnyInvocable<void() &&> ended) {
   acceptor_.Close();
   redis_acceptor_.Close();
   frames_.CloseAll();
+  door_queue_.Close();
   // The end of the turn looks whether anything is under way.
   parts_.loop->Post([] {});
 }
@@ -125,6 +133,7 @@ void ServerUnit::AbandonWorkers() {
 }
 
 void ServerUnit::OnTurn() {
+  door_queue_.EndTurn();
   service_.EndTurn();
   if (ended_ == nullptr || !service_.idle()) return;
   if (workers_abandoned_ ? !frames_.has_connections() : frames_.idle()) std::exchange(ended_, nullptr)();
@@ -155,6 +164,7 @@ void ServerUnit::OnEvict(std::string_view peer, int64_t bytes) {
 
 void ServerUnit::AddTo(ServerStats* stats) const {
   const net::Counters& net = frames_.counters();
+  const DoorCounters& door = door_queue_.counters();
   const ServiceCounters& service = service_.counters();
   stats->connections_accepted += net.connections_accepted.Get();
   stats->connections_refused += net.connections_refused.Get();
@@ -163,9 +173,9 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->accept_failures += acceptor_.accept_failures() + redis_acceptor_.accept_failures();
   stats->bytes_read += net.bytes_read.Get();
   stats->bytes_written += net.bytes_written.Get();
-  stats->frames_read += net.frames_read.Get();
-  stats->replies += net.replies.Get();
-  stats->error_replies += net.error_replies.Get();
+  stats->frames_read += net.frames_read.Get() + door.calls.Get();
+  stats->replies += net.replies.Get() + door.replies.Get();
+  stats->error_replies += net.error_replies.Get() + door.error_replies.Get();
   stats->malformed_frames += net.malformed_frames.Get() + service.malformed.Get();
   stats->read_calls += net.read_calls.Get();
   stats->write_calls += net.write_calls.Get();
@@ -177,8 +187,8 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->write_groups += service.write_groups.Get();
   stats->write_operations += service.write_operations.Get();
   stats->reads += service.reads.Get();
-  stats->overloaded += net.overloaded.Get() + service.overloaded.Get();
-  stats->in_flight += net.in_flight.Get();
+  stats->overloaded += net.overloaded.Get() + service.overloaded.Get() + door.overloaded.Get();
+  stats->in_flight += net.in_flight.Get() + door.in_flight.Get();
 }
 
 }  // namespace bandb::server

@@ -17,6 +17,7 @@
 #include "base/executor.h"
 #include "net/acceptor.h"
 #include "net/frame_server.h"
+#include "server/door_queue.h"
 #include "server/frame_codec.h"
 #include "server/host_code.h"
 #include "server/redis_codec.h"
@@ -52,6 +53,8 @@ class ServerUnit final : private net::FrameServerObserver {
   // Likewise for clients of Redis.
   absl::Status ListenForRedis(const std::string& address, const std::vector<ServerUnit*>& others = {});
   const std::string& redis_address() const { return redis_acceptor_.address(); }
+  // For calls that come by other ways. Lifetime: that of the unit.
+  DoorQueue* door_queue() { return &door_queue_; }
 
   // Takes nobody any more; see net::FrameServer::Drain.
   void Drain(net::DrainCallback done);
@@ -82,6 +85,7 @@ class ServerUnit final : private net::FrameServerObserver {
   net::FrameServer frames_;
   net::Acceptor acceptor_;
   net::Acceptor redis_acceptor_;
+  DoorQueue door_queue_;
   Service service_;
   HostCode host_code_;
   net::Counter connect_hook_failures_;

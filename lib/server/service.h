@@ -10,6 +10,7 @@
 #include "base/event_loop.h"
 #include "net/router.h"
 #include "server/commands.h"
+#include "server/door_queue.h"
 #include "server/durable_replies.h"
 #include "server/operation_hooks.h"
 #include "server/read_path.h"
@@ -46,9 +47,10 @@ class Service final : private net::Handler {
   Service(const ServiceParts& parts, const ServiceOptions& options);
   ~Service() override;
 
-  // The messages of BanDB's own protocol, and the classes of commands of Redis'.
+  // The messages of BanDB's own protocol, the classes of commands of Redis', and calls of a door.
   void AddMessagesTo(net::Router* router);
   void AddRedisTo(net::Router* router);
+  void AddTo(DoorQueue* queue) { queue->SetService(this, &writes_); }
   // Hands on what the turn collected.
   void EndTurn();
   bool idle() const {

@@ -43,6 +43,9 @@ drain_timeout = "10 s"
 [redis]
 listen = "127.0.0.1:6379"
 
+[grpc]
+listen = "127.0.0.1:50051"
+
 [storage]
 data = "/srv/\u0001\"\\"
 create_if_missing = true

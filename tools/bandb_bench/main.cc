@@ -1,5 +1,5 @@
 // bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench
-// db` runs the embedded store beside its peers.
+// db` runs the embedded store beside its peers, `bandb_bench grpc` drives a server through gRPC.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "db_bench.h"
 #include "db_report.h"
+#include "grpc_bench.h"
 #include "net_bench.h"
 
 namespace bandb::bench {
@@ -75,6 +76,38 @@ int RunNet(const NetBenchOptions& options) {
   return bench.puts().errors + bench.gets().errors == 0 ? kDone : kServerError;
 }
 
+#ifdef BANDB_BENCH_GRPC
+void DeclareGrpc(CLI::App* grpc, GrpcBenchOptions* options) {
+  grpc->add_option("--addr", options->address, "HOST:PORT of the server's gRPC listener")->capture_default_str();
+  grpc->add_option("--clients", options->clients, "each with a connection and one call under way")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  grpc->add_option("--requests", options->requests, "puts, and then gets")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+  grpc->add_option("--key-size", options->key_bytes, "bytes")->check(CLI::Range(1, 65536))->capture_default_str();
+  grpc->add_option("--value-size", options->value_bytes, "bytes")
+      ->check(CLI::Range(0, 67108864))
+      ->capture_default_str();
+}
+
+int RunGrpc(const GrpcBenchOptions& options) {
+  base::SystemClock clock;
+  GrpcFigures figures;
+  const absl::Status status = RunGrpcBench(&clock, options, &figures);
+  if (!status.ok()) {
+    fmt::print(stderr, "(error) {}\n", base::Message(status));
+    return kServerError;
+  }
+  fmt::print("{} clients, {}-byte keys, {}-byte values\n", options.clients, options.key_bytes, options.value_bytes);
+  const GrpcRound& puts = figures.puts;
+  const GrpcRound& gets = figures.gets;
+  Print("put", {.latency_nanos = puts.latency_nanos, .errors = puts.failures}, puts.seconds);
+  Print("get", {.latency_nanos = gets.latency_nanos, .errors = gets.failures}, gets.seconds);
+  return puts.failures + gets.failures == 0 ? kDone : kServerError;
+}
+#endif
+
 void DeclareDb(CLI::App* db, DbBenchOptions* options) {
   const CLI::Range positive(1, 1'000'000'000);
   db->add_option("--dir", options->dir, "where the stores are made, and removed again")->capture_default_str();
@@ -115,12 +148,20 @@ int Run(int argc, char** argv) {
   CLI::App* db = app.add_subcommand("db", "run the embedded store and its peers side by side");
   DbBenchOptions db_options;
   DeclareDb(db, &db_options);
+#ifdef BANDB_BENCH_GRPC
+  CLI::App* grpc = app.add_subcommand("grpc", "drive a server through its gRPC listener: puts, then gets");
+  GrpcBenchOptions grpc_options;
+  DeclareGrpc(grpc, &grpc_options);
+#endif
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
   if (db->parsed()) return RunDb(db_options);
+#ifdef BANDB_BENCH_GRPC
+  if (grpc->parsed()) return RunGrpc(grpc_options);
+#endif
   options.fill = !flags.no_fill;
   options.mode = flags.mode == "put" ? Mode::kPut : flags.mode == "get" ? Mode::kGet : Mode::kMixed;
   if (std::to_string(options.keys - 1).size() > options.key_bytes) {

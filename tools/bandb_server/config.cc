@@ -22,6 +22,7 @@
 
 #include "admin/http_listener.h"
 #include "base/status.h"
+#include "grpc/listener.h"
 #include "key_depth.h"
 #include "kv/options.h"
 #include "net/address.h"
@@ -279,11 +280,13 @@ absl::Status CheckHosts(const Config& config) {
   if (!config.server.redis_listen.empty()) {
     check("redis.listen", net::ParseAddresses(config.server.redis_listen).status());
   }
+  if (!config.grpc_listen.empty()) check("grpc.listen", grpc::CheckListen(config.grpc_listen));
   if (!config.admin_listen.empty()) {
     check("admin.listen", admin::CheckListen(config.admin_listen, config.admin_insecure));
   }
   const std::pair<std::string, std::string> listeners[] = {{"server.listen", config.server.listen},
                                                            {"redis.listen", config.server.redis_listen},
+                                                           {"grpc.listen", config.grpc_listen},
                                                            {"admin.listen", config.admin_listen}};
   for (auto one = std::begin(listeners); one != std::end(listeners); ++one) {
     for (auto other = std::begin(listeners); other != one; ++other) {

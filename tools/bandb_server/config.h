@@ -34,6 +34,8 @@ struct Config {
   // HOST:PORT of the listener for an operator's programs; empty: there is none.
   std::string admin_listen;
   bool admin_insecure = false;
+  // HOST:PORT of the listener for clients of gRPC; empty: there is none.
+  std::string grpc_listen;
   // The file, and the line of each setting that it makes ("storage.write_buffer"), for messages.
   std::string file{};
   std::map<std::string, size_t, std::less<>> lines{};

@@ -17,10 +17,12 @@
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/stream_logger.h"
+#include "base/thread.h"
 #include "base/thread_executor.h"
 #include "bounded_end.h"
 #include "directory_watch.h"
 #include "disk_watch.h"
+#include "grpc/listener.h"
 #include "logger_bridge.h"
 #include "reload.h"
 #include "signals.h"
@@ -58,12 +60,14 @@ absl::StatusOr<std::unique_ptr<base::StreamLogger>> OpenLog(const Config& config
 
 bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
 
-void Announce(const Server& server, const admin::HttpListener* admin, Logger* logger) {
-  const bool redis_beyond = !server.RedisAddress().empty() && !IsLoopback(server.RedisAddress());
-  if (!IsLoopback(server.Address()) || redis_beyond) {
+void Announce(const Server& server, const grpc::Listener* grpc, const admin::HttpListener* admin, Logger* logger) {
+  const std::string grpc_address = grpc == nullptr ? "" : grpc->Address();
+  const auto is_beyond = [](const std::string& address) { return !address.empty() && !IsLoopback(address); };
+  if (is_beyond(server.Address()) || is_beyond(server.RedisAddress()) || is_beyond(grpc_address)) {
     logger->Log(LogSeverity::kWarning, "no authentication: anyone who can reach this port has full access");
   }
   if (!server.RedisAddress().empty()) Print(stdout, "redis on {}\n", server.RedisAddress());
+  if (!grpc_address.empty()) Print(stdout, "grpc on {}\n", grpc_address);
   if (admin != nullptr) Print(stdout, "admin on {}\n", admin->Address());
   Print(stdout, "listening on {}\n", server.Address());
   std::fflush(stdout);
@@ -83,7 +87,7 @@ class Service {
   int Run(const Signals& signals, const std::function<absl::StatusOr<Config>()>& reread) {
     if (const int code = Start(); code != kDone) return code;
     const DirectoryWatch directory(config_.data);
-    Announce(*server_, admin_.get(), logger_);
+    Announce(*server_, grpc_.get(), admin_.get(), logger_);
     while (true) {
       const int signal = signals.Wait(kLookNanos);
       if (TellsToEnd(signal)) break;
@@ -113,7 +117,17 @@ class Service {
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*db_, options, std::move(hooks));
     if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
     server_ = *std::move(server);
+    if (const int code = StartGrpc(); code != kDone) return code;
     return StartAdmin();
+  }
+
+  int StartGrpc() {
+    if (config_.grpc_listen.empty()) return kDone;
+    absl::StatusOr<std::unique_ptr<grpc::Listener>> listener =
+        grpc::Listener::Start(server_.get(), {.listen = config_.grpc_listen});
+    if (!listener.ok()) return Fail("cannot listen for clients of gRPC", listener.status());
+    grpc_ = *std::move(listener);
+    return kDone;
   }
 
   int StartAdmin() {
@@ -168,11 +182,23 @@ class Service {
   // Ends what serves and what stores. Runs beside the thread that takes signals.
   void Close() {
     // Without its directory nothing that is still acknowledged would last.
-    if (lost_.ok()) drained_ = server_->Drain();
+    if (lost_.ok()) drained_ = Drain();
+    grpc_.reset();
     server_->Stop();
     // It tells of both.
     admin_.reset();
     closed_ = db_->Close();
+  }
+
+  // Both doors at once, so that it takes one drain_timeout.
+  absl::Status Drain() {
+    absl::Status of_grpc;
+    base::Thread grpc([&] {
+      if (grpc_ != nullptr) of_grpc = grpc_->Drain();
+    });
+    absl::Status drained = server_->Drain();
+    grpc.Join();
+    return drained.ok() ? of_grpc : drained;
   }
 
   int Report() {
@@ -196,6 +222,7 @@ class Service {
   DiskWatch disk_watch_;
   std::unique_ptr<Db> db_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<grpc::Listener> grpc_;
   std::unique_ptr<admin::HttpListener> admin_;
   std::atomic<bool> ending_ = false;
   absl::Status lost_;  // of the directory

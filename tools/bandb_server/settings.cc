@@ -171,6 +171,10 @@ void AddRedisSettings(std::vector<Setting>* settings) {
   settings->push_back(OptionalTextSetting("redis", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.redis_listen)));
 }
 
+void AddGrpcSettings(std::vector<Setting>* settings) {
+  settings->push_back(OptionalTextSetting("grpc", "listen", "\"HOST:PORT\"", BANDB_OPTION(grpc_listen)));
+}
+
 void AddStorageSettings(std::vector<Setting>* settings) {
   settings->push_back(TextSetting("storage", "data", "the path of a directory", BANDB_OPTION(data)));
   settings->push_back(BooleanSetting("storage", "create_if_missing", BANDB_OPTION(storage.create_if_missing)));
@@ -231,6 +235,7 @@ const std::vector<Setting>& Settings() {
     auto* all = new std::vector<Setting>;
     AddServerSettings(all);
     AddRedisSettings(all);
+    AddGrpcSettings(all);
     AddStorageSettings(all);
     AddAdminSettings(all);
     AddLogSettings(all);

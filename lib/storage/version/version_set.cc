@@ -176,10 +176,14 @@ void VersionSet::RollManifest() {
   absl::StatusOr<std::unique_ptr<Manifest>> created = Manifest::Create(files_, engine_dir_, number, header, state);
   const absl::Status begun = created.ok() ? (*created)->StageCurrent(files_, engine_dir_) : created.status();
   if (!begun.ok()) {
-    // The old one still counts, and is still whole.
-    files_->Remove(base::JoinPath(engine_dir_, ManifestName(number))).IgnoreError();
+    const std::string path = base::JoinPath(engine_dir_, ManifestName(number));
+    // Where there is no file that could not be written, nothing has failed that was written.
+    const bool made = created.ok() || files_->Exists(path).value_or(true);
+    const bool fatal = !MayPass(begun) && (made || begun.code() == absl::StatusCode::kFailedPrecondition);
+    // The old one still counts, and is still whole; it is tried again when that has grown.
+    files_->Remove(path).IgnoreError();
     roll_bytes_ *= 2;
-    if (!MayPass(begun)) owner_->ManifestFailed(base::Annotate(begun, "beginning a manifest"));
+    if (fatal) owner_->ManifestFailed(base::Annotate(begun, "beginning a manifest"));
     return;
   }
   if (const absl::Status pointed = Manifest::MakeCurrent(files_, engine_dir_); !pointed.ok()) {

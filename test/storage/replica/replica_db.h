@@ -43,6 +43,7 @@ class ReplicaDb final : public Db {
   absl::Status CreateCheckpoint(const std::filesystem::path& dir) override;
   absl::Status VerifyChecksums() override { return replica_->engine().VerifyChecksums(); }
   absl::Status Resume() override { return replica_->engine().Resume(); }
+  absl::Status AcceptClock() override { return absl::UnimplementedError("the time of a replica is its log's"); }
   Stats GetStats() const override { return replica_->engine().GetStats(); }
   absl::Status Close() override;
   storage::EngineReplica& replica() { return *replica_; }

@@ -1,0 +1,27 @@
+#include "server/door_codec.h"
+
+#include <utility>
+
+#include "server/frame_codec.h"
+
+namespace bandb::server {
+
+uint16_t DoorCodec::CodeOf(net::Refusal refusal) const { return ToFailure(refusal).code; }
+
+Failure DoorCodec::Decode(uint32_t, std::string_view, Command* command) {
+  if (call_->operation.ByteSize() > payload_bytes_max_) return ToFailure(net::Refusal::kFrameTooLong);
+  *command = SingleCommand{.operation = call_->operation};
+  return {};
+}
+
+net::Reply DoorCodec::Encode(Outcome* outcome, net::Quota*, std::string*) {
+  // A failure may be that of many calls.
+  call_->outcome.failure = outcome->failure;
+  if (outcome->ok()) call_->outcome.answer = std::move(outcome->answer);
+  if (call_->outcome.ByteSize() > payload_bytes_max_) {
+    call_->outcome = {.failure = ToFailure(net::Refusal::kFrameTooLong)};
+  }
+  return {.head = {}, .ok = call_->outcome.ok(), .code = call_->outcome.failure.code};
+}
+
+}  // namespace bandb::server

@@ -1,0 +1,88 @@
+// Code of the host sees calls of gRPC as it sees every other client's.
+#include <algorithm>
+#include <string>
+
+#include "base/mutex.h"
+#include "grpc/kv_client.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+
+TEST_CASE("hooks change, drop and reject puts of gRPC, and the store sees what they made of them") {
+  ServerHooks hooks;
+  hooks.before_operations.push_back([](const ServerOperation& operation) {
+    if (operation.kind != OperationKind::kPut) return HookResult::Pass();
+    if (operation.key == "drop") return HookResult::Drop();
+    if (operation.key == "reject") return HookResult::Reject(40000, "not \xff this");
+    if (operation.key == "grow") return HookResult::Modify("grow", std::string(32u << 20, 'x'));
+    return HookResult::Modify(operation.key, std::string(operation.value) + "+hook");
+  });
+  GrpcFixture fixture({}, std::move(hooks));
+  KvClient client(fixture.address());
+  CHECK(client.Put("k", "v").success);
+  CHECK(client.Get("k").value == "v+hook");
+  CHECK(client.Put("drop", "v").success);
+  CHECK_FALSE(client.Get("drop").success);
+  const GrpcReply rejected = client.Put("reject", "v");
+  CHECK(rejected.status == ::grpc::StatusCode::OK);
+  CHECK_FALSE(rejected.success);
+  CHECK(rejected.code == "40000");
+  CHECK(rejected.message == "not %FF this");
+  // What a hook makes is checked like what a client sends.
+  CHECK_FALSE(client.Put("grow", "v").success);
+  CHECK(fixture.store.size() == 1);
+  const ServerStats stats = fixture.server->Stats();
+  CHECK(stats.hook_drops == 1);
+  CHECK(stats.hook_rejections == 1);
+}
+
+TEST_CASE("a hook of one message sees its calls, one that throws fails its call alone") {
+  ServerHooks hooks;
+  hooks.before.push_back({kDeleteMessage, [](const ServerRequest& request) -> HookResult {
+                            std::string_view key;
+                            if (DecodeKeyPayload(request.payload, &key) && key == "k") throw 1;
+                            return HookResult::Pass();
+                          }});
+  GrpcFixture fixture({}, std::move(hooks));
+  KvClient client(fixture.address());
+  CHECK(client.Put("k", "v").success);
+  CHECK_FALSE(client.Delete("k").success);
+  CHECK(client.Delete("other").success);
+  CHECK(client.Get("k").value == "v");
+  CHECK(fixture.server->Stats().hook_failures == 1);
+}
+
+TEST_CASE("hooks after a call are told how it ended, of which client and connection it was") {
+  struct Seen {
+    uint64_t connection;
+    std::string peer;
+    OperationKind kind;
+    bool ok;
+    uint16_t code;
+  };
+  base::Mutex mutex;
+  std::vector<Seen> seen;
+  ServerHooks hooks;
+  hooks.after_operations.push_back([&](const ServerOperation& operation, const ServerOutcome& outcome) {
+    base::MutexLock lock(&mutex);
+    seen.push_back({operation.connection, std::string(operation.peer), operation.kind, outcome.ok, outcome.code});
+  });
+  GrpcFixture fixture({}, std::move(hooks));
+  KvClient first(fixture.address());
+  CHECK(first.Put("k", "v").success);
+  CHECK_FALSE(first.Get("nowhere").success);
+  KvClient second(fixture.address());
+  CHECK(second.Delete("k").success);
+  base::MutexLock lock(&mutex);
+  REQUIRE(seen.size() == 3);
+  CHECK((seen[0].kind == OperationKind::kPut && seen[0].ok));
+  CHECK((seen[1].kind == OperationKind::kGet && !seen[1].ok && seen[1].code == 5));
+  CHECK((seen[2].kind == OperationKind::kDelete && seen[2].ok));
+  CHECK(seen[0].connection == seen[1].connection);
+  CHECK(seen[0].connection != seen[2].connection);
+  CHECK(seen[0].peer.starts_with("127.0.0.1:"));
+  CHECK(seen[0].peer == seen[1].peer);
+  CHECK(seen[0].peer != seen[2].peer);
+}
+
+}  // namespace bandb::test
