@@ -156,7 +156,7 @@ void Acceptor::Admit(int descriptor, const std::string& peer) {
     SetOption(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
     SetOption(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(absl::ToInt64Seconds(keepalive)));
   }
-  open_.emplace(watched, Connection{peer, connections_->Add(peer)});
+  open_.emplace(watched, Connection{peer, connections_->Add(peer, watched)});
   take_(descriptor);
   // Only that it is gone in both directions, which is always told.
   Watch(watched, 0, static_cast<uint64_t>(watched));

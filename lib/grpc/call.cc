@@ -76,6 +76,7 @@ void Call::OnOperation(bool ok) {
       } else if (method_ == Method::kReflect) {
         Finish(::grpc::StatusCode::OK, "");
       } else {
+        poller_->connections()->CountReset(ToPeer(context_.peer()));
         Finish(::grpc::StatusCode::INTERNAL, "the request has no message");
       }
       break;

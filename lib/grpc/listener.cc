@@ -131,6 +131,7 @@ absl::Status Listener::Impl::Drain() {
   base::MutexLock lock(&ending_);
   if (shut_down_) return absl::OkStatus();
   acceptor_.Close();
+  connections_.CutSilent();
   for (const auto& poller : pollers_) poller->BeginDrain();
   const gpr_timespec deadline = After(door_->options().drain_timeout);
   Shutdown(deadline);

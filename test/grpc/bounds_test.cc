@@ -166,6 +166,29 @@ TEST_CASE("bytes that are no gRPC end their connection and nobody else's") {
   CHECK(GrpcFixture::Eventually([&] { return fixture.server->Stats().connections_open == 1; }));
 }
 
+TEST_CASE("a connection that does nothing but begin calls and cancel them is closed") {
+  GrpcFixture fixture;
+  KvClient client(fixture.address());
+  CHECK(client.Put("k", "v").success);
+  RawClient raw(fixture.address());
+  const auto literal = [](std::string_view name, std::string_view value) {
+    return '\0' + (static_cast<char>(name.size()) + std::string(name)) +
+           (static_cast<char>(value.size()) + std::string(value));
+  };
+  const std::string headers = literal(":method", "POST") + literal(":scheme", "http") +
+                              literal(":path", "/test_grpc.KVService/Get") + literal(":authority", "x") +
+                              literal("te", "trailers") + literal("content-type", "application/grpc");
+  std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + std::string("\0\0\0\4\0\0\0\0\0", 9);
+  for (uint32_t stream = 1; stream < 6000; stream += 2) {
+    const std::string id = {'\0', '\0', static_cast<char>(stream >> 8), static_cast<char>(stream)};
+    bytes += std::string("\0\0", 2) + static_cast<char>(headers.size()) + std::string("\1\4", 2) + id + headers;
+    bytes += std::string("\0\0\4\3\0", 5) + id + std::string("\0\0\0\10", 4);
+  }
+  raw.Send(bytes);
+  CHECK(raw.SeesEnd());
+  CHECK(client.Get("k").value == "v");
+}
+
 TEST_CASE("no more connections are taken than there are places, and a place comes back") {
   ServerOptions options;
   options.connections_max = 8;

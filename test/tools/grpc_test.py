@@ -53,6 +53,7 @@ class WithGrpc(ProgramTest):
         idle = [socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS) for _ in range(200)]
         try:
             self.assertEqual(run(str(CLIENT), self.server.grpc).returncode, 0)
+            self.assertEqual(self.server.terminate(), 0)
         finally:
             for connection in idle:
                 connection.close()
