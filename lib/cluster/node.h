@@ -33,7 +33,7 @@
 #include "cluster/node_words.h"
 #include "cluster/peers.h"
 #include "cluster/proposals.h"
-#include "cluster/reads.h"
+#include "cluster/read_waiters.h"
 #include "cluster/single_log.h"
 #include "cluster/waiting.h"
 #include "net/link_host.h"
@@ -256,7 +256,7 @@ class Node final : private Driver::Host,
   Proposals proposals_;
   Waiting waiting_;
   Forwarding forwarding_;
-  Reads reads_;
+  ReadWaiters reads_;
   std::deque<PendingChange> changes_;
   Done transfer_;
   std::map<uint64_t, PendingAsk> asks_;

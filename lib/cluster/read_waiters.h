@@ -1,9 +1,9 @@
-// Reads: those that wait until this node may serve them with the consistency that was asked for.
+// ReadWaiters: reads that wait until this node may serve them as consistently as was asked.
 //
 // All that wait at the end of a turn share one question to the core. Its answer is an index: once
 // that is applied here, a local read sees all that was acknowledged before the question.
-#ifndef BANDB_CLUSTER_READS_H_
-#define BANDB_CLUSTER_READS_H_
+#ifndef BANDB_CLUSTER_READ_WAITERS_H_
+#define BANDB_CLUSTER_READ_WAITERS_H_
 
 #include <cstdint>
 #include <deque>
@@ -30,7 +30,7 @@ struct ClientRead {
 };
 
 // Thread safety: the node's thread.
-class Reads {
+class ReadWaiters {
  public:
   void Add(ClientRead read) { waiting_.push_back(std::move(read)); }
   // The id of a question for all that wait; nothing if none do, or if the last one was refused and
@@ -65,4 +65,4 @@ class Reads {
 
 }  // namespace bandb::cluster
 
-#endif  // BANDB_CLUSTER_READS_H_
+#endif  // BANDB_CLUSTER_READ_WAITERS_H_

@@ -1,4 +1,4 @@
-#include "cluster/reads.h"
+#include "cluster/read_waiters.h"
 
 #include <string>
 #include <vector>
@@ -18,7 +18,7 @@ struct ReadRig {
   }
   std::vector<std::string> Take() { return std::exchange(ends, {}); }
 
-  Reads reads;
+  ReadWaiters reads;
   std::vector<std::string> ends;
 };
 

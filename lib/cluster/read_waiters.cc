@@ -1,4 +1,4 @@
-#include "cluster/reads.h"
+#include "cluster/read_waiters.h"
 
 #include <algorithm>
 #include <iterator>
@@ -9,13 +9,13 @@
 
 namespace bandb::cluster {
 
-std::optional<uint64_t> Reads::Ask() {
+std::optional<uint64_t> ReadWaiters::Ask() {
   if (waiting_.empty() || !may_ask_) return std::nullopt;
   asked_.emplace(++last_id_, std::exchange(waiting_, {}));
   return last_id_;
 }
 
-void Reads::Refused(uint64_t id) {
+void ReadWaiters::Refused(uint64_t id) {
   const auto asked = asked_.find(id);
   BANDB_ASSERT(asked != asked_.end());
   Group group = std::move(asked->second);
@@ -24,7 +24,7 @@ void Reads::Refused(uint64_t id) {
   may_ask_ = false;
 }
 
-void Reads::Answered(const raft::ReadResult& result, raft::Index applied) {
+void ReadWaiters::Answered(const raft::ReadResult& result, raft::Index applied) {
   const auto asked = asked_.find(result.id);
   if (asked == asked_.end()) return;
   if (result.code != absl::StatusCode::kOk) {
@@ -38,7 +38,7 @@ void Reads::Answered(const raft::ReadResult& result, raft::Index applied) {
   AppliedTo(applied);
 }
 
-void Reads::AppliedTo(raft::Index applied) {
+void ReadWaiters::AppliedTo(raft::Index applied) {
   while (!by_index_.empty() && by_index_.begin()->first <= applied) {
     Group group = std::move(by_index_.begin()->second);
     by_index_.erase(by_index_.begin());
@@ -46,11 +46,11 @@ void Reads::AppliedTo(raft::Index applied) {
   }
 }
 
-void Reads::End(Group* group, const absl::Status& status) {
+void ReadWaiters::End(Group* group, const absl::Status& status) {
   for (ClientRead& read : std::exchange(*group, {})) std::move(read.done)(status);
 }
 
-void Reads::ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status) {
+void ReadWaiters::ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status) {
   const auto late = std::stable_partition(group->begin(), group->end(),
                                           [=](const ClientRead& read) { return read.deadline_nanos > now_nanos; });
   Group ended(std::make_move_iterator(late), std::make_move_iterator(group->end()));
@@ -58,14 +58,14 @@ void Reads::ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status
   End(&ended, status);
 }
 
-void Reads::Expire(int64_t now_nanos, std::string_view why) {
+void ReadWaiters::Expire(int64_t now_nanos, std::string_view why) {
   const absl::Status status = base::Error(absl::StatusCode::kDeadlineExceeded, "{}", why);
   ExpireIn(&waiting_, now_nanos, status);
   for (auto& [id, group] : asked_) ExpireIn(&group, now_nanos, status);
   for (auto& [index, group] : by_index_) ExpireIn(&group, now_nanos, status);
 }
 
-void Reads::FailAll(const absl::Status& status) {
+void ReadWaiters::FailAll(const absl::Status& status) {
   End(&waiting_, status);
   for (auto& [id, group] : std::exchange(asked_, {})) End(&group, status);
   for (auto& [index, group] : std::exchange(by_index_, {})) End(&group, status);
