@@ -73,6 +73,7 @@ std::vector<Figure> FiguresOf(const Stats& s) {
       {"open_table_files", "Table files that are open.", kGauge, s.open_table_files},
       {"damaged_tables", "Tables set aside since they are damaged or cannot be read.", kGauge, s.damaged_tables.size()},
       {"descriptor_shortages", "Times that no file descriptor was free.", kCounter, s.descriptor_shortages},
+      {"expiry_ahead_ms", "Milliseconds by which the clock was later once than it is now.", kGauge, s.expiry_ahead_ms},
       {"exceptions", "Exceptions of listener, logger and callbacks.", kCounter, s.exceptions},
       {"cache_hits", "Blocks found in the cache.", kCounter, s.cache_hits},
       {"cache_misses", "Blocks not found in the cache.", kCounter, s.cache_misses},

@@ -10,13 +10,15 @@ namespace bandb::admin {
 namespace {
 
 constexpr std::string_view kMicros = "_micros";
+constexpr std::string_view kMillis = "_ms";
 
 // The name under which Prometheus knows a figure: base units, and _total for what counts.
 std::string NameOf(std::string_view prefix, const Figure& figure) {
   std::string_view stem = figure.name;
   std::string_view unit;
-  if (stem.ends_with(kMicros)) {
-    stem.remove_suffix(kMicros.size());
+  for (const std::string_view part_of_seconds : {kMicros, kMillis}) {
+    if (!stem.ends_with(part_of_seconds)) continue;
+    stem.remove_suffix(part_of_seconds.size());
     unit = "_seconds";
   }
   return fmt::format("{}_{}{}{}", prefix, stem, unit, figure.kind == FigureKind::kCounter ? "_total" : "");
@@ -24,6 +26,10 @@ std::string NameOf(std::string_view prefix, const Figure& figure) {
 
 std::string ValueOf(const Figure& figure) {
   constexpr uint64_t kMicrosPerSecond = 1'000'000;
+  constexpr uint64_t kMillisPerSecond = 1000;
+  if (figure.name.ends_with(kMillis)) {
+    return fmt::format("{}.{:03}", figure.value / kMillisPerSecond, figure.value % kMillisPerSecond);
+  }
   if (!figure.name.ends_with(kMicros)) return fmt::format("{}", figure.value);
   return fmt::format("{}.{:06}", figure.value / kMicrosPerSecond, figure.value % kMicrosPerSecond);
 }

@@ -17,6 +17,7 @@ Report SomeReport() {
   report.server.connections_open = 3;
   report.server.replies = 17;
   report.store->stall_micros = 2'000'015;
+  report.store->expiry_ahead_ms = 3007;
   report.store->last_sequence = UINT64_MAX;
   report.store->levels = {{.tables = 4, .bytes = 100}, {.tables = 1, .bytes = 2000, .bytes_written = 7}};
   return report;
@@ -40,6 +41,7 @@ TEST_CASE("figures have base units, and counters end in _total") {
   CHECK(Has(text, "# TYPE bandb_server_connections_open gauge\nbandb_server_connections_open 3"));
   CHECK(Has(text, "# TYPE bandb_server_replies_total counter\nbandb_server_replies_total 17"));
   CHECK(Has(text, "bandb_store_stall_seconds_total 2.000015"));
+  CHECK(Has(text, "bandb_store_expiry_ahead_seconds 3.007"));
   CHECK(Has(text, "bandb_store_last_sequence 18446744073709551615"));
   CHECK(Has(text, "bandb_start_time_seconds 1700000000"));
   CHECK(text.find("micros") == std::string::npos);
