@@ -55,7 +55,7 @@ THIRD_PARTY = {
     "rocksdb/": ["tools/bandb_bench"],
     "leveldb/": ["tools/bandb_bench"],
     "lmdb.h": ["tools/bandb_bench"],
-    "sys/": ["lib/admin", "lib/grpc", "lib/base", "lib/net", "test"],
+    "sys/": ["lib/admin", "lib/grpc", "lib/base", "lib/net", "tools/standard_streams", "test"],
     "netinet/": ["lib/grpc", "lib/net", "test"],
     "arpa/": ["lib/net", "test"],
     "fcntl.h": ["lib/base", "lib/grpc", "lib/net", "test"],

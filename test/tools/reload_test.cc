@@ -66,6 +66,8 @@ insecure = true
 
 [log]
 level = "error"
+file = "/var/log/bandb.log"
+format = "json"
 )";
   CHECK(ShowConfig(Parsed(file)) == file);
   const std::string defaults = ShowConfig(Config{});

@@ -225,7 +225,7 @@ class Ending(ProgramTest):
         server.process.stdout.close()
         self.assertIn("was replaced by another", server.error_text())
 
-    def test_writes_that_an_error_had_stopped_make_the_exit_code_1(self):
+    def test_a_database_that_cannot_be_closed_makes_the_exit_code_1(self):
         config = self.write("server.toml", '[storage]\nwrite_buffer = "64 KiB"\n')
         server = self.server("--config", config)
         groups = self.scratch / "data" / "groups"
@@ -241,7 +241,7 @@ class Ending(ProgramTest):
         connection.close()
         (self.scratch / "groups").rename(groups)
         self.assertEqual(server.terminate(), 1, server.error_text())
-        self.assertIn("an error had stopped the writes", server.error_text())
+        self.assertIn("closing the database: INTERNAL", server.error_text())
         server.start()
         self.assertEqual(server.terminate(), 0, server.error_text())
 

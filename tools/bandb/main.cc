@@ -306,7 +306,6 @@ int Run(int argc, char** argv) {
 }  // namespace bandb::cli
 
 int main(int argc, char** argv) {
-  bandb::standard_streams::HoldNumbers();
   const int code = bandb::cli::Run(argc, argv);
   if (bandb::standard_streams::Arrived()) return code;
   bandb::standard_streams::Write(stderr, "bandb: standard output could not be written\n");

@@ -107,7 +107,4 @@ int Run(int argc, char** argv) {
 
 }  // namespace bandb::server_program
 
-int main(int argc, char** argv) {
-  bandb::standard_streams::HoldNumbers();
-  return bandb::server_program::Run(argc, argv);
-}
+int main(int argc, char** argv) { return bandb::server_program::Run(argc, argv); }

@@ -1,5 +1,9 @@
 // Standard input, output and error of a program that may have been started without them, or with
 // streams that cannot be written.
+//
+// A program that uses this has those of the descriptors 0 to 2 occupied that are closed when it is
+// started; writing to them still fails. Otherwise a file of the database or a connection would get
+// such a number, and messages would be written into it.
 #ifndef BANDB_TOOLS_STANDARD_STREAMS_STANDARD_STREAMS_H_
 #define BANDB_TOOLS_STANDARD_STREAMS_STANDARD_STREAMS_H_
 
@@ -10,11 +14,6 @@
 #include <utility>
 
 namespace bandb::standard_streams {
-
-// Occupies those of the descriptors 0 to 2 that are closed; writing to them still fails. Call it
-// first: otherwise a file of the database or a connection gets such a number, and messages are
-// written into it.
-void HoldNumbers();
 
 // Ignores failure, which Arrived tells. (fmt::print throws.)
 void Write(std::FILE* stream, std::string_view text);
