@@ -65,6 +65,12 @@ struct AppliedPosition {
   uint64_t term = 0;
 };
 
+// From when on expiry went by a clock that was set back.
+struct AcceptedClock {
+  Sequence sequence = 0;
+  uint64_t ms = 0;
+};
+
 struct VersionEdit {
   struct AddedTable {
     int level = 0;
@@ -92,11 +98,7 @@ struct VersionEdit {
   std::optional<std::string> membership;
   std::optional<uint64_t> begun_log;
   // Applied before commit_time_ms, which is at or after it.
-  struct ClockAccepted {
-    Sequence sequence = 0;
-    uint64_t ms = 0;
-  };
-  std::optional<ClockAccepted> clock_accepted;
+  std::optional<AcceptedClock> clock_accepted;
 };
 
 std::string EncodeEdit(const VersionEdit& edit);
