@@ -67,11 +67,11 @@ void PeerLink::OnDown(const net::LinkEnd& end) {
 
 void PeerLink::OnIncomingDown(const net::LinkEnd& end) {
   // It is inside a call of the link, which may be destroyed there.
-  const net::LinkEnd copy = end;
+  const net::LinkEnd kept{end.cause, end.reason};
   const bool was_in_use = link() == incoming_.get();
   incoming_.reset();
   DialOrWait();
-  if (was_in_use) owner_->OnLinkDown(this, copy);
+  if (was_in_use) owner_->OnLinkDown(this, kept);
 }
 
 void PeerLink::DialOrWait() {

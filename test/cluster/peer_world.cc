@@ -16,7 +16,6 @@ PeerNode::PeerNode(PeerWorld* world, raft::NodeId id, raft::ClusterId cluster)
             .pin = nullptr,
             .meta_at = nullptr,
             .receive = nullptr},
-      world_(world),
       loop_(world->network.MakeLoop()),
       host(loop_.get()) {
   parts.loop = loop_;

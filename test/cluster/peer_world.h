@@ -110,7 +110,6 @@ class PeerNode final : public cluster::Peers::Listener {
   std::function<void()> then;
 
  private:
-  PeerWorld* const world_;
   const std::shared_ptr<base::EventLoop> loop_;
 
  public:

@@ -106,11 +106,9 @@ TEST_CASE("a peer that is stopped costs no more than the mark, and is reported o
   Pair pair(GENERATE(1, 2), {.window_bytes = 1 << 16});
   pair.world.network.Hold(pair.b.parts.loop.get(), true);
   pair.a.peers->Send(pair.a.Append(2));
-  uint64_t sent = 0;
   // For four seconds, less than it takes to give it up.
   for (int i = 0; i < 400; ++i) {
     pair.a.peers->Send(pair.a.Append(2, 1, 1 << 20));
-    sent += 1 << 20;
     pair.world.RunFor(10 * kMillis);
   }
   const auto status = pair.a.StatusOf(2);
