@@ -74,7 +74,8 @@ struct ClusterStatus {
 // An acknowledged write is durable on a majority of the voters and visible on the node that was
 // asked. WriteOptions::sync makes no difference. Without a leader calls wait for one, as long as
 // their timeout lets them; then a write that was never passed on is kDeadlineExceeded, and one
-// whose fate cannot be told kUnknown. Times to live count by the time of the leader.
+// whose fate cannot be told kUnknown. Times to live count by the time of the leader, which its
+// writes carry: while nothing is written nothing expires.
 //
 // Reads with Consistency::kLinearizable and kLease see all that was acknowledged before they began,
 // by whichever node; kLocal what this node has applied. Snapshots are local, too, and become

@@ -70,9 +70,10 @@ struct ClusterOptions {
   absl::Duration heartbeat_interval = absl::Milliseconds(100);
   // 0 to 10, default 10: of nodes that might lead, the one with the highest usually does.
   int priority = 10;
-  // Whether reads with Consistency::kLease are served without asking anybody, as long as a majority
-  // has just been heard. Assumes clocks that drift by at most one percent and count the time in
-  // which a machine is suspended. Default: no, and such a read is as linearizable ones are.
+  // Whether the leader serves reads without asking anybody, as long as a majority has just been
+  // heard: those with Consistency::kLease and, for now, those with kLinearizable, too. Assumes
+  // clocks that drift by at most one percent and count the time in which a machine is suspended.
+  // Default: no, and each of them costs a share of a round.
   bool lease_reads = false;
 
   // Size of one file of the log, in bytes. 8 MiB to 512 MiB; default 64 MiB. A quarter of it may be
