@@ -193,7 +193,12 @@ void Node::OnTurnEnd() {
 }
 
 void Node::TurnOnce() {
-  for (raft::Event& event : std::exchange(events_, {})) driver_->Step(Now(), std::move(event));
+  bool snapshot_came = false;
+  for (raft::Event& event : std::exchange(events_, {})) {
+    const auto* const received = std::get_if<raft::Receive>(&event);
+    snapshot_came |= received != nullptr && received->message.kind == raft::MessageKind::kSnapshot;
+    driver_->Step(Now(), std::move(event));
+  }
   // What has arrived goes first: after a pause of this process a leader's heartbeat may be among
   // it.
   if (Now() >= deadline_) driver_->Step(Now(), raft::Tick{});
@@ -204,12 +209,33 @@ void Node::TurnOnce() {
   ProposeWrites();
   AskReads();
   driver_->Turn();
+  if (snapshot_came && !driver_->core().inspect().installing) EndReceived("it was not wanted");
+  StopNeedlessSnapshots();
   if (peers_ != nullptr && std::exchange(configuration_changed_, false)) {
     peers_->SetMembers(driver_->core().configuration());
   }
 }
 
+// The peer that has sent a snapshot is told, and another one may come.
+void Node::EndReceived(std::string_view why) {
+  if (peers_ != nullptr) peers_->SnapshotInstalled(base::Error(StatusCode::kAborted, "{}", why));
+}
+
+// Of peers that replicate again, and of a node that does not lead.
+void Node::StopNeedlessSnapshots() {
+  if (sending_.empty() || peers_ == nullptr) return;
+  std::set<raft::NodeId> needed;
+  for (const raft::PeerView& peer : driver_->core().Peers()) {
+    if (peer.state == raft::PeerState::kSnapshot) needed.insert(peer.id);
+  }
+  for (const raft::NodeId to : sending_) {
+    if (needed.count(to) == 0) peers_->StopSnapshot(to);
+  }
+}
+
 void Node::Post(raft::Event event) {
+  const auto* const installed = std::get_if<raft::SnapshotInstalled>(&event);
+  if (installed != nullptr && !installed->ok) EndReceived("it could not be installed");
   events_.push_back(std::move(event));
   Wake();
 }
@@ -237,6 +263,7 @@ void Node::OnOutput(const raft::Output& output) {
     configuration_changed_ = true;
     reads_.MayAsk();
   }
+  for (const raft::SendSnapshot& send : output.send_snapshots) sending_.insert(send.message.to);
   if (output.transfer.has_value()) EndTransfer(*output.transfer);
   for (const raft::Fault& fault : output.faults) {
     parts_.env.logger->Log(base::LogLevel::kError, "fault {}: peer {}, term {}, index {}", static_cast<int>(fault.kind),

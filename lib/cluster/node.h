@@ -16,7 +16,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -191,6 +193,8 @@ class Node final : private Driver::Host,
   // The end of the present turn has something to do.
   void Wake();
   void TurnOnce();
+  void EndReceived(std::string_view why);
+  void StopNeedlessSnapshots();
   void Publish();
   int64_t LeaseEnd() const;
   void ProposeWrites();
@@ -251,6 +255,7 @@ class Node final : private Driver::Host,
   base::TimerId expiry_ = base::kNoTimer;
 
   raft::RoleChange role_;
+  std::set<raft::NodeId> sending_;  // whom snapshots are on their way to
   bool log_full_ = false;
   bool removed_ = false;
   Proposals proposals_;

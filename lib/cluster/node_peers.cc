@@ -24,7 +24,10 @@ void Node::OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::In
   Post(raft::Receive{std::move(message)});
 }
 
-void Node::OnSnapshotSent(const raft::SnapshotSent& sent) { Post(sent); }
+void Node::OnSnapshotSent(const raft::SnapshotSent& sent) {
+  sending_.erase(sent.to);
+  Post(sent);
+}
 
 void Node::OnUnreachable(raft::NodeId peer) { Post(raft::PeerUnreachable{peer}); }
 

@@ -1,6 +1,7 @@
 // Three nodes in one process, over loopback, as an application sees them.
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class Three {
     options.election_timeout = absl::Milliseconds(300);
     options.heartbeat_interval = absl::Milliseconds(50);
     options.log_file_bytes = 8 << 20;
+    options.log_retained_bytes = 8 << 20;
     options.storage.write_buffer_bytes = 1 << 20;
     options.listener = &changes_[i];
     if (i == 0) {
@@ -49,6 +51,13 @@ class Three {
     if (first_.empty()) first_ = nodes_[i]->GetStatus().members.front().peer_address;
   }
   void Kill(size_t i) { nodes_[i].reset(); }
+  // The files of the log of a node, by number; the last one is a spare, perhaps.
+  std::set<std::string> Segments(size_t i) const {
+    std::set<std::string> names;
+    const std::string log = dir_.File(std::string(1, static_cast<char>('a' + i)) + "/groups/0/log");
+    for (const auto& entry : std::filesystem::directory_iterator(log)) names.insert(entry.path().filename().string());
+    return names;
+  }
   // Seen by the first node.
   void AwaitVoters(size_t count) {
     for (size_t voters = 0; voters != count;) {
@@ -89,6 +98,27 @@ TEST_CASE("what one node acknowledges, every node reads; and a leader that is go
   CHECK(*nodes[1].Get("key") == "again");
   REQUIRE_OK(nodes[1].Put("key", "back"));
   CHECK(*nodes[0].Get("key") == "back");
+}
+
+TEST_CASE("a node that has missed more than the log keeps is given all of the database, each time") {
+  Three nodes;
+  REQUIRE_OK(nodes[0].Put("early", "1"));
+  for (int round = 0; round < 2; ++round) {
+    nodes.Kill(2);
+    const std::string missed = *nodes.Segments(0).rbegin();
+    REQUIRE_OK(nodes[0].Delete("early"));
+    int writes = 0;
+    while (*nodes.Segments(0).begin() <= missed) {
+      REQUIRE(++writes < 200);
+      REQUIRE_OK(
+          nodes[0].Put("large" + std::to_string(writes % 5), std::string(1 << 20, static_cast<char>('a' + round))));
+    }
+    nodes.Start(2);
+    CHECK_CODE(nodes[2].Get("early").status(), kNotFound);
+    CHECK(nodes[2].Get("large1")->front() == static_cast<char>('a' + round));
+    REQUIRE_OK(nodes[2].Put("early", "2"));
+    CHECK(*nodes[0].Get("early") == "2");
+  }
 }
 
 TEST_CASE("a member is removed by any node, and the others go on; no majority, no write") {
