@@ -4,7 +4,6 @@
 #include <atomic>
 #include <utility>
 
-#include "bandb/logger.h"
 #include "base/assert.h"
 #include "base/file_system.h"
 #include "base/fork.h"
@@ -12,6 +11,7 @@
 #include "base/system_env.h"
 #include "base/thread_executor.h"
 #include "kv/host_code.h"
+#include "kv/host_logger.h"
 #include "kv/options.h"
 #include "storage/commit/write_requests.h"
 #include "storage/engine/engine.h"
@@ -46,33 +46,16 @@ absl::StatusOr<std::string> DirectoryPath(std::string path) {
   return path.size() == 1 ? base::JoinPath(".", path) : path;
 }
 
-// Hands log lines to the application's logger.
-class ForwardingLogger final : public base::Logger {
- public:
-  explicit ForwardingLogger(bandb::Logger* logger) : logger_(logger) {}
-  bool Enabled(base::LogLevel) const override { return logger_ != nullptr; }
-  void Write(base::LogLevel level, std::string_view message) override {
-    if (logger_ == nullptr) return;
-    if (kv::RunContained([&]() { logger_->Log(static_cast<LogSeverity>(level), message); })) return;
-    exceptions_.fetch_add(1, std::memory_order_relaxed);
-  }
-  uint64_t exceptions() const { return exceptions_.load(std::memory_order_relaxed); }
-
- private:
-  bandb::Logger* const logger_;
-  std::atomic<uint64_t> exceptions_{0};
-};
-
 // What a database that is not given an environment brings along.
 struct OwnWorld {
-  explicit OwnWorld(const Options& options) : OwnWorld(options, std::make_unique<ForwardingLogger>(options.logger)) {}
-  OwnWorld(const Options& options, std::unique_ptr<ForwardingLogger> forwarding)
-      : logger(forwarding.get()),
-        env(base::SystemEnvOptions{.threads = options.background_threads, .files = {}}, std::move(forwarding)),
+  explicit OwnWorld(const Options& options) : OwnWorld(options, std::make_unique<kv::HostLogger>(options.logger)) {}
+  OwnWorld(const Options& options, std::unique_ptr<kv::HostLogger> given)
+      : logger(given.get()),
+        env(base::SystemEnvOptions{.threads = options.background_threads, .files = {}}, std::move(given)),
         callbacks(1) {}
 
   // Owned by env.
-  const ForwardingLogger* const logger;
+  const kv::HostLogger* const logger;
   base::SystemEnv env;
   // Callbacks have a thread of their own: one that waits for a write keeps no flush from running
   // that the write is waiting for.
