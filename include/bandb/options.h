@@ -65,6 +65,15 @@ struct Options {
   // times: logs, the manifest, what is being written.
   int open_files_max = 0;
 
+  // Logs that the database does not need any more and that are kept for the change feed
+  // (bandb/changes.h), in bytes; the oldest go first. 0, the default, keeps none: then a reader
+  // finds what has not been flushed yet. Where the disk is full, Resume gives them up.
+  uint64_t changes_keep_bytes = 0;
+  // For how long at the most, within changes_keep_bytes, but for those that a cursor still needs.
+  // Zero: only what cursors need. Looked at whenever a memtable has been flushed. Default: no limit
+  // of time.
+  absl::Duration changes_keep_for = absl::InfiniteDuration();
+
   // Told of flushes, compactions, stalls and errors. May be null. Lifetime: must outlive the
   // database.
   EventListener* listener = nullptr;

@@ -70,6 +70,14 @@ struct Stats {
   uint64_t recovered_log_records = 0;
   uint64_t dropped_log_bytes = 0;  // the torn tail: written, never acknowledged as durable
 
+  // The change feed.
+  uint64_t changes_kept_logs = 0;    // now, beyond those that the database needs
+  uint64_t changes_kept_bytes = 0;   // of them
+  uint64_t oldest_change = 0;        // the sequence of the oldest change that can be read
+  uint64_t cursors = 0;              // now
+  uint64_t lost_cursors = 0;         // of them
+  uint64_t changes_logs_let_go = 0;  // since open: logs that were kept, and are not any more
+
   // Versions.
   uint64_t live_snapshots = 0;
   uint64_t oldest_snapshot_sequence = 0;  // 0 if there is none

@@ -20,6 +20,14 @@
 
 namespace bandb {
 
+class ChangeReader;
+class ChangesFrom;
+struct ChangesOptions;
+struct CursorInfo;
+namespace internal {
+class ChangeFeed;
+}
+
 // Run exactly once, on a thread of the store that does nothing but run callbacks, one after the
 // other, with no lock of BanDB held; also when the store closes. A callback may call the store's
 // reading and writing methods, those that wait included; all other callbacks wait for it meanwhile,
@@ -85,6 +93,28 @@ class Store {
   // consistency that `options` asks for.
   void ReadBarrierAsync(const ReadOptions& options, ReadCallback ready);
 
+  // Begins to read what was written to the store; see bandb/changes.h. Of these five, errors:
+  // kInvalidArgument a token of another database, or options that make no sense; kOutOfRange what
+  // is asked for is not kept any more, and the message has the oldest token, in hexadecimal digits;
+  // kFailedPrecondition a token ahead of the store, or of a past that it has lost: writes that
+  // power loss took back, another copy; kUnimplemented a store without a change feed. All of these
+  // are final. Reads of the feed answer besides as ChangeReader::Next does.
+  absl::StatusOr<std::unique_ptr<ChangeReader>> ReadChanges(const ChangesOptions& options);
+  // Makes a cursor: a place in the feed from which on logs are kept, within
+  // Options::changes_keep_bytes. The name is 1 to 255 bytes; 1024 cursors at most. Errors:
+  // kAlreadyExists; kResourceExhausted too many. Durability: survives power loss when it returns
+  // OK.
+  absl::Status CreateCursor(std::string_view name, const ChangesFrom& from);
+  // Everything up to the token has been dealt with for this cursor. Cheap: what is acknowledged is
+  // written down once a second, and when the store closes, so that a crash may bring a consumer
+  // what it had acknowledged, but never lose it what it had not. A token of before what was
+  // acknowledged already changes nothing. Errors: kNotFound no such cursor.
+  absl::Status Acknowledge(std::string_view name, std::string_view token);
+  // Errors: kNotFound. Durability: survives power loss when it returns OK.
+  absl::Status DropCursor(std::string_view name);
+  // In the order of their names. Reads the logs that they are in, to count.
+  absl::StatusOr<std::vector<CursorInfo>> ListCursors();
+
  protected:
   Store() = default;
 
@@ -100,6 +130,8 @@ class Store {
   virtual std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) = 0;
   virtual Snapshot DoGetSnapshot() = 0;
   virtual void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) = 0;
+  // Null: there is none. Lifetime: as long as the store.
+  virtual internal::ChangeFeed* DoChangeFeed() { return nullptr; }
 };
 
 }  // namespace bandb

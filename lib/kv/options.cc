@@ -65,6 +65,10 @@ void CheckOptions(const Options& options, OptionCheck* check) {
                   fmt::format(" and {} of working space come to", kWorkingSpaceBytes)});
   }
   if (options.open_files_max != 0) check->Within("open_files_max", options.open_files_max, kOpenFilesMin, 1 << 20);
+  check->Within("changes_keep_bytes", options.changes_keep_bytes, 0, 1ull << 50);
+  if (options.changes_keep_for < absl::ZeroDuration()) {
+    check->Wrong({OptionName{"changes_keep_for"}, " is less than zero"});
+  }
   if (options.table_bytes < options.block_bytes) {
     check->Wrong({OptionName{"table_bytes"}, fmt::format(" is {}, less than ", options.table_bytes),
                   OptionName{"block_bytes"}, fmt::format(", {}", options.block_bytes)});

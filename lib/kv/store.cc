@@ -2,7 +2,15 @@
 
 #include <utility>
 
+#include "kv/change_feed.h"
+
 namespace bandb {
+
+namespace {
+
+absl::Status NoFeed() { return absl::UnimplementedError("this store has no change feed"); }
+
+}  // namespace
 
 absl::Status Store::Put(std::string_view key, std::string_view value, const WriteOptions& options) {
   return DoPut(key, value, options);
@@ -40,6 +48,33 @@ Snapshot Store::GetSnapshot() { return DoGetSnapshot(); }
 
 void Store::ReadBarrierAsync(const ReadOptions& options, ReadCallback ready) {
   DoReadBarrierAsync(options, std::move(ready));
+}
+
+absl::StatusOr<std::unique_ptr<ChangeReader>> Store::ReadChanges(const ChangesOptions& options) {
+  internal::ChangeFeed* const feed = DoChangeFeed();
+  if (feed == nullptr) return NoFeed();
+  return feed->ReadChanges(options);
+}
+
+absl::Status Store::CreateCursor(std::string_view name, const ChangesFrom& from) {
+  internal::ChangeFeed* const feed = DoChangeFeed();
+  return feed == nullptr ? NoFeed() : feed->CreateCursor(name, from);
+}
+
+absl::Status Store::Acknowledge(std::string_view name, std::string_view token) {
+  internal::ChangeFeed* const feed = DoChangeFeed();
+  return feed == nullptr ? NoFeed() : feed->Acknowledge(name, token);
+}
+
+absl::Status Store::DropCursor(std::string_view name) {
+  internal::ChangeFeed* const feed = DoChangeFeed();
+  return feed == nullptr ? NoFeed() : feed->DropCursor(name);
+}
+
+absl::StatusOr<std::vector<CursorInfo>> Store::ListCursors() {
+  internal::ChangeFeed* const feed = DoChangeFeed();
+  if (feed == nullptr) return NoFeed();
+  return feed->ListCursors();
 }
 
 }  // namespace bandb

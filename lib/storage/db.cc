@@ -14,6 +14,7 @@
 #include "kv/host_logger.h"
 #include "kv/options.h"
 #include "storage/commit/write_requests.h"
+#include "storage/db_feed.h"
 #include "storage/engine/engine.h"
 
 namespace bandb::storage {
@@ -71,7 +72,10 @@ class DbImpl final : public Db {
         callbacks_(own_world_ != nullptr ? &own_world_->callbacks : env.executor),
         clock_(env.clock),
         async_bytes_max_(std::max(options.write_buffer_bytes, kAsyncBytesMin)),
-        engine_(std::move(engine)) {}
+        engine_(std::move(engine)),
+        feed_(
+            engine_.get(), [this](const WriteBatch& batch) { return WriteSystem(batch); },
+            [this]() { return CheckProcess(); }) {}
 
   // In a forked child neither the threads nor the files are its own: all is left as it is.
   ~DbImpl() override {
@@ -106,7 +110,10 @@ class DbImpl final : public Db {
   std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) override { return engine_->NewIterator(options); }
   Snapshot DoGetSnapshot() override { return engine_->GetSnapshot(); }
   void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
+  internal::ChangeFeed* DoChangeFeed() override { return &feed_; }
 
+  // Of cursors: synced.
+  absl::Status WriteSystem(const WriteBatch& batch);
   // Submits the request and waits for its outcome, a given time at the most.
   template <typename Fill>
   absl::Status WriteAndWait(const WriteOptions& options, const Fill& fill);
@@ -137,6 +144,7 @@ class DbImpl final : public Db {
   const uint64_t async_bytes_max_;
   std::atomic<uint64_t> async_bytes_{0};
   std::unique_ptr<Engine> engine_;
+  DbFeed feed_;
   std::atomic<int64_t> delay_nanos_{0};
   std::atomic<int64_t> async_slow_until_nanos_{0};
   base::Mutex close_mutex_;
@@ -181,6 +189,16 @@ absl::Status DbImpl::DoDelete(std::string_view key, const WriteOptions& options)
 absl::Status DbImpl::DoWrite(const WriteBatch& batch, const WriteOptions& options) {
   BANDB_RETURN_IF_ERROR(kv::CheckBatch(engine_->limits(), batch));
   return WriteAndWait(options, [&](BlockingWrite* write) { write->FromBatch(batch); });
+}
+
+absl::Status DbImpl::WriteSystem(const WriteBatch& batch) {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  BlockingWrite write;
+  write.FromBatch(batch);
+  write.system = true;
+  write.sync = true;
+  bool abandoned = false;
+  return AwaitOutcome(&write, base::kForever, &abandoned);
 }
 
 int64_t DbImpl::Throttle(uint64_t bytes, int64_t nanos_max) {
@@ -352,6 +370,7 @@ absl::Status DbImpl::Close() {
   base::MutexLock lock(&close_mutex_);
   if (closed_) return absl::OkStatus();
   closed_ = true;
+  feed_.WriteCursors();
   WaitForDone([this](Engine::Done done) { engine_->BeginClose(std::move(done)); }).IgnoreError();
   const absl::Status finished = engine_->FinishClose();
   // No task of the engine's is left; its last one may still be returning.

@@ -8,12 +8,13 @@ ARROWS = {
     "include/bandb": ["bandb"],
     "lib/base": [],
     "lib/kv": ["bandb", "base"],
+    "lib/changes": ["bandb", "kv", "base"],
     "lib/raft/types": ["base"],
     "lib/raft": ["raft/types", "base"],
     "lib/net": ["base"],
     "lib/proto": ["raft/types", "base"],
     "lib/resp": ["base"],
-    "lib/storage": ["bandb", "storage", "kv", "base"],
+    "lib/storage": ["bandb", "storage", "changes", "kv", "base"],
     "lib/storage/key": ["bandb", "kv", "base"],
     "lib/storage/file": ["bandb", "kv", "base"],
     "lib/storage/log": ["bandb", "storage/file", "kv", "base"],
@@ -23,7 +24,7 @@ ARROWS = {
     "lib/storage/compaction": ["bandb", "storage/version", "storage/table", "storage/key", "storage/file", "kv", "base"],
     "lib/storage/commit": ["bandb", "storage/log", "storage/file", "kv", "base"],
     "lib/storage/read": ["bandb", "storage/version", "storage/memtable", "storage/table", "storage/file", "storage/key", "kv", "base"],
-    "lib/storage/engine": ["bandb", "storage/read", "storage/compaction", "storage/commit", "storage/version", "storage/table", "storage/memtable", "storage/log", "storage/key", "storage/file", "kv", "base"],
+    "lib/storage/engine": ["bandb", "storage/read", "storage/compaction", "storage/commit", "storage/version", "storage/table", "storage/memtable", "storage/log", "storage/key", "storage/file", "changes", "kv", "base"],
     "lib/cluster": ["bandb", "storage", "raft", "proto", "net", "kv", "base"],
     "lib/server": ["bandb", "kv", "resp", "proto", "net", "base"],
     "lib/admin": ["bandb", "net", "base"],
@@ -32,7 +33,7 @@ ARROWS = {
     "examples": ["bandb", "grpc"],
     "test/api": ["bandb", "support"],
     "test/install": ["bandb"],
-    "test": ["bandb", "admin", "grpc", "server", "cluster", "storage", "raft", "resp", "proto", "net", "kv", "base", "support"],
+    "test": ["bandb", "admin", "grpc", "server", "cluster", "storage", "changes", "raft", "resp", "proto", "net", "kv", "base", "support"],
 }
 
 # What else may be included, and where. The longest matching prefix of the file's path counts.

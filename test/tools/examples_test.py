@@ -23,6 +23,12 @@ class Examples(ProgramTest):
                          b"as it was at the snapshot:\n  user:alice = 1\n  user:bob = 2\n  user:carol = 3\n"
                          b"alice was 1\n")
 
+    def test_tail_changes_goes_on_where_it_was(self):
+        expected = (b"commit of 2\n  order:1 = two pears\n"
+                    b"  all from draft: up to draft; are gone\ncommit of 1\n  order:1 is gone\n")
+        self.assertEqual(self.example("tail_changes"), expected)
+        self.assertEqual(self.example("tail_changes"), expected)
+
     def test_replicated_node(self):
         self.assertEqual(self.example("replicated_node"), b"name was Alice, is Bob\n")
 

@@ -1,5 +1,6 @@
 // bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench
-// db` runs the embedded store beside its peers, `bandb_bench grpc` drives a server through gRPC.
+// db` runs the embedded store beside its peers, `bandb_bench changes` its change feed, `bandb_bench
+// grpc` drives a server through gRPC.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -7,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "changes_bench.h"
 #include "db_bench.h"
 #include "db_report.h"
 #include "grpc_bench.h"
@@ -138,6 +140,38 @@ int RunDb(const DbBenchOptions& options) {
   return kServerError;
 }
 
+void DeclareChanges(CLI::App* changes, ChangesBenchOptions* options) {
+  const CLI::Range positive(1, 1'000'000'000);
+  changes->add_option("--dir", options->dir, "where the store is made, and removed again")->capture_default_str();
+  changes->add_option("--puts", options->puts, "of each round")->check(positive)->capture_default_str();
+  changes->add_option("--synced", options->synced, "puts that a reader waits for")
+      ->check(positive)
+      ->capture_default_str();
+  changes->add_option("--value-size", options->value_bytes, "bytes")
+      ->check(CLI::Range(0, 67108864))
+      ->capture_default_str();
+  changes->add_option("--rounds", options->rounds)->check(CLI::Range(1, 100))->capture_default_str();
+}
+
+int RunChanges(const ChangesBenchOptions& options) {
+  base::SystemClock clock;
+  ChangesFigures figures;
+  const absl::Status status = RunChangesBench(&clock, options, &figures);
+  if (!status.ok()) {
+    fmt::print(stderr, "(error) {}\n", base::Message(status));
+    return kServerError;
+  }
+  const auto micros = [&](double percent) {
+    return static_cast<double>(figures.behind_nanos.Percentile(percent)) / 1e3;
+  };
+  fmt::print("puts alone          {:>10.0f} a second\n", figures.puts_alone);
+  fmt::print("puts, one reader    {:>10.0f} a second, {:+.1f} %\n", figures.puts_followed,
+             100 * (figures.puts_followed / figures.puts_alone - 1));
+  fmt::print("read back           {:>10.0f} changes a second, of {}\n", figures.read_back, figures.changes_read);
+  fmt::print("behind a synced put p50 {:.0f} us, p99 {:.0f} us\n", micros(50), micros(99));
+  return kDone;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Measures BanDB.", "bandb_bench");
   app.require_subcommand(1);
@@ -148,6 +182,9 @@ int Run(int argc, char** argv) {
   CLI::App* db = app.add_subcommand("db", "run the embedded store and its peers side by side");
   DbBenchOptions db_options;
   DeclareDb(db, &db_options);
+  CLI::App* changes = app.add_subcommand("changes", "write, and read it back from the change feed");
+  ChangesBenchOptions changes_options;
+  DeclareChanges(changes, &changes_options);
 #ifdef BANDB_BENCH_GRPC
   CLI::App* grpc = app.add_subcommand("grpc", "drive a server through its gRPC listener: puts, then gets");
   GrpcBenchOptions grpc_options;
@@ -159,6 +196,7 @@ int Run(int argc, char** argv) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
   if (db->parsed()) return RunDb(db_options);
+  if (changes->parsed()) return RunChanges(changes_options);
 #ifdef BANDB_BENCH_GRPC
   if (grpc->parsed()) return RunGrpc(grpc_options);
 #endif

@@ -41,6 +41,8 @@ class WriteRequest {
   bool fail_if_stalled = false;
   // Writes nothing: freezes the memtable.
   bool freeze = false;
+  // Operations and conditions are in the space of the system.
+  bool system = false;
 
  private:
   friend class CommitQueue;

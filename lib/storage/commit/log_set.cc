@@ -1,5 +1,6 @@
 #include "storage/commit/log_set.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -48,8 +49,18 @@ absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const R
   current_writer_ = writer.get();
   number_.store(number, std::memory_order_release);
   base::MutexLock lock(&mutex_);
-  BANDB_ASSERT(logs_.empty() || logs_.back().number < number);
-  logs_.push_back({number, std::move(writer), false, 0});
+  BANDB_ASSERT(logs_.empty() || logs_.back().what.number < number);
+  const uint64_t appended = appended_sequence_.load(std::memory_order_acquire);
+  if (!logs_.empty() && logs_.back().writer != nullptr) {
+    KeptLog& ended = logs_.back().what;
+    ended.last_sequence = appended;
+    ended.end_ms = end_head.commit_time_ms;
+    ended.commits = commits_.load(std::memory_order_relaxed);
+  }
+  commits_.store(0, std::memory_order_relaxed);
+  logs_.push_back({{.number = number, .first_sequence = appended + 1, .begin_ms = end_head.commit_time_ms},
+                   std::move(writer),
+                   false});
   entries_synced_ = false;
   return absl::OkStatus();
 }
@@ -108,10 +119,10 @@ absl::Status LogSet::SyncWaiting() {
     BANDB_ASSERT(syncing_);
     syncing_ = false;
     if (synced.ok()) {
-      durable_sequence_.store(covered, std::memory_order_release);
+      NoteDurable(covered);
       // All but the last that was synced will never be written again.
       for (Log& log : logs_)
-        log.durable |= log.writer != nullptr && log.writer != writers.back() && log.number < number() &&
+        log.durable |= log.writer != nullptr && log.writer != writers.back() && log.what.number < number() &&
                        log.writer->SyncedOffset() == log.writer->Size();
     } else {
       failure_ = synced;
@@ -125,26 +136,92 @@ absl::Status LogSet::SyncWaiting() {
   return synced;
 }
 
-std::vector<uint64_t> LogSet::DropBelow(uint64_t number) {
+std::vector<uint64_t> LogSet::LetGo(uint64_t needed_from, const KeepPolicy& policy) {
   // Destroyed, and the files with them closed, once the mutex is free.
   std::vector<Log> dropped;
+  std::vector<uint64_t> numbers;
   {
     base::MutexLock lock(&mutex_);
-    while (!logs_.empty() && logs_.front().number < number) {
+    while (!logs_.empty() && logs_.front().what.number < needed_from) {
       BANDB_ASSERT(logs_.size() > 1);
+      const KeptLog what = Describe(logs_.front());
+      const bool holds = what.last_sequence >= what.first_sequence;
+      // One that may not be durable makes all before it useless, too.
+      if (holds && !logs_.front().durable) {
+        for (const KeptLog& log : std::exchange(kept_, {})) numbers.push_back(log.number);
+      }
+      if (holds && logs_.front().durable) {
+        kept_.push_back(what);
+      } else {
+        numbers.push_back(what.number);
+      }
       dropped.push_back(std::move(logs_.front()));
       logs_.erase(logs_.begin());
     }
+    const size_t count = LogsToLetGo(kept_, policy);
+    for (size_t i = 0; i < count; ++i) numbers.push_back(kept_[i].number);
+    kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(count));
   }
-  std::vector<uint64_t> numbers;
-  for (const Log& log : dropped) numbers.push_back(log.number);
   return numbers;
 }
 
-void LogSet::AddRecovered(uint64_t number, uint64_t bytes) {
+KeptLog LogSet::Describe(const Log& log) const {
+  KeptLog what = log.what;
+  if (log.writer == nullptr) return what;
+  what.bytes = log.writer->Size();
+  if (log.writer.get() == logs_.back().writer.get()) what.commits = commits_.load(std::memory_order_relaxed);
+  return what;
+}
+
+std::vector<KeptLog> LogSet::Describe(uint64_t number) const {
   base::MutexLock lock(&mutex_);
-  BANDB_ASSERT(logs_.empty() || logs_.back().number < number);
-  logs_.push_back({number, nullptr, true, bytes});
+  std::vector<KeptLog> logs = kept_;
+  for (const Log& log : logs_) {
+    if (log.what.number >= number || log.what.last_sequence < log.what.first_sequence) continue;
+    logs.push_back(Describe(log));
+  }
+  return logs;
+}
+
+std::vector<KeptLog> LogSet::kept() const {
+  base::MutexLock lock(&mutex_);
+  return kept_;
+}
+
+std::vector<KeptLog> LogSet::All() const {
+  base::MutexLock lock(&mutex_);
+  std::vector<KeptLog> logs = kept_;
+  for (const Log& log : logs_) logs.push_back(Describe(log));
+  return logs;
+}
+
+std::optional<LogSet::Extent> LogSet::Find(uint64_t sequence) const {
+  base::MutexLock lock(&mutex_);
+  // The last that begins at or before it: one that holds nothing begins where the next one does.
+  for (auto log = logs_.rbegin(); log != logs_.rend(); ++log) {
+    if (log->what.first_sequence <= sequence) return Extent{log->what.number, Describe(*log).bytes};
+  }
+  for (auto log = kept_.rbegin(); log != kept_.rend(); ++log) {
+    if (log->first_sequence <= sequence) return Extent{log->number, log->bytes};
+  }
+  return std::nullopt;
+}
+
+uint64_t LogSet::OldestSequence() const {
+  base::MutexLock lock(&mutex_);
+  if (!kept_.empty()) return kept_.front().first_sequence;
+  return logs_.empty() ? appended_sequence_.load(std::memory_order_acquire) + 1 : logs_.front().what.first_sequence;
+}
+
+void LogSet::AddRecovered(const KeptLog& log, bool needed) {
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(logs_.empty() || (needed && logs_.back().what.number < log.number));
+  BANDB_ASSERT(kept_.empty() || kept_.back().number < log.number);
+  if (needed) {
+    logs_.push_back({log, nullptr, true});
+  } else {
+    kept_.push_back(log);
+  }
 }
 
 absl::Status LogSet::Seal(const RecordHead& seal_head, uint64_t* bytes) {
@@ -169,9 +246,24 @@ std::vector<LogSet::Extent> LogSet::Extents() const {
   base::MutexLock lock(&mutex_);
   std::vector<Extent> extents;
   for (const Log& log : logs_) {
-    extents.push_back({log.number, log.writer != nullptr ? log.writer->Size() : log.recovered_bytes});
+    extents.push_back({log.what.number, Describe(log).bytes});
   }
   return extents;
+}
+
+absl::Status LogSet::CheckInvariants() const {
+  base::MutexLock lock(&mutex_);
+  uint64_t number = 0, sequence = 0;
+  const auto follows = [&](const KeptLog& log) {
+    const bool fits = log.number > number && (sequence == 0 || log.first_sequence == sequence);
+    number = log.number;
+    sequence = log.last_sequence + 1;
+    return fits;
+  };
+  const bool chained = std::all_of(kept_.begin(), kept_.end(), follows) &&
+                       std::all_of(logs_.begin(), logs_.end(), [&](const Log& log) { return follows(log.what); });
+  if (chained) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kInternal, "the logs: {} does not follow the one before it", number);
 }
 
 uint64_t LogSet::TotalBytes() const {

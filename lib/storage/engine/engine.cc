@@ -55,6 +55,14 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
       wake_up_(std::make_shared<WakeUp>([this](WakeUp::Timer timer) { Wake(timer); })),
       snapshots_(std::make_shared<SnapshotList>([wake_up = wake_up_]() { wake_up->Run(WakeUp::kSnapshotGone); })),
       logs_(env.files, engine_dir_),
+      feed_({.files = env.files,
+             .engine_dir = engine_dir_,
+             .logs = &logs_,
+             .last_sequence = &last_sequence_,
+             .now_ms = [this]() { return NowMs(); },
+             .snapshot_sequence = [this](const Snapshot& snapshot) { return SnapshotSequence(snapshot); }},
+            options),
+      feed_gate_(std::make_shared<FeedGate>(this)),
       queue_(this, env.executor),
       versions_(env.files, engine_dir_, options.write_buffer_bytes / kWriteBuffersInManifest, this),
       commit_random_(env.random->Fork()),
@@ -62,10 +70,16 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
       schedule_(settings_, std::max(1, options.background_threads - 1)),
       level_work_(kLevels) {}
 
-Engine::~Engine() { wake_up_->Cancel(); }
+Engine::~Engine() {
+  wake_up_->Cancel();
+  feed_gate_->Forget();
+}
 
 FileHeader Engine::Header(FileType type, base::Random* random) const {
-  return {.type = type, .database_id = database_id_, .file_id = RandomUuid(random)};
+  return {.type = type,
+          .database_id = database_id_,
+          .file_id = RandomUuid(random),
+          .incompatible_features = type == FileType::kLog ? kSystemRecordsFeature : 0};
 }
 
 absl::Status Engine::Start(RecoveredDatabase recovered) {
@@ -89,11 +103,11 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     if (recovered.memtables.empty() || log.number < recovered.memtables.front()->log_number()) continue;
     BANDB_RETURN_IF_ERROR(RewriteLog(log));
   }
-  for (const auto& [number, bytes] : state.log_ends) logs_.AddRecovered(number, bytes);
   state.epoch = epoch_;
   state.begun_log = is_replica_ ? 0 : log_number;
   state.commit_time_ms = NowMs();
   state.log_number = recovered.memtables.empty() ? log_number : recovered.memtables.front()->log_number();
+  StartFeed(recovered, &state);
   BANDB_RETURN_IF_ERROR(StartFiles(log_number, std::move(state), &recovered.orphans));
   if (recovered.created) BANDB_RETURN_IF_ERROR(FinishCreation(env_.files, dir_));
   ViewHolder::Retired retired;
@@ -108,6 +122,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   }
   UpdateStall();
   OpenTables(versions_.version()->RangeTombstoneTables());
+  LoadCursors(recovered.has_system_records);
   // Only now does nothing refer to them. What cannot be removed stays until the next open.
   for (const std::string& name : recovered.orphans) {
     env_.files->Remove(base::JoinPath(engine_dir_, name)).IgnoreError();
@@ -131,12 +146,16 @@ absl::Status Engine::StartFiles(uint64_t log_number, ManifestState state, std::v
   const uint64_t room_bytes = kRoomBytes + EncodeEdit(state.Everything()).size();
   bool unchanged = false;
   absl::Status started;
-  if (!is_replica_) started = logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_), RecordHead{});
+  if (!is_replica_) {
+    started = logs_.StartLog(log_number, Header(FileType::kLog, &commit_random_),
+                             RecordHead{.commit_time_ms = last_commit_time_ms_.load(std::memory_order_relaxed)});
+  }
   const bool has_log = started.ok() && !is_replica_;
   if (started.ok()) started = env_.files->SyncDir(engine_dir_);
   if (started.ok()) {
-    logs_.NoteAppended(last_sequence_.load(std::memory_order_relaxed), true);
-    for (const uint64_t number : logs_.DropBelow(state.log_number)) orphans->push_back(LogName(number));
+    // Those that are only kept for a cursor go once the cursors are known.
+    const KeepPolicy all{.keep_bytes = feed_.keeps_logs() ? UINT64_MAX : 0};
+    for (const uint64_t number : logs_.LetGo(state.log_number, all)) orphans->push_back(LogName(number));
     state.log_ends.erase(state.log_ends.begin(), state.log_ends.lower_bound(state.log_number));
     started = versions_.Start(std::move(state), Header(FileType::kManifest, &commit_random_), &unchanged);
   } else {
@@ -240,8 +259,8 @@ absl::Status Engine::Resume() {
   BANDB_RETURN_IF_ERROR(lifecycle_.MayResume());
   if (!lifecycle_.StopCause().ok()) {
     // Room for what is waiting to be flushed, and to go on.
-    BANDB_ASSIGN_OR_RETURN(const uint64_t free_bytes, env_.files->FreeBytes(engine_dir_));
     const uint64_t wanted_bytes = memtable_bytes_ + kSpareBytes;
+    BANDB_ASSIGN_OR_RETURN(const uint64_t free_bytes, FreeBytesOf(wanted_bytes));
     if (free_bytes < wanted_bytes) {
       return base::Error(absl::StatusCode::kResourceExhausted, "{} bytes are free, {} are needed", free_bytes,
                          wanted_bytes);
@@ -257,6 +276,7 @@ absl::Status Engine::Resume() {
     MaybeScheduleWork();
   }
   UpdateStall();
+  if (feed_.AnyMoved()) WriteCursorsSoon();
   return absl::OkStatus();
 }
 
@@ -278,6 +298,8 @@ void Engine::BeginClose(Done done) {
     lifecycle_.BeginClose(std::move(done));
     TakeWaiters(&abandoned);
   }
+  feed_.committed.Tell();
+  feed_.durable.Tell();
   for (Done& abandon : abandoned) abandon(lifecycle_.MayWrite());
   Unpark();
   queue_.Close([this]() {
@@ -302,7 +324,7 @@ absl::Status Engine::FinishClose() {
                           .commit_time_ms = last_commit_time_ms_.load()};
     // A seal says that all before it is whole. With damage under it no Open would go on, so there
     // is none then, and what to make of the log is the next Open's to find out.
-    status = VerifyLogs();
+    status = VerifyLogs(false);
     if (status.ok()) status = logs_.Seal(seal, &bytes);
     if (status.ok()) {
       VersionEdit last;
@@ -348,6 +370,7 @@ absl::Status Engine::CheckInvariants() {
   };
   BANDB_RETURN_IF_ERROR(lifecycle_.CheckInvariants());
   BANDB_RETURN_IF_ERROR(versions_.CheckInvariants());
+  BANDB_RETURN_IF_ERROR(logs_.CheckInvariants());
   base::MutexLock lock(&mutex_);
   const std::shared_ptr<const Version> version = versions_.version();
   BANDB_RETURN_IF_ERROR(schedule_.CheckInvariants(*version));

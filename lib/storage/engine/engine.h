@@ -15,6 +15,7 @@
 //   engine_background.cc  flushes and compactions, and what they make of the database
 //   engine_job_end.cc     how they end, and what follows when they fail
 //   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
+//   engine_changes.cc     what the change feed has of the engine: logs that are kept, cursors written down
 //   engine_replica.cc     the same engine without a log of its own, in a node of a cluster
 //   engine_install.cc     another state in place of a replica's own
 //   recovery.cc           what Open finds on disk
@@ -51,7 +52,9 @@
 #include "storage/compaction/snapshot_list.h"
 #include "storage/compaction/table_merge.h"
 #include "storage/engine/back_off.h"
+#include "storage/engine/engine_feed.h"
 #include "storage/engine/engine_lifecycle.h"
+#include "storage/engine/feed_gate.h"
 #include "storage/engine/recovery.h"
 #include "storage/engine/replica_position.h"
 #include "storage/engine/wake_up.h"
@@ -111,6 +114,20 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   bool Enter() { return lifecycle_.Enter(); }
   void Leave() { lifecycle_.Leave(); }
 
+  // The change feed. Not of a replica, which has no log.
+  EngineFeed& feed() { return feed_; }
+  const std::shared_ptr<FeedGate>& feed_gate() const { return feed_gate_; }
+  // Writes down the cursors that have moved, within a second.
+  void WriteCursorsSoon() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Removes the files of logs that were let go.
+  void RemoveLogs(const std::vector<uint64_t>& numbers);
+  // Has what was appended synced in the background, for readers who may see only what is durable;
+  // now and then, however often it is called: in so many nanoseconds it may be done again.
+  int64_t SyncForReaders() ABSL_LOCKS_EXCLUDED(mutex_);
+  const base::Env& env() const { return env_; }
+  // Until the database closes.
+  bool MayContinue() const { return !lifecycle_.IsClosing(); }
+
   // Administration. Each `done` is run once, on an executor thread or inside the call, without
   // locks held.
   using Done = Lifecycle::Done;
@@ -168,6 +185,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   class CompactionWork;
   class ClockEdit;
   class WorkJob;
+  // See engine_changes.cc.
+  class DurableLogs;
+  class CursorWrite;
+  class ReaderSync;
 
   Engine(const base::Env& env, std::string dir, const Options& options, std::shared_ptr<DatabaseFiles> files,
          bool is_replica);
@@ -209,6 +230,25 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Has all who wait for room try again.
   void Unpark() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // engine_changes.cc
+  // What the manifest will say of epochs and of logs that are kept.
+  void StartFeed(const RecoveredDatabase& recovered, ManifestState* state);
+  // `recovered_some`: logs held operations of the system.
+  void LoadCursors(bool recovered_some);
+  // Without reading a table.
+  bool MayHaveCursors() const;
+  absl::Status ReadCursors();
+  // The edit of a flush, applied once the logs that it makes unneeded are durable, if they are
+  // kept.
+  void ApplyFlush(PendingEdit edit) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What it says of the logs that are kept from then on.
+  void KeepLogs(const ManifestState& present, VersionEdit* edit) const;
+  void WriteCursors() ABSL_LOCKS_EXCLUDED(mutex_);
+  // After that; `again`: if some have moved meanwhile, they are written down, too.
+  void CursorsWritten(bool again) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Lets kept logs go until so much is free, or none is left.
+  absl::StatusOr<uint64_t> FreeBytesOf(uint64_t wanted_bytes);
+
   // engine_replica.cc
   // Has the position that was found, or that a replica begins with, in `state`.
   void StartPosition(const ReplicaStart& start, ManifestState* state);
@@ -234,14 +274,17 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   Room Freeze(size_t capacity_bytes, absl::Status* failure);
   // OK while writes that find no room may wait for a flush. Else why none succeeds.
   absl::Status FlushFailure() const ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status CheckConditions(std::string_view conditions);
+  absl::Status CheckConditions(Space space, std::string_view conditions);
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
+  // What was appended to the log, for all to see.
+  void PublishGroup(const CommitQueue::Group& group, Sequence first, Sequence last, uint64_t now_ms);
   void InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms);
 
   // engine_admin.cc
   absl::Status VerifyFiles();
   // Every byte of every log that counts. What is appended meanwhile is not looked at.
-  absl::Status VerifyLogs() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Of those that are needed, or of those that are only kept.
+  absl::Status VerifyLogs(bool kept) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status VerifyManifest() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // engine_read.cc
@@ -249,6 +292,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   std::unique_ptr<Iterator> NewIteratorIn(Space space, const ReadOptions& options);
   absl::Status ResolveSnapshot(const ReadOptions& options, const ReadView& view, Sequence* sequence,
                                uint64_t* now_ms) const;
+  absl::StatusOr<Sequence> SnapshotSequence(const Snapshot& snapshot);
   // `newest` is the sequence of the entry in a memtable that decided; 0 if it was none.
   absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
                      PinnedValue* value, Sequence* newest);
@@ -333,6 +377,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   Lifecycle lifecycle_;
   ViewHolder views_;
   LogSet logs_;
+  EngineFeed feed_;
+  const std::shared_ptr<FeedGate> feed_gate_;
   CommitQueue queue_;
   VersionSet versions_;
   // Counts the states that have taken the place of another; changes under the mutex. Shared with
@@ -363,6 +409,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
+  // A timer will have cursors written down, or they are being written: by one write at a time.
+  bool cursors_due_ ABSL_GUARDED_BY(mutex_) = false;
+  // Before that no sync is made for readers.
+  int64_t reader_sync_due_nanos_ ABSL_GUARDED_BY(mutex_) = INT64_MIN;
   // While they wait, no flush and no compaction is begun, and nothing is taken back.
   BackOff flush_back_off_ ABSL_GUARDED_BY(mutex_){100'000'000, 6};
   BackOff compaction_back_off_ ABSL_GUARDED_BY(mutex_){100'000'000, 6};

@@ -62,6 +62,8 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir) {
   {
     base::MutexLock lock(&mutex_);
     source.state = versions_.state();
+    // What was written before it was made is no part of the copy.
+    source.state.kept_logs.clear();
     source.log_number = versions_.next_file_number();
     source.random = job_random_.Fork();
   }
@@ -137,19 +139,27 @@ absl::Status Engine::VerifyFiles() {
     }
   }
   BANDB_RETURN_IF_ERROR(lifecycle_.MayContinue());
-  return VerifyLogs();
+  BANDB_RETURN_IF_ERROR(VerifyLogs(true));
+  return VerifyLogs(false);
 }
 
-absl::Status Engine::VerifyLogs() {
+absl::Status Engine::VerifyLogs(bool kept) {
   // What is appended from now on is not looked at.
-  const std::vector<LogSet::Extent> logs = logs_.Extents();
+  const auto present = [this, kept]() {
+    std::vector<LogSet::Extent> extents;
+    if (!kept) return logs_.Extents();
+    for (const KeptLog& log : logs_.kept()) extents.push_back({log.number, log.bytes});
+    return extents;
+  };
+  const std::vector<LogSet::Extent> logs = present();
   for (const LogSet::Extent& log : logs) {
+    BANDB_RETURN_IF_ERROR(kept ? lifecycle_.MayContinue() : absl::OkStatus());
     const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
     const absl::Status verified = VerifyLog(env_.files, path, FileType::kLog, log.bytes);
     if (verified.ok()) continue;
     if (verified.code() != absl::StatusCode::kNotFound) return verified;
     // One that a flush has removed meanwhile is no loss.
-    const std::vector<LogSet::Extent> now = logs_.Extents();
+    const std::vector<LogSet::Extent> now = present();
     const auto is_it = [&log](const LogSet::Extent& other) { return other.number == log.number; };
     if (std::any_of(now.begin(), now.end(), is_it)) return MustBeThere(verified);
   }
@@ -221,7 +231,8 @@ Stats Engine::GetStats() const {
   stats.exceptions = counters_.exceptions.load(std::memory_order_relaxed);
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes;
-  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes + counters_.merge_memory_bytes.load();
+  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes + counters_.merge_memory_bytes.load() +
+                       feed_gate_->held_bytes.load(std::memory_order_relaxed);
   stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
   stats.expiry_ahead_ms = AheadMs();
   stats.recovered_log_records = recovered_records_;
@@ -229,6 +240,7 @@ Stats Engine::GetStats() const {
   stats.live_snapshots = snapshots_->Count();
   stats.oldest_snapshot_sequence = snapshots_->Oldest();
   stats.last_sequence = last_sequence_.load(std::memory_order_acquire);
+  feed_.FillStats(&stats);
   return stats;
 }
 

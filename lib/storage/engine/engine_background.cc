@@ -5,7 +5,6 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/engine/engine.h"
-#include "storage/file/file_names.h"
 #include "storage/file/refused_read.h"
 #include "storage/read/level_cursor.h"
 #include "storage/read/merging_cursor.h"
@@ -89,7 +88,11 @@ class Engine::WorkJob final : public base::Job {
     if (!done.ok()) return End(done.status());
     if (!*done) return Next::kAgain;
     edit.source = std::move(work_);
-    engine_->versions_.Apply(std::move(edit));
+    if (edit.edit.log_number) {
+      engine_->ApplyFlush(std::move(edit));
+    } else {
+      engine_->versions_.Apply(std::move(edit));
+    }
     return Next::kDone;
   }
 
@@ -141,6 +144,11 @@ class Engine::FlushWork final : public Work {
     AddTables(std::move(tables), 0, edit);
     info_.duration = Elapsed();
     return true;
+  }
+
+  absl::Status Prepare(const ManifestState& present, PendingEdit* edit) override {
+    engine_->KeepLogs(present, &edit->edit);
+    return Work::Prepare(present, edit);
   }
 
   void Installed(const absl::Status& status) override {
@@ -425,10 +433,9 @@ void Engine::InstallEdit(PendingEdit* edit) {
     done(base::Error(absl::StatusCode::kAborted, "another state was installed meanwhile"));
   }
   if (!edit->edit.log_number) return;
-  // What cannot be removed now is found at the next open.
-  for (const uint64_t number : logs_.DropBelow(*edit->edit.log_number)) {
-    env_.files->Remove(base::JoinPath(engine_dir_, LogName(number))).IgnoreError();
-  }
+  logs_.NoteDurable(edit->edit.last_sequence.value_or(0));
+  RemoveLogs(feed_.LetGo(*edit->edit.log_number));
+  feed_.durable.Tell();
 }
 
 }  // namespace bandb::storage

@@ -45,7 +45,10 @@ void Engine::TryAgain(WakeUp::Timer timer) {
   });
 }
 
-void Engine::Wake(WakeUp::Timer timer) { return timer >= WakeUp::kTakeBack ? TryAgain(timer) : LookForSpace(timer); }
+void Engine::Wake(WakeUp::Timer timer) {
+  if (timer == WakeUp::kWriteCursors) return WriteCursors();
+  return timer >= WakeUp::kTakeBack ? TryAgain(timer) : LookForSpace(timer);
+}
 
 void Engine::JobFailed(const JobEnd& end, bool is_flush) {
   if (end.status.ok() || end.damage_set_aside || lifecycle_.RefusesWrites()) return;

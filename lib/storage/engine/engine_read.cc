@@ -49,6 +49,17 @@ absl::Status Engine::ResolveSnapshot(const ReadOptions& options, const ReadView&
   return absl::OkStatus();
 }
 
+absl::StatusOr<Sequence> Engine::SnapshotSequence(const Snapshot& snapshot) {
+  const ViewRef view = views_.Acquire();
+  if (!view) return ClosedError();
+  ReadOptions options;
+  options.snapshot = &snapshot;
+  Sequence sequence = 0;
+  uint64_t now_ms = 0;
+  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, *view, &sequence, &now_ms));
+  return sequence;
+}
+
 absl::Status Engine::Get(std::string_view key, const ReadOptions& options, PinnedValue* value) {
   return GetIn(Space::kUser, key, options, value);
 }

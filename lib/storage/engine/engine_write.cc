@@ -34,6 +34,7 @@ void Engine::SyncWaiting() {
   if (!lifecycle_.EnterUntilRest()) return;
   do {
     const absl::Status synced = logs_.SyncWaiting();
+    feed_.durable.Tell();
     if (!synced.ok()) {
       StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)),
                  lifecycle_.resumes());
@@ -182,7 +183,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   uint64_t operations = 0, payload_bytes = 0;
   for (const WriteRequest* request : group) {
     // These come alone.
-    BANDB_ASSERT(group.size() == 1 || (request->conditions.empty() && !request->freeze));
+    BANDB_ASSERT(group.size() == 1 || (request->conditions.empty() && !request->freeze && !request->system));
     operations += request->operation_count;
     payload_bytes += request->payload_bytes;
   }
@@ -202,8 +203,10 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
     CompleteAll(group, failure);
     return true;
   }
+  const bool system = group.front()->system;
   if (!group.front()->conditions.empty()) {
-    if (const absl::Status held = CheckConditions(group.front()->conditions); !held.ok()) {
+    const Space space = system ? Space::kSystem : Space::kUser;
+    if (const absl::Status held = CheckConditions(space, group.front()->conditions); !held.ok()) {
       CompleteAll(group, held);
       return true;
     }
@@ -214,7 +217,10 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   }
   const Sequence first = last_sequence_.load(std::memory_order_relaxed) + 1;
   const uint64_t now_ms = NowMs();
-  const RecordHead head{.type = RecordType::kWrite, .term = epoch_, .first_sequence = first, .commit_time_ms = now_ms};
+  const RecordHead head{.type = system ? RecordType::kSystemWrite : RecordType::kWrite,
+                        .term = epoch_,
+                        .first_sequence = first,
+                        .commit_time_ms = now_ms};
   if (absl::Status reserved = logs_.current()->Reserve(payload_bytes); !reserved.ok()) {
     StopWrites(reserved, resumes_seen);
     CompleteAll(group, reserved);
@@ -228,13 +234,24 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
                             base::Message(appended)));
     return true;
   }
-  logs_.NoteAppended(first + operations - 1);
-  last_commit_time_ms_.store(now_ms, std::memory_order_relaxed);
-  InsertGroup(group, first, now_ms);
-  BANDB_ASSERT(memtable_->largest_sequence() == first + operations - 1);
-  last_sequence_.store(first + operations - 1, std::memory_order_release);
+  PublishGroup(group, first, first + operations - 1, now_ms);
   AnswerGroup(group, &logs_);
   return true;
+}
+
+void Engine::PublishGroup(const CommitQueue::Group& group, Sequence first, Sequence last, uint64_t now_ms) {
+  logs_.NoteAppended(last);
+  last_commit_time_ms_.store(now_ms, std::memory_order_relaxed);
+  InsertGroup(group, first, now_ms);
+  BANDB_ASSERT(memtable_->largest_sequence() == last);
+  if (group.front()->system) {
+    feed_.NoteSystem(first, last);
+  } else {
+    logs_.CountCommit();
+  }
+  // See News::Tell.
+  last_sequence_.store(last, std::memory_order_seq_cst);
+  feed_.committed.Tell();
 }
 
 absl::Status Engine::AppendToLog(const CommitQueue::Group& group, const RecordHead& head) {
@@ -271,16 +288,17 @@ absl::Status Engine::AppendToLog(const CommitQueue::Group& group, const RecordHe
 void Engine::InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms) {
   BANDB_ASSERT(first > memtable_->largest_sequence());
   Sequence sequence = first;
+  const Space space = group.front()->system ? Space::kSystem : Space::kUser;
   for (const WriteRequest* request : group) {
     if (request->single != nullptr) {
-      memtable_->Add(sequence++, Space::kUser, *request->single);
+      memtable_->Add(sequence++, space, *request->single);
       continue;
     }
     kv::OperationReader reader(request->operations);
     kv::Operation operation;
     while (reader.Next(&operation)) {
       if (operation.kind == Kind::kPutWithExpiry) operation.expiry_ms = kv::ExpiryAt(now_ms, operation.expiry_ms);
-      memtable_->Add(sequence++, Space::kUser, operation);
+      memtable_->Add(sequence++, space, operation);
     }
     // A WriteBatch encodes itself; its bytes never come from outside.
     BANDB_ASSERT(reader.ok());
@@ -290,12 +308,12 @@ void Engine::InsertGroup(const CommitQueue::Group& group, Sequence first, uint64
   counters_.batches.fetch_add(group.size(), std::memory_order_relaxed);
 }
 
-absl::Status Engine::CheckConditions(std::string_view conditions) {
+absl::Status Engine::CheckConditions(Space space, std::string_view conditions) {
   kv::ConditionReader reader(conditions);
   kv::Condition condition;
   PinnedValue value;
   while (reader.Next(&condition)) {
-    const absl::Status found = Get(condition.key, ReadOptions{}, &value);
+    const absl::Status found = GetIn(space, condition.key, ReadOptions{}, &value);
     if (!found.ok() && found.code() != absl::StatusCode::kNotFound) return found;
     const bool holds = condition.check == kv::Check::kAbsent    ? !found.ok()
                        : condition.check == kv::Check::kPresent ? found.ok()

@@ -66,11 +66,15 @@ class Recovery {
     if (node_ != nullptr && recovered_.state.begun_log == 0) return absl::OkStatus();
     BANDB_RETURN_IF_ERROR(ReadLogs());
     BANDB_RETURN_IF_ERROR(CheckLogChain());
-    return node_ == nullptr ? ReplayLogs() : LeaveLogs();
+    BANDB_RETURN_IF_ERROR(node_ == nullptr ? ReplayLogs() : LeaveLogs());
+    return CheckEpochs();
   }
   absl::Status ReadManifest();
   absl::Status ListFiles();
+  // Of the logs below the log number: which are kept, and which are orphans.
+  void SortOutKeptLogs(const std::vector<uint64_t>& numbers);
   absl::Status CheckTables();
+  absl::Status CheckEpochs() const;
   absl::Status ReadLogs();
   // True for a log that the last open had found and not kept: its removal need not have survived.
   bool IsForgottenLog(uint64_t number) const {
@@ -113,6 +117,7 @@ absl::Status Recovery::ReadManifest() {
 
 absl::Status Recovery::ListFiles() {
   BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_.files->List(engine_dir_));
+  std::vector<uint64_t> unneeded;
   for (const std::string& name : names) {
     const auto parsed = ParseFileName(name);
     if (!parsed) {
@@ -125,7 +130,9 @@ absl::Status Recovery::ListFiles() {
     next = std::max(next, parsed->number + 1);
     switch (parsed->type) {
       case NumberedFile::kLog:
-        if (parsed->number < recovered_.state.log_number || IsForgottenLog(parsed->number)) {
+        if (parsed->number < recovered_.state.log_number) {
+          unneeded.push_back(parsed->number);
+        } else if (IsForgottenLog(parsed->number)) {
           recovered_.orphans.push_back(name);
         } else {
           log_numbers_.push_back(parsed->number);
@@ -142,7 +149,25 @@ absl::Status Recovery::ListFiles() {
   }
   std::sort(log_numbers_.begin(), log_numbers_.end());
   std::sort(table_numbers_.begin(), table_numbers_.end());
+  std::sort(unneeded.begin(), unneeded.end());
+  SortOutKeptLogs(unneeded);
   return absl::OkStatus();
+}
+
+void Recovery::SortOutKeptLogs(const std::vector<uint64_t>& numbers) {
+  // From the newest on, as far as each is there and goes on where the next one begins: the files of
+  // the oldest are removed before the manifest says so.
+  const std::map<uint64_t, KeptLog> listed = std::exchange(recovered_.state.kept_logs, {});
+  Sequence next = recovered_.state.last_sequence + 1;
+  for (auto log = listed.rbegin(); node_ == nullptr && log != listed.rend(); ++log) {
+    if (log->second.last_sequence + 1 != next || !std::binary_search(numbers.begin(), numbers.end(), log->first)) break;
+    next = log->second.first_sequence;
+    recovered_.state.kept_logs.insert(*log);
+  }
+  for (const auto& numbered : recovered_.state.kept_logs) recovered_.kept_logs.push_back(numbered.second);
+  for (const uint64_t number : numbers) {
+    if (!recovered_.state.kept_logs.contains(number)) recovered_.orphans.push_back(LogName(number));
+  }
 }
 
 absl::Status Recovery::CheckTables() {
@@ -173,6 +198,17 @@ absl::Status Recovery::CheckTables() {
     if (!std::binary_search(live.begin(), live.end(), number)) recovered_.orphans.push_back(TableName(number));
   }
   return absl::OkStatus();
+}
+
+// Each began where all before it had become durable.
+absl::Status Recovery::CheckEpochs() const {
+  const ManifestState& state = recovered_.state;
+  if (state.epochs.empty()) return absl::OkStatus();
+  const Epoch& last = state.epochs.back();
+  if (last.number <= state.epoch && last.begin <= recovered_.last_sequence) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDataLoss,
+                     "{}: the manifest has epoch {} begun after sequence {}, though there are {} and {}", engine_dir_,
+                     last.number, last.begin, state.epoch, recovered_.last_sequence);
 }
 
 absl::Status Recovery::ReadLogs() {
@@ -266,7 +302,8 @@ absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
 
 absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset) {
   if (record.head.type == RecordType::kEnd || record.head.type == RecordType::kSeal) return absl::OkStatus();
-  if (record.head.type != RecordType::kWrite) {
+  const bool system = record.head.type == RecordType::kSystemWrite;
+  if (!system && record.head.type != RecordType::kWrite) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record of another kind of file", log.path,
                        offset);
   }
@@ -294,13 +331,20 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   }
   kv::OperationReader again(record.payload);
   Sequence sequence = record.head.first_sequence;
-  while (again.Next(&operation)) memtables.back()->Stage(sequence++, Space::kUser, operation);
+  const Space space = system ? Space::kSystem : Space::kUser;
+  while (again.Next(&operation)) memtables.back()->Stage(sequence++, space, operation);
   memtables.back()->EndGroup(record.head.commit_time_ms);
   recovered_.last_sequence = sequence - 1;
   if (recovered_.last_sequence > recovered_.state.clock_sequence) {
     recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
   }
   recovered_.records++;
+  KeptLog& what = recovered_.needed_logs.back();
+  if (what.last_sequence < what.first_sequence) what.begin_ms = record.head.commit_time_ms;
+  what.last_sequence = recovered_.last_sequence;
+  what.end_ms = record.head.commit_time_ms;
+  what.commits += system ? 0 : 1;
+  recovered_.has_system_records |= system;
   return absl::OkStatus();
 }
 
@@ -317,6 +361,12 @@ absl::Status Recovery::ReplayLogs() {
     const uint64_t end = recorded == recovered_.state.log_ends.end() ? log.content.valid_bytes : recorded->second;
     LogReader cursor(log.content);
     ParsedRecord record;
+    recovered_.needed_logs.push_back({.number = log.number,
+                                      .bytes = end,
+                                      .first_sequence = recovered_.last_sequence + 1,
+                                      .last_sequence = recovered_.last_sequence,
+                                      .begin_ms = recovered_.last_commit_time_ms,
+                                      .end_ms = recovered_.last_commit_time_ms});
     while (cursor.Next(&record) && cursor.offset() < end) {
       BANDB_RETURN_IF_ERROR(ReplayRecord(log, record, cursor.offset()));
     }
@@ -338,7 +388,7 @@ absl::Status Recovery::LeaveLogs() {
     LogReader cursor(log.content);
     ParsedRecord record;
     while (cursor.Next(&record)) {
-      if (record.head.type != RecordType::kWrite) continue;
+      if (record.head.type != RecordType::kWrite && record.head.type != RecordType::kSystemWrite) continue;
       return base::Error(absl::StatusCode::kFailedPrecondition,
                          "{}: offset {}: writes of a standalone database that are in no table: flush it first",
                          log.path, cursor.offset());

@@ -5,7 +5,8 @@
 // then, changes: what may not be durable of the recovered logs is written over itself and synced, a
 // new log is begun, and a new manifest that says how far each recovered log counts. An error before
 // that point leaves the directory as it was. Until then memory holds the logs as well as what was
-// made of them.
+// made of them. Logs that are only kept for the change feed are not read: those who read them find
+// out what they hold.
 #ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
 #define BANDB_STORAGE_ENGINE_RECOVERY_H_
 
@@ -21,6 +22,7 @@
 #include "storage/file/database_files.h"
 #include "storage/file/file_header.h"
 #include "storage/file/identity.h"
+#include "storage/log/kept_log.h"
 #include "storage/memtable/memtable.h"
 #include "storage/version/live_table.h"
 #include "storage/version/manifest.h"
@@ -51,6 +53,12 @@ struct RecoveredDatabase {
     uint64_t synced_bytes = 0;
   };
   std::vector<FoundLog> found_logs;
+  // Every log that counts: those that are kept for the change feed, and those with what is in no
+  // table, which hold what comes right after.
+  std::vector<KeptLog> kept_logs;
+  std::vector<KeptLog> needed_logs;
+  // Some of what was replayed is the system's.
+  bool has_system_records = false;
   // Files of ours that nothing refers to; removed once the database is open.
   std::vector<std::string> orphans;
 };

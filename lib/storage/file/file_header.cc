@@ -12,7 +12,8 @@ namespace {
 constexpr size_t kMagicBytes = 8;
 constexpr size_t kChecksumAt = kFileHeaderBytes - sizeof(uint64_t);
 // No feature bits are defined yet.
-constexpr uint64_t kKnownIncompatibleFeatures = 0;
+// Of a file of this type.
+uint64_t KnownIncompatibleFeatures(FileType type) { return type == FileType::kLog ? kSystemRecordsFeature : 0; }
 
 std::string_view Magic(FileType type) {
   switch (type) {
@@ -106,10 +107,11 @@ absl::StatusOr<FileHeader> DecodeFileHeader(std::string_view bytes, FileType typ
                        "{}: a file header of {} bytes (this program reads {}): written by a newer release", path,
                        header_bytes, kFileHeaderBytes);
   }
-  if ((header.incompatible_features & ~kKnownIncompatibleFeatures) != 0 || encryption_key_id != 0) {
+  const uint64_t unknown_features = header.incompatible_features & ~KnownIncompatibleFeatures(type);
+  if (unknown_features != 0 || encryption_key_id != 0) {
     return base::Error(absl::StatusCode::kFailedPrecondition,
                        "{}: uses incompatible features {:#x} and encryption key {}, which this program does not know",
-                       path, header.incompatible_features & ~kKnownIncompatibleFeatures, encryption_key_id);
+                       path, unknown_features, encryption_key_id);
   }
   std::memcpy(header.database_id.bytes.data(), database_id.data(), 16);
   std::memcpy(header.file_id.bytes.data(), file_id.data(), 16);

@@ -46,6 +46,9 @@ inline constexpr uint32_t kLogFormatVersion = 1;
 inline constexpr uint32_t kManifestFormatVersion = 1;
 inline constexpr uint32_t kSegmentFormatVersion = 2;
 
+// Incompatible feature of a log: it may hold records of type kSystemWrite (log_format.h).
+inline constexpr uint64_t kSystemRecordsFeature = 1;
+
 struct FileHeader {
   FileType type = FileType::kTable;
   Uuid database_id;

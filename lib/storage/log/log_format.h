@@ -52,9 +52,11 @@ enum class RecordType : uint8_t {
   kHardState = 8,
   kSegmentHead = 9,
   kSyncedMark = 10,
+  // In a database's log: operations in the space of the system, otherwise as kWrite.
+  kSystemWrite = 11,
 };
 inline constexpr uint8_t kRecordTypeMin = 1;
-inline constexpr uint8_t kRecordTypeMax = 10;
+inline constexpr uint8_t kRecordTypeMax = 11;
 
 inline constexpr uint16_t kRecordMarker = 0xbd1c;
 inline constexpr uint8_t kRecordVersion = 1;

@@ -45,6 +45,14 @@ absl::Status ManifestState::Apply(const VersionEdit& edit, const std::vector<Tab
   if (edit.membership) membership = edit.membership;
   for (const VersionEdit::LogEnd& end : edit.log_ends) log_ends[end.number] = end.bytes;
   log_ends.erase(log_ends.begin(), log_ends.lower_bound(log_number));
+  for (const Epoch& epoch : edit.epochs) {
+    if (!epochs.empty() && (epoch.number <= epochs.back().number || epoch.begin < epochs.back().begin)) {
+      return base::Error(absl::StatusCode::kDataLoss, "the epoch goes back");
+    }
+    epochs.push_back(epoch);
+  }
+  for (const KeptLog& log : edit.kept_logs) kept_logs[log.number] = log;
+  if (edit.kept_from) kept_logs.erase(kept_logs.begin(), kept_logs.lower_bound(*edit.kept_from));
   return absl::OkStatus();
 }
 
@@ -60,6 +68,8 @@ VersionEdit ManifestState::Everything() const {
   edit.applied = applied;
   edit.membership = membership;
   for (const auto& [number, bytes] : log_ends) edit.log_ends.push_back({number, bytes});
+  edit.epochs = epochs;
+  for (const auto& numbered : kept_logs) edit.kept_logs.push_back(numbered.second);
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : version->level(level)) edit.added.push_back({level, table->info()});
   }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,6 +38,10 @@ struct ManifestState {
   // By log number; only logs from log_number on.
   std::map<uint64_t, uint64_t> log_ends;
   uint64_t begun_log = 0;
+  // Oldest first. Of the epochs before the first of these nothing can be read any more.
+  std::vector<Epoch> epochs;
+  // Kept for the change feed, by number. The files of the oldest of them may be gone.
+  std::map<uint64_t, KeptLog> kept_logs;
   // Of a cluster node; a program that does not know them keeps them as they are.
   std::optional<AppliedPosition> applied;
   std::optional<std::string> membership;

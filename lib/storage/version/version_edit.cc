@@ -26,7 +26,11 @@ enum Tag : uint64_t {
   kFirstOptional = 128,
   kSpaceFigures = 128,
   kClockAccepted = 129,
+  kEpochBegun = 130,
+  kKeptLog = 131,
+  kKeptFrom = 132,
 };
+constexpr uint64_t kTagMax = kKeptFrom;
 
 void PutField(std::string* to, Tag tag, std::string_view payload) {
   base::PutVarint(to, tag);
@@ -101,6 +105,19 @@ bool ReadSpaceFigures(base::ByteReader* reader, VersionEdit* edit) {
          ReadPair(reader, &info.space.hidden, &info.space.expired_at_ms);
 }
 
+bool ReadEpoch(base::ByteReader* reader, Epoch* epoch) {
+  return reader->ReadVarint(&epoch->number) && reader->ReadFixed(&epoch->branch) && reader->ReadVarint(&epoch->begin) &&
+         epoch->begin <= kLastSequenceMax;
+}
+
+bool ReadKeptLog(base::ByteReader* reader, KeptLog* log) {
+  return reader->ReadVarint(&log->number) && log->number <= kFileNumberMax && reader->ReadVarint(&log->bytes) &&
+         reader->ReadVarint(&log->first_sequence) && reader->ReadVarint(&log->last_sequence) &&
+         reader->ReadVarint(&log->begin_ms) && reader->ReadVarint(&log->end_ms) && reader->ReadVarint(&log->commits) &&
+         log->first_sequence != 0 && log->first_sequence <= log->last_sequence &&
+         log->last_sequence <= kLastSequenceMax;
+}
+
 bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
   switch (tag) {
     case kLogNumber:
@@ -136,6 +153,12 @@ bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
     case kClockAccepted:
       edit->clock_accepted.emplace();
       return ReadPair(reader, &edit->clock_accepted->sequence, &edit->clock_accepted->ms);
+    case kEpochBegun:
+      return ReadEpoch(reader, &edit->epochs.emplace_back());
+    case kKeptLog:
+      return ReadKeptLog(reader, &edit->kept_logs.emplace_back());
+    case kKeptFrom:
+      return ReadNumber(reader, &edit->kept_from);
     default:
       return false;
   }
@@ -161,6 +184,18 @@ std::string EncodeEdit(const VersionEdit& edit) {
   if (edit.clock_accepted) {
     PutNumbers(&bytes, kClockAccepted, {edit.clock_accepted->sequence, edit.clock_accepted->ms});
   }
+  for (const Epoch& epoch : edit.epochs) {
+    std::string payload;
+    base::PutVarint(&payload, epoch.number);
+    base::PutFixed64(&payload, epoch.branch);
+    base::PutVarint(&payload, epoch.begin);
+    PutField(&bytes, kEpochBegun, payload);
+  }
+  for (const KeptLog& log : edit.kept_logs) {
+    PutNumbers(&bytes, kKeptLog,
+               {log.number, log.bytes, log.first_sequence, log.last_sequence, log.begin_ms, log.end_ms, log.commits});
+  }
+  if (edit.kept_from) PutNumbers(&bytes, kKeptFrom, {*edit.kept_from});
   return bytes;
 }
 
@@ -173,7 +208,7 @@ absl::StatusOr<VersionEdit> DecodeEdit(std::string_view bytes) {
     if (!reader.ReadVarint(&tag) || !reader.ReadLengthPrefixed(&payload)) {
       return base::Error(absl::StatusCode::kDataLoss, "malformed version edit");
     }
-    if (tag >= kFirstOptional && tag != kSpaceFigures && tag != kClockAccepted) continue;
+    if (tag > kTagMax) continue;
     if (tag == 0 || (tag > kBegunLog && tag < kFirstOptional)) {
       return base::Error(absl::StatusCode::kFailedPrecondition,
                          "version edit with field {}, which this program does not know: written by a newer release",

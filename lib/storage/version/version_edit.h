@@ -28,6 +28,13 @@
 //   129  sequence:varint ms:varint                                 the clock was accepted anew: commit times up to
 //                                                                  this sequence, of edits before this one as well,
 //                                                                  count no more, and ms does
+//   130  epoch:varint branch:u64 begin:varint                      an opening of the database, and after which sequence
+//                                                                  it began: the end of the one before. The branch is
+//                                                                  drawn at random
+//   131  number:varint bytes:varint first_sequence:varint last_sequence:varint begin_ms:varint end_ms:varint
+//        commits:varint                                            a log that is not needed, and kept for the change
+//                                                                  feed while there is room (KeptLog)
+//   132  number:varint                                             logs below this number are not kept any more
 //
 // Tags below 128 must be understood by a reader; those from 128 on it may skip.
 #ifndef BANDB_STORAGE_VERSION_VERSION_EDIT_H_
@@ -42,6 +49,7 @@
 
 #include "absl/status/statusor.h"
 #include "storage/key/internal_key.h"
+#include "storage/log/kept_log.h"
 #include "storage/table/table_format.h"
 
 namespace bandb::storage {
@@ -69,6 +77,15 @@ struct AppliedPosition {
 struct AcceptedClock {
   Sequence sequence = 0;
   uint64_t ms = 0;
+};
+
+// One opening of a standalone database; its end is where the next one begins.
+struct Epoch {
+  uint64_t number = 0;
+  uint64_t branch = 0;
+  Sequence begin = 0;
+
+  friend bool operator==(const Epoch&, const Epoch&) = default;
 };
 
 struct VersionEdit {
@@ -99,6 +116,9 @@ struct VersionEdit {
   std::optional<uint64_t> begun_log;
   // Applied before commit_time_ms, which is at or after it.
   std::optional<AcceptedClock> clock_accepted;
+  std::vector<Epoch> epochs;
+  std::vector<KeptLog> kept_logs;
+  std::optional<uint64_t> kept_from;
 };
 
 std::string EncodeEdit(const VersionEdit& edit);

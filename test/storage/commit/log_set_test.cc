@@ -143,8 +143,8 @@ TEST_CASE("a log that cannot be begun leaves the one before it as it was") {
 
 TEST_CASE("logs that are no longer needed are forgotten, and named so that they can be removed") {
   Fixture f;
-  f.logs.AddRecovered(1, 1000);
-  f.logs.AddRecovered(2, 2000);
+  f.logs.AddRecovered({.number = 1, .bytes = 1000, .first_sequence = 1, .last_sequence = 5}, true);
+  f.logs.AddRecovered({.number = 2, .bytes = 2000, .first_sequence = 6, .last_sequence = 9}, true);
   REQUIRE_OK(f.StartLog(3));
   f.Append();
   REQUIRE_OK(f.StartLog(5));
@@ -154,9 +154,9 @@ TEST_CASE("logs that are no longer needed are forgotten, and named so that they 
   CHECK(f.logs.Extents()[1].bytes == 2000);
   CHECK(f.logs.Extents()[3].bytes == kFileHeaderBytes);
   CHECK(f.logs.TotalBytes() > 2 * kFileHeaderBytes);
-  CHECK(f.logs.DropBelow(3) == std::vector<uint64_t>{1, 2});
-  CHECK(f.logs.DropBelow(3).empty());
-  CHECK(f.logs.DropBelow(5) == std::vector<uint64_t>{3});
+  CHECK(f.logs.LetGo(3, {}) == std::vector<uint64_t>{1, 2});
+  CHECK(f.logs.LetGo(3, {}).empty());
+  CHECK(f.logs.LetGo(5, {}) == std::vector<uint64_t>{3});
   CHECK(f.logs.Extents().size() == 1);
 }
 

@@ -76,4 +76,30 @@ TEST_CASE("the directory of a cluster's node is not opened as a database of its 
   CHECK_OK(storage::OpenDb(env.env(), kDir, Options()).status());
 }
 
+TEST_CASE("epochs follow one another, and logs that are kept stay until they are let go") {
+  storage::ManifestState state;
+  storage::VersionEdit edit;
+  edit.epochs = {{.number = 1, .branch = 7, .begin = 0}, {.number = 2, .branch = 8, .begin = 50}};
+  for (uint64_t number = 3; number < 6; ++number) {
+    edit.kept_logs.push_back({.number = number, .bytes = 1, .first_sequence = number, .last_sequence = number});
+  }
+  REQUIRE_OK(state.Apply(edit, {}));
+  storage::VersionEdit later;
+  later.log_number = 9;
+  later.kept_from = 5;
+  REQUIRE_OK(state.Apply(later, {}));
+  CHECK(state.kept_logs.size() == 1);
+  CHECK(state.kept_logs.contains(5));
+  storage::ManifestState again;
+  REQUIRE_OK(again.Apply(state.Everything(), {}));
+  CHECK(again.epochs == state.epochs);
+  CHECK(again.kept_logs == state.kept_logs);
+  for (const storage::Epoch& wrong :
+       {storage::Epoch{.number = 2, .branch = 9, .begin = 60}, storage::Epoch{.number = 3, .branch = 9, .begin = 49}}) {
+    storage::VersionEdit back;
+    back.epochs = {wrong};
+    CHECK_CODE(state.Apply(back, {}), kDataLoss);
+  }
+}
+
 }  // namespace bandb::test

@@ -15,7 +15,9 @@ DbModel::DbModel(uint64_t seed, Counts* counts, Subject subject)
       random_(seed),
       input_(&random_),
       env_(std::make_unique<TestEnv>(random_.Next())),
-      options_(input_.DrawOptions()) {
+      options_(input_.DrawOptions()),
+      durable_feed_(false, "consumer", &random_, &counts->feed),
+      undurable_feed_(true, "", &random_, &counts->feed) {
   Open();
 }
 
@@ -67,6 +69,8 @@ void DbModel::Step() {
     TakeCheckpoint();
   } else if (what < 989) {
     CheckRefusedRange();
+  } else if (what < 992) {
+    FollowFeeds(false);
   } else {
     env_->executor().RunOne();
   }
@@ -86,6 +90,8 @@ uint64_t DbModel::NowMs() {
 void DbModel::Reopen() {
   if (random_.OneIn(2)) DropHandles();
   REQUIRE_OK(db_->Close());
+  durable_feed_.Interrupted(false);
+  undurable_feed_.Interrupted(false);
   REQUIRE_CODE(db_->Put("a", "b"), kFailedPrecondition);
   REQUIRE_CODE(db_->Get("a").status(), kFailedPrecondition);
   for (ModelIterator& iterator : iterators_) iterator.CheckClosed();
@@ -96,6 +102,12 @@ void DbModel::Reopen() {
   history_.AllDurable();
   if (random_.OneIn(2)) options_ = input_.DrawOptions();
   Open();
+}
+
+void DbModel::FollowFeeds(bool all_durable) {
+  if (!subject_.has_feed) return;
+  durable_feed_.Follow(db_.get(), history_.state(), NowMs(), all_durable);
+  undurable_feed_.Follow(db_.get(), history_.state(), NowMs(), true);
 }
 
 void DbModel::DropHandles() {

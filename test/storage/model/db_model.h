@@ -10,6 +10,7 @@
 //     database changes, with all their changes of direction. Pinned values must keep their bytes;
 //   * flushes, compacts, lets time pass, closes and opens again with other options;
 //   * takes a checkpoint, which power loss must leave complete;
+//   * has consumers read on in the change feed (model_feed.h);
 //   * fills the disk for some calls: what was refused is not done, what was acknowledged stays;
 //   * kills the process, which loses nothing acknowledged, or cuts the power, which leaves a prefix of the writes that
 //     contains all that was synced (model_history.h). Power is lost right after synced writes most of all.
@@ -26,6 +27,7 @@
 #include <vector>
 
 #include "bandb/db.h"
+#include "storage/model/model_feed.h"
 #include "storage/model/model_history.h"
 #include "storage/model/model_input.h"
 #include "storage/model/model_iterator.h"
@@ -44,6 +46,7 @@ class DbModel {
     uint64_t deaths = 0;
     uint64_t full_disks = 0;
     uint64_t checkpoints = 0;
+    ModelFeed::Counts feed{};
   };
 
   // How a database is opened in a directory, and what between two steps must hold of one.
@@ -54,6 +57,8 @@ class DbModel {
     std::function<uint64_t(Db*)> time_ms{};
     // Whether it makes copies that can be opened.
     bool makes_checkpoints = true;
+    // Whether it has a change feed.
+    bool has_feed = true;
   };
   static Subject PlainDb();
 
@@ -98,6 +103,7 @@ class DbModel {
   void Learn(const std::vector<Attempt>& attempts);
   void CheckRefusedRange();
   void FlushAll();
+  void FollowFeeds(bool all_durable);
 
   // In db_model_read.cc.
   void CheckGets(const ModelState& state, uint64_t now_ms, const Snapshot* snapshot);
@@ -128,6 +134,8 @@ class DbModel {
   std::vector<ModelIterator> iterators_;
   std::vector<HeldValue> pinned_;
   uint64_t checkpoints_ = 0;
+  ModelFeed durable_feed_;
+  ModelFeed undurable_feed_;
 };
 
 }  // namespace bandb::test

@@ -19,12 +19,18 @@ void SetWallMs(TestEnv* env, int64_t wall_ms) { env->clock().JumpWallMillis(wall
 void DbModel::Crash(bool power_lost) {
   ++(power_lost ? counts_->power_losses : counts_->deaths);
   const Damage damage = kAllDamages[random_.Uniform(std::size(kAllDamages))];
+  // The best moment to have seen what will be lost.
+  if (subject_.has_feed && power_lost && random_.OneIn(2)) {
+    undurable_feed_.Follow(db_.get(), history_.state(), NowMs(), true);
+  }
   INFO((power_lost ? "power lost: " : "process died, not ") << DamageName(damage));
   std::unique_ptr<CrashFileSystem> image =
       power_lost ? env_->files().CrashImage(damage, random_.Next()) : env_->files().ProcessDeathImage(random_.Next());
   const int64_t wall_ms = env_->clock().WallMillis();
   // What is left of the old process touches nothing any more, in whichever order it goes.
   env_->files().Stop();
+  durable_feed_.Interrupted(power_lost);
+  undurable_feed_.Interrupted(power_lost);
   if (random_.OneIn(2)) db_.reset();
   DropHandles();
   db_.reset();

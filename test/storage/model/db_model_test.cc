@@ -45,6 +45,8 @@ TEST_CASE("a database answers like a sorted map, whatever is done to it and howe
     fmt::print("{} writes, {} more aborted and {} refused, {} power losses, {} deaths, {} full disks, {} checkpoints\n",
                counts.writes, counts.aborted, counts.refused, counts.power_losses, counts.deaths, counts.full_disks,
                counts.checkpoints);
+    fmt::print("of the feed {} commits, {} times resumed, {} trimmed, {} diverged\n", counts.feed.commits,
+               counts.feed.resumed, counts.feed.trimmed, counts.feed.diverged);
     return;
   }
   // What it is about did happen.
@@ -55,6 +57,10 @@ TEST_CASE("a database answers like a sorted map, whatever is done to it and howe
   CHECK(counts.deaths > 20);
   CHECK(counts.full_disks > 20);
   CHECK(counts.checkpoints > 10);
+  CHECK(counts.feed.commits > 5'000);
+  CHECK(counts.feed.resumed > 30);
+  CHECK(counts.feed.trimmed > 10);
+  CHECK(counts.feed.diverged > 3);
 }
 
 }  // namespace bandb::test

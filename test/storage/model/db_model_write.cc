@@ -138,6 +138,7 @@ void DbModel::CheckRefusedRange() {
 void DbModel::FlushAll() {
   REQUIRE_OK(db_->Flush());
   history_.AllDurable();
+  FollowFeeds(true);
 }
 
 }  // namespace bandb::test

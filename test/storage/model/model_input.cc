@@ -20,6 +20,10 @@ Options ModelInput::DrawOptions() {
   if (storage::CompressionIsBuiltIn(compression)) options.compression = compression;
   options.background_threads = static_cast<int>(1 + random_->Uniform(4));
   options.open_files_max = random_->OneIn(2) ? 8 : 0;
+  static constexpr uint64_t kKeepBytes[] = {0, 40'000, 400'000, uint64_t{1} << 30};
+  options.changes_keep_bytes = kKeepBytes[random_->Uniform(std::size(kKeepBytes))];
+  // Less than a step of the clock, or what only cursors hold.
+  if (random_->OneIn(3)) options.changes_keep_for = absl::Milliseconds(random_->Uniform(3) * 1000);
   return options;
 }
 

@@ -12,14 +12,15 @@ namespace bandb::test {
 namespace {
 
 constexpr int kSteps = 4000;
-constexpr uint64_t kSeeds = 4;
+constexpr uint64_t kSeeds = 6;
 
 DbModel::Subject ReplicaOver(ReplicaDbLog* log) {
   return {.open = [log](const base::Env& env, const std::string& dir, const Options& options)
               -> absl::StatusOr<std::unique_ptr<Db>> { return ReplicaDb::Open(env, dir, options, log); },
           .check_invariants = [](Db* db) { return dynamic_cast<ReplicaDb*>(db)->replica().engine().CheckInvariants(); },
           .time_ms = [](Db* db) { return dynamic_cast<ReplicaDb*>(db)->TimeMs(); },
-          .makes_checkpoints = false};
+          .makes_checkpoints = false,
+          .has_feed = false};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "storage/model/model_feed.h"
 #include "storage/rig/prefix_oracle.h"
 
 namespace bandb::test {
@@ -22,6 +23,12 @@ struct Recovering {
   std::unique_ptr<CrashFileSystem> image;
   bool power_lost;
 };
+
+Options OptionsOf(const CrashPlan& plan) {
+  Options options = RigOptions();
+  if (plan.feed) options.changes_keep_bytes = uint64_t{1} << 40;
+  return options;
+}
 
 class CrashRunner {
  public:
@@ -68,9 +75,13 @@ std::unique_ptr<TestEnv> CrashRunner::NewEnv(Image image, const Allowed& allowed
 }
 
 absl::StatusOr<uint64_t> CrashRunner::Inspect(TestEnv* env, const Allowed& allowed) {
-  auto db = OpenRig(env, kRigDir, RigOptions());
+  auto db = OpenRig(env, kRigDir, OptionsOf(plan_));
   if (!db.ok()) return base::Annotate(db.status(), "Open");
   BANDB_ASSIGN_OR_RETURN(const ModelEntries found, ReadAll(db->get(), oracle_.state()));
+  if (plan_.feed) {
+    const auto now_ms = static_cast<uint64_t>(env->clock().WallMillis());
+    BANDB_RETURN_IF_ERROR(base::Annotate(CheckFeed(db->get(), found, now_ms), "the feed"));
+  }
   BANDB_ASSIGN_OR_RETURN(const uint64_t index, oracle_.Match(found, allowed.low, allowed.high));
   BANDB_RETURN_IF_ERROR(base::Annotate((*db)->Close(), "Close"));
   return index;
@@ -170,11 +181,14 @@ void CrashRunner::EndLife() {
 
 CrashReport CrashRunner::Run() {
   seed_ = plan_.seed << 32;
-  RigActor actor(plan_.seed, &oracle_, [this](CrashFileSystem* files) {
-    if (actor_ != nullptr) EndLife();
-    if (plan_.sabotage != nullptr) plan_.sabotage(files, life_);
-    files->SetHook([this, files](uint64_t mutation) { TakeImages(files, mutation); });
-  });
+  RigActor actor(
+      plan_.seed, &oracle_,
+      [this](CrashFileSystem* files) {
+        if (actor_ != nullptr) EndLife();
+        if (plan_.sabotage != nullptr) plan_.sabotage(files, life_);
+        files->SetHook([this, files](uint64_t mutation) { TakeImages(files, mutation); });
+      },
+      OptionsOf(plan_));
   actor_ = &actor;
   scenario_.run(&actor);
   // What is there when all is over.

@@ -32,6 +32,9 @@ struct CrashPlan {
   // With a sync taken out: take images from there on, for before nothing can be wrong that is not
   // wrong without, and up to the sync of this number of the same life, which makes up for it.
   bool only_after_sabotage = false;
+  // Keep all logs for the change feed, which must then give, from the first write on, what makes
+  // the database that is found.
+  bool feed = false;
   uint64_t until_sync = UINT64_MAX;
 };
 

@@ -39,6 +39,15 @@ VersionEdit FullEdit() {
   edit.membership = std::string("nodes\0", 6);
   edit.begun_log = 7;
   edit.clock_accepted = {.sequence = 13, .ms = 14};
+  edit.epochs = {{.number = 2, .branch = UINT64_MAX, .begin = 0}, {.number = 3, .branch = 5, .begin = 40}};
+  edit.kept_logs = {{.number = 4,
+                     .bytes = 5000,
+                     .first_sequence = 1,
+                     .last_sequence = kLastSequenceMax,
+                     .begin_ms = 0,
+                     .end_ms = UINT64_MAX,
+                     .commits = 17}};
+  edit.kept_from = 4;
   return edit;
 }
 
@@ -66,6 +75,9 @@ TEST_CASE("an edit comes back as it was written") {
   CHECK(edit->added[1].level == 6);
   CHECK(edit->added[1].info.largest == Key("m", 5));
   CHECK(edit->membership == std::string("nodes\0", 6));
+  CHECK(edit->epochs == FullEdit().epochs);
+  CHECK(edit->kept_logs == FullEdit().kept_logs);
+  CHECK(edit->kept_from == 4);
   CHECK(EncodeEdit(*DecodeEdit("")).empty());
 }
 
@@ -82,7 +94,7 @@ TEST_CASE("an edit that is cut within a field is malformed") {
     }
   }
   // The fields in front of which it can be cut; the empty edit is one.
-  CHECK(whole == 15);
+  CHECK(whole == 19);
 }
 
 TEST_CASE("fields that a reader need not know are skipped, others refused and named") {
@@ -101,6 +113,16 @@ TEST_CASE("numbers that would overflow what is counted from them are refused") {
   CHECK_CODE(DecodeEdit(NumberField(2, {kFileNumberMax + 1})).status(), kDataLoss);
   CHECK_CODE(DecodeEdit(NumberField(5, {UINT64_MAX})).status(), kDataLoss);
   CHECK_CODE(DecodeEdit(NumberField(3, {kLastSequenceMax + 1})).status(), kDataLoss);
+}
+
+TEST_CASE("logs that are kept hold something, and their sequences can be counted on") {
+  constexpr uint64_t kKeptLog = 131;
+  REQUIRE_OK(DecodeEdit(NumberField(kKeptLog, {4, 100, 1, 1, 0, 0, 1})).status());
+  CHECK_CODE(DecodeEdit(NumberField(kKeptLog, {4, 100, 2, 1, 0, 0, 1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(kKeptLog, {4, 100, 0, 1, 0, 0, 1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(kKeptLog, {4, 100, 1, kLastSequenceMax + 1, 0, 0, 1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(kKeptLog, {kFileNumberMax + 1, 100, 1, 1, 0, 0, 1})).status(), kDataLoss);
+  CHECK_CODE(DecodeEdit(NumberField(kKeptLog, {4, 100, 1, 1, 0, 0})).status(), kDataLoss);
 }
 
 TEST_CASE("malformed tables are refused") {

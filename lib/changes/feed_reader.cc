@@ -1,0 +1,81 @@
+#include "changes/feed_reader.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "kv/batch_format.h"
+
+namespace bandb::changes {
+
+namespace {
+
+// A call that has passed over so many bytes in vain comes back with nothing.
+constexpr uint64_t kPassedBytesMax = 16 << 20;
+
+absl::Time FromMs(uint64_t ms) {
+  return absl::FromUnixMillis(static_cast<int64_t>(std::min<uint64_t>(ms, INT64_MAX / 1'000'000)));
+}
+
+int64_t Nanos(absl::Duration wait) {
+  if (wait >= absl::Hours(24 * 365)) return INT64_MAX;
+  return std::max<int64_t>(absl::ToInt64Nanoseconds(wait), 0);
+}
+
+Change ToChange(const kv::Operation& operation) {
+  Change change;
+  change.key = operation.key;
+  switch (operation.kind) {
+    case kv::Kind::kDelete:
+      change.kind = ChangeKind::kDelete;
+      break;
+    case kv::Kind::kRangeDelete:
+      change.kind = ChangeKind::kDeleteRange;
+      change.limit = operation.value;
+      break;
+    default:
+      change.value = operation.value;
+      if (operation.kind == kv::Kind::kPutWithExpiry) change.expiry = FromMs(operation.expiry_ms);
+  }
+  return change;
+}
+
+}  // namespace
+
+absl::Status FeedReader::Pick(const LoggedCommit& logged, Commit* commit) const {
+  kv::OperationReader reader(logged.operations);
+  kv::Operation operation;
+  while (reader.Next(&operation)) {
+    if (filter_.Wants(operation)) commit->changes.push_back(ToChange(operation));
+  }
+  if (!reader.ok()) {
+    return base::Error(absl::StatusCode::kDataLoss, "the commit of sequence {} is malformed", logged.first_sequence);
+  }
+  commit->first_sequence = logged.first_sequence;
+  commit->last_sequence = logged.last_sequence;
+  commit->time = FromMs(logged.commit_time_ms);
+  return absl::OkStatus();
+}
+
+absl::Status FeedReader::Next(Commit* commit, absl::Duration wait) {
+  commit->changes.clear();
+  int64_t nanos = Nanos(wait);
+  uint64_t passed_bytes = 0;
+  while (true) {
+    LoggedCommit logged;
+    BANDB_ASSIGN_OR_RETURN(const bool found, source_->Next(&logged));
+    if (found) {
+      if (logged.commit_time_ms >= not_before_ms_) BANDB_RETURN_IF_ERROR(Pick(logged, commit));
+      if (!commit->empty()) return absl::OkStatus();
+      passed_bytes += logged.operations.size();
+      if (passed_bytes < kPassedBytesMax) continue;
+    }
+    commit->first_sequence = commit->last_sequence = source_->place().sequence;
+    commit->time = absl::UnixEpoch();
+    if (found) return absl::OkStatus();
+    const bool last = nanos == 0;
+    BANDB_RETURN_IF_ERROR(source_->Wait(&nanos));
+    if (last) return absl::OkStatus();
+  }
+}
+
+}  // namespace bandb::changes

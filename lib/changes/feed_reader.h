@@ -1,0 +1,36 @@
+// The ChangeReader of every store: what it wants of the commits of a source.
+#ifndef BANDB_CHANGES_FEED_READER_H_
+#define BANDB_CHANGES_FEED_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "bandb/changes.h"
+#include "changes/commit_source.h"
+#include "changes/key_filter.h"
+
+namespace bandb::changes {
+
+class FeedReader final : public ChangeReader {
+ public:
+  // Passes over what was committed before `not_before_ms`.
+  FeedReader(std::unique_ptr<CommitSource> source, KeyFilter filter, uint64_t not_before_ms)
+      : source_(std::move(source)), filter_(std::move(filter)), not_before_ms_(not_before_ms) {}
+
+  absl::Status Next(Commit* commit, absl::Duration wait) override;
+  std::string token() const override { return EncodeToken(source_->place()); }
+
+ private:
+  // What is wanted of it, into *commit. Errors: kDataLoss what a record holds is malformed.
+  absl::Status Pick(const LoggedCommit& logged, Commit* commit) const;
+
+  const std::unique_ptr<CommitSource> source_;
+  const KeyFilter filter_;
+  const uint64_t not_before_ms_;
+};
+
+}  // namespace bandb::changes
+
+#endif  // BANDB_CHANGES_FEED_READER_H_

@@ -1,0 +1,37 @@
+// The way from a reader of the change feed, which may outlive the database, to the engine.
+#ifndef BANDB_STORAGE_ENGINE_FEED_GATE_H_
+#define BANDB_STORAGE_ENGINE_FEED_GATE_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/mutex.h"
+
+namespace bandb::storage {
+
+class Engine;
+
+// Lifetime: shared by the engine and its readers. Thread safety: any thread.
+class FeedGate {
+ public:
+  explicit FeedGate(Engine* engine) : engine_(engine) {}
+  // Begins an activity, which the caller ends with Engine::Leave. Null: the database is closing, or
+  // gone.
+  Engine* Enter() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The engine ends.
+  void Forget() ABSL_LOCKS_EXCLUDED(mutex_) {
+    base::MutexLock lock(&mutex_);
+    engine_ = nullptr;
+  }
+
+  // What readers hold of logs.
+  std::atomic<uint64_t> held_bytes{0};
+
+ private:
+  base::Mutex mutex_;
+  Engine* engine_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_ENGINE_FEED_GATE_H_

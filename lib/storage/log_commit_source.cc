@@ -1,0 +1,194 @@
+#include "storage/log_commit_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "kv/batch_format.h"
+#include "storage/file/refused_read.h"
+
+namespace bandb::storage {
+
+namespace {
+
+// So long others are left to make durable what was committed, before a sync is asked for.
+constexpr int64_t kGraceNanos = 5'000'000;
+
+// Ends an activity of the engine.
+class Activity {
+ public:
+  explicit Activity(Engine* engine) : engine_(engine) {}
+  ~Activity() {
+    if (engine_ != nullptr) engine_->Leave();
+  }
+  Activity(const Activity&) = delete;
+  Activity& operator=(const Activity&) = delete;
+
+ private:
+  Engine* const engine_;
+};
+
+}  // namespace
+
+void LogCommitSource::CountHeld() {
+  const uint64_t held = tail_ ? tail_->held_bytes() : 0;
+  gate_->held_bytes.fetch_add(held - held_bytes_, std::memory_order_relaxed);
+  held_bytes_ = held;
+}
+
+void LogCommitSource::SetTail(std::optional<LogTail> tail) {
+  tail_.reset();
+  if (tail) tail_.emplace(*std::move(tail));
+  CountHeld();
+}
+
+absl::StatusOr<bool> LogCommitSource::Take(const ParsedRecord& record, changes::LoggedCommit* commit) {
+  const RecordHead& head = record.head;
+  if (head.type != RecordType::kWrite && head.type != RecordType::kSystemWrite) {
+    if (head.type == RecordType::kEnd || head.type == RecordType::kSeal) return false;
+    return tail_->Damage();
+  }
+  kv::OperationReader reader(record.payload);
+  kv::Operation operation;
+  uint64_t count = 0;
+  while (reader.Next(&operation)) ++count;
+  if (!reader.ok() || count == 0 || head.first_sequence > place_.sequence + 1) return tail_->Damage();
+  const uint64_t last = head.first_sequence + count - 1;
+  if (last <= place_.sequence) return false;
+  if (head.first_sequence <= place_.sequence) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "the token names a place inside a commit");
+  }
+  place_.sequence = last;
+  if (head.type == RecordType::kSystemWrite) return false;
+  commit->first_sequence = head.first_sequence;
+  commit->last_sequence = last;
+  commit->commit_time_ms = head.commit_time_ms;
+  commit->operations = record.payload;
+  return true;
+}
+
+absl::StatusOr<bool> LogCommitSource::Next(changes::LoggedCommit* commit) {
+  while (true) {
+    ParsedRecord record;
+    const LogTail::Peeked peeked = tail_ ? tail_->Peek(&record) : LogTail::Peeked::kMore;
+    if (peeked == LogTail::Peeked::kDamaged) return tail_->Damage();
+    // Commits are durable whole, so that the first operation decides.
+    if (peeked == LogTail::Peeked::kRecord && record.head.first_sequence <= bound_) {
+      tail_->Skip(record);
+      record_bytes_ = record.record_bytes;
+      BANDB_ASSIGN_OR_RETURN(const bool taken, Take(record, commit));
+      if (taken) return true;
+      continue;
+    }
+    const uint64_t bound_before = bound_;
+    if (peeked == LogTail::Peeked::kMore || bound_before == place_.sequence) {
+      BANDB_ASSIGN_OR_RETURN(const bool more, Fill());
+      if (!more) return false;
+      continue;
+    }
+    // The record is beyond the bound though the place is not there: it does not follow.
+    return tail_->Damage();
+  }
+}
+
+absl::StatusOr<bool> LogCommitSource::Fill() {
+  Engine* const engine = gate_->Enter();
+  if (engine == nullptr) return ClosedError();
+  const Activity activity(engine);
+  absl::StatusOr<bool> filled = FillFrom(engine);
+  CountHeld();
+  return filled;
+}
+
+absl::StatusOr<bool> LogCommitSource::FillFrom(Engine* engine) {
+  EngineFeed& feed = engine->feed();
+  bound_ = feed.Bound(undurable_);
+  if (bound_ <= place_.sequence) {
+    // At rest: the present epoch is the one to name, and nothing is held.
+    if (bound_ == place_.sequence) place_ = feed.PlaceAt(place_.sequence);
+    if (tail_) tail_->Release();
+    return false;
+  }
+  const std::optional<LogSet::Extent> log = feed.logs().Find(place_.sequence + 1);
+  if (!log) return feed.Gone();
+  if (!tail_ || tail_->number() != log->number) {
+    SetTail(LogTail(log->number, feed.LogPath(log->number), feed.database_id()));
+  }
+  place_ = feed.PlaceAt(place_.sequence);
+  // What is held may be enough, now that the bound has moved.
+  ParsedRecord record;
+  if (tail_->Peek(&record) == LogTail::Peeked::kRecord) return true;
+  const absl::StatusOr<std::shared_ptr<base::RandomAccessFile>> file = feed.OpenLog(log->number);
+  if (!file.ok()) {
+    if (!feed.logs().Find(place_.sequence + 1)) return feed.Gone();
+    return ForReader(MustBeThere(file.status()));
+  }
+  BANDB_RETURN_IF_ERROR(ForReader(tail_->Fill(**file, log->bytes)));
+  return true;
+}
+
+absl::Status LogCommitSource::Wait(int64_t* nanos) {
+  Engine* const engine = gate_->Enter();
+  if (engine == nullptr) return ClosedError();
+  const Activity activity(engine);
+  const int64_t passed = WaitFor(engine, *nanos);
+  if (*nanos != base::kForever) *nanos -= std::min(*nanos, passed);
+  return absl::OkStatus();
+}
+
+int64_t LogCommitSource::WaitFor(Engine* engine, int64_t nanos) {
+  EngineFeed& feed = engine->feed();
+  const base::Env& env = engine->env();
+  const int64_t begin_nanos = env.clock->MonotonicNanos();
+  // Commits that may come to be durable by themselves are waited for a little while; then a sync is
+  // asked for, and the wait is for what is durable.
+  const bool pending = !undurable_ && feed.Bound(true) > feed.Bound(false);
+  base::Event event;
+  if (!undurable_) feed.durable.Add(&event);
+  if (!pending) feed.committed.Add(&event);
+  const bool moved =
+      feed.Bound(undurable_) > place_.sequence || (!pending && feed.Bound(true) > feed.Bound(undurable_));
+  if (!moved && engine->MayContinue()) {
+    const int64_t first_nanos = pending ? std::min(nanos, kGraceNanos) : nanos;
+    const bool woken = first_nanos > 0 && env.executor->Wait(&event, first_nanos);
+    if (!woken && pending) {
+      const int64_t again_nanos = engine->SyncForReaders();
+      if (nanos > kGraceNanos) env.executor->Wait(&event, std::min(nanos - kGraceNanos, again_nanos));
+    }
+  }
+  feed.durable.Remove(&event);
+  feed.committed.Remove(&event);
+  return env.clock->MonotonicNanos() - begin_nanos;
+}
+
+absl::StatusOr<LogCommitSource::Lag> LogCommitSource::MeasureLag(Engine* engine) {
+  const std::vector<KeptLog> logs = engine->feed().logs().All();
+  Lag lag;
+  changes::LoggedCommit commit;
+  // Up to the end of the log that comes next, one by one; the logs after it as they are.
+  bool counted = false;
+  for (const KeptLog& log : logs) {
+    const bool last = log.number == logs.back().number;
+    if (!last && log.last_sequence < log.first_sequence) continue;
+    if (counted) {
+      lag.commits += log.commits;
+      lag.bytes += log.bytes;
+      continue;
+    }
+    const uint64_t end = last ? engine->feed().Bound(true) : log.last_sequence;
+    while (place_.sequence < end) {
+      counted = true;
+      BANDB_ASSIGN_OR_RETURN(const bool found, Next(&commit));
+      if (!found) break;
+      if (lag.oldest_ms == 0) lag.oldest_ms = commit.commit_time_ms;
+      // The rest of the log was the system's, and this is of a later one.
+      if (place_.sequence > end) break;
+      ++lag.commits;
+      lag.bytes += record_bytes_;
+    }
+  }
+  return lag;
+}
+
+}  // namespace bandb::storage

@@ -1,0 +1,65 @@
+// The commits of a database, read from its logs: from the disk those that have ended, from what was
+// written so far the present one.
+//
+// Nothing is queued for a reader, and no writer knows of it. What it holds is a piece of one log,
+// and that only as long as there is something in it to give; the files are the feed's. It asks the
+// engine when its piece is used up, or when it has come to where commits may be given at the time.
+#ifndef BANDB_STORAGE_LOG_COMMIT_SOURCE_H_
+#define BANDB_STORAGE_LOG_COMMIT_SOURCE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/env.h"
+#include "changes/commit_source.h"
+#include "storage/engine/engine.h"
+#include "storage/log/log_tail.h"
+
+namespace bandb::storage {
+
+class LogCommitSource final : public changes::CommitSource {
+ public:
+  LogCommitSource(std::shared_ptr<FeedGate> gate, const changes::ChangePlace& place, bool undurable)
+      : gate_(std::move(gate)), undurable_(undurable), place_(place) {}
+  ~LogCommitSource() override { SetTail(std::nullopt); }
+
+  absl::StatusOr<bool> Next(changes::LoggedCommit* commit) override;
+  absl::Status Wait(int64_t* nanos) override;
+  changes::ChangePlace place() const override { return place_; }
+
+  // How much there is after the place: of users' commits, and of bytes; and the time of the first,
+  // 0 if there is none. Moves the place. Of an engine that the caller keeps from closing.
+  struct Lag {
+    uint64_t commits = 0;
+    uint64_t bytes = 0;
+    uint64_t oldest_ms = 0;
+  };
+  absl::StatusOr<Lag> MeasureLag(Engine* engine);
+
+ private:
+  // Takes the record that was peeked at. True if it is a commit after the place.
+  absl::StatusOr<bool> Take(const ParsedRecord& record, changes::LoggedCommit* commit);
+  // Has more held, and bound_ as it is now. False: there is nothing after the place that may be
+  // given.
+  absl::StatusOr<bool> Fill();
+  absl::StatusOr<bool> FillFrom(Engine* engine);
+  void SetTail(std::optional<LogTail> tail);
+  void CountHeld();
+  int64_t WaitFor(Engine* engine, int64_t nanos);
+
+  const std::shared_ptr<FeedGate> gate_;
+  const bool undurable_;
+  changes::ChangePlace place_;
+  // Commits up to here may be given.
+  uint64_t bound_ = 0;
+  std::optional<LogTail> tail_;
+  // Of the record that was taken last.
+  uint64_t record_bytes_ = 0;
+  // As the gate has counted it.
+  uint64_t held_bytes_ = 0;
+};
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_LOG_COMMIT_SOURCE_H_

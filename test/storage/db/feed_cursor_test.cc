@@ -1,0 +1,227 @@
+// Cursors of the change feed, and what becomes of logs and readers when things go wrong.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "storage/db/feed_world.h"
+#include "storage/file/file_names.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+
+TEST_CASE("a cursor remembers what was acknowledged, through openings and power loss") {
+  FeedWorld world;
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  CHECK_CODE(world->CreateCursor("c", ChangesFrom::Now()), kAlreadyExists);
+  CHECK_CODE(world->CreateCursor("", ChangesFrom::Now()), kInvalidArgument);
+  world.PowerLoss();
+  world.Put("a");
+  world.Put("b");
+  auto reader = world.Read(From(ChangesFrom::Cursor("c")));
+  Commit commit;
+  REQUIRE_OK(reader->Next(&commit, absl::ZeroDuration()));
+  REQUIRE_OK(world->Acknowledge("c", reader->token()));
+  // Of the same life it is where it was; and closing writes it down.
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()) == "b");
+  world.Open(KeepingOptions());
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()) == "b");
+  // Within a second it is in the log, and survives what the log survives.
+  reader = world.Read(From(ChangesFrom::Cursor("c")));
+  CHECK(Keys(reader.get()) == "b");
+  REQUIRE_OK(world->Acknowledge("c", reader->token()));
+  world.env().executor().RunFor(1'100'000'000);
+  world.Put("d");
+  world.PowerLoss();
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()) == "d");
+  REQUIRE_OK(world->DropCursor("c"));
+  world.PowerLoss();
+  CHECK_CODE(world.ReadStatus(ChangesFrom::Cursor("c")), kNotFound);
+  CHECK_CODE(world->DropCursor("c"), kNotFound);
+  CHECK_CODE(world->Acknowledge("c", reader->token()), kNotFound);
+}
+
+TEST_CASE("acknowledgements are written down together, and nothing follows from them") {
+  FeedWorld world;
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  auto reader = world.Read(From(ChangesFrom::Cursor("c")));
+  const uint64_t before = world->GetStats().batches_written;
+  for (int i = 0; i < 100; ++i) {
+    world.Put("a");
+    CHECK(Keys(reader.get()) == "a");
+    REQUIRE_OK(world->Acknowledge("c", reader->token()));
+  }
+  CHECK(world->GetStats().batches_written - before == 100);
+  world.env().executor().RunFor(5'000'000'000);
+  CHECK(world->GetStats().batches_written - before == 101);
+  // A consumer at rest that acknowledges what its own acknowledgement made writes no more of them.
+  for (int i = 0; i < 10; ++i) {
+    CHECK(Keys(reader.get()).empty());
+    REQUIRE_OK(world->Acknowledge("c", reader->token()));
+    world.env().executor().RunFor(2'000'000'000);
+  }
+  CHECK(world->GetStats().batches_written - before == 101);
+  // The user sees none of it.
+  const auto iterator = world->NewIterator();
+  iterator->SeekToFirst();
+  REQUIRE(iterator->Valid());
+  CHECK(iterator->key() == "a");
+  iterator->Next();
+  CHECK_FALSE(iterator->Valid());
+}
+
+TEST_CASE("a cursor that falls behind what may be kept is lost, and is told so") {
+  Options options = KeepingOptions();
+  options.changes_keep_bytes = 60'000;
+  FeedWorld world(options);
+  REQUIRE_OK(world->CreateCursor("dead", ChangesFrom::Now()));
+  REQUIRE_OK(world->CreateCursor("live", ChangesFrom::Now()));
+  auto reader = world.Read(From(ChangesFrom::Cursor("live")));
+  const std::string early = reader->token();
+  for (int i = 0; i < 6; ++i) {
+    world.FillLog("k");
+    Keys(reader.get());
+    REQUIRE_OK(world->Acknowledge("live", reader->token()));
+  }
+  CHECK(world->GetStats().cursors == 2);
+  CHECK(world->GetStats().lost_cursors == 1);
+  CHECK(world->GetStats().changes_kept_bytes <= 60'000);
+  CHECK_CODE(world.ReadStatus(ChangesFrom::Cursor("dead")), kOutOfRange);
+  CHECK_CODE(world->Acknowledge("dead", reader->token()), kOutOfRange);
+  CHECK_CODE(world.ReadStatus(ChangesFrom::Token(early)), kOutOfRange);
+  CHECK_CODE(world->CreateCursor("late", ChangesFrom::Token(early)), kOutOfRange);
+  world.Open(options);
+  CHECK(world->GetStats().lost_cursors == 1);
+  const auto cursors = world->ListCursors();
+  REQUIRE_OK(cursors.status());
+  REQUIRE(cursors->size() == 2);
+  CHECK((*cursors)[0].name == "dead");
+  CHECK((*cursors)[0].lost);
+  CHECK_FALSE((*cursors)[1].lost);
+  REQUIRE_OK(world->DropCursor("dead"));
+  CHECK(world->GetStats().lost_cursors == 0);
+}
+
+TEST_CASE("the lag of a cursor is counted in commits, bytes and time") {
+  FeedWorld world;
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  const auto lag = [&]() {
+    const auto cursors = world->ListCursors();
+    REQUIRE_OK(cursors.status());
+    REQUIRE(cursors->size() == 1);
+    return (*cursors)[0];
+  };
+  CHECK(lag().lag_commits == 0);
+  CHECK(lag().lag_bytes == 0);
+  CHECK(lag().lag_time == absl::ZeroDuration());
+  world.Put("a");
+  world.env().executor().RunFor(2'000'000'000);
+  world.Put("b");
+  CHECK(lag().lag_commits == 2);
+  CHECK(lag().lag_bytes >= 100);
+  CHECK(lag().lag_time >= absl::Seconds(2));
+  CHECK(lag().lag_time < absl::Seconds(3));
+  auto reader = world.Read(From(ChangesFrom::Cursor("c")));
+  Commit commit;
+  REQUIRE_OK(reader->Next(&commit, absl::ZeroDuration()));
+  REQUIRE_OK(world->Acknowledge("c", reader->token()));
+  CHECK(lag().lag_commits == 1);
+  for (int i = 0; i < 3; ++i) world.FillLog("k");
+  CHECK(lag().lag_commits == 121);
+  CHECK(lag().lag_bytes > 60'000);
+  world.Open(KeepingOptions());
+  CHECK(lag().lag_commits == 121);
+}
+
+TEST_CASE("a full disk gives up logs of the feed before it refuses writes") {
+  FeedWorld world;
+  for (int i = 0; i < 5; ++i) world.FillLog("k");
+  CHECK(world->GetStats().changes_kept_logs == 5);
+  world.env().files().SetFreeBytes(0);
+  absl::Status status;
+  for (int i = 0; i < 1000 && status.ok(); ++i) status = world->Put("full", std::string(5000, 'v'));
+  REQUIRE_CODE(status, kResourceExhausted);
+  // Too little for the flush, and a little more than that once a log or two are gone.
+  world.env().files().SetFreeBytes((1 << 20) + 10'000);
+  REQUIRE_OK(world->Resume());
+  CHECK(world->GetStats().changes_kept_logs < 5);
+  CHECK(world->GetStats().changes_kept_logs > 0);
+  world.env().files().SetFreeBytes(uint64_t{1} << 40);
+  REQUIRE_OK(world->Resume());
+  REQUIRE_OK(world->Flush());
+  CHECK_FALSE(Keys(world.Read(From(ChangesFrom::Oldest())).get()).empty());
+}
+
+TEST_CASE("damage in a log that is only kept is told to who reads it, and keeps nobody from opening") {
+  FeedWorld world;
+  world.FillLog("a");
+  world.FillLog("b");
+  world.Put("c");
+  const std::string log = base::JoinPath(storage::EngineDir(kFeedDir), storage::LogName(1));
+  REQUIRE(*world.env().files().Exists(log));
+  world.env().files().FlipByte(log, 2000, 0x10);
+  CHECK_CODE(world->VerifyChecksums(), kDataLoss);
+  REQUIRE_OK(world->Close());
+  world.Open(KeepingOptions());
+  auto reader = world.Read(From(ChangesFrom::Oldest()));
+  Commit commit;
+  absl::Status status;
+  for (int i = 0; i < 100 && status.ok(); ++i) status = reader->Next(&commit, absl::ZeroDuration());
+  CHECK_CODE(status, kDataLoss);
+  CHECK(status.ToString().find("000001.log") != std::string::npos);
+  CHECK(world->Get("c").ok());
+}
+
+TEST_CASE("a kept log that is missing takes those before it along, and is told") {
+  FeedWorld world;
+  auto reader = world.Read(From(ChangesFrom::Oldest()));
+  const std::string first = reader->token();
+  for (const char* prefix : {"a", "b", "c"}) world.FillLog(prefix);
+  world.Close();
+  size_t removed = 0;
+  for (const auto& [path, bytes] : world.env().files().Files()) {
+    if (path.ends_with(".log") && ++removed == 2) REQUIRE_OK(world.env().files().Remove(path));
+  }
+  world.Open(KeepingOptions());
+  CHECK(Keys(world.Read(From(ChangesFrom::Oldest())).get()).substr(0, 3) == "c00");
+  CHECK_CODE(world.ReadStatus(ChangesFrom::Token(first)), kOutOfRange);
+}
+
+TEST_CASE("readers outlive their database, and those that wait let it close") {
+  FeedWorld world;
+  auto reader = world.Read(From(ChangesFrom::Oldest()));
+  world.Put("a");
+  Commit commit;
+  world.env().executor().PostAfter(1'000'000, [] {});
+  REQUIRE_OK(reader->Next(&commit, absl::ZeroDuration()));
+  world.Close();
+  CHECK_CODE(reader->Next(&commit, absl::InfiniteDuration()), kFailedPrecondition);
+  CHECK_CODE(world.ReadStatus(ChangesFrom::Oldest()), kFailedPrecondition);
+  CHECK_CODE(world->CreateCursor("c", ChangesFrom::Now()), kFailedPrecondition);
+  CHECK_CODE(world->Acknowledge("c", "t"), kFailedPrecondition);
+  CHECK_CODE(world->ListCursors().status(), kFailedPrecondition);
+  world.Destroy();
+  CHECK_CODE(reader->Next(&commit, absl::InfiniteDuration()), kFailedPrecondition);
+  CHECK_FALSE(reader->token().empty());
+}
+
+TEST_CASE("readers at rest hold nothing, and stopped ones one piece of a log each") {
+  FeedWorld world;
+  world.FillLog("k");
+  const uint64_t before = world->GetStats().memory_bytes;
+  std::vector<std::unique_ptr<ChangeReader>> readers;
+  Commit commit;
+  for (int i = 0; i < 100; ++i) {
+    readers.push_back(world.Read(From(ChangesFrom::Oldest())));
+    REQUIRE_OK(readers.back()->Next(&commit, absl::ZeroDuration()));
+  }
+  const uint64_t stopped = world->GetStats().memory_bytes;
+  CHECK(stopped > before);
+  CHECK(stopped <= before + 100 * (70 << 10));
+  for (const auto& reader : readers) Keys(reader.get());
+  CHECK(world->GetStats().memory_bytes <= before + 100 * 100);
+  readers.clear();
+  CHECK(world->GetStats().memory_bytes == before);
+}
+
+}  // namespace bandb::test
