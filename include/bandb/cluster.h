@@ -130,6 +130,15 @@ class Cluster : public Store {
   // kDeadlineExceeded nobody else is known to lead in time.
   virtual absl::Status TransferLeadership(std::string_view to = {}) = 0;
 
+  // Both are of the database in this node alone, as for Db. What is applied goes into tables, so
+  // that the log before it is not needed to start again. Errors: kResourceExhausted the disk is
+  // full; kFailedPrecondition the node serves no more.
+  virtual absl::Status Flush() = 0;
+  // Compacts the tables that hold keys of [begin, limit); empty means unbounded. Errors: as Flush,
+  // with which it begins; kDataLoss, kInternal a table could not be read; kAborted the node was
+  // given all of the database anew meanwhile.
+  virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
+
   // What this node knows, at once. After Stop the last it knew.
   virtual ClusterStatus GetStatus() const = 0;
   // Of the database in this node.

@@ -90,6 +90,10 @@ struct ServerOptions {
   // While the store is stalled writes wait, and connections that have some are not read, for this
   // long; then they are answered "overloaded". Default 1 s.
   absl::Duration stall_timeout = absl::Seconds(1);
+  // How long a request waits for a store that cannot serve it for the time being: a cluster's node
+  // that knows no leader. Then it is kDeadlineExceeded, not done, or kUnknown. A Db takes no notice
+  // of it. At least 1 ms; default 4 s, since a client of the original waits for 5.
+  absl::Duration store_timeout = absl::Seconds(4);
   // When TCP begins to probe a silent peer: 1 to 32767 s. Infinite: never. Default 300 s.
   absl::Duration keepalive = absl::Seconds(300);
   // What Drain allows requests and replies before it closes what is left. Default 10 s.

@@ -187,6 +187,7 @@ bool ClusterCalls::MayReadNow(const ReadOptions& options) const {
 absl::Status ClusterCalls::AwaitRead(const ReadOptions& options) {
   BANDB_RETURN_IF_ERROR(CheckProcess());
   if (MayReadNow(options)) return absl::OkStatus();
+  if (options.only_cached) return base::Error(StatusCode::kUnavailable, "others have to be asked first");
   auto waiter = std::make_shared<Waiter>();
   ClientRead read{.deadline_nanos = DeadlineOf(options.timeout),
                   .done = [waiter](absl::Status status) { waiter->Set(std::move(status)); }};
@@ -325,6 +326,28 @@ absl::Status ClusterCalls::TransferLeadership(std::string_view to) {
       })) {
     return StoppedError();
   }
+  while (!world_.executor->Wait(&waiter->event, base::kForever)) {
+  }
+  return std::move(waiter->status);
+}
+
+absl::Status ClusterCalls::Flush() {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  auto waiter = std::make_shared<Waiter>();
+  if (!OnLoop(
+          [node = node_, waiter] { node->Flush([waiter](absl::Status status) { waiter->Set(std::move(status)); }); })) {
+    return StoppedError();
+  }
+  // A flush ends, also with the node.
+  while (!world_.executor->Wait(&waiter->event, base::kForever)) {
+  }
+  return std::move(waiter->status);
+}
+
+absl::Status ClusterCalls::CompactRange(std::string_view begin, std::string_view limit) {
+  BANDB_RETURN_IF_ERROR(Flush());
+  auto waiter = std::make_shared<Waiter>();
+  engine_->CompactRange(begin, limit, [waiter](absl::Status status) { waiter->Set(std::move(status)); });
   while (!world_.executor->Wait(&waiter->event, base::kForever)) {
   }
   return std::move(waiter->status);

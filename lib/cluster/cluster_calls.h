@@ -43,6 +43,8 @@ class ClusterCalls : public Cluster {
   absl::Status RemoveMember(std::string_view member, absl::Duration timeout) override;
   absl::Status ReplaceMember(std::string_view member, std::string_view by, absl::Duration timeout) override;
   absl::Status TransferLeadership(std::string_view to) override;
+  absl::Status Flush() override;
+  absl::Status CompactRange(std::string_view begin, std::string_view limit) override;
   ClusterStatus GetStatus() const override;
   Stats GetStats() const override;
 
@@ -79,6 +81,7 @@ class ClusterCalls : public Cluster {
   absl::Status AwaitChange(const std::function<absl::StatusOr<raft::Change>()>& make, absl::Duration timeout);
   // Whether a local read, made now, is as consistent as was asked for, without asking anybody.
   bool MayReadNow(const ReadOptions& options) const;
+  // With only_cached it asks nobody: kUnavailable.
   absl::Status AwaitRead(const ReadOptions& options);
   int64_t DeadlineOf(absl::Duration timeout) const;
   template <typename Callback>

@@ -188,6 +188,7 @@ void Node::OnTurnEnd() {
     parts_.loop->Post([this, alive = std::weak_ptr<const bool>(alive_)] {
       if (!alive.expired()) Wake();
     });
+  if (!applier_->stalled().ok()) EndFlushes(applier_->stalled());
   ArmExpiry();
   TellListener();
 }
@@ -408,6 +409,7 @@ void Node::OnAppliedTo(raft::Index index) {
 
 void Node::OnDurable(const storage::ReplicaPosition& position) {
   log_->KeepAfter(position.applied.index);
+  EndFlushes(position.applied.index);
   Post(raft::SnapshotTaken{position.applied.index, position.applied.index});
 }
 
@@ -444,6 +446,7 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   for (auto& [number, ask] : std::exchange(asks_, {})) EndAsk(&ask, why_unknown);
   if (transfer_ != nullptr) std::move(transfer_)(status);
   transfer_ = nullptr;
+  EndFlushes(status);
   if (timer_ != base::kNoTimer) parts_.loop->Cancel(timer_);
   if (expiry_ != base::kNoTimer) parts_.loop->Cancel(expiry_);
   timer_ = expiry_ = base::kNoTimer;

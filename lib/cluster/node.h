@@ -117,6 +117,8 @@ class Node final : private Driver::Host,
   void Transfer(raft::NodeId to, int64_t deadline_nanos, Done done);
   // Leads, and another voter might: it is to lead. `done` is told at once if not.
   void HandOver(Done done);
+  // `done` is told once what is applied now is in tables, or why not; see bandb::Cluster.
+  void Flush(Done done);
   // An id for a session of a client.
   uint64_t DrawSession() { return DrawId(&random_); }
   ClusterStatus Status() const;
@@ -150,6 +152,10 @@ class Node final : private Driver::Host,
     Done done{};
     raft::NodeId asked = raft::kNoNode;  // who has it now
     absl::Status refusal{};
+  };
+  struct PendingFlush {
+    raft::Index index = 0;
+    Done done{};
   };
   class NoPeers;
 
@@ -216,6 +222,9 @@ class Node final : private Driver::Host,
   void EndAsk(PendingAsk* ask, std::string_view why_unknown);
   void CorrectAddress();
 
+  // Tells those who wait for what is in tables; an error: all of them.
+  void EndFlushes(const absl::StatusOr<raft::Index>& flushed);
+
   void TryChanges();
   // False if it is not taken now.
   bool TryChange(PendingChange* change);
@@ -264,6 +273,7 @@ class Node final : private Driver::Host,
   ReadWaiters reads_;
   std::deque<PendingChange> changes_;
   Done transfer_;
+  std::deque<PendingFlush> flushes_;
   std::map<uint64_t, PendingAsk> asks_;
   uint64_t last_ask_ = 0;
   bool correcting_address_ = false;

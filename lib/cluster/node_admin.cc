@@ -135,6 +135,22 @@ void Node::EndTransfer(const raft::TransferResult& result) {
   transfer_ = nullptr;
 }
 
+void Node::Flush(Done done) {
+  if (!health_.ok()) return std::move(done)(health_);
+  if (!applier_->stalled().ok()) return std::move(done)(applier_->stalled());
+  flushes_.push_back({.index = applier_->applied(), .done = std::move(done)});
+  applier_->TakeSnapshot();
+}
+
+void Node::EndFlushes(const absl::StatusOr<raft::Index>& flushed) {
+  // In the order of their indices.
+  while (!flushes_.empty() && (!flushed.ok() || flushes_.front().index <= *flushed)) {
+    Done done = std::move(flushes_.front().done);
+    flushes_.pop_front();
+    std::move(done)(flushed.status());
+  }
+}
+
 // ---- Status. ----
 
 MemberStatus Node::DescribeMember(const raft::Member& member) const {

@@ -26,15 +26,17 @@ void CheckAddresses(const ClusterOptions& options, kv::OptionCheck* check) {
   if (std::count(options.join.begin(), options.join.end(), own) > 0) {
     check->Wrong({kv::OptionName{"join"}, " names this node itself"});
   }
+  for (auto address = options.join.begin(); address != options.join.end(); ++address) {
+    if (std::count(options.join.begin(), address, *address) != 1) continue;
+    check->Wrong({kv::OptionName{"join"}, " names " + *address + " twice"});
+  }
 }
 
 }  // namespace
 
-absl::Status CheckStart(const ClusterOptions& options) {
-  kv::OptionCheck check;
-  kv::CheckOptions(options.storage, &check);
+void CheckOptions(const ClusterOptions& options, kv::OptionCheck* to) {
+  kv::OptionCheck& check = *to;
   CheckAddresses(options, &check);
-  if (options.dir.empty()) check.Wrong({kv::OptionName{"dir"}, " is empty"});
   if (options.bootstrap && !options.join.empty()) {
     check.Wrong(
         {kv::OptionName{"bootstrap"}, " begins a cluster and ", kv::OptionName{"join"}, " asks to be let into one"});
@@ -50,6 +52,13 @@ absl::Status CheckStart(const ClusterOptions& options) {
                std::max<int64_t>(absl::ToInt64Milliseconds(options.election_timeout) / 3, 1));
   check.Within("priority", options.priority, 0, static_cast<int>(raft::kPriorityMax));
   check.Within("log_file_bytes", options.log_file_bytes, 8ull << 20, 512ull << 20);
+}
+
+absl::Status CheckStart(const ClusterOptions& options) {
+  kv::OptionCheck check;
+  kv::CheckOptions(options.storage, &check);
+  CheckOptions(options, &check);
+  if (options.dir.empty()) check.Wrong({kv::OptionName{"dir"}, " is empty"});
   return check.ToStatus("cluster options");
 }
 

@@ -5,8 +5,12 @@
 #include "absl/status/status.h"
 #include "bandb/cluster_options.h"
 #include "cluster/node.h"
+#include "kv/option_check.h"
 
 namespace bandb::cluster {
+
+// Complains of what is out of range or contradicts another option, but of directory and storage.
+void CheckOptions(const ClusterOptions& options, kv::OptionCheck* check);
 
 // Errors: kInvalidArgument names every setting that is out of range or contradicts another.
 absl::Status CheckStart(const ClusterOptions& options);

@@ -60,7 +60,7 @@ void ReadPath::StartStep() {
     waiting_.pop_front();
   }
   // The barrier opens on the thread that acknowledges writes; the reading is done elsewhere.
-  store_->ReadBarrierAsync(ReadOptions(), [this](absl::Status barrier) {
+  store_->ReadBarrierAsync({.timeout = context_.store_timeout}, [this](absl::Status barrier) {
     context_.readers->Post(base::Priority::kNormal, [this, barrier = std::move(barrier)] {
       ReadStep(barrier);
       loop_->Post([this] { FinishStep(); });

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "base/executor.h"
 #include "net/dispatcher.h"
 #include "net/quota.h"
@@ -28,6 +29,8 @@ struct RequestContext {
   base::Executor* readers = nullptr;  // for reads that may wait for a disk
   DurableReplies* durable = nullptr;  // null: replies may show what is not durable yet
   int64_t memory_bytes_max = 0;
+  // How long a request waits for a store that cannot serve it.
+  absl::Duration store_timeout = absl::InfiniteDuration();
 
   // No more may be produced for now.
   bool MemoryIsFull() const { return quota->memory_bytes.load(std::memory_order_relaxed) >= memory_bytes_max; }

@@ -86,7 +86,7 @@ void ScanPath::Scan(Request& request, ScanCommand* command) {
   in_flight_++;
   Step* started = step.release();
   // The barrier opens on the thread that acknowledges writes; the scanning is done elsewhere.
-  store_->ReadBarrierAsync(ReadOptions(), [started](absl::Status barrier) {
+  store_->ReadBarrierAsync({.timeout = context_.store_timeout}, [started](absl::Status barrier) {
     ScanPath* const path = started->path;
     path->context_.readers->Post(base::Priority::kNormal, [started, barrier = std::move(barrier)] {
       started->Run(barrier);

@@ -51,6 +51,7 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
   AtLeast("frame_timeout", options.frame_timeout, absl::Milliseconds(1), check);
   AtLeast("unread_timeout", options.unread_timeout, absl::Milliseconds(1), check);
   AtLeast("idle_timeout", options.idle_timeout, absl::Milliseconds(1), check);
+  AtLeast("store_timeout", options.store_timeout, absl::Milliseconds(1), check);
   AtLeast("stall_timeout", options.stall_timeout, absl::Milliseconds(1), check);
   AtLeast("keepalive", options.keepalive, absl::Seconds(1), check);
   if (options.keepalive > kKeepaliveMax && options.keepalive != absl::InfiniteDuration()) {

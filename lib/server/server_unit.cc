@@ -39,7 +39,8 @@ ServiceOptions ToServiceOptions(const ServerOptions& options) {
           .in_flight_requests_max = static_cast<uint32_t>(options.in_flight_requests_max),
           .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max),
           .memory_bytes_max = static_cast<int64_t>(options.memory_bytes_max),
-          .stall_timeout_nanos = ToNanos(options.stall_timeout)};
+          .stall_timeout_nanos = ToNanos(options.stall_timeout),
+          .store_timeout = options.store_timeout};
 }
 
 }  // namespace

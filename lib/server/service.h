@@ -28,6 +28,7 @@ struct ServiceOptions {
   uint32_t batch_operations_max = 0;
   int64_t memory_bytes_max = 0;
   int64_t stall_timeout_nanos = 0;
+  absl::Duration store_timeout = absl::InfiniteDuration();
 };
 
 struct ServiceParts {

@@ -70,7 +70,7 @@ class TransactionPath::StoreSource : public EntrySource {
                                                   {.snapshot = has_snapshot_ ? &snapshot_ : nullptr,
                                                    .only_cached = !may_wait_,
                                                    .saw_undurable = &undurable,
-                                                   .consistency = Consistency::kLocal});
+                                                   .consistency = consistency()});
     if (status.ok() || status.code() == absl::StatusCode::kNotFound) saw_undurable_ |= undurable;
     if (status.ok()) *state = StoredEntry{std::string(value.value()), ExpiryMillis(value)};
     return status.code() == absl::StatusCode::kNotFound ? absl::OkStatus() : status;
@@ -92,6 +92,9 @@ class TransactionPath::StoreSource : public EntrySource {
   bool saw_undurable() const { return saw_undurable_; }
 
  private:
+  // Who may wait has waited before; who may not, reads what is up to date without, or is told so.
+  Consistency consistency() const { return may_wait_ ? Consistency::kLocal : Consistency::kLinearizable; }
+
   Store* const store_;
   const bool may_wait_;
   Snapshot snapshot_;
@@ -168,7 +171,16 @@ void TransactionPath::RunSomewhere(std::unique_ptr<Running> running) {
   GoOn(std::move(running));
 }
 
+// A snapshot is of what this node has, however old that is.
+bool TransactionPath::MayReadNow(const Running& running) const {
+  const std::vector<Operation>& reads = running.command.reads;
+  PinnedValue value;
+  const ReadOptions options{.only_cached = true};
+  return !absl::IsUnavailable(store_->GetPinned(reads.empty() ? "" : reads[0].key, &value, options));
+}
+
 bool TransactionPath::RunOnLoop(Running* running) {
+  if (running->command.many && !MayReadNow(*running)) return false;
   const bool hopeful = running->command.writes && running->runs < kHopefulRuns && !pending_.empty();
   LoopSource source(store_, running->command, hopeful ? &pending_ : nullptr);
   running->RunBody(&source, clock_->WallMillis(), options_.bytes_max);
@@ -178,7 +190,7 @@ bool TransactionPath::RunOnLoop(Running* running) {
 
 void TransactionPath::RunOnReader(std::unique_ptr<Running> running) {
   Running* const started = running.release();
-  store_->ReadBarrierAsync(ReadOptions(), [this, started](absl::Status barrier) {
+  store_->ReadBarrierAsync({.timeout = context_.store_timeout}, [this, started](absl::Status barrier) {
     context_.readers->Post(base::Priority::kNormal, [this, started, barrier = std::move(barrier)] {
       if (barrier.ok()) {
         StoreSource source(store_, started->command, true);
@@ -252,9 +264,12 @@ void TransactionPath::Commit(std::unique_ptr<Running> running) {
   context_.counters->write_groups.Add();
   pending_.Add(*running->transaction);
   Running* const started = running.release();
-  store_->WriteAsync(std::move(batch), {.sync = options_.sync}, [this, started](absl::Status status) {
-    loop_->Post([this, started, status = std::move(status)] { Committed(std::unique_ptr<Running>(started), status); });
-  });
+  store_->WriteAsync(std::move(batch), {.sync = options_.sync, .timeout = context_.store_timeout},
+                     [this, started](absl::Status status) {
+                       loop_->Post([this, started, status = std::move(status)] {
+                         Committed(std::unique_ptr<Running>(started), status);
+                       });
+                     });
 }
 
 void TransactionPath::Committed(std::unique_ptr<Running> running, const absl::Status& status) {

@@ -67,6 +67,8 @@ class TransactionPath {
   class LoopSource;
 
   void RunSomewhere(std::unique_ptr<Running> running);
+  // Whether the store needs to ask nobody for its present state.
+  bool MayReadNow(const Running& running) const;
   // False: it would have to wait.
   bool RunOnLoop(Running* running);
   void RunOnReader(std::unique_ptr<Running> running);

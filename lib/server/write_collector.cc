@@ -109,10 +109,11 @@ void WriteCollector::Pump() {
     queued_bytes_ -= group->bytes;
     group->submitted_nanos = loop_->NowNanos();
     context_.counters->write_groups.Add();
-    store_->WriteAsync(std::move(group->batch), {.sync = options_.sync}, [group](absl::Status status) {
-      group->status = std::move(status);
-      group->collector->loop_->Post([group] { group->collector->Finish(group); });
-    });
+    store_->WriteAsync(std::move(group->batch), {.sync = options_.sync, .timeout = context_.store_timeout},
+                       [group](absl::Status status) {
+                         group->status = std::move(status);
+                         group->collector->loop_->Post([group] { group->collector->Finish(group); });
+                       });
   }
 }
 

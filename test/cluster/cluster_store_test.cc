@@ -80,6 +80,25 @@ TEST_CASE("a node of one voter does all that a store does, and finds it again") 
   CHECK_CODE(Db::Open(again.dir).status(), kFailedPrecondition);
 }
 
+TEST_CASE("what is flushed needs the log no more, and a compaction leaves what is live") {
+  TempDir dir;
+  const std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+  for (int i = 0; i < 100; ++i) REQUIRE_OK(node->Put("key" + std::to_string(i), std::string(1000, 'v')));
+  CHECK_OK(node->Flush());
+  const ClusterStatus status = node->GetStatus();
+  CHECK(status.flushed_index == status.applied_index);
+  CHECK(node->GetStats().table_bytes > 0);
+  // Nothing new: that is flushed, too.
+  CHECK_OK(node->Flush());
+  for (int i = 1; i < 100; ++i) REQUIRE_OK(node->Delete("key" + std::to_string(i)));
+  CHECK_OK(node->CompactRange("", ""));
+  CHECK(node->GetStats().table_bytes < 2000);
+  CHECK(*node->Get("key0") == std::string(1000, 'v'));
+  CHECK_OK(node->Stop());
+  CHECK_CODE(node->Flush(), kFailedPrecondition);
+  CHECK_CODE(node->CompactRange("", ""), kFailedPrecondition);
+}
+
 TEST_CASE("asynchronous writes and barriers call back once each, in order, and may call the store") {
   TempDir dir;
   const std::unique_ptr<Cluster> node = MustStart(Alone(dir));

@@ -100,6 +100,18 @@ TEST_CASE("what one node acknowledges, every node reads; and a leader that is go
   CHECK(*nodes[0].Get("key") == "back");
 }
 
+TEST_CASE("a read that may not wait asks nobody, and says so") {
+  Three nodes;
+  REQUIRE_OK(nodes[0].Put("key", "1"));
+  // Each of them would have to hear from a majority first.
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK_CODE(nodes[i].Get("key", {.only_cached = true}).status(), kUnavailable);
+    const std::string_view asked[] = {"key"};
+    CHECK_CODE(nodes[i].MultiGet(asked, {.only_cached = true})[0].status(), kUnavailable);
+  }
+  CHECK(*nodes[0].Get("key", {.only_cached = true, .consistency = Consistency::kLocal}) == "1");
+}
+
 TEST_CASE("a node that has missed more than the log keeps is given all of the database, each time") {
   Three nodes;
   REQUIRE_OK(nodes[0].Put("early", "1"));

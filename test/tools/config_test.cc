@@ -129,6 +129,64 @@ TEST_CASE("the command line comes before the file") {
   CHECK(config->data == "/b");
 }
 
+TEST_CASE("any setting can be made on the command line, with its value as in the file or a text without quotes") {
+  const absl::StatusOr<Config> config =
+      ParseConfig("[cluster]\nname = \"a\"\n", "file",
+                  {.settings = {"cluster.name=b", "cluster.listen=127.0.0.1:7400", "cluster.priority=3",
+                                "cluster.join=127.0.0.1:7401,127.0.0.1:7402", "storage.block=\"8 KiB\"",
+                                "cluster.election_timeout=2 s", "cluster.replaces=7"}});
+  REQUIRE_OK(config.status());
+  CHECK(config->cluster.name == "b");
+  CHECK(config->cluster.listen == "127.0.0.1:7400");
+  CHECK(config->cluster.priority == 3);
+  CHECK(config->cluster.join == std::vector<std::string>{"127.0.0.1:7401", "127.0.0.1:7402"});
+  CHECK(config->storage.block_bytes == 8u << 10);
+  CHECK(config->cluster.election_timeout == absl::Seconds(2));
+  CHECK(config->cluster.replaces == "7");
+  const auto complaints = [](const std::string& setting) { return ComplaintsAbout("", {.settings = {setting}}); };
+  CHECK(complaints("cluster.nam=b") == "there is no cluster.nam; did you mean cluster.name?");
+  CHECK(complaints("cluster.name") == "--set takes KEY=VALUE, not cluster.name");
+  CHECK(complaints("cluster.bootstrap=maybe") == "cluster.bootstrap takes true or false");
+  CHECK(complaints("server.loops=0") == "server.loops is 0, not between 1 and 64");
+  CHECK(complaints("server.loops=[") == "server.loops takes a whole number");
+}
+
+TEST_CASE("a list of texts is read, and nothing else in its place") {
+  const absl::StatusOr<Config> config =
+      ParseConfig("[cluster]\nlisten = \"127.0.0.1:1\"\njoin = [\"127.0.0.1:2\", \"127.0.0.1:3\"]\n", "file");
+  REQUIRE_OK(config.status());
+  CHECK(config->cluster.join == std::vector<std::string>{"127.0.0.1:2", "127.0.0.1:3"});
+  for (const char* value : {"[1]", "[\"\"]", "1", "{}", "[[\"a:1\"]]"}) {
+    CHECK(ComplaintsAbout(std::string("[cluster]\njoin = ") + value) ==
+          "file:2: cluster.join takes a list of \"HOST:PORT\"");
+  }
+}
+
+TEST_CASE("what cannot be a cluster is refused") {
+  CHECK(ComplaintsAbout("[cluster]\nlisten = \"x\"\nadvertise = \"y\"\nclient_address = \"z\"\n") ==
+        "file:2: cluster.listen is not HOST:PORT\nfile:3: cluster.advertise is not HOST:PORT\n"
+        "file:4: cluster.client_address is not HOST:PORT");
+  CHECK(ComplaintsAbout("[cluster]\njoin = [\"a:1\"]\n") ==
+        "cluster.listen is empty, and others have to reach a node that joins");
+  CHECK(ComplaintsAbout("[cluster]\nlisten = \"b:1\"\njoin = [\"a:1\"]\nbootstrap = true\n") ==
+        "file:4: cluster.bootstrap begins a cluster and cluster.join asks to be let into one");
+  CHECK(ComplaintsAbout("[cluster]\nlisten = \"a:1\"\njoin = [\"a:1\"]\n") ==
+        "file:3: cluster.join names this node itself");
+  CHECK(ComplaintsAbout("[cluster]\nlisten = \"b:1\"\njoin = [\"a:1\", \"c:1\", \"a:1\"]\n") ==
+        "file:3: cluster.join names a:1 twice");
+  CHECK(ComplaintsAbout("[server]\nmode = \"standalone\"\n[cluster]\nlisten = \"a:1\"\n") ==
+        "file:4: cluster.listen makes a node of a cluster, and server.mode is \"standalone\"");
+  const std::string os = ComplaintsAbout("[server]\ndurability = \"os\"\n[cluster]\nlisten = \"a:1\"\n");
+  CHECK(os.starts_with("server.durability is \"os\", which only server.mode = \"standalone\" has"));
+}
+
+TEST_CASE("what is served is a cluster of one, but where writes need not be synced and nothing else is said") {
+  CHECK(ParseConfig("", "file")->mode == Mode::kCluster);
+  CHECK(ParseConfig("[server]\nmode = \"standalone\"\n", "file")->mode == Mode::kStandalone);
+  CHECK(ParseConfig("[server]\ndurability = \"os\"\n", "file")->mode == Mode::kStandalone);
+  CHECK_CODE(ParseConfig("[server]\nmode = \"cluster\"\ndurability = \"os\"\n", "file").status(), kInvalidArgument);
+}
+
 TEST_CASE("a value is told as it is, though it be the name of an option or hold what parts complaints") {
   CHECK(ComplaintsAbout("[server]\nlisten = \"loops; {}: \"\n") ==
         "file:2: server.listen is 'loops; {}: ', not HOST:PORT");
@@ -152,7 +210,7 @@ TEST_CASE("every setting names the option that it sets") {
   for (const Setting& setting : Settings()) {
     INFO(setting.option);
     // "storage.write_buffer_bytes" makes storage.write_buffer.
-    if (setting.section == "log" || setting.key == "data") continue;
+    if (setting.section == "log" || setting.key == "data" || setting.key == "mode") continue;
     if (setting.section == "redis") {
       CHECK(setting.option == "server.redis_" + std::string(setting.key));
       continue;

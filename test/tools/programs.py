@@ -1,5 +1,10 @@
-"""What the tests of the programs share: where they are, how to run one, a server process that can be killed."""
+"""What the tests of the programs share: where they are, how to run one, a server process that can be killed.
 
+BANDB_TEST_SERVER in the environment says what serves: "one", a cluster of one voter; "standalone", a plain database;
+"follower", a node of three that did not lead when it was started.
+"""
+
+import json
 import os
 import pathlib
 import re
@@ -14,6 +19,7 @@ BIN = pathlib.Path(os.environ.get("BANDB_BIN", "build/dev/bin")).resolve()
 CLI = str(BIN / "bandb")
 SERVER = str(BIN / "bandb_server")
 BENCH = str(BIN / "bandb_bench")
+SERVED_BY = os.environ.get("BANDB_TEST_SERVER", "one")
 # Far beyond what anything takes; only a hang gets there.
 DEADLINE_SECONDS = 120
 
@@ -25,6 +31,11 @@ def run(*arguments, **options):
 
 def cli(address, *arguments, **options):
     return run(CLI, "--addr", address, *arguments, **options)
+
+
+def skipped_by(kind, why):
+    """For a test that makes no sense where this serves."""
+    return unittest.skipIf(SERVED_BY == kind, why)
 
 
 class Server:
@@ -40,8 +51,15 @@ class Server:
         self.start()
 
     def start(self):
+        self.begin()
+        self.await_address()
+
+    def begin(self):
+        """Starts the process; it may not serve yet."""
         self.process = subprocess.Popen([SERVER, "--data", self.data, "--listen", self.listen, *self.arguments],
                                         stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=self.preexec)
+
+    def await_address(self):
         line = self.first_line()
         match = re.fullmatch(rb"listening on (127\.0\.0\.1:\d+)\n", line)
         if match is None:
@@ -81,6 +99,42 @@ class Server:
         self.errors.close()
 
 
+class Follower(Server):
+    """A server that is one of three nodes and does not lead; the two others come and go with it."""
+
+    def __init__(self, data, *arguments, preexec=None):
+        first = Server(f"{data}-a", *peer("bootstrap", "true", "a"))
+        self.others = [first]
+        join = member_list(first.address)[0]["peer_address"]
+        self.others.append(Server(f"{data}-b", *peer("join", join, "b")))
+        super().__init__(data, *arguments, *peer("join", join, "c"), preexec=preexec)
+        await_voters(first.address, 3)
+
+    def close(self):
+        super().close()
+        for other in self.others:
+            other.close()
+
+
+def peer(how, value, name):
+    """Arguments of a node of a cluster that starts so."""
+    settings = {"listen": "127.0.0.1:0", how: value, "name": name, "log_file": "8 MiB"}
+    return [word for key, value in settings.items() for word in ("--set", f"cluster.{key}={value}")]
+
+
+def member_list(address):
+    done = cli(address, "member", "list", "--json")
+    return json.loads(done.stdout) if done.returncode == 0 else []
+
+
+def await_voters(address, count):
+    """Until so many members vote and nothing keeps any of them from being well."""
+    def there():
+        members = member_list(address)
+        return len(members) >= count and all(m["kind"] == "voter" and m["trouble"] == "" for m in members)
+    wait_until(there, f"{count} voters are well")
+
+
 def wait_until(condition, what):
     """For what another process does in its own time: looks again and again, and fails after the deadline."""
     end = time.monotonic() + DEADLINE_SECONDS
@@ -104,6 +158,15 @@ class ProgramTest(unittest.TestCase):
         return str(path)
 
     def server(self, *arguments, **options):
-        server = Server(self.scratch / "data", *arguments, **options)
+        kind = Follower if SERVED_BY == "follower" else Server
+        if SERVED_BY == "standalone":
+            arguments = (*arguments, "--set", "server.mode=standalone")
+        server = kind(self.scratch / "data", *arguments, **options)
+        self.addCleanup(server.close)
+        return server
+
+    def standalone_server(self, *arguments, **options):
+        """For what only a database of its own does."""
+        server = Server(self.scratch / "data", "--set", "server.mode=standalone", *arguments, **options)
         self.addCleanup(server.close)
         return server

@@ -11,7 +11,7 @@ import sys
 import unittest
 
 import wire
-from programs import DEADLINE_SECONDS, SERVER, ProgramTest, Server, cli, run, wait_until
+from programs import DEADLINE_SECONDS, SERVER, ProgramTest, Server, cli, run, skipped_by, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -60,6 +60,7 @@ class Life(ProgramTest):
             everything = [b"%d:%d" % (g, i) for g in range(generation + 1) for i in range(300)]
             self.assertEqual(list(wire.get_many(server.address, everything)), [b"value of " + k for k in everything])
 
+    @skipped_by("follower", "only a standalone server has it")
     def test_a_relaxed_durability_is_announced(self):
         for durability in ("os", "sync"):
             config = self.write(f"{durability}.toml", f'[server]\ndurability = "{durability}"\n')
@@ -81,6 +82,7 @@ class Life(ProgramTest):
         self.assertEqual((done.returncode, done.stdout), (1, b""))
         self.assertIn(server.address.encode(), done.stderr)
 
+    @skipped_by("follower", "only a standalone server has that durability")
     def test_connections_leave_the_database_its_files(self):
         # Of 64 files the tables of this database take up to 32, and clients that do nothing would like all the others.
         config = self.write("small.toml", '[server]\ndurability = "os"\n[storage]\nwrite_buffer = "64 KiB"\n'
@@ -195,7 +197,7 @@ class Ending(ProgramTest):
 
     def test_a_limit_on_the_size_of_files_refuses_writes_and_ends_nothing(self):
         limit = 2 << 20
-        server = self.server(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        server = self.standalone_server(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
         connection = wire.connect(server.address)
         connection.send(wire.put(b"first", b"value"))
         self.assertEqual(connection.read_frame(), (wire.OK, b"\0"))
@@ -227,7 +229,7 @@ class Ending(ProgramTest):
 
     def test_a_database_that_cannot_be_closed_makes_the_exit_code_1(self):
         config = self.write("server.toml", '[storage]\nwrite_buffer = "64 KiB"\n')
-        server = self.server("--config", config)
+        server = self.standalone_server("--config", config)
         groups = self.scratch / "data" / "groups"
         # The server holds on to a directory that is only renamed; in one that is removed it can make no file.
         shutil.copytree(groups, self.scratch / "groups")
@@ -341,10 +343,11 @@ class Flags(ProgramTest):
 class Reference(ProgramTest):
     def test_the_reference_lists_every_key_and_its_example_is_a_good_configuration(self):
         source = (ROOT / "tools/bandb_server/settings.cc").read_text()
-        keys = {".".join(match) for match in re.findall(r'\(\s*"(server|storage|log)", "(\w+)"', source)}
+        keys = {".".join(match) for match in re.findall(r'\(\s*"(server|storage|log|cluster)", "(\w+)"', source)}
+        keys |= {"cluster." + key for key in re.findall(r'\btext\("(\w+)"', source)}
         self.assertGreater(len(keys), 25)
         document = (ROOT / "docs/operations.md").read_text()
-        self.assertEqual(set(re.findall(r"^\| `((?:server|storage|log)\.\w+)`", document, re.MULTILINE)), keys)
+        self.assertEqual(set(re.findall(r"^\| `((?:server|storage|log|cluster)\.\w+)`", document, re.MULTILINE)), keys)
 
     def test_the_example_of_the_reference_is_good(self):
         document = (ROOT / "docs/operations.md").read_text()

@@ -163,8 +163,23 @@ class Parser {
 
   bool ShowUsage() { return Complain(fmt::format("usage: {}", TextOf(command_->verb).usage)); }
 
+  // The words of member and transfer; what there is the server knows, how many of them we do.
+  bool FinishWords() {
+    const std::string action = operands_.empty() ? "" : operands_[0];
+    const size_t wanted = action == "list"                        ? 1
+                          : action == "add" || action == "remove" ? 2
+                          : action == "replace"                   ? 3
+                                                                  : 0;
+    const bool is_transfer = command_->verb == Verb::kTransfer;
+    const bool fits = is_transfer ? operands_.size() <= 1 : wanted != 0 && operands_.size() == wanted;
+    if (!fits || (command_->json && action != "list")) return ShowUsage();
+    command_->words = std::move(operands_);
+    return true;
+  }
+
   // Puts what was found where the verb wants it.
   bool Finish() {
+    if (command_->verb == Verb::kMember || command_->verb == Verb::kTransfer) return FinishWords();
     std::vector<std::string*> places;
     switch (command_->verb) {
       case Verb::kPut:
@@ -194,6 +209,9 @@ class Parser {
       case Verb::kStats:
       case Verb::kFlush:
       case Verb::kCompact:
+      case Verb::kStatus:
+      case Verb::kMember:
+      case Verb::kTransfer:
         break;
     }
     if (operands_.size() != places.size()) return ShowUsage();
@@ -207,11 +225,13 @@ class Parser {
     const Verb verb = command_->verb;
     const bool sets = verb == Verb::kPut || verb == Verb::kCas;
     const bool walks = verb == Verb::kScan || verb == Verb::kCount || verb == Verb::kCompact;
+    const bool shows = verb == Verb::kStatus || verb == Verb::kMember;
     bool* const flag = verb == Verb::kGet && name == "--raw"          ? &command_->raw
                        : verb == Verb::kCas && name == "--absent"     ? &command_->expects_absent
                        : verb == Verb::kScan && name == "--keys-only" ? &command_->keys_only
                        : verb == Verb::kScan && name == "--reverse"   ? &command_->reverse
                        : verb == Verb::kDelete && name == "--yes"     ? &command_->sure
+                       : shows && name == "--json"                    ? &command_->json
                                                                       : nullptr;
     if (flag != nullptr && equals == std::string::npos) return *flag = true;
     const bool known = (sets && name == "--ttl") ||

@@ -11,7 +11,23 @@
 
 namespace bandb::cli {
 
-enum class Verb : uint8_t { kPut, kGet, kTtl, kDelete, kCas, kBatch, kScan, kCount, kPing, kStats, kFlush, kCompact };
+enum class Verb : uint8_t {
+  kPut,
+  kGet,
+  kTtl,
+  kDelete,
+  kCas,
+  kBatch,
+  kScan,
+  kCount,
+  kPing,
+  kStats,
+  kFlush,
+  kCompact,
+  kStatus,
+  kMember,
+  kTransfer
+};
 enum class ScanFormat : uint8_t { kText, kJsonLines, kRaw };
 
 // One request. Fields that a verb has no use for keep their defaults.
@@ -33,6 +49,9 @@ struct Command {
   bool reverse = false;
   ScanFormat format = ScanFormat::kText;
   std::string file{};  // batch: a path, or - for standard input
+  bool json = false;   // status, member list
+  // member: list, add, remove or replace, and which; transfer: to whom, if that is said
+  std::vector<std::string> words{};
 };
 
 // Takes a line of a session. A key ends at the first space; the value of put is all the rest, so it

@@ -107,6 +107,36 @@ constexpr CommandText kTexts[] = {
      "\n"
      "Examples:\n"
      "  bandb compact --prefix session:\n"},
+    {Verb::kStatus, "status", "status [--json]", "print how the node that is asked sees its cluster",
+     "Its own state, the leader, term, commit and applied index, and a line for each member with what keeps it from "
+     "being\n"
+     "well, if anything. How far the logs of others are only the leader knows.\n"
+     "\n"
+     "  --json  the same as an object\n"
+     "\n"
+     "Examples:\n"
+     "  bandb --addr 10.0.0.1:8080 status\n"},
+    {Verb::kMember, "member", "member list|add|remove|replace ...", "list or change the members of the cluster",
+     "  list [--json]       a line for each: name, id, voter or learner, addresses of peers and clients, and what "
+     "keeps "
+     "it\n"
+     "                      from being well, if anything; with --json an array\n"
+     "  add MEMBER          make a learner a voter, once it has caught up\n"
+     "  remove MEMBER       take a member out\n"
+     "  replace MEMBER BY   the learner BY takes the place of MEMBER in one step, once it has caught up\n"
+     "\n"
+     "Members are named by name, address for peers, or id. Any node may be asked. A node joins by itself: it is "
+     "started with\n"
+     "cluster.join, and votes once it has caught up; with cluster.replaces it takes another one's place.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb member list\n"
+     "  bandb member remove c\n"},
+    {Verb::kTransfer, "transfer", "transfer [MEMBER]", "make another voter lead",
+     "MEMBER, or the one that fits best. Done only if another node leads then; of use before a node is stopped.\n"
+     "\n"
+     "Examples:\n"
+     "  bandb transfer b\n"},
 };
 
 constexpr std::string_view kExitCodes =

@@ -9,13 +9,13 @@
 #include <optional>
 #include <utility>
 
-#include "bandb/db.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/thread_executor.h"
 #include "export_source.h"
 #include "interrupt_watch.h"
+#include "offline_store.h"
 #include "progress.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
@@ -153,16 +153,14 @@ class ExportRun {
  private:
   absl::Status OpenData() {
     if (flags_.data.empty()) return absl::OkStatus();
-    Options options;
-    options.create_if_missing = false;
-    BANDB_ASSIGN_OR_RETURN(db_, Db::Open(flags_.data, options));
-    snapshot_ = db_->GetSnapshot();
-    head_.state = fmt::format("sequence {}", db_->GetStats().last_sequence);
+    BANDB_ASSIGN_OR_RETURN(data_, OfflineStore::Open(flags_.data, /*create=*/false));
+    snapshot_ = data_->store()->GetSnapshot();
+    head_.state = fmt::format("sequence {}", data_->GetStats().last_sequence);
     return absl::OkStatus();
   }
 
   absl::StatusOr<std::unique_ptr<transfer::EntrySource>> Open(const std::string& begin) {
-    if (db_ != nullptr) return transfer::MakeStoreSource(db_.get(), &snapshot_, begin, head_.limit);
+    if (data_ != nullptr) return transfer::MakeStoreSource(data_->store(), &snapshot_, begin, head_.limit);
     auto source = std::make_unique<ScanSource>(
         clock_, &executor_, ScanSourceOptions{.address = address_, .begin = begin, .limit = head_.limit});
     BANDB_RETURN_IF_ERROR(source->Begin());
@@ -185,7 +183,7 @@ class ExportRun {
       BANDB_RETURN_IF_ERROR(status);
     }
     snapshot_ = Snapshot();
-    return db_ == nullptr ? absl::OkStatus() : db_->Close();
+    return data_ == nullptr ? absl::OkStatus() : data_->Close();
   }
 
   base::Clock* const clock_;
@@ -196,7 +194,7 @@ class ExportRun {
   base::ThreadExecutor executor_;
   Progress progress_;
   const int64_t begin_nanos_;
-  std::unique_ptr<Db> db_;
+  std::unique_ptr<OfflineStore> data_;
   Snapshot snapshot_;
   transfer::ExportSummary summary_;
 };

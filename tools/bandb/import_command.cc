@@ -11,7 +11,6 @@
 #include <system_error>
 #include <utility>
 
-#include "bandb/db.h"
 #include "base/clock.h"
 #include "base/input_stream.h"
 #include "base/posix_file_system.h"
@@ -19,6 +18,7 @@
 #include "base/thread_executor.h"
 #include "import_target.h"
 #include "interrupt_watch.h"
+#include "offline_store.h"
 #include "progress.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
@@ -125,15 +125,15 @@ int Report(const absl::Status& status, const transfer::ImportSummary& summary, i
 
 // A target, and what it needs to live.
 struct Destination {
-  std::unique_ptr<Db> db;
+  std::unique_ptr<OfflineStore> data;
   std::unique_ptr<transfer::ImportTarget> target;
 };
 
 absl::Status OpenDestination(const Flags& flags, ServerTargetOptions options, base::Clock* clock,
                              base::Executor* executor, Destination* destination) {
   if (!flags.data.empty()) {
-    BANDB_ASSIGN_OR_RETURN(destination->db, Db::Open(flags.data));
-    destination->target = std::make_unique<transfer::StoreTarget>(destination->db.get());
+    BANDB_ASSIGN_OR_RETURN(destination->data, OfflineStore::Open(flags.data, /*create=*/true));
+    destination->target = std::make_unique<transfer::StoreTarget>(destination->data->store());
     return absl::OkStatus();
   }
   auto target = std::make_unique<ServerTarget>(clock, executor, std::move(options));
@@ -162,8 +162,8 @@ int Import(const Flags& flags, ServerTargetOptions options, const std::vector<tr
                                 if (summary.records % kRecordsBetween == 1) progress.Show(summary.entries, 0);
                               });
   status = importer.Run(inputs);
-  if (destination.db != nullptr) {
-    const absl::Status closed = destination.db->Close();
+  if (destination.data != nullptr) {
+    const absl::Status closed = destination.data->Close();
     if (status.ok()) status = closed;
   }
   progress.Finish(importer.summary().entries, 0);

@@ -2,10 +2,11 @@
 //
 //   bandb [--addr HOST:PORT] [--raw] [--history FILE] COMMAND ...
 //
-// COMMAND is one of command.h, load, config show or help. Without a command bandb reads commands
-// from standard input, at a terminal with line editing and history. Exit codes: 0 done, 1 not found
-// or the condition of cas did not hold, 2 usage, 3 server or connection error, or standard output
-// could not be written; of a script the highest of its commands.
+// COMMAND is one of command.h, load, export, import, cluster, config show or help. Without a
+// command bandb reads commands from standard input, at a terminal with line editing and history.
+// Exit codes: 0 done, 1 not found or the condition of cas did not hold, 2 usage, 3 server or
+// connection error, or standard output could not be written; of a script the highest of its
+// commands.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -21,6 +22,7 @@
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/thread_executor.h"
+#include "cluster_command.h"
 #include "command.h"
 #include "export_command.h"
 #include "import_command.h"
@@ -43,6 +45,7 @@ constexpr std::string_view kOtherCommands =
     "  load [OPTIONS] FILE...                    store every line of files; bandb load --help says how\n"
     "  export [OPTIONS] --out DIR                write entries into files; bandb export --help says how\n"
     "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
+    "  cluster try --dir DIR [OPTIONS]           run a cluster on this machine; bandb cluster try --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
     "  help [COMMAND]                            this text, or all about one command\n";
 
@@ -265,7 +268,7 @@ bool Help(const CLI::App& app, const std::vector<std::string>& arguments) {
 }
 
 bool HasHelpOfItsOwn(std::string_view command) {
-  return command == "load" || command == "export" || command == "import";
+  return command == "cluster" || command == "load" || command == "export" || command == "import";
 }
 
 int Run(int argc, char** argv) {
@@ -294,6 +297,7 @@ int Run(int argc, char** argv) {
   if (arguments[0] == "load") return Load(flags.address, rest);
   if (arguments[0] == "export") return RunExport(flags.address, rest);
   if (arguments[0] == "import") return RunImport(flags.address, rest);
+  if (arguments[0] == "cluster") return RunCluster(rest);
   if (arguments[0] == "config") return ShowConfig(rest);
   Command command;
   std::string complaint;

@@ -175,7 +175,7 @@ absl::Status Shell::ShowTtl(const std::string& key) {
   return absl::OkStatus();
 }
 
-absl::Status Shell::Administer(const std::vector<std::string_view>& words) {
+absl::Status Shell::Administer(const Words& words) {
   // On a connection of its own, which may be silent for as long as it takes.
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<client::Client> client,
                          client::Client::Connect(address_, {.reply_timeout_nanos = base::kForever}));
@@ -214,6 +214,15 @@ absl::Status Shell::Execute(const Command& command) {
       return Administer({"flush"});
     case Verb::kCompact:
       return Administer({"compact", command.begin, command.limit});
+    case Verb::kStatus:
+      return Administer(command.json ? Words{"status", "--json"} : Words{"status"});
+    case Verb::kMember:
+    case Verb::kTransfer: {
+      Words words{command.verb == Verb::kMember ? "member" : "transfer"};
+      words.insert(words.end(), command.words.begin(), command.words.end());
+      if (command.json) words.emplace_back("--json");
+      return Administer(words);
+    }
     case Verb::kPing:
       return Ping();
     case Verb::kScan:

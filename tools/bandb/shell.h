@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "client/client.h"
@@ -45,7 +46,8 @@ class Shell {
   // Removes what begins with command.begin. Errors: kCancelled the person who was asked said no.
   absl::Status DeletePrefix(const Command& command);
   absl::Status ShowTtl(const std::string& key);
-  absl::Status Administer(const std::vector<std::string_view>& words);
+  using Words = std::vector<std::string_view>;
+  absl::Status Administer(const Words& words);
   absl::Status Ping();
   // Tells what went wrong, and returns the exit code for it.
   int Tell(const Command& command, const absl::Status& status);

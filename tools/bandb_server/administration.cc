@@ -4,24 +4,73 @@
 
 #include "base/escape.h"
 #include "base/status.h"
+#include "cluster_report.h"
 
 namespace bandb::server_program {
 
-absl::StatusOr<std::string> Administer(Db* db, const std::vector<std::string>& words) {
+namespace {
+
+constexpr std::string_view kCommands =
+    "flush; compact BEGIN LIMIT; status [--json]; member list [--json]; member add MEMBER; member remove MEMBER; "
+    "member replace MEMBER BY; transfer [MEMBER]";
+
+absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vector<std::string>& words) {
+  const std::string& command = words[1];
+  const size_t operands = words.size() - 2;
+  if (command == "list" && operands == 0) return ShowMembers(cluster->GetStatus());
+  if (command == "list" && operands == 1 && words[2] == "--json") return MembersJson(cluster->GetStatus());
+  if (command == "add" && operands == 1) {
+    BANDB_RETURN_IF_ERROR(cluster->PromoteMember(words[2]));
+    return fmt::format("{} votes, or will once it has caught up", words[2]);
+  }
+  if (command == "remove" && operands == 1) {
+    BANDB_RETURN_IF_ERROR(cluster->RemoveMember(words[2]));
+    return fmt::format("{} is removed", words[2]);
+  }
+  if (command == "replace" && operands == 2) {
+    BANDB_RETURN_IF_ERROR(cluster->ReplaceMember(words[2], words[3]));
+    return fmt::format("{} takes the place of {}, once it has caught up", words[3], words[2]);
+  }
+  return base::Error(absl::StatusCode::kInvalidArgument, "no such command; there are {}", kCommands);
+}
+
+absl::StatusOr<std::string> Run(DataStore* data, const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words[0];
   const size_t operands = words.empty() ? 0 : words.size() - 1;
   if (command == "flush" && operands == 0) {
-    BANDB_RETURN_IF_ERROR(db->Flush());
+    BANDB_RETURN_IF_ERROR(data->Flush());
     return "flushed";
   }
   if (command == "compact" && operands == 2) {
-    const uint64_t before = db->GetStats().table_bytes;
-    BANDB_RETURN_IF_ERROR(db->CompactRange(words[1], words[2]));
-    return fmt::format("compacted: {} bytes of tables, {} before", db->GetStats().table_bytes, before);
+    const uint64_t before = data->GetStats().table_bytes;
+    BANDB_RETURN_IF_ERROR(data->CompactRange(words[1], words[2]));
+    return fmt::format("compacted: {} bytes of tables, {} before", data->GetStats().table_bytes, before);
   }
-  return base::Error(absl::StatusCode::kInvalidArgument,
-                     "no such command: {} with {} operands; there are flush, and compact BEGIN LIMIT",
-                     base::Escape(command.substr(0, 64)), operands);
+  const bool wants_json = operands == 1 && words[1] == "--json";
+  const bool is_of_cluster = (command == "status" && (operands == 0 || wants_json)) ||
+                             (command == "member" && operands > 0) || (command == "transfer" && operands <= 1);
+  if (!is_of_cluster) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "no such command: {} with {} operands; there are {}",
+                       base::Escape(command.substr(0, 64)), operands, kCommands);
+  }
+  Cluster* const cluster = data->cluster();
+  if (cluster == nullptr) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "there is no cluster: this server is standalone (server.mode, server.durability)");
+  }
+  if (command == "member") return AdministerMembers(cluster, words);
+  if (command == "status") return wants_json ? StatusJson(cluster->GetStatus()) : ShowStatus(cluster->GetStatus());
+  BANDB_RETURN_IF_ERROR(cluster->TransferLeadership(operands == 0 ? std::string_view() : words[1]));
+  return fmt::format("{} leads", LeaderName(cluster->GetStatus()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Administer(DataStore* data, const std::vector<std::string>& words) {
+  absl::StatusOr<std::string> text = Run(data, words);
+  // Which clients take for a key that there is not.
+  if (!absl::IsNotFound(text.status())) return text;
+  return base::Error(absl::StatusCode::kInvalidArgument, "{}", base::Message(text.status()));
 }
 
 }  // namespace bandb::server_program

@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "bandb/db.h"
+#include "data_store.h"
 
 namespace bandb::server_program {
 
 // `words`: a command with what it takes. A text for the operator. Thread safety: any thread.
 // Errors: kInvalidArgument there is no such command, or it takes other words, and what the database
-// answers.
-absl::StatusOr<std::string> Administer(Db* db, const std::vector<std::string>& words);
+// or the cluster answers; kFailedPrecondition it is about a cluster, and there is none.
+absl::StatusOr<std::string> Administer(DataStore* data, const std::vector<std::string>& words);
 
 }  // namespace bandb::server_program
 

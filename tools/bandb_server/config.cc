@@ -22,6 +22,7 @@
 
 #include "admin/http_listener.h"
 #include "base/status.h"
+#include "cluster_config.h"
 #include "grpc/listener.h"
 #include "key_depth.h"
 #include "kv/options.h"
@@ -69,6 +70,29 @@ class Reader {
  public:
   Reader(Config* config, Mistakes* mistakes) : config_(config), mistakes_(mistakes) {}
 
+  // "section.key=value" of the command line.
+  void ReadArgument(const std::string& argument) {
+    const size_t equals = std::min(argument.find('='), argument.size());
+    const std::string name = argument.substr(0, equals);
+    const std::string value = equals == argument.size() ? "" : argument.substr(equals + 1);
+    const Setting* found = nullptr;
+    std::vector<std::string> names;
+    for (const Setting& setting : Settings()) {
+      names.push_back(NameOf(setting));
+      if (names.back() == name) found = &setting;
+    }
+    if (found == nullptr || equals == argument.size()) {
+      const std::string_view nearest = Nearest(name, {names.begin(), names.end()});
+      mistakes_->Add(0, found != nullptr  ? fmt::format("--set takes KEY=VALUE, not {}", argument)
+                        : nearest.empty() ? fmt::format("there is no {}", name)
+                                          : fmt::format("there is no {}; did you mean {}?", name, nearest));
+    } else if (!found->apply(ParseValue(value), config_) && !found->apply(value, config_)) {
+      mistakes_->AddRefused(0, name, found->takes);
+    } else {
+      config_->lines[name] = 0;
+    }
+  }
+
   void ReadFile(const toml::table& file) {
     for (auto&& [key, node] : file) {
       const std::string_view section = key.str();
@@ -105,11 +129,26 @@ class Reader {
     }
   }
 
+  // As the file would say it; nothing if it would not.
+  static Value ParseValue(const std::string& text) {
+    if (text.find('\n') != std::string::npos || LineOfDeepKey(text) != 0) return std::monostate();
+    const toml::parse_result parsed = toml::parse("value = " + text);
+    if (parsed.failed()) return std::monostate();
+    return ToValue(*parsed.table().get("value"));
+  }
+
   static Value ToValue(const toml::node& node) {
     if (const auto* flag = node.as_boolean(); flag != nullptr) return flag->get();
     if (const auto* number = node.as_integer(); number != nullptr) return number->get();
     if (const auto* text = node.as_string(); text != nullptr) return text->get();
-    return std::monostate();
+    std::vector<std::string> items;
+    const auto* list = node.as_array();
+    if (list == nullptr) return std::monostate();
+    for (const auto& item : *list) {
+      if (!item.is_string()) return std::monostate();
+      items.push_back(item.as_string()->get());
+    }
+    return items;
   }
 
   static std::vector<std::string_view> Sections() {
@@ -202,6 +241,9 @@ void CheckOptions(const Config& config, Mistakes* mistakes) {
   kv::OptionCheck storage;
   kv::CheckOptions(config.storage, &storage);
   AddComplaints(config, "storage", storage, mistakes);
+  kv::OptionCheck cluster;
+  CheckCluster(config, &cluster);
+  AddComplaints(config, "cluster", cluster, mistakes);
 }
 
 }  // namespace
@@ -228,6 +270,8 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view name,
     config.data = overrides.data;
     config.lines.erase("storage.data");
   }
+  for (const std::string& argument : overrides.settings) Reader(&config, &mistakes).ReadArgument(argument);
+  ChooseMode(&config);
   CheckOptions(config, &mistakes);
   BANDB_RETURN_IF_ERROR(mistakes.ToStatus(name));
   return config;
@@ -252,23 +296,6 @@ std::string ShowConfig(const Config& config) {
   return text;
 }
 
-namespace {
-
-// Whether no two listeners can have these addresses, of which either may be empty: one port, and of
-// one host, or of all hosts. A port of 0 is another one each time.
-bool Clash(const std::string& a, const std::string& b) {
-  const absl::StatusOr<std::vector<net::SocketAddress>> all_a = net::ParseAddresses(a);
-  const absl::StatusOr<std::vector<net::SocketAddress>> all_b = net::ParseAddresses(b);
-  if (a.empty() || b.empty() || !all_a.ok() || !all_b.ok()) return false;
-  // The first one is listened on.
-  const net::SocketAddress& first = all_a->front();
-  const net::SocketAddress& second = all_b->front();
-  if (net::PortOf(first) == 0 || net::PortOf(first) != net::PortOf(second)) return false;
-  return net::IsWildcard(first) || net::IsWildcard(second) || net::FormatAddress(first) == net::FormatAddress(second);
-}
-
-}  // namespace
-
 absl::Status CheckHosts(const Config& config) {
   Mistakes mistakes;
   const auto check = [&](const std::string& setting, const absl::Status& found) {
@@ -284,10 +311,12 @@ absl::Status CheckHosts(const Config& config) {
   if (!config.admin_listen.empty()) {
     check("admin.listen", admin::CheckListen(config.admin_listen, config.admin_insecure));
   }
+  for (const auto& [setting, found] : CheckClusterHosts(config)) check(setting, found);
   const std::pair<std::string, std::string> listeners[] = {{"server.listen", config.server.listen},
                                                            {"redis.listen", config.server.redis_listen},
                                                            {"grpc.listen", config.grpc_listen},
-                                                           {"admin.listen", config.admin_listen}};
+                                                           {"admin.listen", config.admin_listen},
+                                                           {"cluster.listen", config.cluster.listen}};
   for (auto one = std::begin(listeners); one != std::end(listeners); ++one) {
     for (auto other = std::begin(listeners); other != one; ++other) {
       if (!Clash(one->second, other->second)) continue;

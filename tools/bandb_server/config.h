@@ -12,9 +12,11 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bandb/cluster_options.h"
 #include "bandb/logger.h"
 #include "bandb/options.h"
 #include "bandb/server.h"
@@ -22,7 +24,14 @@
 
 namespace bandb::server_program {
 
+// What is served.
+enum class Mode : uint8_t {
+  kCluster,     // a node of a cluster: of one voter, if nothing else is said
+  kStandalone,  // a Db
+};
+
 struct Config {
+  Mode mode = Mode::kCluster;
   std::string data = "./bandb-data";
   LogSeverity log_level = LogSeverity::kInfo;
   // Where lines of the log go; empty: to standard error.
@@ -31,12 +40,16 @@ struct Config {
   bool log_json = false;
   Options storage;
   ServerOptions server;
+  // As the file says it; ClusterOptionsOf (cluster_config.h) adds what follows from the rest.
+  ClusterOptions cluster;
+  bool cluster_insecure = false;
   // HOST:PORT of the listener for an operator's programs; empty: there is none.
   std::string admin_listen;
   bool admin_insecure = false;
   // HOST:PORT of the listener for clients of gRPC; empty: there is none.
   std::string grpc_listen;
-  // The file, and the line of each setting that it makes ("storage.write_buffer"), for messages.
+  // The file, and the line of each setting that it makes ("storage.write_buffer"), for messages; 0
+  // if the command line makes it.
   std::string file{};
   std::map<std::string, size_t, std::less<>> lines{};
 };
@@ -45,6 +58,8 @@ struct Config {
 struct Overrides {
   std::string listen{};
   std::string data{};
+  // "section.key=value" each: the value as in the file, or a text without its quotes.
+  std::vector<std::string> settings{};
 };
 
 // Reads the configuration from `text`, which messages call `name`.
@@ -59,8 +74,8 @@ absl::StatusOr<Config> ReadConfig(base::FileSystem* files, const std::string& pa
 std::string ShowConfig(const Config& config);
 
 // Looks up the hosts to listen on; may block for as long as the system looks for a name.
-// Errors: kInvalidArgument there is no such host, or others can reach that of the listener for an
-// operator's programs, which is not meant; with file and line where the file names it.
+// Errors: kInvalidArgument there is no such host, two listeners have one address, or others can
+// reach a listener that is not meant for them; with file and line where the file names it.
 absl::Status CheckHosts(const Config& config);
 
 }  // namespace bandb::server_program

@@ -1,6 +1,7 @@
 // bandb_server: serves a database over TCP.
 //
-//   bandb_server [--config FILE] [--listen HOST:PORT] [--data DIR] [--check-config] [--version] [--help]
+//   bandb_server [--config FILE] [--listen HOST:PORT] [--data DIR] [--set KEY=VALUE]... [--check-config]
+//                [--show-config] [--version] [--help]
 //
 // Flags override the file. Exit codes: 0 ended in order, 1 failed, 2 usage or configuration;
 // kFooter says it in full.
@@ -8,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "base/posix_file_system.h"
 #include "base/status.h"
@@ -25,11 +27,14 @@ struct Flags {
   std::string config;
   std::string listen;
   std::string data;
+  std::vector<std::string> settings;
   bool check_config = false;
   bool show_config = false;
 };
 
 constexpr const char* kFooter =
+    "Without a [cluster] section it is a cluster of one, which others can join once cluster.listen is set.\n"
+    "\n"
     "SIGTERM or SIGINT ends the server in order, a second one at once; SIGHUP reads the configuration again, "
     "SIGUSR1 opens log.file again.\n"
     "\n"
@@ -39,6 +44,7 @@ constexpr const char* kFooter =
     "\n"
     "Examples:\n"
     "  bandb_server --data /var/lib/bandb\n"
+    "  bandb_server --data /var/lib/bandb --set cluster.listen=10.0.0.2:7400 --set cluster.join=10.0.0.1:7400\n"
     "  bandb_server --config /etc/bandb/server.toml --listen 127.0.0.1:9000\n"
     "  bandb_server --config /etc/bandb/server.toml --check-config\n"
     "  bandb_server --show-config > server.toml";
@@ -56,6 +62,9 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--data", flags->data, "directory of the database [./bandb-data]")
       ->check(RefuseEmpty)
       ->type_name("DIR");
+  app->add_option("--set", flags->settings, "a setting as in the file, such as log.level=debug; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   app->add_flag("--check-config", flags->check_config, "tell whether the configuration is good, and exit");
   app->add_flag("--show-config", flags->show_config, "print every setting and its value as a TOML file, and exit");
   app->set_version_flag("--version", "bandb_server " BANDB_VERSION);
@@ -64,8 +73,9 @@ void Declare(CLI::App* app, Flags* flags) {
 
 absl::StatusOr<Config> Configure(const Flags& flags) {
   base::PosixFileSystem files;
-  BANDB_ASSIGN_OR_RETURN(const Config config,
-                         ReadConfig(&files, flags.config, {.listen = flags.listen, .data = flags.data}));
+  BANDB_ASSIGN_OR_RETURN(
+      const Config config,
+      ReadConfig(&files, flags.config, {.listen = flags.listen, .data = flags.data, .settings = flags.settings}));
   // A misspelt host must not leave a new database in a wrong place.
   BANDB_RETURN_IF_ERROR(CheckHosts(config));
   return config;

@@ -12,7 +12,6 @@
 
 #include "admin/http_listener.h"
 #include "administration.h"
-#include "bandb/db.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
@@ -20,8 +19,8 @@
 #include "base/thread.h"
 #include "base/thread_executor.h"
 #include "bounded_end.h"
+#include "data_store.h"
 #include "directory_watch.h"
-#include "disk_watch.h"
 #include "grpc/listener.h"
 #include "logger_bridge.h"
 #include "reload.h"
@@ -81,11 +80,11 @@ class Service {
         clock_(clock),
         lines_(lines),
         logger_(logger),
-        start_seconds_(clock->WallMillis() / 1000),
-        disk_watch_(&files_, clock, config_.data) {}
+        start_seconds_(clock->WallMillis() / 1000) {}
 
   int Run(const Signals& signals, const std::function<absl::StatusOr<Config>()>& reread) {
-    if (const int code = Start(); code != kDone) return code;
+    if (const int code = Start(signals); code != kDone) return code;
+    if (data_ == nullptr) return kDone;
     const DirectoryWatch directory(config_.data);
     Announce(*server_, grpc_.get(), admin_.get(), logger_);
     while (true) {
@@ -93,9 +92,10 @@ class Service {
       if (TellsToEnd(signal)) break;
       if (signal == SIGUSR1) ReopenLog();
       if (signal == SIGHUP) Reload(reread(), &config_, logger_);
-      disk_watch_.Look([this] { return db_->Resume(); }, logger_);
-      if (lost_ = directory.Look(); !lost_.ok()) {
-        logger_->Log(LogSeverity::kError, fmt::format("stopping: {}", base::Message(lost_)));
+      lost_ = directory.Look();
+      const absl::Status failed = lost_.ok() ? data_->Look() : lost_;
+      if (!failed.ok()) {
+        logger_->Log(LogSeverity::kError, fmt::format("stopping: {}", base::Message(failed)));
         break;
       }
     }
@@ -103,18 +103,27 @@ class Service {
   }
 
  private:
-  int Start() {
-    Options storage = config_.storage;
-    storage.logger = logger_;
-    storage.listener = &disk_watch_;
-    absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(config_.data, storage);
-    if (!db.ok()) return Fail(fmt::format("cannot open {}", config_.data), db.status());
-    db_ = *std::move(db);
+  // Done, and nothing to serve, if it was told to end before.
+  int Start(const Signals& signals) {
+    const DataStoreParts parts{.files = &files_, .clock = clock_, .logger = logger_, .told_to_end = [&signals] {
+                                 return TellsToEnd(signals.Wait(0));
+                               }};
+    absl::StatusOr<std::unique_ptr<DataStore>> data = OpenDataStore(config_, parts);
+    if (absl::IsCancelled(data.status())) {
+      logger_->Log(LogSeverity::kInfo, base::Message(data.status()));
+      return kDone;
+    }
+    if (!data.ok()) return Fail(fmt::format("cannot open {}", config_.data), data.status());
+    data_ = *std::move(data);
     ServerOptions options = config_.server;
+    // A change of leader costs clients time and nothing else.
+    if (!config_.cluster.listen.empty() && config_.lines.count("server.stall_timeout") == 0) {
+      options.stall_timeout = options.store_timeout;
+    }
     options.logger = logger_;
     ServerHooks hooks;
-    hooks.administer = [this](const std::vector<std::string>& words) { return Administer(db_.get(), words); };
-    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*db_, options, std::move(hooks));
+    hooks.administer = [this](const std::vector<std::string>& words) { return Administer(data_.get(), words); };
+    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(data_->store(), options, std::move(hooks));
     if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
     server_ = *std::move(server);
     if (const int code = StartGrpc(); code != kDone) return code;
@@ -152,12 +161,12 @@ class Service {
     return {.version = BANDB_VERSION,
             .start_seconds = start_seconds_,
             .server = server_->Stats(),
-            .store = db_->GetStats()};
+            .store = data_->GetStats()};
   }
 
   absl::Status Ready() const {
     if (ending_) return absl::UnavailableError("the server is ending");
-    return disk_watch_.Ready();
+    return data_->Ready();
   }
 
   int End(const Signals& signals) {
@@ -187,7 +196,7 @@ class Service {
     server_->Stop();
     // It tells of both.
     admin_.reset();
-    closed_ = db_->Close();
+    closed_ = data_->Close();
   }
 
   // Both doors at once, so that it takes one drain_timeout.
@@ -205,7 +214,7 @@ class Service {
     if (!lost_.ok()) return kFailed;
     if (!closed_.ok()) return Fail("closing the database", closed_);
     if (!drained_.ok()) return Fail("draining", drained_);
-    if (disk_watch_.stopped_for_good()) {
+    if (data_->stopped_for_good()) {
       logger_->Log(LogSeverity::kError, "closed; an error had stopped the writes, see above");
       return kFailed;
     }
@@ -219,8 +228,7 @@ class Service {
   LoggerBridge* const logger_;
   const uint64_t start_seconds_;
   base::PosixFileSystem files_;
-  DiskWatch disk_watch_;
-  std::unique_ptr<Db> db_;
+  std::unique_ptr<DataStore> data_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<grpc::Listener> grpc_;
   std::unique_ptr<admin::HttpListener> admin_;

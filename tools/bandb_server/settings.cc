@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "units/units.h"
 
 namespace bandb::server_program {
@@ -114,6 +115,33 @@ Setting OptionalTextSetting(std::string_view section, std::string_view key, std:
   return setting;
 }
 
+// A list of strings; one string is a list, too, split at its commas.
+template <typename Target>
+Setting ListSetting(std::string_view section, std::string_view key, std::string takes, std::string_view option,
+                    Target target) {
+  Apply apply = [target](const Value& value, Config* config) {
+    std::vector<std::string> items;
+    if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
+      items = *list;
+    } else if (const auto* text = std::get_if<std::string>(&value); text == nullptr) {
+      return false;
+    } else if (!text->empty()) {
+      items = absl::StrSplit(*text, ',');
+    }
+    for (const std::string& item : items) {
+      if (item.empty() || item.find('\0') != std::string::npos) return false;
+    }
+    target(config) = std::move(items);
+    return true;
+  };
+  Show show = [target](const Config& config) {
+    std::string shown;
+    for (const std::string& item : target(&config)) shown += (shown.empty() ? "" : ", ") + Quoted(item);
+    return "[" + shown + "]";
+  };
+  return {section, key, option, std::move(takes), std::move(apply), std::move(show)};
+}
+
 template <typename Option, typename Target>
 Setting ChoiceSetting(std::string_view section, std::string_view key,
                       std::vector<std::pair<std::string_view, Option>> choices, std::string_view option,
@@ -145,6 +173,8 @@ Setting ChoiceSetting(std::string_view section, std::string_view key,
 #path, [](auto* config) -> auto& { return config->path; }
 
 void AddServerSettings(std::vector<Setting>* settings) {
+  settings->push_back(ChoiceSetting<Mode>(
+      "server", "mode", {{"cluster", Mode::kCluster}, {"standalone", Mode::kStandalone}}, BANDB_OPTION(mode)));
   settings->push_back(TextSetting("server", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.listen)));
   settings->push_back(ChoiceSetting<Durability>(
       "server", "durability", {{"sync", Durability::kSync}, {"os", Durability::kOs}}, BANDB_OPTION(server.durability)));
@@ -163,6 +193,7 @@ void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(DurationSetting("server", "unread_timeout", BANDB_OPTION(server.unread_timeout)));
   settings->push_back(DurationSetting("server", "idle_timeout", BANDB_OPTION(server.idle_timeout)));
   settings->push_back(DurationSetting("server", "stall_timeout", BANDB_OPTION(server.stall_timeout)));
+  settings->push_back(DurationSetting("server", "store_timeout", BANDB_OPTION(server.store_timeout)));
   settings->push_back(DurationSetting("server", "keepalive", BANDB_OPTION(server.keepalive)));
   settings->push_back(DurationSetting("server", "drain_timeout", BANDB_OPTION(server.drain_timeout)));
 }
@@ -191,6 +222,28 @@ void AddStorageSettings(std::vector<Setting>* settings) {
   settings->push_back(SizeSetting("storage", "table", BANDB_OPTION(storage.table_bytes)));
   settings->push_back(IntegerSetting("storage", "level0_tables", BANDB_OPTION(storage.level0_tables)));
   settings->push_back(SizeSetting("storage", "level_base", BANDB_OPTION(storage.level_base_bytes)));
+}
+
+void AddClusterSettings(std::vector<Setting>* settings) {
+  constexpr std::string_view kAddress = "\"HOST:PORT\"";
+  const auto text = [&](std::string_view key, std::string_view takes, std::string_view option, auto target) {
+    settings->push_back(OptionalTextSetting("cluster", key, std::string(takes), option, target));
+  };
+  text("listen", kAddress, BANDB_OPTION(cluster.listen));
+  text("advertise", kAddress, BANDB_OPTION(cluster.advertise));
+  text("client_address", kAddress, BANDB_OPTION(cluster.client_address));
+  text("name", "a name", BANDB_OPTION(cluster.name));
+  settings->push_back(ListSetting("cluster", "join", "a list of \"HOST:PORT\"", BANDB_OPTION(cluster.join)));
+  settings->push_back(BooleanSetting("cluster", "bootstrap", BANDB_OPTION(cluster.bootstrap)));
+  text("replaces", "a member's name, peer address or id", BANDB_OPTION(cluster.replaces));
+  settings->push_back(BooleanSetting("cluster", "join_as_learner", BANDB_OPTION(cluster.join_as_learner)));
+  settings->push_back(BooleanSetting("cluster", "insecure", BANDB_OPTION(cluster_insecure)));
+  settings->push_back(DurationSetting("cluster", "election_timeout", BANDB_OPTION(cluster.election_timeout)));
+  settings->push_back(DurationSetting("cluster", "heartbeat_interval", BANDB_OPTION(cluster.heartbeat_interval)));
+  settings->push_back(IntegerSetting("cluster", "priority", BANDB_OPTION(cluster.priority)));
+  settings->push_back(BooleanSetting("cluster", "lease_reads", BANDB_OPTION(cluster.lease_reads)));
+  settings->push_back(SizeSetting("cluster", "log_file", BANDB_OPTION(cluster.log_file_bytes)));
+  settings->push_back(SizeSetting("cluster", "log_retained", BANDB_OPTION(cluster.log_retained_bytes)));
 }
 
 void AddAdminSettings(std::vector<Setting>* settings) {
@@ -236,6 +289,7 @@ const std::vector<Setting>& Settings() {
     AddServerSettings(all);
     AddRedisSettings(all);
     AddGrpcSettings(all);
+    AddClusterSettings(all);
     AddStorageSettings(all);
     AddAdminSettings(all);
     AddLogSettings(all);

@@ -13,8 +13,8 @@
 
 namespace bandb::server_program {
 
-// A value in the file; monostate for what no setting takes, like a list.
-using Value = std::variant<std::monostate, bool, int64_t, std::string>;
+// A value in the file; monostate for what no setting takes, like a date.
+using Value = std::variant<std::monostate, bool, int64_t, std::string, std::vector<std::string>>;
 
 struct Setting {
   std::string_view section;

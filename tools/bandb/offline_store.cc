@@ -1,0 +1,69 @@
+#include "offline_store.h"
+
+#include <utility>
+
+#include "bandb/cluster.h"
+#include "bandb/db.h"
+#include "base/file_system.h"
+#include "base/posix_file_system.h"
+#include "base/status.h"
+
+namespace bandb::cli {
+
+namespace {
+
+// A sole voter leads within moments of its start.
+constexpr absl::Duration kLeadTimeout = absl::Seconds(30);
+
+class OfflineDb final : public OfflineStore {
+ public:
+  explicit OfflineDb(std::unique_ptr<Db> db) : db_(std::move(db)) {}
+  Store* store() override { return db_.get(); }
+  Stats GetStats() const override { return db_->GetStats(); }
+  absl::Status Close() override { return db_->Close(); }
+
+ private:
+  const std::unique_ptr<Db> db_;
+};
+
+class OfflineNode final : public OfflineStore {
+ public:
+  explicit OfflineNode(std::unique_ptr<Cluster> node) : node_(std::move(node)) {}
+  Store* store() override { return node_.get(); }
+  Stats GetStats() const override { return node_->GetStats(); }
+  absl::Status Close() override { return node_->Stop(); }
+
+ private:
+  const std::unique_ptr<Cluster> node_;
+};
+
+absl::StatusOr<std::unique_ptr<OfflineStore>> OpenNode(const std::string& directory) {
+  ClusterOptions options;
+  options.dir = directory;
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Cluster> node, Cluster::Start(options));
+  if (const size_t members = node->GetStatus().members.size(); members != 1) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "{}: its node is one of {} members, without whom it cannot know what is acknowledged; ask a "
+                       "running server of the cluster",
+                       directory, members);
+  }
+  // The log is applied to its end by then.
+  const absl::Status read = node->Get("", {.timeout = kLeadTimeout}).status();
+  if (!read.ok() && !absl::IsNotFound(read)) return read;
+  return std::make_unique<OfflineNode>(std::move(node));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::Open(const std::string& directory, bool create) {
+  Options options;
+  options.create_if_missing = create;
+  absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(directory, options);
+  if (db.ok()) return std::make_unique<OfflineDb>(*std::move(db));
+  base::PosixFileSystem files;
+  const absl::StatusOr<bool> is_node = files.Exists(base::JoinPath(directory, "groups/0/NODE"));
+  if (!absl::IsFailedPrecondition(db.status()) || !is_node.ok() || !*is_node) return db.status();
+  return OpenNode(directory);
+}
+
+}  // namespace bandb::cli
