@@ -87,7 +87,8 @@ void Clients::Draw(Flight* flight) {
     op.kind = OpKind::kGet;
     return;
   }
-  flight->expiring = random_.Uniform(100) < options_.expiring_percent;
+  if (random_.Uniform(100) < options_.expiring_percent) flight->ttl_ms = 1 + random_.Uniform(5000);
+  flight->begun_ms = world_->log_time_ms();
   if (client.session != 0) {
     flight->session = client.session;
     flight->opens = !client.open;
@@ -131,10 +132,11 @@ void Clients::Send(uint64_t serial) {
 }
 
 void Clients::Ask(Machine* machine, uint64_t serial, const Flight& flight) {
-  Answer answer = [this, serial, machine, life = machine->lives(), attempt = flight.attempt](absl::Status status,
-                                                                                             uint64_t found) {
+  Answer answer = [this, serial, machine, life = machine->lives(), is_read = flight.op.kind == OpKind::kGet,
+                   attempt = flight.attempt](absl::Status status, uint64_t found) {
     // Who died says nothing.
     if (machine->lives() != life || machine->dying()) return;
+    if (status.ok()) ++(is_read ? served_reads_ : served_writes_)[machine->host()];
     world_->After(Trip(), [this, serial, attempt, leads = machine->leads(), status = std::move(status), found] {
       HandleAnswer(serial, attempt, leads, status, found);
     });
@@ -143,11 +145,25 @@ void Clients::Ask(Machine* machine, uint64_t serial, const Flight& flight) {
   if (flight.op.kind == OpKind::kGet) {
     AskRead(machine, flight, std::move(answer));
   } else {
-    AskWrite(machine, flight, std::move(answer));
+    AskWrite(machine, serial, flight, std::move(answer));
   }
 }
 
-void Clients::AskWrite(Machine* machine, const Flight& flight, Answer answer) {
+void Clients::CheckExpiry(Machine* machine, const Flight& flight, uint64_t serial) {
+  storage::EngineReplica& replica = machine->node()->replica();
+  PinnedValue value;
+  const absl::Status got = replica.engine().Get(ExpiringName(serial), {}, &value);
+  if (!got.ok() && got.code() != StatusCode::kNotFound) return;
+  // Whoever leads knows the time of all that was applied before, and goes on from there.
+  const uint64_t least_ms = flight.begun_ms + flight.ttl_ms;
+  const uint64_t expires_ms =
+      got.ok() ? static_cast<uint64_t>(absl::ToUnixMillis(value.expiry())) : replica.commit_time_ms();
+  if (expires_ms >= least_ms) return;
+  world_->Fail(fmt::format("{}, put for {} ms at {} or later, expires at {}", ExpiringName(serial), flight.ttl_ms,
+                           flight.begun_ms, expires_ms));
+}
+
+void Clients::AskWrite(Machine* machine, uint64_t serial, const Flight& flight, Answer answer) {
   WriteBatch batch;
   const std::string key = KeyName(flight.op.key);
   if (!flight.opens) {
@@ -164,8 +180,7 @@ void Clients::AskWrite(Machine* machine, const Flight& flight, Answer answer) {
     } else {
       batch.Put(key, ValueOf(flight.op.value));
     }
-    if (flight.expiring)
-      batch.PutWithTtl(fmt::format("t{}", flight.op.key), key, absl::Milliseconds(flight.attempt % 5000));
+    if (flight.ttl_ms != 0) batch.PutWithTtl(ExpiringName(serial), key, absl::Milliseconds(flight.ttl_ms));
   }
   cluster::WriteContent content{.session = flight.session,
                                 .number = flight.number,
@@ -173,7 +188,11 @@ void Clients::AskWrite(Machine* machine, const Flight& flight, Answer answer) {
                                 .operations = WriteBatchAccess::Operations(batch),
                                 .deadline_nanos = world_->now() + options_.timeout};
   auto write = std::make_shared<cluster::ClientWrite>(
-      std::move(content), [answer = std::move(answer)](absl::Status status) { answer(std::move(status), 0); });
+      std::move(content), [this, machine, flight, serial, answer = std::move(answer)](absl::Status status) {
+        if (status.ok() && flight.ttl_ms != 0 && !flight.opens && !machine->dying())
+          CheckExpiry(machine, flight, serial);
+        answer(std::move(status), 0);
+      });
   machine->loop()->Post([machine, write = std::move(write)] {
     if (machine->node() != nullptr) machine->node()->Write(write);
   });

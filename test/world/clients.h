@@ -65,6 +65,9 @@ class Clients {
   std::vector<sim::Operation> TakeHistory();
   const Counters& counters() const { return counters_; }
   uint64_t keys() const { return options_.keys; }
+  // Operations that a machine has done.
+  uint64_t served_writes(const Machine& machine) const { return Served(served_writes_, machine); }
+  uint64_t served_reads(const Machine& machine) const { return Served(served_reads_, machine); }
   // Of the writes of sessions that were acknowledged.
   const std::set<std::string>& markers() const { return markers_; }
   static std::string KeyName(uint64_t key) { return "k" + std::to_string(key); }
@@ -84,7 +87,9 @@ class Clients {
     uint64_t session = 0;
     uint64_t number = 0;
     bool opens = false;
-    bool expiring = false;
+    // If it puts something besides that expires: for how long, and the time of the log before.
+    uint64_t ttl_ms = 0;
+    uint64_t begun_ms = 0;
     std::string marker;
     uint64_t attempt = 0;     // the present one
     bool maybe_done = false;  // an attempt before has an unknown end
@@ -92,6 +97,10 @@ class Clients {
   };
   using Answer = std::function<void(absl::Status status, uint64_t found)>;
 
+  static uint64_t Served(const std::map<int, uint64_t>& served, const Machine& machine) {
+    const auto at = served.find(machine.host());
+    return at == served.end() ? 0 : at->second;
+  }
   std::string ValueOf(uint64_t serial) const;
   Nanos Exponential(Nanos mean);
   Nanos Trip() { return Exponential(300'000); }
@@ -100,7 +109,10 @@ class Clients {
   void Draw(Flight* flight);
   void Send(uint64_t serial);
   void Ask(Machine* machine, uint64_t serial, const Flight& flight);
-  void AskWrite(Machine* machine, const Flight& flight, Answer answer);
+  std::string ExpiringName(uint64_t serial) const { return "t" + std::to_string(serial); }
+  // What expires does so no earlier than it may.
+  void CheckExpiry(Machine* machine, const Flight& flight, uint64_t serial);
+  void AskWrite(Machine* machine, uint64_t serial, const Flight& flight, Answer answer);
   void AskRead(Machine* machine, const Flight& flight, Answer answer);
   void HandleAnswer(uint64_t serial, uint64_t attempt, bool by_leader, const absl::Status& status, uint64_t found);
   void HandleSessionAnswer(uint64_t serial, const absl::Status& status, bool by_leader);
@@ -114,6 +126,8 @@ class Clients {
   std::vector<sim::Operation> history_;
   std::vector<uint64_t> last_seen_;
   std::set<std::string> markers_;
+  std::map<int, uint64_t> served_writes_;
+  std::map<int, uint64_t> served_reads_;
   uint64_t last_serial_ = 0;
   uint64_t last_attempt_ = 0;
   uint64_t time_ = 0;

@@ -187,6 +187,7 @@ void Machine::Wipe() {
   BANDB_ASSERT(process_ == nullptr);
   files_ = std::make_unique<test::CrashFileSystem>();
   kill_at_ = UINT64_MAX;
+  faulty_ = false;
   id_ = raft::kNoNode;
   ArmCrashHook();
 }

@@ -84,6 +84,9 @@ class Machine {
   const MachineOptions& options() const { return options_; }
   // Once for each failure.
   bool TakeFailure() { return std::exchange(failure_new_, false); }
+  // Its disk was made to fail or to be full, since it was new.
+  void NoteFault() { faulty_ = true; }
+  bool faulty() const { return faulty_; }
   // Why it has failed.
   const absl::Status& failure() const { return failure_; }
 
@@ -172,6 +175,7 @@ class Machine {
   bool failed_ = false;
   bool removed_ = false;
   bool dying_ = false;
+  bool faulty_ = false;
   absl::Status failure_;
   bool failure_new_ = false;
   // Set by whatever kills it; done after the step.

@@ -1,6 +1,7 @@
 #include "world/run.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -123,9 +124,17 @@ std::string Simulation::DescribeStuck() {
 
 void Simulation::Heal() {
   storm_.Heal();
-  const Clients::Counters before = clients_.counters();
-  Require(kPatienceNanos, "clients are served", [&] {
-    return clients_.counters().writes >= before.writes + 10 && clients_.counters().reads >= before.reads + 10;
+  // Whoever belongs to the cluster in the end serves writes and reads.
+  std::map<int, std::pair<uint64_t, uint64_t>> before;
+  for (const auto& machine : world_.machines()) {
+    before[machine->host()] = {clients_.served_writes(*machine), clients_.served_reads(*machine)};
+  }
+  Require(kPatienceNanos, "every member serves clients", [&] {
+    const std::vector<Machine*> members = Members();
+    return !members.empty() && std::all_of(members.begin(), members.end(), [&](const Machine* machine) {
+      const auto& [writes, reads] = before[machine->host()];
+      return clients_.served_writes(*machine) > writes && clients_.served_reads(*machine) > reads;
+    });
   });
   clients_.Stop();
   Require(kPatienceNanos, "clients come to an end", [this] { return clients_.idle(); });
@@ -196,16 +205,21 @@ Knobs DrawKnobs(uint64_t seed) {
   base::Random random(seed ^ 0x9e3779b97f4a7c15);
   Knobs knobs;
   knobs.world = SmallWorld();
-  knobs.world.looks_one_in = 24;
+  knobs.world.looks_one_in = 12;
   knobs.world.network.split = random.OneIn(2);
   knobs.world.network.delay_nanos_max = random.OneIn(3) ? 10 * kMilli : kMilli;
   cluster::NodeOptions& node = knobs.world.machine.node;
   node.core.lease_reads = random.OneIn(3);
-  node.core.retained_log_bytes = random.OneIn(2) ? 16 << 10 : 96 << 10;
+  node.segment_bytes = random.OneIn(2) ? 128 << 10 : 48 << 10;
+  node.core.retained_log_bytes = random.OneIn(3) ? 96 << 10 : 8 << 10;
+  node.core.snapshot_log_bytes = random.OneIn(2) ? 32 << 10 : 96 << 10;
+  node.storage.block_cache_bytes = random.OneIn(2) ? 64 << 10 : 0;
   knobs.world.machine.sync_nanos_max = random.OneIn(3) ? 20 * kMilli : 2 * kMilli;
   knobs.clients.think_mean = random.OneIn(3) ? 15 * kMilli : 60 * kMilli;
   knobs.clients.keys = 4 + random.Uniform(8);
-  knobs.duration = 10 * kSecond + static_cast<Nanos>(random.Uniform(10)) * kSecond;
+  knobs.clients.value_bytes_max = random.OneIn(2) ? 2000 : 6000;
+  knobs.duration = 20 * kSecond + static_cast<Nanos>(random.Uniform(30)) * kSecond;
+  knobs.storm.duration_mean = random.OneIn(2) ? kSecond : 2500 * kMilli;
   knobs.storm.interval_mean = random.OneIn(2) ? 400 * kMilli : 1200 * kMilli;
   knobs.storm.voters_min = random.OneIn(2) ? 2 : 3;
   for (size_t i = 0; i < kTroubles; ++i) knobs.storm.weights[i] = 2;

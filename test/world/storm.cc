@@ -16,9 +16,9 @@ constexpr Nanos kAskNanos = 5 * kSecond;
 
 std::string_view TroubleName(Trouble trouble) {
   static constexpr std::array<std::string_view, kTroubles> kNames = {
-      "kill",       "kill at call", "kill many",  "kill install", "partition", "isolate",    "one way",
-      "slow links", "reset",        "disk hangs", "disk slow",    "disk full", "disk fails", "freeze",
-      "clock",      "transfer",     "remove",     "add",          "replace",   "return"};
+      "kill",    "kill at call", "kill many", "kill install", "ambush",    "partition", "isolate",
+      "one way", "slow links",   "reset",     "disk hangs",   "disk slow", "disk full", "disk fails",
+      "freeze",  "clock",        "transfer",  "remove",       "add",       "replace",   "return"};
   return kNames[static_cast<size_t>(trouble)];
 }
 
@@ -71,6 +71,8 @@ bool Storm::Strike(Trouble trouble) {
       return StrikeProcess(trouble);
     case Trouble::kKillInstall:
       return false;  // whenever one begins
+    case Trouble::kAmbush:
+      return Ambush();
     case Trouble::kPartition:
     case Trouble::kIsolate:
     case Trouble::kOneWay:
@@ -154,6 +156,36 @@ bool Storm::StrikeProcess(Trouble trouble) {
   }
 }
 
+// An election while nobody's disk is quick, and in it voters that forget what was not written, and
+// are back at once.
+bool Storm::Ambush() {
+  Machine* const leader = world_->Leader();
+  if (leader == nullptr) return false;
+  leader->Kill({.power_loss = test::Damage::kLost});
+  RestartLater(leader);
+  for (Machine* const machine : Up()) {
+    machine->syncs()->SetSlowness(40);
+    Later(2 * kSecond, [machine, life = machine->lives()] {
+      if (machine->lives() == life && machine->syncs() != nullptr) machine->syncs()->SetSlowness(1);
+    });
+  }
+  for (int i = 0; i < 12; ++i) {
+    Later(static_cast<Nanos>(random_.Uniform(static_cast<uint64_t>(2 * kSecond))), [this] {
+      const std::vector<Machine*> up = Up();
+      if (up.empty()) return;
+      Machine* const voter = up[random_.Uniform(up.size())];
+      voter->Kill({.power_loss = test::Damage::kLost});
+      Later(kMilli, [this, voter] {
+        const bool down = voter->state() == Machine::State::kDown && out_.count(voter->host()) == 0;
+        if (!down || voter->dying()) return;
+        world_->Start(voter);
+        if (voter->syncs() != nullptr) voter->syncs()->SetSlowness(40);
+      });
+    });
+  }
+  return true;
+}
+
 // ---- The network. ----
 
 void Storm::Cut(const std::vector<std::pair<int, int>>& links) {
@@ -212,16 +244,19 @@ bool Storm::StrikeDisk(Trouble trouble) {
     return machine->lives() == life && machine->executor() != nullptr && !machine->frozen();
   };
   switch (trouble) {
-    case Trouble::kDiskHang:
-      machine->executor()->Hang(true);
-      machine->syncs()->Hang(true);
-      // Sometimes for so long that it counts as stalled.
+    case Trouble::kDiskHang: {
+      // The log's disk, or that of the tables, or both; sometimes for so long that it counts as
+      // stalled.
+      const uint64_t which = random_.Uniform(3);
+      if (which != 0) machine->executor()->Hang(true);
+      if (which != 1) machine->syncs()->Hang(true);
       Later(random_.OneIn(4) ? 4 * duration : duration, [machine, of_this_life] {
         if (!of_this_life()) return;
         machine->executor()->Hang(false);
         machine->syncs()->Hang(false);
       });
       return true;
+    }
     case Trouble::kDiskSlow:
       machine->executor()->SetSlowness(30);
       machine->syncs()->SetSlowness(30);
@@ -232,6 +267,7 @@ bool Storm::StrikeDisk(Trouble trouble) {
       });
       return true;
     case Trouble::kDiskFull:
+      machine->NoteFault();
       machine->files().SetFreeBytes(random_.Uniform(96 << 10));
       Later(2 * duration, [machine] { machine->files().SetFreeBytes(UINT64_MAX); });
       return true;
@@ -239,6 +275,7 @@ bool Storm::StrikeDisk(Trouble trouble) {
       static constexpr test::FileCall kCalls[] = {
           test::FileCall::kSync,   test::FileCall::kAppend,  test::FileCall::kRead, test::FileCall::kCreate,
           test::FileCall::kRename, test::FileCall::kSyncDir, test::FileCall::kOpen, test::FileCall::kRemove};
+      machine->NoteFault();
       machine->files().Inject({.kind = test::FaultKind::kIoError,
                                .calls = {kCalls[random_.Uniform(std::size(kCalls))]},
                                .skip = random_.Uniform(12),
@@ -339,6 +376,11 @@ bool Storm::StrikeMembers(Trouble trouble) {
 void Storm::Tend() {
   for (const auto& machine : world_->machines()) {
     if (machine->removed()) out_.insert(machine->host());
+    // Somebody let it in again: who had asked for it before, and was heard late.
+    const Machine* const leader = world_->Leader();
+    if (leader != nullptr && leader->node()->core()->committed_configuration().Find(machine->id()) != nullptr) {
+      out_.erase(machine->host());
+    }
     if (machine->failed()) machine->Stop();
     const bool rests = out_.count(machine->host()) != 0 || restarting_.count(machine->host()) != 0;
     if (machine->state() == Machine::State::kDown && machine->lives() > 0 && !rests && (healed_ || random_.OneIn(3))) {

@@ -29,6 +29,7 @@ enum class Trouble : uint8_t {
   kKillAtCall,   // one machine, at a call to its file system
   kKillMany,     // some or all of them
   kKillInstall,  // one that installs a snapshot, soon
+  kAmbush,       // the leader, and then whoever votes, with slow disks
   kPartition,
   kIsolate,
   kOneWay,
@@ -84,6 +85,7 @@ class Storm {
   // False if it finds nothing to strike.
   bool Strike(Trouble trouble);
   bool StrikeProcess(Trouble trouble);
+  bool Ambush();
   bool StrikeNetwork(Trouble trouble);
   bool StrikeDisk(Trouble trouble);
   bool StrikeMembers(Trouble trouble);

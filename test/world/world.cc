@@ -148,6 +148,8 @@ void World::Watch(Machine* machine) {
     // Whoever runs it starts it again.
     if (!machine->TakeFailure()) return;
     ++counters_.failures;
+    if (!machine->faulty() && !machine->removed())
+      Fail(fmt::format("{} has failed, and its disk has not: {}", machine->name(), base::Message(machine->failure())));
     trace_.Line("{} has failed: {}", machine->name(), base::Message(machine->failure()));
     return;
   }
@@ -155,6 +157,10 @@ void World::Watch(Machine* machine) {
   if (node == nullptr || node->core() == nullptr) {
     watched = {};
     return;
+  }
+  if (const raft::Configuration& committed = node->core()->committed_configuration();
+      committed.index > committed_.index) {
+    committed_ = committed;
   }
   const bool installing = node->core()->inspect().installing;
   const raft::Index applied = node->published().applied.load();
@@ -169,6 +175,7 @@ void World::Watch(Machine* machine) {
   if (applied == watched.applied) return;
   if (applied < watched.applied) Fail(machine->name() + ": what was applied goes back");
   watched.applied = applied;
+  log_time_ms_ = std::max(log_time_ms_, node->replica().commit_time_ms());
   trace_.Mix(sim::TraceKind::kApply, {static_cast<uint64_t>(machine->host()), applied});
   if (random_.OneIn(options_.looks_one_in)) Look(machine);
 }
@@ -232,6 +239,13 @@ void World::OnLeader(Machine* machine, raft::Term term, raft::NodeId leader) {
 void World::OnRemoved(Machine* machine) {
   ++counters_.removals;
   trace_.Line("{} was removed", machine->name());
+  // No id comes back: who belongs to the latest configuration that anybody knew to be committed was
+  // never removed.
+  if (committed_.Find(machine->id()) == nullptr) return;
+  const raft::Core& core = *machine->node()->core();
+  Fail(fmt::format(
+      "{} was told that it was removed, and belongs to the configuration at {}; its own is at {}, committed {}",
+      machine->name(), committed_.index, core.configuration().index, core.committed_configuration().index));
 }
 
 void World::OnUp(Machine* machine) {

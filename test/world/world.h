@@ -81,6 +81,8 @@ class World final : private Machine::Events {
   const Counters& counters() const { return counters_; }
   // Called when a machine begins to install a snapshot, in no turn of it.
   void SetOnInstall(std::function<void(Machine*)> what) { on_install_ = std::move(what); }
+  // The largest time of the log that any replica has come to.
+  uint64_t log_time_ms() const { return log_time_ms_; }
   // Since a disk was damaged on purpose, nodes may find that.
   void ExpectDataLoss(bool expected) { data_loss_expected_ = expected; }
 
@@ -127,7 +129,9 @@ class World final : private Machine::Events {
   std::map<raft::Index, Seen> seen_;
   std::map<raft::Index, uint64_t> times_;  // of the log, where it was looked at
   bool bootstrapped_ = false;
-  std::set<raft::NodeId> ids_;  // that ever served
+  uint64_t log_time_ms_ = 0;
+  raft::Configuration committed_;  // the latest that any node knew to be
+  std::set<raft::NodeId> ids_;     // that ever served
   std::function<void(Machine*)> on_install_;
   bool data_loss_expected_ = false;
   std::optional<std::string> violation_;
