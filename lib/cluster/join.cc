@@ -37,7 +37,14 @@ JoinTask::~JoinTask() {
 
 void JoinTask::Ask() {
   timer_ = base::kNoTimer;
-  joiner_.Ask(addresses_, request_, [this](const absl::StatusOr<Joiner::Answer>& answer) { Take(answer); });
+  // Each time another one comes first: who answers that it cannot let anybody in, as a node does
+  // that was removed itself, must not be the only one that is ever asked.
+  std::vector<std::string> addresses = addresses_;
+  if (!addresses.empty()) {
+    std::rotate(addresses.begin(), addresses.begin() + static_cast<ptrdiff_t>(asked_++ % addresses.size()),
+                addresses.end());
+  }
+  joiner_.Ask(std::move(addresses), request_, [this](const absl::StatusOr<Joiner::Answer>& answer) { Take(answer); });
 }
 
 void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {

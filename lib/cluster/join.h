@@ -48,6 +48,7 @@ class JoinTask {
   net::LinkHost host_;
   Joiner joiner_;
   base::TimerId timer_ = base::kNoTimer;
+  size_t asked_ = 0;  // how often
   bool ended_ = false;
   absl::Status status_;
   raft::ClusterId cluster_ = 0;

@@ -104,7 +104,6 @@ absl::Status Node::Begin() {
   BANDB_ASSIGN_OR_RETURN(driver_, Driver::Create(CoreOptions(), log_->restart(), parts_.env.clock->MonotonicNanos(),
                                                  {this, log_.get(), applier_.get(), transport_.get()}));
   applier_->SetDriver(driver_.get());
-  last_commit_time_ms_ = durable.commit_time_ms;
   published_.applied.store(durable.applied.index);
   if (durable.applied.index > 0) Post(raft::SnapshotTaken{durable.applied.index, durable.applied.index});
   // The only voter need not wait for anybody.
@@ -190,6 +189,7 @@ void Node::OnTurnEnd() {
     });
   if (!applier_->stalled().ok()) EndFlushes(applier_->stalled());
   ArmExpiry();
+  ArmTimeMark();
   TellListener();
 }
 
@@ -208,6 +208,7 @@ void Node::TurnOnce() {
   SendAsks();
   TryChanges();
   ProposeWrites();
+  ProposeTimeMark();
   AskReads();
   driver_->Turn();
   if (snapshot_came && !driver_->core().inspect().installing) EndReceived("it was not wanted");
@@ -315,12 +316,18 @@ void Node::ProposeWrites() {
   if (log_full_ || !applier_->stalled().ok()) {
     return proposals_.FailAll(base::Error(StatusCode::kResourceExhausted, "the leader's disk is full"));
   }
-  while (applier_->backlog_bytes() < kBacklogBytesMax) {
-    last_commit_time_ms_ = std::max<uint64_t>(last_commit_time_ms_, parts_.env.clock->WallMillis());
-    std::optional<Proposals::Batch> batch = proposals_.TakeBatch(last_commit_time_ms_, Now());
+  // The entry that began its term is on its way: it takes no longer than one of theirs.
+  if (!KnowsTime()) return;
+  while (MayPropose()) {
+    const uint64_t commit_time_ms = commit_clock_.Next(parts_.env.clock->WallMillis());
+    std::optional<Proposals::Batch> batch = proposals_.TakeBatch(commit_time_ms, Now());
     if (!batch.has_value() || !Propose(*std::move(batch))) break;
   }
   if (!proposals_.empty()) proposals_.FailImpatient(base::Error(StatusCode::kUnavailable, "{}", WhyNotNow()));
+}
+
+bool Node::MayPropose() const {
+  return !log_full_ && applier_->stalled().ok() && applier_->backlog_bytes() < kBacklogBytesMax;
 }
 
 bool Node::Propose(Proposals::Batch batch) {
@@ -449,7 +456,8 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   EndFlushes(status);
   if (timer_ != base::kNoTimer) parts_.loop->Cancel(timer_);
   if (expiry_ != base::kNoTimer) parts_.loop->Cancel(expiry_);
-  timer_ = expiry_ = base::kNoTimer;
+  if (time_mark_ != base::kNoTimer) parts_.loop->Cancel(time_mark_);
+  timer_ = expiry_ = time_mark_ = base::kNoTimer;
   events_.clear();
   // The applier before the driver that it asks, and before the engine is closed.
   if (peers_ != nullptr) peers_->Close(why_unknown);

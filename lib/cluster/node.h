@@ -28,6 +28,7 @@
 #include "base/event_loop.h"
 #include "cluster/applier.h"
 #include "cluster/client_write.h"
+#include "cluster/commit_clock.h"
 #include "cluster/driver.h"
 #include "cluster/forwarding.h"
 #include "cluster/member_address.h"
@@ -204,6 +205,13 @@ class Node final : private Driver::Host,
   void Publish();
   int64_t LeaseEnd() const;
   void ProposeWrites();
+  // Neither disk nor backlog forbids it.
+  bool MayPropose() const;
+  // Of a leader: whether it can tell the commit time of its next entry.
+  bool KnowsTime();
+  void ArmTimeMark();
+  // What has a time to live expires by the time of the log, even if nobody writes.
+  void ProposeTimeMark();
   // False if it is not taken now.
   bool Propose(Proposals::Batch batch);
   void AskReads();
@@ -262,6 +270,7 @@ class Node final : private Driver::Host,
   base::TimerId timer_ = base::kNoTimer;
   raft::Nanos timer_due_ = 0;
   base::TimerId expiry_ = base::kNoTimer;
+  base::TimerId time_mark_ = base::kNoTimer;
 
   raft::RoleChange role_;
   std::set<raft::NodeId> sending_;  // whom snapshots are on their way to
@@ -278,7 +287,8 @@ class Node final : private Driver::Host,
   uint64_t last_ask_ = 0;
   bool correcting_address_ = false;
   bool configuration_changed_ = true;
-  uint64_t last_commit_time_ms_ = 0;
+  CommitClock commit_clock_;
+  bool time_mark_due_ = false;
 
   bool leader_changed_ = false;
   bool members_changed_ = false;

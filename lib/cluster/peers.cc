@@ -350,6 +350,10 @@ void Peers::OnReceived(raft::Message message, std::unique_ptr<storage::IncomingS
   if (!closed_) parts_.listener->OnSnapshotReceived(std::move(message), std::move(state));
 }
 
+void Peers::OnBehind(raft::Message message) {
+  if (!closed_) parts_.listener->OnMessage(std::move(message));
+}
+
 void Peers::OnRefused(raft::NodeId from, const absl::Status& why) {
   Peer* const peer = Find(from);
   if (peer == nullptr || !MayLog(peer)) return;

@@ -72,7 +72,8 @@ class Peers final : public Transport,
   class Listener {
    public:
     virtual ~Listener() = default;
-    // Of this cluster and group, from a node that is who it says.
+    // Of this cluster and group, from a node that is who it says. Also what heads a snapshot that
+    // was not taken, being behind the state that is here.
     virtual void OnMessage(raft::Message message) = 0;
     // What the node of a peer has sent with SendFrame. Valid during the call.
     virtual void OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) = 0;
@@ -181,6 +182,7 @@ class Peers final : public Transport,
   void SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std::string> payload) override;
   void OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) override;
   void OnReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) override;
+  void OnBehind(raft::Message message) override;
   void OnRefused(raft::NodeId from, const absl::Status& why) override;
 
   Peer* Find(raft::NodeId id);

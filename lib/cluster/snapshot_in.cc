@@ -210,7 +210,10 @@ void SnapshotIn::Prepared(uint64_t epoch, const std::shared_ptr<Partial>& partia
   // Also of a stream that has ended: the next one may go on with it.
   if (status.ok()) partial_ = partial;
   if (epoch != epoch_) return Advance();
-  status.ok() ? SendWanted() : Refuse(status);
+  if (status.ok()) return SendWanted();
+  raft::Message message = std::move(message_);
+  Refuse(status);
+  if (status.code() == StatusCode::kInvalidArgument) parts_.owner->OnBehind(std::move(message));
 }
 
 void SnapshotIn::SendWanted() {

@@ -133,6 +133,21 @@ TEST_CASE("a node that has missed more than the log keeps is given all of the da
   }
 }
 
+TEST_CASE("what has a time to live expires on every node, though nobody writes") {
+  Three nodes;
+  WriteBatch batch;
+  batch.PutWithTtl("short", "lived", absl::Milliseconds(300));
+  batch.PutWithTtl("long", "lived", absl::Hours(1));
+  REQUIRE_OK(nodes[1].Write(batch));
+  for (size_t i = 0; i < 3; ++i) {
+    const ReadOptions local{.consistency = Consistency::kLocal};
+    // Each of these reads waits for a round of messages, and writes nothing.
+    while (nodes[i].Get("short", local).ok()) REQUIRE_OK(nodes[i].Get("long").status());
+    CHECK_CODE(nodes[i].Get("short", local).status(), kNotFound);
+    CHECK(nodes[i].Get("long", local).ok());
+  }
+}
+
 TEST_CASE("a member is removed by any node, and the others go on; no majority, no write") {
   Three nodes;
   CHECK_CODE(nodes[1].RemoveMember("nobody"), kNotFound);

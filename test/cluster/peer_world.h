@@ -15,6 +15,7 @@
 #include "net/link_host.h"
 #include "support/manual_clock.h"
 #include "support/memory_logger.h"
+#include "support/plain_resolver.h"
 #include "support/sim_streams.h"
 #include "support/step_executor.h"
 
@@ -23,15 +24,6 @@ namespace bandb::test {
 inline constexpr int64_t kMillis = 1'000'000;
 inline constexpr int64_t kSecond = 1000 * kMillis;
 inline constexpr raft::ClusterId kTestCluster = 0xc1;
-
-// Addresses are what they seem.
-class PlainResolver final : public net::Resolver {
- public:
-  std::optional<absl::StatusOr<net::AddressList>> ResolveNow(const std::string& address) override {
-    return absl::StatusOr<net::AddressList>(net::AddressList{address});
-  }
-  absl::StatusOr<net::AddressList> Resolve(const std::string& address) override { return net::AddressList{address}; }
-};
 
 class PeerWorld {
  public:

@@ -22,6 +22,28 @@ TEST_CASE("a snapshot arrives whole, is installed, and both sides know it") {
   CHECK(status.snapshot_error.empty());
 }
 
+TEST_CASE("a snapshot that is behind the receiver's state is not taken, and its core is told of it all the same") {
+  SnapshotRig rig(GENERATE(1, 2));
+  REQUIRE_OK(rig.pair.peer().ApplyTo(100));
+  rig.pair.ApplyTo(150);
+  rig.pair.Flush();
+  rig.Start();
+  raft::SendSnapshot send{.message = rig.sender.Append(SnapshotRig::kReceiver)};
+  send.message.kind = raft::MessageKind::kSnapshot;
+  send.message.session = 77;
+  send.message.snapshot = std::make_shared<const raft::SnapshotMeta>(*rig.MetaAt(100));
+  rig.sender.peers->SendSnapshot(send);
+  REQUIRE(rig.RunUntil([&] { return !rig.sender.snapshots_sent.empty(); }));
+  CHECK_FALSE(rig.sender.snapshots_sent.front().ok);
+  CHECK(rig.receiver.snapshots.empty());
+  // Else who sends it would never learn how far the receiver is, and go on sending it.
+  REQUIRE(rig.receiver.messages.size() == 1);
+  const raft::Message& told = rig.receiver.messages.front();
+  CHECK(told.kind == raft::MessageKind::kSnapshot);
+  CHECK(told.session == 77);
+  CHECK(told.snapshot->index == 100);
+}
+
 TEST_CASE("a second snapshot sends only what the receiver does not have") {
   SnapshotRig rig(GENERATE(1, 2));
   REQUIRE_OK(rig.pair.peer().ApplyTo(198));

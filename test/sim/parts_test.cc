@@ -17,7 +17,7 @@ struct Inbox : Network::Receiver {
 };
 
 struct Net {
-  explicit Net(const NetworkKnobs& knobs) : trace(scheduler, nullptr, 0), network(&scheduler, &trace, knobs, 11) {
+  explicit Net(const NetworkKnobs& knobs) : trace(scheduler.now(), nullptr, 0), network(&scheduler, &trace, knobs, 11) {
     network.Attach(2, &inbox);
   }
   void Send(raft::Index index) {

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Plants the known bugs of mutants.patch into a copy of the Raft core. lib/raft itself knows nothing of them.
+"""Plants the known bugs of a patch into a copy of a library, of which the library itself knows nothing: lib/raft and
+mutants.patch here, lib/cluster and that of test/world.
 
   plant.py apply SOURCE PATCH TARGET    makes TARGET a copy of the folder SOURCE with the patch applied
   plant.py diff SOURCE TARGET           prints the patch that makes TARGET of SOURCE
   plant.py check SOURCE PATCH HUNTER    the patch applies, and plants exactly the bugs that HUNTER --list names
 
-After a change of lib/raft that the patch does not follow: `apply` names the hunks that no longer fit and leaves what
+After a change of the library that the patch does not follow: `apply` names the hunks that no longer fit and leaves what
 fitted in TARGET; edit TARGET, then write the output of `diff` to mutants.patch.
 """
 
@@ -25,7 +26,7 @@ def sources(folder):
 def apply(source, patch, target):
     """True if every hunk fits exactly, at whatever line it now is. Files that do not change keep their time."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder) / "raft"
+        copy = pathlib.Path(folder) / "copy"
         shutil.copytree(source, copy)
         command = ["patch", "--strip=1", "--fuzz=0", "--no-backup-if-mismatch", "--batch", "--quiet", f"--input={patch}"]
         fits = subprocess.run(command, cwd=copy, check=False).returncode == 0
@@ -56,7 +57,7 @@ def check(source, patch, hunter):
             print(f"{patch} no longer applies to {source}")
             return False
     added = [line for line in patch.read_text().splitlines() if line.startswith("+")]
-    planted = {int(n) for line in added for n in re.findall(r"BANDB_RAFT_MUTANT\((\d+)\)", line)}
+    planted = {int(n) for line in added for n in re.findall(r"BANDB_[A-Z]+_MUTANT\((\d+)\)", line)}
     listed = subprocess.run([str(hunter), "--list"], capture_output=True, text=True, check=True).stdout
     hunted = {int(line.split()[0]) for line in listed.splitlines()}
     if planted != hunted:

@@ -22,7 +22,7 @@ inline constexpr Nanos kSecond = 1000 * kMilli;
 
 class Scheduler {
  public:
-  Nanos now() const { return now_; }
+  const Nanos& now() const { return now_; }
   uint64_t events_run() const { return events_run_; }
 
   // Plans `what` for `when`, or for now if that is past. What was planned cannot be taken back:

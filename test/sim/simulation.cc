@@ -20,7 +20,7 @@ class Simulation {
   Simulation(uint64_t seed, const RunOptions& options)
       : knobs_(DrawKnobs(seed)),
         random_(seed),
-        trace_(scheduler_, options.sink, options.recent_lines),
+        trace_(scheduler_.now(), options.sink, options.recent_lines),
         cluster_(&scheduler_, &trace_, knobs_, random_.Next()),
         workload_(&scheduler_, &trace_, knobs_, &cluster_.nodes(), random_.Next()),
         nemesis_(&scheduler_, &trace_, knobs_, &cluster_, random_.Next()) {}

@@ -30,8 +30,8 @@ class Trace {
 
   // `recent_max` lines are kept for the report of a violation even without a sink; 0 keeps none and
   // is fastest.
-  Trace(const Scheduler& scheduler, Sink sink, size_t recent_max)
-      : scheduler_(scheduler), sink_(std::move(sink)), recent_max_(recent_max) {}
+  // `now` is the virtual time. Lifetime: it outlives the trace.
+  Trace(const Nanos& now, Sink sink, size_t recent_max) : now_(now), sink_(std::move(sink)), recent_max_(recent_max) {}
 
   uint64_t hash() const { return hash_; }
   // True if lines are wanted. Formatting is most of the cost of tracing: check this first.
@@ -40,7 +40,7 @@ class Trace {
 
   // Takes what happened into the hash.
   void Mix(TraceKind kind, std::initializer_list<uint64_t> numbers) {
-    hash_ = Step(hash_ ^ scheduler_.now() ^ static_cast<uint64_t>(kind) << 56);
+    hash_ = Step(hash_ ^ now_ ^ static_cast<uint64_t>(kind) << 56);
     for (uint64_t number : numbers) hash_ = Step(hash_ ^ number);
   }
 
@@ -56,14 +56,14 @@ class Trace {
   }
 
   void Emit(const std::string& text) {
-    std::string line = fmt::format("{:>12.6f} {}", static_cast<double>(scheduler_.now()) / kSecond, text);
+    std::string line = fmt::format("{:>12.6f} {}", static_cast<double>(now_) / kSecond, text);
     if (sink_ != nullptr) sink_(line);
     if (recent_max_ == 0) return;
     recent_.push_back(std::move(line));
     if (recent_.size() > recent_max_) recent_.pop_front();
   }
 
-  const Scheduler& scheduler_;
+  const Nanos& now_;
   const Sink sink_;
   const size_t recent_max_;
   std::deque<std::string> recent_;

@@ -17,6 +17,7 @@ constexpr int64_t kNever = INT64_MAX;
 // One direction of a connection.
 struct SimPipe {
   struct Segment {
+    int64_t sent_nanos;
     int64_t due_nanos;
     std::string bytes;
   };
@@ -36,6 +37,8 @@ struct SimLink {
   bool network_broke_it = false;
   // Of each side; null where nobody listened.
   const base::EventLoop* loops[2] = {nullptr, nullptr};
+  int hosts[2] = {0, 0};
+  bool killed[2] = {false, false};  // the process of that side died
 };
 
 class SimStream final : public base::Stream {
@@ -66,10 +69,10 @@ class SimStream final : public base::Stream {
  private:
   const SimPipe& incoming() const { return link_->pipes[1 - side_]; }
   // Nothing arrives from the other side.
-  bool Deaf() const { return network_->IsCut(link_->loops[1 - side_], link_->loops[side_]); }
+  bool Deaf() const { return network_->IsCut(*link_, side_); }
   bool Connected() const {
     if (side_ == 1 || link_->established) return true;
-    const bool cut = Deaf() || network_->IsCut(link_->loops[0], link_->loops[1]);
+    const bool cut = Deaf() || network_->IsCut(*link_, 1);
     link_->established = link_->connected_due_nanos <= network_->now_nanos_ && !cut;
     return link_->established;
   }
@@ -102,11 +105,12 @@ class SimListener final : public base::Listener {
 
   bool Waiting() const {
     return !waiting_.empty() && waiting_.front().first <= network_->now_nanos_ &&
-           !network_->IsCut(waiting_.front().second->loops[0], waiting_.front().second->loops[1]);
+           !network_->IsCut(*waiting_.front().second, 1);
   }
   bool Ready() const { return watch_ && Waiting(); }
   void Tell() { handler_->OnAcceptable(); }
   const base::EventLoop* loop() const;
+  int loop_host() const;
   void Queue(int64_t due_nanos, std::shared_ptr<SimLink> link) { waiting_.emplace_back(due_nanos, std::move(link)); }
 
  private:
@@ -120,8 +124,12 @@ class SimListener final : public base::Listener {
 
 class SimLoop final : public base::EventLoop {
  public:
-  explicit SimLoop(SimNetwork* network) : network_(network) { network_->loops_.push_back(this); }
-  ~SimLoop() override { std::erase(network_->loops_, this); }
+  SimLoop(SimNetwork* network, int host) : network_(network), host_(host) { network_->loops_.push_back(this); }
+  ~SimLoop() override {
+    std::erase(network_->loops_, this);
+    network_->held_.erase(this);
+  }
+  int host() const { return host_; }
 
   absl::StatusOr<std::unique_ptr<base::Listener>> Listen(const base::ListenOptions& options,
                                                          base::AcceptHandler* handler) override;
@@ -156,6 +164,7 @@ class SimLoop final : public base::EventLoop {
 
  private:
   SimNetwork* const network_;
+  const int host_;
   net::TimerQueue timers_;
   std::vector<base::Task> posted_;
   std::vector<base::TurnHandler*> turn_handlers_;
@@ -172,6 +181,7 @@ SimStream::SimStream(SimNetwork* network, SimLoop* loop, std::shared_ptr<SimLink
 SimStream::~SimStream() {
   loop_->Remove(id_);
   link_->closed[side_] = true;
+  if (link_->killed[side_]) return;
   SimPipe& out = link_->pipes[side_];
   if (link_->pipes[1 - side_].held_bytes > 0) {
     // As TCP: what was never read makes the peer see a reset.
@@ -215,7 +225,7 @@ base::IoResult SimStream::Read(char* to, size_t bytes_max) {
 }
 
 base::IoResult SimStream::Write(absl::Span<const std::string_view> pieces) {
-  if (Broken() || !Connected()) return {base::IoResult::State::kFailed, 0};
+  if (Broken() || !Connected() || link_->killed[side_]) return {base::IoResult::State::kFailed, 0};
   SimPipe& out = link_->pipes[side_];
   size_t room = network_->options_.window_bytes - std::min(network_->options_.window_bytes, out.held_bytes);
   if (room == 0) return {base::IoResult::State::kWouldBlock, 0};
@@ -228,14 +238,15 @@ base::IoResult SimStream::Write(absl::Span<const std::string_view> pieces) {
     return {base::IoResult::State::kDone, bytes.size()};
   }
   out.held_bytes += bytes.size();
-  out.last_due_nanos = network_->Schedule(out.last_due_nanos);
+  out.last_due_nanos = network_->Schedule(out.last_due_nanos, network_->SlowNanos(*link_, 1 - side_));
   const size_t count = bytes.size();
-  out.segments.push_back({out.last_due_nanos, std::move(bytes)});
+  out.segments.push_back({network_->now_nanos_, out.last_due_nanos, std::move(bytes)});
   return {base::IoResult::State::kDone, count};
 }
 
 void SimStream::CloseWrite() {
   SimPipe& out = link_->pipes[side_];
+  if (link_->killed[side_]) return;
   if (out.end_due_nanos == kNever) out.end_due_nanos = network_->Schedule(out.last_due_nanos);
 }
 
@@ -246,6 +257,8 @@ SimListener::SimListener(SimNetwork* network, SimLoop* loop, std::string address
 }
 
 const base::EventLoop* SimListener::loop() const { return loop_; }
+
+int SimListener::loop_host() const { return loop_->host(); }
 
 SimListener::~SimListener() {
   for (auto& [due, link] : waiting_) link->broken_due_nanos[0] = network_->Schedule(0);
@@ -262,6 +275,7 @@ absl::StatusOr<std::unique_ptr<base::Stream>> SimListener::Accept(base::EventLoo
   auto link = std::move(waiting_.front().second);
   waiting_.pop_front();
   link->loops[1] = loop;
+  link->hosts[1] = static_cast<SimLoop*>(loop)->host();
   return std::unique_ptr<base::Stream>(std::make_unique<SimStream>(
       network_, static_cast<SimLoop*>(loop), std::move(link), 1, "client:" + std::to_string(network_->next_port_++)));
 }
@@ -284,14 +298,17 @@ absl::StatusOr<std::unique_ptr<base::Stream>> SimLoop::Connect(const std::string
     return base::Error(absl::StatusCode::kInvalidArgument, "not HOST:PORT");
   }
   auto link = std::make_shared<SimLink>();
+  std::erase_if(network_->links_, [](const std::weak_ptr<SimLink>& weak) { return weak.expired(); });
   network_->links_.push_back(link);
   link->connected_due_nanos = network_->Schedule(0);
   link->loops[0] = this;
+  link->hosts[0] = host_;
   const auto listener = network_->listeners_.find(address);
   if (listener == network_->listeners_.end()) {
     link->broken_due_nanos[0] = link->connected_due_nanos;
   } else {
     link->loops[1] = listener->second->loop();
+    link->hosts[1] = listener->second->loop_host();
     listener->second->Queue(link->connected_due_nanos, link);
   }
   auto stream = std::make_unique<SimStream>(network_, this, link, 0, address);
@@ -328,10 +345,20 @@ SimNetwork::SimNetwork(const SimNetworkOptions& options) : options_(options), ra
 
 SimNetwork::~SimNetwork() = default;
 
-std::unique_ptr<base::EventLoop> SimNetwork::MakeLoop() { return std::make_unique<SimLoop>(this); }
+std::unique_ptr<base::EventLoop> SimNetwork::MakeLoop(int host) { return std::make_unique<SimLoop>(this, host); }
 
-int64_t SimNetwork::Schedule(int64_t not_before) {
-  const int64_t due = now_nanos_ + random_.Between(options_.delay_nanos_min, options_.delay_nanos_max);
+bool SimNetwork::IsCut(const SimLink& link, int side) const {
+  return cuts_.count({link.loops[1 - side], link.loops[side]}) != 0 ||
+         host_cuts_.count({link.hosts[1 - side], link.hosts[side]}) != 0;
+}
+
+int64_t SimNetwork::SlowNanos(const SimLink& link, int side) const {
+  const auto found = slow_.find({link.hosts[1 - side], link.hosts[side]});
+  return found == slow_.end() ? 0 : found->second;
+}
+
+int64_t SimNetwork::Schedule(int64_t not_before, int64_t extra_nanos) {
+  const int64_t due = now_nanos_ + extra_nanos + random_.Between(options_.delay_nanos_min, options_.delay_nanos_max);
   const int64_t at = std::max(due, not_before);
   times_.insert(at);
   return at;
@@ -343,9 +370,12 @@ bool SimNetwork::Step() {
     if (held_.count(static_cast<const base::EventLoop*>(loop)) == 0 && loop->Ready()) ready.push_back(loop);
   }
   if (!ready.empty()) {
-    ready[random_.Uniform(ready.size())]->Turn();
+    SimLoop* const next = ready[random_.Uniform(ready.size())];
+    last_host_ = next->host();
+    next->Turn();
     return true;
   }
+  last_host_ = -1;
   const auto next = times_.upper_bound(now_nanos_);
   if (next == times_.end() || *next == kNever) return false;
   now_nanos_ = *next;
@@ -384,6 +414,43 @@ void SimNetwork::Cut(const base::EventLoop* from, const base::EventLoop* to, boo
     cuts_.erase({from, to});
   }
   times_.insert(now_nanos_ + 1);
+}
+
+void SimNetwork::CutHosts(int from, int to, bool cut) {
+  if (cut) {
+    host_cuts_.insert({from, to});
+  } else {
+    host_cuts_.erase({from, to});
+  }
+  times_.insert(now_nanos_ + 1);
+}
+
+void SimNetwork::HealHosts() {
+  host_cuts_.clear();
+  slow_.clear();
+  times_.insert(now_nanos_ + 1);
+}
+
+void SimNetwork::Kill(const base::EventLoop* loop) {
+  for (const std::weak_ptr<SimLink>& weak : links_) {
+    const std::shared_ptr<SimLink> link = weak.lock();
+    for (int side = 0; link != nullptr && side < 2; ++side) {
+      if (link->loops[side] != loop || link->closed[side]) continue;
+      link->killed[side] = true;
+      SimPipe& out = link->pipes[side];
+      while (!out.segments.empty() && out.segments.back().sent_nanos == now_nanos_) {
+        out.held_bytes -= out.segments.back().bytes.size() - (out.segments.size() == 1 ? out.front_read : 0);
+        out.segments.pop_back();
+        if (out.segments.empty()) out.front_read = 0;
+      }
+      // A reset overtakes what is on its way, an end does not.
+      if (random_.OneIn(2)) {
+        link->broken_due_nanos[1 - side] = std::min(link->broken_due_nanos[1 - side], Schedule(0));
+      } else if (out.end_due_nanos == kNever) {
+        out.end_due_nanos = Schedule(out.last_due_nanos);
+      }
+    }
+  }
 }
 
 void SimNetwork::Hold(const base::EventLoop* loop, bool held) {

@@ -41,7 +41,8 @@ class SimNetwork {
   explicit SimNetwork(const SimNetworkOptions& options);
   ~SimNetwork();
 
-  std::unique_ptr<base::EventLoop> MakeLoop();
+  // `host`: the machine that the loop is on; those that share one go through everything together.
+  std::unique_ptr<base::EventLoop> MakeLoop(int host = 0);
   // Runs one turn of a loop that has something to do, or lets time pass until one has. False:
   // nothing will ever happen.
   bool Step();
@@ -56,10 +57,21 @@ class SimNetwork {
   void Cut(const base::EventLoop* from, const base::EventLoop* to, bool cut);
   // The loop does nothing, as a process that was stopped, until this is called with false.
   void Hold(const base::EventLoop* loop, bool held);
+  // The same between machines, whatever loops they have or will have.
+  void CutHosts(int from, int to, bool cut);
+  // What goes from one machine to another takes so much longer.
+  void SlowHosts(int from, int to, int64_t nanos) { slow_[{from, to}] = nanos; }
+  // No machine is cut off or slow any more.
+  void HealHosts();
+  // The process of the loop dies, in this turn: what it has written in it was never sent, it writes
+  // nothing more, and its peers see its streams end or break.
+  void Kill(const base::EventLoop* loop);
   // Accept answers kResourceExhausted this often.
   void FailAccepts(int count) { failing_accepts_ = count; }
 
   int64_t now_nanos() const { return now_nanos_; }
+  // Whose loop had the last step; -1: time passed.
+  int last_host() const { return last_host_; }
   base::Clock* clock() { return &clock_; }
 
  private:
@@ -79,8 +91,10 @@ class SimNetwork {
 
   // Something becomes visible `delay` from now: after everything before it on its way, if
   // `not_before` says so.
-  int64_t Schedule(int64_t not_before);
-  bool IsCut(const base::EventLoop* from, const base::EventLoop* to) const { return cuts_.count({from, to}) != 0; }
+  int64_t Schedule(int64_t not_before, int64_t extra_nanos = 0);
+  // Towards the given side of a link.
+  bool IsCut(const SimLink& link, int side) const;
+  int64_t SlowNanos(const SimLink& link, int side) const;
 
   const SimNetworkOptions options_;
   base::Random random_;
@@ -88,11 +102,14 @@ class SimNetwork {
   int64_t now_nanos_ = 0;
   std::set<std::pair<const base::EventLoop*, const base::EventLoop*>> cuts_;
   std::set<const base::EventLoop*> held_;
+  std::set<std::pair<int, int>> host_cuts_;
+  std::map<std::pair<int, int>, int64_t> slow_;
   std::set<int64_t> times_;  // at which something becomes due
   std::vector<SimLoop*> loops_;
   std::map<std::string, SimListener*> listeners_;
   std::vector<std::weak_ptr<SimLink>> links_;
   int next_port_ = 1;
+  int last_host_ = -1;
   int failing_accepts_ = 0;
 };
 

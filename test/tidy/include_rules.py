@@ -45,7 +45,7 @@ THIRD_PARTY = {
     "zstd": ["lib/storage/table", "tools/transfer"],
     "zlib.h": ["tools/transfer"],
     "toml++/": ["tools"],
-    "CLI/": ["tools", "test/sim"],
+    "CLI/": ["tools", "test/sim", "test/world"],
     "histedit.h": ["tools"],
     "httplib.h": ["lib/admin", "test/admin"],
     "grpcpp/": ["lib/grpc", "test/grpc", "tools/bandb_bench", "examples"],

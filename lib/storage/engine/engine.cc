@@ -128,7 +128,8 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     env_.files->Remove(base::JoinPath(engine_dir_, name)).IgnoreError();
   }
   constexpr uint64_t kAheadMsToTell = 60'000;
-  if (const uint64_t ahead_ms = AheadMs(); ahead_ms > kAheadMsToTell) {
+  // Of a replica it is the leader's clock that counts, and its node that tells.
+  if (const uint64_t ahead_ms = AheadMs(); ahead_ms > kAheadMsToTell && !is_replica_) {
     env_.logger->Log(base::LogLevel::kWarning,
                      "{}: the clock is {} ms behind what it was before; nothing expires until it gets there, or "
                      "AcceptClock is called",
@@ -221,8 +222,8 @@ uint64_t Engine::NowMs() const {
 uint64_t Engine::WallMs(base::Clock* clock) { return static_cast<uint64_t>(std::max<int64_t>(clock->WallMillis(), 0)); }
 
 uint64_t Engine::AheadMs() const {
-  const uint64_t latest = latest_ms_.load(std::memory_order_relaxed);
-  return is_replica_ ? 0 : latest - std::min(latest, WallMs(env_.clock));
+  const uint64_t latest = (is_replica_ ? last_commit_time_ms_ : latest_ms_).load(std::memory_order_relaxed);
+  return latest - std::min(latest, WallMs(env_.clock));
 }
 
 void Engine::TakeWaiters(std::vector<Done>* waiters) {

@@ -221,7 +221,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // as the manifest tells. A replica's is that of the log.
   uint64_t NowMs() const;
   static uint64_t WallMs(base::Clock* clock);
-  // How far NowMs is ahead of the system's clock.
+  // How far NowMs, as far as it is known, is ahead of the system's clock.
   uint64_t AheadMs() const;
   // What merges go by: a replica's is that of the position in the manifest.
   uint64_t EditTimeMs() const override;

@@ -271,6 +271,23 @@ ReplicaPosition EngineReplica::durable() const {
           .membership = std::move(state.membership).value_or(std::string())};
 }
 
+uint64_t EngineReplica::commit_time_ms() const { return engine_->last_commit_time_ms_.load(std::memory_order_acquire); }
+
+bool EngineReplica::MayExpire() const {
+  const ViewRef view = engine_->views_.Acquire();
+  if (!view) return false;
+  const uint64_t now_ms = commit_time_ms();
+  if (view->memtable->latest_expiry_ms() > now_ms) return true;
+  const auto expires = [now_ms](const auto& memtable) { return memtable->latest_expiry_ms() > now_ms; };
+  if (std::any_of(view->frozen.begin(), view->frozen.end(), expires)) return true;
+  for (int level = 0; level < kLevels; ++level) {
+    for (const TablePtr& table : view->version->level(level)) {
+      if (table->info().earliest_expiry_ms != UINT64_MAX) return true;
+    }
+  }
+  return false;
+}
+
 absl::StatusOr<std::string> EngineReplica::GetSystem(std::string_view key) {
   PinnedValue value;
   BANDB_RETURN_IF_ERROR(engine_->GetIn(Space::kSystem, key, ReadOptions(), &value));

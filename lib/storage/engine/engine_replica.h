@@ -136,6 +136,12 @@ class EngineReplica {
   // says. An error in the manifest stops writes, and the next open tells which state it is.
   void Install(std::unique_ptr<IncomingState> state, Engine::Done done);
 
+  // The commit time of the last entry: all that was applied has no later one.
+  uint64_t commit_time_ms() const;
+  // Whether anything may still expire, and so has to be told what time it is. True for longer than
+  // that is so only where a table holds what has expired and was not merged since.
+  bool MayExpire() const;
+
   // Space 0, at what is applied.
   absl::StatusOr<std::string> GetSystem(std::string_view key);
   // Of all keys of it, in order.

@@ -98,7 +98,12 @@ EntryTree::Entry* Memtable::MakeEntry(Sequence sequence, Space space, const kv::
   if (!operation.key.empty()) std::memcpy(key + kSpaceBytes, operation.key.data(), operation.key.size());
   base::StoreFixed<uint64_t>(key + key_bytes - kTrailerBytes, MakeTrailer(sequence, operation.kind));
   char* value = EntryTree::ValueBytes(entry);
-  if (expiry_bytes != 0) base::StoreFixed<uint64_t>(value, operation.expiry_ms);
+  if (expiry_bytes != 0) {
+    base::StoreFixed<uint64_t>(value, operation.expiry_ms);
+    if (operation.expiry_ms > latest_expiry_ms()) {
+      latest_expiry_ms_.store(operation.expiry_ms, std::memory_order_relaxed);
+    }
+  }
   if (!operation.value.empty()) std::memcpy(value + expiry_bytes, operation.value.data(), operation.value.size());
   filter_.Add(FilterHash(SpacedKey(entry->key())));
   return entry;

@@ -86,6 +86,8 @@ class Memtable {
   // Of the operations added; for a memtable that nobody writes to any more.
   Sequence largest_sequence() const { return largest_sequence_; }
   uint64_t last_commit_time_ms() const { return last_commit_time_ms_; }
+  // When the last of them expires; 0: none does. By any thread, of what was published to it.
+  uint64_t latest_expiry_ms() const { return latest_expiry_ms_.load(std::memory_order_relaxed); }
 
  private:
   class MemtableCursor;
@@ -104,6 +106,7 @@ class Memtable {
   // The writer's.
   Sequence largest_sequence_ = 0;
   uint64_t last_commit_time_ms_ = 0;
+  std::atomic<uint64_t> latest_expiry_ms_{0};
 };
 
 }  // namespace bandb::storage

@@ -339,6 +339,35 @@ TEST_CASE("memtables are flushed as far as the owner's log is durable, and no fa
   CHECK(node.replica().durable().applied.index == 2);
 }
 
+TEST_CASE("a replica knows whether anything may still expire, in memory and in tables") {
+  Node node;
+  node.Apply({.commit_time_ms = 1000, .writes = {Put("a", "1")}});
+  CHECK_FALSE(node.replica().MayExpire());
+  const LogWrite expires{.write = {.changes = {{Change::kPutWithTtl, "b", "2", 100}}}};
+  node.Apply({.commit_time_ms = 1000, .writes = {expires}});
+  CHECK(node.replica().MayExpire());
+  CHECK(node.replica().commit_time_ms() == 1000);
+  node.Apply({.commit_time_ms = 1099});
+  CHECK(node.replica().MayExpire());
+  // Entries without operations move the time, too.
+  node.Apply({.commit_time_ms = 1100});
+  CHECK_FALSE(node.replica().MayExpire());
+  CHECK(node.replica().commit_time_ms() == 1100);
+
+  node.Apply({.commit_time_ms = 1200, .writes = {expires}});
+  node.Flush();
+  CHECK(node.replica().MayExpire());
+  node.Close();
+  node.Open();
+  CHECK(node.replica().MayExpire());
+  // Until a merge drops it, by a time that is in the manifest.
+  node.Apply({.commit_time_ms = 1300, .writes = {Put("c", "3")}});
+  node.Flush();
+  REQUIRE_OK(CompactReplica(&node.replica(), &node.env().executor()));
+  CHECK(node.Keys() == "a c ");
+  CHECK_FALSE(node.replica().MayExpire());
+}
+
 TEST_CASE("an entry larger than a memtable is applied as it is") {
   Node node;
   LogWrite large;

@@ -1,0 +1,50 @@
+// CommitClock: the commit times that a leader gives its entries. They never go back in the log,
+// whoever leads, and whatever becomes of anybody's clock.
+//
+// A leader knows what the log before its term ends with once the entry that began its term is
+// applied here: the time of the state then is the largest of all before it. All after it is its
+// own. Until then it gives no times.
+#ifndef BANDB_CLUSTER_COMMIT_CLOCK_H_
+#define BANDB_CLUSTER_COMMIT_CLOCK_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "raft/types/ids.h"
+
+namespace bandb::cluster {
+
+// How often time is told where nothing is written.
+inline constexpr int64_t kTimeMarkNanos = 1'000'000'000;
+
+// Thread safety: one thread at a time.
+class CommitClock {
+ public:
+  // The term whose times it can give; 0: none yet.
+  raft::Term term() const { return term_; }
+  // The first entry of the term is applied here, which this node leads, and the time of the state
+  // is `applied_ms`.
+  void Begin(raft::Term term, uint64_t applied_ms) {
+    term_ = term;
+    last_ms_ = applied_ms;
+  }
+  // Of the next entry: the larger of the last one's and the clock's.
+  uint64_t Next(int64_t wall_ms) { return last_ms_ = std::max(last_ms_, NotNegative(wall_ms)); }
+  // The clock is ahead of the log by so much that an entry that only tells the time is worth it.
+  bool MarkDue(int64_t wall_ms) const { return NotNegative(wall_ms) >= last_ms_ + kMarkMs; }
+  // How far the log is ahead of the clock.
+  uint64_t AheadMs(int64_t wall_ms) const { return last_ms_ - std::min(last_ms_, NotNegative(wall_ms)); }
+
+ private:
+  // Half the time between marks, so that none is left out for a timer that was early.
+  static constexpr uint64_t kMarkMs = kTimeMarkNanos / 1'000'000 / 2;
+
+  static uint64_t NotNegative(int64_t wall_ms) { return static_cast<uint64_t>(std::max<int64_t>(wall_ms, 0)); }
+
+  raft::Term term_ = 0;
+  uint64_t last_ms_ = 0;
+};
+
+}  // namespace bandb::cluster
+
+#endif  // BANDB_CLUSTER_COMMIT_CLOCK_H_
