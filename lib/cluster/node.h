@@ -85,8 +85,8 @@ class Node final : private Driver::Host,
     virtual ~Listener() = default;
     virtual void OnLeaderChanged(raft::Term term, raft::NodeId leader, bool self) = 0;
     virtual void OnMembersChanged(uint64_t version) = 0;
+    // In both of these the node has given up all that waited, and serves no more.
     virtual void OnRemoved() = 0;
-    // The node has given up all that waited, and serves no more.
     virtual void OnFailed(const absl::Status& status) = 0;
   };
   // Borrowed; they outlive the node, the executors what it leaves running.
@@ -149,6 +149,8 @@ class Node final : private Driver::Host,
     int64_t deadline_nanos = 0;
     Done done{};
     raft::NodeId asked = raft::kNoNode;  // who has it now
+    // One that had it before has not said what it did.
+    bool in_doubt = false;
     absl::Status refusal{};
   };
   class NoPeers;
@@ -183,6 +185,8 @@ class Node final : private Driver::Host,
   void OnSnapshotSent(const raft::SnapshotSent& sent) override;
   void OnUnreachable(raft::NodeId peer) override;
   void OnJoinRequest(std::string_view request, std::function<void(std::string answer)> reply) override;
+  void OnStranger(raft::NodeId stranger) override;
+  void LetIn(const JoinRequest& request, const std::function<void(const absl::Status&)>& answer);
   // base::TurnHandler
   void OnTurnEnd() override;
 
@@ -212,7 +216,9 @@ class Node final : private Driver::Host,
   void Serve(NodeAsk ask, Done done);
   void AskLeader(NodeAsk ask, int64_t deadline_nanos, Done done);
   void SendAsks();
-  void HandleAnswer(const NodeAnswer& answer);
+  // True if the ask is over, since another node leads than the one that was asked.
+  bool EndedByElection(uint64_t number);
+  void HandleAnswer(raft::NodeId from, const NodeAnswer& answer);
   void EndAsk(PendingAsk* ask, std::string_view why_unknown);
   void CorrectAddress();
 
@@ -229,6 +235,8 @@ class Node final : private Driver::Host,
   void TellListener();
 
   void Fail(const absl::Status& status);
+  // It was removed.
+  void Rest();
   // Gives up all that waits: what was not begun ends with `status`.
   void End(const absl::Status& status, std::string_view why_unknown);
 
@@ -258,6 +266,7 @@ class Node final : private Driver::Host,
   std::set<raft::NodeId> sending_;  // whom snapshots are on their way to
   bool log_full_ = false;
   bool removed_ = false;
+  std::set<raft::NodeId> strangers_;  // of whom it is being found out whether they were removed
   Proposals proposals_;
   Waiting waiting_;
   Forwarding forwarding_;
@@ -265,14 +274,14 @@ class Node final : private Driver::Host,
   std::deque<PendingChange> changes_;
   Done transfer_;
   std::map<uint64_t, PendingAsk> asks_;
-  uint64_t last_ask_ = 0;
+  // Drawn at the start: an answer that an earlier process of this node was owed is nobody's.
+  uint64_t last_ask_;
   bool correcting_address_ = false;
   bool configuration_changed_ = true;
   uint64_t last_commit_time_ms_ = 0;
 
   bool leader_changed_ = false;
   bool members_changed_ = false;
-  bool removal_told_ = false;
   // What ends the node once the turn is over; OK if nothing does.
   absl::Status failure_;
   absl::Status health_;
