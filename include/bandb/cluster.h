@@ -89,7 +89,7 @@ struct ClusterStatus {
 class Cluster : public Store {
  public:
   // Starts the node whose directory it is, or makes one; see ClusterOptions. With `join` it returns
-  // once the node was let in.
+  // once the node was let in, and has been called by those who know it now.
   // Errors: kInvalidArgument     options that make no sense, all of them named
   //         kNotFound            no node is in the directory, and neither bootstrap nor join is given
   //         kFailedPrecondition  the directory is in use, or of a newer format; or the address is in use

@@ -1,6 +1,7 @@
 // bandb::Cluster over a node: the façade that owns threads, the loop among them.
 #include "bandb/cluster.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -145,25 +146,65 @@ SingleLogOptions CreationLog(const base::Env& env, const NodeOptions& node) {
   return log;
 }
 
-// What a node is made of that joins: it asks until it is let in, or refused.
-absl::Status JoinWith(OwnWorld* world, NodeDirectory* directory, const ClusterOptions& options, const std::string& own,
-                      absl::Duration timeout) {
+// Asks until `enough`, or until the node is let in or refused.
+absl::Status AskToJoin(OwnWorld* world, const ClusterOptions& options, const JoinRequest& request,
+                       absl::Duration timeout, const std::function<bool()>& enough,
+                       const std::function<absl::Status(const JoinTask&)>& let_in) {
   JoinTask::Parts parts{.env = world->env.env(), .loop = world->loop, .resolver = world->resolver};
-  BANDB_ASSIGN_OR_RETURN(const raft::NodeId id, directory->JoiningId());
-  const NodeOptions node = NodeOptionsOf(options, own);
-  JoinTask task(parts, options.join,
-                {.node = id,
-                 .learner = options.join_as_learner,
-                 .address = EncodeMemberAddress(node.address),
-                 .replaces = options.replaces});
+  JoinTask task(parts, options.join, request);
   base::Clock* const clock = world->env.env().clock;
   const int64_t begun = clock->MonotonicNanos();
-  while (!task.ended()) {
+  while (!task.ended() && !enough()) {
     world->loop->RunOnce(10'000'000);
     if (absl::Nanoseconds(clock->MonotonicNanos() - begun) > timeout) return task.TimedOut();
   }
+  if (!task.ended()) return absl::OkStatus();
   BANDB_RETURN_IF_ERROR(task.status());
-  return directory->Join(node.storage, CreationLog(parts.env, node), task.cluster(), task.database_id());
+  return let_in(task);
+}
+
+// What a node is made of that joins.
+absl::Status JoinWith(OwnWorld* world, NodeDirectory* directory, const ClusterOptions& options, const std::string& own,
+                      absl::Duration timeout) {
+  BANDB_ASSIGN_OR_RETURN(const raft::NodeId id, directory->JoiningId());
+  const NodeOptions node = NodeOptionsOf(options, own);
+  return AskToJoin(
+      world, options,
+      {.node = id,
+       .learner = options.join_as_learner,
+       .address = EncodeMemberAddress(node.address),
+       .replaces = options.replaces},
+      timeout, [] { return false; },
+      [&](const JoinTask& task) {
+        return directory->Join(node.storage, CreationLog(world->env.env(), node), task.cluster(), task.database_id());
+      });
+}
+
+// A node that was let in is called by others, and knows nobody until then. It may have moved since,
+// and nobody would find it.
+absl::Status AwaitMembers(OwnWorld* world, const Node& node, const ClusterOptions& options, const std::string& own,
+                          absl::Duration timeout) {
+  const auto is_known = [&node] {
+    return node.core() == nullptr || node.core()->configuration().Find(node.id()) != nullptr;
+  };
+  if (options.join.empty() || !node.core()->configuration().members.empty()) return absl::OkStatus();
+  const std::string address = EncodeMemberAddress(NodeOptionsOf(options, own).address);
+  base::Clock* const clock = world->env.env().clock;
+  const int64_t begun = clock->MonotonicNanos();
+  const absl::Status told = AskToJoin(world, options, {.node = node.id(), .known = true, .address = address}, timeout,
+                                      is_known, [](const JoinTask&) { return absl::OkStatus(); });
+  if (told.code() == StatusCode::kNotFound) {
+    return base::Error(StatusCode::kFailedPrecondition, "this node was removed from the cluster");
+  }
+  BANDB_RETURN_IF_ERROR(told);
+  while (!is_known()) {
+    world->loop->RunOnce(10'000'000);
+    if (absl::Nanoseconds(clock->MonotonicNanos() - begun) > timeout) {
+      return base::Error(StatusCode::kDeadlineExceeded,
+                         "let in, but nobody has called in time: can others reach this node at its address?");
+    }
+  }
+  return absl::OkStatus();
 }
 
 class NoAccept final : public base::AcceptHandler {
@@ -214,6 +255,13 @@ absl::StatusOr<std::unique_ptr<Cluster>> StartNode(const ClusterOptions& options
   if (!node.ok()) {
     world->Shutdown();
     return node.status();
+  }
+  const absl::Status told = AwaitMembers(world.get(), **node, options, own, timeout);
+  if (!told.ok()) {
+    (*node)->Stop();
+    CloseReplica(&(*node)->replica(), env.executor).IgnoreError();
+    world->Shutdown();
+    return told;
   }
   return std::unique_ptr<Cluster>(std::make_unique<ClusterImpl>(std::move(world), std::move(listener), *std::move(node),
                                                                 options.storage.write_buffer_bytes));

@@ -20,6 +20,7 @@ constexpr uint64_t kAsyncBytesMin = 1 << 20;
 // A caller waits so much longer than its timeout for the node to say what has become of it.
 constexpr int64_t kSlackNanos = 100'000'000;
 constexpr int64_t kHandOverNanos = 2'000'000'000;
+constexpr absl::Duration kTransferTime = absl::Seconds(10);
 
 int64_t Nanos(absl::Duration duration) {
   if (duration >= absl::Hours(24 * 365)) return base::kForever;
@@ -270,16 +271,25 @@ absl::Status ClusterCalls::CloseSession(uint64_t session, absl::Duration timeout
 
 absl::Status ClusterCalls::AwaitChange(const std::function<absl::StatusOr<raft::Change>()>& make,
                                        absl::Duration timeout) {
+  const int64_t deadline = DeadlineOf(timeout);
+  return AwaitAdministration(deadline, [node = node_, make, deadline](Node::Done done) {
+    absl::StatusOr<raft::Change> change = make();
+    if (!change.ok()) return std::move(done)(change.status());
+    node->Change(*std::move(change), deadline, std::move(done));
+  });
+}
+
+absl::Status ClusterCalls::AwaitAdministration(int64_t deadline, const std::function<void(Node::Done done)>& run) {
   BANDB_RETURN_IF_ERROR(CheckProcess());
   auto waiter = std::make_shared<Waiter>();
-  const int64_t deadline = DeadlineOf(timeout);
-  if (!OnLoop([node = node_, make, deadline, waiter] {
-        absl::StatusOr<raft::Change> change = make();
-        if (!change.ok()) return waiter->Set(change.status());
-        node->Change(*std::move(change), deadline, [waiter](absl::Status status) { waiter->Set(std::move(status)); });
-      })) {
-    return StoppedError();
-  }
+  const auto set = [waiter](absl::Status status) { waiter->Set(std::move(status)); };
+  // Whoever was named may be known to others already.
+  ClientRead read{.deadline_nanos = deadline, .done = [run, set](absl::Status known) {
+                    if (known.ok()) return run(set);
+                    const bool late = known.code() == StatusCode::kDeadlineExceeded;
+                    set(late ? base::Error(StatusCode::kUnavailable, "{}", base::Message(known)) : std::move(known));
+                  }};
+  if (!OnLoop([node = node_, read = std::move(read)]() mutable { node->Read(std::move(read)); })) return StoppedError();
   // The node ends it in time.
   while (!world_.executor->Wait(&waiter->event, base::kForever)) {
   }
@@ -312,23 +322,16 @@ absl::Status ClusterCalls::ReplaceMember(std::string_view member, std::string_vi
 }
 
 absl::Status ClusterCalls::TransferLeadership(std::string_view to) {
-  BANDB_RETURN_IF_ERROR(CheckProcess());
-  auto waiter = std::make_shared<Waiter>();
-  const int64_t deadline = DeadlineOf(absl::Seconds(10));
-  if (!OnLoop([node = node_, name = std::string(to), deadline, waiter] {
-        raft::NodeId id = raft::kNoNode;
-        if (!name.empty()) {
-          const absl::StatusOr<raft::NodeId> found = node->FindMember(name);
-          if (!found.ok()) return waiter->Set(found.status());
-          id = *found;
-        }
-        node->Transfer(id, deadline, [waiter](absl::Status status) { waiter->Set(std::move(status)); });
-      })) {
-    return StoppedError();
-  }
-  while (!world_.executor->Wait(&waiter->event, base::kForever)) {
-  }
-  return std::move(waiter->status);
+  const int64_t deadline = DeadlineOf(kTransferTime);
+  return AwaitAdministration(deadline, [node = node_, name = std::string(to), deadline](Node::Done done) {
+    raft::NodeId id = raft::kNoNode;
+    if (!name.empty()) {
+      const absl::StatusOr<raft::NodeId> found = node->FindMember(name);
+      if (!found.ok()) return std::move(done)(found.status());
+      id = *found;
+    }
+    node->Transfer(id, deadline, std::move(done));
+  });
 }
 
 absl::Status ClusterCalls::Flush() {

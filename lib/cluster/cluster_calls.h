@@ -79,6 +79,8 @@ class ClusterCalls : public Cluster {
   void TakeIncoming() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status WriteAndWait(WriteContent content, absl::Duration timeout);
   absl::Status AwaitChange(const std::function<absl::StatusOr<raft::Change>()>& make, absl::Duration timeout);
+  // Once this node knows all members that others know, `run` is run on its thread.
+  absl::Status AwaitAdministration(int64_t deadline, const std::function<void(Node::Done done)>& run);
   // Whether a local read, made now, is as consistent as was asked for, without asking anybody.
   bool MayReadNow(const ReadOptions& options) const;
   // With only_cached it asks nobody: kUnavailable.

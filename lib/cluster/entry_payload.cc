@@ -2,6 +2,7 @@
 
 #include "base/coding.h"
 #include "kv/batch_format.h"
+#include "kv/limits.h"
 
 namespace bandb::cluster {
 
@@ -24,6 +25,19 @@ bool OperationsAreWhole(std::string_view operations) {
   return reader.ok();
 }
 
+// What passes here is in the log for good, and every replica has to apply it.
+bool IsAdmissible(const kv::Operation& operation) {
+  return kv::IsWithinLimits(operation) && (operation.kind != kv::Kind::kRangeDelete || !operation.value.empty());
+}
+
+bool ConditionsAreAdmissible(std::string_view conditions) {
+  kv::ConditionReader reader(conditions);
+  for (kv::Condition condition; reader.Next(&condition);) {
+    if (condition.key.size() > kv::kKeyBytesMax || condition.value.size() > kv::kValueBytesMax) return false;
+  }
+  return reader.ok();
+}
+
 }  // namespace
 
 bool EntryBuilder::Add(const Command& command) {
@@ -31,12 +45,13 @@ bool EntryBuilder::Add(const Command& command) {
   operations.reserve(command.operations.size());
   kv::OperationReader reader(command.operations);
   for (kv::Operation operation; reader.Next(&operation);) {
+    if (!IsAdmissible(operation)) return false;
     if (operation.kind == kv::Kind::kPutWithExpiry) {
       operation.expiry_ms = kv::ExpiryAt(commit_time_ms_, operation.expiry_ms);
     }
     kv::AppendOperation(&operations, operation);
   }
-  if (!reader.ok() || !ConditionsAreWhole(command.conditions)) return false;
+  if (!reader.ok() || !ConditionsAreAdmissible(command.conditions)) return false;
   base::PutVarint(&commands_, command.session);
   base::PutVarint(&commands_, command.number);
   base::PutLengthPrefixed(&commands_, command.conditions);

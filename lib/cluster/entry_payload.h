@@ -35,7 +35,7 @@ class EntryBuilder {
   explicit EntryBuilder(uint64_t commit_time_ms) : commit_time_ms_(commit_time_ms) {}
 
   // `command.operations` have times to live, as a batch that was not committed. False, and nothing
-  // is added, if they are malformed.
+  // is added, if they are malformed, or beyond the limits that every replica holds to.
   bool Add(const Command& command);
   size_t count() const { return count_; }
   // What the payload comes to, or a few bytes more.

@@ -25,15 +25,19 @@ void Forwarding::OpenSession() {
   while (session_ == kNoSession) session_ = random_.Next() >> 1;
   last_number_ = 0;
   state_ = State::kOpening;
-  flights_.emplace(Key{session_, kOpenNumber}, Flight{});
+  flights_[{session_, kOpenNumber}].own = true;
 }
 
-bool Forwarding::NextKey(const ClientWrite& write, Key* key) {
+bool Forwarding::NextKey(const ClientWrite& write, int64_t now_nanos, Key* key) {
   if (write.content().session != kNoSession) {
     *key = {write.content().session, write.content().number};
     return true;
   }
-  if (state_ == State::kNone) OpenSession();
+  // One that was refused is not asked for again at once: each time is an entry in the log.
+  if (state_ == State::kNone && now_nanos - opened_nanos_ >= kRepeatNanos) {
+    opened_nanos_ = now_nanos;
+    OpenSession();
+  }
   if (state_ != State::kOpen) return false;
   // None that is under way may fall out of the window.
   const auto lowest = flights_.lower_bound({session_, 0});
@@ -46,11 +50,12 @@ bool Forwarding::NextKey(const ClientWrite& write, Key* key) {
 std::vector<Command> Forwarding::Take(Proposals* waiting, int64_t now_nanos, uint64_t bytes_max) {
   Key key;
   while (const ClientWrite* next = waiting->front()) {
-    if (!next->withdrawn() && !NextKey(*next, &key)) break;
+    if (!next->withdrawn() && !NextKey(*next, now_nanos, &key)) break;
     ClientWritePtr write = waiting->TakeOne();
     if (!write->PassOn()) continue;
     if (key.first == session_) last_number_ = std::max(last_number_, key.second);
     Flight& flight = flights_[key];
+    flight.own = key.first == session_;
     flight.writes.push_back(std::move(write));
     // A number that is sent again by its client may be one that was never sent.
     flight.due |= flight.copies == 0;
@@ -83,11 +88,11 @@ std::vector<ClientWritePtr> Forwarding::Applied(const CommandResult& result) {
   if (at == flights_.end()) return {};
   Flight flight = std::move(at->second);
   flights_.erase(at);
-  if (result.session == session_ && result.number == kOpenNumber) {
-    state_ = result.status.ok() ? State::kOpen : State::kNone;
+  if (flight.own && result.number == kOpenNumber) {
+    if (result.session == session_) state_ = result.status.ok() ? State::kOpen : State::kNone;
     return {};
   }
-  if (result.session == session_ && result.status.code() == StatusCode::kFailedPrecondition) {
+  if (flight.own && result.status.code() == StatusCode::kFailedPrecondition) {
     return SessionLost(result, std::move(flight));
   }
   for (const ClientWritePtr& write : flight.writes) write->Complete(result.status);
@@ -96,7 +101,11 @@ std::vector<ClientWritePtr> Forwarding::Applied(const CommandResult& result) {
 
 // The node's own session is gone: it was idle for too long, or nobody remembers this number.
 std::vector<ClientWritePtr> Forwarding::SessionLost(const CommandResult& result, Flight flight) {
-  state_ = State::kNone;
+  // Others of it may be told when the next one is in use.
+  if (result.session == session_) {
+    state_ = State::kNone;
+    opened_nanos_ = -kRepeatNanos;
+  }
   if (flight.skipped) {
     EndUnknown(flight.writes, base::Message(result.status));
     return {};

@@ -57,13 +57,14 @@ class Forwarding {
     std::vector<ClientWritePtr> writes;
     int64_t sent_nanos = 0;
     bool due = true;
+    bool own = false;     // under a session of the node
     uint32_t copies = 0;  // that may have reached somebody
     bool skipped = false;
   };
   enum class State : uint8_t { kNone, kOpening, kOpen };
 
   // Under which number the next write goes; false if it has to wait.
-  bool NextKey(const ClientWrite& write, Key* key);
+  bool NextKey(const ClientWrite& write, int64_t now_nanos, Key* key);
   void OpenSession();
   std::vector<ClientWritePtr> SessionLost(const CommandResult& result, Flight flight);
 
@@ -71,6 +72,7 @@ class Forwarding {
   State state_ = State::kNone;
   uint64_t session_ = kNoSession;
   uint64_t last_number_ = 0;
+  int64_t opened_nanos_ = -kRepeatNanos;  // when it was tried last
   std::map<Key, Flight> flights_;
 };
 

@@ -46,7 +46,8 @@ Node::Node(const Parts& parts, const NodeOptions& options, std::unique_ptr<NodeD
       directory_(std::move(directory)),
       random_(parts.env.random->Next()),
       host_(TurnsBefore(parts.loop.get(), this)),
-      forwarding_(random_.Fork()) {
+      forwarding_(random_.Fork()),
+      last_ask_(random_.Next() >> 1) {
   BANDB_ASSERT(parts_.listener != nullptr);
 }
 
@@ -183,6 +184,7 @@ void Node::OnTurnEnd() {
   } while (!events_.empty() && failure_.ok() && ++rounds < kRoundsMax);
   in_turn_ = false;
   if (!failure_.ok()) return Fail(failure_);
+  if (removed_) return Rest();
   if (!events_.empty())
     parts_.loop->Post([this, alive = std::weak_ptr<const bool>(alive_)] {
       if (!alive.expired()) Wake();
@@ -279,7 +281,7 @@ void Node::OnOutput(const raft::Output& output) {
 void Node::Publish() {
   const raft::Core& core = driver_->core();
   const raft::Inspect now = core.inspect();
-  removed_ = now.removed;
+  removed_ |= now.removed;
   const std::vector<raft::Member>& members = core.configuration().members;
   const bool alone = now.role == raft::Role::kLeader && members.size() == 1 && members.front().id == id();
   published_.commit.store(now.commit, std::memory_order_release);
@@ -405,7 +407,11 @@ void Node::OnApplied(raft::Index index, raft::Term term, raft::EntryKind, absl::
   for (const CommandResult& result : results) {
     if (result.session != kNoSession) proposals_.PutBack(forwarding_.Applied(result));
   }
-  for (PendingChange& change : changes_) change.applied |= change.index == index && change.term == term;
+  for (PendingChange& change : changes_) {
+    change.applied |= change.index == index && change.term == term;
+    // What follows an entry of a later term is of no earlier one: it was cut off the log.
+    if (!change.applied && change.index >= index && change.term < term) change.index = 0;
+  }
 }
 
 void Node::OnAppliedTo(raft::Index index) {
@@ -432,6 +438,21 @@ void Node::Fail(const absl::Status& status) {
   parts_.env.logger->Log(base::LogLevel::kError, "{}", base::Message(status));
   End(status, base::Message(status));
   parts_.listener->OnFailed(status);
+}
+
+void Node::Rest() {
+  const absl::Status status = base::Error(StatusCode::kFailedPrecondition, "this node was removed from the cluster");
+  parts_.env.logger->Log(base::LogLevel::kWarning, "{}", base::Message(status));
+  // Who has asked for that has it.
+  for (auto& [number, ask] : asks_) {
+    const raft::Change& change = ask.ask.change;
+    const bool removes = change.kind == raft::ChangeKind::kRemove && change.node == id();
+    if (ask.ask.transfer || !(removes || (change.kind == raft::ChangeKind::kReplace && change.other == id()))) continue;
+    std::move(ask.done)(absl::OkStatus());
+    ask.done = [](const absl::Status&) {};
+  }
+  End(status, base::Message(status));
+  parts_.listener->OnRemoved();
 }
 
 void Node::Stop() { End(base::Error(StatusCode::kFailedPrecondition, "the node was stopped"), "the node was stopped"); }

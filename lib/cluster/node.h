@@ -86,8 +86,8 @@ class Node final : private Driver::Host,
     virtual ~Listener() = default;
     virtual void OnLeaderChanged(raft::Term term, raft::NodeId leader, bool self) = 0;
     virtual void OnMembersChanged(uint64_t version) = 0;
+    // In both of these the node has given up all that waited, and serves no more.
     virtual void OnRemoved() = 0;
-    // The node has given up all that waited, and serves no more.
     virtual void OnFailed(const absl::Status& status) = 0;
   };
   // Borrowed; they outlive the node, the executors what it leaves running.
@@ -152,6 +152,8 @@ class Node final : private Driver::Host,
     int64_t deadline_nanos = 0;
     Done done{};
     raft::NodeId asked = raft::kNoNode;  // who has it now
+    // One that had it before has not said what it did.
+    bool in_doubt = false;
     absl::Status refusal{};
   };
   struct PendingFlush {
@@ -190,6 +192,8 @@ class Node final : private Driver::Host,
   void OnSnapshotSent(const raft::SnapshotSent& sent) override;
   void OnUnreachable(raft::NodeId peer) override;
   void OnJoinRequest(std::string_view request, std::function<void(std::string answer)> reply) override;
+  void OnStranger(raft::NodeId stranger) override;
+  void LetIn(const JoinRequest& request, const std::function<void(const absl::Status&)>& answer);
   // base::TurnHandler
   void OnTurnEnd() override;
 
@@ -226,7 +230,9 @@ class Node final : private Driver::Host,
   void Serve(NodeAsk ask, Done done);
   void AskLeader(NodeAsk ask, int64_t deadline_nanos, Done done);
   void SendAsks();
-  void HandleAnswer(const NodeAnswer& answer);
+  // True if the ask is over, since another node leads than the one that was asked.
+  bool EndedByElection(uint64_t number);
+  void HandleAnswer(raft::NodeId from, const NodeAnswer& answer);
   void EndAsk(PendingAsk* ask, std::string_view why_unknown);
   void CorrectAddress();
 
@@ -246,6 +252,8 @@ class Node final : private Driver::Host,
   void TellListener();
 
   void Fail(const absl::Status& status);
+  // It was removed.
+  void Rest();
   // Gives up all that waits: what was not begun ends with `status`.
   void End(const absl::Status& status, std::string_view why_unknown);
 
@@ -276,6 +284,7 @@ class Node final : private Driver::Host,
   std::set<raft::NodeId> sending_;  // whom snapshots are on their way to
   bool log_full_ = false;
   bool removed_ = false;
+  std::set<raft::NodeId> strangers_;  // of whom it is being found out whether they were removed
   Proposals proposals_;
   Waiting waiting_;
   Forwarding forwarding_;
@@ -284,7 +293,8 @@ class Node final : private Driver::Host,
   Done transfer_;
   std::deque<PendingFlush> flushes_;
   std::map<uint64_t, PendingAsk> asks_;
-  uint64_t last_ask_ = 0;
+  // Drawn at the start: an answer that an earlier process of this node was owed is nobody's.
+  uint64_t last_ask_;
   bool correcting_address_ = false;
   bool configuration_changed_ = true;
   CommitClock commit_clock_;
@@ -292,7 +302,6 @@ class Node final : private Driver::Host,
 
   bool leader_changed_ = false;
   bool members_changed_ = false;
-  bool removal_told_ = false;
   // What ends the node once the turn is over; OK if nothing does.
   absl::Status failure_;
   absl::Status health_;

@@ -68,12 +68,14 @@ void Node::Transfer(raft::NodeId to, int64_t deadline_nanos, Done done) {
 }
 
 void Node::TryChanges() {
-  if (!leads()) return;
   for (auto change = changes_.begin(); change != changes_.end();) {
-    if (change->index != 0 || TryChange(&*change)) {
+    const bool waits = change->index != 0 || (leads() && TryChange(&*change));
+    if (waits) {
       ++change;
       continue;
     }
+    // Who has asked asks the next leader, and must not find it done by this one later.
+    if (!leads()) change->refusal = base::Error(StatusCode::kUnavailable, "not the leader");
     std::move(change->done)(change->refusal);
     change = changes_.erase(change);
   }
@@ -211,8 +213,6 @@ ClusterStatus Node::Status() const {
   for (const raft::Member& member : core.configuration().members) status.members.push_back(DescribeMember(member));
   if (!applier_->stalled().ok()) status.health = applier_->stalled();
   if (log_full_) status.health = base::Error(StatusCode::kResourceExhausted, "the disk of the log is full");
-  if (now.removed)
-    status.health = base::Error(StatusCode::kFailedPrecondition, "this node was removed from the cluster");
   return status;
 }
 
@@ -223,8 +223,6 @@ void Node::TellListener() {
   if (std::exchange(members_changed_, false) && driver_ != nullptr) {
     parts_.listener->OnMembersChanged(driver_->core().committed_configuration().version);
   }
-  if (removed_ && !std::exchange(removal_told_, true)) parts_.listener->OnRemoved();
-  removal_told_ = removed_;
 }
 
 // ---- What takes too long. ----

@@ -14,6 +14,15 @@ using absl::StatusCode;
 
 constexpr int64_t kServeNanos = 10'000'000'000;
 
+// What a second leader has answered, while nobody knows what the first one did.
+absl::Status JudgeInDoubt(const raft::Change& change, const absl::Status& status) {
+  const bool adds = change.kind == raft::ChangeKind::kAddVoter || change.kind == raft::ChangeKind::kAddLearner;
+  if (adds && status.code() == StatusCode::kAlreadyExists) return absl::OkStatus();
+  if (change.kind == raft::ChangeKind::kRemove && status.code() == StatusCode::kNotFound) return absl::OkStatus();
+  return base::Error(StatusCode::kUnknown, "an earlier leader may have begun it; the present one says: {}",
+                     base::Message(status));
+}
+
 }  // namespace
 
 void Node::OnMessage(raft::Message message) { Post(raft::Receive{std::move(message)}); }
@@ -43,9 +52,29 @@ void Node::OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) {
       if (NodeAsk ask; DecodeAsk(payload, &ask)) HandleAsk(from, ask);
       return;
     case NodeFrame::kAnswer:
-      if (NodeAnswer answer; DecodeAnswer(payload, &answer)) HandleAnswer(answer);
+      if (NodeAnswer answer; DecodeAnswer(payload, &answer)) HandleAnswer(from, answer);
       return;
+    case NodeFrame::kRemoved:
+      // Those who know this one are those whom it dials.
+      if (driver_->core().configuration().Find(from) == nullptr) return;
+      removed_ = true;
+      return Wake();
   }
+}
+
+// Of this cluster, and not of the members that are known here: one that is not known here yet, or
+// one that was removed. It was let in before it could come. So what is agreed on from now on
+// decides, which a read finds out.
+void Node::OnStranger(raft::NodeId stranger) {
+  if (!health_.ok() || !strangers_.insert(stranger).second) return;
+  Read({.deadline_nanos = Now() + kServeNanos, .done = [this, stranger](const absl::Status& status) {
+          strangers_.erase(stranger);
+          const raft::Core& core = driver_->core();
+          const bool known = core.configuration().Find(stranger) != nullptr ||
+                             core.committed_configuration().Find(stranger) != nullptr;
+          if (!status.ok() || known || peers_ == nullptr) return;
+          peers_->SendFrame(stranger, static_cast<uint32_t>(NodeFrame::kRemoved), {});
+        }});
 }
 
 // ---- Writes. ----
@@ -79,8 +108,10 @@ void Node::HandleWrites(raft::NodeId from, std::string_view payload) {
       peers_->SendFrame(from, static_cast<uint32_t>(NodeFrame::kRefused), EncodeRefused(refused));
     }
   };
+  const bool is_member = driver_->core().configuration().Find(from) != nullptr;
   for (const Command& command : commands) {
-    if (!leads()) {
+    // Who was removed learns of it soon, and would not see it applied.
+    if (!leads() || !is_member) {
       refuse(command, base::Error(StatusCode::kFailedPrecondition, "not the leader"));
       continue;
     }
@@ -131,10 +162,11 @@ void Node::SendAsks() {
   for (auto at = asks_.begin(); at != asks_.end();) {
     PendingAsk& ask = at->second;
     const uint64_t number = (at++)->first;
-    if (ask.asked == role_.leader) continue;
+    if (ask.asked == role_.leader || EndedByElection(number)) continue;
+    ask.in_doubt |= ask.asked != raft::kNoNode;
     if (role_.leader == id()) {
       ask.asked = id();
-      Serve(ask.ask, [this, number](const absl::Status& status) { HandleAnswer({number, status}); });
+      Serve(ask.ask, [this, number](const absl::Status& status) { HandleAnswer(id(), {number, status}); });
     } else if (peers_ != nullptr &&
                peers_->SendFrame(role_.leader, static_cast<uint32_t>(NodeFrame::kAsk), EncodeAsk(ask.ask))) {
       ask.asked = role_.leader;
@@ -142,22 +174,42 @@ void Node::SendAsks() {
   }
 }
 
-void Node::HandleAnswer(const NodeAnswer& answer) {
+// A transfer is not asked for twice: the second time it would take leadership from who has just got
+// it.
+bool Node::EndedByElection(uint64_t number) {
+  const auto at = asks_.find(number);
+  PendingAsk& ask = at->second;
+  if (!ask.ask.transfer || ask.asked == raft::kNoNode) return false;
+  const raft::NodeId to = ask.ask.change.node;
+  Done done = std::move(ask.done);
+  asks_.erase(at);
+  const bool is_it = to == raft::kNoNode || to == role_.leader;
+  std::move(done)(is_it ? absl::OkStatus()
+                        : base::Error(StatusCode::kUnavailable, "node {} leads now, and not {}", role_.leader, to));
+  return true;
+}
+
+void Node::HandleAnswer(raft::NodeId from, const NodeAnswer& answer) {
   const auto at = asks_.find(answer.number);
   if (at == asks_.end()) return;
+  PendingAsk& ask = at->second;
+  absl::Status status = answer.status;
+  // Another one has it now, and says itself what it does.
+  if (from != ask.asked && !status.ok()) return;
   // Nothing was begun: the next leader is asked, once one is known.
-  if (answer.status.code() == StatusCode::kUnavailable && Now() < at->second.deadline_nanos) {
-    at->second.refusal = answer.status;
-    at->second.asked = raft::kNoNode;
+  if (status.code() == StatusCode::kUnavailable && Now() < ask.deadline_nanos && !ask.ask.transfer) {
+    ask.refusal = std::move(status);
+    ask.asked = raft::kNoNode;
     return;
   }
-  Done done = std::move(at->second.done);
+  if (ask.in_doubt && !status.ok()) status = JudgeInDoubt(ask.ask.change, status);
+  Done done = std::move(ask.done);
   asks_.erase(at);
-  std::move(done)(answer.status);
+  std::move(done)(status);
 }
 
 void Node::EndAsk(PendingAsk* ask, std::string_view why_unknown) {
-  if (ask->asked == raft::kNoNode) {
+  if (ask->asked == raft::kNoNode && !ask->in_doubt) {
     return std::move(ask->done)(ask->refusal.ok() ? base::Error(StatusCode::kUnavailable, "{}", why_unknown)
                                                   : ask->refusal);
   }
@@ -191,12 +243,32 @@ void Node::OnJoinRequest(std::string_view bytes, std::function<void(std::string 
     return answer(base::Error(StatusCode::kInvalidArgument, "a request to join that is none"));
   }
   if (!health_.ok()) return answer(health_);
+  // Others may know of members that this node does not know, yet.
+  Read({.deadline_nanos = Now() + kServeNanos,
+        .done = [this, request = std::move(request), answer](const absl::Status& known) {
+          if (known.ok()) return LetIn(request, answer);
+          answer(base::Error(StatusCode::kUnavailable, "{}", base::Message(known)));
+        }});
+}
+
+void Node::LetIn(const JoinRequest& request, const std::function<void(const absl::Status&)>& answer) {
   const raft::Member* const known = driver_->core().configuration().Find(request.node);
-  if (known != nullptr && (known->voter || known->promote || request.learner)) return answer(absl::OkStatus());
+  const bool let_in = request.known || (known != nullptr && (known->voter || known->promote || request.learner));
+  if (known != nullptr && let_in && known->address == request.address) return answer(absl::OkStatus());
+  // It may have moved since, and nobody would find it.
+  if (let_in) {
+    return AskLeader({.number = 0,
+                      .transfer = false,
+                      .change = {.kind = raft::ChangeKind::kSetAddress,
+                                 .node = request.node,
+                                 .other = raft::kNoNode,
+                                 .address = request.address}},
+                     Now() + kServeNanos, answer);
+  }
   raft::Change change{.kind = request.learner ? raft::ChangeKind::kAddLearner : raft::ChangeKind::kAddVoter,
                       .node = request.node,
                       .other = raft::kNoNode,
-                      .address = std::move(request.address)};
+                      .address = request.address};
   if (!request.replaces.empty()) {
     const absl::StatusOr<raft::NodeId> replaced = FindMember(request.replaces);
     if (!replaced.ok()) return answer(replaced.status());

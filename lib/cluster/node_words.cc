@@ -9,6 +9,10 @@ namespace bandb::cluster {
 namespace {
 
 constexpr uint8_t kJoinVersion = 1;
+// As what a node asks to be let in; or it was let in, and says where it is.
+constexpr uint8_t kVoter = 0;
+constexpr uint8_t kLearner = 1;
+constexpr uint8_t kKnown = 2;
 constexpr uint8_t kTransferKind = 255;
 constexpr auto kChangeKindMax = static_cast<uint8_t>(raft::ChangeKind::kSetAddress);
 // No longer text is sent.
@@ -127,7 +131,7 @@ std::string EncodeJoinRequest(const JoinRequest& request) {
   std::string bytes;
   base::PutFixed8(&bytes, kJoinVersion);
   base::PutVarint(&bytes, request.node);
-  base::PutFixed8(&bytes, request.learner ? 1 : 0);
+  base::PutFixed8(&bytes, request.known ? kKnown : request.learner ? kLearner : kVoter);
   base::PutLengthPrefixed(&bytes, request.address);
   base::PutLengthPrefixed(&bytes, request.replaces);
   return bytes;
@@ -136,12 +140,13 @@ std::string EncodeJoinRequest(const JoinRequest& request) {
 bool DecodeJoinRequest(std::string_view bytes, JoinRequest* request) {
   base::ByteReader reader(bytes);
   uint8_t version = 0;
-  uint8_t learner = 0;
+  uint8_t kind = 0;
   if (!reader.ReadFixed(&version) || version != kJoinVersion || !reader.ReadVarint(&request->node) ||
-      request->node == raft::kNoNode || !reader.ReadFixed(&learner) || learner > 1) {
+      request->node == raft::kNoNode || !reader.ReadFixed(&kind) || kind > kKnown) {
     return false;
   }
-  request->learner = learner != 0;
+  request->learner = kind == kLearner;
+  request->known = kind == kKnown;
   return ReadText(&reader, &request->address) && ReadText(&reader, &request->replaces) && reader.empty();
 }
 

@@ -5,7 +5,9 @@
 //   frame 65, refused  := code:varint message count:varint (session:varint number:varint)*
 //   frame 66, ask      := number:varint kind:u8 node:varint other:varint address
 //   frame 67, answer   := number:varint code:varint message
-//   join request       := version:u8 (1) node:varint learner:u8 address replaces
+//   frame 68, removed  :=                                    nothing: who is told is no member any more
+//   join request       := version:u8 (1) node:varint kind:u8 address replaces
+//                         kind 0: as a voter, 1: as a learner, 2: it was let in, and says where it is
 //   join answer        := version:u8 (1) code:varint message database_id
 //
 // Texts and bytes are length:varint bytes[length]. What the writes come to is not said: who sent
@@ -31,6 +33,7 @@ enum class NodeFrame : uint32_t {
   kRefused = kFirstNodeFrame + 1,
   kAsk = kFirstNodeFrame + 2,
   kAnswer = kFirstNodeFrame + 3,
+  kRemoved = kFirstNodeFrame + 4,
 };
 
 // A change of membership, or a transfer of leadership to `change.node`.
@@ -50,8 +53,10 @@ struct RefusedWrites {
 struct JoinRequest {
   raft::NodeId node = raft::kNoNode;
   bool learner = false;
-  std::string address;
-  std::string replaces;
+  // It was let in before, and only says where it is.
+  bool known = false;
+  std::string address{};
+  std::string replaces{};
 };
 struct JoinAnswer {
   absl::Status status{};

@@ -105,6 +105,7 @@ Peers::Peer* Peers::Add(raft::NodeId id) {
 
 void Peers::SetMembers(const raft::Configuration& configuration) {
   if (closed_) return;
+  members_known_ = !configuration.members.empty();
   for (const auto& [id, peer] : peers_) {
     peer->member = configuration.Find(id) != nullptr;
     if (peer->member) continue;
@@ -234,6 +235,18 @@ void Peers::SayAlive() {
     for (const auto& link : peer->links) {
       if (link->up()) link->link()->Send(Id(PeerFrame::kPing), {});
     }
+  }
+  TellStrangers();
+}
+
+void Peers::TellStrangers() {
+  std::vector<raft::NodeId> strangers;
+  for (const auto& [id, peer] : peers_) {
+    const bool up = LinkFor(peer.get(), LinkClass::kPrompt)->up();
+    if (members_known_ && !peer->member && up) strangers.push_back(id);
+  }
+  for (const raft::NodeId stranger : strangers) {
+    if (!closed_) parts_.listener->OnStranger(stranger);
   }
 }
 

@@ -88,6 +88,8 @@ class Peers final : public Transport,
     // A node that is no member asks to be let in. `reply` may be called once, later, on the loop's
     // thread; who asked may be gone by then.
     virtual void OnJoinRequest(std::string_view request, std::function<void(std::string answer)> reply) = 0;
+    // Now and then, of each node with a link that the configuration does not have.
+    virtual void OnStranger(raft::NodeId /*stranger*/) {}
   };
   // Borrowed, but for what is shared with work that outlives Peers.
   struct Parts {
@@ -205,6 +207,7 @@ class Peers final : public Transport,
   // Whether a line about the peer may be written.
   bool MayLog(Peer* peer);
   void SayAlive();
+  void TellStrangers();
   base::Task Later(std::function<void()> task) const;
 
   const PeerSelf self_;
@@ -214,6 +217,7 @@ class Peers final : public Transport,
   base::Random random_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);
   bool closed_ = false;
+  bool members_known_ = false;  // a configuration was set that has some
   net::LinkAcceptor acceptor_;
   JoinDesk joins_;
   SnapshotIn incoming_;

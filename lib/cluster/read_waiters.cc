@@ -35,6 +35,8 @@ void ReadWaiters::Answered(const raft::ReadResult& result, raft::Index applied) 
   }
   by_index_.emplace(result.index, std::move(asked->second));
   asked_.erase(asked);
+  // There is room for another question, if that is what it was refused for.
+  may_ask_ = true;
   AppliedTo(applied);
 }
 

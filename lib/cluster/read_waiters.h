@@ -21,7 +21,7 @@
 namespace bandb::cluster {
 
 struct ClientRead {
-  // Run once, on the node's thread; it does not call back. OK: read now. Otherwise
+  // Run once, on the node's thread; it does not read again. OK: read now. Otherwise
   // kDeadlineExceeded, or why the node serves no more.
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
 

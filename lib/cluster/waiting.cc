@@ -30,18 +30,32 @@ void Waiting::Add(raft::Term term, raft::Index index, std::vector<ClientWritePtr
 std::vector<ClientWritePtr> Waiting::Applied(raft::Term term, raft::Index index,
                                              absl::Span<const CommandResult> results) {
   std::vector<ClientWritePtr> not_done;
+  const auto add_not_done = [&not_done](Place* place) {
+    std::copy_if(place->writes.begin(), place->writes.end(), std::back_inserter(not_done),
+                 [](const ClientWritePtr& write) { return !write->ended(); });
+  };
   while (!by_index_.empty() && by_index_.begin()->first <= index) {
     BANDB_ASSERT(by_index_.begin()->first == index);
     Place place = std::move(by_index_.begin()->second);
     by_index_.erase(by_index_.begin());
     if (place.term != term) {
-      std::copy_if(place.writes.begin(), place.writes.end(), std::back_inserter(not_done),
-                   [](const ClientWritePtr& write) { return !write->ended(); });
+      add_not_done(&place);
       continue;
     }
     // The same term and index is the same entry.
     BANDB_ASSERT(place.writes.size() == results.size());
     for (size_t i = 0; i < results.size(); ++i) place.writes[i]->Complete(results[i].status);
+  }
+  if (term == applied_term_) return not_done;
+  applied_term_ = term;
+  // Terms never fall along the log: what comes after this entry is of no earlier one.
+  for (auto at = by_index_.begin(); at != by_index_.end();) {
+    if (at->second.term >= term) {
+      ++at;
+      continue;
+    }
+    add_not_done(&at->second);
+    at = by_index_.erase(at);
   }
   return not_done;
 }

@@ -1,9 +1,10 @@
 // Waiting: the writes that were proposed, by the place in the log that they were given.
 //
 // There are three ends. An entry of the same term is applied at that index: the write is done, and
-// its result is the entry's. An entry of another term is applied there: it was not done, for
-// certain, and may be proposed again. A snapshot jumps over the index, or the time has passed, or
-// the node ends: nobody here knows, and that is what is said.
+// its result is the entry's. An entry of another term is applied there, or one of a later term
+// before it, perhaps as the last one for long: it was not done, for certain, and may be proposed
+// again. A snapshot jumps over the index, or the time has passed, or the node ends: nobody here
+// knows, and that is what is said.
 #ifndef BANDB_CLUSTER_WAITING_H_
 #define BANDB_CLUSTER_WAITING_H_
 
@@ -45,6 +46,7 @@ class Waiting {
 
   // One index may be given more than once, in different terms.
   std::multimap<raft::Index, Place> by_index_;
+  raft::Term applied_term_ = 0;
 };
 
 }  // namespace bandb::cluster

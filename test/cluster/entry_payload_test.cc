@@ -1,6 +1,10 @@
 #include "cluster/entry_payload.h"
 
+#include <string>
+#include <vector>
+
 #include "kv/batch_format.h"
+#include "kv/limits.h"
 #include "support/catch.h"
 
 namespace bandb::cluster {
@@ -30,6 +34,25 @@ TEST_CASE("An entry brings its commands, with absolute times in place of times t
   CHECK(entry.commands[0].operations == Operations(1060));
   CHECK(entry.commands[1].session == kNoSession);
   CHECK(entry.commands[1].operations.empty());
+}
+
+TEST_CASE("What no replica could apply does not get into an entry", "[entry_payload]") {
+  const std::string long_key(kv::kKeyBytesMax + 1, 'k');
+  const std::string good_key(kv::kKeyBytesMax, 'k');
+  std::vector<std::string> bytes(6);
+  kv::AppendOperation(&bytes[0], {.kind = kv::Kind::kPut, .key = long_key, .value = "v"});
+  kv::AppendOperation(&bytes[1], {.kind = kv::Kind::kRangeDelete, .key = "a", .value = long_key});
+  kv::AppendOperation(&bytes[2], {.kind = kv::Kind::kRangeDelete, .key = "a", .value = {}});
+  bytes[3] = Operations(1).substr(1);
+  WriteBatch batch;
+  batch.RequireAbsent(long_key);
+  bytes[4] = WriteBatchAccess::Conditions(batch);
+  EntryBuilder builder(1);
+  for (size_t i = 0; i < 4; ++i) CHECK_FALSE(builder.Add({.operations = bytes[i]}));
+  CHECK_FALSE(builder.Add({.conditions = bytes[4]}));
+  CHECK(builder.count() == 0);
+  kv::AppendOperation(&bytes[5], {.kind = kv::Kind::kRangeDelete, .key = "a", .value = good_key});
+  CHECK(builder.Add({.operations = bytes[5]}));
 }
 
 TEST_CASE("The bytes of an entry are fixed", "[entry_payload]") {

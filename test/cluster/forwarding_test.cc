@@ -111,4 +111,43 @@ TEST_CASE("a write with a session of its client's goes under that, whether the n
   CHECK_CODE(rig.ends["mine"], kFailedPrecondition);
 }
 
+TEST_CASE("writes of a lost session go on under the next one, also those of which it is said late") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("a"));
+  rig.waiting.Add(rig.Make("b"));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1, 2});
+  const uint64_t first = rig.session;
+  const absl::Status lost = absl::FailedPreconditionError("session unknown");
+  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 1, .status = lost}));
+  rig.Open();
+  CHECK(rig.session != first);
+  CHECK(rig.Take() == Numbers{1});
+  // Nothing was done: that is no answer for a client, who knows no session.
+  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 2, .status = lost}));
+  CHECK(rig.ends.empty());
+  CHECK(rig.Take() == Numbers{2});
+  rig.forwarding.Applied({.session = rig.session, .number = 1});
+  rig.forwarding.Applied({.session = rig.session, .number = 2});
+  CHECK(rig.ends["a"].ok());
+  CHECK(rig.ends["b"].ok());
+}
+
+TEST_CASE("a session that is refused is asked for again, and not faster than a write is repeated") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("a"));
+  for (int time = 0; time < 3; ++time) {
+    const std::vector<Command> opening = rig.forwarding.Take(&rig.waiting, rig.now, kBytes);
+    REQUIRE(opening.size() == 1);
+    const CommandResult full{.session = opening.front().session,
+                             .number = kOpenNumber,
+                             .status = absl::ResourceExhaustedError("too many sessions")};
+    CHECK(rig.forwarding.Applied(full).empty());
+    CHECK(rig.Take().empty());
+    rig.now += Forwarding::kRepeatNanos;
+  }
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1});
+}
+
 }  // namespace bandb::cluster

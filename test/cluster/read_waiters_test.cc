@@ -47,6 +47,22 @@ TEST_CASE("all reads that wait share one question, and are served once its index
   CHECK(rig.reads.empty());
 }
 
+TEST_CASE("a question that there was no room for is asked once another one has its answer") {
+  ReadRig rig;
+  rig.Add("first");
+  const auto first = rig.reads.Ask();
+  REQUIRE(first.has_value());
+  rig.Add("second");
+  rig.reads.Refused(*rig.reads.Ask());
+  CHECK_FALSE(rig.reads.Ask().has_value());
+  rig.reads.Answered({.id = *first, .index = 1}, 1);
+  CHECK(rig.Take() == Ends{"first OK"});
+  const auto second = rig.reads.Ask();
+  REQUIRE(second.has_value());
+  rig.reads.Answered({.id = *second, .index = 1}, 1);
+  CHECK(rig.Take() == Ends{"second OK"});
+}
+
 TEST_CASE("what the core refuses is asked again once something has changed, and no sooner") {
   ReadRig rig;
   rig.Add("a");

@@ -48,6 +48,22 @@ TEST_CASE("a write is certainly not done when an entry of another term is applie
   CHECK(batch->writes.front() == not_done.front());
 }
 
+TEST_CASE(
+    "an entry of a later term decides all that was proposed after it in earlier terms, also if nothing follows it") {
+  WriteRig rig;
+  Waiting waiting;
+  waiting.Add(2, 10, {rig.Passed("at")});
+  waiting.Add(2, 12, {rig.Passed("after")});
+  waiting.Add(3, 13, {rig.Passed("later term")});
+  CHECK(waiting.Applied(2, 9, {}).empty());
+  CHECK(waiting.Applied(3, 10, {}).size() == 2);
+  CHECK(rig.ends.empty());
+  const CommandResult done[] = {{}};
+  CHECK(waiting.Applied(3, 13, done).empty());
+  CHECK(rig.ends["later term"].ok());
+  CHECK(waiting.empty());
+}
+
 TEST_CASE("what a snapshot jumps over, what takes too long and what the node leaves is unknown, and nothing else") {
   WriteRig rig;
   Waiting waiting;
