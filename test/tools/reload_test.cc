@@ -21,6 +21,8 @@ bool Says(const test::MemoryLogger& lines, const std::string& text) {
 TEST_CASE("every setting is shown as a file says it") {
   const std::string file = R"([server]
 listen = "[::1]:0"
+tls_listen = "127.0.0.1:8443"
+insecure = true
 durability = "os"
 loops = 3
 worker_threads = 2
@@ -40,11 +42,22 @@ stall_timeout = "1 s"
 keepalive = "5 min"
 drain_timeout = "10 s"
 
+[tls]
+certificate = "/etc/bandb/server.crt"
+key = "/etc/bandb/server.key"
+client_ca = ""
+
+[users]
+file = "/etc/bandb/users.toml"
+login_timeout = "3 s"
+
 [redis]
+tls_listen = "127.0.0.1:6380"
 listen = "127.0.0.1:6379"
 
 [grpc]
 listen = "127.0.0.1:50051"
+tls_listen = ""
 
 [storage]
 data = "/srv/\u0001\"\\"
