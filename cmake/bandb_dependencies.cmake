@@ -16,6 +16,13 @@ if(BANDB_WITH_ZSTD)
   set(BANDB_HAVE_ZSTD ${Zstd_FOUND})
 endif()
 
+# Users and TLS of the server; storage never links it.
+set(BANDB_HAVE_TLS OFF)
+if(BANDB_TLS)
+  find_package(OpenSSL 3.0)
+  set(BANDB_HAVE_TLS ${OPENSSL_FOUND})
+endif()
+
 # gRPC is of the programs alone: libraries that an application links never need it.
 set(BANDB_HAVE_GRPC OFF)
 if(BANDB_GRPC AND (BANDB_BUILD_TOOLS OR BANDB_BUILD_TESTS))
@@ -24,7 +31,12 @@ if(BANDB_GRPC AND (BANDB_BUILD_TOOLS OR BANDB_BUILD_TESTS))
   find_program(BANDB_GRPC_PLUGIN grpc_cpp_plugin)
   mark_as_advanced(BANDB_PROTOC BANDB_GRPC_PLUGIN)
   if(PKG_CONFIG_FOUND AND BANDB_PROTOC AND BANDB_GRPC_PLUGIN)
-    pkg_check_modules(BANDB_GRPCPP IMPORTED_TARGET GLOBAL grpc++_unsecure>=1.51)
+    # The one that knows TLS where TLS is wanted.
+    set(grpc_module grpc++_unsecure)
+    if(BANDB_HAVE_TLS)
+      set(grpc_module grpc++)
+    endif()
+    pkg_check_modules(BANDB_GRPCPP IMPORTED_TARGET GLOBAL ${grpc_module}>=1.51)
     pkg_check_modules(BANDB_PROTOBUF IMPORTED_TARGET GLOBAL protobuf)
     if(BANDB_GRPCPP_FOUND AND BANDB_PROTOBUF_FOUND)
       set(BANDB_HAVE_GRPC ON)

@@ -15,6 +15,7 @@ run libxxhash-dev checksums
 run liblz4-dev compresses tables
 run libzstd-dev compresses tables, more tightly, and reads and writes .zst files in bandb load, import and export
 run zlib1g-dev reads .gz files in bandb load and import
+run libssl-dev tokens of users, and TLS
 run libtomlplusplus-dev reads the configuration file
 run libcli11-dev reads the command line
 run libedit-dev line editing in the interactive client

@@ -40,6 +40,24 @@ struct ServerOptions {
   // HOST:PORT on which clients of Redis are served, with the same hooks and limits; see
   // docs/redis.md. Default: nowhere.
   std::string redis_listen{};
+  // A file of users, as `bandb user` writes it (docs/security.md): given, nothing is served without
+  // a user and its token, and each does what it is allowed. Default: there are no users.
+  std::string users_file{};
+  // HOST:PORT on which clients speak TLS 1.3, with BanDB's protocol or that of Redis. Default:
+  // nowhere.
+  std::string tls_listen{};
+  std::string redis_tls_listen{};
+  // Paths of the certificate (the chain, its own first) and its key, in PEM; needed for these.
+  std::string tls_certificate_file{};
+  std::string tls_key_file{};
+  // Given: clients that speak TLS need a certificate that one of those in this file signed.
+  std::string tls_client_ca_file{};
+  // Listen on addresses that other machines can reach although there are no users. Default: no.
+  bool insecure = false;
+  // A connection whose client has not logged in after this time is closed; until then it may send
+  // 4 KiB at a time. 1 ms and more; default 5 s.
+  absl::Duration login_timeout = absl::Seconds(5);
+
   // Default: fsync before every acknowledgement.
   Durability durability = Durability::kSync;
 
@@ -131,6 +149,9 @@ struct ServerStats {
   uint64_t write_operations = 0;  // PUT, DELETE and BATCH in them
   uint64_t reads = 0;             // GET and SCAN
   uint64_t overloaded = 0;        // requests answered "overloaded"
+  uint64_t failed_logins = 0;     // wrong names or tokens
+  uint64_t denials = 0;           // requests of clients not known, or not allowed to
+  uint64_t tls_failures = 0;      // TLS connections that did not come about
   uint64_t memory_bytes = 0;      // (now) what memory_bytes_max bounds
   uint64_t in_flight = 0;         // (now) requests that wait for the store
 };
@@ -142,10 +163,10 @@ struct ServerStats {
 // stops it.
 class Server {
  public:
-  // Listens and serves when it returns.
-  // Errors: kInvalidArgument the options or hooks make no sense · kFailedPrecondition the address
-  // is in use · kPermissionDenied the address may not be taken · kInternal the operating system
-  // refused.
+  // Listens and serves when it returns. Errors: kInvalidArgument the options, the hooks or the
+  // users make no sense, or others can reach an address without users · kUnimplemented this build
+  // has no users · kFailedPrecondition the address is in use · kPermissionDenied the address may
+  // not be taken · kInternal the operating system refused.
   static absl::StatusOr<std::unique_ptr<Server>> Start(Store& store, const ServerOptions& options,
                                                        ServerHooks hooks = {});
   ~Server();
@@ -156,6 +177,15 @@ class Server {
   std::string Address() const;
   // Likewise for clients of Redis; empty without redis_listen.
   std::string RedisAddress() const;
+  // Likewise for clients that speak TLS.
+  std::string TlsAddress() const;
+  // Likewise for clients of Redis that do.
+  std::string RedisTlsAddress() const;
+  // Reads the files of users, certificate and key again. What is wrong with them is told, and then
+  // nothing changes; else new connections get the new certificate, and connections of users that
+  // are gone, or have another token, are nobody's from their next request on. Errors: those of
+  // Start.
+  absl::Status Reload();
   // The sums over all loops, each counter read by itself.
   ServerStats Stats() const;
 

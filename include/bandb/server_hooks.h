@@ -35,6 +35,7 @@ struct ServerRequest {
   uint32_t message_id = 0;
   std::string_view payload;  // everything after the frame header
   std::string_view peer;     // HOST:PORT of the client
+  std::string_view user{};   // its name; empty where there are no users
 };
 
 // What is done to a key, or to a range of keys.
@@ -45,6 +46,7 @@ enum class OperationKind : uint8_t { kGet, kPut, kDelete, kDeleteRange, kScan };
 struct ServerOperation {
   uint64_t connection = 0;  // as in ServerRequest
   std::string_view peer;
+  std::string_view user{};  // likewise
   OperationKind kind = OperationKind::kGet;
   std::string_view key;                                    // of a range: where it begins
   std::string_view limit;                                  // of a range: where it ends; empty: the end of all keys

@@ -42,6 +42,9 @@ std::vector<Figure> FiguresOf(const ServerStats& s) {
       {"write_operations", "Writes in these batches.", kCounter, s.write_operations},
       {"reads", "Reads of keys and ranges.", kCounter, s.reads},
       {"overloaded", "Requests answered \"overloaded\".", kCounter, s.overloaded},
+      {"failed_logins", "Logins with a wrong name or token.", kCounter, s.failed_logins},
+      {"denials", "Requests of clients that are not known, or not allowed to.", kCounter, s.denials},
+      {"tls_failures", "TLS connections that did not come about.", kCounter, s.tls_failures},
       {"memory_bytes", "Memory of all connections, which the limit bounds.", kGauge, s.memory_bytes},
       {"in_flight_requests", "Requests that wait for the store.", kGauge, s.in_flight},
   };

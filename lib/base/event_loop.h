@@ -72,6 +72,11 @@ class Stream {
   virtual void CloseWrite() = 0;
   // HOST:PORT of the other end.
   virtual const std::string& peer() const = 0;
+  // Bytes that Write took and that are still here, as encrypted ones may be: they are lost if it is
+  // destroyed. OnWritable tells that there are none any more.
+  virtual size_t unsent_bytes() const { return 0; }
+  // Memory of its own, these included.
+  virtual size_t held_bytes() const { return 0; }
 };
 
 class EventLoop;

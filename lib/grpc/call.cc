@@ -119,7 +119,33 @@ void Call::OnAccepted() {
     return FinishFailed(server::ToFailure(net::Refusal::kOverloaded));
   }
   Hold(kUnreadBytes);
+  if (IsOfStore() && !LogIn()) {
+    // Its message is not wanted; the door answers in the time that a wrong login takes.
+    TellWhoAsks();
+    step_ = Step::kStore;
+    if (!poller_->door()->Enter(this)) Finish(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down");
+    return;
+  }
   Read();
+}
+
+bool Call::LogIn() {
+  session = poller_->door()->NewSession();
+  if (!session.has_users()) return true;
+  constexpr std::string_view kScheme = "Bearer ";
+  const auto found = context_.client_metadata().find("authorization");
+  if (found == context_.client_metadata().end()) return false;
+  std::string_view value(found->second.data(), found->second.size());
+  if (value.substr(0, kScheme.size()) != kScheme) return false;
+  value.remove_prefix(kScheme.size());
+  const size_t colon = value.find(':');
+  return colon != std::string_view::npos && session.LogIn(value.substr(0, colon), value.substr(colon + 1));
+}
+
+void Call::TellWhoAsks() {
+  peer_ = ToPeer(context_.peer());
+  peer = peer_;
+  connection = poller_->connections()->NumberOf(peer_);
 }
 
 void Call::Read() {
@@ -150,9 +176,7 @@ void Call::OnOperationMessage() {
   const bool parsed = Parse(&request_);
   bytes_.Clear();
   if (!parsed) return Finish(::grpc::StatusCode::INTERNAL, "the request is not a message");
-  peer_ = ToPeer(context_.peer());
-  peer = peer_;
-  connection = poller_->connections()->NumberOf(peer_);
+  TellWhoAsks();
   deadline_nanos = DeadlineNanos(context_.raw_deadline());
   operation.key = request_.key();
   if (method_ == Method::kPut) {
@@ -166,6 +190,9 @@ void Call::OnOperationMessage() {
 }
 
 void Call::OnEnded() {
+  if (outcome.failure.code == static_cast<uint16_t>(absl::StatusCode::kUnauthenticated)) {
+    return Finish(::grpc::StatusCode::UNAUTHENTICATED, outcome.failure.message);
+  }
   if (!outcome.ok()) return FinishFailed(outcome.failure);
   test_grpc::GetResponse response;
   response.set_success(true);

@@ -49,6 +49,9 @@ class Call final : public server::DoorCall {
   void OnHealthMessage();
   void OnReflectionMessage();
 
+  // Whether its metadata say who it is, where there are users.
+  bool LogIn();
+  void TellWhoAsks();
   void Read();
   void Write(const ::google::protobuf::Message& message);
   void WriteAndFinish(const ::google::protobuf::Message& message);

@@ -15,9 +15,11 @@
 #include "base/status.h"
 #include "grpc/acceptor.h"
 #include "grpc/connections.h"
+#include "grpc/credentials.h"
 #include "grpc/poller.h"
 #include "net/address.h"
 #include "server/door.h"
+#include "server/server_options.h"
 
 namespace bandb::grpc {
 
@@ -89,7 +91,8 @@ void Listener::Impl::Bound(::grpc::ServerBuilder* builder) const {
   // megabytes.
   builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kUnaskedBytes);
-  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, ToMillis(server.frame_timeout));
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                              ToMillis(std::min(server.frame_timeout, server.login_timeout)));
   if (server.idle_timeout != absl::InfiniteDuration()) {
     builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, ToMillis(server.idle_timeout));
   }
@@ -102,12 +105,17 @@ absl::Status Listener::Impl::Start() {
                        options_.threads);
   }
   BANDB_RETURN_IF_ERROR(CheckListen(options_.listen));
+  // Clients that need a certificate are no strangers.
+  if (options_.tls_client_ca_file.empty()) {
+    BANDB_RETURN_IF_ERROR(server::CheckReach(door_->options(), options_.listen));
+  }
+  BANDB_ASSIGN_OR_RETURN(const std::shared_ptr<::grpc::ServerCredentials> credentials, MakeCredentials(options_));
   BANDB_RETURN_IF_ERROR(acceptor_.Listen(options_.listen));
   ::grpc::ServerBuilder builder;
   Bound(&builder);
   builder.RegisterAsyncGenericService(&service_);
   taker_ = builder.experimental().AddExternalConnectionAcceptor(
-      ::grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, ::grpc::InsecureServerCredentials());
+      ::grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   for (int i = 0; i < options_.threads; i++) {
     pollers_.push_back(
         std::make_unique<Poller>(Poller::Parts{.door = door_,

@@ -23,6 +23,11 @@ struct ListenerOptions {
   int streams_max = 1024;
   // Threads that speak gRPC. 1 to 64.
   int threads = 1;
+  // Paths of the certificate (the chain, its own first) and its key, in PEM: given, TLS is spoken.
+  std::string tls_certificate_file{};
+  std::string tls_key_file{};
+  // Given: clients need a certificate that one of those in this file signed.
+  std::string tls_client_ca_file{};
 };
 
 // May block for as long as the system looks for a name. Errors: kInvalidArgument the text is not

@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "base/status.h"
-#include "net/frame_server.h"
 
 namespace bandb::net {
 

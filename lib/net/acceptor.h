@@ -14,19 +14,18 @@
 #include "base/event_loop.h"
 #include "net/counters.h"
 #include "net/router.h"
+#include "net/stream_taker.h"
 
 namespace bandb::net {
-
-class FrameServer;
 
 // Thread safety: the loop's thread, or before the loop runs; accept_failures from any thread.
 // Lifetime: the loops and servers must outlive it and its loop's tasks.
 class Acceptor final : private base::AcceptHandler {
  public:
-  // A loop, the server on it, and what it is to serve there.
+  // A loop, who takes connections on it, and what they are to be served.
   struct Taker {
     base::EventLoop* loop = nullptr;
-    FrameServer* server = nullptr;
+    StreamTaker* server = nullptr;
     Endpoint endpoint;
   };
   struct Limits {

@@ -71,6 +71,12 @@ absl::StatusOr<SocketAddress> ParseAddress(const std::string& text) {
   return addresses.front();
 }
 
+std::string HostOf(const std::string& text) {
+  std::string host;
+  uint16_t port = 0;
+  return Split(text, &host, &port) ? host : "";
+}
+
 uint16_t PortOf(const SocketAddress& address) {
   if (address.storage.ss_family == AF_INET6) {
     return ntohs(reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_port);
@@ -83,6 +89,16 @@ bool IsWildcard(const SocketAddress& address) {
     return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr) != 0;
   }
   return reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr.s_addr == INADDR_ANY;
+}
+
+bool IsLoopback(const SocketAddress& address) {
+  constexpr uint32_t kLoopbackNet = 127;
+  if (address.storage.ss_family == AF_INET6) {
+    const in6_addr* const host = &reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(host) != 0) return host->s6_addr[12] == kLoopbackNet;
+    return IN6_IS_ADDR_LOOPBACK(host) != 0;
+  }
+  return ntohl(reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr.s_addr) >> 24 == kLoopbackNet;
 }
 
 std::string FormatAddress(const SocketAddress& address) {

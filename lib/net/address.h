@@ -29,9 +29,14 @@ absl::StatusOr<SocketAddress> ParseAddress(const std::string& text);
 // often two.
 absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& text);
 
+// HOST of HOST:PORT, without brackets.
+std::string HostOf(const std::string& text);
 uint16_t PortOf(const SocketAddress& address);
 // Whether it stands for every interface.
 bool IsWildcard(const SocketAddress& address);
+
+// Whether none but this machine can reach it.
+bool IsLoopback(const SocketAddress& address);
 
 // HOST:PORT of it.
 std::string FormatAddress(const SocketAddress& address);

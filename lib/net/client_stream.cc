@@ -65,7 +65,9 @@ absl::StatusOr<std::unique_ptr<ClientStream>> ClientStream::ConnectTo(const Sock
   return stream;
 }
 
-ClientStream::~ClientStream() { ::close(descriptor_); }
+ClientStream::~ClientStream() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
 
 absl::StatusOr<size_t> ClientStream::WriteSome(std::string_view bytes) {
   size_t written = 0;
@@ -96,15 +98,21 @@ bool ClientStream::Wait(absl::Span<Interest> interests, int64_t timeout_nanos) {
   std::vector<pollfd> waited;
   waited.reserve(interests.size());
   for (const Interest& interest : interests) {
-    const int events = POLLIN | (interest.write ? POLLOUT : 0);
+    const int events = POLLIN | (interest.write || interest.stream->WantsToWrite() ? POLLOUT : 0);
+    if (interest.stream->HasMore()) timeout_nanos = 0;
     waited.push_back({interest.stream->descriptor_, static_cast<short>(events), 0});
   }
   int ready = 0;
   do {
     ready = ::poll(waited.data(), waited.size(), PollMillis(timeout_nanos));
   } while (ready < 0 && errno == EINTR);
-  for (size_t i = 0; i < interests.size(); ++i) interests[i].ready = waited[i].revents != 0;
-  return ready > 0;
+  bool any = ready > 0;
+  for (size_t i = 0; i < interests.size(); ++i) {
+    const bool more = interests[i].stream->HasMore();
+    interests[i].ready = waited[i].revents != 0 || more;
+    any = any || more;
+  }
+  return any;
 }
 
 }  // namespace bandb::net

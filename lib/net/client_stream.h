@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,16 +27,16 @@ class ClientStream {
   // Connects to HOST:PORT, trying each address that the name has; the time is for each. Errors:
   // kInvalidArgument no such address · kUnavailable nobody listens there, or not in time.
   static absl::StatusOr<std::unique_ptr<ClientStream>> Connect(const std::string& address, int64_t timeout_nanos);
-  ~ClientStream();
+  virtual ~ClientStream();
   ClientStream(const ClientStream&) = delete;
   ClientStream& operator=(const ClientStream&) = delete;
 
   // Hands over what the socket takes at once and returns how much that was. Errors: kUnavailable
   // the connection is gone.
-  absl::StatusOr<size_t> WriteSome(std::string_view bytes);
+  virtual absl::StatusOr<size_t> WriteSome(std::string_view bytes);
   // Fills `to`, which is not empty, with what has arrived, and returns how much that was; 0 if
   // nothing has. Errors: kUnavailable the peer closed, or the connection is gone.
-  absl::StatusOr<size_t> ReadSome(absl::Span<char> to);
+  virtual absl::StatusOr<size_t> ReadSome(absl::Span<char> to);
 
   struct Interest {
     ClientStream* stream = nullptr;
@@ -45,12 +46,20 @@ class ClientStream {
   // Waits until one of the streams is ready (true) or the time has passed (false).
   static bool Wait(absl::Span<Interest> interests, int64_t timeout_nanos);
 
+ protected:
+  // Takes the connection of another one over.
+  explicit ClientStream(std::unique_ptr<ClientStream> other) : descriptor_(std::exchange(other->descriptor_, -1)) {}
+  // There is something to read though the socket has nothing; and it wants to write, whatever its
+  // user does.
+  virtual bool HasMore() const { return false; }
+  virtual bool WantsToWrite() const { return false; }
+
  private:
   static absl::StatusOr<std::unique_ptr<ClientStream>> ConnectTo(const SocketAddress& peer, const std::string& name,
                                                                  int64_t timeout_nanos);
   explicit ClientStream(int descriptor) : descriptor_(descriptor) {}
 
-  const int descriptor_;
+  int descriptor_;
 };
 
 }  // namespace bandb::net

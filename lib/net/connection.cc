@@ -15,7 +15,7 @@ namespace {
 // Gathered into one write: up to 256 KiB of small replies, so that one connection does not hold up
 // the turn.
 constexpr size_t kPiecesMax = 64;
-// Of one read while memory is tight.
+// Of one read while memory is tight, or from a client that is not known yet.
 constexpr size_t kTightReadBytes = 4 << 10;
 // After this long without a request the ring of replies is given back.
 constexpr int64_t kRingKeptNanos = 1000 * 1000000;
@@ -43,6 +43,7 @@ Connection::Connection(ConnectionHost* host, const Endpoint& endpoint, Connectio
       refused_(refused),
       output_(&host->pool) {
   last_frame_nanos_ = last_taken_nanos_ = host_->loop->NowNanos();
+  if (codec_->restricted()) restricted_since_nanos_ = last_frame_nanos_;
   stream_->SetHandler(this);
   WatchReading(!refused);
 }
@@ -81,7 +82,8 @@ void Connection::OnReadable() {
 bool Connection::ReadIntoShared(base::IoResult* result) {
   char* const buffer = host_->read_buffer.get();
   const std::string_view rest = Unprocessed();
-  const size_t bytes_max = host_->MemoryIsTight() ? kTightReadBytes : ConnectionHost::kReadBytes;
+  const bool little = host_->MemoryIsTight() || codec_->restricted();
+  const size_t bytes_max = little ? kTightReadBytes : ConnectionHost::kReadBytes;
   *result = stream_->Read(buffer + rest.size(), bytes_max);
   if (result->state != base::IoResult::State::kDone) return false;
   host_->counters->bytes_read.Add(result->bytes);
@@ -339,8 +341,8 @@ void Connection::Flush() {
       last_taken_nanos_ = host_->loop->NowNanos();
     }
   }
-  if (writing_ != !output_.empty()) {
-    writing_ = !output_.empty();
+  if (writing_ != HasOutput()) {
+    writing_ = HasOutput();
     stream_->Watch(reading_, writing_);
   }
   if (paused_ && BelowHalf()) host_->MarkResumable(this);
@@ -349,8 +351,7 @@ void Connection::Flush() {
 }
 
 void Connection::MaybeFinish() {
-  if ((phase_ != Phase::kFinishing && phase_ != Phase::kDraining) || HeldUp() || !replies_.empty() ||
-      !output_.empty()) {
+  if ((phase_ != Phase::kFinishing && phase_ != Phase::kDraining) || HeldUp() || !replies_.empty() || HasOutput()) {
     return;
   }
   if (peer_ended_) return Close();
@@ -382,7 +383,11 @@ void Connection::Sweep(int64_t now_nanos) {
     return;
   }
   if (paused_ && BelowHalf()) host_->MarkResumable(this);
-  if (!output_.empty() && over(last_taken_nanos_, limits.unread_timeout_nanos)) {
+  if (const size_t unsent_bytes = stream_->unsent_bytes(); unsent_bytes != unsent_bytes_) {
+    unsent_bytes_ = unsent_bytes;
+    last_taken_nanos_ = now_nanos;
+  }
+  if (HasOutput() && over(last_taken_nanos_, limits.unread_timeout_nanos)) {
     host_->counters->connections_timed_out.Add();
     return Close();
   }
@@ -390,14 +395,14 @@ void Connection::Sweep(int64_t now_nanos) {
     replies_.Shrink();
     Account();
   }
-  if (phase_ != Phase::kServing) return;
+  if (phase_ != Phase::kServing || SweepRestricted(now_nanos)) return;
   if (frame_started_nanos_ != 0 && over(frame_started_nanos_, limits.frame_timeout_nanos)) {
     host_->counters->connections_timed_out.Add();
     // A frame that is skipped has its reply already.
     return skip_bytes_ > 0 ? Close() : Refuse(Refusal::kFrameTimedOut);
   }
   ShedHalfFrame();
-  const bool idle = output_.empty() && in_flight_ == 0 && !HeldUp();
+  const bool idle = !HasOutput() && in_flight_ == 0 && !HeldUp();
   if (idle && over(last_frame_nanos_, limits.idle_timeout_nanos)) {
     host_->counters->connections_timed_out.Add();
     phase_ = Phase::kFinishing;
@@ -407,6 +412,7 @@ void Connection::Sweep(int64_t now_nanos) {
 }
 
 void Connection::Forgive(int64_t nanos) {
+  if (restricted_since_nanos_ != 0) restricted_since_nanos_ += nanos;
   if (frame_started_nanos_ != 0) frame_started_nanos_ += nanos;
   last_taken_nanos_ += nanos;
   last_frame_nanos_ += nanos;
@@ -429,6 +435,12 @@ void Connection::Refuse(Refusal refusal) { RefuseWith(codec_->CodeOf(refusal), c
 void Connection::AnswerRefusal(Refusal refusal) {
   std::string bytes;
   AnswerNow(RefusalReply(*codec_, refusal, &bytes));
+}
+
+void Connection::AnswerDenial(const Denial& denial) {
+  std::string bytes;
+  codec_->AppendError(denial.code, denial.text, &bytes);
+  AnswerNow({.head = bytes, .ok = false, .code = denial.code});
 }
 
 void Connection::RefuseWith(uint16_t code, std::string_view message) {

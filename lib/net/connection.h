@@ -51,13 +51,13 @@ class Connection final : private base::StreamHandler {
   bool refused() const { return refused_; }
   // All memory that it keeps, alone or with others: what would be free without it.
   int64_t kept_bytes() const {
-    return static_cast<int64_t>(HeldBytes() + output_.shared_bytes() + replies_.shared_bytes());
+    return static_cast<int64_t>(HeldBytes() + StreamBytes() + output_.shared_bytes() + replies_.shared_bytes());
   }
 
   // Unanswered requests.
   size_t in_flight() const { return in_flight_; }
   // Replies that the client has not taken.
-  bool HasOutput() const { return !output_.empty(); }
+  bool HasOutput() const { return !output_.empty() || (stream_ != nullptr && stream_->unsent_bytes() > 0); }
   // Unanswered requests of the lane that is taken.
   size_t lane_in_flight() const { return lane_in_flight_; }
 
@@ -95,6 +95,7 @@ class Connection final : private base::StreamHandler {
   void RefuseWith(uint16_t code, std::string_view message);
   // Answers one request with an error of BanNet's own.
   void AnswerRefusal(Refusal refusal);
+  void AnswerDenial(const Denial& denial);
   // Gives up all it holds and closes, with an error if the client can read one: between two
   // replies.
   void Evict();
@@ -129,11 +130,17 @@ class Connection final : private base::StreamHandler {
   bool Reads() const { return phase_ == Phase::kServing || phase_ == Phase::kDraining; }
   bool HeldUp() const { return waiting_for_lane_ || paused_ || gated_; }
   bool OverMark() const;
+  size_t OutputBytesMax() const;
+  size_t InFlightMax() const;
+  // Closes one whose client did not become known in time; true if it did.
+  bool SweepRestricted(int64_t now_nanos);
   bool BelowHalf() const;
   // Memory is tight, and this keeps more than its share of what is left.
   bool OverShare(size_t more_bytes) const;
   bool HoldsTooMuch() const;
   size_t HeldBytes() const;
+  // What its stream keeps: counted, but nothing that holding it up would make less.
+  size_t StreamBytes() const { return stream_ == nullptr ? 0 : stream_->held_bytes(); }
   // Answers a frame whose payload is not there yet, if that is possible: it is skipped then.
   bool AnswerAtHeader(const Frame& frame, size_t frame_bytes);
   // Skips the frame that is half read, if memory is tight and it is too large for that.
@@ -180,8 +187,10 @@ class Connection final : private base::StreamHandler {
   bool resumable_ = false;  // likewise
 
   int64_t gated_since_nanos_ = 0;
-  int64_t frame_started_nanos_ = 0;  // 0: no frame is half read
-  int64_t last_taken_nanos_ = 0;     // when output was last empty or shrank
+  int64_t restricted_since_nanos_ = 0;  // 0: the client is known
+  int64_t frame_started_nanos_ = 0;     // 0: no frame is half read
+  int64_t last_taken_nanos_ = 0;        // when output was last empty or shrank
+  size_t unsent_bytes_ = 0;             // of the stream, when last looked at
   int64_t last_frame_nanos_ = 0;
   int64_t linger_until_nanos_ = 0;
   int64_t accounted_bytes_ = 0;

@@ -3,10 +3,30 @@
 
 namespace bandb::net {
 
+size_t Connection::OutputBytesMax() const {
+  const Limits& limits = host_->limits;
+  return codec_->restricted() ? std::min(limits.restricted_output_bytes_max, limits.output_bytes_max)
+                              : limits.output_bytes_max;
+}
+
+size_t Connection::InFlightMax() const { return codec_->restricted() ? 1 : host_->limits.in_flight_requests_max; }
+
+bool Connection::SweepRestricted(int64_t now_nanos) {
+  if (!codec_->restricted()) {
+    restricted_since_nanos_ = 0;
+    return false;
+  }
+  // It may have been known before.
+  if (restricted_since_nanos_ == 0) restricted_since_nanos_ = now_nanos;
+  if (now_nanos - restricted_since_nanos_ <= host_->limits.restricted_timeout_nanos) return false;
+  host_->counters->connections_timed_out.Add();
+  skip_bytes_ > 0 || HasOutput() ? Close() : Refuse(Refusal::kNotKnownInTime);
+  return true;
+}
+
 bool Connection::OverMark() const {
-  return output_.bytes() + replies_.bytes() >= host_->limits.output_bytes_max ||
-         in_flight_ >= host_->limits.in_flight_requests_max || in_flight_bytes_ >= host_->limits.in_flight_bytes_max ||
-         HoldsTooMuch();
+  return output_.bytes() + replies_.bytes() >= OutputBytesMax() || in_flight_ >= InFlightMax() ||
+         in_flight_bytes_ >= host_->limits.in_flight_bytes_max || HoldsTooMuch();
 }
 
 size_t Connection::HeldBytes() const {
@@ -24,13 +44,12 @@ bool Connection::HoldsTooMuch() const {
 }
 
 bool Connection::BelowHalf() const {
-  return output_.bytes() + replies_.bytes() <= host_->limits.output_bytes_max / 2 &&
-         in_flight_ <= host_->limits.in_flight_requests_max / 2 &&
+  return output_.bytes() + replies_.bytes() <= OutputBytesMax() / 2 && in_flight_ <= InFlightMax() / 2 &&
          in_flight_bytes_ <= host_->limits.in_flight_bytes_max / 2 && !HoldsTooMuch();
 }
 
 void Connection::Account() {
-  const int64_t change = static_cast<int64_t>(HeldBytes()) - accounted_bytes_;
+  const int64_t change = static_cast<int64_t>(HeldBytes() + StreamBytes()) - accounted_bytes_;
   if (change == 0) return;
   accounted_bytes_ += change;
   host_->quota->AddMemory(change);

@@ -14,7 +14,8 @@ namespace {
 
 std::unique_ptr<AfterContext> MakeAfter(const Route& route, const RequestView& request) {
   if (route.after.empty()) return nullptr;
-  return std::make_unique<AfterContext>(AfterContext{&route, request.message_id, std::string(request.payload)});
+  return std::make_unique<AfterContext>(
+      AfterContext{&route, request.message_id, std::string(request.payload), std::string(request.user)});
 }
 
 }  // namespace
@@ -62,6 +63,7 @@ struct Dispatcher::WorkerRequest {
   uint32_t message_id = 0;
   std::string payload;
   std::string peer;
+  std::string user;
   size_t payload_bytes_max = 0;
   // What the worker leaves for the loop: how hooks or a failure ended it, or the handler's reply,
   // or neither if the handler keeps the ticket.
@@ -115,13 +117,17 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
     return Started::kYes;
   }
   if (!connection.MayStart(route->lane)) return Started::kLaneBusy;
+  if (const Denial denial = connection.codec()->Admit(frame.message_id); denial.code != 0) {
+    connection.AnswerDenial(denial);
+    return Started::kYes;
+  }
   if (route->lane != kLaneFree && host_->MemoryIsFull()) {
     host_->counters->overloaded.Add();
     connection.AnswerRefusal(Refusal::kOverloaded);
     return Started::kYes;
   }
   if (route->gate != nullptr && !connection.MayPass(route->gate)) return Started::kGateClosed;
-  RequestView request{connection.id(), frame.message_id, frame.payload, connection.peer()};
+  RequestView request{connection.id(), frame.message_id, frame.payload, connection.peer(), connection.codec()->user()};
   if (route->on_worker) {
     StartOnWorker(connection, *route, request);
     return Started::kYes;
@@ -149,8 +155,8 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
 
 void Dispatcher::RunAfter(const Connection& connection, const AfterContext& context, const Reply& reply) {
   HookTally tally;
-  RunHooksAfter(*context.route, {connection.id(), context.message_id, context.payload, connection.peer()}, reply,
-                &tally);
+  RunHooksAfter(*context.route, {connection.id(), context.message_id, context.payload, connection.peer(), context.user},
+                reply, &tally);
   tally.AddTo(host_->counters);
 }
 
@@ -161,6 +167,7 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
   work->message_id = request.message_id;
   work->payload = request.payload;
   work->peer = request.peer;
+  work->user = request.user;
   work->payload_bytes_max = connection.codec()->payload_bytes_max();
   const size_t held_bytes = request.payload.size() * (route.after.empty() ? 1 : 2);
   // What pre-hooks make of the request is known only after they ran; see RunOnWorker.
@@ -172,7 +179,7 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
 
 // On a worker: touches nothing of the loop's but the route, which does not change.
 void Dispatcher::RunOnWorker(WorkerRequest* work) {
-  RequestView request{work->ticket.connection, work->message_id, work->payload, work->peer};
+  RequestView request{work->ticket.connection, work->message_id, work->payload, work->peer, work->user};
   std::string bytes;
   work->ending = RunHooksBefore(*work->route, work->payload_bytes_max, &request, &bytes, &work->tally);
   if (work->ending.kind == HookEnding::Kind::kGoOn) {

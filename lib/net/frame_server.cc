@@ -198,8 +198,8 @@ void FrameServer::CloseLargest() {
 
 int64_t FrameServer::SweepNanos() const {
   const Limits& limits = host_.limits;
-  const int64_t shortest = std::min(
-      {limits.frame_timeout_nanos, limits.unread_timeout_nanos, limits.idle_timeout_nanos, limits.linger_nanos});
+  const int64_t shortest = std::min({limits.frame_timeout_nanos, limits.unread_timeout_nanos, limits.idle_timeout_nanos,
+                                     limits.restricted_timeout_nanos, limits.linger_nanos});
   return std::clamp(shortest / 4, kSweepNanosMin, kSweepNanosMax);
 }
 

@@ -21,6 +21,7 @@
 #include "net/limits.h"
 #include "net/quota.h"
 #include "net/router.h"
+#include "net/stream_taker.h"
 
 namespace bandb::net {
 
@@ -50,7 +51,10 @@ using DrainCallback = absl::AnyInvocable<void(const DrainOutcome& outcome) &&>;
 
 // Thread safety: the loop's thread, or before the loop runs.
 // Lifetime: borrows everything it is given. To be destroyed when idle().
-class FrameServer final : public Completions, private base::TurnHandler, private Eviction::Candidates {
+class FrameServer final : public Completions,
+                          public StreamTaker,
+                          private base::TurnHandler,
+                          private Eviction::Candidates {
  public:
   struct Parts {
     base::EventLoop* loop = nullptr;
@@ -63,7 +67,7 @@ class FrameServer final : public Completions, private base::TurnHandler, private
   ~FrameServer();
 
   // Serves the stream, or says why not; closes it if this server is closed.
-  void Take(std::unique_ptr<base::Stream> stream, const Endpoint& endpoint);
+  void Take(std::unique_ptr<base::Stream> stream, const Endpoint& endpoint) override;
   const Counters& counters() const { return counters_; }
 
   absl::Status Complete(const Ticket& ticket, Reply reply) override;

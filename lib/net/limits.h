@@ -21,6 +21,11 @@ struct Limits {
   // All connections; see Quota.
   int64_t memory_bytes_max = 256 << 20;
 
+  // Per connection whose client is not known yet: one request in flight, what it may leave untaken
+  // of its replies, and the time in which it must become known.
+  size_t restricted_output_bytes_max = 4 << 10;
+  int64_t restricted_timeout_nanos = int64_t{5} * 1000000000;
+
   int64_t frame_timeout_nanos = int64_t{30} * 1000000000;   // from a frame's first byte to its last
   int64_t unread_timeout_nanos = int64_t{10} * 1000000000;  // without a byte of waiting output taken
   int64_t idle_timeout_nanos = kNoTimeout;                  // without a frame

@@ -34,9 +34,16 @@ enum class Refusal : uint8_t {
   kOutcomeUnknown,      // for want of memory, with requests on their way; the connection is closed after the error
   kFrameTooLong,        // likewise
   kFrameTimedOut,       // likewise
+  kNotKnownInTime,      // likewise: see Codec::restricted
   kTooManyConnections,  // likewise
   kShuttingDown,        // likewise
   kHookFailed,          // a hook or handler threw
+};
+
+// Why a request is not allowed; a code of 0: it is.
+struct Denial {
+  uint16_t code = 0;
+  std::string text{};
 };
 
 // The bytes of one connection. Thread safety: its loop's thread.
@@ -54,6 +61,13 @@ class Codec {
   virtual size_t held_bytes() const { return 0; }
   // The largest payload that a frame may have now.
   virtual size_t payload_bytes_max() const = 0;
+  // Whether its client may ask for this. Before anything else is done about it.
+  virtual Denial Admit(uint32_t /*message_id*/) { return {}; }
+  // The client is not known yet: it gets small limits and little time, see Limits.
+  virtual bool restricted() const { return false; }
+  // Who it is; empty: nobody knows, or it does not matter. Lifetime: until the next call of
+  // anything.
+  virtual std::string_view user() const { return {}; }
   // Whole reply frames, appended.
   virtual void AppendError(uint16_t code, std::string_view message, std::string* to) const = 0;
   virtual uint16_t CodeOf(Refusal refusal) const = 0;

@@ -22,6 +22,7 @@ struct AfterContext {
   const Route* route = nullptr;
   uint32_t message_id = 0;
   std::string payload;
+  std::string user{};
 };
 
 class ReplyQueue {

@@ -31,6 +31,7 @@ struct RequestView {
   uint32_t message_id = 0;
   std::string_view payload;
   std::string_view peer;
+  std::string_view user{};  // as Codec::user
 };
 
 struct HookDecision {

@@ -24,6 +24,14 @@ void AppendKeyFrame(std::string* to, MessageId id, std::string_view key) {
   to->append(key);
 }
 
+bool ReadCredentials(base::ByteReader* reader, Hello* hello) {
+  if ((hello->features & kFeatureUsers) == 0) return true;
+  uint32_t user_bytes = 0, token_bytes = 0;
+  return reader->ReadFixed(&user_bytes) && reader->ReadFixed(&token_bytes) && user_bytes <= kHelloUserBytesMax &&
+         token_bytes <= kHelloTokenBytesMax && reader->ReadBytes(user_bytes, &hello->user) &&
+         reader->ReadBytes(token_bytes, &hello->token);
+}
+
 }  // namespace
 
 bool DecodePut(std::string_view payload, std::string_view* key, std::string_view* value) {
@@ -44,7 +52,8 @@ bool DecodeHello(std::string_view payload, Hello* hello) {
   uint32_t name_bytes = 0;
   return reader.ReadFixed(&hello->version_min) && reader.ReadFixed(&hello->version_max) &&
          reader.ReadFixed(&hello->features) && reader.ReadFixed(&name_bytes) && name_bytes <= kHelloNameBytesMax &&
-         reader.ReadBytes(name_bytes, &hello->name) && reader.empty() && hello->version_min <= hello->version_max;
+         reader.ReadBytes(name_bytes, &hello->name) && ReadCredentials(&reader, hello) && reader.empty() &&
+         hello->version_min <= hello->version_max;
 }
 
 BatchCursor::BatchCursor(std::string_view payload) : reader_(payload) {
@@ -124,12 +133,19 @@ void AppendGet(std::string* to, std::string_view key) { AppendKeyFrame(to, Messa
 void AppendDelete(std::string* to, std::string_view key) { AppendKeyFrame(to, MessageId::kDelete, key); }
 
 void AppendHello(std::string* to, const Hello& hello) {
-  AppendHeader(to, MessageId::kHello, 2 * sizeof(uint16_t) + sizeof(uint64_t) + sizeof(uint32_t) + hello.name.size());
+  const bool with_user = (hello.features & kFeatureUsers) != 0;
+  const size_t user_bytes = with_user ? 2 * sizeof(uint32_t) + hello.user.size() + hello.token.size() : 0;
+  AppendHeader(to, MessageId::kHello,
+               2 * sizeof(uint16_t) + sizeof(uint64_t) + sizeof(uint32_t) + hello.name.size() + user_bytes);
   base::PutFixed16(to, hello.version_min);
   base::PutFixed16(to, hello.version_max);
   base::PutFixed64(to, hello.features);
   PutLength(to, hello.name);
   to->append(hello.name);
+  if (!with_user) return;
+  PutLength(to, hello.user);
+  PutLength(to, hello.token);
+  to->append(hello.user).append(hello.token);
 }
 
 void AppendPing(std::string* to, std::string_view payload) {

@@ -4,6 +4,7 @@
 //   GET        := keyLen:u32 key
 //   DELETE     := keyLen:u32 key
 //   HELLO      := versionMin:u16 versionMax:u16 features:u64 nameLen:u32 name
+//                 [userLen:u32 tokenLen:u32 user token, with feature 2]
 //   PING       := any bytes, at most 1024
 //   BATCH      := flags:u8 conditionCount:u32 operationCount:u32 condition* operation*     flags = 0
 //   condition  := check:u8 keyLen:u32 valueLen:u32 key value
@@ -35,6 +36,10 @@ namespace bandb::proto {
 inline constexpr uint16_t kProtocolVersion = 1;
 inline constexpr size_t kPingBytesMax = 1024;
 inline constexpr size_t kHelloNameBytesMax = 256;
+inline constexpr size_t kHelloUserBytesMax = 64;
+inline constexpr size_t kHelloTokenBytesMax = 1024;
+// Of a request: a user and a token follow the name. Of a reply: the server serves users only.
+inline constexpr uint64_t kFeatureUsers = 2;
 
 bool DecodePut(std::string_view payload, std::string_view* key, std::string_view* value);
 // GET and DELETE.
@@ -43,8 +48,10 @@ bool DecodeKey(std::string_view payload, std::string_view* key);
 struct Hello {
   uint16_t version_min = kProtocolVersion;
   uint16_t version_max = kProtocolVersion;
-  uint64_t features = 0;    // none are defined yet; a server ignores bits that it does not know
+  uint64_t features = 0;    // a server ignores bits that it does not know
   std::string_view name{};  // of the client, for logs
+  std::string_view user{};  // with kFeatureUsers
+  std::string_view token{};
 };
 bool DecodeHello(std::string_view payload, Hello* hello);
 

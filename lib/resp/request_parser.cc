@@ -133,7 +133,7 @@ Parsed RequestParser::ParseInline(std::string_view bytes, size_t* used) {
   const size_t end = bytes.find('\n', at_);
   if (end == std::string_view::npos) {
     at_ = bytes.size();
-    return bytes.size() > kLineBytesMax ? Fail("too big inline request") : Parsed::kIncomplete;
+    return bytes.size() > limits_.line_bytes_max ? Fail("too big inline request") : Parsed::kIncomplete;
   }
   *used = end + 1;
   std::string_view line = bytes.substr(0, end);
@@ -159,7 +159,9 @@ Parsed RequestParser::ParseArray(std::string_view bytes, size_t* used) {
   if (!counted_) {
     const Parsed parsed = ParseHeader(bytes, "too big mbulk count string", "invalid multibulk length", &left_);
     if (parsed != Parsed::kRequest) return parsed;
-    if (left_ > static_cast<int64_t>(limits_.arguments_max)) return Fail("invalid multibulk length");
+    if (left_ > static_cast<int64_t>(limits_.arguments_max)) {
+      return Fail(std::string(limits_.wrong) + " multibulk length");
+    }
     counted_ = true;
   }
   *used = at_;
@@ -175,7 +177,7 @@ Parsed RequestParser::ParseArray(std::string_view bytes, size_t* used) {
 }
 
 Parsed RequestParser::ParseBulk(std::string_view bytes) {
-  if (at_ > limits_.request_bytes_max) return Fail("invalid bulk length");
+  if (at_ > limits_.request_bytes_max) return Fail(std::string(limits_.wrong) + " bulk length");
   if (bulk_bytes_ < 0) {
     if (at_ >= bytes.size()) return Parsed::kIncomplete;
     const size_t end = bytes.find('\r', at_);
@@ -193,7 +195,8 @@ Parsed RequestParser::ParseBulk(std::string_view bytes) {
     }
     const auto room =
         std::min(limits_.bulk_bytes_max, limits_.request_bytes_max - std::min(limits_.request_bytes_max, at_));
-    if (bulk_bytes_ < 0 || static_cast<uint64_t>(bulk_bytes_) > room) return Fail("invalid bulk length");
+    if (bulk_bytes_ < 0) return Fail("invalid bulk length");
+    if (static_cast<uint64_t>(bulk_bytes_) > room) return Fail(std::string(limits_.wrong) + " bulk length");
   }
   const auto count = static_cast<size_t>(bulk_bytes_);
   if (bytes.size() - at_ < count + 2) return Parsed::kIncomplete;

@@ -19,6 +19,8 @@ struct ParserLimits {
   size_t bulk_bytes_max = 512 << 20;
   size_t arguments_max = 1 << 20;
   size_t request_bytes_max = SIZE_MAX;
+  size_t line_bytes_max = 64 << 10;    // of a request of words
+  std::string_view wrong = "invalid";  // what a length beyond them is called
 };
 
 enum class Parsed : uint8_t {
@@ -33,6 +35,8 @@ enum class Parsed : uint8_t {
 class RequestParser {
  public:
   explicit RequestParser(const ParserLimits& limits) : limits_(limits) {}
+  // From the next bytes on.
+  void SetLimits(const ParserLimits& limits) { limits_ = limits; }
 
   // Looks at the front of `bytes`; `used` is how many were taken, for kRequest and kNothing. After
   // kIncomplete the next bytes begin with the same ones; after all else they may be others.
@@ -62,7 +66,7 @@ class RequestParser {
   Parsed ParseHeader(std::string_view bytes, std::string_view too_long, std::string_view wrong, int64_t* number);
   Parsed Fail(std::string error);
 
-  const ParserLimits limits_;
+  ParserLimits limits_;
   std::vector<std::string_view> arguments_;
   std::deque<std::string> words_;  // of an inline request
   std::string error_;

@@ -10,6 +10,7 @@
 #include "net/quota.h"
 #include "net/reply.h"
 #include "server/commands.h"
+#include "server/session.h"
 
 namespace bandb::server {
 
@@ -20,6 +21,10 @@ inline constexpr size_t kCopyBytesMax = 16 << 10;
 // Thread safety: the loop's thread, but for the writers that it makes.
 class Codec : public net::Codec {
  public:
+  explicit Codec(UserRegistry* users = nullptr) : session_(users) {}
+  virtual Session& session() { return session_; }
+  bool restricted() const override { return session_.is_nobody(); }
+  std::string_view user() const override { return session_.name(); }
   // Its message ids are those of the table of messages, which hooks may be on.
   virtual bool HasMessages() const { return false; }
   // The command is made of views of the payload. A failure is the answer; `command` is then any.
@@ -27,6 +32,9 @@ class Codec : public net::Codec {
   // The reply, made of views of `outcome`, of `bytes` and of the codec, and of what it took from
   // `outcome`. What has no room in a frame becomes a failure.
   virtual net::Reply Encode(Outcome* outcome, net::Quota* quota, std::string* bytes) = 0;
+
+ private:
+  Session session_;
 };
 
 // Keeps the value where it lies. Others may keep it, too, so its memory is counted by the quota.

@@ -82,6 +82,7 @@ struct ScanCommand {
 };
 class Codec;
 class Transaction;
+struct Outcome;
 // Reads, decides and writes as one; see transaction.h.
 struct TransactionCommand {
   // What the body works on; some of them are keys that it reads, which hooks may change.
@@ -101,17 +102,24 @@ struct ReadyCommand {
   std::string reply;
 };
 struct HelloCommand {};
+// A client says who it is. `answer` makes the outcome, once that is known to be right or wrong.
+struct LoginCommand {
+  std::string user;
+  std::string token;
+  std::function<Outcome(bool right)> answer;
+};
 struct PingCommand {
   std::string_view bytes;
 };
 struct StatsCommand {};
 
-using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, TransactionCommand, ReadyCommand, HelloCommand,
-                             PingCommand, StatsCommand>;
+using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, TransactionCommand, ReadyCommand, LoginCommand,
+                             HelloCommand, PingCommand, StatsCommand>;
 
 // The limits that a client may want to know.
 struct HelloAnswer {
   uint32_t in_flight_max = 0;
+  uint64_t features = 0;  // as proto::HelloReply
 };
 struct EchoAnswer {
   std::string bytes;

@@ -16,6 +16,7 @@
 #include "base/executor.h"
 #include "net/quota.h"
 #include "server/commands.h"
+#include "server/session.h"
 
 namespace bandb::server {
 
@@ -29,6 +30,9 @@ class DoorCall {
   // For hooks: a number of its connection's that is never used twice, and HOST:PORT.
   uint64_t connection = 0;
   std::string_view peer{};
+  // Of Door::NewSession. A call of nobody, where there are users, fails after the time that a wrong
+  // login takes.
+  Session session{};
   // When its client gives up, in monotonic time. What has not been handed to the store by then is
   // not done.
   int64_t deadline_nanos = base::kForever;
@@ -44,8 +48,8 @@ class DoorQueue;
 // Thread safety: any thread. Lifetime: that of its server.
 class Door {
  public:
-  Door(std::vector<DoorQueue*> queues, net::Quota* quota, const ServerOptions& options)
-      : queues_(std::move(queues)), quota_(quota), options_(options) {}
+  Door(std::vector<DoorQueue*> queues, net::Quota* quota, UserRegistry* users, const ServerOptions& options)
+      : queues_(std::move(queues)), quota_(quota), users_(users), options_(options) {}
 
   static Door* Of(Server* server);
 
@@ -62,11 +66,14 @@ class Door {
   bool AddConnection();
   void DropConnection();
 
+  Session NewSession() const { return Session(users_); }
+
   const ServerOptions& options() const { return options_; }
 
  private:
   const std::vector<DoorQueue*> queues_;
   net::Quota* const quota_;
+  UserRegistry* const users_;
   const ServerOptions options_;
   std::atomic<uint64_t> overloaded_{0};
 };

@@ -17,6 +17,10 @@ class DoorCodec final : public Codec {
   explicit DoorCodec(size_t payload_bytes_max) : payload_bytes_max_(payload_bytes_max) {}
   void Serve(DoorCall* call) { call_ = call; }
 
+  Session& session() override { return call_->session; }
+  bool restricted() const override { return call_->session.is_nobody(); }
+  std::string_view user() const override { return call_->session.name(); }
+  net::Denial Admit(uint32_t message_id) override;
   // There are no frames.
   net::Cut Next(std::string_view, net::Frame*, size_t*) override { return net::Cut::kTooLong; }
   size_t payload_bytes_max() const override { return payload_bytes_max_; }

@@ -36,7 +36,11 @@ class DoorQueue::Call final : public net::Call {
   Call(DoorQueue* queue, DoorCall* call)
       : queue_(queue),
         call_(call),
-        request_{.connection = IdOf(call->connection), .message_id = 0, .payload = {}, .peer = call->peer} {}
+        request_{.connection = IdOf(call->connection),
+                 .message_id = 0,
+                 .payload = {},
+                 .peer = call->peer,
+                 .user = call->session.name()} {}
 
   const net::RequestView& request() const override { return request_; }
   net::Codec* codec() override {
@@ -97,7 +101,9 @@ void DoorQueue::StartOrWait(DoorCall* call) {
     counters_.overloaded.Add();
     return Refuse(call, ToFailure(net::Refusal::kOverloaded));
   }
-  if (call->operation.kind == OperationKind::kGet || (waiting_.empty() && writes_->IsOpen())) return Start(call);
+  if (call->session.is_nobody() || call->operation.kind == OperationKind::kGet ||
+      (waiting_.empty() && writes_->IsOpen()))
+    return Start(call);
   const int64_t now_nanos = parts_.loop->NowNanos();
   const int64_t patience_nanos = std::min(parts_.stall_timeout_nanos, net::kNoTimeout - now_nanos);
   const int64_t give_up_nanos = std::min(now_nanos + patience_nanos, call->deadline_nanos);
@@ -109,6 +115,10 @@ void DoorQueue::StartOrWait(DoorCall* call) {
 
 void DoorQueue::Start(DoorCall* call) {
   if (call->deadline_nanos <= parts_.loop->NowNanos()) return Refuse(call, DeadlinePassed());
+  codec_.Serve(call);
+  if (net::Denial denial = codec_.Admit(0); denial.code != 0) {
+    return Refuse(call, {denial.code, std::move(denial.text)});
+  }
   Call handled(this, call);
   service_->Handle(handled);
 }

@@ -32,6 +32,8 @@ std::string_view TextOf(net::Refusal refusal) {
       return "the frame exceeds the limit";
     case net::Refusal::kFrameTimedOut:
       return "the frame was not completed in time";
+    case net::Refusal::kNotKnownInTime:
+      return "no user logged in in time";
     case net::Refusal::kTooManyConnections:
       return "too many connections";
     case net::Refusal::kShuttingDown:
@@ -54,6 +56,8 @@ uint16_t NumberOf(net::Refusal refusal) {
       return ToCode(proto::ErrorCode::kTooLarge);
     case net::Refusal::kFrameTimedOut:
       return ToCode(proto::ErrorCode::kTimedOut);
+    case net::Refusal::kNotKnownInTime:
+      return proto::ToCode(absl::StatusCode::kUnauthenticated);
     case net::Refusal::kTooManyConnections:
       return ToCode(proto::ErrorCode::kTooManyConnections);
     case net::Refusal::kShuttingDown:
@@ -141,7 +145,7 @@ Failure ToFailure(net::Refusal refusal) { return {NumberOf(refusal), std::string
 
 net::Cut FrameCodec::Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) {
   proto::Frame cut;
-  switch (proto::CutFrame(bytes, limits_.frame_bytes_max, &cut, frame_bytes)) {
+  switch (proto::CutFrame(bytes, static_cast<uint32_t>(payload_bytes_max()), &cut, frame_bytes)) {
     case proto::CutResult::kFrame:
       *frame = {cut.message_id, cut.payload};
       *frame_bytes = cut.ByteSize();
@@ -154,6 +158,11 @@ net::Cut FrameCodec::Next(std::string_view bytes, net::Frame* frame, size_t* fra
       break;
   }
   return net::Cut::kTooLong;
+}
+
+net::Denial FrameCodec::Admit(uint32_t message_id) {
+  Failure failure = session().Admit(PermissionOf(message_id));
+  return {failure.code, std::move(failure.message)};
 }
 
 void FrameCodec::AppendError(uint16_t code, std::string_view message, std::string* to) const {
@@ -235,7 +244,11 @@ Failure FrameCodec::DecodeHello(const FrameCodec&, std::string_view payload, Com
   if (hello.version_min > proto::kProtocolVersion || hello.version_max < proto::kProtocolVersion) {
     return {ToCode(proto::ErrorCode::kUnsupportedVersion), "this server speaks version 1"};
   }
-  *command = HelloCommand{};
+  if ((hello.features & proto::kFeatureUsers) == 0) {
+    *command = HelloCommand{};
+    return {};
+  }
+  *command = LoginCommand{.user = std::string(hello.user), .token = std::string(hello.token), .answer = nullptr};
   return {};
 }
 
@@ -304,6 +317,7 @@ net::Reply FrameCodec::EncodeHello(const HelloAnswer& hello, std::string* bytes)
   const size_t in_frame = limits_.frame_bytes_max - 2 * sizeof(uint32_t);
   reply.value_bytes_max = static_cast<uint32_t>(std::min<size_t>(kv::kValueBytesMax, in_frame));
   reply.in_flight_max = hello.in_flight_max;
+  reply.features = hello.features;
   reply.name = kServerName;
   std::string body;
   proto::AppendHelloBody(&body, reply);

@@ -2,6 +2,7 @@
 #ifndef BANDB_SERVER_FRAME_CODEC_H_
 #define BANDB_SERVER_FRAME_CODEC_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,14 +19,19 @@ Failure ToFailure(net::Refusal refusal);
 
 class FrameCodec final : public Codec {
  public:
+  // Until the client has logged in, where that is asked for.
+  static constexpr uint32_t kRestrictedFrameBytes = 4 << 10;
   struct Limits {
     uint32_t frame_bytes_max = 0;
     uint32_t batch_operations_max = 0;
   };
-  explicit FrameCodec(const Limits& limits) : limits_(limits) {}
+  explicit FrameCodec(const Limits& limits, UserRegistry* users = nullptr) : Codec(users), limits_(limits) {}
 
   net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) override;
-  size_t payload_bytes_max() const override { return limits_.frame_bytes_max; }
+  size_t payload_bytes_max() const override {
+    return restricted() ? std::min(kRestrictedFrameBytes, limits_.frame_bytes_max) : limits_.frame_bytes_max;
+  }
+  net::Denial Admit(uint32_t message_id) override;
   void AppendError(uint16_t code, std::string_view message, std::string* to) const override;
   uint16_t CodeOf(net::Refusal refusal) const override;
   std::string_view MessageOf(net::Refusal refusal) const override;
@@ -57,11 +63,13 @@ class FrameCodec final : public Codec {
 
 class FrameProtocol final : public net::Protocol {
  public:
-  explicit FrameProtocol(const FrameCodec::Limits& limits) : limits_(limits) {}
-  std::unique_ptr<net::Codec> NewCodec() const override { return std::make_unique<FrameCodec>(limits_); }
+  explicit FrameProtocol(const FrameCodec::Limits& limits, UserRegistry* users = nullptr)
+      : limits_(limits), users_(users) {}
+  std::unique_ptr<net::Codec> NewCodec() const override { return std::make_unique<FrameCodec>(limits_, users_); }
 
  private:
   const FrameCodec::Limits limits_;
+  UserRegistry* const users_;
 };
 
 }  // namespace bandb::server

@@ -27,7 +27,7 @@ static_assert(kScanMessage == static_cast<uint32_t>(proto::MessageId::kScan));
 static_assert(kFirstUserMessage == proto::kFirstUserMessageId);
 
 ServerRequest ToRequest(const net::RequestView& view) {
-  return {ToNumber(view.connection), view.message_id, view.payload, view.peer};
+  return {ToNumber(view.connection), view.message_id, view.payload, view.peer, view.user};
 }
 
 net::HookDecision ToDecision(HookResult result) {

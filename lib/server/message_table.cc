@@ -17,10 +17,10 @@ constexpr Message kMessages[] = {
     {MessageId::kGet, "GET", Permission::kRead, kReadLane, true, FrameCodec::DecodeGet},
     {MessageId::kDelete, "DELETE", Permission::kWrite, kWriteLane, true, FrameCodec::DecodeDelete},
     {MessageId::kHello, "HELLO", Permission::kNone, net::kLaneFree, false, FrameCodec::DecodeHello},
-    {MessageId::kPing, "PING", Permission::kNone, net::kLaneFree, false, FrameCodec::DecodePing},
+    {MessageId::kPing, "PING", Permission::kUser, net::kLaneFree, false, FrameCodec::DecodePing},
     {MessageId::kBatch, "BATCH", Permission::kReadWrite, kWriteLane, false, FrameCodec::DecodeBatch},
     {MessageId::kScan, "SCAN", Permission::kRead, net::kLaneExclusive, false, FrameCodec::DecodeScan},
-    {MessageId::kStats, "STATS", Permission::kNone, net::kLaneFree, false, FrameCodec::DecodeStats},
+    {MessageId::kStats, "STATS", Permission::kUser, net::kLaneFree, false, FrameCodec::DecodeStats},
 };
 
 }  // namespace
@@ -31,6 +31,11 @@ const Message* FindMessage(uint32_t id) {
   const auto* const found = std::find_if(std::begin(kMessages), std::end(kMessages),
                                          [id](const Message& m) { return static_cast<uint32_t>(m.id) == id; });
   return found == std::end(kMessages) ? nullptr : found;
+}
+
+Permission PermissionOf(uint32_t id) {
+  if (const Message* const message = FindMessage(id); message != nullptr) return message->permission;
+  return id == static_cast<uint32_t>(MessageId::kAdmin) ? Permission::kAdmin : Permission::kUser;
 }
 
 }  // namespace bandb::server

@@ -10,13 +10,11 @@
 #include "net/router.h"
 #include "proto/message_id.h"
 #include "server/commands.h"
+#include "server/session.h"
 
 namespace bandb::server {
 
 class FrameCodec;
-
-// What a message does to the store.
-enum class Permission : uint8_t { kNone, kRead, kWrite, kReadWrite };
 
 // Writes overlap: the store keeps the order of WriteAsync. Reads overlap: the read path keeps
 // theirs.
@@ -38,6 +36,8 @@ struct Message {
 absl::Span<const Message> Messages();
 // Null: there is none.
 const Message* FindMessage(uint32_t id);
+// Of any id: also of ADMIN, and of routes of the host's, which decides about their users itself.
+Permission PermissionOf(uint32_t id);
 
 }  // namespace bandb::server
 

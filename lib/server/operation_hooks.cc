@@ -54,6 +54,7 @@ ServerOperation ToView(const Origin& origin, const Operation& operation) {
   ServerOperation view;
   view.connection = origin.connection;
   view.peer = origin.peer;
+  view.user = origin.user;
   view.kind = operation.kind;
   view.key = operation.key;
   (operation.IsRange() ? view.limit : view.value) = operation.value;
@@ -136,7 +137,8 @@ bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, M
   if (found == messages_.end()) return true;
   for (const PreHook* hook : found->second.before) {
     HookResult result = HookResult::Pass();
-    if (!Ask(*hook, ServerRequest{origin.connection, message->id, message->payload, origin.peer}, &result)) {
+    if (!Ask(*hook, ServerRequest{origin.connection, message->id, message->payload, origin.peer, origin.user},
+             &result)) {
       ending->failure = ToFailure(net::Refusal::kHookFailed);
       return false;
     }
@@ -164,7 +166,7 @@ OperationHooks::Verdict OperationHooks::Judge(const Origin& origin, size_t paylo
   const std::optional<uint32_t> id = MessageOf(operation->kind);
   for (const PreHook* hook : Of(operation->kind).before) {
     if (payload.empty()) payload = modified->emplace_back(PayloadOf(*operation));
-    if (!Ask(*hook, ServerRequest{origin.connection, *id, payload, origin.peer}, &result)) return failed();
+    if (!Ask(*hook, ServerRequest{origin.connection, *id, payload, origin.peer, origin.user}, &result)) return failed();
     if (const Verdict verdict = heed(std::move(result)); verdict != Verdict::kGoOn) return verdict;
   }
   for (const OperationHook& hook : hooks_->before_operations) {
@@ -231,6 +233,7 @@ std::unique_ptr<HookRecord> OperationHooks::MakeRecord(const Origin& origin, con
   auto record = std::make_unique<HookRecord>();
   record->connection = origin.connection;
   record->peer = origin.peer;
+  record->user = origin.user;
   record->bytes.reserve(bytes);  // so that the views stay
   const auto keep = [to = &record->bytes](std::string_view from) {
     const size_t at = to->size();
@@ -261,21 +264,22 @@ void OperationHooks::Tell(const Hook& hook, const View& view, const ServerOutcom
 }
 
 void OperationHooks::RunAfter(const HookRecord& record, bool ok, uint16_t code) {
-  const Origin origin{record.connection, record.peer};
+  const Origin origin{record.connection, record.peer, record.user};
   const ServerOutcome outcome{ok, code};
   for (const Operation& operation : record.operations) {
     std::string payload;
     for (const PostHook* hook : Of(operation.kind).after) {
       if (payload.empty()) payload = PayloadOf(operation);
       const uint32_t id = *MessageOf(operation.kind);
-      Tell(*hook, ServerRequest{origin.connection, id, payload, origin.peer}, outcome);
+      Tell(*hook, ServerRequest{origin.connection, id, payload, origin.peer, origin.user}, outcome);
     }
     for (const OperationPostHook& hook : hooks_->after_operations) Tell(hook, ToView(origin, operation), outcome);
   }
   const auto found = messages_.find(record.message_id);
   if (found == messages_.end()) return;
   for (const PostHook* hook : found->second.after) {
-    Tell(*hook, ServerRequest{origin.connection, record.message_id, record.message_payload, origin.peer}, outcome);
+    Tell(*hook, ServerRequest{origin.connection, record.message_id, record.message_payload, origin.peer, origin.user},
+         outcome);
   }
 }
 

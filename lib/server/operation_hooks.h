@@ -23,6 +23,7 @@ namespace bandb::server {
 struct Origin {
   uint64_t connection = 0;
   std::string_view peer{};
+  std::string_view user{};
 };
 
 // A message that is not an operation itself. An id of 0: there is none.
@@ -35,6 +36,7 @@ struct MessageView {
 struct HookRecord {
   uint64_t connection = 0;
   std::string peer;
+  std::string user;
   uint32_t message_id = 0;
   std::string bytes;  // what the views below lie in
   std::string_view message_payload;

@@ -61,15 +61,18 @@ net::Lane LaneOf(RedisClass redis_class) {
 bool IsGated(RedisClass redis_class) { return redis_class == RedisClass::kPut || redis_class == RedisClass::kWrite; }
 
 RedisCodec::RedisCodec(const RedisEnvironment* environment, size_t request_bytes_max, uint64_t id)
-    : environment_(environment),
+    : Codec(environment->users),
+      environment_(environment),
       request_bytes_max_(request_bytes_max),
-      parser_({.bulk_bytes_max = environment->value_bytes_max,
+      limits_({.bulk_bytes_max = environment->value_bytes_max,
                .arguments_max = request_bytes_max / kArgumentBytes,
-               .request_bytes_max = request_bytes_max}) {
+               .request_bytes_max = request_bytes_max}),
+      parser_(limits_) {
   client_.id = id;
 }
 
 net::Cut RedisCodec::Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) {
+  ChooseLimits();
   switch (parser_.Parse(bytes, frame_bytes)) {
     case resp::Parsed::kNothing:
       return net::Cut::kNothing;
@@ -106,6 +109,8 @@ std::string_view RedisCodec::MessageOf(net::Refusal refusal) const {
       return "the server is short of memory: not done, try again later";
     case net::Refusal::kOutcomeUnknown:
       return "closed: the server is short of memory, and this connection held most of it";
+    case net::Refusal::kNotKnownInTime:
+      return "no user logged in in time";
     case net::Refusal::kFrameTimedOut:
       return "the request was not completed in time";
     case net::Refusal::kShuttingDown:
@@ -125,7 +130,7 @@ RedisClass RedisCodec::ClassOf(const RedisCommand& command) const {
   return command.Has(RedisCommand::kWrites) ? RedisClass::kWrite : RedisClass::kRead;
 }
 
-RedisClass RedisCodec::Classify() const {
+RedisClass RedisCodec::Classify() {
   const RedisCommand* const command = FindRedisCommand(name());
   RedisClass chosen = RedisClass::kReady;
   const bool runs = command != nullptr && (!in_multi_ || command->Has(RedisCommand::kUnqueued));
@@ -154,20 +159,25 @@ std::string RedisCodec::UnknownCommand() const {
   return fmt::format("ERR unknown command '{}', with args beginning with: {}", command.substr(0, 128), shown);
 }
 
-std::string RedisCodec::Refused(const RedisCommand* command) const {
+std::string RedisCodec::Refused(const RedisCommand* command) {
   if (command == nullptr) return UnknownCommand();
+  std::string why = Malformed(*command);
+  return why.empty() ? Denied(*command) : why;
+}
+
+std::string RedisCodec::Malformed(const RedisCommand& command) const {
   const auto count = static_cast<int>(parser_.arguments().size());
   const auto fits = [count](int arity) { return arity > 0 ? count == arity : count >= -arity; };
   constexpr std::string_view kWrongCount = "ERR wrong number of arguments for '{}' command";
-  if (!fits(command->arity)) return fmt::format(kWrongCount, command->name);
-  if (command->Has(RedisCommand::kNoData) && count > kQuickArgumentsMax) {
-    return fmt::format("ERR more than {} arguments for '{}' command", kQuickArgumentsMax, command->name);
+  if (!fits(command.arity)) return fmt::format(kWrongCount, command.name);
+  if (command.Has(RedisCommand::kNoData) && count > kQuickArgumentsMax) {
+    return fmt::format("ERR more than {} arguments for '{}' command", kQuickArgumentsMax, command.name);
   }
-  if (count == 1 || !HasRedisSubcommands(command->name)) return {};
+  if (count == 1 || !HasRedisSubcommands(command.name)) return {};
   const std::string_view name = parser_.arguments()[1];
-  const RedisSubcommand* const sub = FindRedisSubcommand(command->name, name);
+  const RedisSubcommand* const sub = FindRedisSubcommand(command.name, name);
   if (sub == nullptr) {
-    std::string upper(command->name);
+    std::string upper(command.name);
     for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
     return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), upper);
   }
@@ -203,6 +213,7 @@ Failure RedisCodec::Decode(uint32_t, std::string_view, Command* command) {
   const RedisCommand* const found = FindRedisCommand(name());
   if (const std::string why = Refused(found); !why.empty()) {
     multi_failed_ = multi_failed_ || in_multi_;
+    if (why.starts_with("NO")) session().CountDenial();
     *command = SayError(why);
   } else if (in_multi_ && !found->Has(RedisCommand::kUnqueued)) {
     *command = Queue(found);
@@ -262,9 +273,11 @@ Command RedisCodec::ChangeSession(const RedisCommand& command) {
     client_.name.clear();
     silent_ = false;
     skips_ = 0;
+    session().LogOut();
     return Say("+RESET\r\n");
   }
   if (command.name == "unwatch") Unwatch();
+  if (session().has_users() && (command.name == "auth" || command.name == "hello")) return LogIn(command);
   const auto arguments = CopyArguments();
   ReadyCommand ready;
   resp::ReplyWriter writer(&ready.reply, client_.version);
@@ -403,6 +416,10 @@ net::Reply RedisCodec::Encode(Outcome* outcome, net::Quota*, std::string* bytes)
   std::string* text = bytes;
   if (outcome->failure.code == proto::ToCode(absl::StatusCode::kNotFound)) {
     writer.Null();
+  } else if (outcome->failure.code == proto::ToCode(absl::StatusCode::kPermissionDenied)) {
+    writer.Error(kKeyDenied);
+  } else if (outcome->failure.code == proto::ToCode(absl::StatusCode::kUnauthenticated)) {
+    writer.Error(kNotKnown);
   } else if (!outcome->ok()) {
     writer.Error(fmt::format("ERR {}", outcome->failure.message));
   } else if (const auto* value = std::get_if<PinnedValue>(&outcome->answer)) {

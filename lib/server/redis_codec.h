@@ -65,10 +65,16 @@ class RedisCodec final : public Codec {
   struct Exec;
 
   std::string_view name() const { return parser_.arguments()[0]; }
-  RedisClass Classify() const;
+  RedisClass Classify();
   RedisClass ClassOf(const RedisCommand& command) const;
   // Why it cannot run, as an error; empty: it can.
-  std::string Refused(const RedisCommand* command) const;
+  std::string Refused(const RedisCommand* command);
+  std::string Malformed(const RedisCommand& command) const;
+  // Likewise, for want of rights.
+  std::string Denied(const RedisCommand& command);
+  bool MayAccessKeys(const RedisCommand& command, const Grants& grants) const;
+  void ChooseLimits();
+  Command LogIn(const RedisCommand& command);
   std::string UnknownCommand() const;
   Command Queue(const RedisCommand* command);
   Command RunNow(const RedisCommand& command);
@@ -86,7 +92,9 @@ class RedisCodec final : public Codec {
 
   const RedisEnvironment* const environment_;
   const size_t request_bytes_max_;
+  const resp::ParserLimits limits_;
   resp::RequestParser parser_;
+  bool has_small_limits_ = false;
   RedisClient client_;
   std::string protocol_error_;
 

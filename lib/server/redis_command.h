@@ -18,6 +18,7 @@
 #include "absl/types/span.h"
 #include "base/mutex.h"
 #include "resp/reply_writer.h"
+#include "server/session.h"
 #include "server/transaction.h"
 
 namespace bandb::server {
@@ -47,6 +48,8 @@ struct RedisEnvironment {
   bool sync = true;
   std::function<std::string()> stats;  // lines "name value"
   std::function<int64_t()> now_ms;
+  UserRegistry* users = nullptr;  // null: there are none
+  bool keys_are_final = true;     // no hook puts another key in the place of a client's
   std::atomic<int> port{0};
   mutable std::atomic<uint64_t> clients{0};
   mutable RedisCursors cursors;
@@ -82,6 +85,8 @@ struct RedisCommand {
     kNoData = 16,    // has nothing to do with what is stored
     kSession = 32,   // changes the state of its connection: its codec runs it
     kUnqueued = 64,  // runs within MULTI, too
+    kBlind = 128,    // writes without telling anything of what is stored
+    kUnknown = 256,  // also of clients that have not logged in
   };
   std::string_view name;
   int arity = 0;  // with the name; negative: at least so many
@@ -116,6 +121,10 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 
 // Errors that many commands give.
 inline constexpr std::string_view kSyntaxError = "ERR syntax error";
+inline constexpr std::string_view kNotKnown = "NOAUTH Authentication required.";
+inline constexpr std::string_view kWrongPassword = "WRONGPASS invalid username-password pair or user is disabled.";
+inline constexpr std::string_view kKeyDenied =
+    "NOPERM this user has no permissions to access one of the keys used as arguments";
 inline constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
 void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply);
 // False, with the error replied: it is no number.
@@ -127,6 +136,8 @@ bool FitsInValue(RedisCall& call, uint64_t bytes);
 // or they are wrong.
 bool IsPlainSet(absl::Span<const std::string_view> arguments, absl::Duration* time_to_live);
 
+// What every key begins with that a pattern matches.
+std::string_view LiteralPrefix(std::string_view pattern);
 // Matches as Redis does: *, ?, [a-z], [^a], \.
 bool MatchesPattern(std::string_view pattern, std::string_view text);
 

@@ -105,12 +105,10 @@ void RandomKey(RedisCall& call) {
 
 void Keys(RedisCall& call) {
   const std::string_view pattern = call.Argument(1);
-  const std::string_view literal = pattern.substr(0, pattern.find_first_of("*?[\\"));
+  const std::string_view literal = LiteralPrefix(pattern);
   std::vector<std::string> keys;
   size_t bytes = 0;
-  call.data->Walk(literal, [&](std::string_view key) {
-    // Behind what the pattern begins with nothing matches.
-    if (key.substr(0, literal.size()) != literal) return false;
+  call.data->WalkPrefix(literal, literal, [&](std::string_view key) {
     if (!MatchesPattern(pattern, key)) return true;
     keys.emplace_back(key);
     bytes += key.size() + 16;
@@ -170,7 +168,8 @@ void Scan(RedisCall& call) {
   size_t bytes = 0;
   std::string next;
   bool more = false;
-  call.data->Walk(begin, [&](std::string_view key) {
+  const std::string_view literal = LiteralPrefix(options.pattern);
+  call.data->WalkPrefix(std::max<std::string_view>(begin, literal), literal, [&](std::string_view key) {
     if (looked == options.count || !HasRoom(call, bytes)) {
       next = key;
       more = true;

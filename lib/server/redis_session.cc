@@ -20,8 +20,6 @@ bool IsName(std::string_view name) {
 // Without users there is one, who needs no password.
 bool KnowsUser(std::string_view user) { return user == "default"; }
 
-constexpr std::string_view kWrongPassword = "WRONGPASS invalid username-password pair or user is disabled.";
-
 void Auth(RedisCall& call) {
   if (call.count() > 3) return call.reply->Error(kSyntaxError);
   if (call.count() == 2) {
@@ -53,7 +51,7 @@ void ReplyHello(RedisCall& call, int version) {
   call.reply->Raw(text);
 }
 
-void Hello(RedisCall& call, RedisChange* change) {
+void Hello(RedisCall& call, RedisChange* change, RedisLogin* login) {
   int64_t version = call.client->version;
   RedisChange wanted;
   if (call.count() >= 2 && !resp::ParseNumber(call.Argument(1), &version)) {
@@ -63,7 +61,11 @@ void Hello(RedisCall& call, RedisChange* change) {
   for (size_t i = 2; i < call.count(); i++) {
     const size_t more = call.count() - 1 - i;
     if (more >= 2 && EqualsIgnoringCase(call.Argument(i), "auth")) {
-      if (!KnowsUser(call.Argument(i + 1))) return call.reply->Error(kWrongPassword);
+      if (login != nullptr) {
+        *login = {std::string(call.Argument(i + 1)), std::string(call.Argument(i + 2))};
+      } else if (!KnowsUser(call.Argument(i + 1))) {
+        return call.reply->Error(kWrongPassword);
+      }
       i += 2;
     } else if (more >= 1 && EqualsIgnoringCase(call.Argument(i), "setname")) {
       if (!IsName(call.Argument(i + 1))) return call.reply->Error(kBadName);
@@ -122,9 +124,18 @@ void Client(RedisCall& call, RedisChange* change) {
 
 }  // namespace
 
+void RunRedisLogin(RedisCall& call, RedisChange* change, RedisLogin* login) {
+  if (call.name == "hello") return Hello(call, change, login);
+  if (call.count() > 3) return call.reply->Error(kSyntaxError);
+  // A password alone is that of the user "default".
+  const bool named = call.count() == 3;
+  *login = {std::string(named ? call.Argument(1) : "default"), std::string(call.Argument(named ? 2 : 1))};
+  call.reply->Ok();
+}
+
 void RunRedisSession(RedisCall& call, RedisChange* change) {
   if (call.name == "auth") return Auth(call);
-  if (call.name == "hello") return Hello(call, change);
+  if (call.name == "hello") return Hello(call, change, nullptr);
   if (call.name == "client") return Client(call, change);
   if (call.name == "select") return Select(call);
   // UNWATCH; within MULTI it comes too late to matter.

@@ -17,6 +17,15 @@ struct RedisChange {
   std::optional<Replies> replies;
 };
 
+// Who says to be there.
+struct RedisLogin {
+  std::string user;  // empty: nobody was named
+  std::string token;
+};
+
+// AUTH and HELLO where there are users: what would be replied and changed, if the login is right.
+void RunRedisLogin(RedisCall& call, RedisChange* change, RedisLogin* login);
+
 // AUTH, CLIENT, HELLO, SELECT and UNWATCH.
 void RunRedisSession(RedisCall& call, RedisChange* change);
 

@@ -21,7 +21,7 @@ constexpr uint32_t kQuickWrite = F::kWrites | F::kFast;
 // By name.
 constexpr RedisCommand kCommands[] = {
     {"append", 3, kQuickWrite, 1, 1, 1, redis::Append},
-    {"auth", -2, F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
+    {"auth", -2, F::kUnknown | F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
     {"client", -2, F::kNoData | F::kSession, 0, 0, 0, nullptr},
     {"command", -1, F::kNoData, 0, 0, 0, redis::Command},
     {"config", -2, F::kNoData, 0, 0, 0, redis::Config},
@@ -44,14 +44,14 @@ constexpr RedisCommand kCommands[] = {
     {"getex", -2, kQuickWrite | F::kReads, 1, 1, 1, redis::GetEx},
     {"getrange", 4, F::kReads, 1, 1, 1, redis::GetRange},
     {"getset", 3, kQuickWrite | F::kReads, 1, 1, 1, redis::GetSet},
-    {"hello", -1, F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
+    {"hello", -1, F::kUnknown | F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
     {"incr", 2, kQuickWrite, 1, 1, 1, redis::Incr},
     {"incrby", 3, kQuickWrite, 1, 1, 1, redis::IncrBy},
     {"incrbyfloat", 3, kQuickWrite, 1, 1, 1, redis::IncrByFloat},
     {"info", -1, F::kNoData, 0, 0, 0, redis::Info},
     {"keys", 2, F::kReads | F::kWalks, 0, 0, 0, redis::Keys},
     {"mget", -2, kRead, 1, -1, 1, redis::MGet},
-    {"mset", -3, kWrite, 1, -1, 2, redis::MSet},
+    {"mset", -3, F::kBlind | kWrite, 1, -1, 2, redis::MSet},
     {"msetnx", -3, kWrite, 1, -1, 2, redis::MSetNx},
     {"multi", 1, F::kNoData | F::kSession | F::kUnqueued | F::kFast, 0, 0, 0, nullptr},
     {"persist", 2, kQuickWrite, 1, 1, 1, redis::Persist},
@@ -59,17 +59,17 @@ constexpr RedisCommand kCommands[] = {
     {"pexpireat", -3, kQuickWrite, 1, 1, 1, redis::PExpireAt},
     {"pexpiretime", 2, kRead, 1, 1, 1, redis::PExpireTime},
     {"ping", -1, F::kNoData | F::kFast, 0, 0, 0, redis::Ping},
-    {"psetex", 4, kWrite, 1, 1, 1, redis::PSetEx},
+    {"psetex", 4, F::kBlind | kWrite, 1, 1, 1, redis::PSetEx},
     {"pttl", 2, kRead, 1, 1, 1, redis::PTtl},
-    {"quit", -1, F::kNoData | F::kSession | F::kUnqueued | F::kFast, 0, 0, 0, nullptr},
+    {"quit", -1, F::kUnknown | F::kNoData | F::kSession | F::kUnqueued | F::kFast, 0, 0, 0, nullptr},
     {"randomkey", 1, F::kReads | F::kWalks, 0, 0, 0, redis::RandomKey},
     {"rename", 3, kWrite, 1, 2, 1, redis::Rename},
     {"renamenx", 3, kQuickWrite, 1, 2, 1, redis::RenameNx},
-    {"reset", 1, F::kNoData | F::kSession | F::kUnqueued | F::kFast, 0, 0, 0, nullptr},
+    {"reset", 1, F::kUnknown | F::kNoData | F::kSession | F::kUnqueued | F::kFast, 0, 0, 0, nullptr},
     {"scan", -2, F::kReads | F::kWalks, 0, 0, 0, redis::Scan},
     {"select", 2, F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
-    {"set", -3, kWrite, 1, 1, 1, redis::Set},
-    {"setex", 4, kWrite, 1, 1, 1, redis::SetEx},
+    {"set", -3, F::kBlind | kWrite, 1, 1, 1, redis::Set},
+    {"setex", 4, F::kBlind | kWrite, 1, 1, 1, redis::SetEx},
     {"setnx", 3, kQuickWrite, 1, 1, 1, redis::SetNx},
     {"setrange", 4, kWrite, 1, 1, 1, redis::SetRange},
     {"strlen", 2, kRead, 1, 1, 1, redis::StrLen},
@@ -250,6 +250,8 @@ bool MatchesOne(std::string_view pattern, size_t* at, char c) {
 }
 
 }  // namespace
+
+std::string_view LiteralPrefix(std::string_view pattern) { return pattern.substr(0, pattern.find_first_of("*?[\\")); }
 
 bool MatchesPattern(std::string_view pattern, std::string_view text) {
   // Redis looks at a pattern only as long as there is text, but for the one that everything

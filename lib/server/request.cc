@@ -35,7 +35,9 @@ void CompleteDurably(const RequestContext& context, Pending pending, Outcome out
   Complete(context, pending, &outcome);
 }
 
-Origin Request::origin() const { return {ToNumber(call_.request().connection), call_.request().peer}; }
+Origin Request::origin() const {
+  return {ToNumber(call_.request().connection), call_.request().peer, call_.request().user};
+}
 
 std::unique_ptr<HookRecord> Request::MakeRecord() const {
   return context_.hooks->MakeRecord(origin(), message_, operations_);

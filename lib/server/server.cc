@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/posix_file_system.h"
+#include "base/secret_file.h"
 #include "base/status.h"
 #include "base/thread.h"
 #include "base/thread_executor.h"
@@ -21,6 +22,9 @@
 #include "server/server_options.h"
 #include "server/server_stats.h"
 #include "server/server_unit.h"
+#include "server/users.h"
+#include "tls/context.h"
+#include "tls/token.h"
 
 namespace bandb {
 
@@ -46,7 +50,10 @@ class Server::Impl {
   absl::Status Start();
   const std::string& address() const { return address_; }
   const std::string& redis_address() const { return redis_address_; }
+  const std::string& tls_address() const { return loops_[0].unit->tls_address(); }
+  const std::string& redis_tls_address() const { return loops_[0].unit->redis_tls_address(); }
   ServerStats Stats() const;
+  absl::Status Reload();
   absl::Status Drain() ABSL_LOCKS_EXCLUDED(ending_);
   void Stop() ABSL_LOCKS_EXCLUDED(ending_);
   server::Door* door() { return door_.get(); }
@@ -63,6 +70,11 @@ class Server::Impl {
   };
 
   void SetUpRedis();
+  absl::Status SetUpUsers();
+  absl::Status SetUpTls();
+  absl::StatusOr<std::shared_ptr<tls::Context>> ReadTls() const;
+  absl::Status ListenForTls(const std::vector<server::ServerUnit*>& others);
+  absl::StatusOr<server::UserTable> ReadUsers() const;
   absl::Status AddLoop(int number);
   bool WantsWorkers() const {
     return hooks_.administer != nullptr ||
@@ -85,6 +97,8 @@ class Server::Impl {
   std::string address_;
   std::string redis_address_;
   server::RedisEnvironment redis_;
+  std::unique_ptr<server::UserRegistry> users_;  // null: there are none
+  std::unique_ptr<tls::CurrentContext> tls_;     // null: nobody speaks it
 
   // Held while ending, so that one thread ends the server and others wait for it.
   base::Mutex ending_;
@@ -108,6 +122,8 @@ absl::Status Server::Impl::AddLoop(int number) {
                                 .refused_max = refused_max_,
                                 .clock = &clock_,
                                 .redis = &redis_,
+                                .users = users_.get(),
+                                .tls = tls_.get(),
                                 .stats = [this] { return server::ToText(Stats()); }},
       options_);
   loops_.push_back(std::move(serving));
@@ -118,18 +134,88 @@ void Server::Impl::SetUpRedis() {
   redis_.value_bytes_max = std::min<size_t>(kv::kValueBytesMax, options_.frame_bytes_max);
   // As what a client may leave untaken of other replies: a quarter of all that there is.
   redis_.reply_bytes_max = static_cast<size_t>(options_.memory_bytes_max / 4);
+  redis_.users = users_.get();
+  redis_.keys_are_final = hooks_.before.empty() && hooks_.before_operations.empty();
   redis_.sync = options_.durability == Durability::kSync;
   redis_.stats = [this] { return server::ToText(Stats()); };
   redis_.now_ms = [this] { return clock_.WallMillis(); };
 }
 
+absl::StatusOr<server::UserTable> Server::Impl::ReadUsers() const {
+  constexpr uint64_t kUsersBytesMax = 16 << 20;
+  BANDB_ASSIGN_OR_RETURN(const std::string text, base::ReadSecretFile(options_.users_file, kUsersBytesMax));
+  return server::UserTable::Parse(text, options_.users_file);
+}
+
+absl::Status Server::Impl::SetUpUsers() {
+  BANDB_RETURN_IF_ERROR(server::CheckReach(options_, options_.listen));
+  if (!options_.redis_listen.empty()) BANDB_RETURN_IF_ERROR(server::CheckReach(options_, options_.redis_listen));
+  if (options_.users_file.empty()) return absl::OkStatus();
+  BANDB_RETURN_IF_ERROR(tls::CheckAvailable());
+  BANDB_ASSIGN_OR_RETURN(server::UserTable users, ReadUsers());
+  users_ = std::make_unique<server::UserRegistry>(std::move(users));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<tls::Context>> Server::Impl::ReadTls() const {
+  return tls::Context::ForServer(
+      {.certificate = options_.tls_certificate_file, .key = options_.tls_key_file, .ca = options_.tls_client_ca_file});
+}
+
+absl::Status Server::Impl::SetUpTls() {
+  for (const std::string& address : {options_.tls_listen, options_.redis_tls_listen}) {
+    if (!address.empty()) BANDB_RETURN_IF_ERROR(server::CheckTlsReach(options_, address));
+  }
+  if (options_.tls_certificate_file.empty()) return absl::OkStatus();
+  BANDB_RETURN_IF_ERROR(tls::CheckAvailable());
+  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<tls::Context> context, ReadTls());
+  tls_ = std::make_unique<tls::CurrentContext>(std::move(context));
+  return absl::OkStatus();
+}
+
+absl::Status Server::Impl::ListenForTls(const std::vector<server::ServerUnit*>& others) {
+  server::ServerUnit* const first = loops_[0].unit.get();
+  if (!options_.tls_listen.empty()) {
+    BANDB_RETURN_IF_ERROR(first->ListenForTls(options_.tls_listen, others));
+    Log(LogSeverity::kInfo, fmt::format("serving TLS on {}", first->tls_address()));
+  }
+  if (options_.redis_tls_listen.empty()) return absl::OkStatus();
+  BANDB_RETURN_IF_ERROR(first->ListenForRedisTls(options_.redis_tls_listen, others));
+  Log(LogSeverity::kInfo, fmt::format("serving clients of Redis, with TLS, on {}", first->redis_tls_address()));
+  return absl::OkStatus();
+}
+
+absl::Status Server::Impl::Reload() {
+  // All of it is read before anything changes.
+  server::UserTable users;
+  std::shared_ptr<tls::Context> context;
+  if (users_ != nullptr) {
+    BANDB_ASSIGN_OR_RETURN(users, ReadUsers());
+  }
+  if (tls_ != nullptr) {
+    BANDB_ASSIGN_OR_RETURN(context, ReadTls());
+  }
+  const size_t count = users.users().size();
+  if (users_ != nullptr) {
+    users_->Replace(std::move(users));
+    Log(LogSeverity::kInfo, fmt::format("reloaded {} users", count));
+  }
+  if (tls_ != nullptr) {
+    tls_->Set(std::move(context));
+    Log(LogSeverity::kInfo, "reloaded the certificate");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Server::Impl::Start() {
+  BANDB_RETURN_IF_ERROR(SetUpUsers());
+  BANDB_RETURN_IF_ERROR(SetUpTls());
   SetUpRedis();
   if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads);
   for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
   std::vector<server::DoorQueue*> door_queues;
   for (ServingLoop& serving : loops_) door_queues.push_back(serving.unit->door_queue());
-  door_ = std::make_unique<server::Door>(std::move(door_queues), &quota_, options_);
+  door_ = std::make_unique<server::Door>(std::move(door_queues), &quota_, users_.get(), options_);
   // One socket for all loops: the first accepts and deals out.
   std::vector<server::ServerUnit*> others;
   for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].unit.get());
@@ -140,6 +226,7 @@ absl::Status Server::Impl::Start() {
     redis_address_ = loops_[0].unit->redis_address();
     redis_.port = std::atoi(redis_address_.c_str() + redis_address_.rfind(':') + 1);
   }
+  BANDB_RETURN_IF_ERROR(ListenForTls(others));
   for (ServingLoop& serving : loops_) {
     serving.thread = std::make_unique<base::Thread>([loop = serving.loop.get()] { loop->Run(); });
   }
@@ -155,6 +242,10 @@ ServerStats Server::Impl::Stats() const {
   ServerStats stats;
   for (const ServingLoop& serving : loops_) serving.unit->AddTo(&stats);
   if (door_ != nullptr) door_->AddTo(&stats);
+  if (users_ != nullptr) {
+    stats.failed_logins = users_->failed_logins.load(std::memory_order_relaxed);
+    stats.denials = users_->denials.load(std::memory_order_relaxed);
+  }
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;
@@ -257,6 +348,12 @@ std::string Server::Address() const { return impl_->address(); }
 std::string Server::RedisAddress() const { return impl_->redis_address(); }
 
 ServerStats Server::Stats() const { return impl_->Stats(); }
+
+std::string Server::TlsAddress() const { return impl_->tls_address(); }
+
+std::string Server::RedisTlsAddress() const { return impl_->redis_tls_address(); }
+
+absl::Status Server::Reload() { return impl_->Reload(); }
 
 absl::Status Server::Drain() { return impl_->Drain(); }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "bandb/options.h"
+#include "base/status.h"
 #include "kv/options.h"
 #include "net/address.h"
 #include "proto/frame.h"
@@ -30,6 +31,17 @@ void AtLeast(std::string_view option, absl::Duration value, absl::Duration low, 
                 fmt::format(" is {}, less than {}", absl::FormatDuration(value), absl::FormatDuration(low))});
 }
 
+void CheckTls(std::string_view option, const std::string& listen, const ServerOptions& options,
+              kv::OptionCheck* check) {
+  if (listen.empty()) return;
+  if (!net::IsAddress(listen)) {
+    check->Wrong({kv::OptionName{option}, fmt::format(" is '{}', not HOST:PORT", listen)});
+  }
+  if (options.tls_certificate_file.empty()) {
+    check->Wrong({kv::OptionName{option}, " needs ", kv::OptionName{"tls_certificate_file"}});
+  }
+}
+
 }  // namespace
 
 void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
@@ -48,6 +60,7 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
                   fmt::format(" is {}, less than four times ", options.memory_bytes_max),
                   kv::OptionName{"frame_bytes_max"}, fmt::format(", {}", options.frame_bytes_max)});
   }
+  AtLeast("login_timeout", options.login_timeout, absl::Milliseconds(1), check);
   AtLeast("frame_timeout", options.frame_timeout, absl::Milliseconds(1), check);
   AtLeast("unread_timeout", options.unread_timeout, absl::Milliseconds(1), check);
   AtLeast("idle_timeout", options.idle_timeout, absl::Milliseconds(1), check);
@@ -66,6 +79,24 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
   if (!options.redis_listen.empty() && !net::IsAddress(options.redis_listen)) {
     check->Wrong({kv::OptionName{"redis_listen"}, fmt::format(" is '{}', not HOST:PORT", options.redis_listen)});
   }
+  CheckTls("tls_listen", options.tls_listen, options, check);
+  CheckTls("redis_tls_listen", options.redis_tls_listen, options, check);
+  if (options.tls_certificate_file.empty() != options.tls_key_file.empty()) {
+    check->Wrong({kv::OptionName{"tls_certificate_file"}, " and ", kv::OptionName{"tls_key_file"}, " go together"});
+  }
+}
+
+absl::Status CheckReach(const ServerOptions& options, const std::string& address) {
+  BANDB_ASSIGN_OR_RETURN(const std::vector<net::SocketAddress> addresses, net::ParseAddresses(address));
+  // The first one is listened on.
+  if (options.insecure || !options.users_file.empty() || net::IsLoopback(addresses.front())) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kInvalidArgument,
+                     "{}, which others can reach, and there are no users: name a file of users, or say insecure",
+                     address);
+}
+
+absl::Status CheckTlsReach(const ServerOptions& options, const std::string& address) {
+  return options.tls_client_ca_file.empty() ? CheckReach(options, address) : net::ParseAddresses(address).status();
 }
 
 ConnectionRoom RoomFor(const ServerOptions& options, uint64_t process_max) {

@@ -23,6 +23,12 @@ struct ConnectionRoom {
 // What options.connections_max comes to in a process that may have `process_max` files and sockets
 // open: clients must leave the store those that it takes by default, or a client that connects
 // often enough stops its writes.
+// Whether an address may be listened on: all that others can reach need users, or `insecure`.
+// May block for as long as the system looks for a name. Errors: kInvalidArgument.
+absl::Status CheckReach(const ServerOptions& options, const std::string& address);
+// Likewise, of an address where TLS is spoken: certificates of clients do as well.
+absl::Status CheckTlsReach(const ServerOptions& options, const std::string& address);
+
 ConnectionRoom RoomFor(const ServerOptions& options, uint64_t process_max);
 
 }  // namespace bandb::server

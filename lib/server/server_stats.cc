@@ -35,6 +35,9 @@ std::string ToText(const ServerStats& stats) {
       {"write_operations", stats.write_operations},
       {"reads", stats.reads},
       {"overloaded", stats.overloaded},
+      {"failed_logins", stats.failed_logins},
+      {"denials", stats.denials},
+      {"tls_failures", stats.tls_failures},
       {"memory_bytes", stats.memory_bytes},
       {"in_flight", stats.in_flight},
   };

@@ -26,6 +26,7 @@ net::Limits ToLimits(const ServerOptions& options, size_t refused_max) {
   limits.in_flight_bytes_max = options.in_flight_bytes_max;
   limits.output_bytes_max = options.output_bytes_max;
   limits.memory_bytes_max = static_cast<int64_t>(options.memory_bytes_max);
+  limits.restricted_timeout_nanos = ToNanos(options.login_timeout);
   limits.frame_timeout_nanos = ToNanos(options.frame_timeout);
   limits.unread_timeout_nanos = ToNanos(options.unread_timeout);
   limits.gate_timeout_nanos = ToNanos(options.stall_timeout);
@@ -49,7 +50,8 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
     : parts_(parts),
       options_(options),
       protocol_({.frame_bytes_max = options.frame_bytes_max,
-                 .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max)}),
+                 .batch_operations_max = static_cast<uint32_t>(options.batch_operations_max)},
+                parts.users),
       redis_protocol_(parts.redis, options.frame_bytes_max),
       frames_({.loop = parts.loop.get(),
                .executor = parts.executor,
@@ -59,6 +61,14 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
               ToLimits(options, parts.refused_max)),
       acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
       redis_acceptor_(parts.loop.get(), {.accepts_per_turn_max = options.accepts_per_turn_max}),
+      tls_acceptor_(parts.loop.get(), {.accepts_per_turn_max = 1}),
+      redis_tls_acceptor_(parts.loop.get(), {.accepts_per_turn_max = 1}),
+      handshakes_({.loop = parts.loop.get(),
+                   .context = parts.tls,
+                   .next = &frames_,
+                   .quota = parts.quota,
+                   .logger = options.logger},
+                  {}),
       door_queue_({.loop = parts.loop.get(),
                    .connections = &frames_,
                    .quota = parts.quota,
@@ -72,7 +82,8 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
                 .completions = &door_queue_,
                 .quota = parts.quota,
                 .readers = parts.readers,
-                .stats = parts.stats},
+                .stats = parts.stats,
+                .logger = options.logger},
                ToServiceOptions(options)),
       host_code_(parts.hooks, parts.loop, &frames_) {
   service_.AddMessagesTo(&router_);
@@ -95,35 +106,55 @@ base::ListenOptions ServerUnit::ListenOn(const std::string& address) const {
   return listen;
 }
 
+absl::Status ServerUnit::ListenWith(net::Acceptor* acceptor, const std::string& address,
+                                    const std::vector<ServerUnit*>& others, MakeTaker make) {
+  std::vector<net::Acceptor::Taker> takers{make(this)};
+  for (ServerUnit* other : others) takers.push_back(make(other));
+  return acceptor->Listen(ListenOn(address), std::move(takers));
+}
+
 absl::Status ServerUnit::Listen(const std::string& address, const std::vector<ServerUnit*>& others) {
-  std::vector<net::Acceptor::Taker> takers{{parts_.loop.get(), &frames_, {&protocol_, &router_}}};
-  for (ServerUnit* other : others) {
-    takers.push_back({other->parts_.loop.get(), &other->frames_, {&other->protocol_, &other->router_}});
-  }
-  return acceptor_.Listen(ListenOn(address), std::move(takers));
+  return ListenWith(&acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+    return {unit->parts_.loop.get(), &unit->frames_, {&unit->protocol_, &unit->router_}};
+  });
 }
 
 absl::Status ServerUnit::ListenForRedis(const std::string& address, const std::vector<ServerUnit*>& others) {
-  std::vector<net::Acceptor::Taker> takers{{parts_.loop.get(), &frames_, {&redis_protocol_, &redis_router_}}};
-  for (ServerUnit* other : others) {
-    takers.push_back({other->parts_.loop.get(), &other->frames_, {&other->redis_protocol_, &other->redis_router_}});
-  }
-  return redis_acceptor_.Listen(ListenOn(address), std::move(takers));
+  return ListenWith(&redis_acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+    return {unit->parts_.loop.get(), &unit->frames_, {&unit->redis_protocol_, &unit->redis_router_}};
+  });
+}
+
+absl::Status ServerUnit::ListenForTls(const std::string& address, const std::vector<ServerUnit*>& others) {
+  return ListenWith(&tls_acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+    return {unit->parts_.loop.get(), &unit->handshakes_, {&unit->protocol_, &unit->router_}};
+  });
+}
+
+absl::Status ServerUnit::ListenForRedisTls(const std::string& address, const std::vector<ServerUnit*>& others) {
+  return ListenWith(&redis_tls_acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+    return {unit->parts_.loop.get(), &unit->handshakes_, {&unit->redis_protocol_, &unit->redis_router_}};
+  });
+}
+
+void ServerUnit::CloseAcceptors() {
+  for (net::Acceptor* acceptor : {&acceptor_, &redis_acceptor_, &tls_acceptor_, &redis_tls_acceptor_})
+    acceptor->Close();
+  handshakes_.Close();
 }
 
 void ServerUnit::Drain(net::DrainCallback done) {
-  acceptor_.Close();
-  redis_acceptor_.Close();
+  CloseAcceptors();
   frames_.Drain(ToNanos(options_.drain_timeout), std::move(done));
 }
 
 void ServerUnit::End(absl::AnyInvocable<void() &&> ended) {
   BANDB_ASSERT(ended_ == nullptr);
   ended_ = std::move(ended);
-  acceptor_.Close();
-  redis_acceptor_.Close();
+  CloseAcceptors();
   frames_.CloseAll();
   door_queue_.Close();
+  service_.Close();
   // The end of the turn looks whether anything is under way.
   parts_.loop->Post([] {});
 }
@@ -171,7 +202,9 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->connections_refused += net.connections_refused.Get();
   stats->connections_evicted += net.connections_evicted.Get();
   stats->connections_timed_out += net.connections_timed_out.Get();
-  stats->accept_failures += acceptor_.accept_failures() + redis_acceptor_.accept_failures();
+  stats->accept_failures += acceptor_.accept_failures() + redis_acceptor_.accept_failures() +
+                            tls_acceptor_.accept_failures() + redis_tls_acceptor_.accept_failures();
+  stats->tls_failures += handshakes_.failures();
   stats->bytes_read += net.bytes_read.Get();
   stats->bytes_written += net.bytes_written.Get();
   stats->frames_read += net.frames_read.Get() + door.calls.Get();

@@ -22,6 +22,7 @@
 #include "server/host_code.h"
 #include "server/redis_codec.h"
 #include "server/service.h"
+#include "tls/handshakes.h"
 
 namespace bandb::server {
 
@@ -41,6 +42,8 @@ class ServerUnit final : private net::FrameServerObserver {
     size_t refused_max = 64;  // see net::Limits
     base::Clock* clock = nullptr;
     const RedisEnvironment* redis = nullptr;
+    UserRegistry* users = nullptr;             // null: everybody may do everything
+    const tls::CurrentContext* tls = nullptr;  // for the listeners of TLS
     std::function<std::string()> stats;
   };
   ServerUnit(const Parts& parts, const ServerOptions& options);
@@ -50,9 +53,13 @@ class ServerUnit final : private net::FrameServerObserver {
   // Errors: as Server::Start.
   absl::Status Listen(const std::string& address, const std::vector<ServerUnit*>& others = {});
   const std::string& address() const { return acceptor_.address(); }
-  // Likewise for clients of Redis.
+  // Likewise for clients of Redis, and for those that speak TLS.
   absl::Status ListenForRedis(const std::string& address, const std::vector<ServerUnit*>& others = {});
+  absl::Status ListenForTls(const std::string& address, const std::vector<ServerUnit*>& others = {});
+  absl::Status ListenForRedisTls(const std::string& address, const std::vector<ServerUnit*>& others = {});
   const std::string& redis_address() const { return redis_acceptor_.address(); }
+  const std::string& tls_address() const { return tls_acceptor_.address(); }
+  const std::string& redis_tls_address() const { return redis_tls_acceptor_.address(); }
   // For calls that come by other ways. Lifetime: that of the unit.
   DoorQueue* door_queue() { return &door_queue_; }
 
@@ -77,6 +84,11 @@ class ServerUnit final : private net::FrameServerObserver {
   const Parts parts_;
   const ServerOptions options_;
   base::ListenOptions ListenOn(const std::string& address) const;
+  // A taker of this unit and of each of the others, as `make` makes it.
+  using MakeTaker = net::Acceptor::Taker (*)(ServerUnit* unit);
+  absl::Status ListenWith(net::Acceptor* acceptor, const std::string& address, const std::vector<ServerUnit*>& others,
+                          MakeTaker make);
+  void CloseAcceptors();
 
   const FrameProtocol protocol_;
   net::Router router_;
@@ -85,6 +97,10 @@ class ServerUnit final : private net::FrameServerObserver {
   net::FrameServer frames_;
   net::Acceptor acceptor_;
   net::Acceptor redis_acceptor_;
+  // Handshakes cost time: one new one a turn.
+  net::Acceptor tls_acceptor_;
+  net::Acceptor redis_tls_acceptor_;
+  tls::Handshakes handshakes_;
   DoorQueue door_queue_;
   Service service_;
   HostCode host_code_;

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "proto/message_id.h"
+#include "proto/request.h"
 #include "server/message_table.h"
 #include "server/redis_codec.h"
 
@@ -37,7 +38,8 @@ Service::Service(const ServiceParts& parts, const ServiceOptions& options)
       transactions_(parts.store, parts.loop, parts.clock, context_,
                     {.sync = options.sync,
                      .keys_max = std::max(kTransactionKeysMin, size_t{options.batch_operations_max}),
-                     .bytes_max = static_cast<size_t>(options.memory_bytes_max) / 4}) {}
+                     .bytes_max = static_cast<size_t>(options.memory_bytes_max) / 4}),
+      logins_(parts.loop, context_, parts.logger) {}
 
 Service::~Service() = default;
 
@@ -85,6 +87,10 @@ void Service::Handle(net::Call& call) {
   if (!hooks_.RunBefore(request.origin(), payload_bytes_max, &command, &modified, &ending)) {
     return request.End(std::move(ending));
   }
+  if (Failure denied = CheckKeys(request.codec().session().user().get(), command); denied.code != 0) {
+    request.codec().session().CountDenial();
+    return request.End({.failure = std::move(denied)});
+  }
   request.SetOperations(OperationsOf(command));
   std::visit([this, &request](auto& chosen) { Run(request, &chosen); }, command);
 }
@@ -112,8 +118,21 @@ void Service::Run(Request& request, ReadyCommand* command) {
   request.Answer({.answer = EntriesAnswer{std::move(command->reply)}});
 }
 
-void Service::Run(Request& request, HelloCommand*) {
-  request.Answer({.answer = HelloAnswer{options_.in_flight_requests_max}});
+void Service::Run(Request& request, LoginCommand* command) {
+  if (command->answer == nullptr) {
+    command->answer = [this, &request](bool right) -> Outcome {
+      if (right) return {.answer = HelloOf(request)};
+      return {.failure = {proto::ToCode(absl::StatusCode::kUnauthenticated), "no such user, or not its token"}};
+    };
+  }
+  logins_.LogIn(request, command);
+}
+
+void Service::Run(Request& request, HelloCommand*) { request.Answer({.answer = HelloOf(request)}); }
+
+HelloAnswer Service::HelloOf(Request& request) const {
+  const bool has_users = request.codec().session().has_users();
+  return {options_.in_flight_requests_max, has_users ? proto::kFeatureUsers : 0};
 }
 
 void Service::Run(Request& request, PingCommand* command) {

@@ -12,6 +12,7 @@
 #include "server/commands.h"
 #include "server/door_queue.h"
 #include "server/durable_replies.h"
+#include "server/login_path.h"
 #include "server/operation_hooks.h"
 #include "server/read_path.h"
 #include "server/request.h"
@@ -40,6 +41,7 @@ struct ServiceParts {
   net::Quota* quota = nullptr;
   base::Executor* readers = nullptr;     // for reads that may wait for a disk
   std::function<std::string()> stats{};  // the text of STATS
+  Logger* logger = nullptr;              // may be null
 };
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
@@ -54,8 +56,11 @@ class Service final : private net::Handler {
   void AddTo(DoorQueue* queue) { queue->SetService(this, &writes_); }
   // Hands on what the turn collected.
   void EndTurn();
+  // Nothing waits from now on but for the store.
+  void Close() { logins_.Close(); }
   bool idle() const {
-    return writes_.idle() && reads_.idle() && scans_.idle() && transactions_.idle() && durable_.idle();
+    return writes_.idle() && reads_.idle() && scans_.idle() && transactions_.idle() && durable_.idle() &&
+           logins_.idle();
   }
   const ServiceCounters& counters() const { return counters_; }
 
@@ -67,9 +72,12 @@ class Service final : private net::Handler {
   void Run(Request& request, ScanCommand* command);
   void Run(Request& request, TransactionCommand* command);
   void Run(Request& request, ReadyCommand* command);
+  void Run(Request& request, LoginCommand* command);
   void Run(Request& request, HelloCommand* command);
   void Run(Request& request, PingCommand* command);
   void Run(Request& request, StatsCommand* command);
+
+  HelloAnswer HelloOf(Request& request) const;
 
   const ServiceOptions options_;
   const std::function<std::string()> stats_;
@@ -81,6 +89,7 @@ class Service final : private net::Handler {
   ReadPath reads_;
   ScanPath scans_;
   TransactionPath transactions_;
+  LoginPath logins_;
 };
 
 }  // namespace bandb::server

@@ -48,6 +48,10 @@ const EntryState& Transaction::Find(std::string_view key) {
   if (deleted_all_) return kNothing;
   if (const auto seen = seen_.find(key); seen != seen_.end()) return seen->second;
   if (!status_.ok()) return kNothing;
+  if (user_ != nullptr && !user_->grants.Cover(Access::kRead, key)) {
+    status_ = absl::PermissionDeniedError(DeniedFailure(*user_, "reading this key").message);
+    return kNothing;
+  }
   EntryState state;
   status_ = source_->Read(key, &state);
   if (!status_.ok()) return kNothing;
@@ -82,8 +86,21 @@ void Transaction::DeleteAll() {
   deleted_all_ = true;
 }
 
-void Transaction::Walk(std::string_view begin, absl::FunctionRef<bool(std::string_view key)> visit) {
+void Transaction::WalkPrefix(std::string_view begin, std::string_view prefix,
+                             absl::FunctionRef<bool(std::string_view key)> visit) {
   if (!status_.ok()) return;
+  if (user_ != nullptr && !user_->grants.CoverPrefix(Access::kRead, prefix)) {
+    status_ = absl::PermissionDeniedError(DeniedFailure(*user_, "a walk over these keys").message);
+    return;
+  }
+  WalkAll(begin, [&](std::string_view key) { return key.substr(0, prefix.size()) == prefix && visit(key); });
+}
+
+void Transaction::Walk(std::string_view begin, absl::FunctionRef<bool(std::string_view key)> visit) {
+  WalkPrefix(begin, {}, visit);
+}
+
+void Transaction::WalkAll(std::string_view begin, absl::FunctionRef<bool(std::string_view key)> visit) {
   auto own = written_.lower_bound(begin);
   // The keys of its own in front of `limit`; all if it is null.
   const auto visit_own = [&](const std::string_view* limit) {

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "bandb/iterator.h"
 #include "server/commands.h"
+#include "server/session.h"
 
 namespace bandb::server {
 
@@ -52,8 +53,10 @@ class Transaction {
  public:
   static constexpr int64_t kWalkedKeysMax = 10'000'000;
 
-  Transaction(EntrySource* source, int64_t now_ms, size_t bytes_max)
-      : source_(source), now_ms_(now_ms), bytes_max_(bytes_max) {}
+  // `user`: whose reads are checked; null: everything may be read. What it writes its caller
+  // checks.
+  Transaction(EntrySource* source, int64_t now_ms, size_t bytes_max, const User* user = nullptr)
+      : source_(source), now_ms_(now_ms), bytes_max_(bytes_max), user_(user) {}
 
   int64_t now_ms() const { return now_ms_; }
   // Null: there is none, or `status` tells that it could not be read. Valid until the key is
@@ -64,6 +67,9 @@ class Transaction {
   void DeleteAll();
   // Calls `visit` for each key from `begin` on, in order, until it answers false or this fails.
   void Walk(std::string_view begin, absl::FunctionRef<bool(std::string_view key)> visit);
+
+  // Likewise, of keys that begin with `prefix` alone. All of these must be the user's to read.
+  void WalkPrefix(std::string_view begin, std::string_view prefix, absl::FunctionRef<bool(std::string_view key)> visit);
 
   // Whether a reply of so many bytes is within the limit as well; if not, this fails.
   bool HasRoomFor(size_t reply_bytes);
@@ -81,12 +87,14 @@ class Transaction {
 
  private:
   const EntryState& Find(std::string_view key);
+  void WalkAll(std::string_view begin, absl::FunctionRef<bool(std::string_view key)> visit);
   void Write(std::string_view key, EntryState state);
   void Hold(size_t bytes);
 
   EntrySource* const source_;
   const int64_t now_ms_;
   const size_t bytes_max_;
+  const User* const user_;
   size_t bytes_ = 0;
   int64_t walked_keys_ = 0;
   absl::Status status_;

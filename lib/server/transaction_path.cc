@@ -123,9 +123,10 @@ class TransactionPath::LoopSource final : public StoreSource {
 // A request on its way. The sources are of one run.
 struct TransactionPath::Running {
   TransactionCommand command;
-  Origin origin() const { return {connection, peer}; }
+  Origin origin() const { return {connection, peer, user == nullptr ? std::string_view() : user->name}; }
   uint64_t connection = 0;
   std::string peer;
+  std::shared_ptr<const User> user;
   size_t payload_bytes_max = 0;
   Pending pending;
   int runs = 0;
@@ -140,7 +141,7 @@ struct TransactionPath::Running {
     runs++;
     saw_pending = false;
     reply.clear();
-    transaction = std::make_unique<Transaction>(source, now_ms, bytes_max);
+    transaction = std::make_unique<Transaction>(source, now_ms, bytes_max, user.get());
     command.body(transaction.get(), &reply);
     transaction->HasRoomFor(reply.size());
     saw_undurable = source->saw_undurable();
@@ -156,6 +157,7 @@ void TransactionPath::Run(Request& request, TransactionCommand* command) {
   const Origin origin = request.origin();
   running->connection = origin.connection;
   running->peer = origin.peer;
+  running->user = request.codec().session().user();
   running->payload_bytes_max = request.codec().payload_bytes_max();
   const size_t bytes = running->command.bytes + sizeof(Running);
   request.SetOperations(running->command.reads);
@@ -236,6 +238,8 @@ bool TransactionPath::MakeBatch(Running* running, WriteBatch* batch, Outcome* ou
                                  outcome)) {
     return false;
   }
+  outcome->failure = CheckKeys(running->user.get(), made);
+  if (outcome->failure.code != 0) return false;
   absl::Status status;
   for (const Operation& operation : made.operations) {
     if (status.ok()) status = CheckOperation(operation);

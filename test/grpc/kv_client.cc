@@ -27,18 +27,24 @@ GrpcReply GrpcCall::Wait() {
   return reply_;
 }
 
-KvClient::KvClient(const std::string& address) {
+KvClient::KvClient(const std::string& address, const std::shared_ptr<::grpc::ChannelCredentials>& credentials) {
   ::grpc::ChannelArguments arguments;
   // Channels with equal arguments would share a connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
-  channel_ = ::grpc::CreateCustomChannel(address, ::grpc::InsecureChannelCredentials(), arguments);
+  channel_ = ::grpc::CreateCustomChannel(address, credentials, arguments);
   stub_ = test_grpc::KVService::NewStub(channel_);
 }
 
-std::unique_ptr<GrpcCall> KvClient::StartPut(std::string_view key, std::string_view value, int timeout_ms) {
+std::unique_ptr<GrpcCall> KvClient::NewCall() const {
   auto call = std::make_unique<GrpcCall>();
+  if (!authorization_.empty()) call->context_.AddMetadata("authorization", authorization_);
+  return call;
+}
+
+std::unique_ptr<GrpcCall> KvClient::StartPut(std::string_view key, std::string_view value, int timeout_ms) {
+  auto call = NewCall();
   call->put_.set_key(key.data(), key.size());
   call->put_.set_value(value.data(), value.size());
   if (timeout_ms > 0) {
@@ -54,7 +60,7 @@ std::unique_ptr<GrpcCall> KvClient::StartPut(std::string_view key, std::string_v
 }
 
 std::unique_ptr<GrpcCall> KvClient::StartGet(std::string_view key) {
-  auto call = std::make_unique<GrpcCall>();
+  auto call = NewCall();
   call->get_.set_key(key.data(), key.size());
   stub_->async()->Get(&call->context_, &call->get_, &call->get_response_, [call = call.get()](::grpc::Status status) {
     call->reply_.status = status.error_code();
@@ -66,7 +72,7 @@ std::unique_ptr<GrpcCall> KvClient::StartGet(std::string_view key) {
 }
 
 std::unique_ptr<GrpcCall> KvClient::StartDelete(std::string_view key) {
-  auto call = std::make_unique<GrpcCall>();
+  auto call = NewCall();
   call->delete_.set_key(key.data(), key.size());
   stub_->async()->Delete(&call->context_, &call->delete_, &call->delete_response_,
                          [call = call.get()](::grpc::Status status) {

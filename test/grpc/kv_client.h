@@ -50,7 +50,8 @@ class GrpcCall {
 class KvClient {
  public:
   // With a connection of its own.
-  explicit KvClient(const std::string& address);
+  explicit KvClient(const std::string& address, const std::shared_ptr<::grpc::ChannelCredentials>& credentials =
+                                                    ::grpc::InsecureChannelCredentials());
 
   std::unique_ptr<GrpcCall> StartPut(std::string_view key, std::string_view value, int timeout_ms = 0);
   std::unique_ptr<GrpcCall> StartGet(std::string_view key);
@@ -58,9 +59,14 @@ class KvClient {
   GrpcReply Put(std::string_view key, std::string_view value) { return StartPut(key, value)->Wait(); }
   GrpcReply Get(std::string_view key) { return StartGet(key)->Wait(); }
   GrpcReply Delete(std::string_view key) { return StartDelete(key)->Wait(); }
+  // Sent with every call from now on.
+  void Authorize(const std::string& value) { authorization_ = value; }
   const std::shared_ptr<::grpc::Channel>& channel() const { return channel_; }
 
  private:
+  std::unique_ptr<GrpcCall> NewCall() const;
+
+  std::string authorization_;
   std::shared_ptr<::grpc::Channel> channel_;
   std::unique_ptr<test_grpc::KVService::Stub> stub_;
 };

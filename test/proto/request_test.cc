@@ -111,6 +111,29 @@ TEST_CASE("HELLO carries a range of versions, features and a bounded name") {
   CHECK_FALSE(HelloIsWellFormed(PayloadOf(bytes, MessageId::kHello)));
 }
 
+TEST_CASE("a HELLO with feature 2 says who asks, byte by byte") {
+  std::string bytes;
+  AppendHello(&bytes, {.features = kFeatureUsers, .name = "n", .user = "ab", .token = "cde"});
+  const std::string_view payload = PayloadOf(bytes, MessageId::kHello);
+  CHECK(payload == std::string_view("\1\0\1\0\2\0\0\0\0\0\0\0\1\0\0\0n\2\0\0\0\3\0\0\0abcde", 30));
+  Hello hello;
+  REQUIRE(DecodeHello(payload, &hello));
+  CHECK(hello.user == "ab");
+  CHECK(hello.token == "cde");
+  CheckExact(payload, HelloIsWellFormed);
+  const std::string long_user(kHelloUserBytesMax + 1, 'u'), long_token(kHelloTokenBytesMax + 1, 't');
+  bytes.clear();
+  AppendHello(&bytes, {.features = kFeatureUsers, .user = long_user});
+  CHECK_FALSE(HelloIsWellFormed(PayloadOf(bytes, MessageId::kHello)));
+  bytes.clear();
+  AppendHello(&bytes, {.features = kFeatureUsers, .token = long_token});
+  CHECK_FALSE(HelloIsWellFormed(PayloadOf(bytes, MessageId::kHello)));
+  // Without the feature they are not there.
+  bytes.clear();
+  AppendHello(&bytes, {.user = "ab", .token = "cde"});
+  REQUIRE(DecodeHello(PayloadOf(bytes, MessageId::kHello), &hello));
+}
+
 TEST_CASE("BATCH carries conditions and operations of every kind") {
   BatchBuilder builder;
   builder.Require({BatchCheck::kHasValue, "a", "1"});

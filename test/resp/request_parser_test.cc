@@ -128,6 +128,21 @@ TEST_CASE("lengths and counts of any size are refused at their line, with nothin
   CHECK(Parse("*3\r\n" + part + part + part, limits) == Error("invalid bulk length"));
 }
 
+TEST_CASE("other limits hold from the next bytes on, and name themselves") {
+  RequestParser parser({.bulk_bytes_max = 10, .arguments_max = 2, .line_bytes_max = 20, .wrong = "unauthenticated"});
+  size_t used = 0;
+  CHECK(parser.Parse("*3\r\n", &used) == Parsed::kError);
+  CHECK(parser.error() == "Protocol error: unauthenticated multibulk length");
+  CHECK(parser.Parse("*1\r\n$11\r\n", &used) == Parsed::kError);
+  CHECK(parser.error() == "Protocol error: unauthenticated bulk length");
+  CHECK(parser.Parse("*1\r\n$x\r\n", &used) == Parsed::kError);
+  CHECK(parser.error() == "Protocol error: invalid bulk length");
+  CHECK(parser.Parse(std::string(21, 'x'), &used) == Parsed::kError);
+  CHECK(parser.error() == "Protocol error: too big inline request");
+  parser.SetLimits({});
+  CHECK(parser.Parse("*3\r\n", &used) == Parsed::kIncomplete);
+}
+
 TEST_CASE("a line without an end is given up after 64 KiB") {
   const std::string endless(70000, '1');
   CHECK(ParseInPieces(endless, 1000) == Error("too big inline request"));

@@ -34,8 +34,8 @@ TEST_CASE("what a message may do is what its command does") {
       {proto::MessageId::kDelete, std::string("\1\0\0\0k", 5), server::Permission::kWrite},
       {proto::MessageId::kBatch, std::string(9, '\0'), server::Permission::kReadWrite},
       {proto::MessageId::kScan, std::string(21, '\0'), server::Permission::kRead},
-      {proto::MessageId::kPing, "p", server::Permission::kNone},
-      {proto::MessageId::kStats, "", server::Permission::kNone},
+      {proto::MessageId::kPing, "p", server::Permission::kUser},
+      {proto::MessageId::kStats, "", server::Permission::kUser},
       {proto::MessageId::kHello, std::string("\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0", 16), server::Permission::kNone},
   };
   CHECK(std::size(rows) == server::Messages().size());
@@ -48,7 +48,8 @@ TEST_CASE("what a message may do is what its command does") {
     const bool touches_keys = std::holds_alternative<server::SingleCommand>(command) ||
                               std::holds_alternative<server::BatchCommand>(command) ||
                               std::holds_alternative<server::ScanCommand>(command);
-    CHECK(touches_keys == (message->permission != server::Permission::kNone));
+    CHECK(touches_keys ==
+          (message->permission != server::Permission::kNone && message->permission != server::Permission::kUser));
     // One more byte does not add up, but for PING.
     CHECK((codec.Decode(static_cast<uint32_t>(row.id), row.payload + "x", &command).code == 0) ==
           (row.id == proto::MessageId::kPing));

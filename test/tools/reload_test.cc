@@ -22,6 +22,8 @@ bool Says(const test::MemoryLogger& lines, const std::string& text) {
 constexpr const char* kEverySetting = R"([server]
 mode = "standalone"
 listen = "[::1]:0"
+tls_listen = "127.0.0.1:8443"
+insecure = true
 durability = "os"
 loops = 3
 worker_threads = 2
@@ -42,11 +44,22 @@ store_timeout = "4 s"
 keepalive = "5 min"
 drain_timeout = "10 s"
 
+[tls]
+certificate = "/etc/bandb/server.crt"
+key = "/etc/bandb/server.key"
+client_ca = ""
+
+[users]
+file = "/etc/bandb/users.toml"
+login_timeout = "3 s"
+
 [redis]
+tls_listen = "127.0.0.1:6380"
 listen = "127.0.0.1:6379"
 
 [grpc]
 listen = "127.0.0.1:50051"
+tls_listen = ""
 
 [cluster]
 listen = ""

@@ -120,9 +120,9 @@ absl::Status WriteOut(std::string_view bytes) {
 // One export, from its source to its end.
 class ExportRun {
  public:
-  ExportRun(base::Clock* clock, const std::string& address, const Flags& flags, transfer::ManifestHead head)
+  ExportRun(base::Clock* clock, const client::Target& target, const Flags& flags, transfer::ManifestHead head)
       : clock_(clock),
-        address_(address),
+        target_(target),
         flags_(flags),
         head_(std::move(head)),
         executor_(1),
@@ -162,7 +162,7 @@ class ExportRun {
   absl::StatusOr<std::unique_ptr<transfer::EntrySource>> Open(const std::string& begin) {
     if (data_ != nullptr) return transfer::MakeStoreSource(data_->store(), &snapshot_, begin, head_.limit);
     auto source = std::make_unique<ScanSource>(
-        clock_, &executor_, ScanSourceOptions{.address = address_, .begin = begin, .limit = head_.limit});
+        clock_, &executor_, ScanSourceOptions{.target = target_, .begin = begin, .limit = head_.limit});
     BANDB_RETURN_IF_ERROR(source->Begin());
     return std::unique_ptr<transfer::EntrySource>(std::move(source));
   }
@@ -187,7 +187,7 @@ class ExportRun {
   }
 
   base::Clock* const clock_;
-  const std::string address_;
+  const client::Target target_;
   const Flags flags_;
   transfer::ManifestHead head_;
   base::PosixFileSystem files_;
@@ -201,7 +201,7 @@ class ExportRun {
 
 }  // namespace
 
-int RunExport(const std::string& address, std::vector<std::string> arguments) {
+int RunExport(const client::Target& target, std::vector<std::string> arguments) {
   CLI::App app("Writes the entries of a range into files, in the order of their keys.", "bandb export");
   transfer::ManifestHead head;
   Flags flags;
@@ -223,7 +223,7 @@ int RunExport(const std::string& address, std::vector<std::string> arguments) {
     std::fflush(stderr);
   });
   base::SystemClock clock;
-  return ExportRun(&clock, address, flags, std::move(head)).Run();
+  return ExportRun(&clock, target, flags, std::move(head)).Run();
 }
 
 }  // namespace bandb::cli

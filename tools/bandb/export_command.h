@@ -5,10 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "client/target.h"
+
 namespace bandb::cli {
 
 // Carries it out, with the arguments after its name, and returns the exit code.
-int RunExport(const std::string& address, std::vector<std::string> arguments);
+int RunExport(const client::Target& target, std::vector<std::string> arguments);
 
 }  // namespace bandb::cli
 

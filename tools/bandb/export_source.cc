@@ -24,7 +24,7 @@ bool WorthRetrying(const absl::Status& status) {
 }  // namespace
 
 absl::Status ScanSource::Connect() {
-  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.address));
+  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.target));
   return Ask();
 }
 

@@ -20,7 +20,7 @@
 namespace bandb::cli {
 
 struct ScanSourceOptions {
-  std::string address{};
+  client::Target target{};
   std::string begin{};  // the range [begin, limit); empty means unbounded
   std::string limit{};
   // Gives up when the server stayed away for so long.

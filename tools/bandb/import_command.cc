@@ -172,7 +172,7 @@ int Import(const Flags& flags, ServerTargetOptions options, const std::vector<tr
 
 }  // namespace
 
-int RunImport(const std::string& address, std::vector<std::string> arguments) {
+int RunImport(const client::Target& target, std::vector<std::string> arguments) {
   CLI::App app("Stores the entries of files, in order and many at a time, and goes on after the server was away.",
                "bandb import");
   Flags flags;
@@ -196,7 +196,7 @@ int RunImport(const std::string& address, std::vector<std::string> arguments) {
     Print(stderr, "bandb import: {}\n", complaint);
     return kUsage;
   }
-  return Import(flags, {.address = address, .retry_for_nanos = absl::ToInt64Nanoseconds(*retry_for)}, inputs);
+  return Import(flags, {.target = target, .retry_for_nanos = absl::ToInt64Nanoseconds(*retry_for)}, inputs);
 }
 
 }  // namespace bandb::cli

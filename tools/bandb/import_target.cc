@@ -43,7 +43,7 @@ std::string Reason(const proto::Reply& reply) {
 
 absl::Status ServerTarget::Begin() {
   last_progress_nanos_ = clock_->MonotonicNanos();
-  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.address));
+  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.target));
   return absl::OkStatus();
 }
 
@@ -109,7 +109,7 @@ absl::Status ServerTarget::Connect() {
   while (true) {
     client_.reset();
     BANDB_RETURN_IF_ERROR(BackOff(last_failure_));
-    absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(options_.address);
+    absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(options_.target);
     if (client.ok()) {
       client_ = *std::move(client);
       ++reconnections_;

@@ -24,7 +24,7 @@
 namespace bandb::cli {
 
 struct ServerTargetOptions {
-  std::string address{};
+  client::Target target{};
   // Gives up when nothing was acknowledged for so long.
   int64_t retry_for_nanos = 30'000'000'000;
 };

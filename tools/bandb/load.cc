@@ -45,7 +45,7 @@ std::string WithCause(const proto::Reply& reply) {
 absl::Status Loader::Run(LineSource* source) {
   last_progress_nanos_ = clock_->MonotonicNanos();
   NoteSettled();
-  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.address, connection_options()));
+  BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.target, connection_options()));
   checking_ = options_.delimiter.empty() && !options_.overwrite;
   while (true) {
     BANDB_RETURN_IF_ERROR(FillWindow(source));
@@ -185,7 +185,7 @@ absl::Status Loader::Connect() {
     client_.reset();
     BANDB_RETURN_IF_ERROR(BackOff(last_failure_));
     absl::StatusOr<std::unique_ptr<client::Client>> client =
-        client::Client::Connect(options_.address, connection_options());
+        client::Client::Connect(options_.target, connection_options());
     if (client.ok()) {
       client_ = *std::move(client);
       ++summary_.reconnections;

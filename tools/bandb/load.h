@@ -27,7 +27,7 @@
 namespace bandb::cli {
 
 struct LoadOptions {
-  std::string address;
+  client::Target target;
   // Without a delimiter the key of line n, counted from 0 over all files, is prefix + (first_number
   // + n), twelve digits.
   std::string prefix = "line:";

@@ -1,9 +1,9 @@
 // bandb: the client of bandb_server, for people and scripts.
 //
-//   bandb [--addr HOST:PORT] [--raw] [--history FILE] COMMAND ...
+//   bandb [--addr HOST:PORT] [--tls-ca FILE] [--user NAME --token-file FILE] [--raw] COMMAND ...
 //
-// COMMAND is one of command.h, load, export, import, cluster, config show or help. Without a
-// command bandb reads commands from standard input, at a terminal with line editing and history.
+// COMMAND is one of command.h, load, export, import, cluster, user, config show or help.
+// Without a command bandb reads commands from standard input, at a terminal with line editing and history.
 // Exit codes: 0 done, 1 not found or the condition of cas did not hold, 2 usage, 3 server or
 // connection error, or standard output could not be written; of a script the highest of its
 // commands.
@@ -32,7 +32,9 @@
 #include "quoting.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
+#include "target_flags.h"
 #include "units/units.h"
+#include "user_command.h"
 
 namespace bandb::cli {
 
@@ -47,6 +49,7 @@ constexpr std::string_view kOtherCommands =
     "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
     "  cluster try --dir DIR [OPTIONS]           run a cluster on this machine; bandb cluster try --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
+    "  user add|list|revoke ...                  who may use a server; bandb user --help says how\n"
     "  help [COMMAND]                            this text, or all about one command\n";
 
 constexpr std::string_view kRest =
@@ -168,11 +171,11 @@ int RunLoad(base::Clock* clock, LoadOptions options, uint64_t total_bytes, LineS
   return code;
 }
 
-int Load(const std::string& address, std::vector<std::string> arguments) {
+int Load(const client::Target& target, std::vector<std::string> arguments) {
   CLI::App app("Stores every line of the files, in order and many at a time, and goes on after the server was away.",
                "bandb load");
   LoadOptions options;
-  options.address = address;
+  options.target = target;
   LoadFlags flags;
   DeclareLoad(&app, &options, &flags);
   // CLI11 takes arguments last first.
@@ -233,11 +236,13 @@ struct Flags {
   std::string address = "127.0.0.1:8080";
   std::string history;
   bool raw = false;
+  TargetFlags target;
 };
 
 void Declare(CLI::App* app, Flags* flags) {
   app->formatter(std::make_shared<UsageFormatter>());
   app->add_option("--addr", flags->address, "HOST:PORT of the server [127.0.0.1:8080]");
+  DeclareTarget(app, &flags->target);
   app->add_flag("--raw", flags->raw, "print values as they are, without quotes and line end");
   app->add_option("--history", flags->history, "where the session keeps its history [~/.bandb_history]");
   app->footer(Footer());
@@ -268,7 +273,7 @@ bool Help(const CLI::App& app, const std::vector<std::string>& arguments) {
 }
 
 bool HasHelpOfItsOwn(std::string_view command) {
-  return command == "cluster" || command == "load" || command == "export" || command == "import";
+  return command == "cluster" || command == "load" || command == "export" || command == "import" || command == "user";
 }
 
 int Run(int argc, char** argv) {
@@ -287,17 +292,23 @@ int Run(int argc, char** argv) {
     return kUsage;
   }
   base::SystemClock clock;
-  Shell shell(&clock, flags.address, flags.raw);
+  absl::StatusOr<client::Target> target = TakeTarget(flags.address, flags.target);
+  if (!target.ok()) {
+    Print(stderr, "bandb: {}\n", base::Message(target.status()));
+    return kUsage;
+  }
+  Shell shell(&clock, *target, flags.raw);
   if (arguments.empty()) return shell.Interact(flags.history);
   if (arguments.size() == 2 && arguments[0] == "help" && HasHelpOfItsOwn(arguments[1])) {
     arguments = {arguments[1], "--help"};
   }
   if (Help(app, arguments)) return kDone;
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (arguments[0] == "load") return Load(flags.address, rest);
-  if (arguments[0] == "export") return RunExport(flags.address, rest);
-  if (arguments[0] == "import") return RunImport(flags.address, rest);
+  if (arguments[0] == "load") return Load(*target, rest);
+  if (arguments[0] == "export") return RunExport(*target, rest);
+  if (arguments[0] == "import") return RunImport(*target, rest);
   if (arguments[0] == "cluster") return RunCluster(rest);
+  if (arguments[0] == "user") return RunUser(rest);
   if (arguments[0] == "config") return ShowConfig(rest);
   Command command;
   std::string complaint;

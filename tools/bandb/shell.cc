@@ -178,7 +178,7 @@ absl::Status Shell::ShowTtl(const std::string& key) {
 absl::Status Shell::Administer(const Words& words) {
   // On a connection of its own, which may be silent for as long as it takes.
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<client::Client> client,
-                         client::Client::Connect(address_, {.reply_timeout_nanos = base::kForever}));
+                         client::Client::Connect(target_, {.reply_timeout_nanos = base::kForever}));
   BANDB_ASSIGN_OR_RETURN(const std::string text, client->Administer(words));
   Print(stdout, "{}\n", text);
   return absl::OkStatus();
@@ -195,7 +195,7 @@ absl::Status Shell::Execute(const Command& command) {
   // The server may have gone and come back since the last command.
   if (client_ != nullptr && !client_->IsIdle()) client_.reset();
   if (client_ == nullptr) {
-    BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(address_));
+    BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(target_));
   }
   switch (command.verb) {
     case Verb::kGet: {

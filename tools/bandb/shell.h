@@ -25,7 +25,7 @@ inline constexpr int kServerError = 3;
 // go to standard output, errors to standard error.
 class Shell {
  public:
-  Shell(base::Clock* clock, std::string address, bool raw) : clock_(clock), address_(std::move(address)), raw_(raw) {}
+  Shell(base::Clock* clock, client::Target target, bool raw) : clock_(clock), target_(std::move(target)), raw_(raw) {}
 
   // Runs one command, prints its result, and returns the exit code for it.
   int Run(const Command& command);
@@ -53,7 +53,7 @@ class Shell {
   int Tell(const Command& command, const absl::Status& status);
 
   base::Clock* const clock_;
-  const std::string address_;
+  const client::Target target_;
   const bool raw_;
   std::unique_ptr<client::Client> client_;
   proto::BatchBuilder batch_;  // of the command that is being run, if it is one

@@ -303,20 +303,36 @@ absl::Status CheckHosts(const Config& config) {
     const auto line = config.lines.find(setting);
     mistakes.Add(line == config.lines.end() ? 0 : line->second, fmt::format("{} is {}", setting, base::Message(found)));
   };
-  check("server.listen", net::ParseAddresses(config.server.listen).status());
+  check("server.listen", server::CheckReach(config.server, config.server.listen));
   if (!config.server.redis_listen.empty()) {
-    check("redis.listen", net::ParseAddresses(config.server.redis_listen).status());
+    check("redis.listen", server::CheckReach(config.server, config.server.redis_listen));
   }
-  if (!config.grpc_listen.empty()) check("grpc.listen", grpc::CheckListen(config.grpc_listen));
+  if (!config.server.tls_listen.empty()) {
+    check("server.tls_listen", server::CheckTlsReach(config.server, config.server.tls_listen));
+  }
+  if (!config.server.redis_tls_listen.empty()) {
+    check("redis.tls_listen", server::CheckTlsReach(config.server, config.server.redis_tls_listen));
+  }
+  if (!config.grpc_listen.empty()) {
+    const absl::Status listen = grpc::CheckListen(config.grpc_listen);
+    check("grpc.listen", listen.ok() ? server::CheckReach(config.server, config.grpc_listen) : listen);
+  }
+  if (!config.grpc_tls_listen.empty()) {
+    const absl::Status listen = grpc::CheckListen(config.grpc_tls_listen);
+    check("grpc.tls_listen", listen.ok() ? server::CheckTlsReach(config.server, config.grpc_tls_listen) : listen);
+    if (config.server.tls_certificate_file.empty()) {
+      check("grpc.tls_listen", base::Error(absl::StatusCode::kInvalidArgument, "set, and needs tls.certificate"));
+    }
+  }
   if (!config.admin_listen.empty()) {
     check("admin.listen", admin::CheckListen(config.admin_listen, config.admin_insecure));
   }
   for (const auto& [setting, found] : CheckClusterHosts(config)) check(setting, found);
-  const std::pair<std::string, std::string> listeners[] = {{"server.listen", config.server.listen},
-                                                           {"redis.listen", config.server.redis_listen},
-                                                           {"grpc.listen", config.grpc_listen},
-                                                           {"admin.listen", config.admin_listen},
-                                                           {"cluster.listen", config.cluster.listen}};
+  const std::pair<std::string, std::string> listeners[] = {
+      {"server.listen", config.server.listen},      {"server.tls_listen", config.server.tls_listen},
+      {"redis.listen", config.server.redis_listen}, {"redis.tls_listen", config.server.redis_tls_listen},
+      {"grpc.listen", config.grpc_listen},          {"grpc.tls_listen", config.grpc_tls_listen},
+      {"admin.listen", config.admin_listen},         {"cluster.listen", config.cluster.listen}};
   for (auto one = std::begin(listeners); one != std::end(listeners); ++one) {
     for (auto other = std::begin(listeners); other != one; ++other) {
       if (!Clash(one->second, other->second)) continue;

@@ -48,6 +48,8 @@ struct Config {
   bool admin_insecure = false;
   // HOST:PORT of the listener for clients of gRPC; empty: there is none.
   std::string grpc_listen;
+  // Likewise for those that speak TLS.
+  std::string grpc_tls_listen;
   // The file, and the line of each setting that it makes ("storage.write_buffer"), for messages; 0
   // if the command line makes it.
   std::string file{};

@@ -1,9 +1,9 @@
 // What SIGHUP does: reads the configuration again, takes over what a running server can, and tells
 // what it cannot.
 //
-// Today only the level of the log is taken over. Whatever else becomes live (certificates, users)
-// is built whole from the fresh configuration before anything of the running one is replaced, so
-// that a reload is done or refused, never half.
+// Of the configuration only the level of the log is taken over. What changes in the files of users
+// and certificates that it named at the start is the server's affair (Server::Reload): all of them
+// are read before anything is replaced, so that a reload is done or refused, never half.
 #ifndef BANDB_TOOLS_BANDB_SERVER_RELOAD_H_
 #define BANDB_TOOLS_BANDB_SERVER_RELOAD_H_
 

@@ -59,13 +59,16 @@ absl::StatusOr<std::unique_ptr<base::StreamLogger>> OpenLog(const Config& config
 
 bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
 
-void Announce(const Server& server, const grpc::Listener* grpc, const admin::HttpListener* admin, Logger* logger) {
+void Announce(const Server& server, const grpc::Listener* grpc, const admin::HttpListener* admin, bool insecure,
+              Logger* logger) {
   const std::string grpc_address = grpc == nullptr ? "" : grpc->Address();
   const auto is_beyond = [](const std::string& address) { return !address.empty() && !IsLoopback(address); };
-  if (is_beyond(server.Address()) || is_beyond(server.RedisAddress()) || is_beyond(grpc_address)) {
+  if (insecure && (is_beyond(server.Address()) || is_beyond(server.RedisAddress()) || is_beyond(grpc_address))) {
     logger->Log(LogSeverity::kWarning, "no authentication: anyone who can reach this port has full access");
   }
   if (!server.RedisAddress().empty()) Print(stdout, "redis on {}\n", server.RedisAddress());
+  if (!server.TlsAddress().empty()) Print(stdout, "tls on {}\n", server.TlsAddress());
+  if (!server.RedisTlsAddress().empty()) Print(stdout, "redis tls on {}\n", server.RedisTlsAddress());
   if (!grpc_address.empty()) Print(stdout, "grpc on {}\n", grpc_address);
   if (admin != nullptr) Print(stdout, "admin on {}\n", admin->Address());
   Print(stdout, "listening on {}\n", server.Address());
@@ -86,12 +89,13 @@ class Service {
     if (const int code = Start(signals); code != kDone) return code;
     if (data_ == nullptr) return kDone;
     const DirectoryWatch directory(config_.data);
-    Announce(*server_, grpc_.get(), admin_.get(), logger_);
+    if (grpc_tls_ != nullptr) Print(stdout, "grpc tls on {}\n", grpc_tls_->Address());
+    Announce(*server_, grpc_.get(), admin_.get(), config_.server.users_file.empty(), logger_);
     while (true) {
       const int signal = signals.Wait(kLookNanos);
       if (TellsToEnd(signal)) break;
       if (signal == SIGUSR1) ReopenLog();
-      if (signal == SIGHUP) Reload(reread(), &config_, logger_);
+      if (signal == SIGHUP) ReloadAll(reread());
       lost_ = directory.Look();
       const absl::Status failed = lost_.ok() ? data_->Look() : lost_;
       if (!failed.ok()) {
@@ -131,11 +135,20 @@ class Service {
   }
 
   int StartGrpc() {
-    if (config_.grpc_listen.empty()) return kDone;
-    absl::StatusOr<std::unique_ptr<grpc::Listener>> listener =
-        grpc::Listener::Start(server_.get(), {.listen = config_.grpc_listen});
+    const int code = StartGrpc({.listen = config_.grpc_listen}, &grpc_);
+    return code != kDone ? code
+                         : StartGrpc({.listen = config_.grpc_tls_listen,
+                                      .tls_certificate_file = config_.server.tls_certificate_file,
+                                      .tls_key_file = config_.server.tls_key_file,
+                                      .tls_client_ca_file = config_.server.tls_client_ca_file},
+                                     &grpc_tls_);
+  }
+
+  int StartGrpc(const grpc::ListenerOptions& options, std::unique_ptr<grpc::Listener>* started) {
+    if (options.listen.empty()) return kDone;
+    absl::StatusOr<std::unique_ptr<grpc::Listener>> listener = grpc::Listener::Start(server_.get(), options);
     if (!listener.ok()) return Fail("cannot listen for clients of gRPC", listener.status());
-    grpc_ = *std::move(listener);
+    *started = *std::move(listener);
     return kDone;
   }
 
@@ -149,6 +162,17 @@ class Service {
     if (!listener.ok()) return Fail("cannot listen for operators", listener.status());
     admin_ = *std::move(listener);
     return kDone;
+  }
+
+  void ReloadAll(const absl::StatusOr<Config>& fresh) {
+    // The files may have changed though the configuration is as it was; they are taken over whole,
+    // or not at all.
+    const absl::Status files = fresh.ok() ? server_->Reload() : absl::OkStatus();
+    if (!files.ok()) {
+      logger_->Log(LogSeverity::kError, fmt::format("reload refused: {}", base::Message(files)));
+    } else {
+      Reload(fresh, &config_, logger_);
+    }
   }
 
   void ReopenLog() {
@@ -193,21 +217,28 @@ class Service {
     // Without its directory nothing that is still acknowledged would last.
     if (lost_.ok()) drained_ = Drain();
     grpc_.reset();
+    grpc_tls_.reset();
     server_->Stop();
     // It tells of both.
     admin_.reset();
     closed_ = data_->Close();
   }
 
-  // Both doors at once, so that it takes one drain_timeout.
+  // All doors at once, so that it takes one drain_timeout.
   absl::Status Drain() {
-    absl::Status of_grpc;
+    absl::Status of_grpc, of_grpc_tls;
     base::Thread grpc([&] {
       if (grpc_ != nullptr) of_grpc = grpc_->Drain();
     });
+    base::Thread grpc_tls([&] {
+      if (grpc_tls_ != nullptr) of_grpc_tls = grpc_tls_->Drain();
+    });
     absl::Status drained = server_->Drain();
     grpc.Join();
-    return drained.ok() ? of_grpc : drained;
+    grpc_tls.Join();
+    drained.Update(of_grpc);
+    drained.Update(of_grpc_tls);
+    return drained;
   }
 
   int Report() {
@@ -231,6 +262,7 @@ class Service {
   std::unique_ptr<DataStore> data_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<grpc::Listener> grpc_;
+  std::unique_ptr<grpc::Listener> grpc_tls_;
   std::unique_ptr<admin::HttpListener> admin_;
   std::atomic<bool> ending_ = false;
   absl::Status lost_;  // of the directory

@@ -176,6 +176,8 @@ void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(ChoiceSetting<Mode>(
       "server", "mode", {{"cluster", Mode::kCluster}, {"standalone", Mode::kStandalone}}, BANDB_OPTION(mode)));
   settings->push_back(TextSetting("server", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.listen)));
+  settings->push_back(OptionalTextSetting("server", "tls_listen", "\"HOST:PORT\"", BANDB_OPTION(server.tls_listen)));
+  settings->push_back(BooleanSetting("server", "insecure", BANDB_OPTION(server.insecure)));
   settings->push_back(ChoiceSetting<Durability>(
       "server", "durability", {{"sync", Durability::kSync}, {"os", Durability::kOs}}, BANDB_OPTION(server.durability)));
   settings->push_back(IntegerSetting("server", "loops", BANDB_OPTION(server.loops)));
@@ -198,12 +200,28 @@ void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(DurationSetting("server", "drain_timeout", BANDB_OPTION(server.drain_timeout)));
 }
 
+void AddUsersSettings(std::vector<Setting>* settings) {
+  settings->push_back(OptionalTextSetting("users", "file", "the path of a file", BANDB_OPTION(server.users_file)));
+  settings->push_back(DurationSetting("users", "login_timeout", BANDB_OPTION(server.login_timeout)));
+}
+
+void AddTlsSettings(std::vector<Setting>* settings) {
+  settings->push_back(
+      OptionalTextSetting("tls", "certificate", "the path of a file", BANDB_OPTION(server.tls_certificate_file)));
+  settings->push_back(OptionalTextSetting("tls", "key", "the path of a file", BANDB_OPTION(server.tls_key_file)));
+  settings->push_back(
+      OptionalTextSetting("tls", "client_ca", "the path of a file", BANDB_OPTION(server.tls_client_ca_file)));
+}
+
 void AddRedisSettings(std::vector<Setting>* settings) {
+  settings->push_back(
+      OptionalTextSetting("redis", "tls_listen", "\"HOST:PORT\"", BANDB_OPTION(server.redis_tls_listen)));
   settings->push_back(OptionalTextSetting("redis", "listen", "\"HOST:PORT\"", BANDB_OPTION(server.redis_listen)));
 }
 
 void AddGrpcSettings(std::vector<Setting>* settings) {
   settings->push_back(OptionalTextSetting("grpc", "listen", "\"HOST:PORT\"", BANDB_OPTION(grpc_listen)));
+  settings->push_back(OptionalTextSetting("grpc", "tls_listen", "\"HOST:PORT\"", BANDB_OPTION(grpc_tls_listen)));
 }
 
 void AddStorageSettings(std::vector<Setting>* settings) {
@@ -287,6 +305,8 @@ const std::vector<Setting>& Settings() {
   static const std::vector<Setting>& settings = *[] {
     auto* all = new std::vector<Setting>;
     AddServerSettings(all);
+    AddTlsSettings(all);
+    AddUsersSettings(all);
     AddRedisSettings(all);
     AddGrpcSettings(all);
     AddClusterSettings(all);

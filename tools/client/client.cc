@@ -5,13 +5,33 @@
 #include "absl/types/span.h"
 
 #include "base/status.h"
+#include "net/address.h"
 #include "proto/request.h"
+#include "tls/tls_client_stream.h"
 
 namespace bandb::client {
 
-absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address, const ClientOptions& options) {
-  BANDB_ASSIGN_OR_RETURN(auto stream, net::ClientStream::Connect(address, options.connect_timeout_nanos));
-  return std::unique_ptr<Client>(new Client(std::move(stream), options));
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const Target& target, const ClientOptions& options) {
+  BANDB_ASSIGN_OR_RETURN(auto stream, net::ClientStream::Connect(target.address, options.connect_timeout_nanos));
+  if (target.tls != nullptr) {
+    const std::string host = net::HostOf(target.address);
+    BANDB_ASSIGN_OR_RETURN(
+        stream, tls::TlsClientStream::Over(std::move(stream), target.tls, host, options.connect_timeout_nanos));
+  }
+  std::unique_ptr<Client> client(new Client(std::move(stream), options));
+  if (!target.user.empty()) BANDB_RETURN_IF_ERROR(client->LogIn(target));
+  return client;
+}
+
+absl::Status Client::LogIn(const Target& target) {
+  proto::Hello hello;
+  hello.features = proto::kFeatureUsers;
+  hello.name = "bandb";
+  hello.user = target.user;
+  hello.token = target.token;
+  proto::AppendHello(&output_, hello);
+  proto::Reply reply;
+  return CallForOk(&reply);
 }
 
 absl::Status Client::Put(std::string_view key, std::string_view value) {

@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/target.h"
 #include "net/client_stream.h"
 #include "proto/frame.h"
 #include "proto/request.h"
@@ -47,7 +48,8 @@ struct ScanPiece {
 // what the server said. Thread safety: one thread at a time.
 class Client {
  public:
-  static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address, const ClientOptions& options = {});
+  // Errors also: kUnauthenticated there is no such user, or it has another token.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(const Target& target, const ClientOptions& options = {});
 
   absl::Status Put(std::string_view key, std::string_view value);
   absl::StatusOr<std::string> Get(std::string_view key);
@@ -88,6 +90,7 @@ class Client {
   Client(std::unique_ptr<net::ClientStream> stream, const ClientOptions& options)
       : options_(options), stream_(std::move(stream)), input_(kInputBytes), reader_(proto::kFrameBytesHardMax) {}
 
+  absl::Status LogIn(const Target& target);
   // Sends what is in output_ and waits for one reply.
   absl::Status Call(proto::Reply* reply);
   // The same, and fails if the reply does.

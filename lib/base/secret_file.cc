@@ -1,0 +1,83 @@
+#include "base/secret_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "base/posix_file_system_files.h"
+#include "base/status.h"
+
+namespace bandb::base {
+
+namespace {
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+// The new file belongs to whom the old one belonged to, as far as that is allowed: to the server,
+// if the superuser writes it.
+absl::Status CopyOwner(const std::string& from, const std::string& to) {
+  struct stat old {};
+  if (::stat(from.c_str(), &old) != 0) return absl::OkStatus();
+  const bool given = ::chown(to.c_str(), old.st_uid, old.st_gid) == 0;
+  // Its group may read it if it might before.
+  const mode_t mode = given ? kNewFileMode | (old.st_mode & S_IRGRP) : kNewFileMode;
+  return ::chmod(to.c_str(), mode) == 0 ? absl::OkStatus() : PathError(errno, "chmod", to);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadSecretFile(const std::string& path, uint64_t bytes_max) {
+  // The permissions looked at are those of what is read.
+  const UniqueFd fd = OpenFd(AT_FDCWD, path, O_RDONLY | O_NONBLOCK);
+  if (!fd.valid()) return PathError(errno, "open", path);
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return PathError(errno, "stat", path);
+  if (!S_ISREG(info.st_mode)) return Error(absl::StatusCode::kInvalidArgument, "{}: not a regular file", path);
+  if ((info.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+    return Error(
+        absl::StatusCode::kPermissionDenied,
+        "{}: others may read or change it (its mode is {:04o}): chmod 600 it, or 640 for a group that reads it", path,
+        info.st_mode & 07777);
+  }
+  if (static_cast<uint64_t>(info.st_size) > bytes_max) {
+    return Error(absl::StatusCode::kInvalidArgument, "{}: {} bytes, more than the {} expected", path, info.st_size,
+                 bytes_max);
+  }
+  std::string content(static_cast<size_t>(info.st_size), '\0');
+  size_t got = 0;
+  while (got < content.size()) {
+    const ssize_t n = RetryInterrupted([&] { return ::read(fd.get(), content.data() + got, content.size() - got); });
+    if (n < 0) return PathError(errno, "read", path);
+    if (n == 0) break;
+    got += static_cast<size_t>(n);
+  }
+  content.resize(got);
+  return content;
+}
+
+absl::Status ReplaceSecretFile(FileSystem* files, const std::string& path, std::string_view bytes) {
+  const std::string temporary = path + ".new";
+  // What an attempt before may have left.
+  const absl::Status removed = files->Remove(temporary);
+  if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<AppendableFile> file, files->Create(temporary, AppendMode::kBuffered));
+  absl::Status status = CopyOwner(path, temporary);
+  if (status.ok()) status = file->Append(bytes);
+  if (status.ok()) status = file->Sync();
+  if (status.ok()) status = file->Close();
+  if (status.ok()) status = files->Rename(temporary, path);
+  if (!status.ok()) {
+    files->Remove(temporary).IgnoreError();
+    return status;
+  }
+  return files->SyncDir(DirectoryOf(path));
+}
+
+}  // namespace bandb::base

@@ -1,0 +1,93 @@
+// Users of Redis' protocol: who logs in, what each may run, and what is asked of those not known.
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
+
+#include "server/redis_codec.h"
+
+namespace bandb::server {
+
+namespace {
+
+// Until a client has logged in, where that is asked for.
+constexpr resp::ParserLimits kRestrictedLimits{.bulk_bytes_max = 4 << 10,
+                                               .arguments_max = 10,
+                                               .request_bytes_max = 4 << 10,
+                                               .line_bytes_max = 4 << 10,
+                                               .wrong = "unauthenticated"};
+
+constexpr std::string_view kHelloNotKnown =
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option "
+    "can be used to authenticate the client and select the RESP protocol version at the same time";
+
+}  // namespace
+
+void RedisCodec::ChooseLimits() {
+  if (has_small_limits_ == restricted()) return;
+  has_small_limits_ = restricted();
+  parser_.SetLimits(has_small_limits_ ? kRestrictedLimits : limits_);
+}
+
+bool RedisCodec::MayAccessKeys(const RedisCommand& command, const Grants& grants) const {
+  const bool writes = command.Has(RedisCommand::kWrites);
+  const bool reads = !command.Has(RedisCommand::kBlind);
+  const std::vector<std::string_view>& arguments = parser_.arguments();
+  const std::vector<size_t> keys = command.Keys(arguments.size());
+  for (const size_t at : keys) {
+    const bool is_source = command.name == "copy" && at == 1;
+    if (reads && !grants.Cover(Access::kRead, arguments[at])) return false;
+    if (writes && !is_source && !grants.Cover(Access::kWrite, arguments[at])) return false;
+  }
+  return true;
+}
+
+// Keys are looked at again as they are after hooks, and as the command runs.
+std::string RedisCodec::Denied(const RedisCommand& command) {
+  if (!session().has_users() || command.Has(RedisCommand::kUnknown)) {
+    const bool logs_in = session().has_users() && (command.name == "auth" || command.name == "hello");
+    return logs_in && in_multi_ ? "ERR Command not allowed inside a transaction" : "";
+  }
+  std::string why;
+  if (!session().Knows()) {
+    why = kNotKnown;
+  } else if (!command.Has(RedisCommand::kNoData)) {
+    const Grants& grants = session().user()->grants;
+    const bool writes = command.Has(RedisCommand::kWrites);
+    const bool reads = command.Has(RedisCommand::kReads) || (writes && !command.Has(RedisCommand::kBlind));
+    const bool clears = writes && command.first_key == 0;
+    if ((writes && !grants.Has(Access::kWrite)) || (reads && !clears && !grants.Has(Access::kRead)) ||
+        (clears && !grants.CoverPrefix(Access::kWrite, {}))) {
+      why = fmt::format("NOPERM this user has no permissions to run the '{}' command", command.name);
+    } else if (environment_->keys_are_final && !MayAccessKeys(command, grants)) {
+      why = kKeyDenied;
+    }
+  }
+  return why;
+}
+
+Command RedisCodec::LogIn(const RedisCommand& command) {
+  const auto arguments = CopyArguments();
+  ReadyCommand ready;
+  resp::ReplyWriter writer(&ready.reply, client_.version);
+  RedisCall call{*arguments, command.name, nullptr, &writer, environment_, &client_, environment_->now_ms()};
+  RedisChange change;
+  RedisLogin login;
+  RunRedisLogin(call, &change, &login);
+  const bool wrong = ready.reply[0] == '-';
+  if (wrong) return ready;
+  if (login.user.empty()) {
+    if (!session().Knows()) return SayError(kHelloNotKnown);
+    Apply(change);
+    return ready;
+  }
+  const auto answer = [this, reply = std::move(ready.reply), change](bool right) {
+    Outcome outcome;
+    if (right) Apply(change);
+    outcome.answer = EntriesAnswer{right ? reply : SayError(kWrongPassword).reply};
+    return outcome;
+  };
+  return LoginCommand{std::move(login.user), std::move(login.token), answer};
+}
+
+}  // namespace bandb::server

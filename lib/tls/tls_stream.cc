@@ -1,0 +1,141 @@
+#include "tls/tls_stream.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+
+namespace bandb::tls {
+
+using State = base::IoResult::State;
+
+absl::StatusOr<std::unique_ptr<TlsStream>> TlsStream::Over(std::unique_ptr<base::Stream> below,
+                                                           std::shared_ptr<Context> context, base::EventLoop* loop,
+                                                           const std::string& host) {
+  std::unique_ptr<TlsStream> stream(new TlsStream(std::move(below), loop));
+  BANDB_ASSIGN_OR_RETURN(stream->engine_, Engine::Create(std::move(context), &stream->source_, host));
+  return stream;
+}
+
+TlsStream::~TlsStream() {
+  *alive_ = false;
+  // The peer is told that this was the end, if that can be said at once.
+  if (!broken_ && !closing_ && established_ == nullptr && engine_ != nullptr) {
+    engine_->CloseWrite();
+    Flush();
+  }
+}
+
+void TlsStream::Establish(Established established) {
+  established_ = std::move(established);
+  below_->SetHandler(this);
+  Shake();
+}
+
+void TlsStream::Shake() {
+  const State state = engine_->Handshake();
+  // What it says in the end is often why it says nothing more.
+  const bool flushed = Flush();
+  if (state == State::kFailed || !flushed) {
+    broken_ = true;
+    below_->Watch(false, false);
+    return std::exchange(established_, nullptr)(base::Error(absl::StatusCode::kUnavailable, "no TLS connection: {}",
+                                                            flushed ? engine_->failure() : "it broke off"));
+  }
+  WatchBelow();
+  if (state == State::kDone) std::exchange(established_, nullptr)(absl::OkStatus());
+}
+
+void TlsStream::TellPlainly(std::string_view bytes) {
+  if (!engine_->has_spoken()) below_->Write(absl::MakeConstSpan(&bytes, 1));
+}
+
+bool TlsStream::Flush() {
+  while (!engine_->unsent().empty()) {
+    const std::string_view bytes = engine_->unsent();
+    const base::IoResult result = below_->Write(absl::MakeConstSpan(&bytes, 1));
+    if (result.state == State::kFailed) return false;
+    if (result.bytes == 0) return true;
+    engine_->Sent(result.bytes);
+  }
+  if (closing_ && !std::exchange(closed_below_, true)) below_->CloseWrite();
+  return true;
+}
+
+void TlsStream::WatchBelow() {
+  if (broken_) return;
+  const bool unsent = !engine_->unsent().empty();
+  // Who asks much and takes nothing is not listened to.
+  const bool reads = (readable_ || established_ != nullptr) && engine_->unsent().size() < Engine::kUnsentBytesMax;
+  below_->Watch(reads, unsent || writable_);
+}
+
+base::IoResult TlsStream::Read(char* to, size_t bytes_max) {
+  if (broken_) return {State::kFailed, 0};
+  const base::IoResult result = engine_->Read(to, bytes_max);
+  // It may have answered by itself, as to a change of keys.
+  if (!Flush()) broken_ = true;
+  WatchBelow();
+  if (engine_->HasMore() || broken_) TellOfMore();
+  return result;
+}
+
+base::IoResult TlsStream::Write(absl::Span<const std::string_view> pieces) {
+  if (broken_) return {State::kFailed, 0};
+  const size_t taken = engine_->Write(pieces);
+  if (!Flush()) broken_ = true;
+  WatchBelow();
+  if (broken_ || !engine_->failure().empty()) return {State::kFailed, 0};
+  return {taken == 0 ? State::kWouldBlock : State::kDone, taken};
+}
+
+void TlsStream::Watch(bool readable, bool writable) {
+  readable_ = readable;
+  writable_ = writable;
+  WatchBelow();
+  if (readable_ && engine_->HasMore()) TellOfMore();
+}
+
+void TlsStream::TellOfMore() {
+  if (!readable_ || std::exchange(telling_, true)) return;
+  loop_->Post([this, alive = alive_] {
+    if (!*alive) return;
+    telling_ = false;
+    if (readable_ && (broken_ || engine_->HasMore())) handler_->OnReadable();
+  });
+}
+
+void TlsStream::CloseWrite() {
+  if (broken_ || std::exchange(closing_, true)) return;
+  engine_->CloseWrite();
+  if (!Flush()) broken_ = true;
+  WatchBelow();
+}
+
+void TlsStream::OnReadable() {
+  if (established_ != nullptr) return Shake();
+  if (readable_) handler_->OnReadable();
+}
+
+void TlsStream::OnWritable() {
+  if (established_ != nullptr) return Shake();
+  const bool had_much = engine_->unsent().size() >= Engine::kUnsentBytesMax;
+  if (!Flush()) {
+    broken_ = true;
+    return handler_->OnBroken();
+  }
+  WatchBelow();
+  if (had_much && engine_->HasMore()) TellOfMore();
+  if (writable_ && engine_->unsent().empty()) handler_->OnWritable();
+}
+
+void TlsStream::OnBroken() {
+  broken_ = true;
+  if (established_ != nullptr) {
+    return std::exchange(established_,
+                         nullptr)(base::Error(absl::StatusCode::kUnavailable, "no TLS connection: it broke off"));
+  }
+  handler_->OnBroken();
+}
+
+}  // namespace bandb::tls

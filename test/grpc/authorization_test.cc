@@ -1,0 +1,106 @@
+// Calls of gRPC are held to users and their rights as those of every other protocol.
+#include <string>
+
+#include "base/posix_file_system.h"
+#include "base/secret_file.h"
+#include "grpc/kv_client.h"
+#include "server/users.h"
+#include "support/catch.h"
+#include "support/temp_dir.h"
+#include "tls/token.h"
+
+namespace bandb::test {
+namespace {
+
+class Users {
+ public:
+  Users() {
+    server::UserTable table;
+    REQUIRE_OK(table.Add(Make("all", {"read,write"})));
+    REQUIRE_OK(table.Add(Make("reader", {"read"})));
+    REQUIRE_OK(table.Add(Make("other", {"read,write:o/"})));
+    base::PosixFileSystem files;
+    REQUIRE_OK(base::ReplaceSecretFile(&files, path(), table.ToText()));
+  }
+  std::string path() const { return dir_.File("users.toml"); }
+  ServerOptions Options() const {
+    ServerOptions options;
+    options.users_file = path();
+    return options;
+  }
+
+ private:
+  static server::User Make(const std::string& name, const std::vector<std::string>& allows) {
+    server::User user{name, tls::DigestOf("token-of-" + name), {}};
+    for (const std::string& allow : allows) REQUIRE_OK(user.grants.Add(allow));
+    return user;
+  }
+
+  TempDir dir_;
+};
+
+}  // namespace
+
+TEST_CASE("a call without a user, or with a wrong token, is unauthenticated, and nothing of it is done") {
+  const Users users;
+  GrpcFixture fixture(users.Options());
+  KvClient client(fixture.address());
+  CHECK(client.Put("k", "v").status == ::grpc::StatusCode::UNAUTHENTICATED);
+  for (const char* value :
+       {"Bearer all:wrong", "Bearer all", "Bearer", "Basic all:token-of-all", "Bearer nobody:token-of-all"}) {
+    KvClient wrong(fixture.address());
+    wrong.Authorize(value);
+    CHECK(wrong.Get("k").status == ::grpc::StatusCode::UNAUTHENTICATED);
+  }
+  client.Authorize("Bearer all:token-of-all");
+  const GrpcReply reply = client.Get("k");
+  CHECK(reply.status == ::grpc::StatusCode::OK);
+  CHECK_FALSE(reply.success);
+  CHECK(reply.code == "5");
+  CHECK(client.Put("k", "v").success);
+  CHECK(fixture.store.size() == 1);
+}
+
+TEST_CASE("a call may do what the grants of its user cover") {
+  const Users users;
+  GrpcFixture fixture(users.Options());
+  const struct {
+    const char* user;
+    bool puts_k, gets_k, puts_o, deletes_o;
+  } rows[] = {
+      {"all", true, true, true, true}, {"reader", false, true, false, false}, {"other", false, false, true, true}};
+  for (const auto& row : rows) {
+    INFO(row.user);
+    KvClient client(fixture.address());
+    client.Authorize(std::string("Bearer ") + row.user + ":token-of-" + row.user);
+    const auto check = [](const GrpcReply& reply, bool allowed) {
+      CHECK(reply.status == ::grpc::StatusCode::OK);
+      CHECK(reply.success == allowed);
+      CHECK(reply.code == (allowed ? "" : "7"));
+    };
+    check(client.Put("k", "v"), row.puts_k);
+    check(client.Get("k"), row.gets_k);
+    check(client.Put("o/1", "v"), row.puts_o);
+    check(client.Delete("o/1"), row.deletes_o);
+  }
+  CHECK(fixture.server->Stats().denials > 0);
+}
+
+TEST_CASE("whose token was revoked is unauthenticated with the next call") {
+  const Users users;
+  GrpcFixture fixture(users.Options());
+  KvClient client(fixture.address());
+  client.Authorize("Bearer all:token-of-all");
+  CHECK(client.Put("k", "v").success);
+  base::PosixFileSystem files;
+  REQUIRE_OK(base::ReplaceSecretFile(&files, users.path(), "# nobody\n"));
+  REQUIRE_OK(fixture.server->Reload());
+  CHECK(client.Get("k").status == ::grpc::StatusCode::UNAUTHENTICATED);
+}
+
+TEST_CASE("others cannot reach a listener without users") {
+  GrpcFixture fixture;
+  CHECK_CODE(grpc::Listener::Start(fixture.server.get(), {.listen = "0.0.0.0:0"}).status(), kInvalidArgument);
+}
+
+}  // namespace bandb::test

@@ -1,0 +1,499 @@
+// Every message and command, by who asks for it.
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/posix_file_system.h"
+#include "base/secret_file.h"
+#include "server/login_path.h"
+#include "server/message_table.h"
+#include "server/users.h"
+#include "server/wire_client.h"
+#include "support/catch.h"
+#include "support/temp_dir.h"
+#include "tls/token.h"
+
+namespace bandb::test {
+namespace {
+
+constexpr uint16_t kDenied = 7;
+constexpr uint16_t kNobody = 16;
+constexpr uint32_t kRoute = kFirstUserMessage;
+
+// Their tokens are "token-of-NAME".
+const std::map<std::string, std::vector<std::string>>& Users() {
+  static const auto& users = *new std::map<std::string, std::vector<std::string>>{
+      {"all", {"read,write"}}, {"reader", {"read"}},         {"writer", {"write"}},
+      {"ops", {"admin"}},      {"other", {"read,write:o/"}}, {"mixed", {"read:k/", "write:o/"}},
+  };
+  return users;
+}
+
+std::string TokenOf(const std::string& name) { return "token-of-" + name; }
+
+class UsersFixture {
+ public:
+  explicit UsersFixture(int loops = 1, absl::Duration login_timeout = absl::Seconds(5)) {
+    WriteUsers("");
+    ServerOptions options;
+    options.users_file = path();
+    options.redis_listen = "127.0.0.1:0";
+    options.loops = loops;
+    options.login_timeout = login_timeout;
+    ServerHooks hooks;
+    hooks.administer = [](const std::vector<std::string>&) { return std::string("done"); };
+    hooks.routes.push_back(
+        {kRoute, [](const ServerRequest& request, Responder responder) { responder.Ok(request.user); }, {}});
+    fixture = std::make_unique<ServerFixture>(options, std::move(hooks));
+  }
+  std::string path() const { return dir_.path() + "/users.toml"; }
+  void WriteUsers(const std::string& without) {
+    server::UserTable table;
+    for (const auto& [name, allows] : Users()) {
+      if (name == without) continue;
+      server::User user{name, tls::DigestOf(TokenOf(name)), {}};
+      for (const std::string& allow : allows) REQUIRE_OK(user.grants.Add(allow));
+      REQUIRE_OK(table.Add(std::move(user)));
+    }
+    base::PosixFileSystem files;
+    REQUIRE_OK(base::ReplaceSecretFile(&files, path(), table.ToText()));
+  }
+  std::string redis() const { return fixture->server->RedisAddress(); }
+
+ private:
+  TempDir dir_;
+
+ public:
+  std::unique_ptr<ServerFixture> fixture;
+};
+
+std::string HelloFrame(const std::string& user, const std::string& token) {
+  proto::Hello hello;
+  hello.features = proto::kFeatureUsers;
+  hello.user = user;
+  hello.token = token;
+  std::string frame;
+  proto::AppendHello(&frame, hello);
+  return frame;
+}
+
+// The code of the reply, 0 if it is none of an error.
+uint16_t CodeOf(WireClient* client, const std::string& frame) {
+  const std::optional<OwnedReply> reply = client->Ask(frame);
+  REQUIRE(reply.has_value());
+  return reply->ok ? 0 : reply->code;
+}
+
+std::unique_ptr<WireClient> ClientOf(const UsersFixture& users, const std::string& name) {
+  auto client = std::make_unique<WireClient>(users.fixture->address());
+  if (!name.empty()) REQUIRE(CodeOf(client.get(), HelloFrame(name, TokenOf(name))) == 0);
+  return client;
+}
+
+std::string Scan(const std::string& begin, const std::string& limit, const std::string& cursor = {}) {
+  std::string frame;
+  proto::Scan scan;
+  scan.begin = begin;
+  scan.limit = limit;
+  scan.cursor = cursor;
+  proto::AppendScan(&frame, scan);
+  return frame;
+}
+
+std::string Batch(const std::vector<proto::BatchCondition>& conditions,
+                  const std::vector<proto::BatchOperation>& operations) {
+  proto::BatchBuilder batch;
+  for (const auto& condition : conditions) batch.Require(condition);
+  for (const auto& operation : operations) batch.Add(operation);
+  std::string frame;
+  batch.AppendTo(&frame);
+  return frame;
+}
+
+// Who may, of nobody and Users(): "all reader ..."; the others are refused.
+struct Row {
+  uint32_t id = 0;
+  std::string what{};
+  std::string frame{};
+  std::string allowed{};
+};
+
+proto::BatchOperation Put(std::string_view key) { return {.kind = proto::BatchKind::kPut, .key = key, .value = "v"}; }
+proto::BatchOperation Clear(std::string_view begin, std::string_view limit) {
+  return {.kind = proto::BatchKind::kRangeDelete, .key = begin, .value = limit};
+}
+proto::BatchCondition Absent(std::string_view key) { return {.check = proto::BatchCheck::kAbsent, .key = key}; }
+
+std::vector<Row> Rows() {
+  std::string ping, stats, admin, route, hello;
+  proto::AppendPing(&ping, "x");
+  proto::AppendStats(&stats);
+  const std::string_view word = "flush";
+  proto::AppendAdmin(&admin, absl::MakeConstSpan(&word, 1));
+  proto::AppendFrame(&route, kRoute, "");
+  proto::AppendHello(&hello, {});
+  const std::string users = "all reader writer ops other mixed";
+  return {
+      {1, "put outside", PutFrame("k/1", "v"), "all writer"},
+      {1, "put inside", PutFrame("o/1", "v"), "all writer other mixed"},
+      {2, "get outside", GetFrame("k/none"), "all reader mixed"},
+      {2, "get inside", GetFrame("o/none"), "all reader other"},
+      {3, "delete outside", DeleteFrame("k/1"), "all writer"},
+      {3, "delete inside", DeleteFrame("o/1"), "all writer other mixed"},
+      {16, "hello", hello, users + " nobody"},
+      {17, "ping", ping, users},
+      {18, "empty batch", Batch({}, {}), "all reader writer other mixed"},
+      {18, "batch inside", Batch({}, {Put("o/1"), Put("o/2")}), "all writer other mixed"},
+      {18, "batch partly outside", Batch({}, {Put("o/1"), Put("k/2")}), "all writer"},
+      {18, "condition inside", Batch({Absent("o/none")}, {Put("o/1")}), "all other"},
+      {18, "condition elsewhere", Batch({Absent("k/none")}, {Put("o/1")}), "all mixed"},
+      {18, "condition alone", Batch({Absent("k/none")}, {}), "all reader mixed"},
+      {18, "range delete inside", Batch({}, {Clear("o/", "o0")}), "all writer other mixed"},
+      {18, "range delete across the end", Batch({}, {Clear("o/", "o1")}), "all writer"},
+      {18, "range delete across the beginning", Batch({}, {Clear("n", "o/5")}), "all writer"},
+      {19, "scan of all", Scan("", ""), "all reader"},
+      {19, "scan inside", Scan("o/", "o0"), "all reader other"},
+      {19, "scan to the end", Scan("o/", ""), "all reader"},
+      {19, "scan across the end", Scan("o/", "o1"), "all reader"},
+      {19, "scan of the other", Scan("k/", "k0"), "all reader mixed"},
+      {20, "stats", stats, users},
+      {256, "admin", admin, "ops"},
+      {kRoute, "route of the host", route, users},
+  };
+}
+
+bool IsAmong(const std::string& name, const std::string& names) {
+  return (" " + names + " ").find(" " + name + " ") != std::string::npos;
+}
+
+std::string Words(const std::string& line) { return line + "\r\n"; }
+
+constexpr char kNoAuth[] = "-NOAUTH Authentication required.\r\n";
+constexpr char kNoKey[] = "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
+
+std::string NoCommand(const std::string& name) {
+  return "-NOPERM this user has no permissions to run the '" + name + "' command\r\n";
+}
+
+void CheckLine(WireClient* client, const std::string& line, const std::string& reply) {
+  INFO(line);
+  REQUIRE(client->Send(Words(line)));
+  CHECK(client->ReceiveText(reply.size()) == reply);
+}
+
+std::unique_ptr<WireClient> RedisClientOf(const UsersFixture& users, const std::string& name) {
+  auto client = std::make_unique<WireClient>(users.redis());
+  if (!name.empty()) CheckLine(client.get(), "AUTH " + name + " " + TokenOf(name), "+OK\r\n");
+  return client;
+}
+
+}  // namespace
+
+TEST_CASE("every message is answered to those alone who may ask for it") {
+  UsersFixture users(GENERATE(1, 4));
+  const std::vector<Row> rows = Rows();
+  // A new message has no row here, and fails.
+  for (const server::Message& message : server::Messages()) {
+    CHECK(std::any_of(rows.begin(), rows.end(),
+                      [&](const Row& row) { return row.id == static_cast<uint32_t>(message.id); }));
+  }
+  std::vector<std::string> names{""};
+  for (const auto& [name, allows] : Users()) names.push_back(name);
+  for (const std::string& name : names) {
+    for (const Row& row : rows) {
+      INFO(row.what << " by '" << name << "'");
+      const std::unique_ptr<WireClient> client = ClientOf(users, name);
+      const uint16_t code = CodeOf(client.get(), row.frame);
+      const bool refused = code == kDenied || code == kNobody;
+      CHECK(refused != IsAmong(name.empty() ? "nobody" : name, row.allowed));
+      if (refused) CHECK(code == (name.empty() ? kNobody : kDenied));
+      // The connection goes on.
+      CHECK(CodeOf(client.get(), HelloFrame("all", TokenOf("all"))) == 0);
+    }
+  }
+}
+
+TEST_CASE("what was refused was not done, not in part either") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> all = ClientOf(users, "all");
+  const std::unique_ptr<WireClient> other = ClientOf(users, "other");
+  REQUIRE(CodeOf(all.get(), PutFrame("k/1", "v")) == 0);
+  REQUIRE(CodeOf(all.get(), PutFrame("o/1", "v")) == 0);
+  CHECK(CodeOf(other.get(), Batch({}, {Put("o/2"), Put("k/2")})) == kDenied);
+  CHECK(CodeOf(other.get(), Batch({}, {Clear("a", "z")})) == kDenied);
+  CHECK(CodeOf(all.get(), GetFrame("o/2")) == 5);
+  CHECK(CodeOf(all.get(), GetFrame("k/1")) == 0);
+  CHECK(CodeOf(all.get(), GetFrame("o/1")) == 0);
+}
+
+TEST_CASE("a cursor that a client made up leads to no key outside its range") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> all = ClientOf(users, "all");
+  const std::unique_ptr<WireClient> other = ClientOf(users, "other");
+  for (const char* key : {"a", "k/1", "o/1", "p"}) REQUIRE(CodeOf(all.get(), PutFrame(key, "v")) == 0);
+  for (const std::string& cursor :
+       {std::string("\1a"), std::string("\2a"), std::string("\1"), std::string("\2o1"), std::string("\1z")}) {
+    for (const bool reverse : {false, true}) {
+      std::string frame;
+      proto::Scan scan;
+      scan.begin = "o/";
+      scan.limit = "o0";
+      scan.cursor = cursor;
+      scan.reverse = reverse;
+      proto::AppendScan(&frame, scan);
+      const std::optional<OwnedReply> reply = other->Ask(frame);
+      REQUIRE(reply.has_value());
+      REQUIRE(reply->ok);
+      proto::ScanBodyReader body(reply->body);
+      for (proto::ScanEntry entry; body.Next(&entry);) CHECK(entry.key == "o/1");
+    }
+  }
+}
+
+TEST_CASE("a hook and a route are told who asks") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> client = ClientOf(users, "reader");
+  std::string route;
+  proto::AppendFrame(&route, kRoute, "");
+  CHECK(client->Ask(route) == OkReply("reader"));
+}
+
+TEST_CASE("a login is told whether there are users, and a wrong one is told late and changes nothing") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> client = ClientOf(users, "reader");
+  CHECK(CodeOf(client.get(), HelloFrame("all", "wrong")) == kNobody);
+  CHECK(CodeOf(client.get(), GetFrame("k/none")) == 5);
+  CHECK(CodeOf(client.get(), PutFrame("k/1", "v")) == kDenied);
+  std::string plain;
+  proto::AppendHello(&plain, {});
+  const std::optional<OwnedReply> reply = client->Ask(plain);
+  REQUIRE(reply.has_value());
+  proto::HelloReply hello;
+  REQUIRE(proto::DecodeHelloBody(reply->body, &hello));
+  CHECK(hello.features == proto::kFeatureUsers);
+  CHECK(users.fixture->server->Stats().failed_logins == 1);
+  CHECK(users.fixture->server->Stats().denials == 1);
+}
+
+TEST_CASE("wrong logins of one address are answered later and later, and others are not touched") {
+  server::FailureLog log;
+  constexpr int64_t kNow = int64_t{1} << 40;
+  int64_t last_nanos = 0;
+  for (int i = 0; i < 40; i++) {
+    const int64_t delay_nanos = log.Add("10.0.0.1:" + std::to_string(1000 + i), kNow);
+    CHECK((delay_nanos == 2 * last_nanos || i == 0 || delay_nanos == server::FailureLog::kDelayNanosMax));
+    last_nanos = delay_nanos;
+  }
+  CHECK(last_nanos == server::FailureLog::kDelayNanosMax);
+  CHECK(log.Add("10.0.0.2:1", kNow) == server::FailureLog::kDelayNanosMin);
+  CHECK(log.Has("10.0.0.1:7", kNow));
+  CHECK_FALSE(log.Has("10.0.0.3:7", kNow));
+  CHECK_FALSE(log.Has("10.0.0.1:7", kNow + 2 * server::FailureLog::kForgottenNanos));
+  CHECK(log.Add("10.0.0.1:9", kNow + 2 * server::FailureLog::kForgottenNanos) == server::FailureLog::kDelayNanosMin);
+  for (int i = 0; i < 5000; i++) log.Add(fmt::format("10.1.{}.{}:1", i / 250, i % 250), kNow + i);
+  CHECK(log.size() == server::FailureLog::kAddressesMax);
+}
+
+TEST_CASE("who is not known may send little, has one request under way, and is closed in time") {
+  UsersFixture users(GENERATE(1, 4), absl::Milliseconds(300));
+  SECTION("a large frame") {
+    const std::unique_ptr<WireClient> client = ClientOf(users, "");
+    CHECK(CodeOf(client.get(), PutFrame("k", std::string(5000, 'v'))) == 257);
+    CHECK(client->SeesEnd());
+  }
+  SECTION("large frames, once it is known") {
+    const std::unique_ptr<WireClient> client = ClientOf(users, "all");
+    CHECK(CodeOf(client.get(), PutFrame("k", std::string(100'000, 'v'))) == 0);
+  }
+  SECTION("nothing at all") {
+    WireClient client(users.fixture->address());
+    const std::optional<OwnedReply> reply = client.Receive();
+    REQUIRE(reply.has_value());
+    CHECK(reply->code == kNobody);
+    CHECK(client.SeesEnd());
+    WireClient redis(users.redis());
+    const std::string told = "-ERR no user logged in in time\r\n";
+    CHECK(redis.ReceiveText(told.size()) == told);
+    CHECK(redis.SeesEnd());
+  }
+  SECTION("requests without end, whose replies it does not read") {
+    WireClient client(users.fixture->address());
+    std::string pings;
+    for (int i = 0; i < 1000; i++) proto::AppendPing(&pings, std::string(100, 'x'));
+    for (int i = 0; i < 2000 && client.SendSome(pings) > 0; i++) {
+    }
+    CHECK(users.fixture->Eventually([&] { return users.fixture->server->Stats().connections_open == 0; }));
+    CHECK(users.fixture->server->Stats().memory_bytes < 100'000);
+  }
+  SECTION("who has logged in may stay") {
+    const std::unique_ptr<WireClient> client = ClientOf(users, "reader");
+    const std::unique_ptr<WireClient> nobody = ClientOf(users, "");
+    REQUIRE(nobody->Receive().has_value());
+    REQUIRE(nobody->SeesEnd());
+    CHECK(CodeOf(client.get(), GetFrame("none")) == 5);
+  }
+}
+
+TEST_CASE("users are read again as a whole or not at all, and revoked ones are nobody at once") {
+  UsersFixture users(GENERATE(1, 4));
+  const std::unique_ptr<WireClient> reader = ClientOf(users, "reader");
+  const std::unique_ptr<WireClient> redis = RedisClientOf(users, "reader");
+  const std::unique_ptr<WireClient> all = ClientOf(users, "all");
+  base::PosixFileSystem files;
+  REQUIRE_OK(base::ReplaceSecretFile(&files, users.path(), "[reader]\ntoken = 'sha2"));
+  CHECK_CODE(users.fixture->server->Reload(), kInvalidArgument);
+  CHECK(CodeOf(reader.get(), GetFrame("none")) == 5);
+  users.WriteUsers("reader");
+  REQUIRE_OK(users.fixture->server->Reload());
+  CHECK(CodeOf(reader.get(), GetFrame("none")) == kNobody);
+  CheckLine(redis.get(), "GET none", kNoAuth);
+  CHECK(CodeOf(reader.get(), HelloFrame("reader", TokenOf("reader"))) == kNobody);
+  CHECK(CodeOf(all.get(), PutFrame("k", "v")) == 0);
+}
+
+TEST_CASE("a server starts beyond loopback only with users, or when it is told that it may") {
+  base::ThreadExecutor executor(1);
+  MemoryStore store(&executor);
+  ServerOptions options;
+  options.listen = "0.0.0.0:0";
+  const absl::Status refused = Server::Start(store, options).status();
+  CHECK_CODE(refused, kInvalidArgument);
+  CHECK(std::string(refused.message()).find("say insecure") != std::string::npos);
+  options.insecure = true;
+  CHECK_OK(Server::Start(store, options).status());
+  options.insecure = false;
+  options.users_file = "/nonexistent/users.toml";
+  CHECK_CODE(Server::Start(store, options).status(), kNotFound);
+  UsersFixture users;
+  options.users_file = users.path();
+  CHECK_OK(Server::Start(store, options).status());
+  options.listen = "127.0.0.1:0";
+  options.redis_listen = "[::]:0";
+  options.users_file.clear();
+  CHECK_CODE(Server::Start(store, options).status(), kInvalidArgument);
+}
+
+TEST_CASE("clients of Redis that have not logged in are told so, in Redis' words") {
+  UsersFixture users(GENERATE(1, 4));
+  const std::unique_ptr<WireClient> client = RedisClientOf(users, "");
+  for (const char* line :
+       {"PING", "GET a", "SET a b", "MULTI", "EXEC", "KEYS *", "DBSIZE", "FLUSHALL", "INFO", "COMMAND", "CLIENT ID",
+        "WATCH a", "CONFIG GET *", "SELECT 0", "SCAN 0", "RANDOMKEY", "TIME", "ECHO a"}) {
+    CheckLine(client.get(), line, kNoAuth);
+  }
+  CheckLine(client.get(), "NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n");
+  CheckLine(client.get(), "GET", "-ERR wrong number of arguments for 'get' command\r\n");
+  CheckLine(
+      client.get(), "HELLO 3",
+      "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> "
+      "option can be used to authenticate the client and select the RESP protocol version at the same time\r\n");
+  constexpr char kWrong[] = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+  CheckLine(client.get(), "AUTH all wrong", kWrong);
+  CheckLine(client.get(), "AUTH wrong", kWrong);
+  CheckLine(client.get(), "HELLO 3 AUTH all wrong", kWrong);
+  CheckLine(client.get(), "AUTH a b c", "-ERR syntax error\r\n");
+  CheckLine(client.get(), "HELLO 3 AUTH all " + TokenOf("all"), "%7\r\n$6\r\nserver\r\n");
+  const std::unique_ptr<WireClient> known = RedisClientOf(users, "all");
+  CheckLine(known.get(), "PING", "+PONG\r\n");
+  CheckLine(known.get(), "RESET", "+RESET\r\n");
+  CheckLine(known.get(), "PING", kNoAuth);
+}
+
+TEST_CASE("before a client of Redis has logged in it may send ten arguments of 4 KiB in all") {
+  UsersFixture users;
+  WireClient many(users.redis());
+  REQUIRE(many.Send("*11\r\n"));
+  const std::string arguments = "-ERR Protocol error: unauthenticated multibulk length\r\n";
+  CHECK(many.ReceiveText(arguments.size()) == arguments);
+  CHECK(many.SeesEnd());
+  WireClient large(users.redis());
+  REQUIRE(large.Send("*1\r\n$5000\r\n"));
+  const std::string bulk = "-ERR Protocol error: unauthenticated bulk length\r\n";
+  CHECK(large.ReceiveText(bulk.size()) == bulk);
+  CHECK(large.SeesEnd());
+  const std::unique_ptr<WireClient> known = RedisClientOf(users, "all");
+  CheckLine(known.get(), "SET a " + std::string(20'000, 'x'), "+OK\r\n");
+  CheckLine(known.get(), "DEL 1 2 3 4 5 6 7 8 9 10 11 12", ":0\r\n");
+}
+
+TEST_CASE("clients of Redis may do what their grants cover, in transactions as well") {
+  UsersFixture users(GENERATE(1, 4));
+  const std::unique_ptr<WireClient> all = RedisClientOf(users, "all");
+  CheckLine(all.get(), "MSET k/1 a o/1 b o/2 c p d", "+OK\r\n");
+
+  const std::unique_ptr<WireClient> reader = RedisClientOf(users, "reader");
+  CheckLine(reader.get(), "GET k/1", "$1\r\na\r\n");
+  for (const char* name :
+       {"set", "setex", "incr", "del", "append", "getset", "expire", "rename", "mset", "flushall", "getdel"}) {
+    std::string line = name;
+    line += std::string(name) == "flushall" ? "" : " k/1";
+    const bool two = IsAmong(name, "set setex append getset expire rename mset");
+    if (two) line += " 1";
+    if (line.starts_with("setex")) line += " 1";
+    CheckLine(reader.get(), line, NoCommand(name));
+  }
+  CheckLine(reader.get(), "DBSIZE", ":4\r\n");
+
+  const std::unique_ptr<WireClient> writer = RedisClientOf(users, "writer");
+  CheckLine(writer.get(), "SET w 1", "+OK\r\n");
+  CheckLine(writer.get(), "MSET w 1 x 2", "+OK\r\n");
+  CheckLine(writer.get(), "SET w 1 NX", kNoKey);
+  CheckLine(writer.get(), "SET w 1 GET", kNoKey);
+  for (const char* name : {"get", "incr", "del", "strlen", "exists", "dbsize", "randomkey"}) {
+    const bool bare = IsAmong(name, "dbsize randomkey");
+    CheckLine(writer.get(), std::string(name) + (bare ? "" : " w"), NoCommand(name));
+  }
+  CheckLine(all.get(), "DEL w x", ":2\r\n");
+
+  const std::unique_ptr<WireClient> other = RedisClientOf(users, "other");
+  CheckLine(other.get(), "GET o/1", "$1\r\nb\r\n");
+  CheckLine(other.get(), "SET o/3 d", "+OK\r\n");
+  for (const char* line : {"GET k/1", "SET k/1 x", "MGET o/1 k/1", "MSET o/1 x k/1 y", "DEL o/1 k/1", "RENAME o/1 k/9",
+                           "COPY k/1 o/9", "COPY o/1 k/9", "EXISTS p", "KEYS *", "KEYS o*", "KEYS *o/", "SCAN 0",
+                           "SCAN 0 MATCH k/*", "DBSIZE", "RANDOMKEY", "WATCH k/1"}) {
+    CheckLine(other.get(), line, kNoKey);
+  }
+  CheckLine(other.get(), "FLUSHALL", NoCommand("flushall"));
+  CheckLine(other.get(), "FLUSHDB", NoCommand("flushdb"));
+  CheckLine(other.get(), "KEYS o/*", "*3\r\n$3\r\no/1\r\n$3\r\no/2\r\n$3\r\no/3\r\n");
+  CheckLine(other.get(), "SCAN 0 MATCH o/[12] COUNT 100", "*2\r\n$1\r\n0\r\n*2\r\n$3\r\no/1\r\n$3\r\no/2\r\n");
+  CheckLine(other.get(), "KEYS o/1", "*1\r\n$3\r\no/1\r\n");
+
+  // A mistake in MULTI discards it all.
+  CheckLine(other.get(), "MULTI", "+OK\r\n");
+  CheckLine(other.get(), "SET o/9 x", "+QUEUED\r\n");
+  CheckLine(other.get(), "SET k/9 x", kNoKey);
+  CheckLine(other.get(), "EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n");
+  CheckLine(other.get(), "MULTI", "+OK\r\n");
+  CheckLine(other.get(), "KEYS *", "+QUEUED\r\n");
+  CheckLine(other.get(), "SET o/9 x", "+QUEUED\r\n");
+  CheckLine(other.get(), "EXEC", kNoKey);
+  CheckLine(all.get(), "EXISTS o/9 k/9", ":0\r\n");
+  CheckLine(all.get(), "GET k/1", "$1\r\na\r\n");
+  CheckLine(other.get(), "MULTI", "+OK\r\n");
+  CheckLine(other.get(), "AUTH all " + TokenOf("all"), "-ERR Command not allowed inside a transaction\r\n");
+  CheckLine(other.get(), "DISCARD", "+OK\r\n");
+  // The cursor of another user is no way around.
+  REQUIRE(all->Send("SCAN 0 COUNT 1\r\n"));
+  const std::string head = all->ReceiveText(8);
+  REQUIRE(head.substr(0, 4) == "*2\r\n");
+  CheckLine(other.get(), "SCAN 1 MATCH k/*", kNoKey);
+}
+
+TEST_CASE("what a transaction queued is looked at again when it runs") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> client = RedisClientOf(users, "all");
+  CheckLine(client.get(), "SET k/1 a", "+OK\r\n");
+  CheckLine(client.get(), "MULTI", "+OK\r\n");
+  CheckLine(client.get(), "SET k/1 b", "+QUEUED\r\n");
+  users.WriteUsers("all");
+  REQUIRE_OK(users.fixture->server->Reload());
+  CheckLine(client.get(), "EXEC", kNoAuth);
+  const std::unique_ptr<WireClient> reader = RedisClientOf(users, "reader");
+  CheckLine(reader.get(), "GET k/1", "$1\r\na\r\n");
+}
+
+}  // namespace bandb::test

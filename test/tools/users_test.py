@@ -1,0 +1,165 @@
+"""Users and TLS as an operator meets them: bandb user, the files, the flags of bandb, and a server that takes changes over."""
+
+import os
+import shutil
+import signal
+import stat
+import time
+import unittest
+
+import programs
+from programs import CLI, DEADLINE_SECONDS, SERVER, ProgramTest, Server, run
+
+OPENSSL = shutil.which("openssl")
+
+
+def environment(**more):
+    return {**os.environ, **more}
+
+
+class UsersTest(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.users = os.path.join(str(self.scratch), "users.toml")
+
+    def add(self, name, *allows):
+        arguments = [part for allow in allows for part in ("--allow", allow)]
+        result = run(CLI, "user", "add", name, "--file", self.users, *arguments)
+        self.assertEqual((result.returncode, result.stderr), (0, b""), name)
+        return result.stdout.decode().strip()
+
+    def start(self, config):
+        path = os.path.join(str(self.scratch), "server.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(config)
+        server = Server(os.path.join(str(self.scratch), "data"), "--config", path)
+        self.addCleanup(server.close)
+        return server
+
+    def token_file(self, token):
+        path = os.path.join(str(self.scratch), "token")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(token + "\n")
+        return path
+
+    def expect(self, address, arguments, code, text, **options):
+        result = run(CLI, "--addr", address, *arguments, **options)
+        self.assertEqual(result.returncode, code, result)
+        self.assertIn(text, result.stdout + result.stderr)
+
+    def wait_for(self, server, text):
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while text not in server.error_text():
+            self.assertLess(time.monotonic(), deadline, server.error_text())
+            time.sleep(0.02)
+
+    def test_a_user_is_added_listed_and_revoked(self):
+        token = self.add("app", "read,write:orders/")
+        self.add("ops", "admin", "read")
+        self.assertRegex(token, r"^bandb_[A-Za-z0-9_-]{43}$")
+        self.assertEqual(stat.S_IMODE(os.stat(self.users).st_mode), 0o600)
+        with open(self.users, encoding="utf-8") as file:
+            self.assertNotIn(token, file.read())
+        self.assertEqual(run(CLI, "user", "list", "--file", self.users).stdout, b"app read,write:orders/\nops admin read\n")
+        again = run(CLI, "user", "add", "app", "--file", self.users)
+        self.assertEqual((again.returncode, again.stderr), (2, b"bandb user: there is a user app already\n"))
+        wrong = run(CLI, "user", "add", "new", "--file", self.users, "--allow", "reed")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", self.users).returncode, 0)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", self.users).returncode, 1)
+        self.assertEqual(run(CLI, "user", "list", "--file", self.users).stdout, b"ops admin read\n")
+        os.chmod(self.users, 0o644)
+        readable = run(CLI, "user", "list", "--file", self.users)
+        self.assertEqual(readable.returncode, 2)
+        self.assertIn(b"chmod 600", readable.stderr)
+
+    def test_a_server_with_users_serves_them_and_takes_changes_over(self):
+        app = self.token_file(self.add("app", "read,write:orders/"))
+        ops = self.add("ops", "admin")
+        server = self.start(f'[users]\nfile = "{self.users}"\n')
+        self.expect(server.address, ["put", "orders/1", "x"], 3, b"UNAUTHENTICATED")
+        login = ["--user", "app", "--token-file", app]
+        self.expect(server.address, [*login, "put", "orders/1", "x"], 0, b"")
+        self.expect(server.address, [*login, "get", "orders/1"], 0, b'"x"')
+        self.expect(server.address, [*login, "get", "other"], 3, b"PERMISSION_DENIED")
+        self.expect(server.address, [*login, "scan", "--prefix", "orders/"], 0, b"orders/1")
+        self.expect(server.address, [*login, "scan"], 3, b"PERMISSION_DENIED")
+        self.expect(server.address, [*login, "flush"], 3, b"PERMISSION_DENIED")
+        self.expect(server.address, ["flush"], 0, b"flushed", env=environment(BANDB_USER="ops", BANDB_TOKEN=ops))
+        self.expect(server.address, ["--user", "app", "get", "a"], 2, b"--user needs a token")
+        self.expect(server.address, ["get", "a"], 3, b"UNAUTHENTICATED", env=environment(BANDB_USER="app", BANDB_TOKEN="x"))
+        self.wait_for(server, "a wrong login as 'app' from 127.0.0.1:")
+        # A file that is half written changes nothing.
+        with open(self.users, "r+", encoding="utf-8") as file:
+            whole = file.read()
+            file.seek(0)
+            file.truncate()
+            file.write(whole[:-20])
+        server.process.send_signal(signal.SIGHUP)
+        self.wait_for(server, "reload refused")
+        self.expect(server.address, [*login, "get", "orders/1"], 0, b'"x"')
+        with open(self.users, "w", encoding="utf-8") as file:
+            file.write(whole)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", self.users).returncode, 0)
+        server.process.send_signal(signal.SIGHUP)
+        self.wait_for(server, "reloaded 1 users")
+        self.expect(server.address, [*login, "get", "orders/1"], 3, b"UNAUTHENTICATED")
+        self.assertEqual(server.terminate(), 0)
+
+    def test_a_server_does_not_start_where_strangers_could_use_it(self):
+        for config, place in (('[server]\nlisten = "0.0.0.0:0"\n', b":2: server.listen is 0.0.0.0:0, which others can reach"),
+                              ('[redis]\nlisten = "0.0.0.0:0"\n', b":2: redis.listen is 0.0.0.0:0, which others can reach"),
+                              ('[grpc]\nlisten = "[::]:0"\n', b":2: grpc.listen is [::]:0, which others can reach"),
+                              ('[server]\ntls_listen = "127.0.0.1:0"\n', b":2: server.tls_listen needs tls.certificate")):
+            path = os.path.join(str(self.scratch), "open.toml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(config)
+            result = run(SERVER, "--config", path, "--check-config")
+            self.assertEqual(result.returncode, 2, result)
+            self.assertIn(place, result.stderr)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write('[server]\nlisten = "0.0.0.0:0"\ninsecure = true\n')
+        self.assertEqual(run(SERVER, "--config", path, "--check-config").returncode, 0)
+
+    @unittest.skipUnless(OPENSSL, "there is no openssl to make certificates with")
+    def test_bandb_speaks_tls_to_whom_it_believes(self):
+        paths = {name: os.path.join(str(self.scratch), name) for name in ("server.crt", "server.key", "other.crt", "other.key")}
+        for name in ("server", "other"):
+            made = run(OPENSSL, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
+                       f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", paths[f"{name}.key"], "-out",
+                       paths[f"{name}.crt"])
+            self.assertEqual(made.returncode, 0, made)
+            os.chmod(paths[f"{name}.key"], 0o600)
+        config = os.path.join(str(self.scratch), "server.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f'[server]\ntls_listen = "127.0.0.1:0"\n[tls]\ncertificate = "{paths["server.crt"]}"\n'
+                       f'key = "{paths["server.key"]}"\n')
+        server = Server.__new__(Server)
+        server.data, server.preexec, server.arguments = os.path.join(str(self.scratch), "data"), None, ("--config", config)
+        server.listen, server.process, server.errors = "127.0.0.1:0", None, programs.tempfile.TemporaryFile()
+        lines = []
+
+        def first_line():
+            while True:
+                # Both may have come at once, which a selector would not see.
+                lines.append(server.process.stdout.readline())
+                if not lines[-1].startswith(b"tls on "):
+                    return lines[-1]
+
+        server.first_line = first_line
+        server.start()
+        self.addCleanup(server.close)
+        tls = lines[0].decode().split()[-1]
+        believing = ["--tls-ca", paths["server.crt"]]
+        self.expect(tls, [*believing, "put", "a", "b"], 0, b"")
+        self.expect(tls, [*believing, "get", "a"], 0, b'"b"')
+        self.expect(tls, ["--tls-ca", paths["other.crt"], "get", "a"], 3, b"no TLS connection")
+        self.expect(tls, ["--tls", "get", "a"], 3, b"no TLS connection")
+        self.expect(tls, ["get", "a"], 3, b"")
+        self.expect(server.address, [*believing, "get", "a"], 3, b"no TLS connection")
+        self.expect(tls, ["--tls-cert", "x", "get", "a"], 2, b"go together")
+        self.assertEqual(server.terminate(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

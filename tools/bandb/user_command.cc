@@ -1,0 +1,116 @@
+#include "user_command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <utility>
+
+#include "base/posix_file_system.h"
+#include "base/secret_file.h"
+#include "base/status.h"
+#include "server/users.h"
+#include "shell.h"
+#include "standard_streams/standard_streams.h"
+#include "tls/token.h"
+
+namespace bandb::cli {
+
+namespace {
+
+using standard_streams::Print;
+
+constexpr uint64_t kFileBytesMax = 16 << 20;
+
+constexpr const char* kFooter =
+    "A server takes a changed file over when it gets SIGHUP. The token of a new user is printed once; the file has "
+    "its\n"
+    "SHA-256 alone. Another token for the same name: revoke, and add again.\n"
+    "\n"
+    "Exit codes: 0 done; 1 there is no such user; 2 usage, or the file cannot be read or written.\n"
+    "\n"
+    "Examples:\n"
+    "  bandb user add app --file /etc/bandb/users.toml --allow read,write:orders/\n"
+    "  bandb user add ops --file /etc/bandb/users.toml --allow read,write --allow admin\n"
+    "  bandb user list --file /etc/bandb/users.toml\n"
+    "  bandb user revoke app --file /etc/bandb/users.toml && pkill -HUP -x bandb_server";
+
+struct Flags {
+  std::string name;
+  std::string file;
+  std::vector<std::string> allows;
+};
+
+absl::StatusOr<server::UserTable> ReadTable(const std::string& file, bool may_be_absent) {
+  const absl::StatusOr<std::string> text = base::ReadSecretFile(file, kFileBytesMax);
+  if (may_be_absent && absl::IsNotFound(text.status())) return server::UserTable();
+  BANDB_RETURN_IF_ERROR(text.status());
+  return server::UserTable::Parse(*text, file);
+}
+
+absl::Status Add(const Flags& flags) {
+  BANDB_RETURN_IF_ERROR(tls::CheckAvailable());
+  BANDB_ASSIGN_OR_RETURN(server::UserTable table, ReadTable(flags.file, true));
+  server::User user;
+  user.name = flags.name;
+  for (const std::string& allow : flags.allows) BANDB_RETURN_IF_ERROR(user.grants.Add(allow));
+  BANDB_ASSIGN_OR_RETURN(const std::string token, tls::NewToken());
+  user.digest = tls::DigestOf(token);
+  BANDB_RETURN_IF_ERROR(table.Add(std::move(user)));
+  base::PosixFileSystem files;
+  BANDB_RETURN_IF_ERROR(base::ReplaceSecretFile(&files, flags.file, table.ToText()));
+  Print(stdout, "{}\n", token);
+  return absl::OkStatus();
+}
+
+absl::Status List(const Flags& flags) {
+  BANDB_ASSIGN_OR_RETURN(const server::UserTable table, ReadTable(flags.file, false));
+  for (const auto& [name, user] : table.users()) {
+    std::string allows;
+    for (const std::string& allow : user->grants.texts()) allows += fmt::format(" {}", allow);
+    Print(stdout, "{}{}\n", name, allows.empty() ? " nothing" : allows);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Revoke(const Flags& flags) {
+  BANDB_ASSIGN_OR_RETURN(server::UserTable table, ReadTable(flags.file, false));
+  if (!table.Remove(flags.name)) return base::Error(absl::StatusCode::kNotFound, "there is no user {}", flags.name);
+  base::PosixFileSystem files;
+  return base::ReplaceSecretFile(&files, flags.file, table.ToText());
+}
+
+}  // namespace
+
+int RunUser(std::vector<std::string> arguments) {
+  CLI::App app("Says who may use a server, and to do what.", "bandb user");
+  Flags flags;
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  const auto declare = [&](CLI::App* command, bool named) {
+    if (named) command->add_option("NAME", flags.name, "letters, digits, _ and -")->required()->type_name("");
+    command->add_option("--file", flags.file, "the file of users, users.file of the server's configuration")
+        ->required()
+        ->type_name("FILE");
+  };
+  CLI::App* const add = app.add_subcommand("add", "add a user, and print its token");
+  declare(add, true);
+  add->add_option("--allow", flags.allows,
+                  "read, write or both, of the keys that begin with PREFIX, or of all; or admin; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("read,write[:PREFIX]");
+  CLI::App* const list = app.add_subcommand("list", "print the users, and what each is allowed");
+  declare(list, false);
+  CLI::App* const revoke = app.add_subcommand("revoke", "remove a user");
+  declare(revoke, true);
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  const absl::Status status = add->parsed() ? Add(flags) : (list->parsed() ? List(flags) : Revoke(flags));
+  if (status.ok()) return kDone;
+  Print(stderr, "bandb user: {}\n", base::Message(status));
+  return revoke->parsed() && absl::IsNotFound(status) ? kNotFound : kUsage;
+}
+
+}  // namespace bandb::cli
