@@ -38,14 +38,14 @@ class Try(ProgramTest):
         first = trial.stdout.readline().decode()
         self.assertEqual(first, f"n0  127.0.0.1:{base}  runs\n", first or trial.stderr.read().decode())
         self.assertEqual(cli(f"127.0.0.1:{base + 2}", "put", "name", "Alice").stdout, b"OK\n")
-        out, errors = trial.communicate(b"kill 0\nawait\nstatus\nstart n0\nawait\nstop 1\nstatus\nstop 1\nnonsense\nstart 9\nquit\n",
+        out, errors = trial.communicate(b"kill 0\nawait\nstatus\nstart n0\nawait\nstop 1\nawait\nstatus\nstop 1\nnonsense\nstart 9\nquit\n",
                                         timeout=DEADLINE_SECONDS)
         self.assertEqual(trial.returncode, 3, errors)
         text = out.decode()
-        self.assertEqual(text.count("OK\n"), 5, text)
+        self.assertEqual(text.count("OK\n"), 6, text)
         self.assertIn(f"n0  127.0.0.1:{base}  does not run\n", text)
         self.assertIn(f"n1  127.0.0.1:{base + 1}  does not run\n", text)
-        self.assertEqual(len(re.findall(r"^leader   n\d$", text, re.MULTILINE)), 3, text)
+        self.assertEqual(len(re.findall(r"^leader   n\d$", text, re.MULTILINE)), 2, text)
         self.assertEqual(errors.decode().splitlines(), ["(error) n1 does not run"] + 2 * [
             "(error) commands are status, stop N, kill N, start N, await, quit; nodes 0 to 2"])
         # What is there goes on.
