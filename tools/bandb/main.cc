@@ -2,8 +2,8 @@
 //
 //   bandb [--addr HOST:PORT] [--tls-ca FILE] [--user NAME --token-file FILE] [--raw] COMMAND ...
 //
-// COMMAND is one of command.h, load, export, import, cluster, user, config show or help.
-// Without a command bandb reads commands from standard input, at a terminal with line editing and history.
+// COMMAND is one of command.h, load, export, import, cluster, user, config show or help. Without a
+// command bandb reads commands from standard input, at a terminal with line editing and history.
 // Exit codes: 0 done, 1 not found or the condition of cas did not hold, 2 usage, 3 server or
 // connection error, or standard output could not be written; of a script the highest of its
 // commands.

@@ -332,7 +332,7 @@ absl::Status CheckHosts(const Config& config) {
       {"server.listen", config.server.listen},      {"server.tls_listen", config.server.tls_listen},
       {"redis.listen", config.server.redis_listen}, {"redis.tls_listen", config.server.redis_tls_listen},
       {"grpc.listen", config.grpc_listen},          {"grpc.tls_listen", config.grpc_tls_listen},
-      {"admin.listen", config.admin_listen},         {"cluster.listen", config.cluster.listen}};
+      {"admin.listen", config.admin_listen},        {"cluster.listen", config.cluster.listen}};
   for (auto one = std::begin(listeners); one != std::end(listeners); ++one) {
     for (auto other = std::begin(listeners); other != one; ++other) {
       if (!Clash(one->second, other->second)) continue;
