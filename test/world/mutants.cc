@@ -53,7 +53,6 @@ constexpr Mutant kMutants[] = {
     {20, "term and vote do not go along into the next segment"},
     {21, "what a start finds in the log is not made durable"},
     {22, "a segment that was left for the next one is not synced"},
-    {23, "writes that an install has jumped over wait on"},
     {24, "a new leader gives times before it knows the time of the log"},
 };
 

@@ -7,7 +7,10 @@
 //   * in one term one node leads;
 //   * two replicas that have applied the same entries are equal, key by key, expiry and sessions
 //     included, in any life of their processes;
-//   * the time of the log never goes back.
+//   * the time of the log never goes back;
+//   * a log keeps what the manifest does not have yet, and the manifest has nothing that the log
+//     might still lose;
+//   * no node ends by itself whose disk did not fail.
 #ifndef BANDB_TEST_WORLD_WORLD_H_
 #define BANDB_TEST_WORLD_WORLD_H_
 
@@ -116,6 +119,7 @@ class World final : private Machine::Events {
 
   void Watch(Machine* machine);
   void CheckTime(raft::Index index, uint64_t commit_time_ms);
+  void CheckBounds(Machine* machine);
 
   const WorldOptions options_;
   base::Random random_;

@@ -1,4 +1,8 @@
 // What ships, in a world of three machines: single scenarios.
+#include <memory>
+#include <utility>
+
+#include "kv/batch_format.h"
 #include "support/catch.h"
 #include "world/three_machines.h"
 
@@ -40,6 +44,51 @@ TEST_CASE("a node is let in though the first that it asks was removed itself, an
     INFO(three.Report());
     REQUIRE(up);
   }
+}
+
+TEST_CASE("a leader whose disk hangs gives up, the others go on, and it follows once the disk is back") {
+  for (const bool tables_too : {false, true}) {
+    ThreeMachines three(12);
+    World& world = three.world;
+    REQUIRE_OK(three.Put(&world.machine(0), "key", "before"));
+    Machine* const hung = three.AwaitLeader();
+    hung->syncs()->Hang(true);
+    if (tables_too) hung->executor()->Hang(true);
+    // It finds out by a write that does not end.
+    hung->loop()->Post([hung] {
+      WriteBatch batch;
+      batch.Put("key", "lost or not");
+      cluster::WriteContent content{.operations = WriteBatchAccess::Operations(batch)};
+      hung->node()->Write(std::make_shared<cluster::ClientWrite>(std::move(content), [](const absl::Status&) {}));
+    });
+    Machine* const leader = three.AwaitLeader(hung);
+    REQUIRE_OK(three.Put(leader, "key", "after"));
+    hung->syncs()->Hang(false);
+    hung->executor()->Hang(false);
+    three.Settle();
+    CHECK(three.Local(hung, "key") == "after");
+    CHECK(three.Get(hung, "key") == "after");
+    INFO(three.Report());
+    CHECK(!world.violation().has_value());
+  }
+}
+
+TEST_CASE("a node that hears nothing of the others serves no linearizable read and acknowledges no write") {
+  ThreeMachines three(13);
+  World& world = three.world;
+  REQUIRE_OK(three.Put(&world.machine(0), "key", "before"));
+  Machine* const deaf = three.AwaitLeader();
+  for (const auto& machine : world.machines()) {
+    if (machine.get() != deaf) world.network().CutHosts(machine->host(), deaf->host(), true);
+  }
+  CHECK_CODE(three.Put(deaf, "key", "never"), kUnknown);
+  CHECK(three.Get(deaf, "key") == "no answer");
+  CHECK(three.Local(deaf, "key") == "before");
+  world.network().HealHosts();
+  Machine* const leader = three.AwaitLeader();
+  REQUIRE_OK(three.Put(leader, "key", "after"));
+  three.Settle();
+  CHECK(three.Local(deaf, "key") == "after");
 }
 
 TEST_CASE("the same seed gives the same world") {
