@@ -62,6 +62,13 @@ struct ClusterStatus {
   absl::Status health{};
 };
 
+// What Cluster::RecoverLostQuorum has made.
+struct QuorumRecovery {
+  uint64_t cluster_id = 0;             // another one than before
+  std::vector<uint64_t> voters{};      // all survivors
+  std::vector<uint64_t> new_voters{};  // those of them that did not vote before
+};
+
 // A node of a replicated store, in the calling process.
 //
 //   bandb::ClusterOptions options{.dir = "/var/lib/app/node", .bootstrap = true, .listen = "10.0.0.1:7400"};
@@ -98,6 +105,23 @@ class Cluster : public Store {
   //         kInternal, kResourceExhausted, kPermissionDenied  the operating system refused
   static absl::StatusOr<std::unique_ptr<Cluster>> Start(const ClusterOptions& options,
                                                         absl::Duration join_timeout = absl::InfiniteDuration());
+
+  // When a majority of the voters will never come back, the others can go on as a cluster of their
+  // own. WHAT WAS ACKNOWLEDGED AND NO SURVIVOR HOLDS IS LOST. The way: stop all survivors; ask each
+  // of them for a text that describes it; give all of these texts, the same ones, to each of them;
+  // start them again. All survivors vote then, those that were learners, too: one that is not to
+  // vote does not belong on the list. Nodes of the old cluster that come back are refused.
+  //
+  // Both are for the directory of a node that does not run; of the options, `dir`, `storage` and
+  // what concerns the log count. Errors: kFailedPrecondition the directory is in use, or no node's;
+  // others as Start.
+  static absl::StatusOr<std::string> DescribeSurvivor(const ClusterOptions& options);
+  // The same call with the same list may be made again, if a survivor died meanwhile. Errors:
+  // kFailedPrecondition the survivors can elect one of them as they are: start them.
+  // kInvalidArgument the texts are not those of survivors of one cluster; this node is not among
+  // them, or was started after it was asked for its text.
+  static absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const ClusterOptions& options,
+                                                          const std::vector<std::string>& survivors);
 
   // A session makes writes safe to repeat: the cluster does each of its numbers once, whoever is
   // asked, and however often. A session that is not used for an hour ends; there may be 10000.

@@ -55,7 +55,7 @@ struct ClusterOptions {
   // Where to listen for peers, HOST:PORT; port 0 takes a free one. Empty: it listens to nobody, and
   // is the only member there can be.
   std::string listen;
-  // What others dial. Default: what it listens on.
+  // What others dial. Default: what it listens on, unless that is every address of the machine.
   std::string advertise;
   // Where clients reach this node, for others to tell them. May be empty.
   std::string client_address;

@@ -216,6 +216,11 @@ void Applier::OnFlushed(const absl::Status& status) {
   flush_watched_ = false;
   if (!status.ok() || writer_ == Writer::kInstall) flush_unwatched_ = true;
   if (status.code() == StatusCode::kResourceExhausted) return Pause(status);
+  // No descriptor is free, say: the engine goes on trying, and nothing is lost meanwhile.
+  if (status.code() == StatusCode::kUnavailable) {
+    parts_.executor->PostAfter(kStallRetryNanos, [this, turns = LaterTurn()] { turns.Post([this] { Go(); }); });
+    return;
+  }
   if (!status.ok()) return Fail(status);
   // What an install has made durable is its own to tell.
   if (writer_ == Writer::kInstall) return;

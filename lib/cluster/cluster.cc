@@ -14,6 +14,7 @@
 #include "base/thread_executor.h"
 #include "cluster/cluster_calls.h"
 #include "cluster/join.h"
+#include "cluster/lost_quorum.h"
 #include "cluster/node.h"
 #include "cluster/start_options.h"
 #include "kv/host_logger.h"
@@ -133,6 +134,7 @@ absl::Status ClusterImpl::Stop() {
   world_->loop->Stop();
   thread_->Join();
   world_->Shutdown();
+  node_->LeaveDirectory();
   return *stopped_;
 }
 
@@ -267,6 +269,19 @@ absl::StatusOr<std::unique_ptr<Cluster>> StartNode(const ClusterOptions& options
                                                                 options.storage.write_buffer_bytes));
 }
 
+// Runs `code` with what a stopped node is opened with.
+template <typename Result, typename Code>
+absl::StatusOr<Result> WithStoppedNode(const ClusterOptions& options, const Code& code) {
+  BANDB_RETURN_IF_ERROR(CheckStart(options));
+  auto world = std::make_unique<OwnWorld>(options);
+  const base::Env env = world->env.env();
+  BANDB_ASSIGN_OR_RETURN(world->loop, net::EpollLoop::Create(env.clock));
+  absl::StatusOr<Result> result = code(StoppedNodeParts{
+      .env = env, .loop = world->loop, .dir = options.dir.string(), .node = NodeOptionsOf(options, options.listen)});
+  world->Shutdown();
+  return result;
+}
+
 }  // namespace
 
 }  // namespace bandb::cluster
@@ -275,6 +290,17 @@ namespace bandb {
 
 absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Start(const ClusterOptions& options, absl::Duration join_timeout) {
   return cluster::StartNode(options, join_timeout);
+}
+
+absl::StatusOr<std::string> Cluster::DescribeSurvivor(const ClusterOptions& options) {
+  return cluster::WithStoppedNode<std::string>(options, cluster::DescribeSurvivor);
+}
+
+absl::StatusOr<QuorumRecovery> Cluster::RecoverLostQuorum(const ClusterOptions& options,
+                                                          const std::vector<std::string>& survivors) {
+  return cluster::WithStoppedNode<QuorumRecovery>(options, [&survivors](const cluster::StoppedNodeParts& parts) {
+    return cluster::RecoverLostQuorum(parts, survivors);
+  });
 }
 
 }  // namespace bandb

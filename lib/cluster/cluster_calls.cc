@@ -372,7 +372,10 @@ ClusterStatus ClusterCalls::GetStatus() const {
   return last_status_;
 }
 
-Stats ClusterCalls::GetStats() const { return engine_->GetStats(); }
+Stats ClusterCalls::GetStats() const { return InForkedChild() ? Stats() : engine_->GetStats(); }
+
+// A lock of the engine may have been held by a thread that the child does not have.
+Snapshot ClusterCalls::DoGetSnapshot() { return InForkedChild() ? Snapshot() : engine_->GetSnapshot(); }
 
 void ClusterCalls::EndNode() {
   // A leader leaves the others a leader, if one of them can be.

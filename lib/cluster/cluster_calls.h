@@ -70,7 +70,7 @@ class ClusterCalls : public Cluster {
   std::vector<absl::StatusOr<std::string>> DoMultiGet(absl::Span<const std::string_view> keys,
                                                       const ReadOptions& options) override;
   std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) override;
-  Snapshot DoGetSnapshot() override { return engine_->GetSnapshot(); }
+  Snapshot DoGetSnapshot() override;
   void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
 
   // Runs on the loop, unless the node has ended. False if it has.

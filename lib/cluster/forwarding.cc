@@ -63,20 +63,28 @@ std::vector<Command> Forwarding::Take(Proposals* waiting, int64_t now_nanos, uin
   std::vector<Command> commands;
   uint64_t bytes = 0;
   for (auto& [at, flight] : flights_) {
-    if (!flight.due && now_nanos - flight.sent_nanos < kRepeatNanos) continue;
+    if (!flight.due && now_nanos < flight.again_nanos) continue;
     Command command{.session = at.first, .number = at.second};
     if (!flight.writes.empty()) {
       command.conditions = flight.writes.front()->content().conditions;
       command.operations = flight.writes.front()->content().operations;
     }
-    bytes += command.conditions.size() + command.operations.size();
+    const uint64_t own_bytes = command.conditions.size() + command.operations.size();
+    bytes += own_bytes;
     if (!commands.empty() && bytes > bytes_max) break;
     flight.due = false;
-    flight.sent_nanos = now_nanos;
+    flight.again_nanos = now_nanos + kRepeatNanos + static_cast<int64_t>(own_bytes >> 10) * kRepeatNanosPerKib;
     ++flight.copies;
     commands.push_back(command);
   }
   return commands;
+}
+
+void Forwarding::NotSent(const std::vector<Command>& commands, int64_t now_nanos) {
+  for (const Command& command : commands) {
+    const auto at = flights_.find({command.session, command.number});
+    if (at != flights_.end()) at->second.again_nanos = std::min(at->second.again_nanos, now_nanos + kRepeatNanos);
+  }
 }
 
 void Forwarding::RepeatAll() {

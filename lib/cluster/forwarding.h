@@ -24,8 +24,10 @@ namespace bandb::cluster {
 // Thread safety: the node's thread.
 class Forwarding {
  public:
-  // How long nothing is heard of a write before it is sent again.
+  // How long nothing is heard of a write before it is sent again; and for each KiB of it, which
+  // takes its time, and room in the log each time.
   static constexpr int64_t kRepeatNanos = 500'000'000;
+  static constexpr int64_t kRepeatNanosPerKib = 1'000'000;
 
   explicit Forwarding(const base::Random& random) : random_(random) {}
 
@@ -33,7 +35,10 @@ class Forwarding {
   // the session lets them go, and those that are to be repeated. At most `bytes_max`, but one. The
   // views are valid until the next call.
   std::vector<Command> Take(Proposals* waiting, int64_t now_nanos, uint64_t bytes_max);
-  // Another node leads: all that is under way is to be sent again.
+  // What Take has given did not get away: it is due again before long.
+  void NotSent(const std::vector<Command>& commands, int64_t now_nanos);
+  // Another node leads, or what was sent to it may be lost: all that is under way is to be
+  // sent again.
   void RepeatAll();
   // A command was applied here. Returns writes that were certainly not done.
   std::vector<ClientWritePtr> Applied(const CommandResult& result);
@@ -55,7 +60,7 @@ class Forwarding {
     // Several if clients repeat a number of a session of their own; none of the opening of a
     // session.
     std::vector<ClientWritePtr> writes;
-    int64_t sent_nanos = 0;
+    int64_t again_nanos = 0;
     bool due = true;
     bool own = false;     // under a session of the node
     uint32_t copies = 0;  // that may have reached somebody

@@ -6,6 +6,7 @@
 #define BANDB_CLUSTER_LOG_FILES_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,12 @@
 namespace bandb::cluster {
 
 struct LogDirectory {
-  base::FileSystem* files = nullptr;  // borrowed
+  base::FileSystem* files = nullptr;  // borrowed, unless it is `pinned`
   std::string path;
   storage::Uuid database_id;
+  // In which `path` means the same directory whatever becomes of its name. Shared with work that
+  // outlives the log.
+  std::shared_ptr<base::FileSystem> pinned{};
 
   std::string PathOf(uint64_t segment) const;
 };

@@ -107,8 +107,12 @@ absl::Status Node::Begin() {
   applier_->SetDriver(driver_.get());
   published_.applied.store(durable.applied.index);
   if (durable.applied.index > 0) Post(raft::SnapshotTaken{durable.applied.index, durable.applied.index});
-  // The only voter need not wait for anybody.
   const raft::Configuration& configuration = driver_->core().configuration();
+  if (peers_ == nullptr && configuration.members.size() != 1) {
+    return base::Error(StatusCode::kInvalidArgument, "this node is of a cluster of {}, and has to listen to the others",
+                       configuration.members.size());
+  }
+  // The only voter need not wait for anybody.
   if (configuration.members.size() == 1 && configuration.Votes(id())) Post(raft::Campaign{});
   Post(raft::Tick{});
   parts_.loop->Post([] {});
@@ -333,6 +337,12 @@ bool Node::MayPropose() const {
 }
 
 bool Node::Propose(Proposals::Batch batch) {
+  if (const absl::Status room = log_->MakeRoom(batch.payload.size()); !room.ok()) {
+    const absl::Status full =
+        base::Error(StatusCode::kResourceExhausted, "the leader has no room: {}", base::Message(room));
+    for (const ClientWritePtr& write : batch.writes) write->Complete(full);
+    return true;
+  }
   const raft::StepResult result = driver_->Step(Now(), raft::Propose{raft::Payload(batch.payload)});
   if (!result.ok()) {
     proposals_.PutBack(std::move(batch.writes));

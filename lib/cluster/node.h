@@ -128,6 +128,9 @@ class Node final : private Driver::Host,
   // Ends all that waits, and takes part in nothing more. Idempotent.
   void Stop();
 
+  // Another node may be started on the directory: this one is stopped, and its engine closed.
+  void LeaveDirectory() { directory_->Unlock(); }
+
   storage::EngineReplica& replica() { return *replica_; }
   const PublishedState& published() const { return published_; }
   raft::NodeId id() const { return directory_->identity().node_id; }

@@ -286,6 +286,13 @@ absl::StatusOr<std::unique_ptr<SingleLog>> NodeDirectory::OpenLog(const SingleLo
   SingleLogOptions mine = log;
   mine.directory = log_directory();
   BANDB_ASSIGN_OR_RETURN(const raft::SnapshotMeta state, MetaOf(durable));
+  absl::StatusOr<std::unique_ptr<base::FileSystem>> pinned = env_.files->Pin(mine.directory.path);
+  if (pinned.ok()) {
+    mine.directory.pinned = *std::move(pinned);
+    mine.directory.files = mine.directory.pinned.get();
+  } else if (pinned.status().code() != StatusCode::kNotFound) {
+    return pinned.status();
+  }
   absl::StatusOr<std::unique_ptr<SingleLog>> opened = SingleLog::Open(mine, state);
   if (opened.status().code() != StatusCode::kNotFound) return opened;
   // What it had promised is not known any more.

@@ -97,6 +97,8 @@ class NodeDirectory {
   // Errors: as SingleLog::Open; kDataLoss there is no log.
   absl::StatusOr<std::unique_ptr<SingleLog>> OpenLog(const SingleLogOptions& log,
                                                      const storage::ReplicaPosition& durable) const;
+  // Gives the lock back. Nothing is changed here after that.
+  void Unlock() { lock_.reset(); }
   // Gives the node to another cluster, one that the survivors of a lost quorum form.
   absl::Status MoveToCluster(raft::ClusterId cluster);
 

@@ -25,7 +25,13 @@ absl::Status JudgeInDoubt(const raft::Change& change, const absl::Status& status
 
 }  // namespace
 
-void Node::OnMessage(raft::Message message) { Post(raft::Receive{std::move(message)}); }
+void Node::OnMessage(raft::Message message) {
+  uint64_t bytes = 0;
+  for (const raft::Entry& entry : message.entries) bytes += entry.payload.size();
+  // As if it had not come: it is sent again, and there may be room then.
+  if (log_ != nullptr && !log_->MakeRoom(bytes).ok()) return;
+  Post(raft::Receive{std::move(message)});
+}
 
 void Node::OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) {
   if (applier_ == nullptr) return;
@@ -38,7 +44,11 @@ void Node::OnSnapshotSent(const raft::SnapshotSent& sent) {
   Post(sent);
 }
 
-void Node::OnUnreachable(raft::NodeId peer) { Post(raft::PeerUnreachable{peer}); }
+void Node::OnUnreachable(raft::NodeId peer) {
+  // What was on its way to it is lost, perhaps.
+  if (peer == role_.leader) forwarding_.RepeatAll();
+  Post(raft::PeerUnreachable{peer});
+}
 
 void Node::OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) {
   if (!health_.ok()) return;
@@ -91,9 +101,9 @@ void Node::ForwardWrites() {
     const std::string payload = EncodeWrites(commands);
     if (leads()) {
       HandleWrites(id(), payload);
-    } else if (peers_ != nullptr) {
-      // What does not get through is sent again.
-      peers_->SendFrame(role_.leader, static_cast<uint32_t>(NodeFrame::kWrites), payload);
+    } else if (peers_ == nullptr ||
+               !peers_->SendFrame(role_.leader, static_cast<uint32_t>(NodeFrame::kWrites), payload)) {
+      forwarding_.NotSent(commands, Now());
     }
   }
 }

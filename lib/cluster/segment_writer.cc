@@ -40,13 +40,17 @@ bool SegmentWriter::HasRoom(size_t payload_bytes) const {
   return FileOffset(size_ + kRecordOverheadMax + payload_bytes) <= room_end_;
 }
 
+absl::Status SegmentWriter::MakeRoom(size_t payload_bytes) {
+  if (HasRoom(payload_bytes)) return absl::OkStatus();
+  const uint64_t end = FileOffset(size_ + kRecordOverheadMax + payload_bytes);
+  BANDB_RETURN_IF_ERROR(file_->Reserve(end - FileOffset(size_)));
+  room_end_ = end;
+  return absl::OkStatus();
+}
+
 absl::Status SegmentWriter::Append(storage::RecordHead head, std::string_view payload) {
   BANDB_ASSERT(payload.size() <= storage::kRecordPayloadBytesMax);
-  if (!HasRoom(payload.size())) {
-    const uint64_t end = FileOffset(size_ + kRecordOverheadMax + payload.size());
-    BANDB_RETURN_IF_ERROR(file_->Reserve(end - FileOffset(size_)));
-    room_end_ = end;
-  }
+  BANDB_RETURN_IF_ERROR(MakeRoom(payload.size()));
   head.synced_offset = synced_;
   if (!IsEntry(head.type)) head.first_sequence = number_;
   record_.clear();

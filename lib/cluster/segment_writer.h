@@ -26,6 +26,8 @@ class SegmentWriter {
 
   // Whether a record with this payload fits in the room that was made.
   bool HasRoom(size_t payload_bytes) const;
+  // Makes room for it, if there is none. Errors: as AppendableFile::Reserve.
+  absl::Status MakeRoom(size_t payload_bytes);
   // Appends a record; its synced offset is filled in. What has no room asks for more of it first.
   // Errors: any failure poisons the file, but for kResourceExhausted, which changes nothing.
   absl::Status Append(storage::RecordHead head, std::string_view payload);

@@ -267,6 +267,14 @@ void SingleLog::WriteEntry(const raft::Entry& entry, raft::Index commit) {
   index_.AppendConfiguration(std::move(configuration));
 }
 
+absl::Status SingleLog::MakeRoom(uint64_t entry_bytes) {
+  const uint64_t anyway = options_.segment_bytes / 2;
+  if (failed_ || entry_bytes <= anyway) return absl::OkStatus();
+  if (current_->HasRoom(entry_bytes + anyway)) return absl::OkStatus();
+  // Where it goes, unless there is still room for it in the present segment.
+  return (spare_ != nullptr ? spare_ : current_)->MakeRoom(entry_bytes + anyway);
+}
+
 // ---- Fetches. ----
 
 void SingleLog::Fetch(const raft::Fetch& fetch) {
@@ -402,6 +410,10 @@ void SingleLog::MakeSpare() {
 
 void SingleLog::TakeSpare(absl::StatusOr<Writer> spare) {
   if (failed_) return;
+  if (!spare.ok() && !nearly_full_) {
+    options_.logger->Log(base::LogLevel::kWarning, "no file for the log to go on in: {}; it is tried again",
+                         base::Message(spare.status()));
+  }
   SetCapacity(/*nearly_full=*/!spare.ok());
   if (spare.ok()) {
     spare_ = *std::move(spare);

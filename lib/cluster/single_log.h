@@ -77,6 +77,11 @@ class SingleLog final : public LogDevice {
   // before it. At first, the state that Open was given.
   void KeepAfter(raft::Index index);
 
+  // Makes room for entries of so many bytes that are larger than what segments have room for
+  // anyway, and for all that may come before them. Errors: kResourceExhausted there is none, and
+  // writing them would be the end of the log; as the file system says.
+  absl::Status MakeRoom(uint64_t entry_bytes);
+
   raft::Index last() const { return index_.last(); }
   raft::Index floor() const { return index_.floor().index; }
 

@@ -12,6 +12,11 @@ namespace {
 
 constexpr raft::Nanos kCommitDelayNanos = 1'000'000;
 
+// 0.0.0.0 or [::], which leads everybody to their own machine.
+bool IsAnyAddress(const std::string& address) {
+  return address.starts_with("0.0.0.0:") || address.starts_with("[::]:");
+}
+
 void CheckAddresses(const ClusterOptions& options, kv::OptionCheck* check) {
   const auto must_be = [check](std::string_view option, const std::string& address) {
     if (address.empty() || (net::IsAddress(address) && address.size() <= kMemberPartBytesMax)) return;
@@ -22,6 +27,10 @@ void CheckAddresses(const ClusterOptions& options, kv::OptionCheck* check) {
   must_be("client_address", options.client_address);
   for (const std::string& address : options.join) must_be("join", address.empty() ? "empty" : address);
   if (options.name.size() > kMemberPartBytesMax) check->Wrong({kv::OptionName{"name"}, " is too long"});
+  if (options.advertise.empty() && IsAnyAddress(options.listen)) {
+    check->Wrong({kv::OptionName{"listen"}, " is every address of this machine, so ", kv::OptionName{"advertise"},
+                  " has to say which one others dial"});
+  }
   const std::string& own = options.advertise.empty() ? options.listen : options.advertise;
   if (std::count(options.join.begin(), options.join.end(), own) > 0) {
     check->Wrong({kv::OptionName{"join"}, " names this node itself"});
@@ -50,6 +59,10 @@ void CheckOptions(const ClusterOptions& options, kv::OptionCheck* to) {
   check.Within("election_timeout", absl::ToInt64Milliseconds(options.election_timeout), 50, 60'000);
   check.Within("heartbeat_interval", absl::ToInt64Milliseconds(options.heartbeat_interval), 1,
                std::max<int64_t>(absl::ToInt64Milliseconds(options.election_timeout) / 3, 1));
+  if (options.heartbeat_interval > options.election_timeout / 3) {
+    check.Wrong(
+        {kv::OptionName{"heartbeat_interval"}, " is more than a third of ", kv::OptionName{"election_timeout"}});
+  }
   check.Within("priority", options.priority, 0, static_cast<int>(raft::kPriorityMax));
   check.Within("log_file_bytes", options.log_file_bytes, 8ull << 20, 512ull << 20);
 }

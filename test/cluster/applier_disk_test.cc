@@ -86,6 +86,26 @@ TEST_CASE("a full disk that only a flush meets is waited out, though no entry co
   CHECK(node.failures.empty());
 }
 
+TEST_CASE("a flush that finds no descriptor is waited out, however long it takes") {
+  const CommandLog log = Puts(20, 500);
+  ApplierNode node({}, &log.log());
+  REQUIRE_OK(node.Open(0));
+  node.Feed(20);
+  node.RunToEnd();
+  node.env().files().Inject({.kind = FaultKind::kNoDescriptor,
+                             .calls = {FileCall::kCreate},
+                             .pattern = "*.tbl",
+                             .count = test::Fault::kSticky});
+  node.applier().TakeSnapshot();
+  node.RunFor(60 * kSecond);
+  CHECK(node.failures.empty());
+  CHECK(node.durable.empty());
+  node.env().files().ClearFaults();
+  node.RunFor(60 * kSecond);
+  CHECK(node.failures.empty());
+  CHECK(node.durable == std::vector<raft::Index>{20});
+}
+
 TEST_CASE("a disk that fails ends the node, though no entry comes") {
   const CommandLog log = Puts(20, 500);
   ApplierNode node({}, &log.log());

@@ -218,7 +218,9 @@ TEST_CASE("a forked child has no part in the node, and takes nothing with it") {
   if (child == 0) {
     const bool refused = absl::IsFailedPrecondition(node->Put("a", "child")) &&
                          absl::IsFailedPrecondition(node->Get("a").status()) &&
-                         absl::IsFailedPrecondition(node->Stop());
+                         absl::IsFailedPrecondition(node->Stop()) &&
+                         absl::IsFailedPrecondition(node->GetStatus().health) && node->GetStats().memtable_bytes == 0;
+    (void)node->GetSnapshot();
     node.reset();
     ::_exit(refused ? 0 : 1);
   }

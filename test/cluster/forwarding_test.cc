@@ -55,6 +55,25 @@ TEST_CASE("a write is sent again until it is seen applied, under the same number
   CHECK(rig.forwarding.empty());
 }
 
+TEST_CASE("a large write has more time before it is sent again, unless it did not get away") {
+  ForwardingRig rig;
+  constexpr size_t kLarge = 8 << 20;
+  WriteBatch batch;
+  batch.Put("large", std::string(kLarge, 'x'));
+  rig.waiting.Add(std::make_shared<ClientWrite>(WriteContent{.operations = WriteBatchAccess::Operations(batch)},
+                                                [](const absl::Status&) {}));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1});
+  rig.now += Forwarding::kRepeatNanos;
+  CHECK(rig.Take().empty());
+  rig.now += static_cast<int64_t>(kLarge >> 10) * Forwarding::kRepeatNanosPerKib + 1'000'000;
+  const std::vector<Command> again = rig.forwarding.Take(&rig.waiting, rig.now, kBytes);
+  REQUIRE(again.size() == 1);
+  rig.forwarding.NotSent(again, rig.now);
+  rig.now += Forwarding::kRepeatNanos;
+  CHECK(rig.Take() == Numbers{1});
+}
+
 TEST_CASE("no number that is under way falls out of the window of the session") {
   ForwardingRig rig;
   for (int i = 0; i < 100; ++i) rig.waiting.Add(rig.Make(std::to_string(i)));
