@@ -288,4 +288,19 @@ void Node::LetIn(const JoinRequest& request, const std::function<void(const absl
   AskLeader({.number = 0, .transfer = false, .change = std::move(change)}, Now() + kServeNanos, answer);
 }
 
+void Node::Rest() {
+  const absl::Status status = base::Error(StatusCode::kFailedPrecondition, "this node was removed from the cluster");
+  parts_.env.logger->Log(base::LogLevel::kWarning, "{}", base::Message(status));
+  // Who has asked for that has it.
+  for (auto& [number, ask] : asks_) {
+    const raft::Change& change = ask.ask.change;
+    const bool removes = change.kind == raft::ChangeKind::kRemove && change.node == id();
+    if (ask.ask.transfer || !(removes || (change.kind == raft::ChangeKind::kReplace && change.other == id()))) continue;
+    std::move(ask.done)(absl::OkStatus());
+    ask.done = [](const absl::Status&) {};
+  }
+  End(status, base::Message(status));
+  parts_.listener->OnRemoved();
+}
+
 }  // namespace bandb::cluster
