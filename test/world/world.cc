@@ -253,9 +253,9 @@ void World::OnLeader(Machine* machine, raft::Term term, raft::NodeId leader) {
 void World::OnRemoved(Machine* machine) {
   ++counters_.removals;
   trace_.Line("{} was removed", machine->name());
-  // No id comes back: who belongs to the latest configuration that anybody knew to be committed was
-  // never removed.
-  if (committed_.Find(machine->id()) == nullptr) return;
+  // Who belongs to the latest configuration that anybody knew to be committed was never removed;
+  // unless it was before, and somebody who had asked for it was heard late.
+  if (!removed_.insert(machine->id()).second || committed_.Find(machine->id()) == nullptr) return;
   Fail(fmt::format("{} was told that it was removed, and belongs to the configuration at {}", machine->name(),
                    committed_.index));
 }

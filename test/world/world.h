@@ -134,8 +134,9 @@ class World final : private Machine::Events {
   std::map<raft::Index, uint64_t> times_;  // of the log, where it was looked at
   bool bootstrapped_ = false;
   uint64_t log_time_ms_ = 0;
-  raft::Configuration committed_;  // the latest that any node knew to be
-  std::set<raft::NodeId> ids_;     // that ever served
+  raft::Configuration committed_;   // the latest that any node knew to be
+  std::set<raft::NodeId> ids_;      // that ever served
+  std::set<raft::NodeId> removed_;  // that were told so
   std::function<void(Machine*)> on_install_;
   bool data_loss_expected_ = false;
   std::optional<std::string> violation_;
