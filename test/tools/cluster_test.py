@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -231,6 +232,17 @@ class Reads(ProgramTest):
         for words in (["get", "k"], ["put", "k", "w"], ["scan"]):
             done = cli(trio["a"].address, *words)
             self.assertEqual((done.returncode, done.stdout), (3, b""), done.stderr)
+        # A client that may be of the original is told nothing that it takes for "no such key".
+        original, modern = wire.connect(trio["a"].address), wire.connect(trio["a"].address)
+        modern.send(wire.frame(16, struct.pack("<HHQI", 1, 1, 0, 0)))
+        self.assertIsNotNone(modern.read_frame())
+        original.send(wire.get(b"k"))
+        modern.send(wire.get(b"k"))
+        self.assertIsNone(original.read_frame())
+        message_id, payload = modern.read_frame()
+        self.assertEqual((message_id, payload[:3]), (wire.ERROR, b"\x01\x04\x00"))
+        original.close()
+        modern.close()
         self.assertEqual(cli(trio["a"].address, "status").returncode, 0)
         self.assertEqual(trio["a"].terminate(), 0, trio["a"].error_text())
 
