@@ -283,6 +283,7 @@ void Connection::ResumeAtGate(bool waited_too_long) {
 void Connection::AnswerNow(Reply reply) {
   host_->counters->replies.Add();
   if (!reply.ok) host_->counters->error_replies.Add();
+  closes_ |= reply.closes;
   host_->Touch(this);
   if (!replies_.empty()) return replies_.PushReady(std::move(reply));
   if (output_.empty()) last_taken_nanos_ = host_->loop->NowNanos();
@@ -313,6 +314,7 @@ bool Connection::Complete(uint64_t sequence, Reply reply) {
   host_->Touch(this);
   host_->counters->replies.Add();
   if (!reply.ok) host_->counters->error_replies.Add();
+  closes_ |= reply.closes;
   if (place->after != nullptr) host_->dispatcher->RunAfter(*this, *std::exchange(place->after, nullptr), reply);
   in_flight_--;
   in_flight_bytes_ -= place->request_bytes;
@@ -328,6 +330,8 @@ bool Connection::Complete(uint64_t sequence, Reply reply) {
 void Connection::Flush() {
   touched_ = false;
   if (phase_ == Phase::kClosed) return;
+  // Before a later reply could be taken for the one that is not given.
+  if (closes_) return Close();
   if (!Reads()) DropInput();
   if (!output_.empty()) {
     std::array<std::string_view, kPiecesMax> pieces;

@@ -183,6 +183,7 @@ class Connection final : private base::StreamHandler {
   bool writing_ = false;
   bool peer_ended_ = false;
   bool drain_asked_ = false;
+  bool closes_ = false;     // a reply asked for that
   bool touched_ = false;    // in the host's list
   bool resumable_ = false;  // likewise
 

@@ -65,6 +65,8 @@ struct Reply {
   // How the request ended, for counters and hooks.
   bool ok = true;
   uint16_t code = 0;
+  // Nothing is said: the connection is closed.
+  bool closes = false;
 };
 
 // Names a connection, never used twice: a slot of a loop's table, and how often it was used.

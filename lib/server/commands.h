@@ -47,6 +47,9 @@ struct Condition {
 struct Failure {
   uint16_t code = 0;
   std::string message{};
+  // The store has no leader: a client of the original, to which every error of a GET is "no such
+  // key", must not be told one.
+  bool no_leader = false;
 };
 
 // Collects the entries of a scan in the bytes of a protocol. Thread safety: one thread at a time.

@@ -285,6 +285,7 @@ net::Reply FrameCodec::Encode(Outcome* outcome, net::Quota* quota, std::string* 
 
 net::Reply FrameCodec::EncodeFailure(const Failure& failure, std::string* bytes) const {
   bytes->clear();
+  if (failure.no_leader && !said_hello_) return {.head = {}, .ok = false, .code = failure.code, .closes = true};
   proto::AppendError(bytes, failure.code, failure.message);
   return {.head = *bytes, .ok = false, .code = failure.code};
 }
@@ -308,7 +309,8 @@ net::Reply FrameCodec::EncodeBody(std::string_view body, std::string* bytes) con
   return {.head = *bytes};
 }
 
-net::Reply FrameCodec::EncodeHello(const HelloAnswer& hello, std::string* bytes) const {
+net::Reply FrameCodec::EncodeHello(const HelloAnswer& hello, std::string* bytes) {
+  said_hello_ = true;
   proto::HelloReply reply;
   reply.version = proto::kProtocolVersion;
   reply.frame_bytes_max = limits_.frame_bytes_max;

@@ -56,9 +56,11 @@ class FrameCodec final : public Codec {
   net::Reply EncodeFailure(const Failure& failure, std::string* bytes) const;
   net::Reply EncodeValue(PinnedValue* value, net::Quota* quota, std::string* bytes) const;
   net::Reply EncodeBody(std::string_view body, std::string* bytes) const;
-  net::Reply EncodeHello(const HelloAnswer& hello, std::string* bytes) const;
+  net::Reply EncodeHello(const HelloAnswer& hello, std::string* bytes);
 
   const Limits limits_;
+  // The client knows more than the original protocol.
+  bool said_hello_ = false;
 };
 
 class FrameProtocol final : public net::Protocol {

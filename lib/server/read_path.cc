@@ -77,6 +77,7 @@ void ReadPath::ReadStep(const absl::Status& barrier) {
       Read(&item);
     } else {
       item.outcome.failure = ToFailureOfAll(barrier);
+      item.outcome.failure.no_leader = absl::IsDeadlineExceeded(barrier);
     }
     item.read = true;
     bytes += item.outcome.ByteSize();

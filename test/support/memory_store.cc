@@ -110,6 +110,16 @@ void MemoryStore::FailReadsWith(const absl::Status& status) {
   read_error_ = status;
 }
 
+void MemoryStore::SetAsksOthers(bool asks) {
+  base::MutexLock lock(&mutex_);
+  asks_others_ = asks;
+}
+
+void MemoryStore::FailBarriersWith(const absl::Status& status) {
+  base::MutexLock lock(&mutex_);
+  barrier_error_ = status;
+}
+
 void MemoryStore::SetCold(std::string_view key) {
   base::MutexLock lock(&mutex_);
   cold_.emplace(key);
@@ -210,8 +220,13 @@ absl::Status MemoryStore::ApplyLocked(const WriteBatch& batch) {
   return absl::OkStatus();
 }
 
+absl::Status MemoryStore::BarrierOutcome() const {
+  base::MutexLock lock(&mutex_);
+  return barrier_error_;
+}
+
 void MemoryStore::Finish(Held held) {
-  absl::Status status = held.batch.has_value() ? Apply(*held.batch, held.sync) : absl::OkStatus();
+  absl::Status status = held.batch.has_value() ? Apply(*held.batch, held.sync) : BarrierOutcome();
   executor_->Post(base::Priority::kHigh, [done = std::move(held.done), status]() mutable { std::move(done)(status); });
 }
 
@@ -244,6 +259,9 @@ absl::Status MemoryStore::DoGet(std::string_view key, PinnedValue* value, const 
   base::MutexLock lock(&mutex_);
   if (options.only_cached && cold_.contains(std::string(key))) {
     return base::Error(absl::StatusCode::kUnavailable, "not in memory");
+  }
+  if (options.only_cached && asks_others_ && options.consistency != Consistency::kLocal) {
+    return base::Error(absl::StatusCode::kUnavailable, "others have to be asked");
   }
   if (options.saw_undurable != nullptr) *options.saw_undurable = undurable_.contains(std::string(key));
   if (!read_error_.ok()) return read_error_;

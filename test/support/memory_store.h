@@ -37,6 +37,11 @@ class MemoryStore final : public Store {
   void FailReadsWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // This key is not in memory: ReadOptions::only_cached does not find it.
   void SetCold(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
+  // As a node with peers: what has to be up to date is not read with ReadOptions::only_cached, but
+  // behind a barrier.
+  void SetAsksOthers(bool asks) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Barriers answer this, and do not open; OK ends it.
+  void FailBarriersWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // The last write of this key may be lost with the power, until a batch was written with sync.
   void SetUndurable(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
   // Reads that may wait for a disk (iterators, and Get without only_cached) wait for this first.
@@ -71,6 +76,7 @@ class MemoryStore final : public Store {
   void WaitForReads() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Apply(const WriteBatch& batch, bool sync) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status ApplyLocked(const WriteBatch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status BarrierOutcome() const ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(Held held);
 
   base::Executor* const executor_;
@@ -82,6 +88,8 @@ class MemoryStore final : public Store {
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status write_error_ ABSL_GUARDED_BY(mutex_);
   absl::Status read_error_ ABSL_GUARDED_BY(mutex_);
+  bool asks_others_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status barrier_error_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> cold_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> undurable_ ABSL_GUARDED_BY(mutex_);
   base::Event* reads_held_ ABSL_GUARDED_BY(mutex_) = nullptr;

@@ -3,6 +3,7 @@ it is measured, then the table."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -43,6 +44,23 @@ class NetBench(ProgramTest):
         self.assertEqual(run(BENCH, "net", "--addr", "127.0.0.1:1").returncode, 3)
         for arguments in ([], ["net", "--mode", "x"], ["net", "--keys", "1000", "--key-size", "2"]):
             self.assertEqual(run(BENCH, *arguments).returncode, 2)
+
+
+class ClusterBench(ProgramTest):
+    def test_both_systems_are_measured_in_the_same_shape(self):
+        systems = ["bandb"] + (["etcd"] if shutil.which("etcd") and os.environ.get("BANDB_HAVE_GRPC") == "ON" else [])
+        flags = [flag for system in systems for flag in ("--system", system)]
+        done = run(BENCH, "cluster", "--dir", str(self.scratch), "--port", str(10_000 + os.getpid() % 1000 * 20), *flags,
+                   "--in-flight", "1", "16", "--depth", "4", "--duration", "0.3", "--warmup", "0.1", "--keys", "100")
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done.stdout)
+        pattern = r"^(\w+) +(\d+) in flight on +(\d+) connections +(put|get) +\d+ requests +(\d+) QPS .* p50 [\d.]+ .* p99 [\d.]+"
+        lines = re.findall(pattern, done.stdout.decode(), re.MULTILINE)
+        self.assertEqual([line[:4] for line in lines], [(system, in_flight, connections, operation) for system in systems
+                                                        for in_flight, connections in (("1", "1"), ("16", "4"))
+                                                        for operation in ("put", "get")])
+        self.assertTrue(all(int(line[4]) > 0 for line in lines), lines)
+        self.assertNotIn(b"not found", done.stdout)
+        self.assertEqual(os.listdir(self.scratch), [])
 
 
 class DbBench(ProgramTest):

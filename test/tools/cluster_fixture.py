@@ -21,6 +21,10 @@ def free_addresses(count):
     return addresses
 
 
+# The code of a condition that does not hold.
+ABORTED = 10
+
+
 class Node(Server):
     """A server that is a node; its addresses stay what they are."""
 
@@ -90,7 +94,10 @@ class Trio:
 
 
 class Client:
-    """One connection after the other, to one node after the other; each request is repeated until it is answered."""
+    """One connection after the other, to one node after the other; each request is repeated until it is answered.
+
+    A request that was given up may still be done, much later: what is repeated must bear that.
+    """
 
     def __init__(self, addresses, first=0):
         self.addresses = addresses
@@ -99,7 +106,7 @@ class Client:
         self.repeated = 0
 
     def ask(self, frame):
-        """The reply of the first node that does what is asked, or says that there is no such key."""
+        """The reply of the first node that does what is asked, or says that there is no such key, or a condition fails."""
         end = time.monotonic() + DEADLINE_SECONDS
         while True:
             try:
@@ -110,7 +117,8 @@ class Client:
                 reply = self.connection.read_frame()
             except OSError:
                 reply = None
-            if reply is not None and (reply[0] == wire.OK or struct.unpack_from("<H", reply[1], 1)[0] == wire.NOT_FOUND):
+            if reply is not None and (reply[0] == wire.OK or
+                                      struct.unpack_from("<H", reply[1], 1)[0] in (wire.NOT_FOUND, ABORTED)):
                 return reply
             if time.monotonic() > end:
                 raise AssertionError(f"no node has answered in time; the last reply is {reply!r}")
@@ -127,7 +135,8 @@ class Client:
 class Workload:
     """Writers that count up a key of their own each, and readers of all keys; what they see must be one history.
 
-    A key has one writer, which repeats a number until it is acknowledged. So a read is linearizable if it sees at least
+    A key has one writer, which repeats a number until it is there: on the condition that the number before it is, so that a
+    request that was given up does nothing when a node comes back and carries it out. So a read is linearizable if it sees at least
     what was acknowledged before it began, and what any read before it saw, and at most what was begun before it ended.
     """
 
@@ -159,9 +168,12 @@ class Workload:
             self.repeated += client.repeated
 
     def write(self, client, i):
+        repeated = client.repeated
+        before = b"%d" % self.begun[i] if self.begun[i] else None
         self.begun[i] += 1
-        reply = client.ask(wire.put(self.keys[i], b"%d" % self.begun[i]))
-        assert reply == (wire.OK, b"\0"), reply
+        message_id, _ = client.ask(wire.put_after(self.keys[i], before, b"%d" % self.begun[i]))
+        # Nobody else writes the key: where the condition failed, an earlier try was done.
+        assert message_id == wire.OK or client.repeated > repeated, "a condition failed at the first try"
         with self.lock:
             self.acknowledged[i] = self.begun[i]
 

@@ -100,15 +100,23 @@ class Server:
 
 
 class Follower(Server):
-    """A server that is one of three nodes and does not lead; the two others come and go with it."""
+    """A server that is one of three nodes and does not lead; the two others go with it.
+
+    A second one of the same data finds the two others of the first.
+    """
+
+    others_of = {}
 
     def __init__(self, data, *arguments, preexec=None):
-        first = Server(f"{data}-a", *peer("bootstrap", "true", "a"))
-        self.others = [first]
-        join = member_list(first.address)[0]["peer_address"]
-        self.others.append(Server(f"{data}-b", *peer("join", join, "b")))
+        self.others = []
+        if str(data) not in self.others_of:
+            first = Server(f"{data}-a", *peer("bootstrap", "true", "a"))
+            join = member_list(first.address)[0]["peer_address"]
+            self.others = [first, Server(f"{data}-b", *peer("join", join, "b"))]
+            self.others_of[str(data)] = first.address, join
+        address, join = self.others_of[str(data)]
         super().__init__(data, *arguments, *peer("join", join, "c"), preexec=preexec)
-        await_voters(first.address, 3)
+        await_voters(address, 3)
 
     def close(self):
         super().close()

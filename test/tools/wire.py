@@ -24,6 +24,13 @@ def delete(key):
     return frame(DELETE, struct.pack("<I", len(key)) + key)
 
 
+def put_after(key, before, value):
+    """A BATCH that sets the value if the one before is there; None: if there is none."""
+    condition = struct.pack("<BII", 2 if before is None else 0, len(key), len(before or b"")) + key + (before or b"")
+    operation = struct.pack("<BII", 1, len(key), len(value)) + key + value
+    return frame(18, struct.pack("<BII", 0, 1, 1) + condition + operation)
+
+
 def error(code, message=b""):
     return frame(ERROR, b"\x01" + struct.pack("<HI", code, len(message)) + message)
 

@@ -1,6 +1,6 @@
 // bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench
 // db` runs the embedded store beside its peers, `bandb_bench changes` its change feed, `bandb_bench
-// grpc` drives a server through gRPC.
+// grpc` drives a server through gRPC, `bandb_bench cluster` runs three nodes beside three of etcd.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "changes_bench.h"
+#include "cluster_bench.h"
 #include "db_bench.h"
 #include "db_report.h"
 #include "grpc_bench.h"
@@ -172,6 +173,39 @@ int RunChanges(const ChangesBenchOptions& options) {
   return kDone;
 }
 
+void DeclareCluster(CLI::App* cluster, ClusterBenchOptions* options) {
+  const CLI::Range positive(1, 1'000'000'000);
+  cluster->add_option("--dir", options->dir, "where the nodes have their files, which are removed again")
+      ->capture_default_str();
+  cluster->add_option("--system", options->systems, "run only these")->check(CLI::IsMember({"bandb", "etcd"}));
+  cluster->add_option("--server", options->server_program, "bandb_server [the one beside this program]");
+  cluster->add_option("--etcd", options->etcd_program)->capture_default_str();
+  cluster->add_option("--port", options->port_base, "the first of some hundred ports")->capture_default_str();
+  cluster->add_option("--in-flight", options->in_flight, "requests under way, one figure for each")
+      ->check(CLI::Range(1, 10'000));
+  cluster->add_option("--depth", options->depth, "of them, on each connection")->check(positive)->capture_default_str();
+  cluster->add_option("--duration", options->duration_seconds, "seconds measured, of each")->capture_default_str();
+  cluster->add_option("--warmup", options->warm_up_seconds, "seconds before, not measured")->capture_default_str();
+  cluster->add_option("--value-size", options->value_bytes, "bytes")
+      ->check(CLI::Range(0, 1'048'576))
+      ->capture_default_str();
+  cluster->add_option("--keys", options->keys, "different keys")->check(positive)->capture_default_str();
+}
+
+int RunCluster(const ClusterBenchOptions& options) {
+  base::SystemClock clock;
+  fmt::print("3 nodes on this machine, fsync on, {}-byte values, {} keys; the leader is asked; gets are linearizable\n",
+             options.value_bytes, options.keys);
+  const absl::Status status = RunClusterBench(&clock, options, [](const ClusterFigure& figure) {
+    fmt::print("{:5} {:>4} in flight on {:>4} connections  ", figure.system, figure.in_flight, figure.connections);
+    Print(figure.operation, figure.measured, figure.seconds);
+    std::fflush(stdout);
+  });
+  if (status.ok()) return kDone;
+  fmt::print(stderr, "(error) {}\n", base::Message(status));
+  return kServerError;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Measures BanDB.", "bandb_bench");
   app.require_subcommand(1);
@@ -185,6 +219,9 @@ int Run(int argc, char** argv) {
   CLI::App* changes = app.add_subcommand("changes", "write, and read it back from the change feed");
   ChangesBenchOptions changes_options;
   DeclareChanges(changes, &changes_options);
+  CLI::App* cluster = app.add_subcommand("cluster", "run three nodes beside three of etcd");
+  ClusterBenchOptions cluster_options;
+  DeclareCluster(cluster, &cluster_options);
 #ifdef BANDB_BENCH_GRPC
   CLI::App* grpc = app.add_subcommand("grpc", "drive a server through its gRPC listener: puts, then gets");
   GrpcBenchOptions grpc_options;
@@ -197,6 +234,7 @@ int Run(int argc, char** argv) {
   }
   if (db->parsed()) return RunDb(db_options);
   if (changes->parsed()) return RunChanges(changes_options);
+  if (cluster->parsed()) return RunCluster(cluster_options);
 #ifdef BANDB_BENCH_GRPC
   if (grpc->parsed()) return RunGrpc(grpc_options);
 #endif
