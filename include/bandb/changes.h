@@ -153,7 +153,8 @@ class ChangeReader {
   ChangeReader& operator=(const ChangeReader&) = delete;
 
   // Fills `commit` with the next one. If there is none, waits for it, as long as `wait`; then
-  // `commit` is empty, and the token may be newer all the same.
+  // `commit` is empty, and the token may be newer all the same. So it is, without a wait, where it
+  // has passed over 16 MiB of commits that it was not asked for.
   virtual absl::Status Next(Commit* commit, absl::Duration wait) = 0;
   // Names the place after the commit that Next gave last, or as far as it has looked in vain:
   // opaque bytes, 1 to 100. ChangesFrom::Token goes on there.

@@ -103,6 +103,24 @@ TEST_CASE("a reader that only looks in has it done, too") {
   CHECK(Keys(reader.get()) == "a");
 }
 
+TEST_CASE("however often readers look, they have a log synced now and then") {
+  FeedWorld world;
+  const auto reader = world.Read(From(ChangesFrom::Now()));
+  const uint64_t before = world->GetStats().log_syncs;
+  std::string keys;
+  for (int i = 0; i < 50; ++i) {
+    world.Put("a", false);
+    keys += Keys(reader.get());
+    world.env().executor().RunReady();
+  }
+  CHECK(world->GetStats().log_syncs - before <= 2);
+  world.env().executor().RunFor(1'000'000'000);
+  keys += Keys(reader.get());
+  world.env().executor().RunReady();
+  CHECK((keys + Keys(reader.get())).size() == 50);
+  CHECK(world->GetStats().log_syncs - before <= 3);
+}
+
 TEST_CASE("a token goes on where it was: in another reader, and after another opening") {
   FeedWorld world;
   auto reader = world.Read(From(ChangesFrom::Oldest()));

@@ -14,8 +14,10 @@ namespace {
 
 // Acknowledgements of so long are written down together.
 constexpr int64_t kCursorsNanos = 1'000'000'000;
-// Readers have a sync made this often at the most.
+// Readers have a sync made this often at the most; and so seldom that the log is hardly ever being
+// synced, for that slows down those who append to it: they have the rest of so many times as long.
 constexpr int64_t kReaderSyncNanos = 100'000'000;
+constexpr int64_t kReaderSyncShare = 50;
 
 }  // namespace
 
@@ -135,25 +137,34 @@ void Engine::ApplyFlush(PendingEdit edit) {
 // Has the present end of the log made durable for readers.
 class Engine::ReaderSync final : public WriteRequest {
  public:
-  explicit ReaderSync(Engine* engine) : engine_(engine) {}
+  explicit ReaderSync(Engine* engine) : engine_(engine), begin_nanos_(engine->env_.clock->MonotonicNanos()) {}
   // Destroys it. A failure is for those who write.
   void Complete(absl::Status /*outcome*/) override {
     Engine* const engine = engine_;
+    const int64_t begin_nanos = begin_nanos_;
     delete this;
+    {
+      base::MutexLock lock(&engine->mutex_);
+      const int64_t now_nanos = engine->env_.clock->MonotonicNanos();
+      engine->reader_sync_due_nanos_ =
+          now_nanos + std::max(kReaderSyncNanos, kReaderSyncShare * (now_nanos - begin_nanos));
+    }
     engine->lifecycle_.Leave();
   }
 
  private:
   Engine* const engine_;
+  const int64_t begin_nanos_;
 };
 
 int64_t Engine::SyncForReaders() {
   {
     base::MutexLock lock(&mutex_);
     const int64_t now_nanos = env_.clock->MonotonicNanos();
-    if (now_nanos < reader_sync_due_nanos_) return reader_sync_due_nanos_ - now_nanos;
+    if (now_nanos < reader_sync_due_nanos_) return std::min(reader_sync_due_nanos_ - now_nanos, kReaderSyncNanos);
     if (lifecycle_.RefusesWrites() || !lifecycle_.Enter()) return kReaderSyncNanos;
-    reader_sync_due_nanos_ = now_nanos + kReaderSyncNanos;
+    // Until it has ended; see ReaderSync.
+    reader_sync_due_nanos_ = INT64_MAX;
   }
   logs_.AddWaiter(std::make_unique<ReaderSync>(this).release());
   SyncInBackground();

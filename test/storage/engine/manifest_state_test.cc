@@ -102,4 +102,31 @@ TEST_CASE("epochs follow one another, and logs that are kept stay until they are
   }
 }
 
+TEST_CASE("an epoch that began after all that there is, or that is still to come, is damage") {
+  for (const bool by_number : {false, true}) {
+    TestEnv env(1);
+    {
+      auto db = storage::OpenDb(env.env(), kDir, Options());
+      REQUIRE_OK(db.status());
+      REQUIRE_OK((*db)->Close());
+    }
+    const std::string identity_path = storage::IdentityPath(kDir);
+    const auto identity = storage::DecodeIdentity(env.files().Content(identity_path), identity_path);
+    REQUIRE_OK(identity.status());
+    const std::string engine_dir = storage::EngineDir(kDir);
+    auto found = storage::RecoverManifest(&env.files(), engine_dir, identity->database_id, nullptr);
+    REQUIRE_OK(found.status());
+    storage::ManifestState state = found->state;
+    REQUIRE(state.epochs.size() == 1);
+    (by_number ? state.epochs.back().number : state.epochs.back().begin) += 1;
+    const uint64_t number = state.next_file_number + 10;
+    state.next_file_number = number + 1;
+    const storage::FileHeader header{.type = storage::FileType::kManifest,
+                                     .database_id = identity->database_id,
+                                     .file_id = storage::RandomUuid(&env.random())};
+    REQUIRE_OK(storage::Manifest::CreateCurrent(&env.files(), engine_dir, number, header, state).status());
+    CHECK_CODE(storage::OpenDb(env.env(), kDir, Options()).status(), kDataLoss);
+  }
+}
+
 }  // namespace bandb::test
