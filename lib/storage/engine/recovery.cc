@@ -44,7 +44,8 @@ class Recovery {
     recovered_.created = !directory.exists;
     env_.files = directory.files.get();
     recovered_.tables = std::make_shared<TableStore>(
-        env_, engine_dir_, std::make_shared<BlockCache>(options_.block_cache_bytes, 0, options_.block_bytes),
+        env_, engine_dir_,
+        std::make_shared<BlockCache>(options_.block_cache_bytes, 0, options_.block_bytes, SpareMemory(options_)),
         kv::OpenFilesMax(options_, env_.files->OpenFilesMax()), directory.files);
     if (!directory.exists) {
       recovered_.orphans = std::move(directory.leftovers);
