@@ -106,6 +106,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     lifecycle_.Run();
     MaybeScheduleWork();
   }
+  SetAside(recovered.damaged_tables, generation_->load(), 0);
   UpdateStall();
   OpenTables(versions_.version()->RangeTombstoneTables());
   // Only now does nothing refer to them. What cannot be removed stays until the next open.

@@ -77,6 +77,9 @@ class Recovery {
   bool IsForgottenLog(uint64_t number) const {
     return number < recovered_.state.begun_log && !recovered_.state.log_ends.contains(number);
   }
+  absl::Status CheckTableFile(const std::string& path, const TableInfo& info) const;
+  // Whether the database opens without a table that is gone or has another length.
+  bool MayDoWithout() const;
   absl::Status CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const;
   absl::Status CheckLogChain();
   bool IsKnownSynced(const ReadyLog& log) const {
@@ -159,21 +162,35 @@ absl::Status Recovery::CheckTables() {
                            recovered_.state.last_sequence);
       }
       const std::string path = base::JoinPath(engine_dir_, TableName(info.number));
-      if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), info.number)) {
-        return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the table is missing", path);
-      }
-      BANDB_ASSIGN_OR_RETURN(const uint64_t bytes, env_.files->FileSize(path));
-      if (bytes != info.file_bytes) {
-        return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}",
-                           path, std::min(bytes, info.file_bytes), bytes, info.file_bytes);
+      if (absl::Status there = CheckTableFile(path, info); !there.ok()) {
+        if (there.code() != absl::StatusCode::kDataLoss || !MayDoWithout()) return there;
+        recovered_.damaged_tables.push_back({.table_number = info.number, .level = level, .status = std::move(there)});
       }
     }
   }
+  // They may be what a damaged database is mended from.
+  if (!recovered_.damaged_tables.empty()) return absl::OkStatus();
   std::sort(live.begin(), live.end());
   for (const uint64_t number : table_numbers_) {
     if (!std::binary_search(live.begin(), live.end(), number)) recovered_.orphans.push_back(TableName(number));
   }
   return absl::OkStatus();
+}
+
+absl::Status Recovery::CheckTableFile(const std::string& path, const TableInfo& info) const {
+  if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), info.number)) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the table is missing", path);
+  }
+  BANDB_ASSIGN_OR_RETURN(const uint64_t bytes, env_.files->FileSize(path));
+  if (bytes == info.file_bytes) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
+                     std::min(bytes, info.file_bytes), bytes, info.file_bytes);
+}
+
+bool Recovery::MayDoWithout() const {
+  // Of a manifest that ends in damage the last edits may be what is missing: then tables are named
+  // that were removed since, and what took their place is not. A node has its peers.
+  return node_ == nullptr && recovered_.dropped_bytes == 0;
 }
 
 absl::Status Recovery::ReadLogs() {
