@@ -111,9 +111,9 @@ uint64_t BlockCache::Excess() const {
 uint64_t BlockCache::HeldBytes() const {
   const uint64_t live = ledger_->live_bytes();
   const uint64_t cached = cached_bytes_.load(std::memory_order_relaxed);
-  const uint64_t partitions =
-      std::min(partitions_.live_bytes(), spare_.partition_bytes + BlockFloor() / kPartitionShareParts);
-  return PinnedBytes() + partitions + (live - std::min(live, cached)) + std::min(cached, BlockFloor());
+  // What is not in use yet of what stays theirs, blocks and partitions may take at any time.
+  const uint64_t floors = BlockFloor() + spare_.partition_bytes + BlockFloor() / kPartitionShareParts;
+  return PinnedBytes() + floors + (live - std::min(live, cached));
 }
 
 static_assert(sizeof(CachedBlock) == 64, "a header takes one cache line");
