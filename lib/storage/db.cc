@@ -169,7 +169,6 @@ absl::Status DbImpl::AcceptClock() {
 Stats DbImpl::GetStats() const {
   Stats stats = engine_->GetStats();
   if (own_world_ != nullptr) stats.exceptions += own_world_->logger->exceptions();
-  stats.memory_bytes += async_bytes_.load(std::memory_order_relaxed);
   return stats;
 }
 
@@ -310,10 +309,12 @@ void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCa
     return Refuse(std::move(done), base::Error(absl::StatusCode::kUnavailable,
                                                "overloaded: {} bytes of asynchronous writes are on their way", others));
   }
+  engine_->working_bytes()->fetch_add(bytes, std::memory_order_relaxed);
   auto* write = new AsyncWrite(std::move(batch), options, AsyncDelayNanos(bytes), std::move(done), callbacks_,
                                [this, bytes](bool threw) {
                                  if (threw) engine_->NoteException("a callback");
                                  async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+                                 engine_->working_bytes()->fetch_sub(bytes, std::memory_order_relaxed);
                                  engine_->Leave();
                                });
   engine_->SubmitUnwaiting(write);

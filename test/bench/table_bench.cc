@@ -64,7 +64,8 @@ class Bench {
     Report("open", clock_.MonotonicNanos() - start, 1);
     if (!table.ok()) return false;
     table_ = *std::move(table);
-    fmt::print("{:34} {:8} bytes of index and filter\n", "", table_->memory_bytes());
+    fmt::print("{:34} {:8} bytes of index and filter\n", "",
+               table_->memory_bytes() + cache_.GetStats().partition_bytes);
     return true;
   }
   void Walk(const char* what, bool forward) {
@@ -89,8 +90,9 @@ class Bench {
     const int64_t start = clock_.MonotonicNanos();
     for (const std::string& key : keys) {
       const LookupKey lookup(Space::kUser, key, kSequenceMax);
-      if (with_filter != 0 && !table_->MayContain(FilterHash(lookup.spaced_key()))) continue;
-      if (table_->Get(lookup.internal_key(), true, &result).ok() && result.found) {
+      std::optional<uint64_t> hash;
+      if (with_filter != 0) hash = FilterHash(lookup.spaced_key());
+      if (table_->Get(lookup.internal_key(), true, &result, hash).ok() && result.found) {
         found += static_cast<uint8_t>(result.value[0]) != 0 ? 1 : 0;
       }
     }

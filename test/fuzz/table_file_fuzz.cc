@@ -38,6 +38,7 @@ class Repair {
     for (const auto& [name, value] : values) {
       const std::string_view block = Block(value);
       if (name == kIndexName) RepairDataBlocks(block);
+      if (name == kPartitionsName) RepairPartitions(block);
     }
   }
 
@@ -51,16 +52,33 @@ class Repair {
                                base::BlockChecksum(header_.checksum_seed(), handle.offset, checked));
     return checked.substr(0, handle.payload_bytes);
   }
-  void RepairDataBlocks(std::string_view index) {
-    // A copy: with handles that overlap, repairing one block may change another.
-    std::string copy(index);
+  // Calls `repair` with the value of each entry of a block, of a copy: with handles that overlap,
+  // repairing one block may change another.
+  template <typename RepairValue>
+  void ForEachValue(std::string_view entries, const RepairValue& repair) {
+    std::string copy(entries);
     copy.append(kBlockSlackBytes, '\0');
     const auto block =
-        storage::Block::Parse(std::string_view(copy).substr(0, index.size()), storage::Block::Trailers::kSeparators);
+        storage::Block::Parse(std::string_view(copy).substr(0, entries.size()), storage::Block::Trailers::kSeparators);
     if (!block) return;
     BlockCursor cursor;
     cursor.Reset(*block);
-    for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) static_cast<void>(Block(cursor.value()));
+    for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) repair(cursor.value());
+  }
+  void RepairDataBlocks(std::string_view index) {
+    ForEachValue(index, [this](std::string_view handle) { static_cast<void>(Block(handle)); });
+  }
+  void RepairPartitions(std::string_view partitions) {
+    ForEachValue(partitions, [this](std::string_view value) {
+      PartitionExtent extent;
+      if (!ParseExtent(value, {0, content_.size() - kFooterBytes}, &extent)) return;
+      std::string handle;
+      AppendHandle(&handle, extent.index);
+      RepairDataBlocks(Block(handle));
+      handle.clear();
+      AppendHandle(&handle, extent.filter);
+      if (extent.has_filter()) static_cast<void>(Block(handle));
+    });
   }
 
   std::string& content_;

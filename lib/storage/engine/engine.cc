@@ -120,6 +120,7 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
     lifecycle_.Run();
     MaybeScheduleWork();
   }
+  SetAside(recovered.damaged_tables, generation_->load(), 0);
   UpdateStall();
   OpenTables(versions_.version()->RangeTombstoneTables());
   LoadCursors(recovered.has_system_records);
@@ -177,6 +178,17 @@ absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
                                std::string_view(log.bytes).substr(log.synced_bytes));
 }
 
+// Counts memory that only readers keep.
+class Engine::ReadersCharge {
+ public:
+  ReadersCharge(std::shared_ptr<BlockCache> cache, uint64_t bytes)
+      : cache_(std::move(cache)), charge_(cache_->ChargePinned(bytes)) {}
+
+ private:
+  const std::shared_ptr<BlockCache> cache_;
+  const BlockCache::PinnedCharge charge_;
+};
+
 void Engine::InstallView(ViewHolder::Retired* retired) {
   BANDB_ASSERT(memtable_ != nullptr);
   BANDB_ASSERT(frozen_.empty() || frozen_.back()->log_number() <= memtable_->log_number());
@@ -186,26 +198,21 @@ void Engine::InstallView(ViewHolder::Retired* retired) {
   view->version = versions_.version();
   view->generation = generation_->load(std::memory_order_relaxed);
   if (is_replica_) view->present_generation = generation_;
-  std::erase_if(viewed_, [](const auto& memtable) { return memtable.expired(); });
-  for (const std::shared_ptr<const Memtable>& memtable : view->frozen) NoteViewed(memtable);
-  NoteViewed(view->memtable);
+  ChargeViewed(*view);
   *retired = views_.Install(std::move(view));
 }
 
-void Engine::NoteViewed(const std::shared_ptr<const Memtable>& memtable) {
-  for (const std::weak_ptr<const Memtable>& known : viewed_) {
-    if (known.lock() == memtable) return;
-  }
-  viewed_.emplace_back(memtable);
-}
-
-uint64_t Engine::LiveMemtableBytes() const {
-  uint64_t bytes = 0;
-  for (const std::weak_ptr<const Memtable>& viewed : viewed_) {
+void Engine::ChargeViewed(const ReadView& view) {
+  std::vector<std::weak_ptr<const Memtable>> viewed(view.frozen.begin(), view.frozen.end());
+  viewed.emplace_back(view.memtable);
+  for (const std::weak_ptr<const Memtable>& before : std::exchange(viewed_, viewed)) {
     // Dropping the last reference frees a memtable, which takes no lock of ours.
-    if (const std::shared_ptr<const Memtable> memtable = viewed.lock()) bytes += memtable->memory_bytes();
+    const std::shared_ptr<const Memtable> memtable = before.lock();
+    if (memtable == nullptr || memtable == view.memtable) continue;
+    if (std::find(view.frozen.begin(), view.frozen.end(), memtable) != view.frozen.end()) continue;
+    // Nobody writes to it any more. The cache lives as long as the memory counts.
+    memtable->SetCompanion(std::make_shared<ReadersCharge>(tables_->cache(), memtable->memory_bytes()));
   }
-  return bytes;
 }
 
 uint64_t Engine::EditTimeMs() const { return is_replica_ ? versions_.state().commit_time_ms : NowMs(); }

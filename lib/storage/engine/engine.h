@@ -69,8 +69,6 @@ struct EngineCounters {
   std::atomic<uint64_t> operations{0}, batches{0}, user_bytes{0}, log_bytes{0};
   std::atomic<uint64_t> stalls{0}, stall_micros{0};
   std::atomic<uint64_t> gets{0}, tables_probed{0}, filter_negatives{0};
-  // Now: memory of the tables that are being made.
-  std::atomic<uint64_t> merge_memory_bytes{0};
   // Of the application: what its listener and its callbacks threw.
   std::atomic<uint64_t> exceptions{0};
 };
@@ -108,6 +106,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
                                                     const ReadOptions& options);
   std::unique_ptr<Iterator> NewIterator(const ReadOptions& options);
   Snapshot GetSnapshot();
+
+  // Memory that counts, of what is on its way to the engine: added and taken away by its owner.
+  std::atomic<uint64_t>* working_bytes() { return tables_->cache()->working_bytes(); }
 
   // Keeps Close from finishing: for what runs on behalf of a caller in the background. False if the
   // engine is closing.
@@ -205,10 +206,11 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status StartFiles(uint64_t log_number, ManifestState state, std::vector<std::string>* orphans);
   FileHeader Header(FileType type, base::Random* random) const;
   void InstallView(ViewHolder::Retired* retired) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Has the memory of a memtable counted for as long as it lives.
-  void NoteViewed(const std::shared_ptr<const Memtable>& memtable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Of all memtables that exist, in the present view or not.
-  uint64_t LiveMemtableBytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  class ReadersCharge;
+  // Has the memory of memtables that leave the view counted for as long as readers keep them.
+  void ChargeViewed(const ReadView& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the budget has room for what one more iterator keeps.
+  absl::Status CheckRoomForIterator() const;
   // `resumes_seen`: lifecycle_.resumes() from before the error. A full disk of before a Resume
   // stops nothing.
   void StopWrites(const absl::Status& status, uint64_t resumes_seen) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -298,7 +300,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
                      PinnedValue* value, Sequence* newest);
   absl::Status GetFromTables(const ReadView& view, const LookupKey& lookup, uint64_t hash, Sequence covering,
                              uint64_t now_ms, BlockPolicy blocks, PinnedValue* value);
-  absl::Status ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
+  struct TableProbe;
+  absl::Status ProbeTable(TableProbe* probe, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
                           Sequence* covering, GetResult* result);
 
   // engine_space.cc
@@ -404,8 +407,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   std::map<uint64_t, ReplicaPosition> frozen_positions_ ABSL_GUARDED_BY(mutex_);
   uint64_t durable_log_index_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void()> room_waiter_ ABSL_GUARDED_BY(mutex_);
-  // Every memtable that a view was made with, as long as it lives: iterators and pinned values keep
-  // some that were flushed long ago, and their memory counts as well.
+  // The memtables of the present view.
   std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;

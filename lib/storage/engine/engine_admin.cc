@@ -184,10 +184,8 @@ absl::Status Engine::VerifyManifest() {
 
 Stats Engine::GetStats() const {
   Stats stats;
-  uint64_t live_memtable_bytes = 0;
   {
     base::MutexLock lock(&mutex_);
-    live_memtable_bytes = LiveMemtableBytes();
     const std::shared_ptr<const Version> version = versions_.version();
     const LevelTargets targets = TargetsFor(*version, schedule_.settings());
     stats.levels = level_work_;
@@ -230,9 +228,10 @@ Stats Engine::GetStats() const {
   stats.descriptor_shortages = files_->descriptor_shortages();
   stats.exceptions = counters_.exceptions.load(std::memory_order_relaxed);
   stats.cache_bytes = cache.block_bytes;
-  stats.pinned_bytes = cache.pinned_charge_bytes;
-  stats.memory_bytes = cache.used_bytes() + live_memtable_bytes + counters_.merge_memory_bytes.load() +
-                       feed_gate_->held_bytes.load(std::memory_order_relaxed);
+  stats.pinned_bytes = cache.pinned_charge_bytes + cache.partition_bytes;
+  // Memtables that only readers keep are pinned.
+  stats.memory_bytes =
+      cache.used_bytes() + stats.memtable_bytes + feed_gate_->held_bytes.load(std::memory_order_relaxed);
   stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
   stats.expiry_ahead_ms = AheadMs();
   stats.recovered_log_records = recovered_records_;

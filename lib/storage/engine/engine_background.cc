@@ -315,11 +315,12 @@ MergeOutputs Engine::OutputsFor(uint64_t table_bytes) {
   outputs.table_options = {.block_bytes = options_.block_bytes,
                            .bloom_bits_per_key = options_.bloom_bits_per_key,
                            .compression = options_.compression,
+                           .partition_index_bytes = PartitionIndexBytes(options_.table_bytes),
                            .creation_time_ms = NowMs()};
   outputs.table_bytes = table_bytes;
   outputs.new_file_number = [this]() { return versions_.NewFileNumber(); };
   outputs.random = job_random_.Fork();
-  outputs.memory_bytes = &counters_.merge_memory_bytes;
+  outputs.memory_bytes = tables_->cache()->working_bytes();
   return outputs;
 }
 

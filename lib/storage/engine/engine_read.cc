@@ -4,7 +4,9 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "kv/options.h"
 #include "storage/engine/engine.h"
+#include "storage/engine/write_buffer.h"
 #include "storage/file/refused_read.h"
 #include "storage/key/entry.h"
 #include "storage/read/level_cursor.h"
@@ -86,10 +88,6 @@ absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_
   const uint64_t hash = FilterHash(lookup.spaced_key());
   view->memtable->Prefetch(hash);
   for (const std::shared_ptr<const Memtable>& frozen : view->frozen) frozen->Prefetch(hash);
-  for (const TablePtr& table : view->version->level(0)) {
-    const TableReader* reader = table->ReaderIfOpen();
-    if (reader != nullptr) reader->PrefetchFilter(hash);
-  }
   Sequence covering = 0;
   const size_t memtables = 1 + view->frozen.size();
   for (size_t i = 0; i < memtables; ++i) {
@@ -116,45 +114,87 @@ absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_
   return GetFromTables(*view, lookup, hash, covering, now_ms, blocks, value);
 }
 
-absl::Status Engine::ProbeTable(const LiveTable& table, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
+// A table that may hold a key, and what of it is in memory already.
+struct Engine::TableProbe {
+  const LiveTable* table = nullptr;
+  PartitionRef entered;
+};
+
+absl::Status Engine::ProbeTable(TableProbe* probe, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
                                 Sequence* covering, GetResult* result) {
   result->found = false;
-  const TableReader* reader = table.ReaderIfOpen();
+  const TableReader* reader = probe->table->ReaderIfOpen();
   if (reader == nullptr) {
     if (blocks.only_cached) return NotInMemory();
-    const absl::StatusOr<const TableReader*> opened = table.Reader();
+    const absl::StatusOr<const TableReader*> opened = probe->table->Reader();
     if (!opened.ok()) return ForReader(opened.status());
     reader = *opened;
   }
   if (!reader->tombstones().empty()) {
     *covering = std::max(*covering, reader->tombstones().CoveringSequence(lookup.spaced_key(), lookup.sequence()));
   }
-  if (!reader->MayContain(hash)) {
-    counters_.filter_negatives.fetch_add(1, std::memory_order_relaxed);
-    return absl::OkStatus();
+  PartitionRef* const entered = &probe->entered;
+  if (blocks.only_cached) {
+    if (!reader->GetCached(lookup.internal_key(), result, hash, entered)) return NotInMemory();
+  } else if (absl::Status read = reader->Get(lookup.internal_key(), blocks.fill_cache, result, hash, entered);
+             !read.ok()) {
+    return ForReader(std::move(read));
   }
-  counters_.tables_probed.fetch_add(1, std::memory_order_relaxed);
-  if (!blocks.only_cached) return ForReader(reader->Get(lookup.internal_key(), blocks.fill_cache, result));
-  return reader->GetCached(lookup.internal_key(), result) ? absl::OkStatus() : NotInMemory();
+  auto& counter = result->filtered ? counters_.filter_negatives : counters_.tables_probed;
+  counter.fetch_add(1, std::memory_order_relaxed);
+  return absl::OkStatus();
 }
+
+namespace {
+
+// The tables that may hold a key, from new to old.
+class CandidateTables {
+ public:
+  CandidateTables(const Version& version, const LookupKey& lookup)
+      : version_(version), lookup_(lookup), end_(version.level(0).size()) {}
+
+  // Null: there are no more.
+  const LiveTable* Next() {
+    while (true) {
+      for (; at_ < end_; ++at_) {
+        const TableInfo& info = version_.level(level_)[at_]->info();
+        if (CompareSpacedKeys(lookup_.spaced_key(), SpacedKey(info.smallest)) < 0) continue;
+        if (level_ == 0 && CompareSpacedKeys(lookup_.spaced_key(), SpacedKey(info.largest)) > 0) continue;
+        return version_.level(level_)[at_++].get();
+      }
+      if (++level_ == kLevels) return nullptr;
+      const Version::Level& tables = version_.level(level_);
+      if (tables.empty()) continue;
+      at_ = Version::FindTable(tables, lookup_.internal_key());
+      end_ = std::min(tables.size(), at_ + 1);
+    }
+  }
+
+ private:
+  const Version& version_;
+  const LookupKey& lookup_;
+  int level_ = 0;
+  size_t at_ = 0;
+  size_t end_;
+};
+
+}  // namespace
 
 absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup, uint64_t hash, Sequence covering,
                                    uint64_t now_ms, BlockPolicy blocks, PinnedValue* value) {
-  const std::string_view key = lookup.internal_key();
+  // What the filters of all will touch is asked for together.
+  constexpr size_t kTogether = 8;
   GetResult result;
-  for (int level = 0; level < kLevels; ++level) {
-    const Version::Level& tables = view.version->level(level);
-    if (tables.empty()) continue;
-    size_t at = 0, end = tables.size();
-    if (level > 0) {
-      at = Version::FindTable(tables, key);
-      end = std::min(end, at + 1);
+  CandidateTables candidates(*view.version, lookup);
+  while (true) {
+    TableProbe probes[kTogether];
+    size_t count = 0;
+    for (; count < kTogether && (probes[count].table = candidates.Next()) != nullptr; ++count) {
+      const TableReader* reader = probes[count].table->ReaderIfOpen();
+      if (reader != nullptr) probes[count].entered = reader->Prepare(lookup.internal_key(), hash);
     }
-    for (; at < end; ++at) {
-      const TableInfo& info = tables[at]->info();
-      if (CompareSpacedKeys(lookup.spaced_key(), SpacedKey(info.smallest)) < 0) continue;
-      if (level == 0 && CompareSpacedKeys(lookup.spaced_key(), SpacedKey(info.largest)) > 0) continue;
-      BANDB_RETURN_IF_ERROR(ProbeTable(*tables[at], lookup, hash, blocks, &covering, &result));
+    for (size_t i = 0; i < count; ++i) {
+      BANDB_RETURN_IF_ERROR(ProbeTable(&probes[i], lookup, hash, blocks, &covering, &result));
       if (!result.found) {
         if (covering != 0) return NotFound();
         continue;
@@ -167,8 +207,8 @@ absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup
       SetExpiry(result.kind, result.value, value);
       return absl::OkStatus();
     }
+    if (count < kTogether) return NotFound();
   }
-  return NotFound();
 }
 
 std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::string_view> keys,
@@ -234,7 +274,18 @@ std::unique_ptr<Iterator> Engine::NewIterator(const ReadOptions& options) {
   return NewIteratorIn(Space::kUser, options);
 }
 
+absl::Status Engine::CheckRoomForIterator() const {
+  // What one keeps grows by the write buffer at the most: by the memtables that it was opened on.
+  const uint64_t budget = kv::MemoryBudgetBytes(options_);
+  const uint64_t held = tables_->cache()->HeldBytes() + MemtablesBytesMax(options_);
+  if (held <= budget) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kResourceExhausted,
+                     "{} bytes of the memory budget of {} are in use, mostly by iterators that have been open for long",
+                     held, budget);
+}
+
 std::unique_ptr<Iterator> Engine::NewIteratorIn(Space space, const ReadOptions& options) {
+  if (absl::Status room = CheckRoomForIterator(); !room.ok()) return NewErrorIterator(std::move(room));
   DbIteratorParts parts;
   parts.space = space;
   parts.view = views_.Acquire();

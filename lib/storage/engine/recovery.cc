@@ -44,7 +44,8 @@ class Recovery {
     recovered_.created = !directory.exists;
     env_.files = directory.files.get();
     recovered_.tables = std::make_shared<TableStore>(
-        env_, engine_dir_, std::make_shared<BlockCache>(options_.block_cache_bytes, 0, options_.block_bytes),
+        env_, engine_dir_,
+        std::make_shared<BlockCache>(options_.block_cache_bytes, 0, options_.block_bytes, SpareMemory(options_)),
         kv::OpenFilesMax(options_, env_.files->OpenFilesMax()), directory.files);
     if (!directory.exists) {
       recovered_.orphans = std::move(directory.leftovers);
@@ -80,6 +81,9 @@ class Recovery {
   bool IsForgottenLog(uint64_t number) const {
     return number < recovered_.state.begun_log && !recovered_.state.log_ends.contains(number);
   }
+  absl::Status CheckTableFile(const std::string& path, const TableInfo& info) const;
+  // Whether the database opens without a table that is gone or has another length.
+  bool MayDoWithout() const;
   absl::Status CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const;
   absl::Status CheckLogChain();
   bool IsKnownSynced(const ReadyLog& log) const {
@@ -183,16 +187,14 @@ absl::Status Recovery::CheckTables() {
                            recovered_.state.last_sequence);
       }
       const std::string path = base::JoinPath(engine_dir_, TableName(info.number));
-      if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), info.number)) {
-        return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the table is missing", path);
-      }
-      BANDB_ASSIGN_OR_RETURN(const uint64_t bytes, env_.files->FileSize(path));
-      if (bytes != info.file_bytes) {
-        return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}",
-                           path, std::min(bytes, info.file_bytes), bytes, info.file_bytes);
+      if (absl::Status there = CheckTableFile(path, info); !there.ok()) {
+        if (there.code() != absl::StatusCode::kDataLoss || !MayDoWithout()) return there;
+        recovered_.damaged_tables.push_back({.table_number = info.number, .level = level, .status = std::move(there)});
       }
     }
   }
+  // They may be what a damaged database is mended from.
+  if (!recovered_.damaged_tables.empty()) return absl::OkStatus();
   std::sort(live.begin(), live.end());
   for (const uint64_t number : table_numbers_) {
     if (!std::binary_search(live.begin(), live.end(), number)) recovered_.orphans.push_back(TableName(number));
@@ -209,6 +211,22 @@ absl::Status Recovery::CheckEpochs() const {
   return base::Error(absl::StatusCode::kDataLoss,
                      "{}: the manifest has epoch {} begun after sequence {}, though there are {} and {}", engine_dir_,
                      last.number, last.begin, state.epoch, recovered_.last_sequence);
+}
+
+absl::Status Recovery::CheckTableFile(const std::string& path, const TableInfo& info) const {
+  if (!std::binary_search(table_numbers_.begin(), table_numbers_.end(), info.number)) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the table is missing", path);
+  }
+  BANDB_ASSIGN_OR_RETURN(const uint64_t bytes, env_.files->FileSize(path));
+  if (bytes == info.file_bytes) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the table has {} bytes, the manifest says {}", path,
+                     std::min(bytes, info.file_bytes), bytes, info.file_bytes);
+}
+
+bool Recovery::MayDoWithout() const {
+  // Of a manifest that ends in damage the last edits may be what is missing: then tables are named
+  // that were removed since, and what took their place is not. A node has its peers.
+  return node_ == nullptr && recovered_.dropped_bytes == 0;
 }
 
 absl::Status Recovery::ReadLogs() {

@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bandb/event_listener.h"
 #include "bandb/options.h"
 #include "base/env.h"
 #include "storage/file/database_files.h"
@@ -61,6 +62,9 @@ struct RecoveredDatabase {
   bool has_system_records = false;
   // Files of ours that nothing refers to; removed once the database is open.
   std::vector<std::string> orphans;
+  // Tables whose files are gone or have another length: to be set aside. Then orphans are none of
+  // them tables.
+  std::vector<TableDamage> damaged_tables;
 };
 
 // `node`: a replica's, which has no logs; null for a standalone database. Errors: as Db::Open, and

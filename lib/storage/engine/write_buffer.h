@@ -1,5 +1,5 @@
-// How Options::write_buffer_bytes is divided: one half is the memtable that is written, the other
-// those being flushed.
+// How the memory of a database is divided. Of Options::write_buffer_bytes one half is the memtable
+// that is written, the other those being flushed.
 #ifndef BANDB_STORAGE_ENGINE_WRITE_BUFFER_H_
 #define BANDB_STORAGE_ENGINE_WRITE_BUFFER_H_
 
@@ -7,6 +7,8 @@
 #include <cstddef>
 
 #include "bandb/options.h"
+#include "kv/options.h"
+#include "storage/table/block_cache.h"
 
 namespace bandb::storage {
 
@@ -21,6 +23,16 @@ inline size_t MemtableBytes(const Options& options) {
 // What all memtables together may take before writers wait for a flush.
 inline size_t MemtablesBytesMax(const Options& options) {
   return std::max<size_t>(options.write_buffer_bytes, 2 * MemtableBytes(options));
+}
+
+// What of the budget is there beside the write buffer and the capacity of the block cache: a part
+// of it for indexes and filters, and the rest for all else, which takes from the cache beyond it.
+inline BlockCache::Spare SpareMemory(const Options& options) {
+  const uint64_t budget = kv::MemoryBudgetBytes(options);
+  const uint64_t others = MemtablesBytesMax(options) + options.block_cache_bytes;
+  const uint64_t spare = budget - std::min(budget, others);
+  constexpr uint64_t kPartitionParts = 4;
+  return {.partition_bytes = spare / kPartitionParts, .pinned_bytes = spare - spare / kPartitionParts};
 }
 
 }  // namespace bandb::storage

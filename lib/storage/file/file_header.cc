@@ -42,6 +42,9 @@ uint32_t FormatVersion(FileType type) {
   BANDB_UNREACHABLE();
 }
 
+// Tables of the first version are read for ever; logs and segments are different things.
+uint32_t OldestFormatVersion(FileType type) { return type == FileType::kTable ? 1 : FormatVersion(type); }
+
 std::string_view View(const Uuid& id) { return std::string_view(id.bytes.data(), id.bytes.size()); }
 
 }  // namespace
@@ -64,7 +67,9 @@ uint64_t FileHeader::checksum_seed() const { return base::Hash64(View(file_id));
 std::string EncodeFileHeader(const FileHeader& header) {
   std::string bytes(Magic(header.type));
   BANDB_ASSERT(bytes.size() == kMagicBytes);
-  base::PutFixed32(&bytes, FormatVersion(header.type));
+  const uint32_t version = header.format_version == 0 ? FormatVersion(header.type) : header.format_version;
+  BANDB_ASSERT(version >= OldestFormatVersion(header.type) && version <= FormatVersion(header.type));
+  base::PutFixed32(&bytes, version);
   base::PutFixed32(&bytes, kFileHeaderBytes);
   base::PutFixed64(&bytes, header.incompatible_features);
   base::PutFixed64(&bytes, header.compatible_features);
@@ -97,11 +102,12 @@ absl::StatusOr<FileHeader> DecodeFileHeader(std::string_view bytes, FileType typ
                      reader.ReadBytes(16, &database_id) && reader.ReadBytes(16, &file_id) &&
                      reader.ReadFixed(&encryption_key_id);
   BANDB_ASSERT(whole);
-  if (version != FormatVersion(type)) {
+  if (version < OldestFormatVersion(type) || version > FormatVersion(type)) {
     return base::Error(absl::StatusCode::kFailedPrecondition,
-                       "{}: format version {} (this program reads version {}): written by a newer release", path,
+                       "{}: format version {} (this program reads up to version {}): written by a newer release", path,
                        version, FormatVersion(type));
   }
+  header.format_version = version;
   if (header_bytes != kFileHeaderBytes) {
     return base::Error(absl::StatusCode::kFailedPrecondition,
                        "{}: a file header of {} bytes (this program reads {}): written by a newer release", path,

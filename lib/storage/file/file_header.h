@@ -41,7 +41,7 @@ std::string ToString(const Uuid& id);
 enum class FileType : uint8_t { kTable, kLog, kManifest, kSegment };
 
 inline constexpr size_t kFileHeaderBytes = 80;
-inline constexpr uint32_t kTableFormatVersion = 1;
+inline constexpr uint32_t kTableFormatVersion = 2;
 inline constexpr uint32_t kLogFormatVersion = 1;
 inline constexpr uint32_t kManifestFormatVersion = 1;
 inline constexpr uint32_t kSegmentFormatVersion = 2;
@@ -53,6 +53,8 @@ struct FileHeader {
   FileType type = FileType::kTable;
   Uuid database_id;
   Uuid file_id;
+  // 0 in a header that is to be encoded: the newest of its type.
+  uint32_t format_version = 0;
   uint64_t incompatible_features = 0;
   uint64_t compatible_features = 0;
 
@@ -60,7 +62,7 @@ struct FileHeader {
   uint64_t checksum_seed() const;
 };
 
-// The kFileHeaderBytes bytes of a header, in the format version of its type.
+// The kFileHeaderBytes bytes of a header.
 std::string EncodeFileHeader(const FileHeader& header);
 
 // Errors: kDataLoss          too short, wrong magic, or the checksum does not fit

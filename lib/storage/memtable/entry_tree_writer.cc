@@ -85,6 +85,7 @@ NodeType* EntryTree::NewNode() {
   return new (memory_ + begin) NodeType();
 }
 
+// Without a key: to the right edge.
 void EntryTree::FindPath(std::string_view key, Path* path) const {
   const uint64_t root = root_.load(std::memory_order_relaxed);
   int level = path->levels = static_cast<int>(root >> 32);
@@ -93,12 +94,13 @@ void EntryTree::FindPath(std::string_view key, Path* path) const {
   Node* node = NodeAt(static_cast<uint32_t>(root), level);
   while (true) {
     const NodeOrder order = OrderOf(node);
-    const int position = LowerBound({.key = key,
-                                     .node = node,
-                                     .state = node->state.load(std::memory_order_relaxed),
-                                     .left_open = left == 0,
-                                     .right_open = right == 0},
-                                    order);
+    const int position = key.empty() ? order.count()
+                                     : LowerBound({.key = key,
+                                                   .node = node,
+                                                   .state = node->state.load(std::memory_order_relaxed),
+                                                   .left_open = left == 0,
+                                                   .right_open = right == 0},
+                                                  order);
     path->steps[level] = {node, position, left, right};
     if (level == 0) return;
     if (position > 0) left = node->entries[order.slot(position - 1)].load(std::memory_order_relaxed);
@@ -208,12 +210,11 @@ void EntryTree::Insert(Entry* entry) {
   Leaf* last = LeafAt(last_leaf_.load(std::memory_order_relaxed));
   const NodeOrder last_order = OrderOf(last);
   const int last_count = last_order.count();
-  if (!last_order.full() &&
-      (last_count == 0 || InternalKeyBefore(EntryIn(last, last_order.slot(last_count - 1))->key(), key))) {
-    return InsertAt(last, last_count, OffsetOf(entry));
-  }
+  // Keys that come in order need no search: they go to the right edge.
+  const bool is_last = last_count == 0 || InternalKeyBefore(EntryIn(last, last_order.slot(last_count - 1))->key(), key);
+  if (is_last && !last_order.full()) return InsertAt(last, last_count, OffsetOf(entry));
   Path path;
-  FindPath(key, &path);
+  FindPath(is_last ? std::string_view() : key, &path);
   Node* leaf = path.steps[0].node;
   const int position = path.steps[0].position;
   const NodeOrder order = OrderOf(leaf);

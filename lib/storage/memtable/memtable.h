@@ -83,6 +83,8 @@ class Memtable {
   uint64_t log_number() const { return log_number_; }
   uint64_t operations() const { return operations_.load(std::memory_order_relaxed); }
   size_t memory_bytes() const { return filter_bytes_ + tree_.UsedBytes() + tombstones_.memory_bytes(); }
+  // Something that goes when the memtable does, for its owner's bookkeeping; set once.
+  void SetCompanion(std::shared_ptr<const void> companion) const { companion_ = std::move(companion); }
   // Of the operations added; for a memtable that nobody writes to any more.
   Sequence largest_sequence() const { return largest_sequence_; }
   uint64_t last_commit_time_ms() const { return last_commit_time_ms_; }
@@ -95,6 +97,7 @@ class Memtable {
   // Null for a range delete, which is no entry of the tree.
   EntryTree::Entry* MakeEntry(Sequence sequence, Space space, const kv::Operation& operation);
 
+  mutable std::shared_ptr<const void> companion_;
   const std::unique_ptr<base::Region> region_;
   const size_t filter_bytes_;
   MemtableFilter filter_;

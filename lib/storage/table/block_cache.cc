@@ -15,6 +15,8 @@ constexpr uint64_t kShardBlocksWanted = 16;
 constexpr uint32_t kShardsWanted = 16;
 // The part of the capacity that is the blocks' whatever is pinned: one in so many bytes.
 constexpr uint64_t kFloorParts = 4;
+// The part that partitions may take beyond what is theirs alone.
+constexpr uint64_t kPartitionShareParts = 2;
 constexpr uint32_t kShardsMax = 256;
 // The restarts and keys of a block of the default size with values of a hundred bytes.
 constexpr size_t kPrefetchedLines = 8;
@@ -46,8 +48,9 @@ void CachedBlock::Free() {
   owner->Leave(bytes);
 }
 
-BlockCache::BlockCache(uint64_t capacity_bytes, uint32_t shard_count, uint64_t block_bytes)
+BlockCache::BlockCache(uint64_t capacity_bytes, uint32_t shard_count, uint64_t block_bytes, const Spare& spare)
     : capacity_bytes_(capacity_bytes),
+      spare_(spare),
       shard_count_(ShardCount(capacity_bytes, shard_count, block_bytes)),
       shards_(new Shard[shard_count_]),
       ledger_(new BlockLedger) {
@@ -75,10 +78,42 @@ BlockRef BlockCache::Allocate(size_t payload_bytes) {
   return BlockRef(block);
 }
 
-uint64_t BlockCache::ShardRoom() const {
-  const uint64_t pinned = pinned_charge_bytes_.load(std::memory_order_relaxed);
-  const uint64_t left = capacity_bytes_ - std::min(pinned, capacity_bytes_);
-  return std::max(left, capacity_bytes_ / kFloorParts) / shard_count_;
+uint64_t BlockCache::PinnedBytes() const {
+  return pinned_charge_bytes_.load(std::memory_order_relaxed) + working_bytes_.load(std::memory_order_relaxed);
+}
+
+uint64_t BlockCache::Left() const {
+  const uint64_t pinned = PinnedBytes();
+  const uint64_t beyond = pinned - std::min(pinned, spare_.pinned_bytes);
+  return std::max(capacity_bytes_ - std::min(beyond, capacity_bytes_), BlockFloor());
+}
+
+uint64_t BlockCache::BlockFloor() const { return capacity_bytes_ / kFloorParts; }
+
+uint64_t BlockCache::PartitionRoom() const { return spare_.partition_bytes + Left() / kPartitionShareParts; }
+
+uint64_t BlockCache::BlockRoom() const {
+  const uint64_t partitions = partitions_.live_bytes();
+  const uint64_t beyond = partitions - std::min(partitions, spare_.partition_bytes);
+  const uint64_t left = Left();
+  return std::max(left - std::min(beyond, left), BlockFloor());
+}
+
+uint64_t BlockCache::Excess() const {
+  const uint64_t live = ledger_->live_bytes();
+  const uint64_t cached = cached_bytes_.load(std::memory_order_relaxed);
+  const uint64_t room = BlockRoom();
+  const uint64_t floor = BlockFloor();
+  // What readers hold outside of the cache takes no more from it than leaves the floor.
+  return std::min(live - std::min(live, room), cached - std::min(cached, floor));
+}
+
+uint64_t BlockCache::HeldBytes() const {
+  const uint64_t live = ledger_->live_bytes();
+  const uint64_t cached = cached_bytes_.load(std::memory_order_relaxed);
+  // What is not in use yet of what stays theirs, blocks and partitions may take at any time.
+  const uint64_t floors = BlockFloor() + spare_.partition_bytes + BlockFloor() / kPartitionShareParts;
+  return PinnedBytes() + floors + (live - std::min(live, cached));
 }
 
 static_assert(sizeof(CachedBlock) == 64, "a header takes one cache line");
@@ -97,7 +132,7 @@ BlockCache::Table::~Table() {
     {
       const base::MutexLock lock(&shard.mutex);
       block = blocks_[i].load(std::memory_order_relaxed);
-      if (block != nullptr) RemoveLocked(&shard, block);
+      if (block != nullptr) cache_->RemoveLocked(&shard, block);
     }
     if (block != nullptr) block->Unref();
   }
@@ -127,24 +162,27 @@ BlockRef BlockCache::Table::Insert(size_t block, BlockRef content) const {
   BANDB_ASSERT(static_cast<bool>(content));
   BANDB_ASSERT(content.block_->home == nullptr);
   CachedBlock* const added = content.block_;
-  const uint64_t room = cache_->ShardRoom();
-  Shard& shard = cache_->ShardOf(first_shard_ + block);
+  // What is too large whatever is evicted must not empty the cache.
+  if (added->charge_bytes > cache_->BlockRoom()) return content;
+  // Its place first: what others bring in meanwhile finds it taken.
+  cache_->cached_bytes_.fetch_add(added->charge_bytes, std::memory_order_relaxed);
+  const size_t number = first_shard_ + block;
+  if (cache_->Excess() != 0) cache_->MakeRoom(number);
+  Shard& shard = cache_->ShardOf(number);
   BlockRef present;
-  CachedBlock* evicted = nullptr;
+  const bool fits = cache_->Excess() == 0;
   {
     const base::MutexLock lock(&shard.mutex);
     CachedBlock* const found = blocks_[block].load(std::memory_order_relaxed);
     if (found != nullptr) {
       found->references.fetch_add(1, std::memory_order_relaxed);
       present = BlockRef(found);
-    } else {
-      evicted = MakeRoomLocked(&shard, added->charge_bytes, room);
-      if (added->charge_bytes <= room && shard.bytes <= room - added->charge_bytes) {
-        AddLocked(&shard, &blocks_[block], added);
-      }
+    } else if (fits) {
+      cache_->AddLocked(&shard, &blocks_[block], added);
+      return content;
     }
   }
-  while (evicted != nullptr) std::exchange(evicted, evicted->next_evicted)->Unref();
+  cache_->cached_bytes_.fetch_sub(added->charge_bytes, std::memory_order_relaxed);
   return present ? std::move(present) : std::move(content);
 }
 
@@ -163,6 +201,7 @@ void BlockCache::AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, Cached
   block->references.fetch_add(1, std::memory_order_relaxed);
   home->store(block, std::memory_order_relaxed);
   shard->bytes += block->charge_bytes;
+  ++shard->blocks;
 }
 
 void BlockCache::RemoveLocked(Shard* shard, CachedBlock* block) {
@@ -171,27 +210,48 @@ void BlockCache::RemoveLocked(Shard* shard, CachedBlock* block) {
   shard->clock[block->clock_place] = nullptr;
   shard->free_places.push_back(block->clock_place);
   shard->bytes -= block->charge_bytes;
+  --shard->blocks;
+  cached_bytes_.fetch_sub(block->charge_bytes, std::memory_order_relaxed);
   block->home->store(nullptr, std::memory_order_relaxed);
 }
 
-CachedBlock* BlockCache::MakeRoomLocked(Shard* shard, uint64_t bytes, uint64_t room) {
+void BlockCache::MakeRoom(size_t first_shard) {
+  for (uint32_t i = 0; i < shard_count_; ++i) {
+    const uint64_t excess = Excess();
+    if (excess == 0) return;
+    Shard& shard = ShardOf(first_shard + i);
+    CachedBlock* evicted = nullptr;
+    {
+      const base::MutexLock lock(&shard.mutex);
+      evicted = EvictLocked(&shard, excess);
+    }
+    while (evicted != nullptr) std::exchange(evicted, evicted->next_evicted)->Unref();
+  }
+}
+
+CachedBlock* BlockCache::EvictLocked(Shard* shard, uint64_t bytes) {
   CachedBlock* evicted = nullptr;
-  // A block that is too large whatever is evicted must not empty the shard; a shard that has become
-  // too large must.
-  const uint64_t wanted = bytes <= room ? room - bytes : room;
-  for (size_t steps = 2 * shard->clock.size(); steps > 0 && shard->bytes > wanted; --steps) {
+  uint64_t freed = 0;
+  for (size_t steps = 2 * shard->clock.size(); steps > 0 && freed < bytes; --steps) {
     if (shard->hand >= shard->clock.size()) shard->hand = 0;
     CachedBlock* const block = shard->clock[shard->hand++];
     if (block == nullptr) continue;
     // One reference is the cache's own, and nobody can take another without the lock.
     if (!block->marked && block->references.load(std::memory_order_acquire) == 1) {
       RemoveLocked(shard, block);
+      freed += block->charge_bytes;
       block->next_evicted = evicted;
       evicted = block;
     }
     block->marked = false;
   }
   return evicted;
+}
+
+PartitionRef BlockCache::InsertPartition(PartitionSlot* slot, std::unique_ptr<CachedPartition> partition) {
+  PartitionRef inserted = partitions_.Insert(slot, std::move(partition), PartitionRoom());
+  if (Excess() != 0) MakeRoom(tables_.fetch_add(1, std::memory_order_relaxed));
+  return inserted;
 }
 
 BlockCache::PinnedCharge& BlockCache::PinnedCharge::operator=(PinnedCharge&& other) noexcept {
@@ -215,25 +275,34 @@ BlockCache::PinnedCharge BlockCache::ChargePinned(uint64_t bytes) {
 
 BlockCache::CacheStats BlockCache::GetStats() const {
   CacheStats stats;
-  uint64_t pinned_and_cached_bytes = 0;
   for (uint32_t i = 0; i < shard_count_; ++i) {
     const Shard& shard = shards_[i];
     const base::MutexLock lock(&shard.mutex);
     stats.hits += shard.hits;
     stats.misses += shard.misses;
+    stats.blocks += shard.blocks;
     stats.block_bytes += shard.bytes;
-    for (const CachedBlock* block : shard.clock) {
-      if (block == nullptr) continue;
-      ++stats.blocks;
-      if (block->references.load(std::memory_order_relaxed) > 1) pinned_and_cached_bytes += block->charge_bytes;
-    }
   }
   stats.live_bytes = ledger_->live_bytes();
-  const uint64_t only_pinned_bytes = stats.live_bytes > stats.block_bytes ? stats.live_bytes - stats.block_bytes : 0;
-  stats.pinned_block_bytes = pinned_and_cached_bytes + only_pinned_bytes;
+  stats.partitions = partitions_.partitions();
+  stats.partition_bytes = partitions_.live_bytes();
+  stats.partition_evictions = partitions_.evictions();
   stats.pinned_charge_bytes = pinned_charge_bytes_.load(std::memory_order_relaxed);
+  stats.working_bytes = working_bytes_.load(std::memory_order_relaxed);
   stats.capacity_bytes = capacity_bytes_;
   return stats;
+}
+
+uint64_t BlockCache::PinnedBlockBytes() const {
+  uint64_t bytes = ledger_->live_bytes();
+  for (uint32_t i = 0; i < shard_count_; ++i) {
+    const Shard& shard = shards_[i];
+    const base::MutexLock lock(&shard.mutex);
+    for (const CachedBlock* block : shard.clock) {
+      if (block != nullptr && block->references.load(std::memory_order_relaxed) == 1) bytes -= block->charge_bytes;
+    }
+  }
+  return bytes;
 }
 
 }  // namespace bandb::storage

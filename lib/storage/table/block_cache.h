@@ -11,6 +11,13 @@
 // step; a hash table would cost another cache line from far away, which is what the time of a read
 // goes to.
 //
+// The bound is one for all shards, so that a block of any size that fits into the cache is kept. It
+// counts blocks as long as they live, those included that only an iterator or a value still holds:
+// what readers hold is taken from what is cached, down to a floor.
+//
+// Indexes and filters (partition_cache.h) come out of the same memory, before blocks, up to a
+// share.
+//
 // Eviction is CLOCK: a hand goes round the blocks of a shard, takes the mark from those that were
 // looked up since it came by last, and evicts those that bear none and are in nobody's hands. A
 // block enters without the mark, so a scan over more than the cache holds does not push out what is
@@ -26,6 +33,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "storage/table/partition_cache.h"
 
 namespace bandb::storage {
 
@@ -123,18 +131,31 @@ class BlockCache {
     uint64_t misses = 0;
     uint64_t blocks = 0;               // in the cache
     uint64_t block_bytes = 0;          // their memory
-    uint64_t pinned_block_bytes = 0;   // memory of blocks that somebody refers to, in the cache or not
     uint64_t live_bytes = 0;           // of all blocks, in the cache or only referred to
-    uint64_t pinned_charge_bytes = 0;  // what ChargePinned was told: indexes and filters
+    uint64_t partitions = 0;           // in memory
+    uint64_t partition_bytes = 0;      // their memory: indexes and filters
+    uint64_t partition_evictions = 0;  // so far
+    uint64_t pinned_charge_bytes = 0;  // what ChargePinned was told
+    uint64_t working_bytes = 0;        // as working_bytes() says
     uint64_t capacity_bytes = 0;
-    uint64_t used_bytes() const { return live_bytes + pinned_charge_bytes; }
+    uint64_t used_bytes() const { return live_bytes + partition_bytes + pinned_charge_bytes + working_bytes; }
+  };
+
+  // Memory beside the capacity, for what is no block.
+  struct Spare {
+    // For partitions. Beyond it they take from the blocks, at the most half of the capacity.
+    uint64_t partition_bytes = 16 << 20;
+    // For what ChargePinned is told, and working_bytes. Beyond it that takes from blocks and
+    // partitions.
+    uint64_t pinned_bytes = 0;
   };
 
   // The shard count is rounded up to a power of two, at most 256; 0 chooses one that leaves each
-  // shard half a mebibyte and room for sixteen blocks of `block_bytes`, at most 16. A block that is
-  // larger than a shard's share is not kept. A capacity of 0 keeps nothing: a block then lives as
-  // long as it is referred to.
-  explicit BlockCache(uint64_t capacity_bytes, uint32_t shard_count = 0, uint64_t block_bytes = 0);
+  // shard half a mebibyte and room for sixteen blocks of `block_bytes`, at most 16. A capacity of 0
+  // keeps no blocks: one then lives as long as it is referred to.
+  explicit BlockCache(uint64_t capacity_bytes, uint32_t shard_count = 0, uint64_t block_bytes = 0)
+      : BlockCache(capacity_bytes, shard_count, block_bytes, Spare()) {}
+  BlockCache(uint64_t capacity_bytes, uint32_t shard_count, uint64_t block_bytes, const Spare& spare);
   ~BlockCache();
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
@@ -186,10 +207,21 @@ class BlockCache {
   // stays theirs however much is pinned: without it every read would go to the disk. May exceed the
   // capacity.
   [[nodiscard]] PinnedCharge ChargePinned(uint64_t bytes);
+  // Memory of what comes and goes, which comes out of the same budget and is counted here by
+  // others.
+  std::atomic<uint64_t>* working_bytes() { return &working_bytes_; }
+  // How much is left, whatever is evicted: all that counts, but of blocks and partitions in the
+  // cache only what stays theirs in any case.
+  uint64_t HeldBytes() const;
+
+  PartitionCache* partitions() { return &partitions_; }
+  // Keeps it if there is room for it; blocks make room.
+  PartitionRef InsertPartition(PartitionSlot* slot, std::unique_ptr<CachedPartition> partition);
 
   uint64_t capacity_bytes() const { return capacity_bytes_; }
-  // Looks at every block: not for the path of a read.
   CacheStats GetStats() const;
+  // Memory of blocks that somebody refers to, in the cache or not. Looks at every block: for tests.
+  uint64_t PinnedBlockBytes() const;
 
  private:
   // On cache lines of its own, so that shards do not slow one another down.
@@ -199,26 +231,42 @@ class BlockCache {
     std::vector<uint32_t> free_places ABSL_GUARDED_BY(mutex);
     size_t hand ABSL_GUARDED_BY(mutex) = 0;
     uint64_t bytes ABSL_GUARDED_BY(mutex) = 0;
+    uint64_t blocks ABSL_GUARDED_BY(mutex) = 0;
     uint64_t hits ABSL_GUARDED_BY(mutex) = 0;
     uint64_t misses ABSL_GUARDED_BY(mutex) = 0;
   };
 
   Shard& ShardOf(size_t number) const { return shards_[number & (shard_count_ - 1)]; }
-  uint64_t ShardRoom() const;
-  static void AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block)
+  uint64_t PinnedBytes() const;
+  // What is left of the capacity once what is pinned has its part.
+  uint64_t Left() const;
+  // What all blocks that live may take; and what those in the cache may in any case.
+  uint64_t BlockRoom() const;
+  uint64_t BlockFloor() const;
+  // What all partitions that live may take.
+  uint64_t PartitionRoom() const;
+  // How many bytes of blocks are too many.
+  uint64_t Excess() const;
+  void AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
-  static void RemoveLocked(Shard* shard, CachedBlock* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
-  // Evicts until `bytes` more fit into `room`, or the hand has been round twice. Returns what it
-  // took out, as a list.
-  static CachedBlock* MakeRoomLocked(Shard* shard, uint64_t bytes, uint64_t room)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  void RemoveLocked(Shard* shard, CachedBlock* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  // Evicts blocks, those of this shard first, until there are no more than may be, or all hands
+  // have been round twice.
+  void MakeRoom(size_t first_shard);
+  // Takes out up to so many bytes and a block, as a list.
+  CachedBlock* EvictLocked(Shard* shard, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
 
   const uint64_t capacity_bytes_;
+  const Spare spare_;
   const uint32_t shard_count_;
   const std::unique_ptr<Shard[]> shards_;
   BlockLedger* const ledger_;
+  // Memory of the blocks in the cache, and of those on their way into it.
+  std::atomic<uint64_t> cached_bytes_{0};
   std::atomic<uint64_t> pinned_charge_bytes_{0};
+  std::atomic<uint64_t> working_bytes_{0};
   std::atomic<size_t> tables_{0};
+  PartitionCache partitions_;
 };
 
 }  // namespace bandb::storage

@@ -12,7 +12,10 @@
 namespace bandb::storage {
 
 TableBuilder::TableBuilder(base::AppendableFile* file, const FileHeader& header, const TableOptions& options)
-    : file_(file), options_(options), checksum_seed_(header.checksum_seed()) {
+    : file_(file),
+      options_(options),
+      checksum_seed_(header.checksum_seed()),
+      cuts_partitions_(header.format_version != 1) {
   BANDB_ASSERT(header.type == FileType::kTable);
   BANDB_ASSERT(file->Size() == 0);
   BANDB_ASSERT(CompressionIsBuiltIn(options.compression));
@@ -69,14 +72,14 @@ void TableBuilder::AddRangeTombstone(std::string_view begin_spaced, std::string_
 }
 
 uint64_t TableBuilder::FileBytes() const {
-  return offset_ + (data_block_.empty() ? 0 : data_block_.bytes()) + index_block_.bytes() + tombstone_bytes_ +
-         (filter_ ? filter_->filter_bytes() : 0) + kFooterBytes;
+  return offset_ + (data_block_.empty() ? 0 : data_block_.bytes()) + index_block_.bytes() + partitions_block_.bytes() +
+         tombstone_bytes_ + (filter_ ? filter_->filter_bytes() : 0) + kFooterBytes;
 }
 
 uint64_t TableBuilder::memory_bytes() const {
-  return data_block_.memory_bytes() + index_block_.memory_bytes() + (filter_ ? filter_->memory_bytes() : 0) +
-         tombstone_bytes_ + tombstones_.capacity() * sizeof(RangeTombstone) + stored_.capacity() +
-         compressed_.capacity();
+  return data_block_.memory_bytes() + index_block_.memory_bytes() + partitions_block_.memory_bytes() +
+         (filter_ ? filter_->memory_bytes() : 0) + tombstone_bytes_ + tombstones_.capacity() * sizeof(RangeTombstone) +
+         stored_.capacity() + compressed_.capacity();
 }
 
 void TableBuilder::FinishDataBlock() {
@@ -92,6 +95,39 @@ void TableBuilder::AddIndexEntry(std::string_view next_key) {
   AppendHandle(&handle, *unindexed_block_);
   index_block_.Add(next_key.empty() ? last_key_ : MakeSeparator(last_key_, next_key), handle);
   unindexed_block_.reset();
+  if (!cuts_partitions_ || next_key.empty() || index_block_.bytes() < options_.partition_index_bytes) return;
+  if (properties_.data_blocks - partitioned_blocks_ >= options_.partition_blocks_min) FinishPartition();
+}
+
+void TableBuilder::FinishPartition() {
+  BANDB_ASSERT(!unindexed_block_);
+  BANDB_ASSERT(!index_block_.empty());
+  PartitionExtent extent;
+  extent.data_blocks = properties_.data_blocks - partitioned_blocks_;
+  partitioned_blocks_ = properties_.data_blocks;
+  const std::string separator(index_block_.last_key());
+  extent.index = WriteBlock(index_block_.Finish(), Compression::kNone);
+  index_block_.Reset();
+  if (filter_) {
+    extent.filter = WriteBlock(filter_->Finish(), Compression::kNone);
+    filter_.emplace(options_.bloom_bits_per_key);
+  }
+  // Where nothing is written any more, the blocks lie nowhere.
+  if (!status_.ok()) return;
+  std::string value;
+  AppendExtent(&value, extent);
+  partitions_block_.Add(separator, value);
+}
+
+void TableBuilder::FinishIndex() {
+  if (partitions_block_.empty()) {
+    if (filter_ && !filter_->empty()) WriteMetaBlock(kFilterName, filter_->Finish());
+    WriteMetaBlock(kIndexName, index_block_.Finish());
+    return;
+  }
+  // The last one: its last block came after the cut before it.
+  FinishPartition();
+  WriteMetaBlock(kPartitionsName, partitions_block_.Finish());
 }
 
 BlockHandle TableBuilder::WriteBlock(std::string_view payload, Compression compression) {
@@ -144,8 +180,7 @@ absl::StatusOr<TableSummary> TableBuilder::Finish() {
   if (unindexed_block_) AddIndexEntry({});
   largest_ = last_key_;
   // In the order of their names, which is that of the meta index.
-  if (filter_ && !filter_->empty()) WriteMetaBlock(kFilterName, filter_->Finish());
-  WriteMetaBlock(kIndexName, index_block_.Finish());
+  FinishIndex();
   const size_t properties_at = meta_index_.size();
   if (!tombstones_.empty()) WriteRangeTombstones();
   // The properties count the range tombstones, so they are written after them, but named before.

@@ -2,6 +2,7 @@
 #ifndef BANDB_STORAGE_TABLE_TABLE_BUILDER_H_
 #define BANDB_STORAGE_TABLE_TABLE_BUILDER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,11 +23,29 @@
 
 namespace bandb::storage {
 
+// A partition of so much index, with its filter, is read in some 10 µs, and finding a key in it
+// costs no more than in an index of the whole table.
+inline constexpr uint32_t kPartitionIndexBytesMax = 8 << 10;
+
+// For tables of a size, so that small ones have partitions, too.
+inline uint32_t PartitionIndexBytes(uint64_t table_bytes) {
+  constexpr uint64_t kPartitions = 4096;
+  constexpr uint64_t kIndexBytesMin = 256;
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(table_bytes / kPartitions, kIndexBytesMin, kPartitionIndexBytesMax));
+}
+
 // How tables are written; the first three are members of Options (include/bandb/options.h).
 struct TableOptions {
   uint32_t block_bytes = 4096;
   int bloom_bits_per_key = 10;
   Compression compression = Compression::kNone;
+  // Where the index of a table is cut into partitions, each with its filter (table_format.h). A
+  // table whose whole index is no larger has none; nor has one of format version 1.
+  uint32_t partition_index_bytes = kPartitionIndexBytesMax;
+  // A partition has at least so many data blocks, however long the keys are: what stays in memory
+  // for it is one separator.
+  uint32_t partition_blocks_min = 8;
   // Recorded in the properties. 0: not recorded.
   uint64_t creation_time_ms = 0;
 };
@@ -84,6 +103,11 @@ class TableBuilder {
   // Writes the index entry of the last data block, before the key that the next one begins with;
   // "": there is none.
   void AddIndexEntry(std::string_view next_key);
+  // Writes index and filter of the data blocks since the last partition.
+  void FinishPartition();
+  // Writes the index, whole or as the list of partitions. The names of meta blocks are in order:
+  // `filter`, `index` and `partitions` come before all others.
+  void FinishIndex();
   BlockHandle WriteBlock(std::string_view payload, Compression compression);
   void Append(std::string_view bytes);
   void WriteRangeTombstones();
@@ -93,12 +117,17 @@ class TableBuilder {
   base::AppendableFile* const file_;
   const TableOptions options_;
   const uint64_t checksum_seed_;
+  const bool cuts_partitions_;
   absl::Status status_;
   bool finished_ = false;
   uint64_t offset_ = 0;
 
   BlockBuilder data_block_;
+  // Of the present partition.
   BlockBuilder index_block_;
+  // One entry for each partition that was written.
+  BlockBuilder partitions_block_;
+  uint64_t partitioned_blocks_ = 0;
   // Set between a data block and the first key after it: only then is their separator known.
   std::optional<BlockHandle> unindexed_block_;
   std::string last_key_;

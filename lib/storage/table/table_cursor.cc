@@ -30,8 +30,22 @@ bool TableCursor::Fail(absl::Status status) {
   return false;
 }
 
-void TableCursor::MaybeReadAhead(size_t i) {
-  const BlockHandle handle = table_.index().block(i);
+bool TableCursor::EnterPartition(size_t k) {
+  if (k == partition_) return true;
+  // What stands in the present block goes with it.
+  Unload();
+  partition_ = kNoBlock;
+  entered_.Reset();
+  absl::StatusOr<PartitionRef> entered = table_.Enter(k, options_.fill_cache);
+  if (!entered.ok()) return Fail(std::move(entered).status());
+  entered_ = *std::move(entered);
+  partition_ = k;
+  return true;
+}
+
+void TableCursor::MaybeReadAhead(size_t block) {
+  const BlockHandle handle = index().block(block);
+  const size_t i = table_.meta().first_block(partition_) + block;
   if (handle.offset >= readahead_.offset && handle.end() <= readahead_.offset + readahead_.bytes.size()) {
     // Not in the cache either: the block behind the buffer continues this walk.
     missed_block_ = i;
@@ -65,7 +79,7 @@ void TableCursor::MaybeReadAhead(size_t i) {
 }
 
 bool TableCursor::EnterInPlace(size_t i, bool* entered) {
-  absl::StatusOr<std::string_view> payload = table_.DataBlockInPlace(i, readahead_);
+  absl::StatusOr<std::string_view> payload = table_.DataBlockInPlace(TableReader::At(entered_), i, readahead_);
   if (!payload.ok()) return Fail(std::move(payload).status());
   *entered = !payload->empty();
   if (!*entered) return true;
@@ -75,7 +89,7 @@ bool TableCursor::EnterInPlace(size_t i, bool* entered) {
 }
 
 bool TableCursor::ReadBlock(size_t i) {
-  absl::StatusOr<BlockRef> block = table_.ReadDataBlock(i, options_.fill_cache, &readahead_);
+  absl::StatusOr<BlockRef> block = table_.ReadDataBlock(TableReader::At(entered_), i, options_.fill_cache, &readahead_);
   if (!block.ok()) return Fail(std::move(block).status());
   block_ = *std::move(block);
   return true;
@@ -83,7 +97,7 @@ bool TableCursor::ReadBlock(size_t i) {
 
 bool TableCursor::Load(size_t i) {
   if (i == block_number_) return true;
-  BlockRef cached = table_.FindDataBlock(i);
+  BlockRef cached = TableReader::At(entered_).blocks().Lookup(i);
   bool entered = false;
   if (cached) {
     block_ = std::move(cached);
@@ -100,7 +114,8 @@ bool TableCursor::Load(size_t i) {
 
 void TableCursor::SeekToFirst() {
   status_ = absl::OkStatus();
-  if (table_.index().size() == 0) return Unload();
+  if (!EnterPartition(0)) return;
+  if (index().size() == 0) return Unload();
   if (!Load(0)) return;
   entries_.SeekToFirst();
   StandForward();
@@ -108,25 +123,32 @@ void TableCursor::SeekToFirst() {
 
 void TableCursor::SeekToLast() {
   status_ = absl::OkStatus();
-  if (table_.index().size() == 0) return Unload();
-  if (!Load(table_.index().size() - 1)) return;
+  if (!EnterPartition(table_.meta().partitions() - 1)) return;
+  if (index().size() == 0) return Unload();
+  if (!Load(index().size() - 1)) return;
   entries_.SeekToLast();
   StandBackward();
 }
 
 void TableCursor::Seek(std::string_view internal_key) {
   status_ = absl::OkStatus();
-  const size_t i = table_.index().Find(internal_key);
-  if (i == table_.index().size()) return Unload();
+  const size_t k = table_.meta().FindPartition(internal_key);
+  if (k == table_.meta().partitions()) return Unload();
+  if (!EnterPartition(k)) return;
+  const size_t i = index().Find(internal_key);
+  if (i == index().size()) return Unload();
   if (!Load(i)) return;
   entries_.Seek(internal_key);
   StandForward();
 }
 
 void TableCursor::SeekForPrev(std::string_view internal_key) {
-  const size_t i = table_.index().Find(internal_key);
-  if (i == table_.index().size()) return SeekToLast();
   status_ = absl::OkStatus();
+  const size_t k = table_.meta().FindPartition(internal_key);
+  if (k == table_.meta().partitions()) return SeekToLast();
+  if (!EnterPartition(k)) return;
+  const size_t i = index().Find(internal_key);
+  if (i == index().size()) return SeekToLast();
   if (!Load(i)) return;
   entries_.SeekForPrev(internal_key);
   StandBackward();
@@ -134,9 +156,12 @@ void TableCursor::SeekForPrev(std::string_view internal_key) {
 
 void TableCursor::SkipForward() {
   do {
-    const size_t next = block_number_ + 1;
-    if (next == table_.index().size()) return Unload();
-    if (!Load(next)) return;
+    if (block_number_ + 1 < index().size()) {
+      if (!Load(block_number_ + 1)) return;
+    } else {
+      if (partition_ + 1 == table_.meta().partitions()) return Unload();
+      if (!EnterPartition(partition_ + 1) || !Load(0)) return;
+    }
     entries_.SeekToFirst();
   } while (!entries_.Valid());
   StandAt(entries_.key());
@@ -144,8 +169,12 @@ void TableCursor::SkipForward() {
 
 void TableCursor::SkipBackward() {
   do {
-    if (block_number_ == 0) return Unload();
-    if (!Load(block_number_ - 1)) return;
+    if (block_number_ > 0) {
+      if (!Load(block_number_ - 1)) return;
+    } else {
+      if (partition_ == 0) return Unload();
+      if (!EnterPartition(partition_ - 1) || !Load(index().size() - 1)) return;
+    }
     entries_.SeekToLast();
   } while (!entries_.Valid());
   StandAt(entries_.key());

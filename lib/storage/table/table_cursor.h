@@ -16,6 +16,7 @@
 #include "storage/table/block_cache.h"
 #include "storage/table/block_cursor.h"
 #include "storage/table/table_file.h"
+#include "storage/table/table_partition.h"
 #include "storage/table/table_reader.h"
 
 namespace bandb::storage {
@@ -56,14 +57,18 @@ class TableCursor final : public Cursor {
  private:
   static constexpr size_t kNoBlock = SIZE_MAX;
 
-  // Makes data block i the current one, not positioned. False: status_ says why not.
+  // Makes partition k the current one. False: status_ says why not.
+  bool EnterPartition(size_t k);
+  const TableIndex& index() const { return TableReader::At(entered_).index(); }
+  // Makes data block i of the current partition the current one, not positioned. False: status_
+  // says why not.
   bool Load(size_t i);
   bool ReadBlock(size_t i);
   // Makes block i the current one where it lies in the readahead buffer, if it does. False: status_
   // says why not.
   bool EnterInPlace(size_t i, bool* entered);
-  // Fills the readahead buffer with what lies before or behind block i, if it is time to.
-  void MaybeReadAhead(size_t i);
+  // Fills the readahead buffer with what lies before or behind a block, if it is time to.
+  void MaybeReadAhead(size_t block);
   // Where the current block's cursor stands, or, if it is past its end, at the nearest entry in
   // that direction.
   void StandForward() {
@@ -89,13 +94,16 @@ class TableCursor final : public Cursor {
   const TableReader& table_;
   const TableCursorOptions options_;
   absl::Status status_;
+  // The partition with the current block; kept, once the walk has ended, for the next seek.
+  PartitionRef entered_;
+  size_t partition_ = kNoBlock;
   size_t block_number_ = kNoBlock;
   // Empty if the current block lies in readahead_.
   BlockRef block_;
   BlockCursor entries_;
 
-  // The last block that was not in the cache, and how many before it were its neighbours and were
-  // not either.
+  // The last block that was not in the cache, counted through all partitions, and how many before
+  // it were its neighbours and were not either.
   size_t missed_block_ = kNoBlock;
   uint32_t missed_in_a_row_ = 0;
   uint32_t readahead_bytes_ = 0;

@@ -32,6 +32,12 @@ constexpr NumberProperty kNumberProperties[] = {
 };
 constexpr std::string_view kComparatorProperty = "comparator";  // sorts before all of them
 
+// Written so that no sum can overflow.
+bool EndsBy(const BlockHandle& handle, uint64_t end) {
+  return end >= kBlockTrailerBytes && handle.offset <= end - kBlockTrailerBytes &&
+         handle.payload_bytes <= end - kBlockTrailerBytes - handle.offset;
+}
+
 }  // namespace
 
 void AppendHandle(std::string* to, const BlockHandle& handle) {
@@ -44,9 +50,31 @@ bool ParseHandle(std::string_view bytes, uint64_t file_bytes, BlockHandle* handl
   if (!reader.ReadVarint(&handle->offset) || !reader.ReadVarint(&handle->payload_bytes) || !reader.empty()) {
     return false;
   }
-  // Written so that no sum can overflow.
-  return file_bytes >= kBlockTrailerBytes && handle->offset <= file_bytes - kBlockTrailerBytes &&
-         handle->payload_bytes <= file_bytes - kBlockTrailerBytes - handle->offset;
+  return EndsBy(*handle, file_bytes);
+}
+
+void AppendExtent(std::string* to, const PartitionExtent& extent) {
+  BANDB_ASSERT(extent.data_blocks > 0);
+  BANDB_ASSERT(!extent.has_filter() || extent.filter.offset == extent.index.end());
+  AppendHandle(to, extent.index);
+  base::PutVarint(to, extent.data_blocks);
+  base::PutVarint(to, extent.filter.payload_bytes);
+}
+
+bool ParseExtent(std::string_view bytes, const BlockBounds& bounds, PartitionExtent* extent) {
+  base::ByteReader reader(bytes);
+  *extent = {};
+  if (!reader.ReadVarint(&extent->index.offset) || !reader.ReadVarint(&extent->index.payload_bytes) ||
+      !reader.ReadVarint(&extent->data_blocks) || !reader.ReadVarint(&extent->filter.payload_bytes) ||
+      !reader.empty()) {
+    return false;
+  }
+  if (extent->data_blocks == 0 || extent->index.offset < bounds.begin || !EndsBy(extent->index, bounds.end)) {
+    return false;
+  }
+  if (!extent->has_filter()) return true;
+  extent->filter.offset = extent->index.end();
+  return EndsBy(extent->filter, bounds.end);
 }
 
 std::string EncodeFooter(const BlockHandle& meta_index, uint64_t checksum_seed, uint64_t offset) {

@@ -1,8 +1,8 @@
 // The bytes of a table: an immutable file of entries in the order of their internal keys.
 //
-//   table       := file_header data_block* meta_block* meta_index footer
+//   table       := file_header (data_block | partition_index | partition_filter)* meta_block* meta_index footer
 //   file_header := as in                          file_header.h, magic "BanDBtbl"
-//   data_block, meta_block, meta_index := stored_block
+//   data_block, partition_index, partition_filter, meta_block, meta_index := stored_block
 //   stored_block := payload type:u8 checksum:u64
 //                   type      low 4 bits: how the payload is compressed (Compression); high 4 bits: layout of the
 //                             payload once it is not compressed, 0 for the ones given here
@@ -16,6 +16,10 @@
 //   meta blocks, by name:
 //     "filter"            bloom_filter.h; absent if the table has none
 //     "index"             a block (block.h) with one entry for each data block: a separator and the block's handle
+//     "partitions"        instead of filter and index where those are cut into partitions: a block with one entry for
+//                         each of them: the separator of its last data block, and an extent
+//   extent      := handle data_blocks:varint filter_payload_bytes:varint       handle: of the partition's index; its
+//                  filter is the block right after that one, 0: it has none
 //     "prefix filter"     reserved
 //     "properties"        named_value*, see TableProperties; unknown names are ignored
 //     "range tombstones"  a block with one entry for each: begin, trailer, limit; absent if there is none
@@ -28,6 +32,10 @@
 // prefix of the later one that is greater than the earlier one, with the trailer kSeparatorTrailer,
 // and stands before everything with that spaced key. Else, and for the last block, it is the last
 // internal key of the block.
+//
+// A partition is a stretch of data blocks, and right after them an index of theirs and a filter of
+// their keys, as the blocks of those names are for a whole table. It is what is read of an index
+// and a filter at a time, and what leaves memory when others need it. Format version 1 has none.
 //
 // A value of one of the kinds with expiry begins with expiry_ms:u64.
 #ifndef BANDB_STORAGE_TABLE_TABLE_FORMAT_H_
@@ -57,6 +65,7 @@ inline constexpr uint64_t kSeparatorTrailer = UINT64_MAX;
 
 inline constexpr std::string_view kFilterName = "filter";
 inline constexpr std::string_view kIndexName = "index";
+inline constexpr std::string_view kPartitionsName = "partitions";
 inline constexpr std::string_view kPropertiesName = "properties";
 inline constexpr std::string_view kRangeTombstonesName = "range tombstones";
 
@@ -75,6 +84,27 @@ struct BlockHandle {
 void AppendHandle(std::string* to, const BlockHandle& handle);
 // False if the bytes are not exactly a handle of a block that ends at or before `file_bytes`.
 bool ParseHandle(std::string_view bytes, uint64_t file_bytes, BlockHandle* handle);
+
+// Where in a file blocks may lie.
+struct BlockBounds {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
+// A partition: where its index and its filter lie, and how many data blocks it has.
+struct PartitionExtent {
+  BlockHandle index;
+  // No payload: there is none.
+  BlockHandle filter;
+  uint64_t data_blocks = 0;
+
+  bool has_filter() const { return filter.payload_bytes != 0; }
+  uint64_t end() const { return has_filter() ? filter.end() : index.end(); }
+};
+
+void AppendExtent(std::string* to, const PartitionExtent& extent);
+// False if the bytes are not exactly an extent of blocks within the bounds, with data blocks.
+bool ParseExtent(std::string_view bytes, const BlockBounds& bounds, PartitionExtent* extent);
 
 // The kFooterBytes bytes that stand at `offset`.
 std::string EncodeFooter(const BlockHandle& meta_index, uint64_t checksum_seed, uint64_t offset);

@@ -47,7 +47,19 @@ std::string MakeSeparator(std::string_view last, std::string_view next) {
   return MakeInternalKey(next_key.substr(0, agree + 1), kSeparatorTrailer);
 }
 
-std::optional<TableIndex> TableIndex::Make(const Block& block, uint64_t blocks_end) {
+std::optional<TableIndex> TableIndex::Make(const Block& block, const BlockBounds& bounds) {
+  return Make(block, bounds, nullptr);
+}
+
+std::optional<TableIndex> TableIndex::MakeTop(const Block& block, const BlockBounds& bounds,
+                                              std::vector<PartitionExtent>* extents) {
+  BANDB_ASSERT(extents != nullptr);
+  BANDB_ASSERT(extents->empty());
+  return Make(block, bounds, extents);
+}
+
+std::optional<TableIndex> TableIndex::Make(const Block& block, const BlockBounds& bounds,
+                                           std::vector<PartitionExtent>* extents) {
   TableIndex index;
   BlockCursor cursor;
   cursor.Reset(block);
@@ -61,7 +73,15 @@ std::optional<TableIndex> TableIndex::Make(const Block& block, uint64_t blocks_e
   for (; cursor.Valid(); cursor.Next()) {
     if (!before.empty() && CompareInternalKeys(before, cursor.key()) >= 0) return std::nullopt;
     before.assign(cursor.key());
-    if (!index.Add(cursor.key(), cursor.value(), blocks_end)) return std::nullopt;
+    BlockHandle handle;
+    if (extents == nullptr) {
+      if (!ParseHandle(cursor.value(), bounds.end, &handle)) return std::nullopt;
+    } else {
+      const uint64_t begin = extents->empty() ? bounds.begin : extents->back().end();
+      if (!ParseExtent(cursor.value(), {begin, bounds.end}, &extents->emplace_back())) return std::nullopt;
+      handle = extents->back().index;
+    }
+    if (!index.Add(cursor.key(), handle, bounds)) return std::nullopt;
   }
   for (size_t i = kSampled - 1; i < index.size(); i += kSampled) index.samples_.push_back(index.heads_[i]);
   index.heads_.shrink_to_fit();
@@ -71,13 +91,12 @@ std::optional<TableIndex> TableIndex::Make(const Block& block, uint64_t blocks_e
   return index;
 }
 
-bool TableIndex::Add(std::string_view separator, std::string_view handle_bytes, uint64_t blocks_end) {
+bool TableIndex::Add(std::string_view separator, const BlockHandle& handle, const BlockBounds& bounds) {
   // In order between the first and the last one it would begin with what those have in common, but
   // that is not known before all are seen.
   if (SpacedKey(separator).substr(0, common_prefix_.size()) != common_prefix_) return false;
-  BlockHandle handle;
-  if (!ParseHandle(handle_bytes, blocks_end, &handle) || handle.payload_bytes > UINT32_MAX) return false;
-  if (handle.offset < (places_.empty() ? kFileHeaderBytes : block(places_.size() - 1).end())) return false;
+  if (handle.payload_bytes > UINT32_MAX) return false;
+  if (handle.offset < (places_.empty() ? bounds.begin : block(places_.size() - 1).end())) return false;
   const std::string_view rest = separator.substr(common_prefix_.size());
   if (rests_.size() + rest.size() > UINT32_MAX) return false;
   rests_.append(rest);

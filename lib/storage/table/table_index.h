@@ -30,8 +30,12 @@ class TableIndex {
   // No blocks.
   TableIndex() = default;
   // Nothing if an entry is malformed, or separators or blocks are not in order, or a block does not
-  // end by `blocks_end`.
-  static std::optional<TableIndex> Make(const Block& block, uint64_t blocks_end);
+  // lie within the bounds.
+  static std::optional<TableIndex> Make(const Block& block, const BlockBounds& bounds);
+  // The same over the partitions of a table (table_format.h), where the blocks are their indexes.
+  // `extents`: all else that the entries say of them.
+  static std::optional<TableIndex> MakeTop(const Block& block, const BlockBounds& bounds,
+                                           std::vector<PartitionExtent>* extents);
 
   size_t size() const { return heads_.size(); }
   BlockHandle block(size_t i) const { return {places_[i].offset, places_[i].payload_bytes}; }
@@ -41,6 +45,13 @@ class TableIndex {
   size_t Find(std::string_view internal_key) const;
   // The spaced key of separator i: block i holds nothing beyond it, block i + 1 nothing before it.
   std::string Separator(size_t i) const;
+  // The trailer of separator i.
+  uint64_t SeparatorTrailer(size_t i) const { return RestTrailer(i); }
+  // Asks for what Find will read first.
+  void Prefetch() const {
+    if (!samples_.empty()) __builtin_prefetch(samples_.data());
+    if (!heads_.empty()) __builtin_prefetch(heads_.data());
+  }
 
   size_t memory_bytes() const;
 
@@ -62,7 +73,9 @@ class TableIndex {
   uint64_t RestTrailer(size_t i) const {
     return base::LoadFixed<uint64_t>(rests_.data() + places_[i].rest_end - kTrailerBytes);
   }
-  bool Add(std::string_view separator, std::string_view handle, uint64_t blocks_end);
+  static std::optional<TableIndex> Make(const Block& block, const BlockBounds& bounds,
+                                        std::vector<PartitionExtent>* extents);
+  bool Add(std::string_view separator, const BlockHandle& handle, const BlockBounds& bounds);
   // The first separator whose head is not less.
   size_t FindHead(uint64_t head) const;
   // True if everything in block i is before the key: rest is what its spaced key has after the

@@ -1,6 +1,5 @@
 #include "storage/table/table_meta.h"
 
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -11,10 +10,31 @@ namespace bandb::storage {
 
 absl::StatusOr<TableMeta> TableMeta::Read(const TableFile& file, BlockCache* cache) {
   TableMeta meta;
+  meta.blocks_end_ = file.blocks_end();
   const uint64_t meta_at = file.meta_index().offset;
   BANDB_ASSIGN_OR_RETURN(const BlockRef block, file.ReadBlock(file.meta_index(), cache));
   NamedValues values;
   if (!ParseNamedValues(block.payload(), &values)) return file.Damage(meta_at, "the meta index is malformed");
+  BANDB_RETURN_IF_ERROR(meta.Take(file, values, cache));
+  if (meta.properties_.range_tombstones != meta.tombstones_.tombstones().size()) {
+    return file.Damage(meta_at, "the properties count another number of range tombstones");
+  }
+  uint64_t data_blocks = 0;
+  for (const PartitionExtent& extent : meta.extents_) {
+    meta.first_blocks_.push_back(data_blocks);
+    // No sum of what the file says may overflow.
+    if (extent.data_blocks > meta.properties_.data_blocks - data_blocks) break;
+    data_blocks += extent.data_blocks;
+  }
+  if (meta.first_blocks_.size() != meta.extents_.size() || data_blocks != meta.properties_.data_blocks) {
+    return file.Damage(meta_at, "the properties count another number of data blocks");
+  }
+  return meta;
+}
+
+absl::Status TableMeta::Take(const TableFile& file, const NamedValues& values, BlockCache* cache) {
+  const uint64_t meta_at = file.meta_index().offset;
+  PartitionExtent whole;
   bool has_index = false;
   bool has_properties = false;
   for (const auto& [name, value] : values) {
@@ -23,25 +43,42 @@ absl::StatusOr<TableMeta> TableMeta::Read(const TableFile& file, BlockCache* cac
       return file.Damage(meta_at, "the meta index points outside of the file");
     }
     if (name == kIndexName) {
-      BANDB_RETURN_IF_ERROR(meta.ReadIndex(file, handle, cache));
+      whole.index = handle;
       has_index = true;
+    } else if (name == kPartitionsName && file.header().format_version >= 2) {
+      BANDB_RETURN_IF_ERROR(ReadPartitions(file, handle, cache));
     } else if (name == kPropertiesName) {
-      BANDB_RETURN_IF_ERROR(meta.ReadProperties(file, handle, cache));
+      BANDB_RETURN_IF_ERROR(ReadProperties(file, handle, cache));
       has_properties = true;
     } else if (name == kFilterName) {
-      BANDB_RETURN_IF_ERROR(meta.ReadFilter(file, handle, cache));
+      if (handle.payload_bytes == 0) return file.Damage(handle.offset, "the filter is malformed");
+      whole.filter = handle;
     } else if (name == kRangeTombstonesName) {
-      BANDB_RETURN_IF_ERROR(meta.ReadTombstones(file, handle, cache));
+      BANDB_RETURN_IF_ERROR(ReadTombstones(file, handle, cache));
     }
   }
-  if (!has_index || !has_properties) return file.Damage(meta_at, "the meta index names no index or no properties");
-  if (meta.properties_.range_tombstones != meta.tombstones_.tombstones().size()) {
-    return file.Damage(meta_at, "the properties count another number of range tombstones");
+  if (!has_properties || has_index != extents_.empty()) {
+    return file.Damage(meta_at, "the meta index names no index, more than one, or no properties");
   }
-  if (meta.properties_.data_blocks != meta.index_.size()) {
-    return file.Damage(meta_at, "the properties count another number of data blocks");
+  if (has_index) {
+    whole.data_blocks = properties_.data_blocks;
+    extents_.push_back(whole);
   }
-  return meta;
+  return absl::OkStatus();
+}
+
+absl::Status TableMeta::ReadPartitions(const TableFile& file, const BlockHandle& handle, BlockCache* cache) {
+  BANDB_ASSIGN_OR_RETURN(const BlockRef block, file.ReadEntries(handle, Block::Trailers::kSeparators, cache));
+  std::optional<TableIndex> top =
+      TableIndex::MakeTop(Block::FromParsed(block.payload()), {kFileHeaderBytes, file.blocks_end()}, &extents_);
+  if (!top || top->size() < 2) return file.Damage(handle.offset, "the list of partitions is malformed");
+  top_ = *std::move(top);
+  return absl::OkStatus();
+}
+
+BlockBounds TableMeta::bounds(size_t k) const {
+  if (top_.size() == 0) return {kFileHeaderBytes, blocks_end_};
+  return {k == 0 ? kFileHeaderBytes : extents_[k - 1].end(), extents_[k].index.offset};
 }
 
 absl::Status TableMeta::ReadProperties(const TableFile& file, const BlockHandle& handle, BlockCache* cache) {
@@ -54,26 +91,6 @@ absl::Status TableMeta::ReadProperties(const TableFile& file, const BlockHandle&
                        "{}: offset {}: keys are in the order \"{}\", which this program does not know", file.path(),
                        handle.offset, properties_.comparator);
   }
-  return absl::OkStatus();
-}
-
-absl::Status TableMeta::ReadIndex(const TableFile& file, const BlockHandle& handle, BlockCache* cache) {
-  BANDB_ASSIGN_OR_RETURN(const BlockRef block, file.ReadEntries(handle, Block::Trailers::kSeparators, cache));
-  std::optional<TableIndex> index = TableIndex::Make(Block::FromParsed(block.payload()), file.blocks_end());
-  if (!index) return file.Damage(handle.offset, "the index is malformed");
-  index_ = *std::move(index);
-  return absl::OkStatus();
-}
-
-absl::Status TableMeta::ReadFilter(const TableFile& file, const BlockHandle& handle, BlockCache* cache) {
-  BANDB_ASSIGN_OR_RETURN(const BlockRef block, file.ReadBlock(handle, cache));
-  const std::string_view payload = block.payload();
-  filter_lines_.resize((payload.size() + kFilterLineBytes - 1) / kFilterLineBytes);
-  char* lines = filter_lines_.empty() ? nullptr : filter_lines_.front().bytes;
-  if (lines != nullptr) std::memcpy(lines, payload.data(), payload.size());
-  const std::optional<BloomFilter> filter = BloomFilter::Parse(std::string_view(lines, payload.size()));
-  if (!filter) return file.Damage(handle.offset, "the filter is malformed");
-  filter_ = *filter;
   return absl::OkStatus();
 }
 
@@ -97,7 +114,8 @@ absl::Status TableMeta::ReadTombstones(const TableFile& file, const BlockHandle&
 }
 
 uint64_t TableMeta::memory_bytes() const {
-  return index_.memory_bytes() + tombstones_.memory_bytes() + filter_lines_.size() * sizeof(FilterLine);
+  return top_.memory_bytes() + tombstones_.memory_bytes() + extents_.capacity() * sizeof(PartitionExtent) +
+         first_blocks_.capacity() * sizeof(uint64_t);
 }
 
 }  // namespace bandb::storage

@@ -21,8 +21,8 @@ bool IsAsDescribed(const TableReader& reader, const TableInfo& info) {
   for (const RangeTombstone& tombstone : reader.tombstones().tombstones()) {
     if (tombstone.begin < smallest || tombstone.limit > largest) return false;
   }
-  if (reader.index().size() == 0) return true;
-  const int order = CompareSpacedKeys(reader.index().Separator(reader.index().size() - 1), largest);
+  if (reader.last_separator().empty()) return true;
+  const int order = CompareSpacedKeys(reader.last_separator(), largest);
   return order < 0 || (order == 0 && Trailer(info.largest) != kTombstoneLimitTrailer);
 }
 

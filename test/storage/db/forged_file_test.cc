@@ -114,7 +114,13 @@ std::vector<BlockHandle> BlocksOf(const std::string& content, uint64_t* checksum
   }
   auto table = storage::OpenTable(content, &cache);
   REQUIRE_OK(table.status());
-  for (size_t i = 0; i < (*table)->index().size(); ++i) blocks.push_back((*table)->index().block(i));
+  for (const BlockHandle& block : storage::DataBlocksOf(**table)) blocks.push_back(block);
+  if (const storage::TableMeta& meta = (*table)->meta(); meta.partitions() > 1) {
+    for (size_t k = 0; k < meta.partitions(); ++k) {
+      blocks.push_back(meta.extent(k).index);
+      if (meta.extent(k).has_filter()) blocks.push_back(meta.extent(k).filter);
+    }
+  }
   return blocks;
 }
 

@@ -77,4 +77,84 @@ TEST_CASE("an asynchronous write counts until its callback has returned") {
   CHECK(db->GetStats().memory_bytes < before + 150'000);
 }
 
+TEST_CASE("with far more data and indexes than memory, all that counts stays within the budget at every step") {
+  TestEnv env(4);
+  Options options = SmallOptions();
+  options.write_buffer_bytes = 8 << 20;
+  options.block_cache_bytes = 1 << 20;
+  options.block_bytes = 512;
+  options.table_bytes = 1 << 20;
+  options.compression = Compression::kNone;
+  const auto db = MustOpen(env.env(), kDir, options);
+  // Eight keys to a prefix of their own, a block for each: an index in memory is nearly as large as
+  // the data.
+  constexpr size_t kKeys = 3000;
+  constexpr size_t kPrefixBytes = 30'000;
+  const auto key = [](size_t i) {
+    return std::to_string(100'000 + i / 8) + std::string(kPrefixBytes, 'k') + std::to_string(i % 8);
+  };
+  const auto check = [&]() {
+    const Stats stats = db->GetStats();
+    REQUIRE(stats.memory_bytes <= stats.memory_budget_bytes);
+    return stats;
+  };
+  for (size_t i = 0; i < kKeys; ++i) {
+    REQUIRE_OK(db->Put(key(i), "value"));
+    if (i % 100 == 0) check();
+  }
+  REQUIRE_OK(db->CompactRange({}, {}));
+  REQUIRE(check().table_bytes > check().memory_budget_bytes * 3 / 2);
+  for (size_t n = 0; n < kKeys; ++n) {
+    // In no order that an index has.
+    const size_t i = n * 1009 % kKeys;
+    REQUIRE(db->Get(key(i)).value() == "value");
+    REQUIRE_CODE(db->Get(key(i) + "x").status(), kNotFound);
+    if (n % 50 == 0) check();
+  }
+  const auto walk = db->NewIterator();
+  size_t seen = 0;
+  for (walk->SeekToLast(); walk->Valid(); walk->Prev()) {
+    if (++seen % 100 == 0) check();
+  }
+  REQUIRE_OK(walk->status());
+  CHECK(seen == kKeys);
+  // Most of it is what is kept for the next read.
+  CHECK(check().pinned_bytes > 16 << 20);
+}
+
+TEST_CASE("iterators hold no more memory than the budget has, and those that would are refused by name") {
+  TestEnv env(5);
+  Options options = HalfMebibyteMemtables();
+  options.write_buffer_bytes = 8 << 20;
+  options.level0_tables = 4;
+  const auto db = MustOpen(env.env(), kDir, options);
+  std::vector<std::unique_ptr<Iterator>> iterators;
+  size_t refused = 0;
+  for (int round = 0; round < 60; ++round) {
+    for (int i = 0; i < 7; ++i) WriteRound(db.get(), 7 * round + i);
+    auto iterator = db->NewIterator();
+    iterator->SeekToFirst();
+    if (iterator->status().ok()) {
+      REQUIRE(iterator->Valid());
+      iterators.push_back(std::move(iterator));
+    } else {
+      REQUIRE_CODE(iterator->status(), kResourceExhausted);
+      REQUIRE(iterator->status().message().find("memory budget") != std::string::npos);
+      ++refused;
+    }
+    const Stats stats = db->GetStats();
+    // What they stand on is read once they are open.
+    constexpr uint64_t kBlocksUnderThem = 1 << 20;
+    REQUIRE(stats.memory_bytes <= stats.memory_budget_bytes + options.write_buffer_bytes + kBlocksUnderThem);
+  }
+  CHECK(iterators.size() > 10);
+  CHECK(refused > 10);
+  // Those that are open walk on, and once one goes there is room again.
+  size_t keys = 0;
+  for (; iterators.back()->Valid() && keys < 1000; iterators.back()->Next()) ++keys;
+  CHECK(keys == 1000);
+  iterators.clear();
+  CHECK_OK(db->NewIterator()->status());
+}
+
 }  // namespace bandb::test

@@ -16,6 +16,8 @@ namespace bandb::test {
 namespace {
 
 constexpr char kDir[] = "/db";
+// What a compaction might have left that did not come to its end.
+constexpr char kOrphan[] = "/db/groups/0/db/900000.tbl";
 
 std::string KeyOf(int i) { return "key" + std::to_string(10'000 + i); }
 
@@ -54,6 +56,14 @@ class World {
       if (Matches("*.tbl", path)) paths.push_back(path);
     }
     return paths;
+  }
+  // Where there is none, a file is made.
+  void SetContent(const std::string& path, const std::string& content) {
+    if (!*env.files().Exists(path)) {
+      REQUIRE_OK((*env.files().Create(path, base::AppendMode::kWriteThrough))->Close());
+      REQUIRE_OK(env.files().SyncDir(path.substr(0, path.rfind('/'))));
+    }
+    env.files().SetContent(path, content);
   }
   // In the middle: a data block.
   void Damage(const std::string& path) { env.files().FlipByte(path, env.files().Content(path).size() / 2, 1); }
@@ -246,6 +256,88 @@ TEST_CASE("what a compaction has found damaged before a Resume is not set aside 
   }
   CHECK(found_late > 0);
   CHECK(found_late < 12);
+}
+
+TEST_CASE("Open goes on without a table that is gone or cut short, which is told, and answers those who read it") {
+  for (const bool is_gone : {true, false}) {
+    World world;
+    for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+    REQUIRE_OK(world.db->CompactRange({}, {}));
+    world.db.reset();
+    const std::vector<std::string> tables = world.Tables();
+    REQUIRE(tables.size() >= 5);
+    const std::string whole = world.env.files().Content(tables[1]);
+    if (is_gone) {
+      REQUIRE_OK(world.env.files().Remove(tables[1]));
+    } else {
+      world.env.files().SetContent(tables[1], whole.substr(0, whole.size() - 1));
+    }
+    // What no manifest names stays, for whoever mends it.
+    world.SetContent(kOrphan, "what a compaction left");
+    for (int life = 0; life < 2; ++life) {
+      world.Open();
+      CheckToldOf(world, tables[1]);
+      size_t refused = 0;
+      for (const auto& [key, value] : world.model) {
+        const absl::StatusOr<std::string> got = world.db->Get(key);
+        if (got.ok()) {
+          CHECK(*got == value);
+        } else {
+          CHECK(got.status().code() == (is_gone ? absl::StatusCode::kInternal : absl::StatusCode::kDataLoss));
+          CHECK(base::Message(got.status()).find(tables[1].substr(tables[1].rfind('/') + 1)) != std::string_view::npos);
+          ++refused;
+        }
+      }
+      CHECK(refused > 20);
+      CHECK(refused < 100);
+      const auto walk = world.db->NewIterator();
+      walk->SeekToFirst();
+      while (walk->Valid()) walk->Next();
+      CHECK_FALSE(walk->status().ok());
+      REQUIRE_OK(world.db->Put("more", "1"));
+      REQUIRE_OK(world.db->Flush());
+      CHECK(world.env.files().Exists(kOrphan).value());
+      world.db.reset();
+    }
+    // Put back, it is as if nothing had been.
+    world.SetContent(tables[1], whole);
+    world.Open();
+    CHECK(world.db->GetStats().damaged_tables.empty());
+    for (const auto& [key, value] : world.model) CHECK(*world.db->Get(key) == value);
+    CHECK_OK(world.db->VerifyChecksums());
+    CHECK_FALSE(world.env.files().Exists(kOrphan).value());
+  }
+}
+
+TEST_CASE("a table whose footer is damaged does not keep a database from opening") {
+  World world;
+  for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->CompactRange({}, {}));
+  world.db.reset();
+  const std::string path = world.Tables()[0];
+  world.env.files().FlipByte(path, world.env.files().Content(path).size() - 20, 1);
+  world.Open();
+  world.CheckReads(100);
+  CHECK_CODE(world.db->CompactRange({}, {}), kDataLoss);
+  CheckToldOf(world, path);
+  REQUIRE_OK(world.db->Put("more", "1"));
+}
+
+TEST_CASE("where the manifest ends in damage as well, a table that is gone keeps the database closed") {
+  World world;
+  for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->CompactRange({}, {}));
+  world.db.reset();
+  REQUIRE_OK(world.env.files().Remove(world.Tables()[0]));
+  std::string manifest;
+  for (const auto& [path, bytes] : world.env.files().Files()) {
+    if (Matches("*MANIFEST-*", path)) manifest = path;
+  }
+  REQUIRE_FALSE(manifest.empty());
+  world.env.files().FlipByte(manifest, world.env.files().Content(manifest).find_last_not_of('\0'), 1);
+  const absl::Status opened = storage::OpenDb(world.env.env(), kDir, {}).status();
+  CHECK_CODE(opened, kDataLoss);
+  CHECK(base::Message(opened).find("the table is missing") != std::string_view::npos);
 }
 
 }  // namespace bandb::test

@@ -51,9 +51,12 @@ struct SmallDatabase {
 // What a look at a damaged database came to.
 enum class Look { kIntact, kRefused, kError, kWrong };
 
-// True if a read answered with an error that names the damaged file.
+// True if a read answered with an error that names the damaged file, or the table that is gone.
 bool NamesDamage(const absl::Status& status) {
-  return absl::IsDataLoss(status) && base::Message(status).find(kRigDir) != std::string_view::npos;
+  const std::string_view message = base::Message(status);
+  const bool gone =
+      absl::IsInternal(status) && message.find(".tbl: offset 0: cannot be read") != std::string_view::npos;
+  return (absl::IsDataLoss(status) || gone) && message.find(kRigDir) != std::string_view::npos;
 }
 
 // Reads everything in every way. `wrong` says what was wrong.

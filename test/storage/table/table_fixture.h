@@ -91,10 +91,13 @@ inline std::string SeekKey(std::string_view user_key, Sequence sequence = kSeque
 
 // A table's bytes.
 inline std::string BuildTable(const Entries& entries, const TableOptions& options = {},
-                              const std::vector<RangeTombstone>& tombstones = {}, TableSummary* summary = nullptr) {
+                              const std::vector<RangeTombstone>& tombstones = {}, TableSummary* summary = nullptr,
+                              uint32_t format_version = 0) {
   std::string content;
   StringFile file(&content);
-  TableBuilder builder(&file, TestHeader(), options);
+  FileHeader header = TestHeader();
+  header.format_version = format_version;
+  TableBuilder builder(&file, header, options);
   for (const auto& [key, value] : entries) builder.Add(key, value);
   for (const RangeTombstone& tombstone : tombstones) {
     builder.AddRangeTombstone(tombstone.begin, tombstone.limit, tombstone.sequence);
@@ -108,6 +111,27 @@ inline std::string BuildTable(const Entries& entries, const TableOptions& option
 inline absl::StatusOr<std::unique_ptr<TableReader>> OpenTable(const std::string& content, BlockCache* cache,
                                                               StringView::State* state = nullptr) {
   return TableReader::Open(std::make_unique<StringView>(&content, state), "dir/7.tbl", cache);
+}
+
+// Whether the filter lets the key through; it must be readable.
+inline bool MayContain(const TableReader& table, std::string_view internal_key) {
+  const size_t k = table.meta().FindPartition(internal_key);
+  if (k == table.meta().partitions()) return false;
+  const absl::StatusOr<PartitionRef> entered = table.Enter(k);
+  BANDB_ASSERT(entered.ok());
+  return TableReader::At(*entered).MayContain(FilterHash(SpacedKey(internal_key)));
+}
+
+// Where the data blocks of a table lie; it must be readable.
+inline std::vector<BlockHandle> DataBlocksOf(const TableReader& table) {
+  std::vector<BlockHandle> blocks;
+  for (size_t k = 0; k < table.meta().partitions(); ++k) {
+    const absl::StatusOr<PartitionRef> entered = table.Enter(k);
+    BANDB_ASSERT(entered.ok());
+    const TableIndex& index = TableReader::At(*entered).index();
+    for (size_t i = 0; i < index.size(); ++i) blocks.push_back(index.block(i));
+  }
+  return blocks;
 }
 
 // Entries with random user keys of few bytes, so that prefixes, versions and neighbours of all

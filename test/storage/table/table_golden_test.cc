@@ -1,6 +1,6 @@
-// test/golden/table-v1 holds tables as the first release wrote them. They are never rewritten: a
-// release that cannot read them, or that writes other bytes under the same format version, has
-// broken the format.
+// test/golden/table-v1 and table-v2 hold tables as the first release with that format version wrote
+// them. They are never rewritten: a release that cannot read them, or that writes other bytes under
+// the same format version, has broken the format.
 #include <fmt/format.h>
 
 #include "storage/db/golden_files.h"
@@ -14,13 +14,18 @@ namespace bandb::storage {
 namespace {
 
 struct GoldenTable {
+  uint32_t format_version;
   const char* name;
   Compression compression;
 };
-constexpr GoldenTable kTables[] = {
-    {"plain", Compression::kNone}, {"lz4", Compression::kLz4}, {"zstd", Compression::kZstd}};
+constexpr GoldenTable kTables[] = {{1, "plain", Compression::kNone},
+                                   {1, "lz4", Compression::kLz4},
+                                   {1, "zstd", Compression::kZstd},
+                                   {2, "partitions", Compression::kNone}};
 
-std::string NameOf(const GoldenTable& golden) { return fmt::format("table-v1/{}.golden", golden.name); }
+std::string NameOf(const GoldenTable& golden) {
+  return fmt::format("table-v{}/{}.golden", golden.format_version, golden.name);
+}
 
 // All kinds, keys that are empty and long, binary values, several versions, several spaces, several
 // blocks.
@@ -54,12 +59,13 @@ std::string BuildGolden(const GoldenTable& golden) {
   options.block_bytes = 512;
   options.compression = golden.compression;
   options.creation_time_ms = 1'700'000'000'000;
-  return BuildTable(GoldenEntries(), options, GoldenTombstones());
+  if (golden.format_version == 2) options.partition_index_bytes = 100, options.partition_blocks_min = 1;
+  return BuildTable(GoldenEntries(), options, GoldenTombstones(), nullptr, golden.format_version);
 }
 
 }  // namespace
 
-TEST_CASE("tables of the first release are read") {
+TEST_CASE("tables of all format versions are read") {
   for (const GoldenTable& golden : kTables) {
     INFO(golden.name);
     if (!CompressionIsBuiltIn(golden.compression)) continue;
@@ -68,6 +74,8 @@ TEST_CASE("tables of the first release are read") {
     BlockCache cache(1 << 20);
     auto table = OpenTable(content, &cache);
     REQUIRE_OK(table.status());
+    CHECK((*table)->header().format_version == golden.format_version);
+    CHECK(((*table)->meta().partitions() > 1) == (golden.format_version == 2));
     CHECK((*table)->header().database_id == TestHeader().database_id);
     const auto cursor = NewTableCursor(**table);
     cursor->SeekToFirst();
@@ -79,8 +87,10 @@ TEST_CASE("tables of the first release are read") {
   }
 }
 
-TEST_CASE("a table that is not compressed is written as the first release wrote it, byte for byte") {
-  CHECK(BuildGolden(kTables[0]) == ReadGolden(NameOf(kTables[0])));
+TEST_CASE("a table that is not compressed is written as the first release of its format wrote it, byte for byte") {
+  for (const GoldenTable& golden : kTables) {
+    if (golden.compression == Compression::kNone) CHECK(BuildGolden(golden) == ReadGolden(NameOf(golden)));
+  }
 }
 
 }  // namespace bandb::storage

@@ -21,7 +21,7 @@ void CheckGet(const TableReader& table, const Entries& entries, const std::strin
   const auto* expected = FindDumb(entries, lookup);
   REQUIRE(result.found == (expected != nullptr));
   if (expected == nullptr) return;
-  REQUIRE(table.MayContain(FilterHash(SpacedKey(lookup))));
+  REQUIRE(MayContain(table, lookup));
   REQUIRE(result.value == expected->second);
   REQUIRE(MakeTrailer(result.sequence, result.kind) == Trailer(expected->first));
 }
@@ -55,8 +55,12 @@ TEST_CASE("a table answers every question as the list of its entries does") {
     options.block_bytes = static_cast<uint32_t>(64 << random.Uniform(7));
     options.bloom_bits_per_key = static_cast<int>(random.Uniform(3) * 7);
     options.compression = static_cast<Compression>(random.Uniform(3));
+    if (random.OneIn(2)) options.partition_index_bytes = static_cast<uint32_t>(1 + random.Uniform(600));
+    options.partition_blocks_min = static_cast<uint32_t>(1 + random.Uniform(3));
     const std::string content = BuildTable(entries, options);
-    BlockCache cache(random.OneIn(3) ? 0 : 1 << random.Uniform(18));
+    // Without room for partitions at times, so that each is read again for each question.
+    BlockCache cache(random.OneIn(3) ? 0 : 1 << random.Uniform(18), 0, 0,
+                     {.partition_bytes = random.OneIn(2) ? 0 : random.Uniform(8192)});
     auto table = OpenTable(content, &cache);
     REQUIRE_OK(table.status());
     REQUIRE((*table)->properties().entries == entries.size());
@@ -88,6 +92,8 @@ TEST_CASE("a cursor that turns round anywhere stands where a list would") {
   const Entries entries = RandomEntries(&random, 500);
   TableOptions options;
   options.block_bytes = 600;
+  options.partition_index_bytes = 100;
+  options.partition_blocks_min = 1;
   const std::string content = BuildTable(entries, options);
   BlockCache cache(1 << 20);
   auto table = OpenTable(content, &cache);
@@ -214,13 +220,21 @@ TEST_CASE("offsets grow with keys and end at the end of the data") {
 }
 
 TEST_CASE("an error of the file comes out of Finish") {
-  std::string content;
-  StringFile file(&content);
-  file.LimitTo(20000);
-  TableBuilder builder(&file, TestHeader(), {});
-  for (int i = 0; i < 1000; ++i) builder.Add(Key(std::to_string(100000 + i), 1), std::string(100, 'v'));
-  CHECK_CODE(builder.status(), kResourceExhausted);
-  CHECK_CODE(builder.Finish().status(), kResourceExhausted);
+  // Wherever it comes: in data, in the index or the filter of a partition, in a meta block.
+  for (const uint32_t partition_index_bytes : {1u << 20, 100u}) {
+    const TableOptions options{.partition_index_bytes = partition_index_bytes, .partition_blocks_min = 1};
+    for (size_t limit = 20'000; limit < 130'000; limit += 371) {
+      std::string content;
+      StringFile file(&content);
+      file.LimitTo(limit);
+      TableBuilder builder(&file, TestHeader(), options);
+      for (int i = 0; i < 1000; ++i) builder.Add(Key(std::to_string(100000 + i), 1), std::string(100, 'v'));
+      if (limit == 20'000) CHECK_CODE(builder.status(), kResourceExhausted);
+      const absl::Status finished = builder.Finish().status();
+      REQUIRE((finished.ok() || finished.code() == absl::StatusCode::kResourceExhausted));
+      REQUIRE(finished.ok() == (content.size() >= kFooterBytes && content.ends_with("BanDBend")));
+    }
+  }
 }
 
 }  // namespace bandb::storage
