@@ -43,7 +43,7 @@ Connection::Connection(ConnectionHost* host, const Endpoint& endpoint, Connectio
       refused_(refused),
       output_(&host->pool) {
   last_frame_nanos_ = last_taken_nanos_ = host_->loop->NowNanos();
-  if (codec_->restricted()) restricted_since_nanos_ = last_frame_nanos_;
+  if (codec_->restricted()) restricted_since_nanos_ = std::max<int64_t>(1, last_frame_nanos_);
   stream_->SetHandler(this);
   WatchReading(!refused);
 }

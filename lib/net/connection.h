@@ -49,6 +49,8 @@ class Connection final : private base::StreamHandler {
   const Router& router() const { return *router_; }
   bool closed() const { return phase_ == Phase::kClosed; }
   bool refused() const { return refused_; }
+  // Since when its client is not known; 0: it is known, or nobody asks.
+  int64_t restricted_since_nanos() const { return codec_->restricted() ? restricted_since_nanos_ : 0; }
   // All memory that it keeps, alone or with others: what would be free without it.
   int64_t kept_bytes() const {
     return static_cast<int64_t>(HeldBytes() + StreamBytes() + output_.shared_bytes() + replies_.shared_bytes());

@@ -59,7 +59,9 @@ Connection* FrameServer::Find(ConnectionId id) {
 
 void FrameServer::Take(std::unique_ptr<base::Stream> stream, const Endpoint& endpoint) {
   if (closed_) return;
-  const bool over = parts_.quota->connections.load(std::memory_order_relaxed) >= host_.limits.connections_max;
+  const bool full = parts_.quota->connections.load(std::memory_order_relaxed) >= host_.limits.connections_max;
+  // Strangers keep nobody out.
+  const bool over = full && (draining_ || !MakeRoom());
   const ConnectionId id = NewId();
   HookDecision decision;
   if (!over && !draining_) decision = parts_.observer->OnConnect(id, stream->peer());
@@ -181,6 +183,21 @@ Connection* FrameServer::FindLargest() const {
     largest_bytes = connection->kept_bytes();
   }
   return largest;
+}
+
+bool FrameServer::MakeRoom() {
+  Connection* oldest = nullptr;
+  for (const Slot& slot : slots_) {
+    Connection* const connection = slot.connection.get();
+    if (connection == nullptr || connection->closed() || connection->refused()) continue;
+    const int64_t since_nanos = connection->restricted_since_nanos();
+    if (since_nanos == 0 || (oldest != nullptr && since_nanos >= oldest->restricted_since_nanos())) continue;
+    oldest = connection;
+  }
+  if (oldest == nullptr) return false;
+  counters_.connections_evicted.Add();
+  oldest->Close();
+  return true;
 }
 
 int64_t FrameServer::LargestBytes() {

@@ -96,6 +96,8 @@ class FrameServer final : public Completions,
   int64_t LargestBytes() override;
   void CloseLargest() override;
   Connection* FindLargest() const;
+  // Closes the connection that has been of a client not known for longest; false if there is none.
+  bool MakeRoom();
   bool MemoryIsOver() const;
   ConnectionId NewId();
   Connection* Find(ConnectionId id);

@@ -1,6 +1,7 @@
 #include "server/login_path.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/assert.h"
@@ -56,6 +57,8 @@ void LoginPath::LogIn(Request& request, LoginCommand* command) {
   if (waiting_.size() >= kWaitingMax && failures_.Has(peer, now_nanos)) {
     return request.Answer({.failure = ToFailure(net::Refusal::kOverloaded)});
   }
+  // Whose name the request is still a view of.
+  const std::shared_ptr<const User> before = request.codec().session().user();
   const bool right = request.codec().session().LogIn(command->user, command->token);
   Outcome outcome = command->answer(right);
   if (right || closed_) return request.Answer(std::move(outcome));

@@ -18,6 +18,9 @@ constexpr size_t kArgumentBytes = 32;
 // Of a command that runs on the loop, whatever it does with them.
 constexpr int kQuickArgumentsMax = 1024;
 
+// A hello of TLS, which is no beginning of a request; as a line it might never end.
+bool BeginsTls(std::string_view bytes) { return bytes.substr(0, 2) == "\x16\x03"; }
+
 // Runs one command; `change` is what it does to the session.
 void RunCommand(const RedisCommand& command, RedisCall& call, RedisChange* change) {
   if (command.Has(RedisCommand::kSession)) return RunRedisSession(call, change);
@@ -77,6 +80,10 @@ net::Cut RedisCodec::Next(std::string_view bytes, net::Frame* frame, size_t* fra
     case resp::Parsed::kNothing:
       return net::Cut::kNothing;
     case resp::Parsed::kIncomplete:
+      if (BeginsTls(bytes)) {
+        protocol_error_ = "Protocol error: this address is not for TLS";
+        return net::Cut::kTooLong;
+      }
       // Whether it is left out, or ends a transaction, is not known before it is complete.
       if (parser_.announced_bytes() == 0 || in_multi_ || silent_ || skips_ > 0) return net::Cut::kIncomplete;
       *frame = {static_cast<uint32_t>(RedisClass::kWrite), {}};

@@ -19,7 +19,7 @@ namespace {
 using State = base::IoResult::State;
 
 // Of an idle connection, and of the buffers of one that reads, as OpenSSL 3.0 was measured.
-constexpr size_t kIdleBytes = 16 << 10;
+constexpr size_t kIdleBytes = 20 << 10;
 constexpr size_t kBufferBytes = 17 << 10;
 // More than this of room for bytes to send is given back.
 constexpr size_t kKeptBytes = 512;

@@ -12,7 +12,7 @@ using State = base::IoResult::State;
 absl::StatusOr<std::unique_ptr<TlsStream>> TlsStream::Over(std::unique_ptr<base::Stream> below,
                                                            std::shared_ptr<Context> context, base::EventLoop* loop,
                                                            const std::string& host) {
-  std::unique_ptr<TlsStream> stream(new TlsStream(std::move(below), loop));
+  std::unique_ptr<TlsStream> stream(new TlsStream(std::move(below), loop, !context->is_server()));
   BANDB_ASSIGN_OR_RETURN(stream->engine_, Engine::Create(std::move(context), &stream->source_, host));
   return stream;
 }
@@ -27,9 +27,23 @@ TlsStream::~TlsStream() {
 }
 
 void TlsStream::Establish(Established established) {
+  begun_ = true;
   established_ = std::move(established);
   below_->SetHandler(this);
-  Shake();
+  WatchBelow();
+}
+
+void TlsStream::SetHandler(base::StreamHandler* handler) {
+  handler_ = handler;
+  if (std::exchange(begun_, true)) return;
+  established_ = [this](const absl::Status& status) {
+    if (!status.ok()) return handler_->OnBroken();
+    WatchBelow();
+    if (engine_->HasMore()) TellOfMore();
+    if (writable_) handler_->OnWritable();
+  };
+  below_->SetHandler(this);
+  WatchBelow();
 }
 
 void TlsStream::Shake() {
@@ -66,11 +80,14 @@ void TlsStream::WatchBelow() {
   if (broken_) return;
   const bool unsent = !engine_->unsent().empty();
   // Who asks much and takes nothing is not listened to.
-  const bool reads = (readable_ || established_ != nullptr) && engine_->unsent().size() < Engine::kUnsentBytesMax;
-  below_->Watch(reads, unsent || writable_);
+  const bool reads = (readable_ || is_shaking()) && engine_->unsent().size() < Engine::kUnsentBytesMax;
+  // Who connects speaks first.
+  const bool begins = is_shaking() && is_client_ && !engine_->has_spoken();
+  below_->Watch(reads, unsent || begins || (writable_ && !is_shaking()));
 }
 
 base::IoResult TlsStream::Read(char* to, size_t bytes_max) {
+  if (is_shaking()) return {State::kWouldBlock, 0};
   if (broken_) return {State::kFailed, 0};
   const base::IoResult result = engine_->Read(to, bytes_max);
   // It may have answered by itself, as to a change of keys.
@@ -81,6 +98,7 @@ base::IoResult TlsStream::Read(char* to, size_t bytes_max) {
 }
 
 base::IoResult TlsStream::Write(absl::Span<const std::string_view> pieces) {
+  if (is_shaking()) return {State::kWouldBlock, 0};
   if (broken_) return {State::kFailed, 0};
   const size_t taken = engine_->Write(pieces);
   if (!Flush()) broken_ = true;

@@ -31,14 +31,15 @@ class TlsStream final : public base::Stream, private base::StreamHandler {
   ~TlsStream() override;
 
   // Begins; until it is established nothing else may be done. One that is being connected goes on
-  // once it is.
+  // once it is. Without this the handshake begins with the handler: OnWritable tells that it was
+  // done, OnBroken that it failed; until then there is nothing to read and no room to write.
   void Establish(Established established);
 
   // After a handshake that failed: says this without TLS, if nothing was said yet, to a peer that
   // does not speak it.
   void TellPlainly(std::string_view bytes);
 
-  void SetHandler(base::StreamHandler* handler) override { handler_ = handler; }
+  void SetHandler(base::StreamHandler* handler) override;
   base::IoResult Read(char* to, size_t bytes_max) override;
   base::IoResult Write(absl::Span<const std::string_view> pieces) override;
   void Watch(bool readable, bool writable) override;
@@ -57,7 +58,8 @@ class TlsStream final : public base::Stream, private base::StreamHandler {
     base::Stream* const stream_;
   };
 
-  TlsStream(std::unique_ptr<base::Stream> below, base::EventLoop* loop) : loop_(loop), below_(std::move(below)) {}
+  TlsStream(std::unique_ptr<base::Stream> below, base::EventLoop* loop, bool is_client)
+      : loop_(loop), is_client_(is_client), below_(std::move(below)) {}
 
   void OnReadable() override;
   void OnWritable() override;
@@ -68,10 +70,12 @@ class TlsStream final : public base::Stream, private base::StreamHandler {
   // Gives what is ready to the stream below; false if that is gone.
   bool Flush();
   void WatchBelow();
+  bool is_shaking() const { return established_ != nullptr; }
   // Tells in the next turn what the stream below will not.
   void TellOfMore();
 
   base::EventLoop* const loop_;
+  const bool is_client_;
   const std::unique_ptr<base::Stream> below_;
   Below source_{below_.get()};
   std::unique_ptr<Engine> engine_;
@@ -79,6 +83,7 @@ class TlsStream final : public base::Stream, private base::StreamHandler {
   Established established_;  // null once it was called
   bool readable_ = false;    // watched
   bool writable_ = false;
+  bool begun_ = false;
   bool broken_ = false;
   bool closing_ = false;       // nothing will be written any more
   bool closed_below_ = false;  // and that was said

@@ -1,97 +1,18 @@
 // Every message and command, by who asks for it.
 #include <fmt/format.h>
 
-#include <map>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/posix_file_system.h"
-#include "base/secret_file.h"
 #include "server/login_path.h"
 #include "server/message_table.h"
-#include "server/users.h"
-#include "server/wire_client.h"
+#include "server/users_fixture.h"
 #include "support/catch.h"
-#include "support/temp_dir.h"
-#include "tls/token.h"
 
 namespace bandb::test {
 namespace {
-
-constexpr uint16_t kDenied = 7;
-constexpr uint16_t kNobody = 16;
-constexpr uint32_t kRoute = kFirstUserMessage;
-
-// Their tokens are "token-of-NAME".
-const std::map<std::string, std::vector<std::string>>& Users() {
-  static const auto& users = *new std::map<std::string, std::vector<std::string>>{
-      {"all", {"read,write"}}, {"reader", {"read"}},         {"writer", {"write"}},
-      {"ops", {"admin"}},      {"other", {"read,write:o/"}}, {"mixed", {"read:k/", "write:o/"}},
-  };
-  return users;
-}
-
-std::string TokenOf(const std::string& name) { return "token-of-" + name; }
-
-class UsersFixture {
- public:
-  explicit UsersFixture(int loops = 1, absl::Duration login_timeout = absl::Seconds(5)) {
-    WriteUsers("");
-    ServerOptions options;
-    options.users_file = path();
-    options.redis_listen = "127.0.0.1:0";
-    options.loops = loops;
-    options.login_timeout = login_timeout;
-    ServerHooks hooks;
-    hooks.administer = [](const std::vector<std::string>&) { return std::string("done"); };
-    hooks.routes.push_back(
-        {kRoute, [](const ServerRequest& request, Responder responder) { responder.Ok(request.user); }, {}});
-    fixture = std::make_unique<ServerFixture>(options, std::move(hooks));
-  }
-  std::string path() const { return dir_.path() + "/users.toml"; }
-  void WriteUsers(const std::string& without) {
-    server::UserTable table;
-    for (const auto& [name, allows] : Users()) {
-      if (name == without) continue;
-      server::User user{name, tls::DigestOf(TokenOf(name)), {}};
-      for (const std::string& allow : allows) REQUIRE_OK(user.grants.Add(allow));
-      REQUIRE_OK(table.Add(std::move(user)));
-    }
-    base::PosixFileSystem files;
-    REQUIRE_OK(base::ReplaceSecretFile(&files, path(), table.ToText()));
-  }
-  std::string redis() const { return fixture->server->RedisAddress(); }
-
- private:
-  TempDir dir_;
-
- public:
-  std::unique_ptr<ServerFixture> fixture;
-};
-
-std::string HelloFrame(const std::string& user, const std::string& token) {
-  proto::Hello hello;
-  hello.features = proto::kFeatureUsers;
-  hello.user = user;
-  hello.token = token;
-  std::string frame;
-  proto::AppendHello(&frame, hello);
-  return frame;
-}
-
-// The code of the reply, 0 if it is none of an error.
-uint16_t CodeOf(WireClient* client, const std::string& frame) {
-  const std::optional<OwnedReply> reply = client->Ask(frame);
-  REQUIRE(reply.has_value());
-  return reply->ok ? 0 : reply->code;
-}
-
-std::unique_ptr<WireClient> ClientOf(const UsersFixture& users, const std::string& name) {
-  auto client = std::make_unique<WireClient>(users.fixture->address());
-  if (!name.empty()) REQUIRE(CodeOf(client.get(), HelloFrame(name, TokenOf(name))) == 0);
-  return client;
-}
 
 std::string Scan(const std::string& begin, const std::string& limit, const std::string& cursor = {}) {
   std::string frame;
@@ -295,46 +216,6 @@ TEST_CASE("wrong logins of one address are answered later and later, and others 
   CHECK(log.Add("10.0.0.1:9", kNow + 2 * server::FailureLog::kForgottenNanos) == server::FailureLog::kDelayNanosMin);
   for (int i = 0; i < 5000; i++) log.Add(fmt::format("10.1.{}.{}:1", i / 250, i % 250), kNow + i);
   CHECK(log.size() == server::FailureLog::kAddressesMax);
-}
-
-TEST_CASE("who is not known may send little, has one request under way, and is closed in time") {
-  UsersFixture users(GENERATE(1, 4), absl::Milliseconds(300));
-  SECTION("a large frame") {
-    const std::unique_ptr<WireClient> client = ClientOf(users, "");
-    CHECK(CodeOf(client.get(), PutFrame("k", std::string(5000, 'v'))) == 257);
-    CHECK(client->SeesEnd());
-  }
-  SECTION("large frames, once it is known") {
-    const std::unique_ptr<WireClient> client = ClientOf(users, "all");
-    CHECK(CodeOf(client.get(), PutFrame("k", std::string(100'000, 'v'))) == 0);
-  }
-  SECTION("nothing at all") {
-    WireClient client(users.fixture->address());
-    const std::optional<OwnedReply> reply = client.Receive();
-    REQUIRE(reply.has_value());
-    CHECK(reply->code == kNobody);
-    CHECK(client.SeesEnd());
-    WireClient redis(users.redis());
-    const std::string told = "-ERR no user logged in in time\r\n";
-    CHECK(redis.ReceiveText(told.size()) == told);
-    CHECK(redis.SeesEnd());
-  }
-  SECTION("requests without end, whose replies it does not read") {
-    WireClient client(users.fixture->address());
-    std::string pings;
-    for (int i = 0; i < 1000; i++) proto::AppendPing(&pings, std::string(100, 'x'));
-    for (int i = 0; i < 2000 && client.SendSome(pings) > 0; i++) {
-    }
-    CHECK(users.fixture->Eventually([&] { return users.fixture->server->Stats().connections_open == 0; }));
-    CHECK(users.fixture->server->Stats().memory_bytes < 100'000);
-  }
-  SECTION("who has logged in may stay") {
-    const std::unique_ptr<WireClient> client = ClientOf(users, "reader");
-    const std::unique_ptr<WireClient> nobody = ClientOf(users, "");
-    REQUIRE(nobody->Receive().has_value());
-    REQUIRE(nobody->SeesEnd());
-    CHECK(CodeOf(client.get(), GetFrame("none")) == 5);
-  }
 }
 
 TEST_CASE("users are read again as a whole or not at all, and revoked ones are nobody at once") {

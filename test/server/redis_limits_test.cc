@@ -54,6 +54,15 @@ TEST_CASE("a client that announces gigabytes is told so and closed, and costs no
   }
 }
 
+TEST_CASE("a client that speaks TLS on a plain address is told so at once") {
+  ServerFixture fixture(WithRedis(GENERATE(1, 4)));
+  WireClient client(fixture.server->RedisAddress());
+  std::string hello("\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03", 11);
+  hello.append(241, 'r');
+  CheckReply(&client, hello, "-ERR Protocol error: this address is not for TLS\r\n");
+  CHECK(client.SeesEnd());
+}
+
 TEST_CASE("a request that is never completed ends its connection when its time has passed") {
   ServerOptions options = WithRedis();
   options.frame_timeout = absl::Milliseconds(50);
