@@ -1,4 +1,4 @@
-"""docs/file-formats.md and docs/cluster-log.md against the golden files and the code: dumps, tags, kinds, record types, magics."""
+"""docs/file-formats.md, table-format.md and cluster-log.md against the golden files and the code: dumps, tags, kinds, record types, magics."""
 
 import pathlib
 import re
@@ -99,7 +99,7 @@ def check_constants(doc):
 
 
 def main():
-    doc = read("docs/file-formats.md") + read("docs/cluster-log.md")
+    doc = read("docs/file-formats.md") + read("docs/table-format.md") + read("docs/cluster-log.md")
     complaints = [*check_dumps(doc), *check_numbers(doc), *check_constants(doc)]
     for complaint in complaints:
         print(complaint)

@@ -155,7 +155,7 @@ TEST_CASE("a block that was cut or changed is refused or harmless") {
   }
 }
 
-TEST_CASE("the example in docs/file-formats.md is what is written") {
+TEST_CASE("the example in docs/table-format.md is what is written") {
   const unsigned char expected[] = {1,   0,   0,  0,                                                     //
                                     12,  0,   0,  0,   41,  0,   0,   0,                                 //
                                     0,   6,   3,  1,   'a', 'p', 'p', 'l', 'e', 1, 1, 0, 0, 0, 0, 0, 0,  //
