@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/assert.h"
 #include "storage/table/block.h"
@@ -38,15 +40,21 @@ void WalkBlock(const Block& block) {
   }
 }
 
+void FindAll(const std::optional<TableIndex>& index) {
+  for (size_t i = 0; index && i < index->size(); ++i) {
+    BANDB_ASSERT(index->Find(MakeInternalKey(index->Separator(i), 0)) >= i);
+  }
+}
+
 void TryAll(std::string_view bytes) {
   const std::optional<Block> entries = Block::Parse(bytes, Block::Trailers::kInternalKeys);
   if (entries) WalkBlock(*entries);
   const std::optional<Block> separators = Block::Parse(bytes, Block::Trailers::kSeparators);
   if (separators) {
-    const std::optional<TableIndex> index = TableIndex::Make(*separators, uint64_t{1} << 40);
-    for (size_t i = 0; index && i < index->size(); ++i) {
-      BANDB_ASSERT(index->Find(MakeInternalKey(index->Separator(i), 0)) >= i);
-    }
+    const BlockBounds bounds{.begin = 0, .end = uint64_t{1} << 40};
+    FindAll(TableIndex::Make(*separators, bounds));
+    std::vector<PartitionExtent> extents;
+    FindAll(TableIndex::MakeTop(*separators, bounds, &extents));
   }
   const std::optional<BloomFilter> filter = BloomFilter::Parse(bytes);
   for (uint64_t hash = 1; filter && hash != 0; hash *= 16) static_cast<void>(filter->MayContain(hash | hash << 32));
