@@ -109,7 +109,8 @@ absl::Status Node::Begin() {
   if (durable.applied.index > 0) Post(raft::SnapshotTaken{durable.applied.index, durable.applied.index});
   const raft::Configuration& configuration = driver_->core().configuration();
   if (peers_ == nullptr && configuration.members.size() != 1) {
-    return base::Error(StatusCode::kInvalidArgument, "this node is of a cluster of {}, and has to listen to the others",
+    return base::Error(StatusCode::kInvalidArgument,
+                       "this node is one of {} members: listen has to say where the others reach it",
                        configuration.members.size());
   }
   // The only voter need not wait for anybody.

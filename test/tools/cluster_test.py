@@ -27,8 +27,9 @@ class Configuration(ProgramTest):
         for settings, text in [
                 (["cluster.listen=127.0.0.1:8080", clients], "cluster.listen is the address of server.listen, too"),
                 ([f"cluster.listen={peers}", "cluster.advertise=127.0.0.1:8080", clients], "the address of server.listen, too"),
-                (["cluster.listen=0.0.0.0:7400"], "other machines can reach, and peers are not authenticated"),
-                (["cluster.listen=0.0.0.0:7400", "cluster.insecure=true"], "say in cluster.advertise"),
+                (["cluster.listen=0.0.0.0:7400", "cluster.advertise=127.0.0.1:7400"],
+                 "other machines can reach, and peers are not authenticated"),
+                (["cluster.listen=0.0.0.0:7400", "cluster.insecure=true"], "cluster.advertise has to say which one"),
                 ([f"cluster.listen={peers}", "cluster.advertise=no-such-host.invalid:7400"],
                  "cluster.advertise is 'no-such-host.invalid:7400'"),
                 (["cluster.listen=no-such-host.invalid:7400"], "cluster.listen is 'no-such-host.invalid:7400'"),
@@ -187,7 +188,7 @@ class Operators(ProgramTest):
         self.assertEqual(trio["c"].terminate(), 0, trio["c"].error_text())
         done = run(SERVER, "--data", trio["c"].data, "--listen", "127.0.0.1:0")
         self.assertEqual((done.returncode, done.stdout), (1, b""))
-        self.assertIn(b"this node is one of 3 members: say in cluster.listen where the others reach it", done.stderr)
+        self.assertIn(b"this node is one of 3 members: listen has to say where the others reach it", done.stderr)
         done = run(CLI, "export", "--data", trio["c"].data, "--out", str(self.scratch / "export"))
         self.assertEqual(done.returncode, 3)
         self.assertIn(b"ask a running server of the cluster", done.stderr)

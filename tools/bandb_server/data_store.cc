@@ -70,7 +70,7 @@ class NodeStore final : public DataStore, private ClusterListener {
       absl::StatusOr<std::unique_ptr<Cluster>> node = Cluster::Start(options, kJoinAttempt);
       if (node.ok()) {
         node_ = *std::move(node);
-        return CheckReachable(options);
+        return absl::OkStatus();
       }
       const bool waits = absl::IsDeadlineExceeded(node.status()) && !options.join.empty();
       if (!waits) return node.status();
@@ -112,14 +112,6 @@ class NodeStore final : public DataStore, private ClusterListener {
   absl::Status Failure() const {
     base::MutexLock lock(&mutex_);
     return failure_;
-  }
-
-  // One of several that listens to nobody would wait for the others for ever.
-  absl::Status CheckReachable(const ClusterOptions& options) const {
-    const size_t members = node_->GetStatus().members.size();
-    if (!options.listen.empty() || members < 2) return absl::OkStatus();
-    return base::Error(StatusCode::kFailedPrecondition,
-                       "this node is one of {} members: say in cluster.listen where the others reach it", members);
   }
 
   Logger* const logger_;

@@ -32,23 +32,22 @@ size_t FirstOver(const FragmentedTombstones& tombstones, std::string_view smalle
   return CompareSpacedKeys(smallest, tombstones.begin(0)) < 0 ? 0 : tombstones.Find(smallest);
 }
 
-// All keys that the table may hold are deleted at this sequence, or a later one, which is larger
-// than any in the table; 0: they are not.
-Sequence DeletedAt(const FragmentedTombstones& tombstones, const TableInfo& info) {
-  Sequence deleted_at = kSequenceMax;
+// Whether all keys that the table may hold are deleted for a reader at `snapshot`, by tombstones
+// that are newer than any entry of the table. What is deleted at one snapshot is so at all later
+// ones.
+bool IsDeleted(const FragmentedTombstones& tombstones, const TableInfo& info, Sequence snapshot) {
   for (size_t at = tombstones.Find(SpacedKey(info.smallest)); at < tombstones.fragment_count(); ++at) {
-    deleted_at = std::min(deleted_at, tombstones.SequenceAt(at, kSequenceMax));
-    if (deleted_at <= info.largest_sequence) return 0;
-    if (EndsBefore(info.largest, tombstones.limit(at))) return deleted_at;
+    if (tombstones.SequenceAt(at, snapshot) <= info.largest_sequence) return false;
+    if (EndsBefore(info.largest, tombstones.limit(at))) return true;
   }
-  return 0;
+  return false;
 }
 
 // How much of a table is deleted, roughly, as its index has it. Of one that nobody has read yet it
 // is not known, and may be next to nothing: it goes into `unread`.
 uint64_t DeletedBytes(const FragmentedTombstones& tombstones, const TablePtr& table, std::vector<TablePtr>* unread) {
   const TableInfo& info = table->info();
-  if (DeletedAt(tombstones, info) > 0) return info.file_bytes;
+  if (IsDeleted(tombstones, info, kSequenceMax)) return info.file_bytes;
   const TableReader* reader = table->ReaderIfOpen();
   const uint64_t trailer = MakeTrailer(kSequenceMax, Kind::kPut);
   uint64_t bytes = 0;
@@ -95,6 +94,11 @@ class SpacePicker {
     const auto at = std::lower_bound(horizon_.snapshots.begin(), horizon_.snapshots.end(), first);
     return at != horizon_.snapshots.end() && *at < last;
   }
+  // The oldest snapshot that sees anything of a table; kSequenceMax: none does.
+  Sequence OldestReader(const TableInfo& info) const {
+    const auto at = std::lower_bound(horizon_.snapshots.begin(), horizon_.snapshots.end(), info.smallest_sequence);
+    return at == horizon_.snapshots.end() ? kSequenceMax : *at;
+  }
   bool HasExpired(const TableInfo& info) {
     if (info.space.expired_at_ms <= horizon_.now_ms) return true;
     if (info.space.expired_at_ms <= now_ms_) {
@@ -133,12 +137,11 @@ class SpacePicker {
       drop.level = drop.output_level = below;
       drop.is_drop = true;
       for (const TablePtr& table : older) {
-        const Sequence deleted_at = DeletedAt(tombstones, table->info());
-        if (deleted_at == 0 || IsBusy(table)) continue;
-        if (SnapshotIn(table->info().smallest_sequence, deleted_at)) {
-          outlook_->waits_for_snapshot = true;
-        } else {
+        if (IsBusy(table) || !IsDeleted(tombstones, table->info(), kSequenceMax)) continue;
+        if (IsDeleted(tombstones, table->info(), OldestReader(table->info()))) {
           drop.inputs.push_back(table);
+        } else {
+          outlook_->waits_for_snapshot = true;
         }
       }
       if (drop.inputs.empty()) continue;

@@ -2,7 +2,8 @@
 // picker's, asked when the levels are in shape.
 //
 // Four kinds of waste, in the order in which they are looked for:
-//   * Tables that a range tombstone above covers wholly are dropped as they are, unread.
+//   * Tables that range tombstones of one table above cover wholly are dropped as they are, unread,
+//     unless a snapshot sees something of them that it does not see covered.
 //   * What a table holds for a snapshot that is gone, what has expired in it, and what says "gone"
 //     where nothing lies below, goes when the table is rewritten where it is.
 //   * Deletes and range deletes are merged with what lies below, where that gives back enough of

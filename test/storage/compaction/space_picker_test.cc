@@ -1,5 +1,10 @@
 #include "storage/compaction/space_picker.h"
 
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "storage/engine/engine_fixture.h"
 
 namespace bandb::storage {
@@ -142,9 +147,7 @@ TEST_CASE("eight small neighbours become one table, unless one of them outweighs
 
 TEST_CASE("tables are dropped that a range delete above covers, down to the last level, and no others") {
   TableFolder folder;
-  const auto covering = [&](Sequence sequence, Sequence from_f = 0) {
-    std::vector<RangeTombstone> tombstones = {{Spaced("c"), Spaced("m"), sequence}};
-    if (from_f > 0) tombstones.push_back({Spaced("f"), Spaced("m"), from_f});
+  const auto covering = [&](const std::vector<RangeTombstone>& tombstones) {
     const TablePtr table = folder.Write({}, tombstones);
     REQUIRE_OK(table->Reader().status());
     return table;
@@ -165,28 +168,101 @@ TEST_CASE("tables are dropped that a range delete above covers, down to the last
     return PickForSpace(**version, kSettings, {}, {.snapshots = snapshots, .now_ms = kNowMs}, kNowMs, outlook);
   };
   SpaceOutlook outlook;
-  auto picked = pick(covering(500), {}, &outlook);
+  auto picked = pick(covering({{Spaced("c"), Spaced("m"), 500}}), {}, &outlook);
   REQUIRE(picked.has_value());
   CHECK(picked->is_drop);
   CHECK(Numbers(picked->inputs) == NumberList{103, 104, 105});
   // A snapshot that sees entries and not the range delete keeps their tables.
-  picked = pick(covering(500), {15}, &outlook);
+  picked = pick(covering({{Spaced("c"), Spaced("m"), 500}}), {15}, &outlook);
   REQUIRE(picked.has_value());
   CHECK(Numbers(picked->inputs) == NumberList{104});
   CHECK(outlook.waits_for_snapshot);
-  picked = pick(covering(500), {500}, &outlook);
+  picked = pick(covering({{Spaced("c"), Spaced("m"), 500}}), {500}, &outlook);
   REQUIRE(picked.has_value());
   CHECK(picked->inputs.size() == 3);
   // Of range deletes that meet, those count that cover the table.
-  picked = pick(covering(50, 500), {}, &outlook);
+  const std::vector<RangeTombstone> two = {{Spaced("c"), Spaced("m"), 50}, {Spaced("f"), Spaced("m"), 500}};
+  picked = pick(covering(two), {}, &outlook);
   REQUIRE(picked.has_value());
   CHECK(Numbers(picked->inputs) == NumberList{104, 105});
-  picked = pick(covering(50, 500), {400}, &outlook);
+  picked = pick(covering(two), {400}, &outlook);
   CHECK(outlook.waits_for_snapshot);
-  CHECK((!picked || !picked->is_drop));
+  REQUIRE(picked.has_value());
+  // At the snapshot, the other range delete covers this one.
+  CHECK(Numbers(picked->inputs) == NumberList{105});
+  // A table over which range deletes meet goes once the oldest snapshot that sees it sees all of
+  // them.
+  for (const Sequence snapshot : {199, 200, 499, 500}) {
+    CAPTURE(snapshot);
+    const TablePtr meeting =
+        covering({{Spaced("c"), Spaced("i"), 200}, {Spaced("i"), Spaced("l"), 500}, {Spaced("l"), Spaced("m"), 200}});
+    picked = pick(meeting, {snapshot}, &outlook);
+    const bool sees_first = snapshot >= 200, sees_all = snapshot >= 500;
+    CHECK((picked && picked->is_drop) == sees_first);
+    if (sees_first) CHECK(Numbers(picked->inputs) == (sees_all ? NumberList{103, 104, 105} : NumberList{103, 104}));
+    if (!sees_all) CHECK(outlook.waits_for_snapshot);
+  }
   // Newer entries are not covered.
-  picked = pick(covering(100), {}, &outlook);
+  picked = pick(covering({{Spaced("c"), Spaced("m"), 100}}), {}, &outlook);
   CHECK((!picked || Numbers(picked->inputs) == NumberList{105}));
+}
+
+TEST_CASE("a table is dropped where no reader sees anything of it, now or at a snapshot") {
+  constexpr uint64_t kLetters = 8;
+  TableFolder folder;
+  base::Random random(1);
+  // Keys in order: letters, and between each and the next one more.
+  const auto key_at = [](uint64_t place) {
+    return std::string(1, static_cast<char>('a' + place / 2)) + (place % 2 == 0 ? "" : "5");
+  };
+  int drops = 0, waits = 0;
+  for (int round = 0; round < 2000; ++round) {
+    CAPTURE(round);
+    std::vector<RangeTombstone> tombstones;
+    for (uint64_t left = 1 + random.Uniform(4); left > 0; --left) {
+      const uint64_t begin = random.Uniform(kLetters), limit = begin + 1 + random.Uniform(kLetters - begin);
+      tombstones.push_back({Spaced(key_at(2 * begin)), Spaced(key_at(2 * limit)), 10 * left + random.Uniform(10)});
+    }
+    const TablePtr top = folder.Write({}, tombstones);
+    REQUIRE_OK(top->Reader().status());
+    const uint64_t first = random.Uniform(2 * kLetters), last = first + random.Uniform(2 * kLetters - first);
+    const Sequence smallest = 1 + random.Uniform(15), largest = smallest + random.Uniform(10);
+    const TableInfo below = Wasteful(1000000, key_at(first), key_at(last), {}, smallest, largest);
+    std::set<Sequence> snapshots;
+    for (uint64_t left = random.Uniform(4); left > 0; --left) snapshots.insert(random.Uniform(45));
+
+    const auto is_deleted_at = [&](Sequence snapshot) {
+      for (uint64_t place = first; place <= last; ++place) {
+        const std::string key = Spaced(key_at(place));
+        const bool covered = std::any_of(tombstones.begin(), tombstones.end(), [&](const RangeTombstone& tombstone) {
+          return tombstone.begin <= key && key < tombstone.limit && tombstone.sequence > largest &&
+                 tombstone.sequence <= snapshot;
+        });
+        if (!covered) return false;
+      }
+      return true;
+    };
+    const bool gone_now = is_deleted_at(kSequenceMax);
+    const bool gone = gone_now && std::all_of(snapshots.begin(), snapshots.end(), [&](Sequence snapshot) {
+                        return snapshot < smallest || is_deleted_at(snapshot);
+                      });
+
+    VersionEdit edit;
+    edit.added = {{5, top->info()}, {6, below}};
+    const auto version = Version().Apply(edit, {top, std::make_shared<LiveTable>(below, nullptr)});
+    REQUIRE_OK(version.status());
+    const SnapshotHorizon horizon{.snapshots = {snapshots.begin(), snapshots.end()}, .now_ms = kNowMs};
+    SpaceOutlook outlook;
+    const auto picked = PickForSpace(**version, kSettings, {}, horizon, kNowMs, &outlook);
+    REQUIRE((picked && picked->is_drop) == gone);
+    if (gone) CHECK(Numbers(picked->inputs) == NumberList{below.number});
+    if (gone_now && !gone) CHECK(outlook.waits_for_snapshot);
+    drops += gone ? 1 : 0;
+    waits += gone_now && !gone ? 1 : 0;
+  }
+  // Both happened.
+  CHECK(drops > 100);
+  CHECK(waits > 50);
 }
 
 }  // namespace bandb::storage

@@ -1,5 +1,6 @@
 #include "storage/model/db_model.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "storage/db.h"
@@ -8,6 +9,17 @@
 namespace bandb::test {
 
 DbModel::Subject DbModel::PlainDb() { return {.open = storage::OpenDb, .check_invariants = storage::CheckInvariants}; }
+
+DbModel::Seeds DbModel::SeedsToRun() {
+  Seeds seeds;
+  const char* text = std::getenv("BANDB_MODEL_SEEDS");
+  if (text == nullptr) return seeds;
+  seeds.named = true;
+  char* end = nullptr;
+  seeds.first = std::strtoull(text, &end, 10);
+  seeds.last = *end == '-' ? std::strtoull(end + 1, nullptr, 10) : seeds.first;
+  return seeds;
+}
 
 DbModel::DbModel(uint64_t seed, Counts* counts, Subject subject)
     : counts_(counts),

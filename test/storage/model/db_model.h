@@ -62,6 +62,14 @@ class DbModel {
   };
   static Subject PlainDb();
 
+  // BANDB_MODEL_SEEDS=1000-1999 in the environment names those seeds; otherwise a few.
+  struct Seeds {
+    uint64_t first = 1;
+    uint64_t last = 6;
+    bool named = false;
+  };
+  static Seeds SeedsToRun();
+
   // Lifetime: `counts`, to which it adds, is borrowed.
   DbModel(uint64_t seed, Counts* counts, Subject subject = PlainDb());
   ~DbModel();

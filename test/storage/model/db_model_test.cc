@@ -4,8 +4,6 @@
 
 #include <fmt/core.h>
 
-#include <cstdlib>
-
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -14,27 +12,10 @@ namespace {
 
 constexpr int kSteps = 4000;
 
-struct Seeds {
-  uint64_t first = 1;
-  uint64_t last = 6;
-  bool named = false;  // by the environment
-};
-
-Seeds SeedsToRun() {
-  Seeds seeds;
-  const char* text = std::getenv("BANDB_MODEL_SEEDS");
-  if (text == nullptr) return seeds;
-  seeds.named = true;
-  char* end = nullptr;
-  seeds.first = std::strtoull(text, &end, 10);
-  seeds.last = *end == '-' ? std::strtoull(end + 1, nullptr, 10) : seeds.first;
-  return seeds;
-}
-
 }  // namespace
 
 TEST_CASE("a database answers like a sorted map, whatever is done to it and however it ends") {
-  const Seeds seeds = SeedsToRun();
+  const DbModel::Seeds seeds = DbModel::SeedsToRun();
   REQUIRE(seeds.first <= seeds.last);
   DbModel::Counts counts;
   for (uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
