@@ -177,6 +177,8 @@ void ClusterCalls::DoWriteAsync(WriteBatch batch, const WriteOptions& options, W
 
 bool ClusterCalls::MayReadNow(const ReadOptions& options) const {
   if (options.consistency == Consistency::kLocal || options.snapshot != nullptr) return true;
+  const int64_t fresh_until_ms = published_.fresh_until_ms.load(std::memory_order_acquire);
+  if (fresh_until_ms != INT64_MAX && world_.clock->WallMillis() > fresh_until_ms) return false;
   if (published_.alone.load(std::memory_order_acquire) != 0) return true;
   if (options.consistency != Consistency::kLease) return false;
   // Whatever another node has acknowledged is at or below this index.

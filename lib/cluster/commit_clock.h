@@ -16,6 +16,8 @@ namespace bandb::cluster {
 
 // How often time is told where nothing is written.
 inline constexpr int64_t kTimeMarkNanos = 1'000'000'000;
+// A reader that asks for what may have just expired is told the time, unless it was so lately.
+inline constexpr uint64_t kFreshMs = 10;
 
 // Thread safety: one thread at a time.
 class CommitClock {
@@ -30,8 +32,11 @@ class CommitClock {
   }
   // Of the next entry: the larger of the last one's and the clock's.
   uint64_t Next(int64_t wall_ms) { return last_ms_ = std::max(last_ms_, NotNegative(wall_ms)); }
-  // The clock is ahead of the log by so much that an entry that only tells the time is worth it.
-  bool MarkDue(int64_t wall_ms) const { return NotNegative(wall_ms) >= last_ms_ + kMarkMs; }
+  // The clock is ahead of the log by so much that an entry that only tells the time is worth it,
+  // once a second, or where a reader `asks`.
+  bool MarkDue(int64_t wall_ms, bool asks) const {
+    return NotNegative(wall_ms) >= last_ms_ + (asks ? kFreshMs : kMarkMs);
+  }
   // How far the log is ahead of the clock.
   uint64_t AheadMs(int64_t wall_ms) const { return last_ms_ - std::min(last_ms_, NotNegative(wall_ms)); }
 

@@ -297,6 +297,7 @@ void Node::Publish() {
     published_.alone.store(now.term, std::memory_order_release);
   }
   published_.lease_until.store(LeaseEnd(), std::memory_order_release);
+  published_.fresh_until_ms.store(FreshUntilMs(), std::memory_order_release);
 }
 
 // The core says of a time whether the lease holds then; it does up to some time, and not after.
@@ -357,6 +358,8 @@ bool Node::Propose(Proposals::Batch batch) {
 }
 
 void Node::AskReads() {
+  // What has expired by the time at which they asked is gone for them.
+  if (AwaitsTime()) return;
   const std::optional<uint64_t> id = reads_.Ask();
   if (!id.has_value()) return;
   const raft::StepResult result = driver_->Step(Now(), raft::Read{*id});

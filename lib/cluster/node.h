@@ -52,6 +52,9 @@ struct PublishedState {
   std::atomic<uint64_t> alone{0};
   // Reads under a lease are served until then, of the monotonic clock, once `commit` is applied.
   std::atomic<int64_t> lease_until{0};
+  // Reads alone and under a lease are served until then, of the wall clock: later ones might find
+  // what has expired.
+  std::atomic<int64_t> fresh_until_ms{INT64_MAX};
   std::atomic<uint64_t> commit{0};
   std::atomic<uint64_t> applied{0};
   // Set once: the node serves no more.
@@ -219,6 +222,9 @@ class Node final : private Driver::Host,
   void ArmTimeMark();
   // What has a time to live expires by the time of the log, even if nobody writes.
   void ProposeTimeMark();
+  // An entry that tells the time to those who wait to read is on its way.
+  bool AwaitsTime() const;
+  int64_t FreshUntilMs() const;
   // False if it is not taken now.
   bool Propose(Proposals::Batch batch);
   void AskReads();
@@ -302,6 +308,8 @@ class Node final : private Driver::Host,
   bool configuration_changed_ = true;
   CommitClock commit_clock_;
   bool time_mark_due_ = false;
+  // What the last entry of this term that only tells the time has told.
+  uint64_t told_ms_ = 0;
 
   bool leader_changed_ = false;
   bool members_changed_ = false;

@@ -10,7 +10,7 @@
 namespace bandb::cluster {
 
 std::optional<uint64_t> ReadWaiters::Ask() {
-  if (waiting_.empty() || !may_ask_) return std::nullopt;
+  if (!HasQuestion()) return std::nullopt;
   asked_.emplace(++last_id_, std::exchange(waiting_, {}));
   return last_id_;
 }

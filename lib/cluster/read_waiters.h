@@ -36,6 +36,8 @@ class ReadWaiters {
   // The id of a question for all that wait; nothing if none do, or if the last one was refused and
   // nothing has changed since.
   std::optional<uint64_t> Ask();
+  // Whether Ask would give one.
+  bool HasQuestion() const { return !waiting_.empty() && may_ask_; }
   // The core has not taken the question.
   void Refused(uint64_t id);
   // It may be asked again what it refused.

@@ -21,12 +21,14 @@ TEST_CASE("commit times never go back, whatever the clock does") {
 TEST_CASE("a time mark is due once the clock is ahead of the log, and not while it is behind") {
   CommitClock clock;
   clock.Begin(1, 10'000);
-  CHECK(!clock.MarkDue(9'000));
-  CHECK(!clock.MarkDue(10'000));
-  CHECK(clock.MarkDue(11'000));
+  CHECK(!clock.MarkDue(9'000, false));
+  CHECK(!clock.MarkDue(10'000, false));
+  CHECK(clock.MarkDue(11'000, false));
   clock.Next(11'000);
-  CHECK(!clock.MarkDue(11'001));
-  CHECK(clock.MarkDue(12'000));
+  CHECK(!clock.MarkDue(11'001, false));
+  CHECK(clock.MarkDue(12'000, false));
+  CHECK(!clock.MarkDue(11'009, true));
+  CHECK(clock.MarkDue(11'010, true));
 }
 
 }  // namespace bandb::cluster

@@ -48,6 +48,29 @@ TEST_CASE("in an idle cluster a key expires on every node, and then nothing more
   CHECK(!world.violation().has_value());
 }
 
+TEST_CASE("who reads at the leader finds nothing that has expired, and costs an entry only while something may") {
+  ThreeMachines three(4);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  REQUIRE_OK(three.PutWithTtl(leader, "key", "value", absl::Milliseconds(100)));
+  const raft::Index last = three.LastIndex();
+  world.RunFor(50 * kMilli);
+  CHECK(three.Get(leader, "key") == "value");
+  world.RunFor(70 * kMilli);
+  CHECK(three.Get(leader, "key") == "NOT_FOUND");
+  // It told the time to each reader, and there is nothing left that may expire.
+  CHECK(three.LastIndex() == last + 2);
+  world.RunFor(70 * kMilli);
+  CHECK(three.Get(leader, "key") == "NOT_FOUND");
+  CHECK(three.LastIndex() == last + 2);
+  // Those who read together share one entry, and those who read soon after it need none.
+  REQUIRE_OK(three.PutWithTtl(leader, "key", "value", absl::Seconds(10)));
+  const raft::Index before = three.LastIndex();
+  world.RunFor(50 * kMilli);
+  for (int i = 0; i < 5; ++i) CHECK(three.Get(leader, "key") == "value");
+  CHECK(three.LastIndex() <= before + 2);
+}
+
 TEST_CASE("time is told of what lies in tables, too, and after a restart of all") {
   ThreeMachines three(3);
   World& world = three.world;

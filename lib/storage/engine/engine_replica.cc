@@ -273,13 +273,19 @@ ReplicaPosition EngineReplica::durable() const {
 
 uint64_t EngineReplica::commit_time_ms() const { return engine_->last_commit_time_ms_.load(std::memory_order_acquire); }
 
-bool EngineReplica::MayExpire() const {
+bool EngineReplica::MayExpireSoon() const {
   const ViewRef view = engine_->views_.Acquire();
   if (!view) return false;
-  const uint64_t now_ms = commit_time_ms();
-  if (view->memtable->latest_expiry_ms() > now_ms) return true;
-  const auto expires = [now_ms](const auto& memtable) { return memtable->latest_expiry_ms() > now_ms; };
-  if (std::any_of(view->frozen.begin(), view->frozen.end(), expires)) return true;
+  const auto expires = [now_ms = commit_time_ms()](const auto& memtable) {
+    return memtable->latest_expiry_ms() > now_ms;
+  };
+  return expires(view->memtable) || std::any_of(view->frozen.begin(), view->frozen.end(), expires);
+}
+
+bool EngineReplica::MayExpire() const {
+  if (MayExpireSoon()) return true;
+  const ViewRef view = engine_->views_.Acquire();
+  if (!view) return false;
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : view->version->level(level)) {
       if (table->info().earliest_expiry_ms != UINT64_MAX) return true;

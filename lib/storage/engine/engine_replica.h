@@ -141,6 +141,8 @@ class EngineReplica {
   // Whether anything may still expire, and so has to be told what time it is. True for longer than
   // that is so only where a table holds what has expired and was not merged since.
   bool MayExpire() const;
+  // Likewise of what was written lately: what is in memory. Cheap.
+  bool MayExpireSoon() const;
 
   // Space 0, at what is applied.
   absl::StatusOr<std::string> GetSystem(std::string_view key);
