@@ -59,7 +59,7 @@ absl::StatusOr<EntryApplier::Result> EntryApplier::ApplyCommands(const raft::Ent
   if (!DecodeCommands(entry.payload.bytes(), &decoded_)) return Malformed(entry, "no commands of this version");
   storage::ReplicaEntry applying{.index = entry.index, .term = entry.term, .commit_time_ms = decoded_.commit_time_ms};
   applying.writes.reserve(decoded_.commands.size());
-  sessions_.Begin(std::max(decoded_.commit_time_ms, replica_->applied().commit_time_ms));
+  sessions_.Begin(entry.index, std::max(decoded_.commit_time_ms, replica_->applied().commit_time_ms));
   for (const Command& command : decoded_.commands) {
     const bool admitted = sessions_.Admit(command);
     applying.writes.push_back(

@@ -20,7 +20,7 @@
 namespace bandb::cluster {
 
 struct WriteContent {
-  // Of the client's own session, if it has one.
+  // Of the client's own session, if it has one; a nonce, if it opens one.
   uint64_t session = kNoSession;
   uint64_t number = 0;
   // As of a batch that was not committed.
@@ -64,14 +64,19 @@ class ClientWrite {
   }
   bool withdrawn() const { return state_.load() == State::kWithdrawn; }
   bool ended() const { return state_.load() == State::kDone; }
-  // Nothing, if it has ended; of one that was withdrawn nobody wants to know.
-  void Complete(absl::Status status) {
+  // Nothing, if it has ended; of one that was withdrawn nobody wants to know. `opened`: the id of
+  // the session that it has opened.
+  void Complete(absl::Status status, uint64_t opened = kNoSession) {
     const State before = state_.exchange(State::kDone);
     if (before == State::kWithdrawn || before == State::kDone) return;
     BANDB_ASSERT(done_ != nullptr);
+    opened_ = opened;
     std::move(done_)(std::move(status));
     done_ = nullptr;
   }
+
+  // For `done`, and who was told by it.
+  uint64_t opened() const { return opened_; }
 
   // True if it was not passed on, and will not be: then its end is not told.
   bool Withdraw() {
@@ -87,6 +92,7 @@ class ClientWrite {
   const WriteContent content_;
   std::atomic<State> state_{State::kQueued};
   Done done_;
+  uint64_t opened_ = kNoSession;
 };
 
 using ClientWritePtr = std::shared_ptr<ClientWrite>;

@@ -97,7 +97,7 @@ void ClusterCalls::TakeIncoming() {
   for (ClientWritePtr& write : writes) node_->Write(std::move(write));
 }
 
-absl::Status ClusterCalls::WriteAndWait(WriteContent content, absl::Duration timeout) {
+absl::Status ClusterCalls::WriteAndWait(WriteContent content, absl::Duration timeout, uint64_t* opened) {
   BANDB_RETURN_IF_ERROR(CheckProcess());
   const int64_t nanos = Nanos(timeout);
   content.deadline_nanos = DeadlineOf(timeout);
@@ -105,9 +105,13 @@ absl::Status ClusterCalls::WriteAndWait(WriteContent content, absl::Duration tim
   auto write = std::make_shared<ClientWrite>(std::move(content),
                                              [waiter](absl::Status status) { waiter->Set(std::move(status)); });
   Submit(write);
-  if (world_.executor->Wait(&waiter->event, nanos)) return std::move(waiter->status);
+  const auto end = [&] {
+    if (opened != nullptr) *opened = write->opened();
+    return std::move(waiter->status);
+  };
+  if (world_.executor->Wait(&waiter->event, nanos)) return end();
   if (write->Withdraw()) return base::Error(StatusCode::kDeadlineExceeded, "given up before it was passed on");
-  if (world_.executor->Wait(&waiter->event, kSlackNanos)) return std::move(waiter->status);
+  if (world_.executor->Wait(&waiter->event, kSlackNanos)) return end();
   return base::Error(StatusCode::kUnknown, "given up while the write was being agreed on");
 }
 
@@ -234,26 +238,26 @@ void ClusterCalls::DoReadBarrierAsync(const ReadOptions& options, ReadCallback r
 // ---- Sessions. ----
 
 absl::StatusOr<uint64_t> ClusterCalls::OpenSession(absl::Duration timeout) {
-  uint64_t session = 0;
   auto waiter = std::make_shared<Waiter>();
-  auto drawn = std::make_shared<uint64_t>();
+  auto nonce = std::make_shared<uint64_t>();
   BANDB_RETURN_IF_ERROR(CheckProcess());
-  if (!OnLoop([node = node_, drawn, waiter] {
-        *drawn = node->DrawSession();
+  if (!OnLoop([node = node_, nonce, waiter] {
+        *nonce = node->DrawNonce();
         waiter->Set(absl::OkStatus());
       })) {
     return StoppedError();
   }
   while (!world_.executor->Wait(&waiter->event, base::kForever)) {
   }
-  session = *drawn;
-  BANDB_RETURN_IF_ERROR(WriteAndWait({.session = session, .number = kOpenNumber}, timeout));
+  uint64_t session = kNoSession;
+  BANDB_RETURN_IF_ERROR(WriteAndWait({.session = *nonce, .number = kOpenNumber}, timeout, &session));
+  BANDB_ASSERT(session != kNoSession);
   return session;
 }
 
 absl::Status ClusterCalls::WriteOnce(uint64_t session, uint64_t number, const WriteBatch& batch,
                                      const WriteOptions& options) {
-  if (session == kNoSession || number == kOpenNumber || number == kCloseNumber) {
+  if (session == kNoSession || !IsNumber(number)) {
     return base::Error(StatusCode::kInvalidArgument, "session {} has no command {}", session, number);
   }
   BANDB_RETURN_IF_ERROR(kv::CheckBatch(engine_->limits(), batch));

@@ -77,7 +77,8 @@ class ClusterCalls : public Cluster {
   bool OnLoop(base::Task task) const ABSL_LOCKS_EXCLUDED(mutex_);
   void Submit(ClientWritePtr write) ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeIncoming() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status WriteAndWait(WriteContent content, absl::Duration timeout);
+  // Sets `*opened`, unless it is null, if the write has opened a session.
+  absl::Status WriteAndWait(WriteContent content, absl::Duration timeout, uint64_t* opened = nullptr);
   absl::Status AwaitChange(const std::function<absl::StatusOr<raft::Change>()>& make, absl::Duration timeout);
   // Once this node knows all members that others know, `run` is run on its thread.
   absl::Status AwaitAdministration(int64_t deadline, const std::function<void(Node::Done done)>& run);

@@ -5,8 +5,8 @@
 //
 // Conditions and operations are encoded as in a batch (kv/batch_format.h), but each time to live is
 // an absolute time, made of the commit time, so that what an entry does depends on nothing but the
-// log. A command of session 0 is of nobody who would repeat it. An entry without commands moves
-// nothing but time.
+// log. A command of session 0 is of nobody who would repeat it; one that opens a session has a
+// nonce in place of the session (sessions.h). An entry without commands moves nothing but time.
 #ifndef BANDB_CLUSTER_ENTRY_PAYLOAD_H_
 #define BANDB_CLUSTER_ENTRY_PAYLOAD_H_
 

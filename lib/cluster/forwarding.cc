@@ -21,11 +21,10 @@ void EndUnknown(const std::vector<ClientWritePtr>& writes, std::string_view why)
 }  // namespace
 
 void Forwarding::OpenSession() {
-  session_ = kNoSession;
-  while (session_ == kNoSession) session_ = random_.Next() >> 1;
-  last_number_ = 0;
+  nonce_ = 0;
+  while (nonce_ == 0) nonce_ = random_.Next() >> 1;
   state_ = State::kOpening;
-  flights_[{session_, kOpenNumber}].own = true;
+  flights_[{nonce_, kOpenNodeNumber}].own = true;
 }
 
 bool Forwarding::NextKey(const ClientWrite& write, int64_t now_nanos, Key* key) {
@@ -96,15 +95,24 @@ std::vector<ClientWritePtr> Forwarding::Applied(const CommandResult& result) {
   if (at == flights_.end()) return {};
   Flight flight = std::move(at->second);
   flights_.erase(at);
-  if (flight.own && result.number == kOpenNumber) {
-    if (result.session == session_) state_ = result.status.ok() ? State::kOpen : State::kNone;
+  if (flight.own && Opens(result.number)) {
+    if (result.session == nonce_) Opened(result);
     return {};
   }
   if (flight.own && result.status.code() == StatusCode::kFailedPrecondition) {
     return SessionLost(result, std::move(flight));
   }
-  for (const ClientWritePtr& write : flight.writes) write->Complete(result.status);
+  for (const ClientWritePtr& write : flight.writes) write->Complete(result.status, result.opened);
   return {};
+}
+
+// Each opening has a session of its own, so what was sent under the one before is not of this one.
+void Forwarding::Opened(const CommandResult& result) {
+  state_ = result.status.ok() ? State::kOpen : State::kNone;
+  if (state_ == State::kNone) return;
+  BANDB_ASSERT(result.opened != kNoSession && result.opened != session_);
+  session_ = result.opened;
+  last_number_ = 0;
 }
 
 // The node's own session is gone: it was idle for too long, or nobody remembers this number.
@@ -131,7 +139,7 @@ void Forwarding::Refused(uint64_t session, uint64_t number, const absl::Status& 
   if (at->second.copies > 1 || !final) return;
   const Flight flight = std::move(at->second);
   flights_.erase(at);
-  if (session == session_ && number == kOpenNumber) state_ = State::kNone;
+  if (flight.own && Opens(number) && session == nonce_) state_ = State::kNone;
   for (const ClientWritePtr& write : flight.writes) write->Complete(status);
 }
 

@@ -4,6 +4,7 @@
 // seen applied here: to the next leader, if there is another, and to the same one if nothing was
 // heard. What is done twice is done once, and its result comes with each copy. So nothing but time,
 // the end of the node and a state that jumps over the results leaves the fate of a write unknown.
+// The node's own sessions are opened in the same way, under a nonce, and the log gives their ids.
 #ifndef BANDB_CLUSTER_FORWARDING_H_
 #define BANDB_CLUSTER_FORWARDING_H_
 
@@ -55,7 +56,7 @@ class Forwarding {
   bool empty() const { return flights_.empty(); }
 
  private:
-  using Key = std::pair<uint64_t, uint64_t>;  // session and number
+  using Key = std::pair<uint64_t, uint64_t>;  // session, or nonce, and number
   struct Flight {
     // Several if clients repeat a number of a session of their own; none of the opening of a
     // session.
@@ -71,10 +72,12 @@ class Forwarding {
   // Under which number the next write goes; false if it has to wait.
   bool NextKey(const ClientWrite& write, int64_t now_nanos, Key* key);
   void OpenSession();
+  void Opened(const CommandResult& result);
   std::vector<ClientWritePtr> SessionLost(const CommandResult& result, Flight flight);
 
   base::Random random_;
   State state_ = State::kNone;
+  uint64_t nonce_ = 0;  // of the opening that was tried last
   uint64_t session_ = kNoSession;
   uint64_t last_number_ = 0;
   int64_t opened_nanos_ = -kRepeatNanos;  // when it was tried last

@@ -123,8 +123,8 @@ class Node final : private Driver::Host,
   void HandOver(Done done);
   // `done` is told once what is applied now is in tables, or why not; see bandb::Cluster.
   void Flush(Done done);
-  // An id for a session of a client.
-  uint64_t DrawSession() { return DrawId(&random_); }
+  // A nonce for what opens a session of a client.
+  uint64_t DrawNonce() { return DrawId(&random_); }
   ClusterStatus Status() const;
   // Members that are named so: by name, peer address or id. Errors: kNotFound, kInvalidArgument.
   absl::StatusOr<raft::NodeId> FindMember(std::string_view name) const;

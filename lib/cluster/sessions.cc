@@ -13,8 +13,8 @@ using absl::StatusCode;
 
 constexpr std::string_view kPrefix = "session";
 constexpr size_t kKeyBytes = kPrefix.size() + sizeof(uint64_t);
-constexpr uint8_t kValueVersion = 1;
-constexpr size_t kValueBytesMax = 1 + 2 * base::kVarint64BytesMax + 2 * sizeof(uint64_t);
+constexpr uint8_t kValueVersion = 2;
+constexpr size_t kValueBytesMax = 2 + 2 * base::kVarint64BytesMax + 3 * sizeof(uint64_t);
 // Kind and two lengths, each of one byte.
 constexpr size_t kOperationBytesMax = 3 + kKeyBytes + kValueBytesMax;
 static_assert(kValueBytesMax < 128);
@@ -43,6 +43,8 @@ std::string Sessions::KeyOf(uint64_t id) {
 std::string Sessions::ValueOf(const Session& session) {
   std::string value;
   base::PutFixed8(&value, kValueVersion);
+  base::PutFixed8(&value, static_cast<uint8_t>(session.kind));
+  base::PutFixed64(&value, session.nonce);
   base::PutVarint(&value, session.last_ms);
   base::PutVarint(&value, session.highest);
   base::PutFixed64(&value, session.seen);
@@ -54,7 +56,12 @@ std::string Sessions::ValueOf(const Session& session) {
 bool Sessions::Decode(std::string_view value, Session* session) {
   base::ByteReader reader(value);
   uint8_t version = 0;
-  return reader.ReadFixed(&version) && version == kValueVersion && reader.ReadVarint(&session->last_ms) &&
+  uint8_t kind = 0;
+  if (!reader.ReadFixed(&version) || version != kValueVersion || !reader.ReadFixed(&kind) || kind >= kKinds) {
+    return false;
+  }
+  session->kind = static_cast<Kind>(kind);
+  return reader.ReadFixed(&session->nonce) && session->nonce != 0 && reader.ReadVarint(&session->last_ms) &&
          reader.ReadVarint(&session->highest) && reader.ReadFixed(&session->seen) &&
          reader.ReadFixed(&session->aborted) && (session->aborted & ~session->seen) == 0 && reader.empty();
 }
@@ -67,7 +74,7 @@ absl::StatusOr<Sessions> Sessions::Load(Iterator* system) {
     for (const char c : key.substr(kPrefix.size())) id = id << 8 | static_cast<uint8_t>(c);
     Session session;
     if (key.size() != kKeyBytes || id == kNoSession || !Decode(system->value(), &session) ||
-        sessions.size() == kSessionsMax) {
+        sessions.TimesOf(session.kind).size() == MaxOf(session.kind) || sessions.by_nonce_.count(session.nonce) != 0) {
       return base::Error(StatusCode::kDataLoss, "the sessions in space 0 are malformed");
     }
     sessions.Put(id, session);
@@ -80,13 +87,20 @@ absl::StatusOr<Sessions> Sessions::Load(Iterator* system) {
 
 void Sessions::Put(uint64_t id, const std::optional<Session>& session) {
   const auto at = by_id_.find(id);
-  if (at != by_id_.end()) {
-    by_time_.erase({at->second.last_ms, id});
-    if (!session.has_value()) by_id_.erase(at);
+  if (at != by_id_.end()) TimesOf(at->second.kind).erase({at->second.last_ms, id});
+  if (session.has_value()) {
+    if (at == by_id_.end()) {
+      const bool is_new = by_nonce_.emplace(session->nonce, id).second;
+      BANDB_ASSERT(is_new);
+    } else {
+      BANDB_ASSERT(at->second.nonce == session->nonce && at->second.kind == session->kind);
+    }
+    by_id_[id] = *session;
+    TimesOf(session->kind).insert({session->last_ms, id});
+  } else if (at != by_id_.end()) {
+    by_nonce_.erase(at->second.nonce);
+    by_id_.erase(at);
   }
-  if (!session.has_value()) return;
-  by_id_[id] = *session;
-  by_time_.insert({session->last_ms, id});
 }
 
 void Sessions::Set(uint64_t id, const std::optional<Session>& session) {
@@ -111,25 +125,37 @@ Sessions::Session* Sessions::Touch(uint64_t id) {
 
 void Sessions::EvictExpired() {
   if (std::exchange(evicted_, true)) return;
-  for (int i = 0; i < kEvictedByEntryMax && !by_time_.empty(); ++i) {
-    const auto [last_ms, oldest] = *by_time_.begin();
-    if (IdleMs(last_ms) < kSessionIdleMs) return;
-    Set(oldest, std::nullopt);
+  int evicted = 0;
+  for (const ByTime& times : by_time_) {
+    for (; evicted < kEvictedByEntryMax && !times.empty(); ++evicted) {
+      const auto [last_ms, oldest] = *times.begin();
+      if (IdleMs(last_ms) < kSessionIdleMs) break;
+      Set(oldest, std::nullopt);
+    }
   }
 }
 
-bool Sessions::MakeRoom() {
-  if (by_id_.size() < kSessionsMax) return true;
-  const auto [last_ms, oldest] = *by_time_.begin();
-  if (IdleMs(last_ms) < kSessionIdleWhenFullMs) return false;
+bool Sessions::MakeRoom(Kind kind) {
+  const ByTime& times = TimesOf(kind);
+  if (times.size() < MaxOf(kind)) return true;
+  const auto [last_ms, oldest] = *times.begin();
+  if (kind == Kind::kClient && IdleMs(last_ms) < kSessionIdleWhenFullMs) return false;
   Set(oldest, std::nullopt);
   return true;
 }
 
+std::optional<uint64_t> Sessions::NextId() {
+  if (index_ >> (64 - kIdPlaceBits) != 0 || opened_ >> kIdPlaceBits != 0) return std::nullopt;
+  return index_ << kIdPlaceBits | opened_++;
+}
+
 // ---- One entry. ----
 
-void Sessions::Begin(uint64_t now_ms) {
+void Sessions::Begin(uint64_t index, uint64_t now_ms) {
+  BANDB_ASSERT(index != 0 && index >= index_);
   BANDB_ASSERT(now_ms >= now_ms_);
+  index_ = index;
+  opened_ = 0;
   now_ms_ = now_ms;
   evicted_ = false;
   judged_.clear();
@@ -144,7 +170,7 @@ bool Sessions::Admit(const Command& command) {
     return true;
   }
   EvictExpired();
-  Judged judged = command.number == kOpenNumber    ? Open(command)
+  Judged judged = Opens(command.number)            ? Open(command)
                   : command.number == kCloseNumber ? Close(command)
                                                    : Number(command);
   judged.session = command.session;
@@ -158,12 +184,24 @@ Sessions::Judged Sessions::Open(const Command& command) {
   Judged judged{.verdict = Verdict::kAnswered};
   if (!command.operations.empty() || !command.conditions.empty()) {
     judged.status = base::Error(StatusCode::kInvalidArgument, "what opens a session does nothing else");
-  } else if (Touch(command.session) != nullptr) {
-    judged.duplicate = true;
-  } else if (MakeRoom()) {
-    Set(command.session, Session{.last_ms = now_ms_});
+    return judged;
+  }
+  const uint64_t nonce = command.session;
+  if (const auto before = by_nonce_.find(nonce); before != by_nonce_.end()) {
+    const uint64_t id = before->second;
+    if (Touch(id) != nullptr) {
+      judged.duplicate = true;
+      judged.opened = id;
+      return judged;
+    }
+  }
+  const Kind kind = command.number == kOpenNodeNumber ? Kind::kNode : Kind::kClient;
+  const std::optional<uint64_t> id = MakeRoom(kind) ? NextId() : std::nullopt;
+  if (id.has_value()) {
+    judged.opened = *id;
+    Set(*id, Session{.kind = kind, .nonce = nonce, .last_ms = now_ms_});
   } else {
-    judged.status = base::Error(StatusCode::kResourceExhausted, "{} sessions are open", by_id_.size());
+    judged.status = base::Error(StatusCode::kResourceExhausted, "{} sessions are open", TimesOf(kind).size());
   }
   return judged;
 }
@@ -249,7 +287,8 @@ std::string Sessions::Finish(absl::Span<const absl::Status> outcomes, std::vecto
     results->push_back({.session = judged.session,
                         .number = judged.number,
                         .status = std::move(judged.status),
-                        .duplicate = judged.duplicate});
+                        .duplicate = judged.duplicate,
+                        .opened = judged.opened});
   }
   std::string operations;
   for (const auto& [id, before] : before_) {
@@ -266,6 +305,10 @@ std::string Sessions::Finish(absl::Span<const absl::Status> outcomes, std::vecto
 }
 
 void Sessions::Undo() {
+  // First what is gone again, so that no nonce is there twice.
+  for (const auto& [id, before] : before_) {
+    if (!before.has_value()) Put(id, std::nullopt);
+  }
   for (const auto& [id, before] : before_) Put(id, before);
   before_.clear();
 }

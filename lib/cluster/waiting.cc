@@ -44,7 +44,9 @@ std::vector<ClientWritePtr> Waiting::Applied(raft::Term term, raft::Index index,
     }
     // The same term and index is the same entry.
     BANDB_ASSERT(place.writes.size() == results.size());
-    for (size_t i = 0; i < results.size(); ++i) place.writes[i]->Complete(results[i].status);
+    for (size_t i = 0; i < results.size(); ++i) {
+      place.writes[i]->Complete(results[i].status, results[i].opened);
+    }
   }
   if (term == applied_term_) return not_done;
   applied_term_ = term;

@@ -229,6 +229,36 @@ TEST_CASE("an entry of an unknown kind, or of a configuration that is none, is n
   CHECK(node.replica().applied().applied.index == 0);
 }
 
+// What is delayed on the way: the opening of a session and its first command, each of which was
+// done long ago. The session is gone meanwhile, and comes with the opening as another one.
+TEST_CASE("a command is done once, though it and the opening of its session come again when that is gone") {
+  CommandLog log;
+  const LogCommand open{.session = 5, .number = kOpenNumber};
+  log.Data(1, 10, {open});
+  log.Data(1, 11, {Put("key", "once", 5, 1)});
+  log.Data(1, 12, {Put("key", "later")});
+  LogCommand late = Put("key", "once", 5, 1);
+  late.lives_ago = 1;
+  log.Data(1, 11 + 3'600'000, {open, late});
+  log.Data(1, 12 + 3'600'000, {late, Put("other", "1", 5, 1)});
+  REQUIRE(log.results()[3] == "OK, FAILED_PRECONDITION");
+  for (const bool restarts : {false, true}) {
+    ApplierNode node({}, &log.log());
+    REQUIRE_OK(node.Open(0));
+    node.Feed(3);
+    if (restarts) {
+      node.FlushAll();
+      node.Kill();
+      REQUIRE_OK(node.Open(3));
+    }
+    node.Feed(log.last());
+    node.RunToEnd();
+    for (raft::Index index = 4; index <= log.last(); ++index) CHECK(node.results[index] == log.results()[index - 1]);
+    CHECK(node.Dump().user == log.user());
+    CHECK(log.user().front() == std::pair<std::string, std::string>("key", "later"));
+  }
+}
+
 TEST_CASE("10,000 sessions survive a restart and an install") {
   CommandLog log;
   for (uint64_t first = 1; first <= kSessionsMax; first += 500) {

@@ -18,6 +18,8 @@ using test::ModelCondition;
 using test::NumberedKey;
 
 constexpr uint64_t kHourMs = 3'600'000;
+// An id that no log gives.
+constexpr uint64_t kNeverOpened = UINT64_MAX;
 
 test::ModelWrite RandomWrite(base::Random* random, const CommandLogShape& shape, uint64_t now_ms) {
   const auto key = [&] { return NumberedKey(random->Uniform(shape.keys), 3); };
@@ -48,6 +50,8 @@ LogCommand RandomCommand(base::Random* random, const CommandLogShape& shape, uin
   command.write = RandomWrite(random, shape, now_ms);
   if (random->OneIn(4)) return command;
   command.session = 1 + random->Uniform(shape.sessions);
+  // What was under way for long.
+  command.lives_ago = random->OneIn(10) ? 1 + random->Uniform(2) : 0;
   uint64_t& next = (*numbers)[command.session];
   if (next == 0 || random->OneIn(12)) {
     command.number = kOpenNumber;
@@ -91,16 +95,18 @@ void CommandLog::Configuration(raft::Term term) {
 void CommandLog::Data(raft::Term term, uint64_t commit_time_ms, const std::vector<LogCommand>& commands) {
   EntryBuilder builder(commit_time_ms);
   now_ms_ = std::max(now_ms_, commit_time_ms);
+  opened_ = 0;
   std::string results;
   for (LogCommand command : commands) {
     // Times to live count from the time of the entry.
     command.write.now_ms = commit_time_ms;
     const WriteBatch batch = command.write.ToBatch();
-    REQUIRE(builder.Add({.session = command.session,
+    const uint64_t id = IdOf(command);
+    REQUIRE(builder.Add({.session = id,
                          .number = command.number,
                          .conditions = WriteBatchAccess::Conditions(batch),
                          .operations = WriteBatchAccess::Operations(batch)}));
-    results += (results.empty() ? "" : ", ") + Answer(command);
+    results += (results.empty() ? "" : ", ") + Answer(command, id);
   }
   Raw(term, raft::EntryKind::kData, builder.Build());
   results_.back() = results;
@@ -113,23 +119,44 @@ std::string CommandLog::Do(const LogCommand& command) {
   return "OK";
 }
 
-std::string CommandLog::Answer(const LogCommand& command) {
-  if (command.session == 0) return Do(command);
-  auto at = sessions_.find(command.session);
-  if (at != sessions_.end() && now_ms_ - at->second.last_ms >= kHourMs) {
-    sessions_.erase(at);
-    at = sessions_.end();
+uint64_t CommandLog::IdOf(const LogCommand& command) const {
+  if (command.session == 0 || Opens(command.number)) return command.session;
+  const auto lives = lives_.find(command.session);
+  if (lives == lives_.end() || lives->second.size() <= command.lives_ago) return kNeverOpened;
+  return *(lives->second.rbegin() + static_cast<ptrdiff_t>(command.lives_ago));
+}
+
+CommandLog::Session* CommandLog::Find(uint64_t id) {
+  const auto at = sessions_.find(id);
+  if (at == sessions_.end()) return nullptr;
+  if (now_ms_ - at->second.last_ms < kHourMs) return &at->second;
+  sessions_.erase(at);
+  return nullptr;
+}
+
+std::string CommandLog::AnswerOpen(uint64_t nonce) {
+  std::vector<uint64_t>& lives = lives_[nonce];
+  if (Session* const session = lives.empty() ? nullptr : Find(lives.back()); session != nullptr) {
+    session->last_ms = now_ms_;
+    return "OK (again)";
   }
-  if (command.number == kCloseNumber) return sessions_.erase(command.session) != 0 ? "OK" : "OK (again)";
-  if (command.number == kOpenNumber) {
-    sessions_[command.session].last_ms = now_ms_;
-    return at == sessions_.end() ? "OK" : "OK (again)";
-  }
-  if (at == sessions_.end()) {
+  // The index of the entry that is being made, and a place in it.
+  const uint64_t id = (log_.size() + 1) << 14 | opened_++;
+  sessions_[id].last_ms = now_ms_;
+  lives.push_back(id);
+  return "OK";
+}
+
+std::string CommandLog::Answer(const LogCommand& command, uint64_t id) {
+  if (id == 0) return Do(command);
+  if (Opens(command.number)) return AnswerOpen(id);
+  Session* const session = Find(id);
+  if (command.number == kCloseNumber) return sessions_.erase(id) != 0 ? "OK" : "OK (again)";
+  if (session == nullptr) {
     ++refused_;
     return "FAILED_PRECONDITION";
   }
-  return AnswerNumber(&at->second, command);
+  return AnswerNumber(session, command);
 }
 
 std::string CommandLog::AnswerNumber(Session* session, const LogCommand& command) {

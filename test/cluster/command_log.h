@@ -14,9 +14,12 @@
 namespace bandb::cluster {
 
 struct LogCommand {
+  // The nonce with which its session is opened; the command itself has the id that came of it last,
+  // or `lives_ago` before that.
   uint64_t session = 0;
   uint64_t number = 0;
   test::ModelWrite write{};
+  size_t lives_ago = 0;
 };
 
 // Puts one value.
@@ -51,13 +54,20 @@ class CommandLog {
     std::map<uint64_t, std::string> done;
   };
 
-  std::string Answer(const LogCommand& command);
+  // What the command has in place of a session, and how it is answered.
+  uint64_t IdOf(const LogCommand& command) const;
+  std::string Answer(const LogCommand& command, uint64_t id);
+  // None if it has expired.
+  Session* Find(uint64_t id);
+  std::string AnswerOpen(uint64_t nonce);
   std::string AnswerNumber(Session* session, const LogCommand& command);
   std::string Do(const LogCommand& command);
 
   Log log_;
   std::vector<std::string> results_;
-  std::map<uint64_t, Session> sessions_;
+  std::map<uint64_t, Session> sessions_;             // by id
+  std::map<uint64_t, std::vector<uint64_t>> lives_;  // the ids that were opened, by nonce
+  uint64_t opened_ = 0;                              // by the entry
   test::ModelState user_;
   uint64_t now_ms_ = 0;
   uint64_t version_ = 1;

@@ -17,9 +17,9 @@ struct ForwardingRig : WriteRig {
   void Open() {
     const std::vector<Command> opening = forwarding.Take(&waiting, now, kBytes);
     REQUIRE(opening.size() == 1);
-    REQUIRE(opening.front().number == kOpenNumber);
-    session = opening.front().session;
-    CHECK(forwarding.Applied({.session = session, .number = kOpenNumber}).empty());
+    REQUIRE(opening.front().number == kOpenNodeNumber);
+    nonce = opening.front().session;
+    CHECK(forwarding.Applied({.session = nonce, .number = kOpenNodeNumber, .opened = ++session}).empty());
   }
   std::vector<uint64_t> Take() {
     std::vector<uint64_t> numbers;
@@ -29,7 +29,8 @@ struct ForwardingRig : WriteRig {
 
   Proposals waiting;
   Forwarding forwarding{base::Random(1)};
-  uint64_t session = 0;
+  uint64_t session = 1000;  // the one that was opened last
+  uint64_t nonce = 0;
   int64_t now = 0;
 };
 
@@ -159,7 +160,7 @@ TEST_CASE("a session that is refused is asked for again, and not faster than a w
     const std::vector<Command> opening = rig.forwarding.Take(&rig.waiting, rig.now, kBytes);
     REQUIRE(opening.size() == 1);
     const CommandResult full{.session = opening.front().session,
-                             .number = kOpenNumber,
+                             .number = kOpenNodeNumber,
                              .status = absl::ResourceExhaustedError("too many sessions")};
     CHECK(rig.forwarding.Applied(full).empty());
     CHECK(rig.Take().empty());
@@ -167,6 +168,38 @@ TEST_CASE("a session that is refused is asked for again, and not faster than a w
   }
   rig.Open();
   CHECK(rig.Take() == Numbers{1});
+}
+
+TEST_CASE("an opening that is sent again has the same nonce, and its session is the one that the log says") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("a"));
+  const std::vector<Command> opening = rig.forwarding.Take(&rig.waiting, rig.now, kBytes);
+  REQUIRE(opening.size() == 1);
+  const uint64_t nonce = opening.front().session;
+  rig.forwarding.RepeatAll();
+  const std::vector<Command> again = rig.forwarding.Take(&rig.waiting, rig.now, kBytes);
+  REQUIRE(again.size() == 1);
+  CHECK(again.front().session == nonce);
+  CHECK(again.front().number == kOpenNodeNumber);
+  CHECK(rig.forwarding.Applied({.session = nonce, .number = kOpenNodeNumber, .opened = 77}).empty());
+  const std::vector<Command> first = rig.forwarding.Take(&rig.waiting, rig.now, kBytes);
+  REQUIRE(first.size() == 1);
+  CHECK(first.front().session == 77);
+  CHECK(first.front().number == 1);
+  // The other copy, perhaps of a second session if the first was gone meanwhile: nobody asks.
+  CHECK(rig.forwarding.Applied({.session = nonce, .number = kOpenNodeNumber, .duplicate = true, .opened = 78}).empty());
+  rig.forwarding.RepeatAll();
+  CHECK(rig.forwarding.Take(&rig.waiting, rig.now, kBytes).front().session == 77);
+}
+
+TEST_CASE("a client that opens a session elsewhere is told its id") {
+  ForwardingRig rig;
+  const ClientWritePtr write = rig.Make("open", {.session = 5, .number = kOpenNumber});
+  rig.waiting.Add(write);
+  REQUIRE(rig.forwarding.Take(&rig.waiting, rig.now, kBytes).front().session == 5);
+  rig.forwarding.Applied({.session = 5, .number = kOpenNumber, .opened = 99});
+  CHECK(rig.ends["open"].ok());
+  CHECK(write->opened() == 99);
 }
 
 }  // namespace bandb::cluster

@@ -187,12 +187,15 @@ void Clients::AskWrite(Machine* machine, uint64_t serial, const Flight& flight, 
                                 .conditions = WriteBatchAccess::Conditions(batch),
                                 .operations = WriteBatchAccess::Operations(batch),
                                 .deadline_nanos = world_->now() + options_.timeout};
+  // The write itself, which has the id of what it has opened.
+  auto self = std::make_shared<const cluster::ClientWrite*>(nullptr);
   auto write = std::make_shared<cluster::ClientWrite>(
-      std::move(content), [this, machine, flight, serial, answer = std::move(answer)](absl::Status status) {
+      std::move(content), [this, machine, flight, serial, self, answer = std::move(answer)](absl::Status status) {
         if (status.ok() && flight.ttl_ms != 0 && !flight.opens && !machine->dying())
           CheckExpiry(machine, flight, serial);
-        answer(std::move(status), 0);
+        answer(std::move(status), (*self)->opened());
       });
+  *self = write.get();
   machine->loop()->Post([machine, write = std::move(write)] {
     if (machine->node() != nullptr) machine->node()->Write(write);
   });
@@ -227,17 +230,21 @@ void Clients::HandleAnswer(uint64_t serial, uint64_t attempt, bool by_leader, co
     return world_->Fail(fmt::format("a client was told of damage: {}", base::Message(status)));
   }
   if (!flight.by_client && !status.ok()) return Send(serial);
-  if (flight.session != 0) return HandleSessionAnswer(serial, status, by_leader);
+  if (flight.session != 0) return HandleSessionAnswer(serial, status, found, by_leader);
   End(serial, OutcomeOf(status), found, by_leader);
 }
 
-void Clients::HandleSessionAnswer(uint64_t serial, const absl::Status& status, bool by_leader) {
+void Clients::HandleSessionAnswer(uint64_t serial, const absl::Status& status, uint64_t opened, bool by_leader) {
   Flight& flight = flights_.at(serial);
   Client& client = clients_[flight.op.client];
   if (status.code() == StatusCode::kAborted) {
     return world_->Fail(fmt::format("number {} of session {} was done twice", flight.number, flight.session));
   }
-  if (status.ok() && flight.opens) client.open = true;
+  if (status.ok() && flight.opens) {
+    if (opened == cluster::kNoSession) return world_->Fail("a session was opened, and has no id");
+    client.open = true;
+    client.session = opened;
+  }
   if (status.ok()) return End(serial, flight.opens ? Outcome::kNotDone : Outcome::kDone, 0, by_leader);
   flight.maybe_done |= status.code() == StatusCode::kUnknown;
   flight.refusals = status.code() == StatusCode::kFailedPrecondition ? flight.refusals + 1 : 0;

@@ -74,7 +74,7 @@ class Clients {
 
  private:
   struct Client {
-    uint64_t session = 0;  // 0: it has none
+    uint64_t session = 0;  // 0: it has none; a nonce until it is open
     bool open = false;
     uint64_t last_number = 0;
     uint64_t seen = 0;  // of the key that it read or wrote last
@@ -115,7 +115,8 @@ class Clients {
   void AskWrite(Machine* machine, uint64_t serial, const Flight& flight, Answer answer);
   void AskRead(Machine* machine, const Flight& flight, Answer answer);
   void HandleAnswer(uint64_t serial, uint64_t attempt, bool by_leader, const absl::Status& status, uint64_t found);
-  void HandleSessionAnswer(uint64_t serial, const absl::Status& status, bool by_leader);
+  // `opened`: the id of the session, if this was to open one.
+  void HandleSessionAnswer(uint64_t serial, const absl::Status& status, uint64_t opened, bool by_leader);
   void End(uint64_t serial, sim::Outcome outcome, uint64_t found, bool by_leader);
 
   World* const world_;
