@@ -69,11 +69,14 @@ class Guide(ProgramTest):
     def systemctl(self, machine, action):
         if action in ("stop", "restart"):
             self.assertEqual(machine.server.terminate(), 0, machine.server.error_text())
-        if action == "restart":
+        if action in ("start", "restart"):
             machine.server.start()
 
     def run_line(self, machine, line):
         words = shlex.split(self.here(line, machine))
+        output = None
+        if ">" in words:
+            words, output = words[:-2], pathlib.Path(words[-1])
         if words[0] == "bandb_server" and "--check-config" not in words:
             return self.serve(machine, [str(BIN / words[0]), *words[1:]])
         if words[:1] == ["systemctl"]:
@@ -81,6 +84,8 @@ class Guide(ProgramTest):
         done = subprocess.run(words, capture_output=True, timeout=DEADLINE_SECONDS, check=False,
                               env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"})
         self.assertEqual(done.returncode, 0, f"{line}: {done.stdout} {done.stderr}")
+        if output is not None:
+            output.write_bytes(done.stdout)
         if words[0] == "bandb" and "get" in words:
             self.assertEqual(done.stdout, b'"Alice"\n', line)
         return None

@@ -9,9 +9,13 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "bandb/cluster.h"
 #include "base/clock.h"
+#include "base/file_system.h"
+#include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/thread_executor.h"
 #include "processes/local_cluster.h"
@@ -25,6 +29,8 @@ namespace {
 using standard_streams::Print;
 using standard_streams::Write;
 
+// What one says of itself is some hundred bytes.
+constexpr uint64_t kSurvivorBytesMax = 1 << 20;
 constexpr absl::Duration kWellTimeout = absl::Seconds(60);
 
 constexpr const char* kTryFooter =
@@ -42,6 +48,14 @@ constexpr const char* kTryFooter =
     "Examples:\n"
     "  bandb cluster try --dir /tmp/try\n"
     "  bandb --addr 127.0.0.1:8082 put name Alice";
+
+constexpr const char* kRecoverFooter =
+    "What was acknowledged and is on none of these nodes is lost. All of them vote from then on, and nodes of the old\n"
+    "cluster are refused. If it is cut short, the same command may be given again.\n"
+    "\n"
+    "Example, on each of the two nodes that are left, both stopped:\n"
+    "  bandb cluster describe --data /var/lib/bandb > a.survivor\n"
+    "  bandb cluster recover --data /var/lib/bandb --survivors a.survivor b.survivor";
 
 constexpr std::string_view kCommands = "status, stop N, kill N, start N, await, quit";
 
@@ -134,10 +148,44 @@ int Try(processes::LocalClusterOptions options) {
   return code;
 }
 
+int Fail(const absl::Status& status) {
+  Print(stderr, "(error) {}\n", base::Message(status));
+  return kServerError;
+}
+
+ClusterOptions OptionsOf(const std::string& data) {
+  ClusterOptions options;
+  options.dir = data;
+  return options;
+}
+
+int Describe(const std::string& data) {
+  const absl::StatusOr<std::string> text = Cluster::DescribeSurvivor(OptionsOf(data));
+  if (!text.ok()) return Fail(text.status());
+  Print(stdout, "{}\n", *text);
+  return kDone;
+}
+
+int Recover(const std::string& data, const std::vector<std::string>& paths) {
+  base::PosixFileSystem files;
+  std::vector<std::string> survivors;
+  for (const std::string& path : paths) {
+    const absl::StatusOr<std::string> text = base::ReadFile(&files, path, kSurvivorBytesMax);
+    if (!text.ok()) return Fail(text.status());
+    for (const std::string_view line : absl::StrSplit(*text, '\n', absl::SkipWhitespace()))
+      survivors.emplace_back(line);
+  }
+  const absl::StatusOr<QuorumRecovery> made = Cluster::RecoverLostQuorum(OptionsOf(data), survivors);
+  if (!made.ok()) return Fail(made.status());
+  Print(stdout, "cluster  {}\nvoters   {}\n", made->cluster_id, absl::StrJoin(made->voters, " "));
+  if (!made->new_voters.empty()) Print(stdout, "did not vote before: {}\n", absl::StrJoin(made->new_voters, " "));
+  return kDone;
+}
+
 }  // namespace
 
 int RunCluster(std::vector<std::string> arguments) {
-  CLI::App app("Clusters on this machine.", "bandb cluster");
+  CLI::App app("Clusters on this machine, and what is left of one.", "bandb cluster");
   app.require_subcommand(1);
   processes::LocalClusterOptions options;
   CLI::App* trial = app.add_subcommand("try", "run a cluster on this machine, to stop and kill its nodes and see");
@@ -147,6 +195,18 @@ int RunCluster(std::vector<std::string> arguments) {
       ->check(CLI::Range(1024, 64'000).description(""))
       ->type_name("BASE");
   trial->footer(kTryFooter);
+  std::string data;
+  std::vector<std::string> survivors;
+  CLI::App* describe = app.add_subcommand(
+      "describe", "when a majority of the voters is lost for good: what the node of a directory is, for recover");
+  describe->add_option("--data", data, "the directory of a node that does not run")->required()->type_name("DIR");
+  CLI::App* recover = app.add_subcommand(
+      "recover", "make a new cluster of the nodes that are left; on each of them, with the same list");
+  recover->add_option("--data", data, "the directory of a node that does not run")->required()->type_name("DIR");
+  recover->add_option("--survivors", survivors, "what describe has written on all nodes that are left")
+      ->required()
+      ->type_name("FILE...");
+  recover->footer(kRecoverFooter);
   // CLI11 takes arguments last first.
   std::reverse(arguments.begin(), arguments.end());
   try {
@@ -154,6 +214,8 @@ int RunCluster(std::vector<std::string> arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
+  if (describe->parsed()) return Describe(data);
+  if (recover->parsed()) return Recover(data, survivors);
   return Try(std::move(options));
 }
 

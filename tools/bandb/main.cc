@@ -48,6 +48,7 @@ constexpr std::string_view kOtherCommands =
     "  export [OPTIONS] --out DIR                write entries into files; bandb export --help says how\n"
     "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
     "  cluster try --dir DIR [OPTIONS]           run a cluster on this machine; bandb cluster try --help says how\n"
+      "  cluster describe|recover ...              when a majority is lost for good; bandb cluster --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
     "  user add|list|revoke ...                  who may use a server; bandb user --help says how\n"
     "  help [COMMAND]                            this text, or all about one command\n";
