@@ -45,11 +45,20 @@ class Applier::Turns {
 
 Applier::Turns Applier::LaterTurn() const { return Turns(this); }
 
-Applier::Applier(const Parts& parts, Sessions sessions)
+absl::StatusOr<Applier::Kept> Applier::Kept::Load(storage::EngineReplica* replica) {
+  const std::unique_ptr<Iterator> system = replica->NewSystemIterator();
+  Kept kept;
+  BANDB_ASSIGN_OR_RETURN(kept.sessions, Sessions::Load(system.get()));
+  BANDB_ASSIGN_OR_RETURN(kept.removed_nodes, RemovedNodes::Load(system.get()));
+  return kept;
+}
+
+Applier::Applier(const Parts& parts, Kept kept)
     : parts_(parts),
-      work_(std::make_shared<ApplyWork>(EntryApplier(parts.replica, std::move(sessions)))),
+      work_(std::make_shared<ApplyWork>(EntryApplier(parts.replica, std::move(kept.sessions)))),
       applied_(parts.replica->applied().applied.index),
       session_count_(work_->applier.sessions().size()),
+      removed_nodes_(std::move(kept.removed_nodes)),
       durable_told_(parts.replica->durable().applied.index) {
   BANDB_ASSERT(parts_.executor != nullptr && parts_.post != nullptr);
   BANDB_ASSERT(parts_.logger != nullptr && parts_.listener != nullptr);
@@ -63,8 +72,8 @@ Applier::~Applier() {
 
 absl::StatusOr<std::unique_ptr<Applier>> Applier::Open(const Parts& parts) {
   BANDB_ASSERT(parts.replica != nullptr);
-  BANDB_ASSIGN_OR_RETURN(Sessions sessions, Sessions::Load(parts.replica->NewSystemIterator().get()));
-  return std::unique_ptr<Applier>(new Applier(parts, std::move(sessions)));
+  BANDB_ASSIGN_OR_RETURN(Kept kept, Kept::Load(parts.replica));
+  return std::unique_ptr<Applier>(new Applier(parts, std::move(kept)));
 }
 
 // ---- Applying. ----
@@ -126,6 +135,7 @@ void Applier::Report(const ApplyStretch& stretch) {
     BANDB_ASSERT(record.cost_bytes <= backlog_bytes_);
     applied_ = record.index;
     backlog_bytes_ -= record.cost_bytes;
+    removed_nodes_.Add(record.removed);
     parts_.listener->OnApplied(record.index, record.term, record.kind, record.results);
   }
 }
@@ -284,7 +294,7 @@ bool Applier::BeginInstall() {
 
 void Applier::FinishInstall(const absl::Status& status) {
   BANDB_ASSERT(writer_ == Writer::kInstall);
-  if (status.ok()) return ReloadSessions();
+  if (status.ok()) return Reload();
   parts_.logger->Log(base::LogLevel::kWarning, "the state was not installed: {}", base::Message(status));
   writer_ = Writer::kLoop;
   install_.reset();
@@ -295,24 +305,25 @@ void Applier::FinishInstall(const absl::Status& status) {
   Go();
 }
 
-void Applier::ReloadSessions() {
+void Applier::Reload() {
   auto use = std::make_shared<const EngineUse>(&parts_.replica->engine());
   if (!use->entered()) return Fail(base::Error(StatusCode::kFailedPrecondition, "the engine is closed"));
-  parts_.executor->Post(
-      base::Priority::kHigh, [this, replica = parts_.replica, use = std::move(use), turns = LaterTurn()] {
-        absl::StatusOr<Sessions> sessions = Sessions::Load(replica->NewSystemIterator().get());
-        turns.Post([this, sessions = std::move(sessions)]() mutable { FinishReload(std::move(sessions)); });
-      });
+  parts_.executor->Post(base::Priority::kHigh,
+                        [this, replica = parts_.replica, use = std::move(use), turns = LaterTurn()] {
+                          absl::StatusOr<Kept> kept = Kept::Load(replica);
+                          turns.Post([this, kept = std::move(kept)]() mutable { FinishReload(std::move(kept)); });
+                        });
 }
 
-void Applier::FinishReload(absl::StatusOr<Sessions> sessions) {
-  if (MayPass(sessions.status()) && ++read_tries_ < kReadTriesMax) {
-    parts_.executor->PostAfter(kRetryNanos, [this, turns = LaterTurn()] { turns.Post([this] { ReloadSessions(); }); });
+void Applier::FinishReload(absl::StatusOr<Kept> kept) {
+  if (MayPass(kept.status()) && ++read_tries_ < kReadTriesMax) {
+    parts_.executor->PostAfter(kRetryNanos, [this, turns = LaterTurn()] { turns.Post([this] { Reload(); }); });
     return;
   }
-  if (!sessions.ok()) return Fail(sessions.status());
+  if (!kept.ok()) return Fail(kept.status());
   read_tries_ = 0;
-  work_->applier.SetSessions(*std::move(sessions));
+  work_->applier.SetSessions(std::move(kept->sessions));
+  removed_nodes_ = std::move(kept->removed_nodes);
   work_->queue.clear();
   backlog_bytes_ = 0;
   applied_ = durable_told_ = parts_.replica->applied().applied.index;

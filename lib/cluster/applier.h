@@ -1,5 +1,5 @@
 // Applier: the state machine of a node (state_machine.h) as it ships: the storage engine, with the
-// sessions of clients.
+// sessions of clients and the ids of nodes that were removed.
 //
 // It takes committed entries from the driver and applies them on the node's thread as long as
 // nothing can block: no condition asks the disk, the memtable has room, and the turn has not
@@ -28,6 +28,7 @@
 #include "base/logger.h"
 #include "cluster/applier_work.h"
 #include "cluster/driver.h"
+#include "cluster/removed_nodes.h"
 #include "cluster/sessions.h"
 #include "cluster/state_machine.h"
 #include "raft/types/durable_state.h"
@@ -60,7 +61,7 @@ class Applier final : public StateMachine {
     // not needed. Whenever that has moved, an install excepted, and at the end of TakeSnapshot.
     virtual void OnDurable(const storage::ReplicaPosition& position) = 0;
     // Nothing is applied any more: the node ends. Once, in a turn of its own. kDataLoss a malformed
-    // entry, a damaged table or malformed sessions; kFailedPrecondition the engine takes no more
+    // entry, a damaged table or a malformed space 0; kFailedPrecondition the engine takes no more
     // writes, or is closed; kInternal a read was refused for ten seconds, or a disk failed.
     virtual void OnApplyFailed(const absl::Status& status) = 0;
   };
@@ -75,7 +76,7 @@ class Applier final : public StateMachine {
     Listener* listener = nullptr;
   };
 
-  // Waits for the disk. Errors: kDataLoss the sessions are malformed; as a read of the engine.
+  // Waits for the disk. Errors: kDataLoss space 0 is malformed; as a read of the engine.
   static absl::StatusOr<std::unique_ptr<Applier>> Open(const Parts& parts);
   ~Applier() override;
   Applier(const Applier&) = delete;
@@ -105,6 +106,8 @@ class Applier final : public StateMachine {
   const absl::Status& stalled() const { return stalled_; }
   // OK, or what OnApplyFailed is told.
   const absl::Status& failure() const { return failure_; }
+  // Nodes that were members, as of applied().
+  const RemovedNodes& removed_nodes() const { return removed_nodes_; }
   // As of the last batch.
   size_t sessions() const { return session_count_; }
   // A state to send: durable, held until it is destroyed.
@@ -116,8 +119,15 @@ class Applier final : public StateMachine {
   // Runs what it is given in a later turn, unless the applier is gone by then. Copies may be used
   // on any thread.
   class Turns;
+  // What is kept in space 0.
+  struct Kept {
+    static absl::StatusOr<Kept> Load(storage::EngineReplica* replica);
 
-  explicit Applier(const Parts& parts, Sessions sessions);
+    Sessions sessions;
+    RemovedNodes removed_nodes;
+  };
+
+  explicit Applier(const Parts& parts, Kept kept);
 
   Turns LaterTurn() const;
   // Does what can be done now.
@@ -139,8 +149,8 @@ class Applier final : public StateMachine {
   // False if nothing is being installed after all.
   bool BeginInstall();
   void FinishInstall(const absl::Status& status);
-  void ReloadSessions();
-  void FinishReload(absl::StatusOr<Sessions> sessions);
+  void Reload();
+  void FinishReload(absl::StatusOr<Kept> kept);
   void DropReceived();
 
   void HandleError(const absl::Status& status);
@@ -161,6 +171,7 @@ class Applier final : public StateMachine {
   raft::Index applied_ = 0;
   uint64_t backlog_bytes_ = 0;
   size_t session_count_ = 0;
+  RemovedNodes removed_nodes_;
 
   bool no_room_ = false;     // for the entry at the front
   bool room_asked_ = false;  // WhenRoom has not answered

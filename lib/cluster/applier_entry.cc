@@ -37,20 +37,36 @@ absl::StatusOr<EntryApplier::Result> EntryApplier::Apply(const raft::Entry& entr
                                                          AppliedRecord* record) {
   Result result = Result::kDone;
   std::vector<CommandResult> results;
+  std::vector<raft::NodeId> removed;
   if (entry.kind == raft::EntryKind::kData) {
     BANDB_ASSIGN_OR_RETURN(result, ApplyCommands(entry, options, &results));
   } else {
-    BANDB_ASSIGN_OR_RETURN(const storage::ReplicaEntry without, WithoutCommands(entry));
-    BANDB_ASSIGN_OR_RETURN(const storage::AppliedEntry applied, ApplyToReplica(without, options));
-    result = applied.result;
+    BANDB_ASSIGN_OR_RETURN(result, ApplyOther(entry, options, &removed));
   }
   if (result != Result::kDone) return result;
   *record = {.index = entry.index,
              .term = entry.term,
              .kind = entry.kind,
              .cost_bytes = raft::CostBytes(entry),
-             .results = std::move(results)};
+             .results = std::move(results),
+             .removed = std::move(removed)};
   return result;
+}
+
+absl::StatusOr<EntryApplier::Result> EntryApplier::ApplyOther(const raft::Entry& entry,
+                                                              const storage::ApplyOptions& options,
+                                                              std::vector<raft::NodeId>* removed) {
+  BANDB_ASSIGN_OR_RETURN(storage::ReplicaEntry applying, WithoutCommands(entry));
+  if (applying.membership.has_value()) *removed = LeftBetween(replica_->applied().membership, *applying.membership);
+  if (!removed->empty()) {
+    std::string kept = KeepRemoved(*removed);
+    const uint64_t bytes = kept.size();
+    applying.system = {.make = [kept = std::move(kept)](absl::Span<const absl::Status>) { return kept; },
+                       .operations_max = removed->size(),
+                       .bytes_max = bytes};
+  }
+  BANDB_ASSIGN_OR_RETURN(const storage::AppliedEntry applied, ApplyToReplica(applying, options));
+  return applied.result;
 }
 
 absl::StatusOr<EntryApplier::Result> EntryApplier::ApplyCommands(const raft::Entry& entry,

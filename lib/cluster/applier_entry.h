@@ -3,7 +3,7 @@
 //
 // A command that a session has repeated, or that it refuses, takes its sequences as if it were
 // done, so that sequences depend on the log alone. What the sessions keep of an entry goes into
-// space 0 with it: both are applied, or none of it.
+// space 0 with it: both are applied, or none of it. So it is with the ids of members that leave.
 #ifndef BANDB_CLUSTER_APPLIER_ENTRY_H_
 #define BANDB_CLUSTER_APPLIER_ENTRY_H_
 
@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "cluster/removed_nodes.h"
 #include "cluster/sessions.h"
 #include "raft/types/entry.h"
 #include "storage/engine/engine_replica.h"
@@ -26,6 +27,8 @@ struct AppliedRecord {
   uint64_t cost_bytes = 0;
   // One for each command of a data entry.
   std::vector<CommandResult> results;
+  // The members that a configuration has not any more.
+  std::vector<raft::NodeId> removed;
 };
 
 // Thread safety: one thread at a time, the replica's writer.
@@ -49,6 +52,8 @@ class EntryApplier {
   void SetSessions(Sessions sessions) { sessions_ = std::move(sessions); }
 
  private:
+  absl::StatusOr<Result> ApplyOther(const raft::Entry& entry, const storage::ApplyOptions& options,
+                                    std::vector<raft::NodeId>* removed);
   absl::StatusOr<Result> ApplyCommands(const raft::Entry& entry, const storage::ApplyOptions& options,
                                        std::vector<CommandResult>* results);
   absl::StatusOr<storage::AppliedEntry> ApplyToReplica(const storage::ReplicaEntry& entry,

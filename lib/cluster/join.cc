@@ -69,6 +69,9 @@ void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {
     return;
   }
   if (!taken && status_.ok()) status_ = base::Error(StatusCode::kInternal, "an answer that is none");
+  // It is of the operating system that kPermissionDenied says something to who starts a node.
+  if (code == StatusCode::kPermissionDenied)
+    status_ = base::Error(StatusCode::kFailedPrecondition, "{}", base::Message(status_));
   status_ = base::Annotate(status_, "the cluster does not let this node in");
   ended_ = true;
 }

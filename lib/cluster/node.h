@@ -249,6 +249,8 @@ class Node final : private Driver::Host,
   void EndFlushes(const absl::StatusOr<raft::Index>& flushed);
 
   void TryChanges();
+  // OK, or why who is to come cannot: kPermissionDenied it was removed; kUnavailable not known yet.
+  absl::Status CheckNewcomers(const std::vector<raft::Change>& changes) const;
   // False if it is not taken now.
   bool TryChange(PendingChange* change);
   void FinishChanges();

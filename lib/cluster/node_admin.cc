@@ -34,6 +34,11 @@ MemberAddress AddressOf(const raft::Member& member) {
   return address;
 }
 
+bool BringsNode(raft::ChangeKind kind) {
+  return kind == raft::ChangeKind::kAddLearner || kind == raft::ChangeKind::kAddVoter ||
+         kind == raft::ChangeKind::kReplace;
+}
+
 bool IsNamed(const raft::Member& member, std::string_view name) {
   const MemberAddress address = AddressOf(member);
   if (!name.empty() && (name == address.name || name == address.peer)) return true;
@@ -81,7 +86,29 @@ void Node::TryChanges() {
   }
 }
 
+// An id that was removed is never let in again. Who was removed by the log is known once that is
+// applied; until then the core would not begin another change either.
+absl::Status Node::CheckNewcomers(const std::vector<raft::Change>& changes) const {
+  for (const raft::Change& change : changes) {
+    if (!BringsNode(change.kind)) continue;
+    if (applier_->applied() < driver_->core().configuration().index) {
+      return base::Error(StatusCode::kUnavailable, "another change is under way");
+    }
+    if (applier_->removed_nodes().Contains(change.node)) {
+      return base::Error(StatusCode::kPermissionDenied,
+                         "node {} was removed from this cluster, for good: the machine may join with an empty "
+                         "directory, as another node",
+                         change.node);
+    }
+  }
+  return absl::OkStatus();
+}
+
 bool Node::TryChange(PendingChange* change) {
+  if (absl::Status refused = CheckNewcomers(change->changes); !refused.ok()) {
+    change->refusal = std::move(refused);
+    return change->refusal.code() == StatusCode::kUnavailable;
+  }
   const raft::StepResult result = driver_->Step(Now(), raft::ChangeMembership{change->changes, std::nullopt});
   change->term = result.term;
   change->index = result.index;

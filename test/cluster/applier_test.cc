@@ -259,6 +259,43 @@ TEST_CASE("a command is done once, though it and the opening of its session come
   }
 }
 
+TEST_CASE("who was removed is known after a restart and an install, with or without the entry") {
+  CommandLog log;
+  const raft::NodeId third = RigConfiguration().members.back().id;
+  log.Configuration(1, raft::MakeConfiguration({1, 2, third}, {4, 5}));
+  log.Configuration(1, raft::MakeConfiguration({1, 2, third}, {5}));
+  log.Data(1, 10, {Put("a", "1", 1, 1)});
+  log.Configuration(1, raft::MakeConfiguration({1, 2}));
+  const auto check = [third](ApplierNode& node, size_t size) {
+    CHECK(node.applier().removed_nodes().size() == size);
+    CHECK(node.applier().removed_nodes().Contains(4));
+    CHECK(node.applier().removed_nodes().Contains(third) == (size == 3));
+    CHECK_FALSE(node.applier().removed_nodes().Contains(1));
+  };
+  ApplierNode peer({.node = 2}, &log.log());
+  REQUIRE_OK(peer.Open(0));
+  peer.Feed(1);
+  peer.RunTurns();
+  CHECK(peer.applier().removed_nodes().size() == 0);
+  peer.Feed(3);
+  peer.RunTurns();
+  check(peer, 1);
+  peer.FlushAll();
+  peer.Kill();
+  REQUIRE_OK(peer.Open(3));
+  check(peer, 1);
+  ApplierNode node({}, &log.log());
+  REQUIRE_OK(node.Open(0));
+  REQUIRE(node.SendStateOf(&peer));
+  check(node, 1);
+  for (ApplierNode* one : {&peer, &node}) {
+    one->Feed(log.last());
+    one->RunToEnd();
+    check(*one, 3);
+  }
+  CHECK(node.Dump().system == peer.Dump().system);
+}
+
 TEST_CASE("10,000 sessions survive a restart and an install") {
   CommandLog log;
   for (uint64_t first = 1; first <= kSessionsMax; first += 500) {

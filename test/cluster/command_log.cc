@@ -83,8 +83,7 @@ void CommandLog::Raw(raft::Term term, raft::EntryKind kind, const std::string& p
 
 void CommandLog::Noop(raft::Term term) { Raw(term, raft::EntryKind::kNoop, ""); }
 
-void CommandLog::Configuration(raft::Term term) {
-  raft::Configuration configuration = RigConfiguration();
+void CommandLog::Configuration(raft::Term term, raft::Configuration configuration) {
   configuration.version = ++version_;
   configuration.index = log_.size() + 1;
   std::string bytes;

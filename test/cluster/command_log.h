@@ -30,7 +30,7 @@ LogCommand Put(const std::string& key, const std::string& value, uint64_t sessio
 class CommandLog {
  public:
   void Noop(raft::Term term);
-  void Configuration(raft::Term term);
+  void Configuration(raft::Term term, raft::Configuration configuration = RigConfiguration());
   void Data(raft::Term term, uint64_t commit_time_ms, const std::vector<LogCommand>& commands);
   // Whatever it holds, of which nothing is expected.
   void Raw(raft::Term term, raft::EntryKind kind, const std::string& payload);

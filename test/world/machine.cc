@@ -143,6 +143,8 @@ absl::Status Machine::OpenNode() {
 
 absl::Status Machine::FinishJoin() {
   const std::unique_ptr<cluster::JoinTask> join = std::move(process_->join);
+  // Let in and removed before it knew of either.
+  removed_ = join->status().code() == absl::StatusCode::kFailedPrecondition;
   BANDB_RETURN_IF_ERROR(join->status());
   BANDB_RETURN_IF_ERROR(
       process_->directory->Join(options_.node.storage, CreationLog(), join->cluster(), join->database_id()));

@@ -376,11 +376,6 @@ bool Storm::StrikeMembers(Trouble trouble) {
 void Storm::Tend() {
   for (const auto& machine : world_->machines()) {
     if (machine->removed()) out_.insert(machine->host());
-    // Somebody let it in again: who had asked for it before, and was heard late.
-    const Machine* const leader = world_->Leader();
-    if (leader != nullptr && leader->node()->core()->committed_configuration().Find(machine->id()) != nullptr) {
-      out_.erase(machine->host());
-    }
     if (machine->failed()) machine->Stop();
     const bool rests = out_.count(machine->host()) != 0 || restarting_.count(machine->host()) != 0;
     if (machine->state() == Machine::State::kDown && machine->lives() > 0 && !rests && (healed_ || random_.OneIn(3))) {

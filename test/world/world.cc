@@ -160,7 +160,7 @@ void World::Watch(Machine* machine) {
   }
   if (const raft::Configuration& committed = node->core()->committed_configuration();
       committed.index > committed_.index) {
-    committed_ = committed;
+    NoteCommitted(committed);
   }
   const bool installing = node->core()->inspect().installing;
   const raft::Index applied = node->published().applied.load();
@@ -178,6 +178,17 @@ void World::Watch(Machine* machine) {
   log_time_ms_ = std::max(log_time_ms_, node->replica().commit_time_ms());
   trace_.Mix(sim::TraceKind::kApply, {static_cast<uint64_t>(machine->host()), applied});
   if (random_.OneIn(options_.looks_one_in)) Look(machine);
+}
+
+void World::NoteCommitted(const raft::Configuration& committed) {
+  for (const raft::Member& member : committed_.members) {
+    if (committed.Find(member.id) == nullptr) gone_.insert(member.id);
+  }
+  committed_ = committed;
+  for (const raft::Member& member : committed_.members) {
+    if (gone_.count(member.id) == 0) continue;
+    Fail(fmt::format("{} was removed, and is a member again by the configuration at {}", member.id, committed_.index));
+  }
 }
 
 absl::StatusOr<std::string> World::Dump(Machine* machine) {
@@ -253,9 +264,8 @@ void World::OnLeader(Machine* machine, raft::Term term, raft::NodeId leader) {
 void World::OnRemoved(Machine* machine) {
   ++counters_.removals;
   trace_.Line("{} was removed", machine->name());
-  // Who belongs to the latest configuration that anybody knew to be committed was never removed;
-  // unless it was before, and somebody who had asked for it was heard late.
-  if (!removed_.insert(machine->id()).second || committed_.Find(machine->id()) == nullptr) return;
+  // Who belongs to the latest configuration that anybody knew to be committed was never removed.
+  if (committed_.Find(machine->id()) == nullptr) return;
   Fail(fmt::format("{} was told that it was removed, and belongs to the configuration at {}", machine->name(),
                    committed_.index));
 }

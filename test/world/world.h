@@ -118,6 +118,8 @@ class World final : private Machine::Events {
   void OnDataLoss(Machine* machine, const absl::Status& status) override;
 
   void Watch(Machine* machine);
+  // Who was removed is never a member again.
+  void NoteCommitted(const raft::Configuration& committed);
   void CheckTime(raft::Index index, uint64_t commit_time_ms);
   void CheckBounds(Machine* machine);
 
@@ -134,9 +136,9 @@ class World final : private Machine::Events {
   std::map<raft::Index, uint64_t> times_;  // of the log, where it was looked at
   bool bootstrapped_ = false;
   uint64_t log_time_ms_ = 0;
-  raft::Configuration committed_;   // the latest that any node knew to be
-  std::set<raft::NodeId> ids_;      // that ever served
-  std::set<raft::NodeId> removed_;  // that were told so
+  raft::Configuration committed_;  // the latest that any node knew to be
+  std::set<raft::NodeId> ids_;     // that ever served
+  std::set<raft::NodeId> gone_;    // that were members before
   std::function<void(Machine*)> on_install_;
   bool data_loss_expected_ = false;
   std::optional<std::string> violation_;

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "cluster/member_address.h"
 #include "kv/batch_format.h"
 #include "support/catch.h"
 #include "world/three_machines.h"
@@ -44,6 +45,48 @@ TEST_CASE("a node is let in though the first that it asks was removed itself, an
     INFO(three.Report());
     REQUIRE(up);
   }
+}
+
+// Its request is heard late: when another member had let it in, and it was removed, before it knew
+// of either.
+TEST_CASE("a node that was removed is never let in again, whoever is asked, and comes as another one") {
+  ThreeMachines three(14);
+  World& world = three.world;
+  Machine* const joins = world.Add();
+  for (const auto& machine : world.machines()) {
+    world.network().CutHosts(joins->host(), machine->host(), true);
+  }
+  world.Start(joins);
+  REQUIRE(joins->state() == Machine::State::kJoining);
+  const raft::NodeId id = joins->id();
+  const auto change = [&](raft::ChangeKind kind, raft::NodeId other = raft::kNoNode) {
+    return raft::Change{
+        .kind = kind,
+        .node = id,
+        .other = other,
+        .address = cluster::EncodeMemberAddress({.peer = joins->address(), .client = {}, .name = joins->name()})};
+  };
+  Machine* leader = three.AwaitLeader();
+  REQUIRE_OK(three.Change(leader, change(raft::ChangeKind::kAddLearner)));
+  REQUIRE_OK(three.Change(leader, change(raft::ChangeKind::kRemove)));
+  three.Kill(leader);
+  leader = three.AwaitLeader(leader);
+  for (const auto& machine : world.machines()) {
+    if (machine->node() == nullptr) continue;
+    CHECK_CODE(three.Change(machine.get(), change(raft::ChangeKind::kAddLearner)), kPermissionDenied);
+    CHECK_CODE(three.Change(machine.get(), change(raft::ChangeKind::kAddVoter)), kPermissionDenied);
+    CHECK_CODE(three.Change(machine.get(), change(raft::ChangeKind::kReplace, leader->id())), kPermissionDenied);
+  }
+  world.network().HealHosts();
+  REQUIRE(world.RunUntil([&] { return joins->state() == Machine::State::kDown; }));
+  CHECK(joins->removed());
+  CHECK(joins->LogText().find("was removed from this cluster, for good") != std::string::npos);
+  joins->Wipe();
+  world.Start(joins);
+  REQUIRE(world.RunUntil([&] { return joins->node() != nullptr; }));
+  CHECK(joins->id() != id);
+  INFO(three.Report());
+  CHECK(!world.violation().has_value());
 }
 
 TEST_CASE("a leader whose disk hangs gives up, the others go on, and it follows once the disk is back") {
