@@ -46,6 +46,8 @@ class Connection final : private base::StreamHandler {
   ConnectionId id() const { return id_; }
   std::string_view peer() const { return stream_ == nullptr ? std::string_view() : stream_->peer(); }
   Codec* codec() { return codec_.get(); }
+  // The client sends nothing more.
+  bool peer_ended() const { return peer_ended_; }
   const Router& router() const { return *router_; }
   bool closed() const { return phase_ == Phase::kClosed; }
   bool refused() const { return refused_; }

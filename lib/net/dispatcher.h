@@ -25,6 +25,9 @@ class Completions {
   virtual void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) = 0;
   // On the loop. Null if the connection is gone; for use at once.
   virtual Codec* CodecOf(const Ticket& ticket) = 0;
+  // On the loop. Whether the client is gone, or will at least send nothing more: then nothing
+  // should be waited for on its behalf.
+  virtual bool HasEnded(const Ticket& ticket) = 0;
 
  protected:
   ~Completions() = default;

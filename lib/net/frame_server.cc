@@ -168,6 +168,11 @@ Codec* FrameServer::CodecOf(const Ticket& ticket) {
   return connection == nullptr ? nullptr : connection->codec();
 }
 
+bool FrameServer::HasEnded(const Ticket& ticket) {
+  const Connection* const connection = Find(ticket.connection);
+  return connection == nullptr || connection->peer_ended();
+}
+
 bool FrameServer::MemoryIsOver() const {
   return parts_.quota->memory_bytes.load(std::memory_order_relaxed) > host_.limits.memory_bytes_max;
 }

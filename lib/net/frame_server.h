@@ -73,6 +73,7 @@ class FrameServer final : public Completions,
   absl::Status Complete(const Ticket& ticket, Reply reply) override;
   void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) override;
   Codec* CodecOf(const Ticket& ticket) override;
+  bool HasEnded(const Ticket& ticket) override;
 
   // Refuses new connections, answers what was read, and closes. `done` runs on the loop when
   // nothing is left, or when the time has passed and the rest was closed.

@@ -21,6 +21,9 @@ enum class MessageId : uint32_t {
   kBatch = 18,
   kScan = 19,
   kStats = 20,
+  kChanges = 21,
+  kAcknowledge = 22,
+  kCursors = 23,
   kAdmin = 256,
 };
 inline constexpr uint32_t kFirstUserMessageId = 65536;

@@ -24,6 +24,10 @@ void AppendKeyFrame(std::string* to, MessageId id, std::string_view key) {
   to->append(key);
 }
 
+bool ReadLengths(base::ByteReader* reader, uint8_t* first, uint32_t* key_bytes, uint32_t* value_bytes) {
+  return reader->ReadFixed(first) && reader->ReadFixed(key_bytes) && reader->ReadFixed(value_bytes);
+}
+
 bool ReadCredentials(base::ByteReader* reader, Hello* hello) {
   if ((hello->features & kFeatureUsers) == 0) return true;
   uint32_t user_bytes = 0, token_bytes = 0;
@@ -62,15 +66,11 @@ BatchCursor::BatchCursor(std::string_view payload) : reader_(payload) {
         reader_.ReadFixed(&operations_left_);
 }
 
-bool BatchCursor::ReadLengths(uint8_t* first, uint32_t* key_bytes, uint32_t* value_bytes) {
-  return reader_.ReadFixed(first) && reader_.ReadFixed(key_bytes) && reader_.ReadFixed(value_bytes);
-}
-
 bool BatchCursor::NextCondition(BatchCondition* condition) {
   if (!ok_ || conditions_left_ == 0) return false;
   uint8_t check = 0;
   uint32_t key_bytes = 0, value_bytes = 0;
-  ok_ = ReadLengths(&check, &key_bytes, &value_bytes) && check <= static_cast<uint8_t>(BatchCheck::kAbsent) &&
+  ok_ = ReadLengths(&reader_, &check, &key_bytes, &value_bytes) && check <= static_cast<uint8_t>(BatchCheck::kAbsent) &&
         (check == static_cast<uint8_t>(BatchCheck::kHasValue) || value_bytes == 0) &&
         reader_.ReadBytes(key_bytes, &condition->key) && reader_.ReadBytes(value_bytes, &condition->value);
   condition->check = static_cast<BatchCheck>(check);
@@ -78,18 +78,24 @@ bool BatchCursor::NextCondition(BatchCondition* condition) {
   return ok_;
 }
 
-bool BatchCursor::NextOperation(BatchOperation* operation) {
-  if (!ok_ || conditions_left_ != 0 || operations_left_ == 0) return false;
+bool ReadOperation(base::ByteReader* reader, BatchOperation* operation) {
   uint8_t kind = 0;
   uint32_t key_bytes = 0, value_bytes = 0;
   operation->ttl_ms = 0;
   operation->expires_ms = 0;
-  ok_ = ReadLengths(&kind, &key_bytes, &value_bytes) && kind <= static_cast<uint8_t>(BatchKind::kPutUntil) &&
-        (kind != static_cast<uint8_t>(BatchKind::kDelete) || value_bytes == 0) &&
-        (kind != static_cast<uint8_t>(BatchKind::kPutWithTtl) || reader_.ReadFixed(&operation->ttl_ms)) &&
-        (kind != static_cast<uint8_t>(BatchKind::kPutUntil) || reader_.ReadFixed(&operation->expires_ms)) &&
-        reader_.ReadBytes(key_bytes, &operation->key) && reader_.ReadBytes(value_bytes, &operation->value);
+  const bool ok = ReadLengths(reader, &kind, &key_bytes, &value_bytes) &&
+                  kind <= static_cast<uint8_t>(BatchKind::kPutUntil) &&
+                  (kind != static_cast<uint8_t>(BatchKind::kDelete) || value_bytes == 0) &&
+                  (kind != static_cast<uint8_t>(BatchKind::kPutWithTtl) || reader->ReadFixed(&operation->ttl_ms)) &&
+                  (kind != static_cast<uint8_t>(BatchKind::kPutUntil) || reader->ReadFixed(&operation->expires_ms)) &&
+                  reader->ReadBytes(key_bytes, &operation->key) && reader->ReadBytes(value_bytes, &operation->value);
   operation->kind = static_cast<BatchKind>(kind);
+  return ok;
+}
+
+bool BatchCursor::NextOperation(BatchOperation* operation) {
+  if (!ok_ || conditions_left_ != 0 || operations_left_ == 0) return false;
+  ok_ = ReadOperation(&reader_, operation);
   if (ok_) operations_left_--;
   return ok_;
 }
@@ -186,13 +192,17 @@ void BatchBuilder::Require(const BatchCondition& condition) {
   condition_count_++;
 }
 
+void AppendOperation(std::string* to, const BatchOperation& operation) {
+  base::PutFixed8(to, static_cast<uint8_t>(operation.kind));
+  PutLength(to, operation.key);
+  PutLength(to, operation.value);
+  if (operation.kind == BatchKind::kPutWithTtl) base::PutFixed64(to, operation.ttl_ms);
+  if (operation.kind == BatchKind::kPutUntil) base::PutFixed64(to, operation.expires_ms);
+  to->append(operation.key).append(operation.value);
+}
+
 void BatchBuilder::Add(const BatchOperation& operation) {
-  base::PutFixed8(&operations_, static_cast<uint8_t>(operation.kind));
-  PutLength(&operations_, operation.key);
-  PutLength(&operations_, operation.value);
-  if (operation.kind == BatchKind::kPutWithTtl) base::PutFixed64(&operations_, operation.ttl_ms);
-  if (operation.kind == BatchKind::kPutUntil) base::PutFixed64(&operations_, operation.expires_ms);
-  operations_.append(operation.key).append(operation.value);
+  AppendOperation(&operations_, operation);
   operation_count_++;
 }
 

@@ -16,6 +16,8 @@
 //   STATS      := nothing
 //   ADMIN      := wordCount:u32 (wordLen:u32 word)*                       at most 64
 //
+// Those of the change feed are in changes.h.
+//
 // A payload is well-formed only if its lengths add up to exactly its size. Decoders answer false
 // otherwise; their views point into the payload, and nothing is allocated by a length or count that
 // was not checked against it.
@@ -71,6 +73,15 @@ struct BatchOperation {
   uint64_t expires_ms = 0;   // of kPutUntil, since 1970; likewise
 };
 
+// An operation as BATCH has it. False: it does not add up.
+bool ReadOperation(base::ByteReader* reader, BatchOperation* operation);
+void AppendOperation(std::string* to, const BatchOperation& operation);
+// As AppendOperation takes it.
+inline size_t OperationBytes(const BatchOperation& operation) {
+  const bool timed = operation.kind == BatchKind::kPutWithTtl || operation.kind == BatchKind::kPutUntil;
+  return 1 + 2 * sizeof(uint32_t) + (timed ? sizeof(uint64_t) : 0) + operation.key.size() + operation.value.size();
+}
+
 // Of one condition or operation.
 inline constexpr size_t kBatchEntryBytesMin = 1 + 2 * sizeof(uint32_t);
 
@@ -87,8 +98,6 @@ class BatchCursor {
   uint32_t operations_left() const { return operations_left_; }
 
  private:
-  bool ReadLengths(uint8_t* first, uint32_t* key_bytes, uint32_t* value_bytes);
-
   base::ByteReader reader_;
   bool ok_ = false;
   uint32_t conditions_left_ = 0;

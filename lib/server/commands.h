@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "bandb/changes.h"
 #include "bandb/pinned_value.h"
 #include "bandb/server_hooks.h"
 #include "bandb/write_batch.h"
@@ -64,6 +65,18 @@ class EntryWriter {
   virtual size_t bytes() const = 0;
 };
 
+// Collects commits likewise. Thread safety: one thread at a time.
+class CommitWriter {
+ public:
+  virtual ~CommitWriter() = default;
+  // False if it has no room for the whole commit.
+  virtual bool Add(const Commit& commit) = 0;
+  // As many of its changes as it has room for, from the one with the number `skip` on: how many.
+  virtual size_t AddSome(const Commit& commit, size_t skip) = 0;
+  // The whole reply. `cut`: the last commit goes on.
+  virtual std::string Finish(std::string_view token, bool cut) = 0;
+};
+
 // A get, put or delete of one key.
 struct SingleCommand {
   Operation operation;
@@ -82,6 +95,28 @@ struct ScanCommand {
   bool keys_only = false;
   uint32_t entries_max = 0;
   std::unique_ptr<EntryWriter> writer;
+};
+// What was written to a range, from a place on.
+struct ChangesCommand {
+  Operation range{.kind = OperationKind::kScan};
+  ChangesFrom from = ChangesFrom::Now();
+  bool undurable = false;
+  uint32_t part = 0;
+  uint32_t parts = 1;
+  absl::Duration wait{};
+  uint32_t commits_max = 0;
+  uint32_t skip = 0;  // changes of the first commit
+  std::unique_ptr<CommitWriter> writer;
+};
+struct AcknowledgeCommand {
+  std::string_view cursor{};
+  std::string_view token{};
+};
+struct CursorsCommand {
+  enum class Action : uint8_t { kList, kCreate, kDrop };
+  Action action = Action::kList;
+  std::string name{};
+  ChangesFrom from = ChangesFrom::Now();  // of kCreate
 };
 class Codec;
 class Transaction;
@@ -116,8 +151,9 @@ struct PingCommand {
 };
 struct StatsCommand {};
 
-using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, TransactionCommand, ReadyCommand, LoginCommand,
-                             HelloCommand, PingCommand, StatsCommand>;
+using Command =
+    std::variant<SingleCommand, BatchCommand, ScanCommand, ChangesCommand, AcknowledgeCommand, CursorsCommand,
+                 TransactionCommand, ReadyCommand, LoginCommand, HelloCommand, PingCommand, StatsCommand>;
 
 // The limits that a client may want to know.
 struct HelloAnswer {
@@ -130,7 +166,10 @@ struct EchoAnswer {
 struct TextAnswer {
   std::string text;
 };
-// What an EntryWriter or a transaction made: bytes of the codec's.
+struct CursorsAnswer {
+  std::vector<CursorInfo> cursors;
+};
+// What an EntryWriter, a CommitWriter or a transaction made: bytes of the codec's.
 struct EntriesAnswer {
   std::string reply;
 };
@@ -138,7 +177,7 @@ struct EntriesAnswer {
 // How a command ended: a failure, or else what it was asked for; a write has nothing to say.
 struct Outcome {
   Failure failure{};
-  std::variant<std::monostate, PinnedValue, EntriesAnswer, EchoAnswer, TextAnswer, HelloAnswer> answer{};
+  std::variant<std::monostate, PinnedValue, EntriesAnswer, EchoAnswer, TextAnswer, HelloAnswer, CursorsAnswer> answer{};
 
   bool ok() const { return failure.code == 0; }
   // What it keeps in memory.

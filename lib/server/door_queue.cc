@@ -214,4 +214,8 @@ net::Codec* DoorQueue::CodecOf(const net::Ticket& ticket) {
   return &codec_;
 }
 
+bool DoorQueue::HasEnded(const net::Ticket& ticket) {
+  return !IsOfDoor(ticket) && parts_.connections->HasEnded(ticket);
+}
+
 }  // namespace bandb::server

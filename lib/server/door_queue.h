@@ -62,6 +62,7 @@ class DoorQueue final : public net::Completions {
   absl::Status Complete(const net::Ticket& ticket, net::Reply reply) override;
   void SetAfter(const net::Ticket& ticket, std::unique_ptr<net::AfterContext> after) override;
   net::Codec* CodecOf(const net::Ticket& ticket) override;
+  bool HasEnded(const net::Ticket& ticket) override;
 
  private:
   class Call;

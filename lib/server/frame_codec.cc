@@ -11,6 +11,7 @@
 #include "proto/message_id.h"
 #include "proto/request.h"
 #include "proto/response.h"
+#include "server/changes_codec.h"
 #include "server/message_table.h"
 
 namespace bandb::server {
@@ -238,6 +239,18 @@ Failure FrameCodec::DecodeScan(const FrameCodec& codec, std::string_view payload
   return {};
 }
 
+Failure FrameCodec::DecodeChanges(const FrameCodec& codec, std::string_view payload, Command* command) {
+  return server::DecodeChanges(payload, codec.limits_.frame_bytes_max, command);
+}
+
+Failure FrameCodec::DecodeAcknowledge(const FrameCodec&, std::string_view payload, Command* command) {
+  return server::DecodeAcknowledge(payload, command);
+}
+
+Failure FrameCodec::DecodeCursors(const FrameCodec&, std::string_view payload, Command* command) {
+  return server::DecodeCursors(payload, command);
+}
+
 Failure FrameCodec::DecodeHello(const FrameCodec&, std::string_view payload, Command* command) {
   proto::Hello hello;
   if (!proto::DecodeHello(payload, &hello)) return MalformedFailure();
@@ -278,6 +291,9 @@ net::Reply FrameCodec::Encode(Outcome* outcome, net::Quota* quota, std::string* 
     std::string body;
     base::PutFixed32(&body, static_cast<uint32_t>(text->text.size()));
     return EncodeBody(body.append(text->text), bytes);
+  }
+  if (const auto* cursors = std::get_if<CursorsAnswer>(&outcome->answer)) {
+    return EncodeBody(CursorsBody(*cursors), bytes);
   }
   if (const auto* hello = std::get_if<HelloAnswer>(&outcome->answer)) return EncodeHello(*hello, bytes);
   return {.head = proto::OkFrame()};

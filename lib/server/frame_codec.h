@@ -48,6 +48,9 @@ class FrameCodec final : public Codec {
   static Failure DecodeDelete(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeBatch(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeScan(const FrameCodec& codec, std::string_view payload, Command* command);
+  static Failure DecodeChanges(const FrameCodec& codec, std::string_view payload, Command* command);
+  static Failure DecodeAcknowledge(const FrameCodec& codec, std::string_view payload, Command* command);
+  static Failure DecodeCursors(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeHello(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodePing(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeStats(const FrameCodec& codec, std::string_view payload, Command* command);

@@ -21,6 +21,9 @@ constexpr Message kMessages[] = {
     {MessageId::kBatch, "BATCH", Permission::kReadWrite, kWriteLane, false, FrameCodec::DecodeBatch},
     {MessageId::kScan, "SCAN", Permission::kRead, net::kLaneExclusive, false, FrameCodec::DecodeScan},
     {MessageId::kStats, "STATS", Permission::kUser, net::kLaneFree, false, FrameCodec::DecodeStats},
+    {MessageId::kChanges, "CHANGES", Permission::kRead, kReadLane, false, FrameCodec::DecodeChanges},
+    {MessageId::kAcknowledge, "ACKNOWLEDGE", Permission::kRead, kReadLane, false, FrameCodec::DecodeAcknowledge},
+    {MessageId::kCursors, "CURSORS", Permission::kRead, net::kLaneExclusive, false, FrameCodec::DecodeCursors},
 };
 
 }  // namespace

@@ -68,6 +68,7 @@ absl::Span<const Operation> OperationsOf(const Command& command) {
   if (const auto* single = std::get_if<SingleCommand>(&command)) return absl::MakeConstSpan(&single->operation, 1);
   if (const auto* batch = std::get_if<BatchCommand>(&command)) return batch->operations;
   if (const auto* scan = std::get_if<ScanCommand>(&command)) return absl::MakeConstSpan(&scan->range, 1);
+  if (const auto* changes = std::get_if<ChangesCommand>(&command)) return absl::MakeConstSpan(&changes->range, 1);
   if (const auto* transaction = std::get_if<TransactionCommand>(&command)) return transaction->reads;
   return {};
 }
@@ -211,8 +212,12 @@ bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, C
   }
   auto* const single = std::get_if<SingleCommand>(command);
   auto* const scan = std::get_if<ScanCommand>(command);
-  if (single == nullptr && scan == nullptr) return true;
-  Operation* const operation = single != nullptr ? &single->operation : &scan->range;
+  auto* const changes = std::get_if<ChangesCommand>(command);
+  Operation* const operation = single != nullptr    ? &single->operation
+                               : scan != nullptr    ? &scan->range
+                               : changes != nullptr ? &changes->range
+                                                    : nullptr;
+  if (operation == nullptr) return true;
   if (!WantsBefore(operation->kind)) return true;
   const std::string_view payload = single != nullptr ? single->payload : std::string_view();
   return Judge(origin, payload_bytes_max, operation, payload, modified, ending) == Verdict::kGoOn;

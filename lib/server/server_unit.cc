@@ -145,6 +145,7 @@ void ServerUnit::CloseAcceptors() {
 
 void ServerUnit::Drain(net::DrainCallback done) {
   CloseAcceptors();
+  service_.Drain();
   frames_.Drain(ToNanos(options_.drain_timeout), std::move(done));
 }
 

@@ -35,6 +35,8 @@ Service::Service(const ServiceParts& parts, const ServiceOptions& options)
               {.sync = options.sync, .stall_timeout_nanos = options.stall_timeout_nanos}),
       reads_(parts.store, parts.loop, context_, options.reads_inline),
       scans_(parts.store, parts.loop, context_),
+      changes_(parts.store, parts.loop, context_),
+      cursors_(parts.store, parts.loop, context_),
       transactions_(parts.store, parts.loop, parts.clock, context_,
                     {.sync = options.sync,
                      .keys_max = std::max(kTransactionKeysMin, size_t{options.batch_operations_max}),
@@ -103,6 +105,12 @@ void Service::Run(Request& request, SingleCommand* command) {
 void Service::Run(Request& request, BatchCommand* command) { writes_.Write(request, *command); }
 
 void Service::Run(Request& request, ScanCommand* command) { scans_.Scan(request, command); }
+
+void Service::Run(Request& request, ChangesCommand* command) { changes_.Read(request, command); }
+
+void Service::Run(Request& request, AcknowledgeCommand* command) { cursors_.Acknowledge(request, *command); }
+
+void Service::Run(Request& request, CursorsCommand* command) { cursors_.Change(request, command); }
 
 void Service::Run(Request& request, TransactionCommand* command) {
   // What hooks made of the keys.

@@ -9,7 +9,9 @@
 #include "bandb/store.h"
 #include "base/event_loop.h"
 #include "net/router.h"
+#include "server/changes_path.h"
 #include "server/commands.h"
+#include "server/cursor_path.h"
 #include "server/door_queue.h"
 #include "server/durable_replies.h"
 #include "server/login_path.h"
@@ -57,10 +59,15 @@ class Service final : private net::Handler {
   // Hands on what the turn collected.
   void EndTurn();
   // Nothing waits from now on but for the store.
-  void Close() { logins_.Close(); }
+  void Close() {
+    logins_.Close();
+    changes_.Close();
+  }
+  // Nobody waits for changes any more: what is owed is to be answered soon.
+  void Drain() { changes_.Close(); }
   bool idle() const {
-    return writes_.idle() && reads_.idle() && scans_.idle() && transactions_.idle() && durable_.idle() &&
-           logins_.idle();
+    return writes_.idle() && reads_.idle() && scans_.idle() && changes_.idle() && cursors_.idle() &&
+           transactions_.idle() && durable_.idle() && logins_.idle();
   }
   const ServiceCounters& counters() const { return counters_; }
 
@@ -70,6 +77,9 @@ class Service final : private net::Handler {
   void Run(Request& request, SingleCommand* command);
   void Run(Request& request, BatchCommand* command);
   void Run(Request& request, ScanCommand* command);
+  void Run(Request& request, ChangesCommand* command);
+  void Run(Request& request, AcknowledgeCommand* command);
+  void Run(Request& request, CursorsCommand* command);
   void Run(Request& request, TransactionCommand* command);
   void Run(Request& request, ReadyCommand* command);
   void Run(Request& request, LoginCommand* command);
@@ -88,6 +98,8 @@ class Service final : private net::Handler {
   WriteCollector writes_;
   ReadPath reads_;
   ScanPath scans_;
+  ChangesPath changes_;
+  CursorPath cursors_;
   TransactionPath transactions_;
   LoginPath logins_;
 };

@@ -39,12 +39,18 @@ bool HasRight(const Grants& grants, Permission permission) {
 }
 
 // Each kind of command has its own, so that a new one does not pass unseen.
-struct KeyCheck {
-  const User& user;
-  Failure operator()(const SingleCommand& command) const { return CheckOperation(user, command.operation); }
-  Failure operator()(const BatchCommand& command) const { return CheckKeys(&user, command); }
+class KeyCheck {
+ public:
+  explicit KeyCheck(const User& user) : user_(user) {}
+  Failure operator()(const SingleCommand& command) const { return CheckOperation(user_, command.operation); }
+  Failure operator()(const BatchCommand& command) const { return CheckKeys(&user_, command); }
   // A cursor only makes the range smaller.
-  Failure operator()(const ScanCommand& command) const { return CheckOperation(user, command.range); }
+  Failure operator()(const ScanCommand& command) const { return CheckOperation(user_, command.range); }
+  // Looked at once more when it is answered, since it may wait.
+  Failure operator()(const ChangesCommand& command) const { return CheckOperation(user_, command.range); }
+  // A cursor is of all keys, and holds back logs for them.
+  Failure operator()(const AcknowledgeCommand&) const { return CheckAll(); }
+  Failure operator()(const CursorsCommand&) const { return CheckAll(); }
   // Its reads are checked as it runs, and what it writes once that is known.
   Failure operator()(const TransactionCommand&) const { return {}; }
   Failure operator()(const ReadyCommand&) const { return {}; }
@@ -52,6 +58,11 @@ struct KeyCheck {
   Failure operator()(const HelloCommand&) const { return {}; }
   Failure operator()(const PingCommand&) const { return {}; }
   Failure operator()(const StatsCommand&) const { return {}; }
+
+ private:
+  Failure CheckAll() const { return CheckOperation(user_, {.kind = OperationKind::kScan}); }
+
+  const User& user_;
 };
 
 }  // namespace
@@ -67,7 +78,11 @@ Failure DeniedFailure(const User& user, std::string_view what) {
 
 Failure CheckKeys(const User* user, const Command& command) {
   if (user == nullptr) return {};
-  return std::visit(KeyCheck{*user}, command);
+  return std::visit(KeyCheck(*user), command);
+}
+
+Failure CheckKeys(const User* user, const Operation& operation) {
+  return user == nullptr ? Failure() : CheckOperation(*user, operation);
 }
 
 Failure CheckKeys(const User* user, const BatchCommand& batch) {

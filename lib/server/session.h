@@ -26,6 +26,7 @@ enum class Permission : uint8_t {
 // after hooks. A transaction is looked at as it runs.
 Failure CheckKeys(const User* user, const Command& command);
 Failure CheckKeys(const User* user, const BatchCommand& batch);
+Failure CheckKeys(const User* user, const Operation& operation);
 // Nobody has told who they are.
 Failure NobodyFailure();
 Failure DeniedFailure(const User& user, std::string_view what);

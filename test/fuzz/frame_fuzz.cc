@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "proto/changes.h"
 #include "proto/frame.h"
 #include "proto/message_id.h"
 #include "proto/request.h"
@@ -33,6 +34,39 @@ void CheckBatch(std::string_view payload) {
   std::string again;
   builder.AppendTo(&again);
   BANDB_ASSERT(PayloadOf(again) == payload);
+}
+
+void CheckFeed(std::string_view payload) {
+  std::string again;
+  Changes changes;
+  if (DecodeChanges(payload, &changes)) {
+    AppendChanges(&again, changes);
+    BANDB_ASSERT(PayloadOf(again) == payload);
+  }
+  again.clear();
+  std::string_view cursor, token;
+  if (DecodeAcknowledge(payload, &cursor, &token)) {
+    AppendAcknowledge(&again, cursor, token);
+    BANDB_ASSERT(PayloadOf(again) == payload);
+  }
+  again.clear();
+  Cursors cursors;
+  if (DecodeCursors(payload, &cursors)) {
+    AppendCursors(&again, cursors);
+    BANDB_ASSERT(PayloadOf(again) == payload);
+  }
+  // Bodies of replies: that they are read without reading beyond them.
+  ChangesBodyReader body(payload);
+  CommitHead head;
+  BatchOperation change;
+  while (body.NextCommit(&head)) {
+    while (body.NextChange(&change)) {
+    }
+  }
+  CursorsBodyReader list(payload);
+  CursorEntry entry;
+  while (list.Next(&entry)) {
+  }
 }
 
 void CheckRequests(std::string_view payload) {
@@ -60,6 +94,7 @@ void CheckRequests(std::string_view payload) {
     BANDB_ASSERT(PayloadOf(again) == payload);
   }
   CheckBatch(payload);
+  CheckFeed(payload);
 }
 
 void CheckReplies(const Frame& frame) {

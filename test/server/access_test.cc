@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/changes.h"
 #include "server/login_path.h"
 #include "server/message_table.h"
 #include "server/users_fixture.h"
@@ -21,6 +22,12 @@ std::string Scan(const std::string& begin, const std::string& limit, const std::
   scan.limit = limit;
   scan.cursor = cursor;
   proto::AppendScan(&frame, scan);
+  return frame;
+}
+
+std::string Changes(const std::string& begin, const std::string& limit) {
+  std::string frame;
+  proto::AppendChanges(&frame, {.begin = begin, .limit = limit});
   return frame;
 }
 
@@ -56,6 +63,12 @@ std::vector<Row> Rows() {
   proto::AppendAdmin(&admin, absl::MakeConstSpan(&word, 1));
   proto::AppendFrame(&route, kRoute, "");
   proto::AppendHello(&hello, {});
+  std::string acknowledge;
+  proto::AppendAcknowledge(&acknowledge, "c", "t");
+  std::string cursors[3];
+  proto::AppendCursors(&cursors[0], {});
+  proto::AppendCursors(&cursors[1], {.action = proto::CursorAction::kCreate, .from = {}, .name = "c"});
+  proto::AppendCursors(&cursors[2], {.action = proto::CursorAction::kDrop, .from = {}, .name = "c"});
   const std::string users = "all reader writer ops other mixed";
   return {
       {1, "put outside", PutFrame("k/1", "v"), "all writer"},
@@ -81,6 +94,14 @@ std::vector<Row> Rows() {
       {19, "scan across the end", Scan("o/", "o1"), "all reader"},
       {19, "scan of the other", Scan("k/", "k0"), "all reader mixed"},
       {20, "stats", stats, users},
+      {21, "changes of all", Changes("", ""), "all reader"},
+      {21, "changes inside", Changes("o/", "o0"), "all reader other"},
+      {21, "changes across the end", Changes("o/", "o1"), "all reader"},
+      {21, "changes of the other", Changes("k/", "k0"), "all reader mixed"},
+      {22, "acknowledge", acknowledge, "all reader"},
+      {23, "list of cursors", cursors[0], "all reader"},
+      {23, "new cursor", cursors[1], "all reader"},
+      {23, "drop of a cursor", cursors[2], "all reader"},
       {256, "admin", admin, "ops"},
       {kRoute, "route of the host", route, users},
   };

@@ -34,6 +34,9 @@ TEST_CASE("what a message may do is what its command does") {
       {proto::MessageId::kDelete, std::string("\1\0\0\0k", 5), server::Permission::kWrite},
       {proto::MessageId::kBatch, std::string(9, '\0'), server::Permission::kReadWrite},
       {proto::MessageId::kScan, std::string(21, '\0'), server::Permission::kRead},
+      {proto::MessageId::kChanges, std::string(46, '\0'), server::Permission::kRead},
+      {proto::MessageId::kAcknowledge, std::string(8, '\0'), server::Permission::kRead},
+      {proto::MessageId::kCursors, std::string(18, '\0'), server::Permission::kRead},
       {proto::MessageId::kPing, "p", server::Permission::kUser},
       {proto::MessageId::kStats, "", server::Permission::kUser},
       {proto::MessageId::kHello, std::string("\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0", 16), server::Permission::kNone},
@@ -47,7 +50,10 @@ TEST_CASE("what a message may do is what its command does") {
     CHECK(message->permission == row.permission);
     const bool touches_keys = std::holds_alternative<server::SingleCommand>(command) ||
                               std::holds_alternative<server::BatchCommand>(command) ||
-                              std::holds_alternative<server::ScanCommand>(command);
+                              std::holds_alternative<server::ScanCommand>(command) ||
+                              std::holds_alternative<server::ChangesCommand>(command) ||
+                              std::holds_alternative<server::AcknowledgeCommand>(command) ||
+                              std::holds_alternative<server::CursorsCommand>(command);
     CHECK(touches_keys ==
           (message->permission != server::Permission::kNone && message->permission != server::Permission::kUser));
     // One more byte does not add up, but for PING.

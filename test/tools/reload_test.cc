@@ -91,6 +91,8 @@ compression = "none"
 table = "32 MiB"
 level0_tables = 4
 level_base = "256 MiB"
+changes_keep_bytes = "1 GiB"
+changes_keep_for = "168 h"
 
 [admin]
 listen = "127.0.0.1:9100"

@@ -240,6 +240,8 @@ void AddStorageSettings(std::vector<Setting>* settings) {
   settings->push_back(SizeSetting("storage", "table", BANDB_OPTION(storage.table_bytes)));
   settings->push_back(IntegerSetting("storage", "level0_tables", BANDB_OPTION(storage.level0_tables)));
   settings->push_back(SizeSetting("storage", "level_base", BANDB_OPTION(storage.level_base_bytes)));
+  settings->push_back(SizeSetting("storage", "changes_keep_bytes", BANDB_OPTION(storage.changes_keep_bytes)));
+  settings->push_back(DurationSetting("storage", "changes_keep_for", BANDB_OPTION(storage.changes_keep_for)));
 }
 
 void AddClusterSettings(std::vector<Setting>* settings) {

@@ -1,0 +1,225 @@
+#include "server/changes_path.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "proto/message_id.h"
+
+namespace bandb::server {
+
+namespace {
+
+constexpr uint32_t kCommitsDefault = 1000;
+constexpr uint32_t kCommitsMax = 65536;
+// A reply ends with what it has once it has come so far, wanted or not.
+constexpr uint64_t kOperationsMax = 200000;
+// Requests that wait are looked at in pieces of this many.
+constexpr size_t kPiece = 64;
+
+// A range delete says no more than was asked for, which may be all that its reader may see.
+void Clip(std::string_view lower, std::string_view upper, Commit* commit) {
+  for (Change& change : commit->changes) {
+    if (change.kind != ChangeKind::kDeleteRange) continue;
+    change.key = std::max(change.key, lower);
+    if (!upper.empty()) change.limit = std::min(change.limit, upper);
+  }
+}
+
+}  // namespace
+
+Failure ToFeedFailure(const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kUnimplemented) return ToFailure(status);
+  return {proto::ToCode(absl::StatusCode::kUnimplemented),
+          "this server has no change feed: a cluster, also one of a single node, has none yet; a server with "
+          "server.mode = \"standalone\" has"};
+}
+
+// One request, from the loop to a reader's thread and back, perhaps several times.
+struct ChangesPath::Step {
+  ChangesPath* path = nullptr;
+  Pending pending;
+  ChangesOptions options;
+  uint32_t commits_max = 0;
+  uint32_t skip = 0;
+  std::unique_ptr<CommitWriter> writer;
+  int64_t deadline_nanos = 0;
+  std::unique_ptr<ChangeReader> reader;
+  Outcome outcome;
+  int64_t produced_bytes = 0;
+  bool done = false;
+
+  void Run(int64_t now_nanos);
+  absl::Status Collect(bool may_wait);
+  absl::Status FirstCommit(const Commit& commit, bool* cut);
+  void End(bool cut, const std::string& token) {
+    outcome.answer = EntriesAnswer{writer->Finish(token, cut)};
+    done = true;
+  }
+};
+
+ChangesPath::ChangesPath(Store* store, base::EventLoop* loop, const RequestContext& context)
+    : store_(store), loop_(loop), context_(context) {}
+
+ChangesPath::~ChangesPath() { BANDB_ASSERT(in_flight_ == 0); }
+
+void ChangesPath::Read(Request& request, ChangesCommand* command) {
+  context_.counters->reads.Add();
+  if (in_flight_ >= kInFlightMax) {
+    return request.Answer({.failure = {ToCode(proto::ErrorCode::kOverloaded), "too many wait for changes"}});
+  }
+  auto step = std::make_unique<Step>();
+  step->path = this;
+  step->options = {.from = std::move(command->from),
+                   .lower_bound = std::string(command->range.key),
+                   .upper_bound = std::string(command->range.value),
+                   .part = command->part,
+                   .parts = command->parts,
+                   .undurable = command->undurable};
+  step->commits_max = std::min(command->commits_max == 0 ? kCommitsDefault : command->commits_max, kCommitsMax);
+  step->skip = command->skip;
+  step->writer = std::move(command->writer);
+  step->deadline_nanos = loop_->NowNanos() + std::min(absl::ToInt64Nanoseconds(command->wait), kWaitNanosMax);
+  step->pending = request.Defer(command->range.ByteSize() + step->options.from.text().size() + sizeof(Step));
+  in_flight_++;
+  Steps steps;
+  steps.push_back(std::move(step));
+  Start(std::move(steps));
+}
+
+void ChangesPath::Start(Steps steps) {
+  const int64_t now_nanos = loop_->NowNanos();
+  context_.readers->Post(base::Priority::kNormal, [this, steps = std::move(steps), now_nanos]() mutable {
+    for (const std::unique_ptr<Step>& step : steps) step->Run(now_nanos);
+    loop_->Post([this, steps = std::move(steps)]() mutable { Settle(std::move(steps)); });
+  });
+}
+
+// On a reader's thread.
+void ChangesPath::Step::Run(int64_t now_nanos) {
+  const bool may_wait = now_nanos < deadline_nanos && !path->closed_.load(std::memory_order_relaxed);
+  absl::Status status;
+  if (path->context_.MemoryIsFull()) {
+    status = base::Error(absl::StatusCode::kUnavailable, "the server is short of memory");
+  } else {
+    status = Collect(may_wait);
+  }
+  if (!status.ok()) {
+    outcome = {.failure = ToFeedFailure(status)};
+    done = true;
+  }
+  if (!done) return;
+  produced_bytes = static_cast<int64_t>(outcome.ByteSize());
+  path->context_.quota->AddMemory(produced_bytes);
+}
+
+absl::Status ChangesPath::Step::FirstCommit(const Commit& commit, bool* cut) {
+  if (skip >= commit.changes.size()) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "the commit has {} changes, of which {} are to be skipped",
+                       commit.changes.size(), skip);
+  }
+  const size_t added = writer->AddSome(commit, skip);
+  *cut = skip + added < commit.changes.size();
+  if (added > 0) return absl::OkStatus();
+  const Change& change = commit.changes[skip];
+  outcome.failure = {ToCode(proto::ErrorCode::kTooLarge),
+                     fmt::format("a change of {} bytes exceeds the byte limit; ask for more bytes",
+                                 change.key.size() + change.value.size() + change.limit.size())};
+  done = true;
+  return absl::OkStatus();
+}
+
+absl::Status ChangesPath::Step::Collect(bool may_wait) {
+  if (reader == nullptr) {
+    BANDB_ASSIGN_OR_RETURN(reader, path->store_->ReadChanges(options));
+  }
+  std::string token = reader->token();
+  Commit commit;
+  uint64_t begin_sequence = 0;
+  for (uint32_t count = 0; count < commits_max; count++) {
+    const absl::Status status = reader->Next(&commit, absl::ZeroDuration());
+    if (!status.ok()) {
+      // What there is goes first: the failure is there again when the client goes on.
+      if (count > 0) break;
+      return status;
+    }
+    if (commit.empty()) {
+      token = reader->token();
+      if (count == 0 && may_wait) return absl::OkStatus();
+      break;
+    }
+    Clip(options.lower_bound, options.upper_bound, &commit);
+    if (count == 0) {
+      bool cut = false;
+      BANDB_RETURN_IF_ERROR(FirstCommit(commit, &cut));
+      if (done) return absl::OkStatus();
+      if (cut) {
+        End(true, token);
+        return absl::OkStatus();
+      }
+      begin_sequence = commit.first_sequence;
+    } else if (!writer->Add(commit)) {
+      break;
+    }
+    token = reader->token();
+    if (commit.last_sequence - begin_sequence >= kOperationsMax) break;
+  }
+  End(false, token);
+  return absl::OkStatus();
+}
+
+void ChangesPath::Settle(Steps steps) {
+  for (std::unique_ptr<Step>& step : steps) {
+    if (!step->done && closed_.load(std::memory_order_relaxed)) step->End(false, step->reader->token());
+    if (step->done) {
+      Finish(step.get());
+    } else {
+      waiting_.push_back(std::move(step));
+    }
+  }
+  if (!waiting_.empty() && timer_ == base::kNoTimer) timer_ = loop_->After(kLookNanos, [this] { LookAgain(); });
+}
+
+void ChangesPath::LookAgain() {
+  timer_ = base::kNoTimer;
+  Steps all = std::exchange(waiting_, {});
+  Steps piece;
+  for (std::unique_ptr<Step>& step : all) {
+    if (context_.completions->HasEnded(step->pending.ticket)) {
+      step->End(false, step->reader->token());
+      Finish(step.get());
+      continue;
+    }
+    piece.push_back(std::move(step));
+    if (piece.size() == kPiece) Start(std::exchange(piece, {}));
+  }
+  if (!piece.empty()) Start(std::move(piece));
+}
+
+void ChangesPath::Finish(Step* step) {
+  in_flight_--;
+  // The rights may have changed while it waited.
+  auto* const codec = static_cast<Codec*>(context_.completions->CodecOf(step->pending.ticket));
+  if (codec != nullptr && step->outcome.ok()) {
+    const Operation range{
+        .kind = OperationKind::kScan, .key = step->options.lower_bound, .value = step->options.upper_bound};
+    Failure denied = codec->session().Knows() ? CheckKeys(codec->session().user().get(), range) : NobodyFailure();
+    if (denied.code != 0) step->outcome = {.failure = std::move(denied)};
+  }
+  Complete(context_, step->pending, &step->outcome);
+  context_.quota->AddMemory(-step->produced_bytes);
+}
+
+void ChangesPath::Close() {
+  closed_.store(true, std::memory_order_relaxed);
+  if (timer_ != base::kNoTimer) loop_->Cancel(std::exchange(timer_, base::kNoTimer));
+  Settle(std::exchange(waiting_, {}));
+}
+
+}  // namespace bandb::server
