@@ -166,13 +166,17 @@ int Describe(const std::string& data) {
   return kDone;
 }
 
+std::vector<std::string> SplitLines(const std::string& text) {
+  return absl::StrSplit(text, '\n', absl::SkipWhitespace());
+}
+
 int Recover(const std::string& data, const std::vector<std::string>& paths) {
   base::PosixFileSystem files;
   std::vector<std::string> survivors;
   for (const std::string& path : paths) {
     const absl::StatusOr<std::string> text = base::ReadFile(&files, path, kSurvivorBytesMax);
     if (!text.ok()) return Fail(text.status());
-    for (const std::string_view line : absl::StrSplit(*text, '\n', absl::SkipWhitespace()))
+    for (std::string& line : SplitLines(*text)) survivors.push_back(std::move(line));
       survivors.emplace_back(line);
   }
   const absl::StatusOr<QuorumRecovery> made = Cluster::RecoverLostQuorum(OptionsOf(data), survivors);
