@@ -177,7 +177,6 @@ int Recover(const std::string& data, const std::vector<std::string>& paths) {
     const absl::StatusOr<std::string> text = base::ReadFile(&files, path, kSurvivorBytesMax);
     if (!text.ok()) return Fail(text.status());
     for (std::string& line : SplitLines(*text)) survivors.push_back(std::move(line));
-    survivors.emplace_back(line);
   }
   const absl::StatusOr<QuorumRecovery> made = Cluster::RecoverLostQuorum(OptionsOf(data), survivors);
   if (!made.ok()) return Fail(made.status());
