@@ -2,8 +2,9 @@
 //
 //   bandb [--addr HOST:PORT] [--tls-ca FILE] [--user NAME --token-file FILE] [--raw] COMMAND ...
 //
-// COMMAND is one of command.h, load, export, import, cluster, user, config show or help. Without a
-// command bandb reads commands from standard input, at a terminal with line editing and history.
+// COMMAND is one of command.h, load, export, import, watch, cursors, cluster, user, config show or
+// help. Without a command bandb reads commands from standard input, at a terminal with line editing
+// and history.
 // Exit codes: 0 done, 1 not found or the condition of cas did not hold, 2 usage, 3 server or
 // connection error, or standard output could not be written; of a script the highest of its
 // commands.
@@ -24,6 +25,7 @@
 #include "base/thread_executor.h"
 #include "cluster_command.h"
 #include "command.h"
+#include "cursors_command.h"
 #include "export_command.h"
 #include "import_command.h"
 #include "interrupt_watch.h"
@@ -35,6 +37,7 @@
 #include "target_flags.h"
 #include "units/units.h"
 #include "user_command.h"
+#include "watch_command.h"
 
 namespace bandb::cli {
 
@@ -47,6 +50,8 @@ constexpr std::string_view kOtherCommands =
     "  load [OPTIONS] FILE...                    store every line of files; bandb load --help says how\n"
     "  export [OPTIONS] --out DIR                write entries into files; bandb export --help says how\n"
     "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
+    "  watch [OPTIONS] [PREFIX]                  print what is written, as it is written; bandb watch --help says how\n"
+    "  cursors list|create|drop ...              places that watch goes on from; bandb cursors --help says how\n"
     "  cluster try --dir DIR [OPTIONS]           run a cluster on this machine; bandb cluster try --help says how\n"
       "  cluster describe|recover ...              when a majority is lost for good; bandb cluster --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
@@ -274,7 +279,8 @@ bool Help(const CLI::App& app, const std::vector<std::string>& arguments) {
 }
 
 bool HasHelpOfItsOwn(std::string_view command) {
-  return command == "cluster" || command == "load" || command == "export" || command == "import" || command == "user";
+  constexpr std::string_view kNames[] = {"cluster", "load", "export", "import", "user", "watch", "cursors"};
+  return std::find(std::begin(kNames), std::end(kNames), command) != std::end(kNames);
 }
 
 int Run(int argc, char** argv) {
@@ -308,6 +314,8 @@ int Run(int argc, char** argv) {
   if (arguments[0] == "load") return Load(*target, rest);
   if (arguments[0] == "export") return RunExport(*target, rest);
   if (arguments[0] == "import") return RunImport(*target, rest);
+  if (arguments[0] == "watch") return RunWatch(*target, rest);
+  if (arguments[0] == "cursors") return RunCursors(*target, rest);
   if (arguments[0] == "cluster") return RunCluster(rest);
   if (arguments[0] == "user") return RunUser(rest);
   if (arguments[0] == "config") return ShowConfig(rest);

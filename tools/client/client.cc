@@ -74,6 +74,25 @@ absl::StatusOr<ScanPiece> Client::Scan(const proto::Scan& scan) {
   return piece;
 }
 
+absl::StatusOr<std::string> Client::Changes(const proto::Changes& changes) {
+  proto::AppendChanges(&output_, changes);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
+  return std::string(reply.body);
+}
+
+absl::Status Client::Acknowledge(std::string_view cursor, std::string_view token) {
+  proto::AppendAcknowledge(&output_, cursor, token);
+  return CallToChange();
+}
+
+absl::StatusOr<std::string> Client::Cursors(const proto::Cursors& cursors) {
+  proto::AppendCursors(&output_, cursors);
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
+  return std::string(reply.body);
+}
+
 absl::Status Client::Ping() {
   constexpr std::string_view kPayload = "bandb";
   proto::AppendPing(&output_, kPayload);

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "client/target.h"
 #include "net/client_stream.h"
+#include "proto/changes.h"
 #include "proto/frame.h"
 #include "proto/request.h"
 #include "proto/response.h"
@@ -57,6 +58,12 @@ class Client {
   // Errors: kAborted a condition does not hold, or a hook rejected it.
   absl::Status Write(const proto::BatchBuilder& batch);
   absl::StatusOr<ScanPiece> Scan(const proto::Scan& scan);
+  // The body of the reply, for proto::ChangesBodyReader. One that waits longer than the reply
+  // timeout is kUnknown.
+  absl::StatusOr<std::string> Changes(const proto::Changes& changes);
+  absl::Status Acknowledge(std::string_view cursor, std::string_view token);
+  // The body of the reply, for proto::CursorsBodyReader if they are to be listed.
+  absl::StatusOr<std::string> Cursors(const proto::Cursors& cursors);
   absl::Status Ping();
   absl::StatusOr<std::string> Stats();
   // What the server does about the words of an operator; it may take as long as the reply timeout.

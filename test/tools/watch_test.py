@@ -1,0 +1,151 @@
+"""bandb watch and bandb cursors as processes: what is printed, acknowledged, and gone on from after a kill."""
+
+import json
+import re
+import selectors
+import signal
+import subprocess
+import unittest
+
+from programs import CLI, DEADLINE_SECONDS, ProgramTest, Server, cli
+
+KEEP = ("--set", "storage.changes_keep_bytes=64 MiB")
+
+
+class Watcher:
+    """A bandb watch whose lines are taken one by one."""
+
+    def __init__(self, server, *arguments):
+        self.process = subprocess.Popen([CLI, "--addr", server.address, "watch", *arguments], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE)
+
+    def line(self):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(DEADLINE_SECONDS):
+                raise AssertionError("no line came")
+            return self.process.stdout.readline().decode()
+
+    def end(self):
+        """The exit code, the rest of the output, and the messages."""
+        output, errors = self.process.communicate(timeout=DEADLINE_SECONDS)
+        return self.process.returncode, output.decode(), errors.decode()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(DEADLINE_SECONDS)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def token_of(errors):
+    return re.search(r"to go on: --from ([0-9a-f]+)\n", errors).group(1)
+
+
+class WatchTest(ProgramTest):
+    def watcher(self, server, *arguments):
+        watcher = Watcher(server, *arguments)
+        self.addCleanup(watcher.close)
+        return watcher
+
+    def feed_server(self):
+        return self.standalone_server(*KEEP)
+
+    def do(self, server, *arguments, code=0):
+        done = cli(server.address, *arguments)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def lines(self, server, *arguments, code=0):
+        return self.do(server, "watch", *arguments, code=code).stdout.decode().splitlines()
+
+    def test_prints_what_was_written_as_it_was_written(self):
+        server = self.feed_server()
+        self.do(server, "put", "user:1", "Alice")
+        self.do(server, "put", "other", "x")
+        self.do(server, "delete", "user:1")
+        self.do(server, "delete", "--prefix", "user:", "--yes")
+        self.assertEqual(self.lines(server, "--from", "oldest", "--count", "4"),
+                         ['put\t"user:1"\t"Alice"', 'put\t"other"\t"x"', 'delete\t"user:1"',
+                          'delete-range\t"user:"\t"user;"'])
+        changes = [json.loads(line) for line in self.lines(server, "user:", "--from", "oldest", "--json", "--count", "3")]
+        self.assertEqual([change["kind"] for change in changes], ["put", "delete", "delete_range"])
+        self.assertEqual(changes[0]["value"], "Alice")
+        self.assertLess(changes[0]["sequence"], changes[1]["sequence"])
+        since = str(changes[0]["time"])
+        self.assertEqual(self.lines(server, "user:", "--from", since, "--count", "1"), ['put\t"user:1"\t"Alice"'])
+
+    def test_prints_what_comes_while_it_waits_and_ends_in_order_when_interrupted(self):
+        server = self.feed_server()
+        watcher = self.watcher(server, "--from", "oldest")
+        for i in range(3):
+            self.do(server, "put", f"k{i}", "v")
+            self.assertEqual(watcher.line(), f'put\t"k{i}"\t"v"\n')
+        watcher.process.send_signal(signal.SIGINT)
+        code, output, errors = watcher.end()
+        self.assertEqual((code, output), (-signal.SIGINT, ""))
+        self.do(server, "put", "next", "v")
+        self.assertEqual(self.lines(server, "--from", token_of(errors), "--count", "1"), ['put\t"next"\t"v"'])
+
+    def test_a_killed_server_is_gone_on_with_where_it_was_by_token(self):
+        server = self.feed_server()
+        watcher = self.watcher(server, "--from", "oldest")
+        self.do(server, "put", "a", "1")
+        self.assertEqual(watcher.line(), 'put\t"a"\t"1"\n')
+        server.kill()
+        code, output, errors = watcher.end()
+        self.assertEqual((code, output), (3, ""))
+        server.start()
+        self.do(server, "put", "b", "2")
+        self.assertEqual(self.lines(server, "--from", token_of(errors), "--count", "1"), ['put\t"b"\t"2"'])
+
+    def test_a_cursor_goes_on_after_what_was_printed(self):
+        server = self.feed_server()
+        self.assertEqual(self.do(server, "cursors", "create", "c", "--from", "oldest").stdout, b"OK\n")
+        self.do(server, "cursors", "create", "c", code=3)
+        for i in range(3):
+            self.do(server, "put", f"k{i}", "v")
+        self.assertIn(b'"c"\t3 commits, ', self.do(server, "cursors", "list").stdout)
+        self.assertEqual(self.lines(server, "--cursor", "c", "--count", "2"), ['put\t"k0"\t"v"', 'put\t"k1"\t"v"'])
+        self.assertIn(b'"c"\t1 commits, ', self.do(server, "cursors", "list").stdout)
+        watcher = self.watcher(server, "--cursor", "c")
+        self.assertEqual(watcher.line(), 'put\t"k2"\t"v"\n')
+        watcher.process.send_signal(signal.SIGTERM)
+        self.assertEqual(watcher.end(), (-signal.SIGTERM, "", ""))
+        self.assertIn(b'"c"\t0 commits, ', self.do(server, "cursors", "list").stdout)
+        self.assertEqual(server.terminate(), 0)
+        server.start()
+        self.assertIn(b'"c"\t0 commits, ', self.do(server, "cursors", "list").stdout)
+        self.do(server, "cursors", "drop", "c")
+        self.do(server, "cursors", "drop", "c", code=1)
+        self.do(server, "watch", "--cursor", "c", code=1)
+
+    def test_a_commit_larger_than_a_reply_is_printed_whole(self):
+        server = self.feed_server()
+        batch = "".join(f"put k{i:03} {'v' * 900}\n" for i in range(300))
+        self.do(server, "batch", self.write("batch", batch))
+        self.assertEqual(server.terminate(), 0)
+        server.arguments = (*server.arguments, "--set", "server.frame_max=64 KiB")
+        server.start()
+        for begin in ("oldest", "0"):
+            lines = self.lines(server, "--from", begin, "--count", "1")
+            self.assertEqual([line.split("\t")[1] for line in lines], [f'"k{i:03}"' for i in range(300)])
+
+    def test_mistakes_are_told(self):
+        server = self.feed_server()
+        self.do(server, "watch", "--from", "yesterday", code=2)
+        self.do(server, "watch", "--from", "oldest", "--cursor", "c", code=2)
+        self.do(server, "cursors", code=2)
+        self.do(server, "watch", "--from", "ab" * 30, code=3)
+        self.assertIn(b"bandb cursors create", self.do(server, "watch", "--help").stdout)
+
+    def test_a_cluster_says_what_has_a_change_feed(self):
+        server = Server(self.scratch / "cluster")
+        self.addCleanup(server.close)
+        for command in (["watch"], ["cursors", "list"]):
+            self.assertIn(b"standalone", self.do(server, *command, code=3).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
