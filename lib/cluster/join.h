@@ -31,7 +31,8 @@ class JoinTask {
   ~JoinTask();
 
   bool ended() const { return ended_; }
-  // Of one that has ended. Errors: what the cluster refused it with.
+  // Of one that has ended. Errors: kFailedPrecondition the node was removed already; else what the
+  // cluster refused it with.
   const absl::Status& status() const { return status_; }
   raft::ClusterId cluster() const { return cluster_; }
   const storage::Uuid& database_id() const { return database_id_; }

@@ -34,7 +34,7 @@ struct Mutant {
 
 constexpr Mutant kMutants[] = {
     {1, "messages leave before the writes that they rest on are durable"},
-    {2, "messages wait for the log, and not for term and vote"},
+    {2, "messages wait for the log, and not for term and vote", 631},
     {3, "a write is answered by its index, whatever the term"},
     {4, "the log is not synced, and counts as if it were"},
     {5, "an install empties the log before the state is durable"},
