@@ -40,13 +40,14 @@ class OfflineNode final : public OfflineStore {
 absl::StatusOr<std::unique_ptr<OfflineStore>> OpenNode(const std::string& directory) {
   ClusterOptions options;
   options.dir = directory;
-  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Cluster> node, Cluster::Start(options));
-  if (const size_t members = node->GetStatus().members.size(); members != 1) {
+  absl::StatusOr<std::unique_ptr<Cluster>> started = Cluster::Start(options);
+  if (absl::IsInvalidArgument(started.status())) {
     return base::Error(absl::StatusCode::kFailedPrecondition,
-                       "{}: its node is one of {} members, without whom it cannot know what is acknowledged; ask a "
-                       "running server of the cluster",
-                       directory, members);
+                       "{}: its node is one of several members, without whom it cannot know what is acknowledged; ask a "
+                       "running server of the cluster ({})",
+                       directory, base::Message(started.status()));
   }
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Cluster> node, std::move(started));
   // The log is applied to its end by then.
   const absl::Status read = node->Get("", {.timeout = kLeadTimeout}).status();
   if (!read.ok() && !absl::IsNotFound(read)) return read;
