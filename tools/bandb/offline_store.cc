@@ -42,10 +42,11 @@ absl::StatusOr<std::unique_ptr<OfflineStore>> OpenNode(const std::string& direct
   options.dir = directory;
   absl::StatusOr<std::unique_ptr<Cluster>> started = Cluster::Start(options);
   if (absl::IsInvalidArgument(started.status())) {
-    return base::Error(absl::StatusCode::kFailedPrecondition,
-                       "{}: its node is one of several members, without whom it cannot know what is acknowledged; ask a "
-                       "running server of the cluster ({})",
-                       directory, base::Message(started.status()));
+    return base::Error(
+        absl::StatusCode::kFailedPrecondition,
+        "{}: its node is one of several members, without whom it cannot know what is acknowledged; ask a "
+        "running server of the cluster ({})",
+        directory, base::Message(started.status()));
   }
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Cluster> node, std::move(started));
   // The log is applied to its end by then.
