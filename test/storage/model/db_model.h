@@ -65,7 +65,7 @@ class DbModel {
   // BANDB_MODEL_SEEDS=1000-1999 in the environment names those seeds; otherwise a few.
   struct Seeds {
     uint64_t first = 1;
-    uint64_t last = 24;
+    uint64_t last = 12;
     bool named = false;
   };
   static Seeds SeedsToRun();
