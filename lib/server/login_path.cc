@@ -1,5 +1,7 @@
 #include "server/login_path.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>

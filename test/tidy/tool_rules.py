@@ -104,6 +104,7 @@ def headers_compile(tree, context):
     """
     compiler = version("g++")
     flags = HEADER_FLAGS + [f"-I{tree.root / folder}" for folder in ("include", "lib", "test", "tools")]
+    flags.append(f"-I{pathlib.Path(context.build) / 'generated'}")
 
     def work():
         for file in tree.cxx:

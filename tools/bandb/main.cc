@@ -53,7 +53,7 @@ constexpr std::string_view kOtherCommands =
     "  watch [OPTIONS] [PREFIX]                  print what is written, as it is written; bandb watch --help says how\n"
     "  cursors list|create|drop ...              places that watch goes on from; bandb cursors --help says how\n"
     "  cluster try --dir DIR [OPTIONS]           run a cluster on this machine; bandb cluster try --help says how\n"
-      "  cluster describe|recover ...              when a majority is lost for good; bandb cluster --help says how\n"
+    "  cluster describe|recover ...              when a majority is lost for good; bandb cluster --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
     "  user add|list|revoke ...                  who may use a server; bandb user --help says how\n"
     "  help [COMMAND]                            this text, or all about one command\n";

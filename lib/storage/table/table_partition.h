@@ -25,8 +25,9 @@ namespace bandb::storage {
 class TablePartition final : public CachedPartition {
  public:
   // Reads and checks it. Its data blocks must lie within the bounds. Errors: as TableFile.
-  static absl::StatusOr<std::unique_ptr<TablePartition>> Read(const TableFile& file, size_t number, const PartitionExtent& extent,
-                                                              const BlockBounds& bounds, BlockCache* cache);
+  static absl::StatusOr<std::unique_ptr<TablePartition>> Read(const TableFile& file, size_t number,
+                                                              const PartitionExtent& extent, const BlockBounds& bounds,
+                                                              BlockCache* cache);
 
   // Which of the partitions of its table it is.
   size_t number() const { return number_; }
