@@ -152,6 +152,7 @@ struct ServerStats {
   uint64_t failed_logins = 0;     // wrong names or tokens
   uint64_t denials = 0;           // requests of clients not known, or not allowed to
   uint64_t tls_failures = 0;      // TLS connections that did not come about
+  uint64_t snapshots_open = 0;    // (now) snapshots that clients hold by number
   uint64_t memory_bytes = 0;      // (now) what memory_bytes_max bounds
   uint64_t in_flight = 0;         // (now) requests that wait for the store
 };

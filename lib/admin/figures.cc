@@ -45,6 +45,7 @@ std::vector<Figure> FiguresOf(const ServerStats& s) {
       {"failed_logins", "Logins with a wrong name or token.", kCounter, s.failed_logins},
       {"denials", "Requests of clients that are not known, or not allowed to.", kCounter, s.denials},
       {"tls_failures", "TLS connections that did not come about.", kCounter, s.tls_failures},
+      {"snapshots_open", "Snapshots that clients hold by number.", kGauge, s.snapshots_open},
       {"memory_bytes", "Memory of all connections, which the limit bounds.", kGauge, s.memory_bytes},
       {"in_flight_requests", "Requests that wait for the store.", kGauge, s.in_flight},
   };

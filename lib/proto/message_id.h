@@ -24,6 +24,7 @@ enum class MessageId : uint32_t {
   kChanges = 21,
   kAcknowledge = 22,
   kCursors = 23,
+  kSnapshot = 24,
   kAdmin = 256,
 };
 inline constexpr uint32_t kFirstUserMessageId = 65536;

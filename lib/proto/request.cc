@@ -10,6 +10,8 @@ namespace {
 constexpr uint8_t kScanReverse = 1;
 constexpr uint8_t kScanKeysOnly = 2;
 constexpr uint8_t kScanExpiries = 4;
+constexpr uint8_t kScanSnapshot = 8;
+constexpr uint8_t kScanFlags = kScanReverse | kScanKeysOnly | kScanExpiries | kScanSnapshot;
 
 void AppendHeader(std::string* to, MessageId id, size_t payload_bytes) {
   base::PutFixed32(to, static_cast<uint32_t>(payload_bytes));
@@ -104,15 +106,26 @@ bool DecodeScan(std::string_view payload, Scan* scan) {
   base::ByteReader reader(payload);
   uint8_t flags = 0;
   uint32_t begin_bytes = 0, limit_bytes = 0, cursor_bytes = 0;
-  const bool ok = reader.ReadFixed(&flags) && (flags & ~(kScanReverse | kScanKeysOnly | kScanExpiries)) == 0 &&
-                  reader.ReadFixed(&scan->entries_max) && reader.ReadFixed(&scan->bytes_max) &&
-                  reader.ReadFixed(&begin_bytes) && reader.ReadFixed(&limit_bytes) && reader.ReadFixed(&cursor_bytes) &&
+  const bool ok = reader.ReadFixed(&flags) && (flags & ~kScanFlags) == 0 && reader.ReadFixed(&scan->entries_max) &&
+                  reader.ReadFixed(&scan->bytes_max) && reader.ReadFixed(&begin_bytes) &&
+                  reader.ReadFixed(&limit_bytes) && reader.ReadFixed(&cursor_bytes) &&
+                  ((flags & kScanSnapshot) == 0 || (reader.ReadFixed(&scan->snapshot) && scan->snapshot != 0)) &&
                   reader.ReadBytes(begin_bytes, &scan->begin) && reader.ReadBytes(limit_bytes, &scan->limit) &&
                   reader.ReadBytes(cursor_bytes, &scan->cursor) && reader.empty();
   scan->reverse = (flags & kScanReverse) != 0;
   scan->keys_only = (flags & kScanKeysOnly) != 0;
   scan->expiries = (flags & kScanExpiries) != 0;
   return ok;
+}
+
+bool DecodeSnapshot(std::string_view payload, SnapshotRequest* snapshot) {
+  base::ByteReader reader(payload);
+  uint8_t action = 0;
+  if (!reader.ReadFixed(&action) || action > static_cast<uint8_t>(SnapshotAction::kDrop)) return false;
+  if (!reader.ReadFixed(&snapshot->lease_ms) || !reader.ReadFixed(&snapshot->id) || !reader.empty()) return false;
+  snapshot->action = static_cast<SnapshotAction>(action);
+  const bool takes = snapshot->action == SnapshotAction::kTake;
+  return takes == (snapshot->id == 0) && (snapshot->action != SnapshotAction::kDrop || snapshot->lease_ms == 0);
 }
 
 bool DecodeAdmin(std::string_view payload, std::vector<std::string_view>* words) {
@@ -160,15 +173,25 @@ void AppendPing(std::string* to, std::string_view payload) {
 
 void AppendScan(std::string* to, const Scan& scan) {
   AppendHeader(to, MessageId::kScan,
-               1 + 5 * sizeof(uint32_t) + scan.begin.size() + scan.limit.size() + scan.cursor.size());
-  base::PutFixed8(to, static_cast<uint8_t>((scan.reverse ? kScanReverse : 0) | (scan.keys_only ? kScanKeysOnly : 0) |
-                                           (scan.expiries ? kScanExpiries : 0)));
+               1 + 5 * sizeof(uint32_t) + (scan.snapshot == 0 ? 0 : sizeof(uint64_t)) + scan.begin.size() +
+                   scan.limit.size() + scan.cursor.size());
+  base::PutFixed8(to,
+                  static_cast<uint8_t>((scan.reverse ? kScanReverse : 0) | (scan.keys_only ? kScanKeysOnly : 0) |
+                                       (scan.expiries ? kScanExpiries : 0) | (scan.snapshot == 0 ? 0 : kScanSnapshot)));
   base::PutFixed32(to, scan.entries_max);
   base::PutFixed32(to, scan.bytes_max);
   PutLength(to, scan.begin);
   PutLength(to, scan.limit);
   PutLength(to, scan.cursor);
+  if (scan.snapshot != 0) base::PutFixed64(to, scan.snapshot);
   to->append(scan.begin).append(scan.limit).append(scan.cursor);
+}
+
+void AppendSnapshot(std::string* to, const SnapshotRequest& snapshot) {
+  AppendHeader(to, MessageId::kSnapshot, 1 + sizeof(uint32_t) + sizeof(uint64_t));
+  base::PutFixed8(to, static_cast<uint8_t>(snapshot.action));
+  base::PutFixed32(to, snapshot.lease_ms);
+  base::PutFixed64(to, snapshot.id);
 }
 
 void AppendStats(std::string* to) { AppendHeader(to, MessageId::kStats, 0); }

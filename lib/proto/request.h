@@ -11,8 +11,11 @@
 //                 0 has value, 1 present, 2 absent; a value for 0 only
 //   operation  := kind:u8 keyLen:u32 valueLen:u32 [ttlMs:u64 | expiresMs:u64] key value
 //                 0 delete (no value), 1 put, 2 put with ttlMs, 3 range delete [key, value), 4 put with expiresMs
-//   SCAN       := flags:u8 entriesMax:u32 bytesMax:u32 beginLen:u32 limitLen:u32 cursorLen:u32 begin limit cursor
-//                 flags: 1 from the end backwards, 2 keys without their values, 4 with expiries
+//   SCAN       := flags:u8 entriesMax:u32 bytesMax:u32 beginLen:u32 limitLen:u32 cursorLen:u32 [snapshot:u64]
+//                 begin limit cursor
+//                 flags: 1 from the end backwards, 2 keys without their values, 4 with expiries, 8 of a snapshot
+//   SNAPSHOT   := action:u8 leaseMs:u32 id:u64
+//                 action: 0 take (no id), 1 renew, 2 drop (no lease)
 //   STATS      := nothing
 //   ADMIN      := wordCount:u32 (wordLen:u32 word)*                       at most 64
 //
@@ -113,8 +116,17 @@ struct Scan {
   std::string_view begin{};  // the range is [begin, limit), empty means unbounded
   std::string_view limit{};
   std::string_view cursor{};  // of the reply before; empty at first
+  uint64_t snapshot = 0;      // 0: none, the state is that of the moment
 };
 bool DecodeScan(std::string_view payload, Scan* scan);
+
+enum class SnapshotAction : uint8_t { kTake = 0, kRenew = 1, kDrop = 2 };
+struct SnapshotRequest {
+  SnapshotAction action = SnapshotAction::kTake;
+  uint32_t lease_ms = 0;  // 0: as long as the server likes
+  uint64_t id = 0;        // never 0 but to take one
+};
+bool DecodeSnapshot(std::string_view payload, SnapshotRequest* snapshot);
 
 inline constexpr size_t kAdminWordsMax = 64;
 bool DecodeAdmin(std::string_view payload, std::vector<std::string_view>* words);
@@ -126,6 +138,7 @@ void AppendDelete(std::string* to, std::string_view key);
 void AppendHello(std::string* to, const Hello& hello);
 void AppendPing(std::string* to, std::string_view payload);
 void AppendScan(std::string* to, const Scan& scan);
+void AppendSnapshot(std::string* to, const SnapshotRequest& snapshot);
 void AppendStats(std::string* to);
 void AppendAdmin(std::string* to, absl::Span<const std::string_view> words);
 

@@ -51,6 +51,12 @@ void AppendHelloBody(std::string* to, const HelloReply& hello) {
   PutSized(to, hello.name);
 }
 
+void AppendSnapshotBody(std::string* to, const SnapshotReply& snapshot) {
+  base::PutFixed64(to, snapshot.id);
+  base::PutFixed32(to, snapshot.lease_ms);
+  PutSized(to, snapshot.token);
+}
+
 void AppendScanEntry(std::string* to, const ScanEntry& entry, bool expiries) {
   base::PutFixed32(to, static_cast<uint32_t>(entry.key.size()));
   base::PutFixed32(to, static_cast<uint32_t>(entry.value.size()));
@@ -90,6 +96,12 @@ bool DecodeHelloBody(std::string_view body, HelloReply* hello) {
          reader.ReadFixed(&hello->frame_bytes_max) && reader.ReadFixed(&hello->key_bytes_max) &&
          reader.ReadFixed(&hello->value_bytes_max) && reader.ReadFixed(&hello->in_flight_max) &&
          ReadSized(&reader, &hello->name);
+}
+
+bool DecodeSnapshotBody(std::string_view body, SnapshotReply* snapshot) {
+  base::ByteReader reader(body);
+  return reader.ReadFixed(&snapshot->id) && reader.ReadFixed(&snapshot->lease_ms) &&
+         ReadSized(&reader, &snapshot->token) && reader.empty();
 }
 
 bool DecodeTextBody(std::string_view body, std::string_view* text) { return DecodeValueBody(body, text); }

@@ -10,6 +10,7 @@
 //   body of PING  := the bytes of the request
 //   body of SCAN  := count:u32 entry[count] cursorLen:u32 cursor   no cursor: the range is done
 //   entry         := keyLen:u32 valueLen:u32 [expiresMs:u64, if asked for] key value
+//   body of SNAPSHOT, taken or renewed := id:u64 leaseMs:u32 tokenLen:u32 token     no token where it was renewed
 //   body of STATS := textLen:u32 text                              lines "name value\n"
 //
 // A client of the original protocol reads only the first byte of an error.
@@ -71,6 +72,13 @@ inline constexpr size_t ScanEntryHeadBytes(bool expiries) {
 }
 void AppendScanEntry(std::string* to, const ScanEntry& entry, bool expiries);
 
+struct SnapshotReply {
+  uint64_t id = 0;
+  uint32_t lease_ms = 0;
+  std::string_view token{};  // of the change feed, if there is one: after what the snapshot shows
+};
+void AppendSnapshotBody(std::string* to, const SnapshotReply& snapshot);
+
 struct Reply {
   bool ok = false;
   std::string_view body;  // if ok
@@ -85,6 +93,7 @@ struct Reply {
 bool DecodeReply(const Frame& frame, Reply* reply);
 bool DecodeValueBody(std::string_view body, std::string_view* value);
 bool DecodeHelloBody(std::string_view body, HelloReply* hello);
+bool DecodeSnapshotBody(std::string_view body, SnapshotReply* snapshot);
 bool DecodeTextBody(std::string_view body, std::string_view* text);
 
 // Walks the body of the reply to a SCAN that asked for `expiries` or did not. Usage:

@@ -94,7 +94,15 @@ struct ScanCommand {
   bool reverse = false;
   bool keys_only = false;
   uint32_t entries_max = 0;
+  uint64_t snapshot = 0;  // 0: none
   std::unique_ptr<EntryWriter> writer;
+};
+// A state that scans may name; see snapshot_leases.h.
+struct SnapshotCommand {
+  enum class Action : uint8_t { kTake, kRenew, kDrop };
+  Action action = Action::kTake;
+  uint32_t lease_ms = 0;  // 0: the usual one
+  uint64_t id = 0;        // of all but kTake
 };
 // What was written to a range, from a place on.
 struct ChangesCommand {
@@ -151,9 +159,9 @@ struct PingCommand {
 };
 struct StatsCommand {};
 
-using Command =
-    std::variant<SingleCommand, BatchCommand, ScanCommand, ChangesCommand, AcknowledgeCommand, CursorsCommand,
-                 TransactionCommand, ReadyCommand, LoginCommand, HelloCommand, PingCommand, StatsCommand>;
+using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, SnapshotCommand, ChangesCommand,
+                             AcknowledgeCommand, CursorsCommand, TransactionCommand, ReadyCommand, LoginCommand,
+                             HelloCommand, PingCommand, StatsCommand>;
 
 // The limits that a client may want to know.
 struct HelloAnswer {
@@ -166,6 +174,11 @@ struct EchoAnswer {
 struct TextAnswer {
   std::string text;
 };
+struct SnapshotAnswer {
+  uint64_t id = 0;
+  uint32_t lease_ms = 0;
+  std::string token{};  // of the change feed, after what the snapshot shows; empty: there is no feed, or it was renewed
+};
 struct CursorsAnswer {
   std::vector<CursorInfo> cursors;
 };
@@ -177,7 +190,9 @@ struct EntriesAnswer {
 // How a command ended: a failure, or else what it was asked for; a write has nothing to say.
 struct Outcome {
   Failure failure{};
-  std::variant<std::monostate, PinnedValue, EntriesAnswer, EchoAnswer, TextAnswer, HelloAnswer, CursorsAnswer> answer{};
+  std::variant<std::monostate, PinnedValue, EntriesAnswer, EchoAnswer, TextAnswer, HelloAnswer, SnapshotAnswer,
+               CursorsAnswer>
+      answer{};
 
   bool ok() const { return failure.code == 0; }
   // What it keeps in memory.

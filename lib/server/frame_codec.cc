@@ -103,6 +103,10 @@ static_assert(static_cast<int>(Condition::Check::kHasValue) == static_cast<int>(
 static_assert(static_cast<int>(Condition::Check::kPresent) == static_cast<int>(proto::BatchCheck::kPresent));
 static_assert(static_cast<int>(Condition::Check::kAbsent) == static_cast<int>(proto::BatchCheck::kAbsent));
 
+static_assert(static_cast<int>(SnapshotCommand::Action::kTake) == static_cast<int>(proto::SnapshotAction::kTake));
+static_assert(static_cast<int>(SnapshotCommand::Action::kRenew) == static_cast<int>(proto::SnapshotAction::kRenew));
+static_assert(static_cast<int>(SnapshotCommand::Action::kDrop) == static_cast<int>(proto::SnapshotAction::kDrop));
+
 // The body of a reply to SCAN.
 class FrameEntryWriter final : public EntryWriter {
  public:
@@ -235,7 +239,17 @@ Failure FrameCodec::DecodeScan(const FrameCodec& codec, std::string_view payload
                          .reverse = scan.reverse,
                          .keys_only = scan.keys_only,
                          .entries_max = scan.entries_max,
+                         .snapshot = scan.snapshot,
                          .writer = std::make_unique<FrameEntryWriter>(bytes_max - 1, scan.expiries)};
+  return {};
+}
+
+Failure FrameCodec::DecodeSnapshot(const FrameCodec&, std::string_view payload, Command* command) {
+  proto::SnapshotRequest snapshot;
+  if (!proto::DecodeSnapshot(payload, &snapshot)) return MalformedFailure();
+  *command = SnapshotCommand{.action = static_cast<SnapshotCommand::Action>(snapshot.action),
+                             .lease_ms = snapshot.lease_ms,
+                             .id = snapshot.id};
   return {};
 }
 
@@ -294,6 +308,11 @@ net::Reply FrameCodec::Encode(Outcome* outcome, net::Quota* quota, std::string* 
   }
   if (const auto* cursors = std::get_if<CursorsAnswer>(&outcome->answer)) {
     return EncodeBody(CursorsBody(*cursors), bytes);
+  }
+  if (const auto* snapshot = std::get_if<SnapshotAnswer>(&outcome->answer)) {
+    std::string body;
+    proto::AppendSnapshotBody(&body, {snapshot->id, snapshot->lease_ms, snapshot->token});
+    return EncodeBody(body, bytes);
   }
   if (const auto* hello = std::get_if<HelloAnswer>(&outcome->answer)) return EncodeHello(*hello, bytes);
   return {.head = proto::OkFrame()};

@@ -48,6 +48,7 @@ class FrameCodec final : public Codec {
   static Failure DecodeDelete(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeBatch(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeScan(const FrameCodec& codec, std::string_view payload, Command* command);
+  static Failure DecodeSnapshot(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeChanges(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeAcknowledge(const FrameCodec& codec, std::string_view payload, Command* command);
   static Failure DecodeCursors(const FrameCodec& codec, std::string_view payload, Command* command);

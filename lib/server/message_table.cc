@@ -21,6 +21,7 @@ constexpr Message kMessages[] = {
     {MessageId::kBatch, "BATCH", Permission::kReadWrite, kWriteLane, false, FrameCodec::DecodeBatch},
     {MessageId::kScan, "SCAN", Permission::kRead, net::kLaneExclusive, false, FrameCodec::DecodeScan},
     {MessageId::kStats, "STATS", Permission::kUser, net::kLaneFree, false, FrameCodec::DecodeStats},
+    {MessageId::kSnapshot, "SNAPSHOT", Permission::kRead, net::kLaneExclusive, false, FrameCodec::DecodeSnapshot},
     {MessageId::kChanges, "CHANGES", Permission::kRead, kReadLane, false, FrameCodec::DecodeChanges},
     {MessageId::kAcknowledge, "ACKNOWLEDGE", Permission::kRead, kReadLane, false, FrameCodec::DecodeAcknowledge},
     {MessageId::kCursors, "CURSORS", Permission::kRead, net::kLaneExclusive, false, FrameCodec::DecodeCursors},

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "proto/message_id.h"
+#include "server/snapshot_path.h"
 
 namespace bandb::server {
 
@@ -49,6 +50,8 @@ struct ScanPath::Step {
   ScanPath* path = nullptr;
   Pending pending;
   ReadOptions options;
+  uint64_t snapshot_id = 0;
+  std::shared_ptr<const Snapshot> snapshot;  // null: the present state
   bool reverse = false;
   bool keys_only = false;
   bool nothing_left = false;  // below the first key nothing comes, and an empty bound would mean everything
@@ -70,6 +73,12 @@ void ScanPath::Scan(Request& request, ScanCommand* command) {
     context_.counters->malformed.Add();
     return request.Answer({.failure = MalformedFailure()});
   }
+  if (command->snapshot != 0) {
+    step->snapshot_id = command->snapshot;
+    step->snapshot = snapshots_->Use(command->snapshot);
+    if (step->snapshot == nullptr) return request.Answer({.failure = NoSnapshotFailure(command->snapshot)});
+    step->options.snapshot = step->snapshot.get();
+  }
   context_.counters->reads.Add();
   step->path = this;
   step->reverse = command->reverse;
@@ -85,13 +94,18 @@ void ScanPath::Scan(Request& request, ScanCommand* command) {
   step->pending = request.Defer(command->range.ByteSize() + command->cursor.size() + sizeof(Step));
   in_flight_++;
   Step* started = step.release();
+  // A state of before is known here.
+  if (started->snapshot != nullptr) return Start(started, absl::OkStatus());
   // The barrier opens on the thread that acknowledges writes; the scanning is done elsewhere.
-  store_->ReadBarrierAsync({.timeout = context_.store_timeout}, [started](absl::Status barrier) {
-    ScanPath* const path = started->path;
-    path->context_.readers->Post(base::Priority::kNormal, [started, barrier = std::move(barrier)] {
-      started->Run(barrier);
-      started->path->loop_->Post([started] { started->path->Finish(started); });
-    });
+  store_->ReadBarrierAsync({.timeout = context_.store_timeout},
+                           [started](const absl::Status& barrier) { started->path->Start(started, barrier); });
+}
+
+// On any thread.
+void ScanPath::Start(Step* step, const absl::Status& barrier) {
+  context_.readers->Post(base::Priority::kNormal, [step, barrier] {
+    step->Run(barrier);
+    step->path->loop_->Post([step] { step->path->Finish(step); });
   });
 }
 
@@ -143,6 +157,8 @@ absl::Status ScanPath::Step::Collect() {
 void ScanPath::Finish(Step* step) {
   const std::unique_ptr<Step> owned(step);
   in_flight_--;
+  // The lease runs from when the piece is there.
+  if (step->snapshot != nullptr) (void)snapshots_->Use(step->snapshot_id);
   CompleteDurably(context_, std::move(step->pending), std::move(step->outcome), step->saw_undurable);
   context_.quota->AddMemory(-step->produced_bytes);
 }

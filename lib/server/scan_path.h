@@ -2,7 +2,8 @@
 //
 // Each request is one step on a reader's thread, bounded in entries, in bytes and in what it looks
 // at; the next one goes on where it ended. So a scan of everything holds nobody up, keeps nothing
-// open in between, and sees each key's state at the time of its own step.
+// open in between, and sees each key's state at the time of its own step, unless it names a
+// snapshot.
 //
 //   cursor := 0x01 key            the last key sent, to go on after; opaque to clients
 //           | 0x02 key            where a step ended among deleted keys, to go on at
@@ -13,14 +14,15 @@
 #include "base/event_loop.h"
 #include "server/commands.h"
 #include "server/request.h"
+#include "server/snapshot_leases.h"
 
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
 class ScanPath {
  public:
-  ScanPath(Store* store, base::EventLoop* loop, const RequestContext& context)
-      : store_(store), loop_(loop), context_(context) {}
+  ScanPath(Store* store, base::EventLoop* loop, const RequestContext& context, SnapshotLeases* snapshots)
+      : store_(store), loop_(loop), context_(context), snapshots_(snapshots) {}
   ~ScanPath();
 
   void Scan(Request& request, ScanCommand* command);
@@ -29,11 +31,14 @@ class ScanPath {
  private:
   struct Step;
 
+  // Has it collected on a reader's thread, once the barrier is open.
+  void Start(Step* step, const absl::Status& barrier);
   void Finish(Step* step);
 
   Store* const store_;
   base::EventLoop* const loop_;
   const RequestContext& context_;
+  SnapshotLeases* const snapshots_;
   int in_flight_ = 0;
 };
 

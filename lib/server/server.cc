@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/posix_file_system.h"
+#include "base/random.h"
 #include "base/secret_file.h"
 #include "base/status.h"
 #include "base/thread.h"
@@ -22,6 +23,7 @@
 #include "server/server_options.h"
 #include "server/server_stats.h"
 #include "server/server_unit.h"
+#include "server/snapshot_leases.h"
 #include "server/users.h"
 #include "tls/context.h"
 #include "tls/token.h"
@@ -89,6 +91,7 @@ class Server::Impl {
   const size_t refused_max_;
   const ServerHooks hooks_;
   base::SystemClock clock_;
+  server::SnapshotLeases snapshots_{&clock_, base::SeedFromOs()};
   net::Quota quota_;
   base::ThreadExecutor readers_;
   std::unique_ptr<base::ThreadExecutor> workers_;
@@ -122,6 +125,7 @@ absl::Status Server::Impl::AddLoop(int number) {
                                 .refused_max = refused_max_,
                                 .clock = &clock_,
                                 .redis = &redis_,
+                                .snapshots = &snapshots_,
                                 .users = users_.get(),
                                 .tls = tls_.get(),
                                 .stats = [this] { return server::ToText(Stats()); }},
@@ -246,6 +250,7 @@ ServerStats Server::Impl::Stats() const {
     stats.failed_logins = users_->failed_logins.load(std::memory_order_relaxed);
     stats.denials = users_->denials.load(std::memory_order_relaxed);
   }
+  stats.snapshots_open = snapshots_.size();
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;
@@ -312,6 +317,7 @@ void Server::Impl::Stop() {
   if (abandoned_) {
     return Log(LogSeverity::kError, "a route did not return from its worker: ending without it; its memory is lost");
   }
+  snapshots_.Clear();
   // Workers have given everything back by now; what they might still do is to let go of responders.
   workers_.reset();
 }

@@ -38,6 +38,7 @@ std::string ToText(const ServerStats& stats) {
       {"failed_logins", stats.failed_logins},
       {"denials", stats.denials},
       {"tls_failures", stats.tls_failures},
+      {"snapshots_open", stats.snapshots_open},
       {"memory_bytes", stats.memory_bytes},
       {"in_flight", stats.in_flight},
   };

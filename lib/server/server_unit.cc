@@ -82,6 +82,7 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
                 .completions = &door_queue_,
                 .quota = parts.quota,
                 .readers = parts.readers,
+                .snapshots = parts.snapshots,
                 .stats = parts.stats,
                 .logger = options.logger},
                ToServiceOptions(options)),

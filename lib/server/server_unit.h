@@ -22,6 +22,7 @@
 #include "server/host_code.h"
 #include "server/redis_codec.h"
 #include "server/service.h"
+#include "server/snapshot_leases.h"
 #include "tls/handshakes.h"
 
 namespace bandb::server {
@@ -42,6 +43,7 @@ class ServerUnit final : private net::FrameServerObserver {
     size_t refused_max = 64;  // see net::Limits
     base::Clock* clock = nullptr;
     const RedisEnvironment* redis = nullptr;
+    SnapshotLeases* snapshots = nullptr;
     UserRegistry* users = nullptr;             // null: everybody may do everything
     const tls::CurrentContext* tls = nullptr;  // for the listeners of TLS
     std::function<std::string()> stats;

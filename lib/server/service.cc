@@ -34,7 +34,8 @@ Service::Service(const ServiceParts& parts, const ServiceOptions& options)
       writes_(parts.store, parts.loop, context_,
               {.sync = options.sync, .stall_timeout_nanos = options.stall_timeout_nanos}),
       reads_(parts.store, parts.loop, context_, options.reads_inline),
-      scans_(parts.store, parts.loop, context_),
+      scans_(parts.store, parts.loop, context_, parts.snapshots),
+      snapshots_(parts.store, parts.loop, context_, parts.snapshots),
       changes_(parts.store, parts.loop, context_),
       cursors_(parts.store, parts.loop, context_),
       transactions_(parts.store, parts.loop, parts.clock, context_,
@@ -105,6 +106,8 @@ void Service::Run(Request& request, SingleCommand* command) {
 void Service::Run(Request& request, BatchCommand* command) { writes_.Write(request, *command); }
 
 void Service::Run(Request& request, ScanCommand* command) { scans_.Scan(request, command); }
+
+void Service::Run(Request& request, SnapshotCommand* command) { snapshots_.Run(request, *command); }
 
 void Service::Run(Request& request, ChangesCommand* command) { changes_.Read(request, command); }
 

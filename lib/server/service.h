@@ -19,6 +19,7 @@
 #include "server/read_path.h"
 #include "server/request.h"
 #include "server/scan_path.h"
+#include "server/snapshot_path.h"
 #include "server/transaction_path.h"
 #include "server/write_collector.h"
 
@@ -42,6 +43,7 @@ struct ServiceParts {
   net::Completions* completions = nullptr;
   net::Quota* quota = nullptr;
   base::Executor* readers = nullptr;     // for reads that may wait for a disk
+  SnapshotLeases* snapshots = nullptr;   // of all loops
   std::function<std::string()> stats{};  // the text of STATS
   Logger* logger = nullptr;              // may be null
 };
@@ -62,12 +64,13 @@ class Service final : private net::Handler {
   void Close() {
     logins_.Close();
     changes_.Close();
+    snapshots_.Close();
   }
   // Nobody waits for changes any more: what is owed is to be answered soon.
   void Drain() { changes_.Close(); }
   bool idle() const {
-    return writes_.idle() && reads_.idle() && scans_.idle() && changes_.idle() && cursors_.idle() &&
-           transactions_.idle() && durable_.idle() && logins_.idle();
+    return writes_.idle() && reads_.idle() && scans_.idle() && snapshots_.idle() && changes_.idle() &&
+           cursors_.idle() && transactions_.idle() && durable_.idle() && logins_.idle();
   }
   const ServiceCounters& counters() const { return counters_; }
 
@@ -77,6 +80,7 @@ class Service final : private net::Handler {
   void Run(Request& request, SingleCommand* command);
   void Run(Request& request, BatchCommand* command);
   void Run(Request& request, ScanCommand* command);
+  void Run(Request& request, SnapshotCommand* command);
   void Run(Request& request, ChangesCommand* command);
   void Run(Request& request, AcknowledgeCommand* command);
   void Run(Request& request, CursorsCommand* command);
@@ -98,6 +102,7 @@ class Service final : private net::Handler {
   WriteCollector writes_;
   ReadPath reads_;
   ScanPath scans_;
+  SnapshotPath snapshots_;
   ChangesPath changes_;
   CursorPath cursors_;
   TransactionPath transactions_;

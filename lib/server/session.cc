@@ -48,6 +48,8 @@ class KeyCheck {
   Failure operator()(const BatchCommand& command) const { return CheckKeys(&user_, command); }
   // A cursor only makes the range smaller.
   Failure operator()(const ScanCommand& command) const { return CheckOperation(user_, command.range); }
+  // It says nothing of any key: what is read of it is a scan.
+  Failure operator()(const SnapshotCommand&) const { return {}; }
   // Looked at once more when it is answered, since it may wait.
   Failure operator()(const ChangesCommand& command) const { return CheckOperation(user_, command.range); }
   // A cursor is of all keys, and holds back logs for them.

@@ -40,11 +40,16 @@ TEST_CASE("what does not fit waits outside, and all that came is done") {
 TEST_CASE("an acceptor that waits is let go when the queue ends") {
   std::atomic<bool> open = false;
   std::atomic<int> done = 0;
+  std::atomic<bool> taken = false;
   TaskQueue queue(1, 1);
   const auto task = [&] {
+    taken = true;
     while (!open) std::this_thread::yield();
     ++done;
   };
+  // The only thread has something to do before the end may come.
+  queue.enqueue(task);
+  while (!taken) std::this_thread::yield();
   std::thread acceptor([&] {
     for (int i = 0; i < 4; ++i) queue.enqueue(task);
   });

@@ -219,8 +219,58 @@ TEST_CASE("SCAN carries bounds, limits, direction and cursor") {
   CHECK(scan.cursor == "cc");
   CheckExact(payload, ScanIsWellFormed);
   std::string changed(payload);
-  changed[0] = 8;
+  changed[0] = 16;
   CHECK_FALSE(ScanIsWellFormed(changed));
+}
+
+TEST_CASE("SCAN of a snapshot carries its number, which is never 0") {
+  std::string bytes;
+  AppendScan(&bytes, {.begin = "b", .snapshot = 0x0102030405060708});
+  const std::string_view payload = PayloadOf(bytes, MessageId::kScan);
+  CHECK(payload == std::string("\x08\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01"
+                               "b",
+                               30));
+  Scan scan;
+  REQUIRE(DecodeScan(payload, &scan));
+  CHECK(scan.snapshot == 0x0102030405060708);
+  CheckExact(payload, ScanIsWellFormed);
+  std::string zero(payload);
+  zero.replace(21, 8, 8, '\0');
+  CHECK_FALSE(ScanIsWellFormed(zero));
+}
+
+TEST_CASE("SNAPSHOT takes without a number, and renews and drops with one") {
+  const struct {
+    SnapshotRequest request;
+    bool good;
+  } rows[] = {{{.action = SnapshotAction::kTake, .lease_ms = 9}, true},
+              {{.action = SnapshotAction::kTake}, true},
+              {{.action = SnapshotAction::kTake, .id = 1}, false},
+              {{.action = SnapshotAction::kRenew, .lease_ms = 9, .id = 1}, true},
+              {{.action = SnapshotAction::kRenew, .lease_ms = 9}, false},
+              {{.action = SnapshotAction::kDrop, .id = 1}, true},
+              {{.action = SnapshotAction::kDrop, .lease_ms = 9, .id = 1}, false},
+              {{.action = static_cast<SnapshotAction>(3), .id = 1}, false}};
+  const auto is_well_formed = [](std::string_view payload) {
+    SnapshotRequest decoded;
+    return DecodeSnapshot(payload, &decoded);
+  };
+  for (const auto& row : rows) {
+    std::string bytes;
+    AppendSnapshot(&bytes, row.request);
+    const std::string_view payload = PayloadOf(bytes, MessageId::kSnapshot);
+    CHECK(is_well_formed(payload) == row.good);
+    if (!row.good) continue;
+    CheckExact(payload, is_well_formed);
+    SnapshotRequest decoded;
+    REQUIRE(DecodeSnapshot(payload, &decoded));
+    CHECK(decoded.action == row.request.action);
+    CHECK(decoded.lease_ms == row.request.lease_ms);
+    CHECK(decoded.id == row.request.id);
+  }
+  std::string taken;
+  AppendSnapshot(&taken, {.lease_ms = 0x0a});
+  CHECK(PayloadOf(taken, MessageId::kSnapshot) == std::string("\0\x0a\0\0\0\0\0\0\0\0\0\0\0", 13));
 }
 
 TEST_CASE("ADMIN carries words") {

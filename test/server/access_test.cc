@@ -63,6 +63,8 @@ std::vector<Row> Rows() {
   proto::AppendAdmin(&admin, absl::MakeConstSpan(&word, 1));
   proto::AppendFrame(&route, kRoute, "");
   proto::AppendHello(&hello, {});
+  std::string snapshot;
+  proto::AppendSnapshot(&snapshot, {});
   std::string acknowledge;
   proto::AppendAcknowledge(&acknowledge, "c", "t");
   std::string cursors[3];
@@ -102,6 +104,7 @@ std::vector<Row> Rows() {
       {23, "list of cursors", cursors[0], "all reader"},
       {23, "new cursor", cursors[1], "all reader"},
       {23, "drop of a cursor", cursors[2], "all reader"},
+      {24, "snapshot", snapshot, "all reader other mixed"},
       {256, "admin", admin, "ops"},
       {kRoute, "route of the host", route, users},
   };

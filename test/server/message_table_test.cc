@@ -34,6 +34,7 @@ TEST_CASE("what a message may do is what its command does") {
       {proto::MessageId::kDelete, std::string("\1\0\0\0k", 5), server::Permission::kWrite},
       {proto::MessageId::kBatch, std::string(9, '\0'), server::Permission::kReadWrite},
       {proto::MessageId::kScan, std::string(21, '\0'), server::Permission::kRead},
+      {proto::MessageId::kSnapshot, std::string(13, '\0'), server::Permission::kRead},
       {proto::MessageId::kChanges, std::string(46, '\0'), server::Permission::kRead},
       {proto::MessageId::kAcknowledge, std::string(8, '\0'), server::Permission::kRead},
       {proto::MessageId::kCursors, std::string(18, '\0'), server::Permission::kRead},
@@ -51,6 +52,7 @@ TEST_CASE("what a message may do is what its command does") {
     const bool touches_keys = std::holds_alternative<server::SingleCommand>(command) ||
                               std::holds_alternative<server::BatchCommand>(command) ||
                               std::holds_alternative<server::ScanCommand>(command) ||
+                              std::holds_alternative<server::SnapshotCommand>(command) ||
                               std::holds_alternative<server::ChangesCommand>(command) ||
                               std::holds_alternative<server::AcknowledgeCommand>(command) ||
                               std::holds_alternative<server::CursorsCommand>(command);

@@ -32,6 +32,7 @@ class SimServer {
                                                                           .readers = &executor_,
                                                                           .quota = &quota,
                                                                           .number = 0,
+                                                                          .snapshots = &snapshots,
                                                                           .stats = [] { return std::string(); }},
                                                 options);
     REQUIRE_OK(unit->Listen("server:0"));
@@ -59,6 +60,9 @@ class SimServer {
 
   SimNetwork network;
   net::Quota quota;
+  // Apart from the time of the network.
+  ManualClock lease_clock;
+  server::SnapshotLeases snapshots{&lease_clock, 7};
 
  private:
   ManualClock clock_;
@@ -225,6 +229,31 @@ class DrippingClient final : public base::StreamHandler {
   base::TimerId timer_ = base::kNoTimer;
 };
 
+// Sends some bytes, and takes nothing.
+class SendingClient final : public base::StreamHandler {
+ public:
+  SendingClient(base::EventLoop* loop, const std::string& server, std::string bytes) : unsent_(std::move(bytes)) {
+    auto stream = loop->Connect(server, this);
+    REQUIRE(stream.ok());
+    stream_ = *std::move(stream);
+    stream_->Watch(false, true);
+  }
+
+ private:
+  void OnWritable() override {
+    const std::string_view piece = unsent_;
+    const base::IoResult result = stream_->Write(absl::MakeConstSpan(&piece, 1));
+    REQUIRE(result.state != base::IoResult::State::kFailed);
+    unsent_.erase(0, result.bytes);
+    stream_->Watch(false, !unsent_.empty());
+  }
+  void OnReadable() override {}
+  void OnBroken() override { stream_.reset(); }
+
+  std::string unsent_;
+  std::unique_ptr<base::Stream> stream_;
+};
+
 ServerStats RunCounting(uint64_t seed, ServerOptions options, uint64_t replies_wanted, bool with_breaks) {
   base::Random random(seed);
   options.in_flight_requests_max = 1 + static_cast<int>(random.Uniform(20));
@@ -308,6 +337,21 @@ TEST_CASE("a silent client is cut off by the idle timeout, and a busy one is not
   REQUIRE(world.RunUntil([&] { return silent.cut_off(); }));
   CHECK(world.Stats().connections_timed_out == 1);
   CHECK(busy.breaks() == 0);
+}
+
+TEST_CASE("a snapshot that nobody uses any more is let go of without anybody asking") {
+  SimServer world({.seed = 8});
+  const auto loop = world.network.MakeLoop();
+  std::string request;
+  proto::AppendSnapshot(&request, {.lease_ms = 5000});
+  SendingClient client(loop.get(), world.unit->address(), request);
+  REQUIRE(world.RunUntil([&] { return world.snapshots.size() == 1; }));
+  CHECK(world.store.snapshots() == 1);
+  const int64_t since = world.network.now_nanos();
+  world.lease_clock.Advance(5 * kSecond);
+  REQUIRE(world.RunUntil([&] { return world.store.snapshots() == 0; }));
+  CHECK(world.network.now_nanos() - since < 6 * kSecond);
+  CHECK(world.snapshots.size() == 0);
 }
 
 TEST_CASE("accepting goes on by itself after it failed") {

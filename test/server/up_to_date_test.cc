@@ -29,12 +29,15 @@ TEST_CASE("no read is answered before the barrier, whatever asks and however man
   fixture.store.SetAsksOthers(true);
   std::string scan;
   proto::AppendScan(&scan, {});
+  std::string snapshot;
+  proto::AppendSnapshot(&snapshot, {});
   const struct {
     bool is_redis;
     std::string request;
     std::string reply;  // of Redis
   } rows[] = {{false, GetFrame("k"), ""},
               {false, scan, ""},
+              {false, snapshot, ""},
               {true, RedisRequest({"GET", "k"}), "$3\r\nnew\r\n"},
               {true, RedisRequest({"MGET", "k", "k"}), "*2\r\n$3\r\nnew\r\n$3\r\nnew\r\n"},
               {true, RedisRequest({"SETNX", "k", "mine"}), ":0\r\n"},

@@ -7,10 +7,27 @@
 #include "base/status.h"
 #include "kv/batch_format.h"
 #include "kv/limits.h"
+#include "kv/snapshot_state.h"
 
 namespace bandb::test {
 
 namespace {
+
+// A copy of everything.
+class MapSnapshot final : public internal::SnapshotState {
+ public:
+  using Map = std::map<std::string, std::string>;
+  MapSnapshot(const void* owner, Map map, std::shared_ptr<std::atomic<int64_t>> living)
+      : SnapshotState(owner), map_(std::move(map)), living_(std::move(living)) {
+    ++*living_;
+  }
+  ~MapSnapshot() override { --*living_; }
+  static const Map& Of(const Snapshot& snapshot) { return static_cast<const MapSnapshot*>(snapshot.state())->map_; }
+
+ private:
+  const Map map_;
+  const std::shared_ptr<std::atomic<int64_t>> living_;
+};
 
 // Walks a copy of the map as it was. Keys that were deleted count as skips.
 class MemoryIterator final : public Iterator {
@@ -281,12 +298,18 @@ std::vector<absl::StatusOr<std::string>> MemoryStore::DoMultiGet(absl::Span<cons
   return results;
 }
 
+Snapshot MemoryStore::DoGetSnapshot() {
+  base::MutexLock lock(&mutex_);
+  return Snapshot(std::make_shared<const MapSnapshot>(this, map_, snapshots_));
+}
+
 std::unique_ptr<Iterator> MemoryStore::DoNewIterator(const ReadOptions& options) {
   WaitForReads();
   base::MutexLock lock(&mutex_);
   if (options.saw_undurable != nullptr) *options.saw_undurable = !undurable_.empty();
-  const auto begin = map_.lower_bound(options.lower_bound);
-  const auto end = options.upper_bound.empty() ? map_.end() : map_.lower_bound(options.upper_bound);
+  const Map& map = options.snapshot == nullptr ? map_ : MapSnapshot::Of(*options.snapshot);
+  const auto begin = map.lower_bound(options.lower_bound);
+  const auto end = options.upper_bound.empty() ? map.end() : map.lower_bound(options.upper_bound);
   const bool inverted = !options.upper_bound.empty() && options.upper_bound < options.lower_bound;
   if (inverted) return std::make_unique<MemoryIterator>(Map(), std::set<std::string>(), options.skips_max);
   const auto deleted_end = options.upper_bound.empty() ? deleted_.end() : deleted_.lower_bound(options.upper_bound);

@@ -3,6 +3,7 @@
 #ifndef BANDB_TEST_SUPPORT_MEMORY_STORE_H_
 #define BANDB_TEST_SUPPORT_MEMORY_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -48,6 +49,8 @@ class MemoryStore final : public Store {
   // Null ends it.
   void HoldReadsUntil(base::Event* event) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Snapshots that live.
+  int64_t snapshots() const { return snapshots_->load(); }
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Batches that were written, with their sync flag.
   uint64_t batches() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -70,7 +73,7 @@ class MemoryStore final : public Store {
   std::vector<absl::StatusOr<std::string>> DoMultiGet(absl::Span<const std::string_view> keys,
                                                       const ReadOptions& options) override;
   std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) override;
-  Snapshot DoGetSnapshot() override { return Snapshot(); }
+  Snapshot DoGetSnapshot() override;
   void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
 
   void WaitForReads() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -95,6 +98,8 @@ class MemoryStore final : public Store {
   base::Event* reads_held_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // Values that were read, shared with the readers as a memtable's are.
   std::map<std::string, std::shared_ptr<const std::string>> pinned_ ABSL_GUARDED_BY(mutex_);
+  // Outlives the store where snapshots do.
+  const std::shared_ptr<std::atomic<int64_t>> snapshots_ = std::make_shared<std::atomic<int64_t>>(0);
   uint64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t synced_batches_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -118,6 +118,48 @@ class Transfer(ClientTest):
         done = cli(server.address, "export", "--out", str(folder), "--chunk-bytes", "4 KiB", "--resume")
         self.assertEqual(done.returncode, 0)
 
+    def test_an_export_is_of_one_state_whatever_is_written_meanwhile(self):
+        server = self.server()
+        entries = 3000
+        lines = b"".join(b'{"key": "k:%06d", "value": "%s"}\n' % (i, b"o" * 2000) for i in range(entries))
+        self.assertEqual(cli(server.address, "import", "-", input=lines).returncode, 0)
+        # It can't have read more than some pieces while nobody takes what it writes.
+        with subprocess.Popen([CLI, "--addr", server.address, "export", "--out", "-"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as export:
+            first = os.read(export.stdout.fileno(), 100)
+            newer = lines.replace(b"ooo", b"nnn") + lines.replace(b"k:", b"k;")
+            done = cli(server.address, "import", "-", input=newer)
+            self.assertEqual(done.returncode, 0)
+            self.check(cli(server.address, "delete", "--prefix", "k:0029", "--yes"), 0, b"OK\n")
+            rest, errors = export.communicate(timeout=DEADLINE_SECONDS)
+        self.assertEqual(export.returncode, 0)
+        self.assertEqual(first + rest, lines)
+        self.assertIn(b"exported 3,000 entries", errors)
+
+    def test_gone_on_with_it_is_of_the_state_that_it_was_begun_with_or_refuses(self):
+        server = self.filled(20_000)
+        folder, other = self.scratch / "dump", self.scratch / "other"
+        command = [CLI, "--addr", server.address, "export", "--chunk-bytes", "4 KiB", "--out"]
+        for out in (folder, other):
+            with subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as export:
+                wait_until(lambda out=out: out.exists() and len(os.listdir(out)) > 10, "chunks are there")
+                export.kill()
+        self.assertEqual(cli(server.address, "import", "-", input=b'{"key": "k:999999", "value": "new"}\n').returncode, 0)
+        done = run(*command, str(folder), "--resume")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertNotIn(b"k:999999", b"".join(contents(folder).values()))
+        total = json.loads(contents(folder)["manifest.jsonl"].splitlines()[-1])
+        self.assertEqual(total["entries"], 20_001)
+        self.assertNotIn("export.source", contents(folder))
+        # A server that was started since has no snapshot of before.
+        server.kill()
+        server.start()
+        done = run(CLI, "--addr", server.address, "export", "--chunk-bytes", "4 KiB", "--out", str(other), "--resume")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"the state that this export was begun with is not kept any more", done.stderr)
+        mixed = run(CLI, "--addr", server.address, "export", "--chunk-bytes", "4 KiB", "--out", str(other), "--resume", "--no-snapshot")
+        self.assertEqual((mixed.returncode, mixed.stderr), (0, b""))
+
     def test_an_export_that_cannot_go_on_says_why(self):
         server = self.filled(10)
         folder = self.scratch / "dump"
@@ -138,7 +180,8 @@ class Transfer(ClientTest):
 
     def test_flags_that_make_no_sense_exit_with_2(self):
         for flags in (("--format", "xml"), ("--key-format", "octal"), ("--chunk-bytes", "1"), ("--compress", "lzma"),
-                      ("--prefix", "a", "--begin", "b"), ("--chunk-bytes", "-5"), ("--nonsense",)):
+                      ("--prefix", "a", "--begin", "b"), ("--chunk-bytes", "-5"), ("--nonsense",),
+                      ("--lease", "2 h"), ("--lease", "never"), ("--lease", "0 s")):
             done = cli("127.0.0.1:1", "export", "--out", str(self.scratch / "x"), *flags)
             self.assertEqual((flags, done.returncode), (flags, 2))
         self.assertEqual(cli("127.0.0.1:1", "export").returncode, 2)
@@ -169,7 +212,7 @@ class Transfer(ClientTest):
             given.append(number)
             return wire.frame(wire.OK, b"\0" + struct.pack("<IIIQ", 1, 1, 1, 0) + b"%dv" % i + struct.pack("<I", len(more)) + more)
 
-        done = cli(self.serve(scan).address, "export", "--out", "-")
+        done = cli(self.serve(scan).address, "export", "--out", "-", "--no-snapshot")
         self.assertEqual(done.returncode, 0)
         self.assertEqual(done.stdout, b"".join(b'{"key": "%d", "value": "v"}\n' % i for i in range(4)))
         # Each piece was asked for with the cursor of the one before it, as often as it took.

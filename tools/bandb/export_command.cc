@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "base/status.h"
 #include "base/thread_executor.h"
 #include "export_source.h"
+#include "feed_place.h"
 #include "interrupt_watch.h"
 #include "offline_store.h"
 #include "progress.h"
@@ -37,9 +39,8 @@ constexpr const char* kFooter =
     "DIR gets files part-00000000.FORMAT and manifest.jsonl, which has the keys, size and checksum (xxhsum -H3) of "
     "each.\n"
     "The same entries make the same files. With --out - everything goes to standard output as one stream.\n"
-    "From a server each piece of the export is the state of its own moment; with --data it is one state, and no "
-    "server\n"
-    "may be running on that directory.\n"
+    "An export is of one state, which a server keeps as long as it is read, and for --lease after that. With\n"
+    "--data no server may be running on that directory.\n"
     "\n"
     "Exit codes: 0 done; 2 usage; 3 server, connection or disk error, or an entry that the format cannot hold.\n"
     "\n"
@@ -58,6 +59,9 @@ struct Flags {
   std::string chunk_bytes = "32 MiB";
   std::string compression = "none";
   std::string data;
+  std::string lease = "10 min";
+  uint32_t lease_ms = 0;
+  bool no_snapshot = false;
   bool resume = false;
 };
 
@@ -77,12 +81,24 @@ void Declare(CLI::App* app, transfer::ManifestHead* head, Flags* flags) {
       ->type_name("SIZE");
   app->add_option("--compress", flags->compression, "none or zstd [none]")->type_name("METHOD");
   app->add_flag("--resume", flags->resume, "go on with an export into DIR that was cut short");
+  app->add_option("--lease", flags->lease,
+                  "how long the server keeps the state that is exported while nothing is read, so that --resume can go "
+                  "on; 1 s to 1 h [10 min]")
+      ->type_name("DURATION");
+  app->add_flag("--no-snapshot", flags->no_snapshot,
+                "keep no state: each piece of the export is that of its own moment, and --resume may come at any time");
   app->add_option("--data", flags->data, "export the database in this directory, without a server")->type_name("DIR");
   app->footer(kFooter);
 }
 
 // Puts the flags into the head; empty, or what is wrong.
-std::string TakeFlags(const Flags& flags, transfer::ManifestHead* head) {
+std::string TakeFlags(Flags* given, transfer::ManifestHead* head) {
+  const Flags& flags = *given;
+  const std::optional<absl::Duration> lease = units::ParseDuration(flags.lease);
+  if (!lease.has_value() || *lease < absl::Seconds(1) || *lease > absl::Hours(1)) {
+    return fmt::format("--lease takes 1 s to 1 h, not {}", flags.lease);
+  }
+  given->lease_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(*lease));
   if (!transfer::ParseFormat(flags.format, &head->layout.format)) {
     return fmt::format("--format takes jsonl, csv, tsv or raw, not {}", flags.format);
   }
@@ -112,6 +128,12 @@ std::string TakeFlags(const Flags& flags, transfer::ManifestHead* head) {
   return "";
 }
 
+// For how long an export may be gone on with.
+std::string StateHint(const Flags& flags) {
+  if (!flags.data.empty() || flags.no_snapshot) return "";
+  return fmt::format(", within {}", flags.lease);
+}
+
 absl::Status WriteOut(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size()) return absl::OkStatus();
   return base::Error(absl::StatusCode::kInternal, "standard output could not be written");
@@ -135,7 +157,7 @@ class ExportRun {
     if (!status.ok()) {
       Print(stderr, "(error) {}\n", base::Message(status));
       if (flags_.out != "-" && !absl::IsAlreadyExists(status) && !absl::IsFailedPrecondition(status)) {
-        Print(stderr, "to go on where it stopped: the same command with --resume\n");
+        Print(stderr, "to go on where it stopped: the same command with --resume{}\n", StateHint(flags_));
       }
       return kServerError;
     }
@@ -144,6 +166,9 @@ class ExportRun {
     const int64_t nanos = clock_->MonotonicNanos() - begin_nanos_;
     if (summary_.earlier_entries > 0) {
       Print(to, "{} entries were there already\n", Thousands(summary_.earlier_entries));
+    }
+    if (!server_snapshot_.token.empty()) {
+      Print(to, "what was written after it: bandb watch --from {}\n", ShowToken(server_snapshot_.token));
     }
     Print(to, "exported {} entries, {} bytes, in {:.1f} s: {} entries/s\n", Thousands(summary_.entries),
           Thousands(summary_.bytes), static_cast<double>(nanos) / 1e9, PerSecond(summary_.entries, nanos));
@@ -161,10 +186,68 @@ class ExportRun {
 
   absl::StatusOr<std::unique_ptr<transfer::EntrySource>> Open(const std::string& begin) {
     if (data_ != nullptr) return transfer::MakeStoreSource(data_->store(), &snapshot_, begin, head_.limit);
+    if (!flags_.no_snapshot) {
+      BANDB_RETURN_IF_ERROR(TakeSnapshot(/*goes_on=*/begin != head_.begin));
+    } else if (flags_.out != "-") {
+      BANDB_RETURN_IF_ERROR(ForgetSource());
+    }
     auto source = std::make_unique<ScanSource>(
-        clock_, &executor_, ScanSourceOptions{.target = target_, .begin = begin, .limit = head_.limit});
+        clock_, &executor_,
+        ScanSourceOptions{.target = target_, .begin = begin, .limit = head_.limit, .snapshot = server_snapshot_.id});
     BANDB_RETURN_IF_ERROR(source->Begin());
     return std::unique_ptr<transfer::EntrySource>(std::move(source));
+  }
+
+  std::string SourcePath() const { return base::JoinPath(flags_.out, transfer::kSourceName); }
+
+  // The snapshot that the export is of: the one that it was begun with, if it goes on.
+  absl::Status TakeSnapshot(bool goes_on) {
+    BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<client::Client> client, client::Client::Connect(target_));
+    if (goes_on) {
+      BANDB_ASSIGN_OR_RETURN(server_snapshot_.id, ReadSource());
+      const absl::Status renewed = client->RenewSnapshot(server_snapshot_.id, flags_.lease_ms);
+      if (!absl::IsFailedPrecondition(renewed)) return renewed;
+      return base::Error(absl::StatusCode::kFailedPrecondition,
+                         "the state that this export was begun with is not kept any more ({}): begin it again in "
+                         "another directory, with a longer --lease or with --no-snapshot",
+                         base::Message(renewed));
+    }
+    BANDB_ASSIGN_OR_RETURN(server_snapshot_, client->TakeSnapshot(flags_.lease_ms));
+    if (flags_.out == "-") return absl::OkStatus();
+    return base::InstallFile(&files_, SourcePath(), fmt::format("snapshot {:016x}\n", server_snapshot_.id));
+  }
+
+  absl::Status ForgetSource() {
+    BANDB_ASSIGN_OR_RETURN(const bool exists, files_.Exists(SourcePath()));
+    return exists ? files_.Remove(SourcePath()) : absl::OkStatus();
+  }
+
+  absl::StatusOr<uint64_t> ReadSource() {
+    constexpr uint64_t kBytesMax = 100;
+    constexpr std::string_view kWord = "snapshot ";
+    const absl::StatusOr<std::string> text = base::ReadFile(&files_, SourcePath(), kBytesMax);
+    if (absl::IsNotFound(text.status())) {
+      return base::Error(absl::StatusCode::kFailedPrecondition,
+                         "{}: the export there was begun with --no-snapshot: give that again, or another directory",
+                         flags_.out);
+    }
+    if (!text.ok()) return text.status();
+    uint64_t id = 0;
+    const char* const end = text->data() + text->size() - 1;
+    const bool begins = text->starts_with(kWord) && text->ends_with('\n');
+    if (begins) {
+      const auto [parsed, error] = std::from_chars(text->data() + kWord.size(), end, id, 16);
+      if (error == std::errc() && parsed == end && id != 0) return id;
+    }
+    return base::Error(absl::StatusCode::kDataLoss, "{}: names no snapshot", SourcePath());
+  }
+
+  // The export is complete: nobody needs its state any more. If that can't be said the lease ends
+  // it.
+  void DropSnapshot() {
+    if (server_snapshot_.id == 0) return;
+    const absl::StatusOr<std::unique_ptr<client::Client>> client = client::Client::Connect(target_);
+    if (client.ok()) (void)(*client)->DropSnapshot(server_snapshot_.id);
   }
 
   absl::Status Export() {
@@ -182,6 +265,7 @@ class ExportRun {
       summary_ = exporter.summary();
       BANDB_RETURN_IF_ERROR(status);
     }
+    DropSnapshot();
     snapshot_ = Snapshot();
     return data_ == nullptr ? absl::OkStatus() : data_->Close();
   }
@@ -195,7 +279,8 @@ class ExportRun {
   Progress progress_;
   const int64_t begin_nanos_;
   std::unique_ptr<OfflineStore> data_;
-  Snapshot snapshot_;
+  Snapshot snapshot_;                      // of data_
+  client::TakenSnapshot server_snapshot_;  // its id is 0 if there is none
   transfer::ExportSummary summary_;
 };
 
@@ -207,13 +292,14 @@ int RunExport(const client::Target& target, std::vector<std::string> arguments) 
   Flags flags;
   Declare(&app, &head, &flags);
   if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
-  if (const std::string complaint = TakeFlags(flags, &head); !complaint.empty()) {
+  if (const std::string complaint = TakeFlags(&flags, &head); !complaint.empty()) {
     Print(stderr, "bandb export: {}\n", complaint);
     return kUsage;
   }
   // Before the first thread: see InterruptWatch.
   const InterruptWatch interrupts([&flags] {
-    if (flags.out != "-") Print(stderr, "\ninterrupted; to go on: the same command with --resume\n");
+    if (flags.out != "-")
+      Print(stderr, "\ninterrupted; to go on: the same command with --resume{}\n", StateHint(flags));
     std::fflush(stderr);
   });
   base::SystemClock clock;

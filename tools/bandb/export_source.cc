@@ -40,7 +40,8 @@ absl::Status ScanSource::Ask() {
                                         .bytes_max = kPieceBytes,
                                         .begin = options_.begin,
                                         .limit = options_.limit,
-                                        .cursor = cursor_});
+                                        .cursor = cursor_,
+                                        .snapshot = options_.snapshot});
   return client_->Write();
 }
 

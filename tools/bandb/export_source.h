@@ -1,7 +1,8 @@
 // The entries of a server, for an export: a SCAN that goes on where it was after the connection
 // broke.
 //
-// Each piece is the state of its own moment: the whole is not one state of the store.
+// With a snapshot the whole is one state of the store; without one each piece is that of its own
+// moment.
 #ifndef BANDB_TOOLS_BANDB_EXPORT_SOURCE_H_
 #define BANDB_TOOLS_BANDB_EXPORT_SOURCE_H_
 
@@ -23,6 +24,7 @@ struct ScanSourceOptions {
   client::Target target{};
   std::string begin{};  // the range [begin, limit); empty means unbounded
   std::string limit{};
+  uint64_t snapshot = 0;  // 0: none
   // Gives up when the server stayed away for so long.
   int64_t retry_for_nanos = 30'000'000'000;
 };

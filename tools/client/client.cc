@@ -74,6 +74,29 @@ absl::StatusOr<ScanPiece> Client::Scan(const proto::Scan& scan) {
   return piece;
 }
 
+absl::StatusOr<TakenSnapshot> Client::TakeSnapshot(uint32_t lease_ms) {
+  proto::AppendSnapshot(&output_, {.lease_ms = lease_ms});
+  proto::Reply reply;
+  BANDB_RETURN_IF_ERROR(CallForOk(&reply));
+  proto::SnapshotReply snapshot;
+  if (!proto::DecodeSnapshotBody(reply.body, &snapshot)) {
+    return base::Error(absl::StatusCode::kDataLoss, "the reply to a SNAPSHOT does not add up");
+  }
+  return TakenSnapshot{snapshot.id, std::string(snapshot.token)};
+}
+
+absl::Status Client::RenewSnapshot(uint64_t id, uint32_t lease_ms) {
+  proto::AppendSnapshot(&output_, {.action = proto::SnapshotAction::kRenew, .lease_ms = lease_ms, .id = id});
+  proto::Reply reply;
+  return CallForOk(&reply);
+}
+
+absl::Status Client::DropSnapshot(uint64_t id) {
+  proto::AppendSnapshot(&output_, {.action = proto::SnapshotAction::kDrop, .id = id});
+  proto::Reply reply;
+  return CallForOk(&reply);
+}
+
 absl::StatusOr<std::string> Client::Changes(const proto::Changes& changes) {
   proto::AppendChanges(&output_, changes);
   proto::Reply reply;

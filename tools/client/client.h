@@ -43,6 +43,12 @@ struct ScanPiece {
   std::string cursor;  // for the next piece; empty: the range is done
 };
 
+// The reply to a SNAPSHOT that takes one.
+struct TakenSnapshot {
+  uint64_t id = 0;
+  std::string token;  // of the change feed, after what the snapshot shows; empty: the server has none
+};
+
 // Errors of every call: kUnavailable the connection is gone or the server closed it, which for Put,
 // Delete and Write is kUnknown: they may have been done · kUnknown no reply came in time ·
 // kDataLoss what came is not a reply. After each of these the client is of no more use. Otherwise
@@ -58,6 +64,11 @@ class Client {
   // Errors: kAborted a condition does not hold, or a hook rejected it.
   absl::Status Write(const proto::BatchBuilder& batch);
   absl::StatusOr<ScanPiece> Scan(const proto::Scan& scan);
+  // A state that scans may name, as long as one does within the lease (0: as the server likes).
+  absl::StatusOr<TakenSnapshot> TakeSnapshot(uint32_t lease_ms);
+  // Errors: kFailedPrecondition there is none of this number any more.
+  absl::Status RenewSnapshot(uint64_t id, uint32_t lease_ms);
+  absl::Status DropSnapshot(uint64_t id);
   // The body of the reply, for proto::ChangesBodyReader. One that waits longer than the reply
   // timeout is kUnknown.
   absl::StatusOr<std::string> Changes(const proto::Changes& changes);

@@ -60,7 +60,7 @@ absl::Status DirectoryExporter::CheckChunks(const Manifest& earlier) const {
 
 absl::Status DirectoryExporter::TakeUp(bool resume) {
   BANDB_ASSIGN_OR_RETURN(std::vector<std::string> names, files_->List(directory_));
-  std::erase_if(names, [](const std::string& name) { return name == kLockName || name.ends_with(kTemporary); });
+  std::erase_if(names, [](const std::string& name) { return name == kLockName || name == kSourceName || name.ends_with(kTemporary); });
   if (!resume) {
     if (names.empty()) return absl::OkStatus();
     return base::Error(absl::StatusCode::kAlreadyExists,
@@ -165,6 +165,8 @@ absl::Status DirectoryExporter::Run(bool resume, const OpenSource& open_source) 
     BANDB_RETURN_IF_ERROR(AppendLine(TotalLine(manifest_)));
     BANDB_RETURN_IF_ERROR(manifest_file_->Close());
   }
+  BANDB_ASSIGN_OR_RETURN(const bool has_source, files_->Exists(PathOf(kSourceName)));
+  if (has_source) BANDB_RETURN_IF_ERROR(files_->Remove(PathOf(kSourceName)));
   return files_->Remove(PathOf(kLockName));
 }
 

@@ -24,6 +24,10 @@
 
 namespace bandb::transfer {
 
+// A file for what opens the source, to find the same one once more; removed with the end of the
+// export.
+inline constexpr std::string_view kSourceName = "export.source";
+
 // Entries in the order of their keys.
 class EntrySource {
  public:
@@ -33,6 +37,7 @@ class EntrySource {
 };
 
 // Begins at the first key at or after `begin`; empty: at the first of all.
+// Called when the directory is locked.
 using OpenSource = std::function<absl::StatusOr<std::unique_ptr<EntrySource>>(const std::string& begin)>;
 
 struct ExportSummary {
