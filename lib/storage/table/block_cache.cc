@@ -134,7 +134,8 @@ BlockCache::Table::Table(BlockCache* cache, size_t block_count)
 
 BlockCache::Table::~Table() {
   for (size_t i = 0; i < block_count_; ++i) {
-    if (blocks_[i].load(std::memory_order_relaxed) == nullptr) continue;
+    // After all that another thread did with the pointer, for it is freed next.
+    if (blocks_[i].load(std::memory_order_acquire) == nullptr) continue;
     Shard& shard = cache_->ShardOf(first_shard_ + i);
     CachedBlock* block = nullptr;
     {
@@ -220,7 +221,7 @@ void BlockCache::RemoveLocked(Shard* shard, CachedBlock* block) {
   shard->bytes -= block->charge_bytes;
   --shard->blocks;
   cached_bytes_.fetch_sub(block->charge_bytes, std::memory_order_relaxed);
-  block->home->store(nullptr, std::memory_order_relaxed);
+  block->home->store(nullptr, std::memory_order_release);
 }
 
 void BlockCache::MakeRoom(size_t first_shard) {
