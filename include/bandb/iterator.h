@@ -58,7 +58,8 @@ class Iterator {
 
   // OK, or the error that ended the walk: kDataLoss a checksum failed, file and offset in the
   // message · kFailedPrecondition the store is closed · kUnavailable it gave up, see resume_key ·
-  // kInvalidArgument the read options did not fit the store · kInternal a read was refused.
+  // kInvalidArgument the read options did not fit the store · kInternal a read was refused ·
+  // kResourceExhausted from the beginning on: the memory budget had no room for it.
   virtual absl::Status status() const = 0;
 };
 

@@ -50,7 +50,8 @@ using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
 //   kDeadlineExceeded    gave up before the operation was submitted: not done
 //   kUnknown             the outcome is unknown: the write may or may not take effect. Nothing else means that
 //   kDataLoss            bytes were read and are wrong: a checksum failed; file and offset are in the message
-//   kResourceExhausted   of writes: the disk is full, or there is no memory for what is written
+//   kResourceExhausted   of writes: the disk is full, or there is no memory for what is written. Of NewIterator: the
+//                        memory budget has no room for another iterator; see there
 //   kInternal            the operating system refused: a device that cannot read, a file that is gone, no descriptor.
 //                        Of reads, file and offset are in the message
 //
@@ -84,7 +85,10 @@ class Store {
   // One result for each key, in their order, all of one state.
   std::vector<absl::StatusOr<std::string>> MultiGet(absl::Span<const std::string_view> keys,
                                                     const ReadOptions& options = {});
-  // Never null; a mistake in the options shows as the iterator's status.
+  // Never null; a mistake in the options shows as the iterator's status. An iterator keeps the
+  // memtables and blocks that it reads in memory. Where those of all that are open leave no room in
+  // the memory budget, the status is kResourceExhausted: close some, first those that have been
+  // open for longest, or raise Options::memory_budget_bytes.
   std::unique_ptr<Iterator> NewIterator(const ReadOptions& options = {});
   // The present state. Empty if the store is closed.
   Snapshot GetSnapshot();

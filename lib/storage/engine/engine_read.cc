@@ -278,10 +278,14 @@ absl::Status Engine::CheckRoomForIterator() const {
   // What one keeps grows by the write buffer at the most: by the memtables that it was opened on.
   const uint64_t budget = kv::MemoryBudgetBytes(options_);
   const uint64_t held = tables_->cache()->HeldBytes() + MemtablesBytesMax(options_);
-  if (held <= budget) return absl::OkStatus();
+  const uint64_t readers = tables_->cache()->ReaderBytes();
+  // What no reader holds, such as what is kept of very many tables, must not keep all of them out.
+  constexpr uint64_t kReadersParts = 8;
+  if (held <= budget || readers <= budget / kReadersParts) return absl::OkStatus();
   return base::Error(absl::StatusCode::kResourceExhausted,
-                     "{} bytes of the memory budget of {} are in use, mostly by iterators that have been open for long",
-                     held, budget);
+                     "{} bytes of the memory budget of {} are in use, {} of them by iterators and values that have "
+                     "been held for long",
+                     held, budget, readers);
 }
 
 std::unique_ptr<Iterator> Engine::NewIteratorIn(Space space, const ReadOptions& options) {

@@ -59,6 +59,7 @@ BlockCache::BlockCache(uint64_t capacity_bytes, uint32_t shard_count, uint64_t b
 
 BlockCache::~BlockCache() {
   BANDB_ASSERT(pinned_charge_bytes_.load(std::memory_order_relaxed) == 0);
+  BANDB_ASSERT(table_charge_bytes_.load(std::memory_order_relaxed) == 0);
   for (uint32_t i = 0; i < shard_count_; ++i) {
     // The tables took their blocks with them.
     const base::MutexLock lock(&shards_[i].mutex);
@@ -79,7 +80,8 @@ BlockRef BlockCache::Allocate(size_t payload_bytes) {
 }
 
 uint64_t BlockCache::PinnedBytes() const {
-  return pinned_charge_bytes_.load(std::memory_order_relaxed) + working_bytes_.load(std::memory_order_relaxed);
+  return pinned_charge_bytes_.load(std::memory_order_relaxed) + table_charge_bytes_.load(std::memory_order_relaxed) +
+         working_bytes_.load(std::memory_order_relaxed);
 }
 
 uint64_t BlockCache::Left() const {
@@ -109,11 +111,17 @@ uint64_t BlockCache::Excess() const {
 }
 
 uint64_t BlockCache::HeldBytes() const {
-  const uint64_t live = ledger_->live_bytes();
-  const uint64_t cached = cached_bytes_.load(std::memory_order_relaxed);
   // What is not in use yet of what stays theirs, blocks and partitions may take at any time.
   const uint64_t floors = BlockFloor() + spare_.partition_bytes + BlockFloor() / kPartitionShareParts;
-  return PinnedBytes() + floors + (live - std::min(live, cached));
+  return table_charge_bytes_.load(std::memory_order_relaxed) + working_bytes_.load(std::memory_order_relaxed) + floors +
+         ReaderBytes();
+}
+
+uint64_t BlockCache::ReaderBytes() const {
+  const uint64_t live = ledger_->live_bytes();
+  const uint64_t cached = cached_bytes_.load(std::memory_order_relaxed);
+  return pinned_charge_bytes_.load(std::memory_order_relaxed) + (live - std::min(live, cached)) +
+         partitions_.owned_bytes();
 }
 
 static_assert(sizeof(CachedBlock) == 64, "a header takes one cache line");
@@ -126,7 +134,8 @@ BlockCache::Table::Table(BlockCache* cache, size_t block_count)
 
 BlockCache::Table::~Table() {
   for (size_t i = 0; i < block_count_; ++i) {
-    if (blocks_[i].load(std::memory_order_relaxed) == nullptr) continue;
+    // After all that another thread did with the pointer, for it is freed next.
+    if (blocks_[i].load(std::memory_order_acquire) == nullptr) continue;
     Shard& shard = cache_->ShardOf(first_shard_ + i);
     CachedBlock* block = nullptr;
     {
@@ -212,7 +221,7 @@ void BlockCache::RemoveLocked(Shard* shard, CachedBlock* block) {
   shard->bytes -= block->charge_bytes;
   --shard->blocks;
   cached_bytes_.fetch_sub(block->charge_bytes, std::memory_order_relaxed);
-  block->home->store(nullptr, std::memory_order_relaxed);
+  block->home->store(nullptr, std::memory_order_release);
 }
 
 void BlockCache::MakeRoom(size_t first_shard) {
@@ -254,23 +263,23 @@ PartitionRef BlockCache::InsertPartition(PartitionSlot* slot, std::unique_ptr<Ca
   return inserted;
 }
 
+BlockCache::PinnedCharge::PinnedCharge(std::atomic<uint64_t>* counter, uint64_t bytes)
+    : counter_(counter), bytes_(bytes) {
+  counter_->fetch_add(bytes, std::memory_order_relaxed);
+}
+
 BlockCache::PinnedCharge& BlockCache::PinnedCharge::operator=(PinnedCharge&& other) noexcept {
   if (this != &other) {
     Release();
-    cache_ = std::exchange(other.cache_, nullptr);
+    counter_ = std::exchange(other.counter_, nullptr);
     bytes_ = std::exchange(other.bytes_, 0);
   }
   return *this;
 }
 
 void BlockCache::PinnedCharge::Release() {
-  if (cache_ != nullptr) cache_->pinned_charge_bytes_.fetch_sub(bytes_, std::memory_order_relaxed);
-  cache_ = nullptr;
-}
-
-BlockCache::PinnedCharge BlockCache::ChargePinned(uint64_t bytes) {
-  pinned_charge_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  return PinnedCharge(this, bytes);
+  if (counter_ != nullptr) counter_->fetch_sub(bytes_, std::memory_order_relaxed);
+  counter_ = nullptr;
 }
 
 BlockCache::CacheStats BlockCache::GetStats() const {
@@ -287,7 +296,8 @@ BlockCache::CacheStats BlockCache::GetStats() const {
   stats.partitions = partitions_.partitions();
   stats.partition_bytes = partitions_.live_bytes();
   stats.partition_evictions = partitions_.evictions();
-  stats.pinned_charge_bytes = pinned_charge_bytes_.load(std::memory_order_relaxed);
+  stats.pinned_charge_bytes =
+      pinned_charge_bytes_.load(std::memory_order_relaxed) + table_charge_bytes_.load(std::memory_order_relaxed);
   stats.working_bytes = working_bytes_.load(std::memory_order_relaxed);
   stats.capacity_bytes = capacity_bytes_;
   return stats;

@@ -135,7 +135,7 @@ class BlockCache {
     uint64_t partitions = 0;           // in memory
     uint64_t partition_bytes = 0;      // their memory: indexes and filters
     uint64_t partition_evictions = 0;  // so far
-    uint64_t pinned_charge_bytes = 0;  // what ChargePinned was told
+    uint64_t pinned_charge_bytes = 0;  // what ChargePinned and ChargeTable were told
     uint64_t working_bytes = 0;        // as working_bytes() says
     uint64_t capacity_bytes = 0;
     uint64_t used_bytes() const { return live_bytes + partition_bytes + pinned_charge_bytes + working_bytes; }
@@ -145,8 +145,8 @@ class BlockCache {
   struct Spare {
     // For partitions. Beyond it they take from the blocks, at the most half of the capacity.
     uint64_t partition_bytes = 16 << 20;
-    // For what ChargePinned is told, and working_bytes. Beyond it that takes from blocks and
-    // partitions.
+    // For what ChargePinned and ChargeTable are told, and working_bytes. Beyond it that takes from
+    // blocks and partitions.
     uint64_t pinned_bytes = 0;
   };
 
@@ -193,26 +193,31 @@ class BlockCache {
     PinnedCharge() = default;
     ~PinnedCharge() { Release(); }
     PinnedCharge(PinnedCharge&& other) noexcept
-        : cache_(std::exchange(other.cache_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+        : counter_(std::exchange(other.counter_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
     PinnedCharge& operator=(PinnedCharge&& other) noexcept;
 
    private:
     friend class BlockCache;
-    PinnedCharge(BlockCache* cache, uint64_t bytes) : cache_(cache), bytes_(bytes) {}
+    PinnedCharge(std::atomic<uint64_t>* counter, uint64_t bytes);
     void Release();
-    BlockCache* cache_ = nullptr;
+    std::atomic<uint64_t>* counter_ = nullptr;
     uint64_t bytes_ = 0;
   };
   // Blocks make room for it as further blocks come in, down to a quarter of the capacity, which
   // stays theirs however much is pinned: without it every read would go to the disk. May exceed the
   // capacity.
-  [[nodiscard]] PinnedCharge ChargePinned(uint64_t bytes);
+  [[nodiscard]] PinnedCharge ChargePinned(uint64_t bytes) { return PinnedCharge(&pinned_charge_bytes_, bytes); }
+  // The same for what is kept of a table as long as it is open: no reader can let go of it.
+  [[nodiscard]] PinnedCharge ChargeTable(uint64_t bytes) { return PinnedCharge(&table_charge_bytes_, bytes); }
   // Memory of what comes and goes, which comes out of the same budget and is counted here by
   // others.
   std::atomic<uint64_t>* working_bytes() { return &working_bytes_; }
   // How much is left, whatever is evicted: all that counts, but of blocks and partitions in the
   // cache only what stays theirs in any case.
   uint64_t HeldBytes() const;
+  // What of it is there because of readers, and goes with them: what ChargePinned was told, and
+  // blocks and partitions that nobody but a reader holds.
+  uint64_t ReaderBytes() const;
 
   PartitionCache* partitions() { return &partitions_; }
   // Keeps it if there is room for it; blocks make room.
@@ -264,6 +269,7 @@ class BlockCache {
   // Memory of the blocks in the cache, and of those on their way into it.
   std::atomic<uint64_t> cached_bytes_{0};
   std::atomic<uint64_t> pinned_charge_bytes_{0};
+  std::atomic<uint64_t> table_charge_bytes_{0};
   std::atomic<uint64_t> working_bytes_{0};
   std::atomic<size_t> tables_{0};
   PartitionCache partitions_;

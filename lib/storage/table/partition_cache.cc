@@ -57,7 +57,7 @@ void PartitionCache::EvictLocked(uint64_t bytes, Evicted* evicted) {
       slot->partition_.store(partition, std::memory_order_seq_cst);
       continue;
     }
-    RemoveLocked(slot);
+    RemoveLocked(slot, *partition);
     freed += partition->charge_bytes();
     evicted->emplace_back(partition);
     evictions_.fetch_add(1, std::memory_order_relaxed);
@@ -74,13 +74,15 @@ void PartitionCache::AddLocked(PartitionSlot* slot, CachedPartition* partition) 
     free_places_.pop_back();
     clock_[slot->clock_place_] = slot;
   }
+  cached_bytes_.fetch_add(partition->charge_bytes(), std::memory_order_relaxed);
   slot->partition_.store(partition, std::memory_order_seq_cst);
 }
 
-void PartitionCache::RemoveLocked(PartitionSlot* slot) {
+void PartitionCache::RemoveLocked(PartitionSlot* slot, const CachedPartition& partition) {
   BANDB_ASSERT(clock_[slot->clock_place_] == slot);
   clock_[slot->clock_place_] = nullptr;
   free_places_.push_back(slot->clock_place_);
+  cached_bytes_.fetch_sub(partition.charge_bytes(), std::memory_order_relaxed);
 }
 
 void PartitionCache::Empty(PartitionSlot* slots, size_t count) {
@@ -91,7 +93,7 @@ void PartitionCache::Empty(PartitionSlot* slots, size_t count) {
     BANDB_ASSERT(slot->pins_.load(std::memory_order_relaxed) == 0);
     CachedPartition* const partition = slot->partition_.exchange(nullptr, std::memory_order_seq_cst);
     if (partition == nullptr) continue;
-    RemoveLocked(slot);
+    RemoveLocked(slot, *partition);
     emptied.emplace_back(partition);
   }
 }

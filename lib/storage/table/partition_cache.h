@@ -10,6 +10,7 @@
 #ifndef BANDB_STORAGE_TABLE_PARTITION_CACHE_H_
 #define BANDB_STORAGE_TABLE_PARTITION_CACHE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -125,6 +126,11 @@ class PartitionCache {
 
   // Memory of all that are alive.
   uint64_t live_bytes() const { return live_bytes_.load(std::memory_order_relaxed); }
+  // Of those that their reader owns, since there was no room for them.
+  uint64_t owned_bytes() const {
+    const uint64_t live = live_bytes();
+    return live - std::min(live, cached_bytes_.load(std::memory_order_relaxed));
+  }
   uint64_t partitions() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t evictions() const { return evictions_.load(std::memory_order_relaxed); }
 
@@ -132,16 +138,17 @@ class PartitionCache {
   friend class CachedPartition;
   using Evicted = std::vector<std::unique_ptr<CachedPartition>>;
 
-  // Evicts until so many bytes are free of, or the hand has been round twice.
+  // Evicts until so many bytes are free, or the hand has been round twice.
   void EvictLocked(uint64_t bytes, Evicted* evicted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddLocked(PartitionSlot* slot, CachedPartition* partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RemoveLocked(PartitionSlot* slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RemoveLocked(PartitionSlot* slot, const CachedPartition& partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable base::Mutex mutex_;
   std::vector<PartitionSlot*> clock_ ABSL_GUARDED_BY(mutex_);  // null where one has left
   std::vector<uint32_t> free_places_ ABSL_GUARDED_BY(mutex_);
   size_t hand_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<uint64_t> live_bytes_{0};
+  std::atomic<uint64_t> cached_bytes_{0};  // of those in slots
   std::atomic<uint64_t> evictions_{0};
 };
 

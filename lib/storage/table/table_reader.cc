@@ -34,7 +34,7 @@ TableReader::TableReader(TableFile file, TableMeta meta, BlockCache* cache, std:
       cache_(cache),
       slots_(new PartitionSlot[meta_.partitions()]),
       memory_bytes_(sizeof(TableReader) + meta_.memory_bytes() + meta_.partitions() * sizeof(PartitionSlot)),
-      charge_(cache->ChargePinned(memory_bytes_)) {
+      charge_(cache->ChargeTable(memory_bytes_)) {
   BANDB_ASSERT(meta_.partitions() > 0);
 }
 

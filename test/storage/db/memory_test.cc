@@ -157,4 +157,31 @@ TEST_CASE("iterators hold no more memory than the budget has, and those that wou
   CHECK_OK(db->NewIterator()->status());
 }
 
+TEST_CASE("what is kept of tables keeps no iterator out, however much it is") {
+  TestEnv env(6);
+  Options options = HalfMebibyteMemtables();
+  options.write_buffer_bytes = 8 << 20;
+  const auto db = MustOpen(env.env(), kDir, options);
+  REQUIRE_OK(db->Put("key", "value"));
+  // For it the range deletes stay.
+  const Snapshot snapshot = db->GetSnapshot();
+  for (int i = 0; db->GetStats().pinned_bytes < db->GetStats().memory_budget_bytes; ++i) {
+    REQUIRE(i < 1000);
+    const std::string begin = std::string(60'000, 'r') + std::to_string(1000 + i);
+    WriteBatch batch;
+    batch.DeleteRange(begin, begin + "x");
+    REQUIRE_OK(db->Write(batch));
+    if (i % 20 != 19) continue;
+    REQUIRE_OK(db->Flush());
+    REQUIRE_CODE(db->Get(begin).status(), kNotFound);
+  }
+  std::vector<std::unique_ptr<Iterator>> iterators;
+  for (int i = 0; i < 10; ++i) {
+    iterators.push_back(db->NewIterator());
+    iterators.back()->SeekToFirst();
+    REQUIRE_OK(iterators.back()->status());
+    REQUIRE(iterators.back()->key() == "key");
+  }
+}
+
 }  // namespace bandb::test

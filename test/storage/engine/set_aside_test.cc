@@ -309,6 +309,55 @@ TEST_CASE("Open goes on without a table that is gone or cut short, which is told
   }
 }
 
+TEST_CASE("of a table that is gone nothing is given up: neither merges, checkpoints, Resume nor range deletes") {
+  World world;
+  for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+  REQUIRE_OK(world.db->CompactRange({}, {}));
+  world.db.reset();
+  const std::vector<std::string> tables = world.Tables();
+  REQUIRE(tables.size() >= 5);
+  const std::string whole = world.env.files().Content(tables[1]);
+  REQUIRE_OK(world.env.files().Remove(tables[1]));
+  world.Open();
+  // Some of what is under it stays as it was.
+  for (int round = 0; round < 40; ++round) {
+    for (int i = round % 3; i < 300; i += 6) world.Put(i, static_cast<char>('a' + round % 26));
+  }
+  REQUIRE_OK(world.db->Flush());
+  world.env.executor().RunReady();
+  REQUIRE_OK(storage::CheckInvariants(world.db.get()));
+  CheckToldOf(world, tables[1]);
+  CHECK_FALSE(world.db->CreateCheckpoint("/copy").ok());
+  CHECK_FALSE(world.env.files().Exists("/copy").value());
+  CHECK_FALSE(world.db->VerifyChecksums().ok());
+  // Still gone: the next that wants to read it sets it aside again, and no writes stop.
+  REQUIRE_OK(world.db->Resume());
+  world.WriteOn();
+  CHECK_FALSE(world.db->CompactRange({}, {}).ok());
+  CHECK(world.db->GetStats().damaged_tables.size() == 1);
+  CHECK(world.list.errors.empty());
+  // One that covers it is no reason to take it out while nobody has read it.
+  WriteBatch batch;
+  batch.DeleteRange(KeyOf(0), KeyOf(299));
+  REQUIRE_OK(world.db->Write(batch));
+  REQUIRE_OK(world.db->Flush());
+  world.env.executor().RunReady();
+  REQUIRE_OK(storage::CheckInvariants(world.db.get()));
+  for (int i = 0; i < 299; ++i) CHECK_CODE(world.db->Get(KeyOf(i)).status(), kNotFound);
+  for (int life = 0; life < 2; ++life) {
+    world.Open();
+    for (int i = 0; i < 299; ++i) CHECK_CODE(world.db->Get(KeyOf(i)).status(), kNotFound);
+    REQUIRE_OK(world.db->Put("more", "1"));
+    if (life == 0) world.db.reset(), world.SetContent(tables[1], whole);
+  }
+  CHECK(world.db->GetStats().damaged_tables.empty());
+  CHECK_OK(world.db->VerifyChecksums());
+  CHECK_OK(world.db->CompactRange({}, {}));
+  CHECK(*world.db->Get(KeyOf(299)) == world.model[KeyOf(299)]);
+  CHECK_OK(world.db->CreateCheckpoint("/copy"));
+  CHECK_FALSE(world.env.files().Exists(tables[1]).value());
+}
+
 TEST_CASE("a table whose footer is damaged does not keep a database from opening") {
   World world;
   for (int i = 0; i < 300; ++i) world.Put(i, 'z');

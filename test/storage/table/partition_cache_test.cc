@@ -151,6 +151,33 @@ TEST_CASE("partitions take from the blocks of a cache what is beyond their own, 
   cache.partitions()->Empty(slots.get(), 200);
 }
 
+TEST_CASE("what is held counts partitions that found no room, and tells readers from tables") {
+  BlockCache cache(0, 1, 0, {.partition_bytes = 2 * kPartBytes, .pinned_bytes = 0});
+  const std::unique_ptr<PartitionSlot[]> slots(new PartitionSlot[5]);
+  const uint64_t before = cache.HeldBytes();
+  {
+    std::vector<PartitionRef> held;
+    for (size_t i = 0; i < 5; ++i) {
+      held.push_back(cache.InsertPartition(&slots[i], std::make_unique<Part>(cache.partitions(), i)));
+    }
+    CHECK(cache.GetStats().partitions == 2);
+    CHECK(cache.HeldBytes() == before + 3 * kPartBytes);
+    CHECK(cache.ReaderBytes() == 3 * kPartBytes);
+    const BlockCache::PinnedCharge table = cache.ChargeTable(100);
+    const BlockCache::PinnedCharge reader = cache.ChargePinned(10);
+    CHECK(cache.HeldBytes() == before + 3 * kPartBytes + 110);
+    CHECK(cache.ReaderBytes() == 3 * kPartBytes + 10);
+    CHECK(cache.GetStats().pinned_charge_bytes == 110);
+  }
+  CHECK(cache.HeldBytes() == before);
+  // Nor is it changed by one that takes another's place.
+  cache.InsertPartition(&slots[4], std::make_unique<Part>(cache.partitions(), 4));
+  CHECK(cache.GetStats().partition_evictions == 1);
+  CHECK(cache.ReaderBytes() == 0);
+  cache.partitions()->Empty(slots.get(), 5);
+  CHECK(cache.partitions()->owned_bytes() == 0);
+}
+
 TEST_CASE("what readers hold outside of the cache is taken from what is in it, down to the floor") {
   constexpr uint64_t kBlock = 1000 - sizeof(CachedBlock);
   BlockCache cache(100'000, 4);

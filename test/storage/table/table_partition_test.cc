@@ -2,6 +2,9 @@
 // refused. That they answer as others do is table_test.cc's.
 #include <fmt/format.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/checksum.h"
 #include "storage/table/table_fixture.h"
 #include "support/catch.h"
@@ -225,6 +228,135 @@ TEST_CASE("a list of partitions that does not fit the table is damage, wherever 
   CHECK_CODE(refused([](auto* list) { (*list)[1].second.index.offset = UINT64_MAX; }), kDataLoss);
   CHECK_CODE(refused([](auto* list) { (*list)[1].first = (*list)[0].first; }), kDataLoss);
   CHECK_CODE(refused([](auto* list) { (*list)[1].first = SeekKey("key000001"); }), kDataLoss);
+}
+
+namespace {
+
+// The blocks of a table that are not data.
+std::vector<BlockHandle> OtherBlocksOf(const std::string& content) {
+  BlockCache cache(0);
+  auto table = OpenTable(content, &cache);
+  REQUIRE_OK(table.status());
+  std::vector<BlockHandle> blocks{(*table)->file().meta_index()};
+  const auto meta_index = (*table)->file().ReadBlock(blocks[0], &cache);
+  REQUIRE_OK(meta_index.status());
+  NamedValues values;
+  REQUIRE(ParseNamedValues(meta_index->payload(), &values));
+  for (const auto& [name, value] : values) {
+    BlockHandle handle;
+    REQUIRE(ParseHandle(value, (*table)->file().blocks_end(), &handle));
+    blocks.push_back(handle);
+  }
+  const TableMeta& meta = (*table)->meta();
+  REQUIRE(meta.partitions() > 2);
+  for (size_t k = 0; k < meta.partitions(); ++k) {
+    blocks.push_back(meta.extent(k).index);
+    blocks.push_back(meta.extent(k).filter);
+    REQUIRE(meta.extent(k).has_filter());
+  }
+  return blocks;
+}
+
+// Reads in every way. Any answer will do, as long as it is one.
+void ReadInEveryWay(const std::string& content, const Entries& entries) {
+  BlockCache cache(4096, 1);
+  auto table = OpenTable(content, &cache);
+  if (!table.ok()) {
+    const bool refused = absl::IsDataLoss(table.status()) || absl::IsFailedPrecondition(table.status());
+    REQUIRE(refused);
+    return;
+  }
+  GetResult result;
+  for (const auto& [key, value] : entries) {
+    const uint64_t hash = FilterHash(SpacedKey(key));
+    PartitionRef entered = (*table)->Prepare(key, hash);
+    static_cast<void>((*table)->Get(key, true, &result, hash, &entered));
+    static_cast<void>((*table)->GetCached(key, &result, hash, &entered));
+    static_cast<void>((*table)->ApproximateOffset(key));
+  }
+  const auto cursor = NewTableCursor(**table);
+  for (cursor->SeekToFirst(); cursor->Valid(); cursor->Next()) {
+  }
+  for (cursor->SeekToLast(); cursor->Valid(); cursor->Prev()) {
+  }
+  for (size_t i = 0; i < entries.size(); i += 7) {
+    cursor->Seek(entries[i].first);
+    if (cursor->Valid()) cursor->Prev();
+    cursor->SeekForPrev(entries[i].first);
+    if (cursor->Valid()) cursor->Next();
+  }
+  static_cast<void>((*table)->VerifyChecksums());
+}
+
+}  // namespace
+
+TEST_CASE("partition indexes, filters, lists and footers with any byte forged are never the end of the process") {
+  Entries entries;
+  for (size_t i = 0; i < 60; ++i) entries.emplace_back(Key(fmt::format("key{:03}", i), i + 1), "value");
+  const std::string content =
+      BuildTable(entries, {.block_bytes = 128, .partition_index_bytes = 64, .partition_blocks_min = 1});
+  const uint64_t seed = TestHeader().checksum_seed();
+  for (const BlockHandle& block : OtherBlocksOf(content)) {
+    // The type of the block, too.
+    for (uint64_t at = 0; at <= block.payload_bytes; ++at) {
+      for (const uint8_t mask : {0x01, 0x04, 0x40, 0x80, 0xff}) {
+        std::string checked = content.substr(block.offset, block.payload_bytes + 1);
+        checked[at] = static_cast<char>(static_cast<uint8_t>(checked[at]) ^ mask);
+        base::PutFixed64(&checked, base::BlockChecksum(seed, block.offset, checked));
+        std::string forged = content;
+        forged.replace(block.offset, checked.size(), checked);
+        ReadInEveryWay(forged, entries);
+      }
+    }
+  }
+  const uint64_t footer_at = content.size() - kFooterBytes;
+  const BlockHandle meta_index = OtherBlocksOf(content)[0];
+  for (const uint64_t offset : {uint64_t{0}, uint64_t{kFileHeaderBytes}, meta_index.offset, footer_at, UINT64_MAX}) {
+    for (const int64_t more : {-10, -1, 0, 1}) {
+      for (const uint64_t bytes : {uint64_t{0}, meta_index.payload_bytes, footer_at, UINT64_MAX}) {
+        const BlockHandle forged{.offset = offset + static_cast<uint64_t>(more), .payload_bytes = bytes};
+        ReadInEveryWay(content.substr(0, footer_at) + EncodeFooter(forged, seed, footer_at), entries);
+      }
+    }
+  }
+}
+
+TEST_CASE("threads read a table right while what its partitions may take shrinks and grows") {
+  const Entries entries = SmallEntries();
+  const std::string content = BuildTable(entries, Small(256));
+  BlockCache cache(64 << 10, 2, 0, {.partition_bytes = 16 << 10, .pinned_bytes = 0});
+  auto table = OpenTable(content, &cache);
+  REQUIRE_OK(table.status());
+  std::atomic<int> wrong{0};
+  std::atomic<bool> end{false};
+  std::thread shrinker([&cache, &end]() {
+    for (uint64_t bytes = 0; !end; bytes = (bytes + 8192) % (128 << 10)) {
+      const BlockCache::PinnedCharge charge = cache.ChargePinned(bytes);
+      std::this_thread::yield();
+    }
+  });
+  std::vector<std::thread> readers;
+  for (uint64_t number = 1; number <= 3; ++number) {
+    readers.emplace_back([&entries, &table, &wrong, number]() {
+      base::Random random(number);
+      GetResult result;
+      for (int i = 0; i < 2000; ++i) {
+        const auto& [key, value] = entries[random.Uniform(entries.size())];
+        const uint64_t hash = FilterHash(SpacedKey(key));
+        if (!(*table)->Get(key, true, &result, hash).ok() || !result.found || result.value != value) ++wrong;
+        if (i % 50 != 0) continue;
+        const auto cursor = NewTableCursor(**table);
+        cursor->Seek(key);
+        for (int steps = 0; steps < 200 && cursor->Valid(); ++steps) cursor->Next();
+        if (!cursor->status().ok()) ++wrong;
+      }
+    });
+  }
+  for (std::thread& reader : readers) reader.join();
+  end = true;
+  shrinker.join();
+  CHECK(wrong == 0);
+  CHECK(cache.ReaderBytes() == 0);
 }
 
 }  // namespace bandb::storage
