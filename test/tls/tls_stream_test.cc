@@ -241,6 +241,25 @@ TEST_CASE("a handshake that never goes on is ended in time, and only so many of 
   CHECK(world.RunUntil([&] { return client.talker != nullptr && client.talker->heard == "welcome"; }));
 }
 
+TEST_CASE("those that begin a handshake and do not go on keep nobody out, the oldest make room") {
+  const tls::HandshakeLimits limits = GENERATE(tls::HandshakeLimits{.outstanding_max = 100, .per_address_max = 4},
+                                               tls::HandshakeLimits{.outstanding_max = 4, .per_address_max = 100});
+  World world(1, "welcome", limits);
+  std::vector<std::unique_ptr<PlainClient>> strangers;
+  for (int i = 0; i < 12; i++) {
+    strangers.push_back(std::make_unique<PlainClient>(&world, std::string("\x16\x03\x01\x01\x00\x01\x00", 7)));
+    if (i < 4) REQUIRE(world.RunUntil([&] { return world.handshakes->outstanding() == strangers.size(); }));
+    if (i >= 4) REQUIRE(world.RunUntil([&] { return strangers[strangers.size() - 5]->gone; }));
+  }
+  CHECK(world.handshakes->outstanding() == 4);
+  CHECK(world.handshakes->failures() == 8);
+  // Long before the others have to end.
+  const int64_t began_nanos = world.network.now_nanos();
+  Client client(&world, "");
+  CHECK(world.RunUntil([&] { return client.talker != nullptr && client.talker->heard == "welcome"; }));
+  CHECK(world.network.now_nanos() - began_nanos < kSecond);
+}
+
 TEST_CASE("closing gives up what has not begun") {
   World world(1);
   PlainClient client(&world, std::string("\x16", 1));
