@@ -70,11 +70,9 @@ Acceptor::~Acceptor() {
 }
 
 absl::Status Acceptor::Listen(const std::string& address) {
-  BANDB_ASSIGN_OR_RETURN(const std::vector<net::SocketAddress> addresses, net::ParseAddresses(address));
-  absl::StatusOr<int> bound = base::Error(absl::StatusCode::kInvalidArgument, "{} has no address", address);
-  for (size_t i = 0; i < addresses.size() && !bound.ok(); i++) bound = Bind(addresses[i]);
-  BANDB_RETURN_IF_ERROR(bound.status());
-  listening_ = *bound;
+  // The first address of a name and no other: whether others may reach it was asked of that one.
+  BANDB_ASSIGN_OR_RETURN(const net::SocketAddress first, net::ParseAddress(address));
+  BANDB_ASSIGN_OR_RETURN(listening_, Bind(first));
   address_ = AddressOf(listening_, ::getsockname);
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

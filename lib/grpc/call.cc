@@ -101,6 +101,7 @@ void Call::OnDone(bool) {
 void Call::ReleaseIfGone() {
   if (pending_ || !done_ || step_ != Step::kFinished) return;
   Hold(0);
+  if (has_free_place_) poller_->LeaveFreePlace();
   poller_->Gone(this, true);
 }
 
@@ -113,7 +114,10 @@ void Call::OnAccepted() {
   poller_->Accepted(this);
   method_ = MethodOf(context_.method());
   if (method_ == Method::kUnknown) return Finish(::grpc::StatusCode::UNIMPLEMENTED, "no such method");
-  if (poller_->CallsAreMany()) return Finish(::grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls are under way");
+  has_free_place_ = !IsOfStore() && poller_->TakeFreePlace();
+  if (poller_->CallsAreMany() || (!IsOfStore() && !has_free_place_)) {
+    return Finish(::grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls are under way");
+  }
   if (method_ == Method::kPut && poller_->door()->MemoryIsTight()) {
     poller_->door()->CountOverloaded();
     return FinishFailed(server::ToFailure(net::Refusal::kOverloaded));
@@ -139,7 +143,10 @@ bool Call::LogIn() {
   if (value.substr(0, kScheme.size()) != kScheme) return false;
   value.remove_prefix(kScheme.size());
   const size_t colon = value.find(':');
-  return colon != std::string_view::npos && session.LogIn(value.substr(0, colon), value.substr(colon + 1));
+  // Without a name it may be the token, which is told nobody.
+  if (colon == std::string_view::npos) return false;
+  claimed_user = value.substr(0, colon);
+  return session.LogIn(claimed_user, value.substr(colon + 1));
 }
 
 void Call::TellWhoAsks() {

@@ -77,6 +77,7 @@ class Call final : public server::DoorCall {
   size_t held_bytes_ = 0;  // on the account of memory
   Method method_ = Method::kUnknown;
   Step step_ = Step::kClient;
+  bool has_free_place_ = false;
   bool pending_ = false;  // an operation of gRPC's is under way
   bool done_ = false;     // gRPC has told that the call is over
 };

@@ -72,6 +72,10 @@ class Poller {
   void Gone(Call* call, bool was_accepted);
   bool serving() const { return serving_; }
   bool CallsAreMany() const { return calls_.size() > parts_.calls_max; }
+  // A quarter of the places is for calls that need no user, and may last as long as their clients
+  // like: strangers must not take those of the others. False: there is none left.
+  bool TakeFreePlace() { return free_calls_ < parts_.calls_max / 4 && ++free_calls_ > 0; }
+  void LeaveFreePlace() { free_calls_--; }
   int64_t NowNanos() { return clock_.MonotonicNanos(); }
   server::Door* door() { return parts_.door; }
   Connections* connections() { return parts_.connections; }
@@ -92,7 +96,8 @@ class Poller {
   EventOf<Poller> on_wake_{this, &Poller::OnWake};
   EventOf<Poller> on_sweep_{this, &Poller::OnSweep};
   std::list<Call*> calls_;
-  size_t accepts_ = 0;  // calls that wait for a client
+  size_t accepts_ = 0;     // calls that wait for a client
+  size_t free_calls_ = 0;  // among calls_
   bool serving_ = true;
   bool sweeps_ = false;
   ::grpc::Alarm sweep_alarm_;

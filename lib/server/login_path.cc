@@ -56,15 +56,16 @@ LoginPath::~LoginPath() { BANDB_ASSERT(idle()); }
 void LoginPath::LogIn(Request& request, LoginCommand* command) {
   const int64_t now_nanos = loop_->NowNanos();
   const std::string peer(request.origin().peer);
+  const bool right = request.codec().session().LogIn(command->user, command->token);
+  Outcome outcome = command->answer(right);
+  if (right) return request.Answer(std::move(outcome));
+  request.codec().session().CountFailedLogin();
+  Log(command->user, peer);
+  if (closed_) return request.Answer(std::move(outcome));
+  // Too many of them wait: such an address learns even less.
   if (waiting_.size() >= kWaitingMax && failures_.Has(peer, now_nanos)) {
     return request.Answer({.failure = ToFailure(net::Refusal::kOverloaded)});
   }
-  // Whose name the request is still a view of.
-  const std::shared_ptr<const User> before = request.codec().session().user();
-  const bool right = request.codec().session().LogIn(command->user, command->token);
-  Outcome outcome = command->answer(right);
-  if (right || closed_) return request.Answer(std::move(outcome));
-  Log(command->user, peer);
   const int64_t delay_nanos = failures_.Add(peer, now_nanos);
   const uint64_t number = ++last_number_;
   Waiting& waiting = waiting_[number];

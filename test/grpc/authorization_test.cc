@@ -52,6 +52,8 @@ TEST_CASE("a call without a user, or with a wrong token, is unauthenticated, and
     wrong.Authorize(value);
     CHECK(wrong.Get("k").status == ::grpc::StatusCode::UNAUTHENTICATED);
   }
+  // Each once.
+  CHECK(fixture.server->Stats().failed_logins == 6);
   client.Authorize("Bearer all:token-of-all");
   const GrpcReply reply = client.Get("k");
   CHECK(reply.status == ::grpc::StatusCode::OK);

@@ -220,6 +220,20 @@ TEST_CASE("a login is told whether there are users, and a wrong one is told late
   CHECK(users.fixture->server->Stats().denials == 1);
 }
 
+TEST_CASE("a right login is answered at once, however many wrong ones of its address wait") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> guesser = ClientOf(users, "reader");
+  std::string guesses;
+  for (int i = 0; i < 400; i++) guesses += HelloFrame("all", "wrong");
+  REQUIRE(guesser->Send(guesses));
+  // More than may wait.
+  REQUIRE(users.fixture->Eventually([&] { return users.fixture->server->Stats().failed_logins == 400; }));
+  REQUIRE(users.fixture->server->Stats().overloaded > 0);
+  const std::unique_ptr<WireClient> neighbour = ClientOf(users, "all");
+  CHECK(CodeOf(neighbour.get(), PutFrame("k", "v")) == 0);
+  CheckLine(std::make_unique<WireClient>(users.redis()).get(), "AUTH all " + TokenOf("all"), "+OK\r\n");
+}
+
 TEST_CASE("wrong logins of one address are answered later and later, and others are not touched") {
   server::FailureLog log;
   constexpr int64_t kNow = int64_t{1} << 40;

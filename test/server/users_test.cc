@@ -106,14 +106,13 @@ TEST_CASE("a range must lie within one grant, whatever its ends look like") {
 
 TEST_CASE("what a user may be allowed has one form") {
   for (const char* wrong : {"", "reed", "read,", ",read", "read write", "admin:a", "read,admin:a", "read:\\",
-                            "read:\\x1", "read:\\q", "read:a'b", "read:a\nb", "READ"}) {
+                            "read:\\x1", "read:\\q", "read:a'b", "read:a\nb", "READ", "read:", "read,write:"}) {
     INFO(wrong);
     Grants grants;
     CHECK_CODE(grants.Add(wrong), kInvalidArgument);
     CHECK(grants.texts().empty());
   }
   CHECK(GrantsOf({"read:\\x00\\\\\\n:"}).Cover(Access::kRead, std::string("\0\\\n:z", 5)));
-  CHECK(GrantsOf({"read:"}).CoverRange(Access::kRead, "", ""));
 }
 
 TEST_CASE("a file of users is read as it was written, and holds no token") {
@@ -201,7 +200,6 @@ TEST_CASE("a session is nobody until it logs in, and again once its user is gone
     users.Replace(table);
     CHECK(session.Admit(server::Permission::kRead).code == 16);
   }
-  CHECK(users.failed_logins == 4);
 }
 
 TEST_CASE("without users everything is allowed") {
