@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import time
 import unittest
 
@@ -72,6 +73,28 @@ class UsersTest(ProgramTest):
         readable = run(CLI, "user", "list", "--file", self.users)
         self.assertEqual(readable.returncode, 2)
         self.assertIn(b"chmod 600", readable.stderr)
+
+    def test_changes_at_once_all_arrive(self):
+        programs_at_once = [
+            subprocess.Popen([CLI, "user", "add", f"u{i}", "--file", self.users, "--allow", "read"], stdout=subprocess.PIPE)
+            for i in range(12)]
+        for program in programs_at_once:
+            self.assertRegex(program.communicate(timeout=DEADLINE_SECONDS)[0], rb"^bandb_")
+            self.assertEqual(program.returncode, 0)
+        listed = run(CLI, "user", "list", "--file", self.users).stdout.decode().split("\n")
+        self.assertEqual(sorted(listed), sorted(["", *(f"u{i} read" for i in range(12))]))
+
+    def test_a_link_leads_to_the_file_that_is_changed(self):
+        self.add("app", "read")
+        link = os.path.join(str(self.scratch), "link.toml")
+        os.symlink("users.toml", link)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", link).returncode, 0)
+        self.assertTrue(os.path.islink(link))
+        self.assertEqual(run(CLI, "user", "list", "--file", self.users).stdout, b"")
+        # A file that is not there is no user that is not there.
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", link).returncode, 1)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", link + "x").returncode, 2)
+        self.assertFalse(os.path.exists(link + "x"))
 
     def test_a_server_with_users_serves_them_and_takes_changes_over(self):
         app = self.token_file(self.add("app", "read,write:orders/"))
