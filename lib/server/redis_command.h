@@ -140,6 +140,9 @@ bool IsPlainSet(absl::Span<const std::string_view> arguments, absl::Duration* ti
 std::string_view LiteralPrefix(std::string_view pattern);
 // Matches as Redis does: *, ?, [a-z], [^a], \.
 bool MatchesPattern(std::string_view pattern, std::string_view text);
+// Matching takes as many steps as the lengths of both, multiplied. Else says so.
+inline constexpr size_t kPatternBytesMax = 1024;
+bool FitsAsPattern(RedisCall& call, std::string_view pattern);
 
 // The functions of the table, by file.
 namespace redis {

@@ -200,6 +200,12 @@ bool FitsInValue(RedisCall& call, uint64_t bytes) {
   return false;
 }
 
+bool FitsAsPattern(RedisCall& call, std::string_view pattern) {
+  if (pattern.size() <= kPatternBytesMax) return true;
+  call.reply->Error("ERR the pattern is longer than " + std::to_string(kPatternBytesMax) + " bytes");
+  return false;
+}
+
 namespace {
 
 // A set in brackets, from behind the opening one; `at` is then at its last character.
