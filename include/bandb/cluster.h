@@ -161,7 +161,7 @@ class Cluster : public Store {
   virtual absl::Status Flush() = 0;
   // Compacts the tables that hold keys of [begin, limit); empty means unbounded. Errors: as Flush,
   // with which it begins; kDataLoss, kInternal a table could not be read; kAborted the node was
-  // given all of the database anew meanwhile.
+  // given a new copy of the database meanwhile.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
 
   // What this node knows, at once. After Stop the last it knew.

@@ -180,15 +180,7 @@ void ClusterCalls::DoWriteAsync(WriteBatch batch, const WriteOptions& options, W
 // ---- Reads. ----
 
 bool ClusterCalls::MayReadNow(const ReadOptions& options) const {
-  if (options.consistency == Consistency::kLocal || options.snapshot != nullptr) return true;
-  const int64_t fresh_until_ms = published_.fresh_until_ms.load(std::memory_order_acquire);
-  if (fresh_until_ms != INT64_MAX && world_.clock->WallMillis() > fresh_until_ms) return false;
-  if (published_.alone.load(std::memory_order_acquire) != 0) return true;
-  if (options.consistency != Consistency::kLease) return false;
-  // Whatever another node has acknowledged is at or below this index.
-  const uint64_t commit = published_.commit.load(std::memory_order_acquire);
-  return published_.applied.load(std::memory_order_acquire) >= commit &&
-         world_.clock->MonotonicNanos() < published_.lease_until.load(std::memory_order_acquire);
+  return options.snapshot != nullptr || published_.MayReadNow(options.consistency, world_.clock);
 }
 
 absl::Status ClusterCalls::AwaitRead(const ReadOptions& options) {

@@ -1,5 +1,5 @@
 // CommitClock: the commit times that a leader gives its entries. They never go back in the log,
-// whoever leads, and whatever becomes of anybody's clock.
+// whichever node leads, and whatever becomes of its clock.
 //
 // A leader knows what the log before its term ends with once the entry that began its term is
 // applied here: the time of the state then is the largest of all before it. All after it is its

@@ -47,6 +47,10 @@ namespace bandb::cluster {
 
 // What other threads may know at any time, without asking the node's thread.
 struct PublishedState {
+  // Whether a read of what is applied, made now, is as consistent as that without asking anybody.
+  // `clock`: of this node.
+  bool MayReadNow(Consistency consistency, base::Clock* clock) const;
+
   // The term in which this node leads as the only member there is, and may serve reads alone; else
   // 0.
   std::atomic<uint64_t> alone{0};

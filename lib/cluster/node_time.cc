@@ -1,4 +1,5 @@
-// Which time a node's entries have, and how it goes on where nothing is written.
+// Which time a node's entries have, how it goes on where nothing is written, and until when one
+// may read by it.
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -14,6 +15,18 @@ namespace {
 constexpr uint64_t kAheadMsToTell = 60'000;
 
 }  // namespace
+
+bool PublishedState::MayReadNow(Consistency consistency, base::Clock* clock) const {
+  if (consistency == Consistency::kLocal) return true;
+  const int64_t fresh_ms = fresh_until_ms.load(std::memory_order_acquire);
+  if (fresh_ms != INT64_MAX && clock->WallMillis() > fresh_ms) return false;
+  if (alone.load(std::memory_order_acquire) != 0) return true;
+  if (consistency != Consistency::kLease) return false;
+  // Whatever another node has acknowledged is at or below this index.
+  const uint64_t committed = commit.load(std::memory_order_acquire);
+  return applied.load(std::memory_order_acquire) >= committed &&
+         clock->MonotonicNanos() < lease_until.load(std::memory_order_acquire);
+}
 
 bool Node::KnowsTime() {
   if (commit_clock_.term() == role_.term) return true;

@@ -14,21 +14,6 @@ namespace bandb::test {
 
 namespace {
 
-ClusterOptions Alone(const TempDir& dir) {
-  ClusterOptions options;
-  options.dir = dir.File("node");
-  options.bootstrap = true;
-  options.log_file_bytes = 8 << 20;
-  options.storage.write_buffer_bytes = 1 << 20;
-  return options;
-}
-
-std::unique_ptr<Cluster> MustStart(const ClusterOptions& options) {
-  auto node = Cluster::Start(options);
-  REQUIRE_OK(node.status());
-  return *std::move(node);
-}
-
 // More than two files of the log.
 void FillLog(Cluster* node, char value) {
   for (int i = 0; i < 24; ++i) REQUIRE_OK(node->Put("key" + std::to_string(i % 8), std::string(1 << 20, value)));

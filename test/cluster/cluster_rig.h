@@ -2,6 +2,7 @@
 #ifndef BANDB_TEST_CLUSTER_CLUSTER_RIG_H_
 #define BANDB_TEST_CLUSTER_CLUSTER_RIG_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,6 +15,22 @@
 #include "support/temp_dir.h"
 
 namespace bandb::test {
+
+// What the only node of a cluster starts with.
+inline ClusterOptions Alone(const TempDir& dir) {
+  ClusterOptions options;
+  options.dir = dir.File("node");
+  options.bootstrap = true;
+  options.log_file_bytes = 8 << 20;
+  options.storage.write_buffer_bytes = 1 << 20;
+  return options;
+}
+
+inline std::unique_ptr<Cluster> MustStart(const ClusterOptions& options) {
+  auto node = Cluster::Start(options);
+  REQUIRE_OK(node.status());
+  return *std::move(node);
+}
 
 // Told of every change, so that a test waits for one instead of sleeping.
 struct Changes final : ClusterListener {
@@ -67,9 +84,7 @@ class Nodes {
   }
   void Start(const std::string& name) { StartWith(name, OptionsOf(name)); }
   void StartWith(const std::string& name, const ClusterOptions& options) {
-    auto node = Cluster::Start(options);
-    REQUIRE_OK(node.status());
-    nodes_[name].cluster = *std::move(node);
+    nodes_[name].cluster = MustStart(options);
     if (first_.empty()) first_ = AddressOf(name);
   }
   void Kill(const std::string& name) { nodes_.at(name).cluster.reset(); }

@@ -7,32 +7,12 @@
 #include <thread>
 #include <vector>
 
-#include "bandb/cluster.h"
 #include "bandb/db.h"
 #include "base/executor.h"
+#include "cluster/cluster_rig.h"
 #include "support/catch.h"
-#include "support/temp_dir.h"
 
 namespace bandb::test {
-
-namespace {
-
-ClusterOptions Alone(const TempDir& dir) {
-  ClusterOptions options;
-  options.dir = dir.File("node");
-  options.bootstrap = true;
-  options.log_file_bytes = 8 << 20;
-  options.storage.write_buffer_bytes = 1 << 20;
-  return options;
-}
-
-std::unique_ptr<Cluster> MustStart(const ClusterOptions& options) {
-  auto node = Cluster::Start(options);
-  REQUIRE_OK(node.status());
-  return *std::move(node);
-}
-
-}  // namespace
 
 TEST_CASE("a node of one voter does all that a store does, and finds it again") {
   TempDir dir;

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "sim/bug_hunt.h"
 #include "sim/campaign.h"
 #include "sim/mutation.h"
 #include "sim/simulation.h"
@@ -26,14 +27,7 @@ int mutation_under_test = 0;
 namespace bandb::sim {
 namespace {
 
-struct Mutant {
-  int number;
-  const char* what;
-  // A seed that is known to show it; 0: the first ones do.
-  uint64_t seed = 0;
-};
-
-constexpr Mutant kMutants[] = {
+constexpr PlantedBug kMutants[] = {
     {1, "an entry of an earlier term is committed by counting"},
     {2, "a vote is sent before it is durable"},
     {3, "a follower that hears its leader votes for another"},
@@ -105,7 +99,7 @@ CampaignReport RunFrom(uint64_t first_seed, uint64_t last_seed, double cpu_limit
 }
 
 // True if it was caught.
-bool Hunt(const Mutant& mutant, double cpu_limit, bool first_tries) {
+bool Hunt(const PlantedBug& mutant, double cpu_limit, bool first_tries) {
   raft::mutation_under_test = mutant.number;
   const double began = Seconds();
   CampaignReport report;
@@ -120,29 +114,24 @@ bool Hunt(const Mutant& mutant, double cpu_limit, bool first_tries) {
 }
 
 struct Arguments {
-  // 0: all of them.
-  int only = 0;
-  uint64_t seed = 0;
+  BugHunt hunt{};
   double cpu_limit = 300;
   bool first_tries = false;
-  bool list = false;
 };
 
 void Declare(CLI::App* app, Arguments* to) {
-  app->add_option("--mutant", to->only, "plant only this bug");
-  app->add_option("--seed", to->seed, "one run with that bug, as a readable account")->needs("--mutant");
+  DeclareHunt(app, &to->hunt);
   app->add_option("--cpu-limit", to->cpu_limit, "CPU seconds after which a bug counts as survived")
       ->check(CLI::Range(1.0, 86400.0))
       ->capture_default_str();
   app->add_flag("--first-tries", to->first_tries, "try the noted seed before the hunt through all of them");
-  app->add_flag("--list", to->list, "list the bugs and run nothing");
 }
 
 int RunOne(const Arguments& arguments) {
-  raft::mutation_under_test = arguments.only;
+  raft::mutation_under_test = arguments.hunt.only;
   RunOptions options;
   options.sink = [](std::string_view line) { fmt::print("{}\n", line); };
-  fmt::print("{}\n", Describe(Run(arguments.seed, options)));
+  fmt::print("{}\n", Describe(Run(arguments.hunt.seed, options)));
   return 0;
 }
 
@@ -157,25 +146,10 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (arguments.seed != 0) return RunOne(arguments);
-  int caught = 0;
-  int hunted = 0;
-  for (const Mutant& mutant : kMutants) {
-    if (arguments.only != 0 && mutant.number != arguments.only) continue;
-    ++hunted;
-    if (arguments.list) {
-      fmt::print("{:>3}  {}\n", mutant.number, mutant.what);
-    } else {
-      caught += Hunt(mutant, arguments.cpu_limit, arguments.first_tries) ? 1 : 0;
-    }
-  }
-  if (hunted == 0) {
-    fmt::print(stderr, "there is no planted bug {}; --list shows them\n", arguments.only);
-    return 2;
-  }
-  if (arguments.list) return 0;
-  fmt::print("{} of {} planted bugs caught\n", caught, hunted);
-  return caught == hunted ? 0 : 1;
+  if (arguments.hunt.seed != 0) return RunOne(arguments);
+  return RunHunt(kMutants, arguments.hunt, [&arguments](const PlantedBug& mutant) {
+    return Hunt(mutant, arguments.cpu_limit, arguments.first_tries);
+  });
 }
 
 }  // namespace

@@ -29,12 +29,6 @@ uint64_t SerialOf(std::string_view value) {
   return serial;
 }
 
-bool MayReadNow(const cluster::Node& node, bool lease_reads, Nanos now) {
-  const cluster::PublishedState& published = node.published();
-  if (published.alone.load() != 0) return true;
-  return lease_reads && published.applied.load() >= published.commit.load() && now < published.lease_until.load();
-}
-
 Outcome OutcomeOf(const absl::Status& status) {
   if (status.ok()) return Outcome::kDone;
   return status.code() == StatusCode::kUnknown ? Outcome::kUnknown : Outcome::kNotDone;
@@ -212,8 +206,10 @@ void Clients::AskRead(Machine* machine, const Flight& flight, Answer answer) {
   machine->loop()->Post([this, machine, shared, get, deadline = world_->now() + options_.timeout] {
     cluster::Node* const node = machine->node();
     if (node == nullptr) return;
-    // As the façade does: what a node that leads alone, or under a lease, may answer at once.
-    if (MayReadNow(*node, machine->options().node.core.lease_reads, world_->now())) return get();
+    // As the façade does.
+    const bool lease_reads = machine->options().node.core.lease_reads;
+    const Consistency consistency = lease_reads ? Consistency::kLease : Consistency::kLinearizable;
+    if (node->published().MayReadNow(consistency, machine->clock())) return get();
     node->Read({.deadline_nanos = deadline, .done = [machine, shared, get](const absl::Status& status) {
                   if (!status.ok()) return (*shared)(status, 0);
                   machine->loop()->Post(get);

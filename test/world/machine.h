@@ -117,6 +117,7 @@ class Machine {
   void SetWallOffsetMillis(int64_t millis) { clock_.offset_ms = millis; }
   int64_t wall_offset_millis() const { return clock_.offset_ms; }
   int64_t WallMillis() { return clock_.WallMillis(); }
+  base::Clock* clock() { return &clock_; }
   // How often the process has begun.
   uint64_t lives() const { return lives_; }
   // What the process has logged; the last lines.

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "sim/bug_hunt.h"
 #include "world/mutation.h"
 #include "world/run.h"
 
@@ -25,14 +26,7 @@ int mutation_under_test = 0;
 namespace bandb::world {
 namespace {
 
-struct Mutant {
-  int number;
-  const char* what;
-  // A seed that is known to show it; 0: the first ones do.
-  uint64_t seed = 0;
-};
-
-constexpr Mutant kMutants[] = {
+constexpr sim::PlantedBug kMutants[] = {
     {1, "messages leave before the writes that they rest on are durable"},
     {2, "messages wait for the log, and not for term and vote", 631},
     {3, "a write is answered by its index, whatever the term"},
@@ -82,7 +76,7 @@ std::string RunApart(uint64_t seed) {
 }
 
 // True if it was caught.
-bool Hunt(const Mutant& mutant, uint64_t runs_max) {
+bool Hunt(const sim::PlantedBug& mutant, uint64_t runs_max) {
   cluster::mutation_under_test = mutant.number;
   const double began = Seconds();
   std::string violation = mutant.seed == 0 ? "" : RunApart(mutant.seed);
@@ -98,24 +92,20 @@ bool Hunt(const Mutant& mutant, uint64_t runs_max) {
 }
 
 struct Arguments {
-  int only = 0;  // 0: all of them
-  uint64_t seed = 0;
+  sim::BugHunt hunt{};
   uint64_t runs = 300;
-  bool list = false;
 };
 
 void Declare(CLI::App* app, Arguments* to) {
-  app->add_option("--mutant", to->only, "plant only this bug");
-  app->add_option("--seed", to->seed, "one run with that bug, as a readable account")->needs("--mutant");
+  sim::DeclareHunt(app, &to->hunt);
   app->add_option("--runs", to->runs, "runs after which a bug counts as survived")->capture_default_str();
-  app->add_flag("--list", to->list, "list the bugs and run nothing");
 }
 
 int RunOne(const Arguments& arguments) {
-  cluster::mutation_under_test = arguments.only;
+  cluster::mutation_under_test = arguments.hunt.only;
   RunOptions options;
   options.sink = [](std::string_view line) { fmt::print("{}\n", line); };
-  const RunReport report = Run(arguments.seed, options);
+  const RunReport report = Run(arguments.hunt.seed, options);
   fmt::print("{}\n{}\n{}", Describe(report), report.violation, report.history);
   return 0;
 }
@@ -130,25 +120,9 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (arguments.seed != 0) return RunOne(arguments);
-  int caught = 0;
-  int hunted = 0;
-  for (const Mutant& mutant : kMutants) {
-    if (arguments.only != 0 && mutant.number != arguments.only) continue;
-    ++hunted;
-    if (arguments.list) {
-      fmt::print("{:>3}  {}\n", mutant.number, mutant.what);
-    } else {
-      caught += Hunt(mutant, arguments.runs) ? 1 : 0;
-    }
-  }
-  if (hunted == 0) {
-    fmt::print(stderr, "there is no planted bug {}; --list shows them\n", arguments.only);
-    return 2;
-  }
-  if (arguments.list) return 0;
-  fmt::print("{} of {} planted bugs caught\n", caught, hunted);
-  return caught == hunted ? 0 : 1;
+  if (arguments.hunt.seed != 0) return RunOne(arguments);
+  return sim::RunHunt(kMutants, arguments.hunt,
+                      [&arguments](const sim::PlantedBug& mutant) { return Hunt(mutant, arguments.runs); });
 }
 
 }  // namespace

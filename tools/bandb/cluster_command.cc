@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "arguments.h"
 #include "bandb/cluster.h"
 #include "base/clock.h"
 #include "base/file_system.h"
@@ -210,13 +212,7 @@ int RunCluster(std::vector<std::string> arguments) {
       ->required()
       ->type_name("FILE...");
   recover->footer(kRecoverFooter);
-  // CLI11 takes arguments last first.
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
+  if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
   if (describe->parsed()) return Describe(data);
   if (recover->parsed()) return Recover(data, survivors);
   return Try(std::move(options));

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/time/time.h"
+#include "arguments.h"
 #include "base/status.h"
 #include "client/client.h"
 #include "feed_place.h"
@@ -71,13 +72,7 @@ int RunCursors(const client::Target& target, std::vector<std::string> arguments)
   create->add_option("--from", from, fmt::format("its place: {} [now]", kFeedPlaceHelp))->type_name("PLACE");
   CLI::App* const drop = app.add_subcommand("drop", "remove a cursor");
   drop->add_option("NAME", name, "of the cursor")->required()->type_name("");
-  // CLI11 takes arguments last first.
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
+  if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
   FeedPlaceText place;
   if (!ParseFeedPlace(from, &place)) {
     Print(stderr, "bandb cursors: --from takes {}, not {}\n", kFeedPlaceHelp, from);

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "arguments.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
@@ -206,13 +206,7 @@ int RunExport(const client::Target& target, std::vector<std::string> arguments) 
   transfer::ManifestHead head;
   Flags flags;
   Declare(&app, &head, &flags);
-  // CLI11 takes arguments last first.
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
+  if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
   if (const std::string complaint = TakeFlags(flags, &head); !complaint.empty()) {
     Print(stderr, "bandb export: {}\n", complaint);
     return kUsage;

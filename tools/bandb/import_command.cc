@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "arguments.h"
 #include "base/clock.h"
 #include "base/input_stream.h"
 #include "base/posix_file_system.h"
@@ -177,13 +177,7 @@ int RunImport(const client::Target& target, std::vector<std::string> arguments) 
                "bandb import");
   Flags flags;
   Declare(&app, &flags);
-  // CLI11 takes arguments last first.
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
+  if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
   std::vector<transfer::ImportInput> inputs;
   std::string complaint = TakeInputs(flags, &inputs);
   // Seconds need no unit.

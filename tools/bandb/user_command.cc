@@ -1,10 +1,11 @@
 #include "user_command.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "arguments.h"
 #include "base/posix_file_system.h"
 #include "base/secret_file.h"
 #include "base/status.h"
@@ -111,12 +112,7 @@ int RunUser(std::vector<std::string> arguments) {
   declare(list, false);
   CLI::App* const revoke = app.add_subcommand("revoke", "remove a user");
   declare(revoke, true);
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
+  if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
   bool there = true;
   const absl::Status status = add->parsed() ? Add(flags) : (list->parsed() ? List(flags) : Revoke(flags, &there));
   if (status.ok()) return kDone;

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "arguments.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "client/client.h"
@@ -208,13 +208,7 @@ int RunWatch(const client::Target& target, std::vector<std::string> arguments) {
   CLI::App app("Prints what is written to the server, commit by commit, until it is interrupted.", "bandb watch");
   Flags flags;
   Declare(&app, &flags);
-  // CLI11 takes arguments last first.
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
-  }
+  if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
   FeedPlaceText place{.from = proto::FeedFrom::kCursor, .text = flags.cursor};
   if (flags.cursor.empty() && !ParseFeedPlace(flags.from, &place)) {
     Print(stderr, "bandb watch: --from takes {}, not {}\n", kFeedPlaceHelp, flags.from);

@@ -42,7 +42,7 @@ uint32_t FormatVersion(FileType type) {
   BANDB_UNREACHABLE();
 }
 
-// Tables of the first version are read for ever; logs and segments are different things.
+// Tables of the first version stay readable; logs and segments are different things.
 uint32_t OldestFormatVersion(FileType type) { return type == FileType::kTable ? 1 : FormatVersion(type); }
 
 std::string_view View(const Uuid& id) { return std::string_view(id.bytes.data(), id.bytes.size()); }

@@ -2,7 +2,7 @@
 // one bound.
 //
 // Every read needs one, so finding it takes no lock and touches nothing but its slot: a reader pins
-// the slot, then looks at what it holds, and whoever evicts empties the slot, then looks at the
+// the slot, then looks at what it holds, and one that evicts empties the slot, then looks at the
 // pins. One of the two sees the other, as in Dekker's algorithm: either the reader finds the slot
 // empty, or the other finds the pin and puts the partition back.
 //

@@ -3,8 +3,8 @@
 // Open reads and verifies everything but data blocks and, where the table is cut into partitions,
 // their indexes and filters. Those are read when they are needed, through the cache, and verified
 // each time that they come from the file: the checksum, the form, the order of the keys, and that
-// they lie where the index says. So whoever walks tables may rely on their order, even if somebody
-// made up a table with right checksums.
+// they lie where the index says. So code that walks tables may rely on their order, even if a table
+// was made up with right checksums.
 #ifndef BANDB_STORAGE_TABLE_TABLE_READER_H_
 #define BANDB_STORAGE_TABLE_TABLE_READER_H_
 
