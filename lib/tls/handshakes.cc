@@ -41,16 +41,15 @@ void Handshakes::Take(std::unique_ptr<base::Stream> stream, const net::Endpoint&
 }
 
 void Handshakes::MakeRoom(const std::string& host) {
-  auto most = by_host_.find(host);
-  if (most == by_host_.end() || most->second < limits_.per_address_max) {
-    if (outstanding_.size() < limits_.outstanding_max) return;
-    most = by_host_.begin();
-    for (auto at = by_host_.begin(); at != by_host_.end(); ++at) {
-      if (at->second > most->second) most = at;
-    }
-  }
-  const auto oldest = std::find_if(outstanding_.begin(), outstanding_.end(),
-                                   [&](const auto& one) { return one.second.host == most->first; });
+  const auto own = by_host_.find(host);
+  const bool own_are_many = own != by_host_.end() && own->second >= limits_.per_address_max;
+  if (!own_are_many && outstanding_.size() < limits_.outstanding_max) return;
+  size_t most = 0;
+  for (const auto& [other, count] : by_host_) most = std::max(most, count);
+  // Of addresses that have as many each, it is that of the oldest: no address is always the one.
+  const auto oldest = std::find_if(outstanding_.begin(), outstanding_.end(), [&](const auto& one) {
+    return own_are_many ? one.second.host == host : by_host_.find(one.second.host)->second == most;
+  });
   OnEstablished(oldest->first, absl::ResourceExhaustedError("a newer one needed its place"));
 }
 

@@ -260,6 +260,46 @@ TEST_CASE("those that begin a handshake and do not go on keep nobody out, the ol
   CHECK(world.network.now_nanos() - began_nanos < kSecond);
 }
 
+namespace {
+
+// A connection on which nothing comes.
+class SilentStream final : public base::Stream {
+ public:
+  SilentStream(std::string peer, std::vector<std::string>* closed) : peer_(std::move(peer)), closed_(closed) {}
+  ~SilentStream() override { closed_->push_back(peer_); }
+  void SetHandler(base::StreamHandler*) override {}
+  base::IoResult Read(char*, size_t) override { return {State::kWouldBlock, 0}; }
+  base::IoResult Write(absl::Span<const std::string_view>) override { return {State::kWouldBlock, 0}; }
+  void Watch(bool, bool) override {}
+  void CloseWrite() override {}
+  const std::string& peer() const override { return peer_; }
+
+ private:
+  const std::string peer_;
+  std::vector<std::string>* const closed_;
+};
+
+}  // namespace
+
+TEST_CASE("where every address has one handshake the oldest makes room, and not always the same address") {
+  World world(1, "welcome", {.outstanding_max = 4, .per_address_max = 2});
+  std::vector<std::string> closed;
+  const auto take = [&](const std::string& peer) {
+    world.handshakes->Take(std::make_unique<SilentStream>(peer, &closed), {});
+  };
+  for (const char* peer : {"b:1", "c:1", "d:1", "a:1"}) take(peer);
+  CHECK(closed.empty());
+  take("e:1");
+  CHECK(closed == std::vector<std::string>{"b:1"});
+  take("f:1");
+  take("f:2");
+  CHECK(closed == std::vector<std::string>{"b:1", "c:1", "d:1"});
+  // One that has two has most; within an address it is again the oldest.
+  take("g:1");
+  CHECK(closed == std::vector<std::string>{"b:1", "c:1", "d:1", "f:1"});
+  world.handshakes->Close();
+}
+
 TEST_CASE("closing gives up what has not begun") {
   World world(1);
   PlainClient client(&world, std::string("\x16", 1));
