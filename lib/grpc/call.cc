@@ -101,7 +101,7 @@ void Call::OnDone(bool) {
 void Call::ReleaseIfGone() {
   if (pending_ || !done_ || step_ != Step::kFinished) return;
   Hold(0);
-  if (has_free_place_) poller_->LeaveFreePlace();
+  if (has_free_place_) poller_->LeaveFreePlace(this);
   poller_->Gone(this, true);
 }
 
@@ -114,9 +114,10 @@ void Call::OnAccepted() {
   poller_->Accepted(this);
   method_ = MethodOf(context_.method());
   if (method_ == Method::kUnknown) return Finish(::grpc::StatusCode::UNIMPLEMENTED, "no such method");
-  has_free_place_ = !IsOfStore() && poller_->TakeFreePlace();
-  if (poller_->CallsAreMany() || (!IsOfStore() && !has_free_place_)) {
-    return Finish(::grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls are under way");
+  if (poller_->CallsAreMany()) return Finish(::grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls are under way");
+  if (!IsOfStore()) {
+    poller_->TakeFreePlace(this);
+    has_free_place_ = true;
   }
   if (method_ == Method::kPut && poller_->door()->MemoryIsTight()) {
     poller_->door()->CountOverloaded();
@@ -254,6 +255,11 @@ void Call::OnDrain() {
   if (step_ != Step::kChange) return;
   if (method_ == Method::kWatch) return WriteAndFinish(HealthOf(watched_, false));
   Finish(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down");
+}
+
+void Call::GiveWay() {
+  has_free_place_ = false;
+  context_.TryCancel();
 }
 
 void Call::OnSweep(int64_t now_nanos) {

@@ -33,7 +33,11 @@ class Call final : public server::DoorCall {
   // Cancels it if its client has been too slow.
   void OnSweep(int64_t now_nanos);
 
-  std::list<Call*>::iterator place;  // in its poller's list
+  // Cancels it: another one has its free place.
+  void GiveWay();
+
+  std::list<Call*>::iterator place;       // in its poller's list
+  std::list<Call*>::iterator free_place;  // likewise, if it has one
 
  private:
   enum class Method : uint8_t { kUnknown, kPut, kGet, kDelete, kCheck, kWatch, kReflect };
