@@ -34,9 +34,14 @@ class RedisCursors {
 
  private:
   static constexpr size_t kCursorsMax = 4096;
+  static constexpr size_t kBytesMax = 4 << 20;
+
+  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   base::Mutex mutex_;
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t oldest_ ABSL_GUARDED_BY(mutex_) = 1;  // that may still be known
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;     // of the keys that are
   std::vector<std::pair<uint64_t, std::string>> cursors_ ABSL_GUARDED_BY(mutex_) =
       std::vector<std::pair<uint64_t, std::string>>(kCursorsMax);
 };

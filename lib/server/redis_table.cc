@@ -134,8 +134,18 @@ bool HasRedisSubcommands(std::string_view command) {
 uint64_t RedisCursors::Add(std::string key) {
   base::MutexLock lock(&mutex_);
   const uint64_t cursor = ++last_;
+  bytes_ += key.size();
+  while (cursor - oldest_ >= kCursorsMax || bytes_ > kBytesMax) ForgetOldest();
   cursors_[cursor % kCursorsMax] = {cursor, std::move(key)};
   return cursor;
+}
+
+void RedisCursors::ForgetOldest() {
+  auto& [cursor, key] = cursors_[oldest_ % kCursorsMax];
+  bytes_ -= key.size();
+  cursor = 0;
+  std::string().swap(key);
+  oldest_++;
 }
 
 bool RedisCursors::Find(uint64_t cursor, std::string* key) {
