@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "net/protocol.h"
 #include "server/frame_codec.h"
+#include "tls/token.h"
 
 namespace bandb::server {
 
@@ -93,9 +94,11 @@ void LoginPath::Log(std::string_view user, std::string_view peer) {
   ++unlogged_;
   const int64_t now_nanos = loop_->NowNanos();
   if (logger_ == nullptr || (logged_nanos_ != 0 && now_nanos - logged_nanos_ < kLogNanos)) return;
+  // Name and token in the wrong order, say, and more people read logs than files of tokens.
+  const std::string who = tls::LooksLikeToken(user) ? "with a token for a name"
+                                                    : fmt::format("as '{}'", base::Escape(user, kNameBytesShown));
   logger_->Log(LogSeverity::kWarning,
-               fmt::format("a wrong login as '{}' from {}; {} on this loop since the last such line",
-                           base::Escape(user, kNameBytesShown), peer, unlogged_));
+               fmt::format("a wrong login {} from {}; {} on this loop since the last such line", who, peer, unlogged_));
   logged_nanos_ = now_nanos;
   unlogged_ = 0;
 }
