@@ -153,7 +153,7 @@ bool Call::LogIn() {
 void Call::TellWhoAsks() {
   peer_ = ToPeer(context_.peer());
   peer = peer_;
-  connection = poller_->connections()->NumberOf(peer_);
+  connection = poller_->connections()->NumberOf(peer_, !session.is_nobody());
 }
 
 void Call::Read() {
