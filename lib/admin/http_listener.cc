@@ -31,11 +31,6 @@ constexpr char kPagePolicy[] =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-bool IsLoopback(const net::SocketAddress& address) {
-  const std::string text = net::FormatAddress(address);
-  return text.starts_with("127.") || text.starts_with("[::1]");
-}
-
 // HOST of HOST:PORT or of HOST alone, without brackets, in small letters.
 std::string HostOf(std::string_view text) {
   const size_t colon = text.rfind(':');
@@ -67,7 +62,7 @@ void Refuse(int status, std::string_view why, httplib::Response* response) {
 absl::Status CheckListen(const std::string& listen, bool insecure) {
   if (!net::IsAddress(listen)) return absl::InvalidArgumentError(fmt::format("{}, not HOST:PORT", listen));
   BANDB_ASSIGN_OR_RETURN(const std::vector<net::SocketAddress> addresses, net::ParseAddresses(listen));
-  if (insecure || std::all_of(addresses.begin(), addresses.end(), IsLoopback)) return absl::OkStatus();
+  if (insecure || std::all_of(addresses.begin(), addresses.end(), net::IsLoopback)) return absl::OkStatus();
   return absl::InvalidArgumentError(fmt::format(
       "{}, which others can reach: anybody there may read every figure; say insecure = true if that is meant", listen));
 }

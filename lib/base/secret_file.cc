@@ -1,10 +1,12 @@
 #include "base/secret_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -29,6 +31,28 @@ absl::Status CopyOwner(const std::string& from, const std::string& to) {
   // Its group may read it if it might before.
   const mode_t mode = given ? kNewFileMode | (old.st_mode & S_IRGRP) : kNewFileMode;
   return ::chmod(to.c_str(), mode) == 0 ? absl::OkStatus() : PathError(errno, "chmod", to);
+}
+
+// The file that a path leads to in the end. Errors: of there being none.
+absl::StatusOr<std::string> EndOfLinks(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> end(::realpath(path.c_str(), nullptr), &std::free);
+  if (end == nullptr) return PathError(errno, "open", path);
+  return std::string(end.get());
+}
+
+// Waits until it has the file that now has this name for itself; closing it gives it back.
+absl::StatusOr<UniqueFd> TakeFile(const std::string& path, bool may_be_absent) {
+  while (true) {
+    UniqueFd fd = OpenFd(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | (may_be_absent ? O_CREAT : 0), kNewFileMode);
+    if (!fd.valid()) return PathError(errno, "open", path);
+    if (RetryInterrupted([&] { return ::flock(fd.get(), LOCK_EX); }) != 0) return PathError(errno, "lock", path);
+    struct stat ours {
+    }, named{};
+    if (::fstat(fd.get(), &ours) != 0) return PathError(errno, "stat", path);
+    // The one before may have put another one in its place.
+    const bool same = ::stat(path.c_str(), &named) == 0 && ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+    if (same) return fd;
+  }
 }
 
 }  // namespace
@@ -78,6 +102,15 @@ absl::Status ReplaceSecretFile(FileSystem* files, const std::string& path, std::
     return status;
   }
   return files->SyncDir(DirectoryOf(path));
+}
+
+absl::Status ChangeSecretFile(FileSystem* files, const std::string& path, uint64_t bytes_max, bool may_be_absent,
+                              absl::FunctionRef<absl::StatusOr<std::string>(std::string_view old)> change) {
+  BANDB_ASSIGN_OR_RETURN(const UniqueFd taken, TakeFile(path, may_be_absent));
+  BANDB_ASSIGN_OR_RETURN(const std::string file, EndOfLinks(path));
+  BANDB_ASSIGN_OR_RETURN(const std::string old, ReadSecretFile(file, bytes_max));
+  BANDB_ASSIGN_OR_RETURN(const std::string changed, change(old));
+  return ReplaceSecretFile(files, file, changed);
 }
 
 }  // namespace bandb::base

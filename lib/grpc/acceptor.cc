@@ -70,11 +70,9 @@ Acceptor::~Acceptor() {
 }
 
 absl::Status Acceptor::Listen(const std::string& address) {
-  BANDB_ASSIGN_OR_RETURN(const std::vector<net::SocketAddress> addresses, net::ParseAddresses(address));
-  absl::StatusOr<int> bound = base::Error(absl::StatusCode::kInvalidArgument, "{} has no address", address);
-  for (size_t i = 0; i < addresses.size() && !bound.ok(); i++) bound = Bind(addresses[i]);
-  BANDB_RETURN_IF_ERROR(bound.status());
-  listening_ = *bound;
+  // The first address of a name and no other: whether others may reach it was asked of that one.
+  BANDB_ASSIGN_OR_RETURN(const net::SocketAddress first, net::ParseAddress(address));
+  BANDB_ASSIGN_OR_RETURN(listening_, Bind(first));
   address_ = AddressOf(listening_, ::getsockname);
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -107,16 +105,19 @@ void Acceptor::Run() {
   while (!ended_) {
     const int count = ::epoll_wait(epoll_, events.data(), kEventsPerTurn, paused_ ? kPauseMs : -1);
     if (std::exchange(paused_, false)) Watch(listening_, EPOLLIN, static_cast<uint64_t>(listening_));
+    bool acceptable = false;
     for (int i = 0; i < count; i++) {
       const int descriptor = static_cast<int>(events[static_cast<size_t>(i)].data.u64);
       if (descriptor == wake_) {
         ended_ = true;
       } else if (descriptor == listening_) {
-        AcceptAll();
+        acceptable = true;
       } else {
         Forget(descriptor);
       }
     }
+    // Last: what is accepted may be given the number of a descriptor that makes room.
+    if (acceptable) AcceptAll();
   }
   // Whoever knocks now is told by the system.
   ::close(std::exchange(listening_, -1));
@@ -138,10 +139,20 @@ void Acceptor::AcceptAll() {
   }
 }
 
-void Acceptor::Admit(int descriptor, const std::string& peer) {
+bool Acceptor::TakePlace() {
   // The other half of the places is for connections that need one descriptor only.
   const size_t connections_max = std::max<size_t>(1, static_cast<size_t>(door_->options().connections_max) / 2);
-  if (open_.size() >= connections_max || !door_->AddConnection()) {
+  if (open_.size() < connections_max && door_->AddConnection()) return true;
+  const int stranger = door_->NewSession().has_users() ? connections_->OldestStranger() : -1;
+  if (stranger < 0) return false;
+  // gRPC sees it broken, and closes it.
+  ::shutdown(stranger, SHUT_RDWR);
+  Forget(stranger);
+  return door_->AddConnection();
+}
+
+void Acceptor::Admit(int descriptor, const std::string& peer) {
+  if (!TakePlace()) {
     ::close(descriptor);
     return;
   }

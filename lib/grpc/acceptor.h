@@ -46,6 +46,9 @@ class Acceptor {
   void Run();
   void AcceptAll();
   void Admit(int descriptor, const std::string& peer);
+  // Whether there is a place for one more, which is counted then. Where there are users, strangers
+  // make room, the oldest first.
+  bool TakePlace();
   void Forget(int watched);
   void Watch(int descriptor, uint32_t events, uint64_t what);
 

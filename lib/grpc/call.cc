@@ -101,6 +101,7 @@ void Call::OnDone(bool) {
 void Call::ReleaseIfGone() {
   if (pending_ || !done_ || step_ != Step::kFinished) return;
   Hold(0);
+  if (has_free_place_) poller_->LeaveFreePlace(this);
   poller_->Gone(this, true);
 }
 
@@ -114,6 +115,10 @@ void Call::OnAccepted() {
   method_ = MethodOf(context_.method());
   if (method_ == Method::kUnknown) return Finish(::grpc::StatusCode::UNIMPLEMENTED, "no such method");
   if (poller_->CallsAreMany()) return Finish(::grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls are under way");
+  if (!IsOfStore()) {
+    poller_->TakeFreePlace(this);
+    has_free_place_ = true;
+  }
   if (method_ == Method::kPut && poller_->door()->MemoryIsTight()) {
     poller_->door()->CountOverloaded();
     return FinishFailed(server::ToFailure(net::Refusal::kOverloaded));
@@ -139,13 +144,16 @@ bool Call::LogIn() {
   if (value.substr(0, kScheme.size()) != kScheme) return false;
   value.remove_prefix(kScheme.size());
   const size_t colon = value.find(':');
-  return colon != std::string_view::npos && session.LogIn(value.substr(0, colon), value.substr(colon + 1));
+  // Without a name it may be the token, which is told nobody.
+  if (colon == std::string_view::npos) return false;
+  claimed_user = value.substr(0, colon);
+  return session.LogIn(claimed_user, value.substr(colon + 1));
 }
 
 void Call::TellWhoAsks() {
   peer_ = ToPeer(context_.peer());
   peer = peer_;
-  connection = poller_->connections()->NumberOf(peer_);
+  connection = poller_->connections()->NumberOf(peer_, !session.is_nobody());
 }
 
 void Call::Read() {
@@ -247,6 +255,11 @@ void Call::OnDrain() {
   if (step_ != Step::kChange) return;
   if (method_ == Method::kWatch) return WriteAndFinish(HealthOf(watched_, false));
   Finish(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down");
+}
+
+void Call::GiveWay() {
+  has_free_place_ = false;
+  context_.TryCancel();
 }
 
 void Call::OnSweep(int64_t now_nanos) {

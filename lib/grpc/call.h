@@ -33,7 +33,11 @@ class Call final : public server::DoorCall {
   // Cancels it if its client has been too slow.
   void OnSweep(int64_t now_nanos);
 
-  std::list<Call*>::iterator place;  // in its poller's list
+  // Cancels it: another one has its free place.
+  void GiveWay();
+
+  std::list<Call*>::iterator place;       // in its poller's list
+  std::list<Call*>::iterator free_place;  // likewise, if it has one
 
  private:
   enum class Method : uint8_t { kUnknown, kPut, kGet, kDelete, kCheck, kWatch, kReflect };
@@ -77,6 +81,7 @@ class Call final : public server::DoorCall {
   size_t held_bytes_ = 0;  // on the account of memory
   Method method_ = Method::kUnknown;
   Step step_ = Step::kClient;
+  bool has_free_place_ = false;
   bool pending_ = false;  // an operation of gRPC's is under way
   bool done_ = false;     // gRPC has told that the call is over
 };

@@ -22,13 +22,24 @@ void Connections::Remove(const std::string& peer, uint64_t number) {
   if (found != open_.end() && found->second.number == number) open_.erase(found);
 }
 
-uint64_t Connections::NumberOf(std::string_view peer) {
+uint64_t Connections::NumberOf(std::string_view peer, bool is_known) {
   base::MutexLock lock(&mutex_);
   const auto found = open_.find(peer);
   if (found == open_.end()) return ++last_;
   found->second.resets = 0;
   found->second.had_calls = true;
+  found->second.is_known = found->second.is_known || is_known;
   return found->second.number;
+}
+
+int Connections::OldestStranger() const {
+  base::MutexLock lock(&mutex_);
+  const Connection* oldest = nullptr;
+  for (const auto& [peer, connection] : open_) {
+    if (connection.is_known) continue;
+    if (oldest == nullptr || connection.number < oldest->number) oldest = &connection;
+  }
+  return oldest == nullptr ? -1 : oldest->descriptor;
 }
 
 void Connections::CutSilent() {

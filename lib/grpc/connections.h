@@ -19,8 +19,12 @@ class Connections {
   uint64_t Add(const std::string& peer, int descriptor) ABSL_LOCKS_EXCLUDED(mutex_);
   // The peer may be back by now, with another number.
   void Remove(const std::string& peer, uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
-  // That of a connection which is gone is a new one.
-  uint64_t NumberOf(std::string_view peer) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Of one that has a call, of a client that is known or of a stranger. That of a connection which
+  // is gone is a new one.
+  uint64_t NumberOf(std::string_view peer, bool is_known) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The descriptor of the oldest on which no client that is known has had a call; -1: there is
+  // none.
+  int OldestStranger() const ABSL_LOCKS_EXCLUDED(mutex_);
   // A call was cancelled before its message was there. Many in a row end the connection: the
   // limit on calls under way does not bound them, and gRPC keeps memory for each.
   void CountReset(std::string_view peer) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -33,9 +37,10 @@ class Connections {
     int descriptor = -1;
     int resets = 0;  // since it last had a whole message
     bool had_calls = false;
+    bool is_known = false;
   };
 
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   std::map<std::string, Connection, std::less<>> open_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
 };

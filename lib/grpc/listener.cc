@@ -27,7 +27,6 @@ namespace {
 
 // What a message has besides a key and a value that are as large as a frame may be.
 constexpr int kMessageOverheadBytes = 64 << 10;
-constexpr size_t kCallsMax = 16384;
 constexpr int kHeaderBytesMax = 8 << 10;
 constexpr int kUnaskedBytes = 64 << 10;
 
@@ -104,6 +103,10 @@ absl::Status Listener::Impl::Start() {
                        "streams_max is 1 to 100,000 and threads are 1 to 64, not {} and {}", options_.streams_max,
                        options_.threads);
   }
+  if (options_.calls_max < 4 * options_.threads) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "calls_max is {}, less than four for each of {} threads",
+                       options_.calls_max, options_.threads);
+  }
   BANDB_RETURN_IF_ERROR(CheckListen(options_.listen));
   // Clients that need a certificate are no strangers.
   if (options_.tls_client_ca_file.empty()) {
@@ -117,12 +120,12 @@ absl::Status Listener::Impl::Start() {
   taker_ = builder.experimental().AddExternalConnectionAcceptor(
       ::grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   for (int i = 0; i < options_.threads; i++) {
-    pollers_.push_back(
-        std::make_unique<Poller>(Poller::Parts{.door = door_,
-                                               .connections = &connections_,
-                                               .service = &service_,
-                                               .queue = builder.AddCompletionQueue(),
-                                               .calls_max = kCallsMax / static_cast<size_t>(options_.threads)}));
+    pollers_.push_back(std::make_unique<Poller>(
+        Poller::Parts{.door = door_,
+                      .connections = &connections_,
+                      .service = &service_,
+                      .queue = builder.AddCompletionQueue(),
+                      .calls_max = static_cast<size_t>(options_.calls_max / options_.threads)}));
   }
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) return base::Error(absl::StatusCode::kInternal, "gRPC did not start");

@@ -23,6 +23,8 @@ struct ListenerOptions {
   int streams_max = 1024;
   // Threads that speak gRPC. 1 to 64.
   int threads = 1;
+  // Under way at once, a quarter of them those of health and reflection.
+  int calls_max = 16384;
   // Paths of the certificate (the chain, its own first) and its key, in PEM: given, TLS is spoken.
   std::string tls_certificate_file{};
   std::string tls_key_file{};

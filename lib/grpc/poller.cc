@@ -61,6 +61,17 @@ void Poller::Gone(Call* call, bool was_accepted) {
   CloseIfDone();
 }
 
+void Poller::TakeFreePlace(Call* call) {
+  if (free_calls_.size() >= parts_.calls_max / 4) {
+    Call* const oldest = free_calls_.front();
+    free_calls_.pop_front();
+    oldest->GiveWay();
+  }
+  call->free_place = free_calls_.insert(free_calls_.end(), call);
+}
+
+void Poller::LeaveFreePlace(Call* call) { free_calls_.erase(call->free_place); }
+
 void Poller::Ended(Call* call) {
   base::MutexLock lock(&mutex_);
   ended_.push_back(call);

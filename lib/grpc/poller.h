@@ -72,6 +72,11 @@ class Poller {
   void Gone(Call* call, bool was_accepted);
   bool serving() const { return serving_; }
   bool CallsAreMany() const { return calls_.size() > parts_.calls_max; }
+  // A quarter of the places is for calls that need no user, and may last as long as their clients
+  // like: strangers must not take those of the others. One more ends the oldest of them, so that
+  // those who watch for ever keep nobody from asking.
+  void TakeFreePlace(Call* call);
+  void LeaveFreePlace(Call* call);
   int64_t NowNanos() { return clock_.MonotonicNanos(); }
   server::Door* door() { return parts_.door; }
   Connections* connections() { return parts_.connections; }
@@ -92,7 +97,8 @@ class Poller {
   EventOf<Poller> on_wake_{this, &Poller::OnWake};
   EventOf<Poller> on_sweep_{this, &Poller::OnSweep};
   std::list<Call*> calls_;
-  size_t accepts_ = 0;  // calls that wait for a client
+  std::list<Call*> free_calls_;  // among calls_, the oldest first
+  size_t accepts_ = 0;           // calls that wait for a client
   bool serving_ = true;
   bool sweeps_ = false;
   ::grpc::Alarm sweep_alarm_;

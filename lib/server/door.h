@@ -33,6 +33,8 @@ class DoorCall {
   // Of Door::NewSession. A call of nobody, where there are users, fails after the time that a wrong
   // login takes.
   Session session{};
+  // Of a call of nobody: whom it said it was.
+  std::string_view claimed_user{};
   // When its client gives up, in monotonic time. What has not been handed to the store by then is
   // not done.
   int64_t deadline_nanos = base::kForever;

@@ -18,8 +18,9 @@ net::Denial DoorCodec::Admit(uint32_t) {
 
 Failure DoorCodec::Decode(uint32_t, std::string_view, Command* command) {
   if (call_->session.is_nobody()) {
-    *command =
-        LoginCommand{.user = {}, .token = {}, .answer = [](bool) { return Outcome{.failure = NobodyFailure()}; }};
+    *command = LoginCommand{.user = std::string(call_->claimed_user), .token = {}, .answer = [](bool) {
+                              return Outcome{.failure = NobodyFailure()};
+                            }};
     return {};
   }
   if (call_->operation.ByteSize() > payload_bytes_max_) return ToFailure(net::Refusal::kFrameTooLong);

@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "net/protocol.h"
 #include "server/frame_codec.h"
+#include "tls/token.h"
 
 namespace bandb::server {
 
@@ -56,15 +57,16 @@ LoginPath::~LoginPath() { BANDB_ASSERT(idle()); }
 void LoginPath::LogIn(Request& request, LoginCommand* command) {
   const int64_t now_nanos = loop_->NowNanos();
   const std::string peer(request.origin().peer);
+  const bool right = request.codec().session().LogIn(command->user, command->token);
+  Outcome outcome = command->answer(right);
+  if (right) return request.Answer(std::move(outcome));
+  request.codec().session().CountFailedLogin();
+  Log(command->user, peer);
+  if (closed_) return request.Answer(std::move(outcome));
+  // Too many of them wait: such an address learns even less.
   if (waiting_.size() >= kWaitingMax && failures_.Has(peer, now_nanos)) {
     return request.Answer({.failure = ToFailure(net::Refusal::kOverloaded)});
   }
-  // Whose name the request is still a view of.
-  const std::shared_ptr<const User> before = request.codec().session().user();
-  const bool right = request.codec().session().LogIn(command->user, command->token);
-  Outcome outcome = command->answer(right);
-  if (right || closed_) return request.Answer(std::move(outcome));
-  Log(command->user, peer);
   const int64_t delay_nanos = failures_.Add(peer, now_nanos);
   const uint64_t number = ++last_number_;
   Waiting& waiting = waiting_[number];
@@ -92,9 +94,11 @@ void LoginPath::Log(std::string_view user, std::string_view peer) {
   ++unlogged_;
   const int64_t now_nanos = loop_->NowNanos();
   if (logger_ == nullptr || (logged_nanos_ != 0 && now_nanos - logged_nanos_ < kLogNanos)) return;
+  // Name and token in the wrong order, say, and more people read logs than files of tokens.
+  const std::string who = tls::LooksLikeToken(user) ? "with a token for a name"
+                                                    : fmt::format("as '{}'", base::Escape(user, kNameBytesShown));
   logger_->Log(LogSeverity::kWarning,
-               fmt::format("a wrong login as '{}' from {}; {} on this loop since the last such line",
-                           base::Escape(user, kNameBytesShown), peer, unlogged_));
+               fmt::format("a wrong login {} from {}; {} on this loop since the last such line", who, peer, unlogged_));
   logged_nanos_ = now_nanos;
   unlogged_ = 0;
 }

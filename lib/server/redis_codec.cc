@@ -351,8 +351,9 @@ void RedisCodec::Unwatch() {
 
 void RedisCodec::EndMulti() {
   in_multi_ = multi_failed_ = false;
-  queued_.clear();
-  queued_arguments_.clear();
+  // With their room, which may be that of hundreds of thousands.
+  std::vector<Queued>().swap(queued_);
+  std::vector<std::string>().swap(queued_arguments_);
   queued_bytes_ = 0;
   Unwatch();
 }

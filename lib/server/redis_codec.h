@@ -44,7 +44,11 @@ class RedisCodec final : public Codec {
   net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) override;
   size_t payload_bytes_max() const override { return request_bytes_max_; }
   void Skipped() override { parser_.Restart(); }
-  size_t held_bytes() const override { return parser_.held_bytes() + queued_bytes_ + watched_bytes_; }
+  size_t held_bytes() const override {
+    const size_t room = queued_arguments_.capacity() - queued_arguments_.size();
+    return parser_.held_bytes() + watched_bytes_ + queued_bytes_ + queued_.capacity() * sizeof(Queued) +
+           room * sizeof(std::string);
+  }
   void AppendError(uint16_t code, std::string_view message, std::string* to) const override;
   uint16_t CodeOf(net::Refusal refusal) const override;
   std::string_view MessageOf(net::Refusal refusal) const override;

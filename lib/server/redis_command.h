@@ -34,9 +34,14 @@ class RedisCursors {
 
  private:
   static constexpr size_t kCursorsMax = 4096;
+  static constexpr size_t kBytesMax = 4 << 20;
+
+  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   base::Mutex mutex_;
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t oldest_ ABSL_GUARDED_BY(mutex_) = 1;  // that may still be known
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;     // of the keys that are
   std::vector<std::pair<uint64_t, std::string>> cursors_ ABSL_GUARDED_BY(mutex_) =
       std::vector<std::pair<uint64_t, std::string>>(kCursorsMax);
 };
@@ -140,6 +145,9 @@ bool IsPlainSet(absl::Span<const std::string_view> arguments, absl::Duration* ti
 std::string_view LiteralPrefix(std::string_view pattern);
 // Matches as Redis does: *, ?, [a-z], [^a], \.
 bool MatchesPattern(std::string_view pattern, std::string_view text);
+// Matching takes as many steps as the lengths of both, multiplied. Else says so.
+inline constexpr size_t kPatternBytesMax = 1024;
+bool FitsAsPattern(RedisCall& call, std::string_view pattern);
 
 // The functions of the table, by file.
 namespace redis {

@@ -119,6 +119,9 @@ void Info(RedisCall& call) {
 // Which subcommands there are, and how many arguments each takes, is known by now.
 void Config(RedisCall& call) {
   if (!EqualsIgnoringCase(call.Argument(1), "get")) return call.reply->Ok();
+  for (size_t i = 2; i < call.count(); i++) {
+    if (!FitsAsPattern(call, call.Argument(i))) return;
+  }
   std::vector<std::pair<std::string, std::string>> found;
   for (auto& setting : Settings(*call.environment)) {
     const bool asked = std::any_of(call.arguments.begin() + 2, call.arguments.end(), [&](const std::string& pattern) {

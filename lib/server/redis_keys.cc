@@ -105,6 +105,7 @@ void RandomKey(RedisCall& call) {
 
 void Keys(RedisCall& call) {
   const std::string_view pattern = call.Argument(1);
+  if (!FitsAsPattern(call, pattern)) return;
   const std::string_view literal = LiteralPrefix(pattern);
   std::vector<std::string> keys;
   size_t bytes = 0;
@@ -138,6 +139,7 @@ bool ParseScan(RedisCall& call, ScanOptions* options) {
       }
     } else if (has_value && EqualsIgnoringCase(call.Argument(i), "match")) {
       options->pattern = call.Argument(i + 1);
+      if (!FitsAsPattern(call, options->pattern)) return false;
     } else if (has_value && EqualsIgnoringCase(call.Argument(i), "type")) {
       options->other_type = !EqualsIgnoringCase(call.Argument(i + 1), "string");
     } else {

@@ -13,8 +13,18 @@ namespace {
 
 constexpr std::string_view kBadName = "ERR Client names cannot contain spaces, newlines or special characters.";
 
-bool IsName(std::string_view name) {
-  return std::all_of(name.begin(), name.end(), [](char c) { return c >= '!' && c <= '~'; });
+// A connection keeps it for as long as it lives.
+constexpr size_t kNameBytesMax = 1024;
+
+// Else says so.
+bool IsName(RedisCall& call, std::string_view name) {
+  if (name.size() > kNameBytesMax) {
+    call.reply->Error(fmt::format("ERR Client names cannot be longer than {} bytes.", kNameBytesMax));
+    return false;
+  }
+  const bool ok = std::all_of(name.begin(), name.end(), [](char c) { return c >= '!' && c <= '~'; });
+  if (!ok) call.reply->Error(kBadName);
+  return ok;
 }
 
 // Without users there is one, who needs no password.
@@ -68,7 +78,7 @@ void Hello(RedisCall& call, RedisChange* change, RedisLogin* login) {
       }
       i += 2;
     } else if (more >= 1 && EqualsIgnoringCase(call.Argument(i), "setname")) {
-      if (!IsName(call.Argument(i + 1))) return call.reply->Error(kBadName);
+      if (!IsName(call, call.Argument(i + 1))) return;
       wanted.name = call.arguments[++i];
     } else {
       return call.reply->Error(fmt::format("ERR Syntax error in HELLO option '{}'", call.Argument(i)));
@@ -108,7 +118,7 @@ void Client(RedisCall& call, RedisChange* change) {
   } else if (what == "getname") {
     call.client->name.empty() ? call.reply->Null() : call.reply->Bulk(call.client->name);
   } else if (what == "setname") {
-    if (!IsName(call.Argument(2))) return call.reply->Error(kBadName);
+    if (!IsName(call, call.Argument(2))) return;
     change->name = call.arguments[2];
     call.reply->Ok();
   } else if (what == "info") {

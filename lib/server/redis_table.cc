@@ -134,8 +134,18 @@ bool HasRedisSubcommands(std::string_view command) {
 uint64_t RedisCursors::Add(std::string key) {
   base::MutexLock lock(&mutex_);
   const uint64_t cursor = ++last_;
+  bytes_ += key.size();
+  while (cursor - oldest_ >= kCursorsMax || bytes_ > kBytesMax) ForgetOldest();
   cursors_[cursor % kCursorsMax] = {cursor, std::move(key)};
   return cursor;
+}
+
+void RedisCursors::ForgetOldest() {
+  auto& [cursor, key] = cursors_[oldest_ % kCursorsMax];
+  bytes_ -= key.size();
+  cursor = 0;
+  std::string().swap(key);
+  oldest_++;
 }
 
 bool RedisCursors::Find(uint64_t cursor, std::string* key) {
@@ -197,6 +207,12 @@ bool TakeInteger(RedisCall& call, std::string_view text, int64_t* number) {
 bool FitsInValue(RedisCall& call, uint64_t bytes) {
   if (bytes <= call.environment->value_bytes_max) return true;
   call.reply->Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+  return false;
+}
+
+bool FitsAsPattern(RedisCall& call, std::string_view pattern) {
+  if (pattern.size() <= kPatternBytesMax) return true;
+  call.reply->Error("ERR the pattern is longer than " + std::to_string(kPatternBytesMax) + " bytes");
   return false;
 }
 

@@ -107,10 +107,7 @@ bool Session::LogIn(std::string_view name, std::string_view token) {
   // As much work for a name that does not exist.
   const std::string nobody(tls::kDigestBytes, '\0');
   const bool right = tls::AreSameDigest(tls::DigestOf(token), user == nullptr ? nobody : user->digest);
-  if (user == nullptr || !right) {
-    users_->failed_logins.fetch_add(1, std::memory_order_relaxed);
-    return false;
-  }
+  if (user == nullptr || !right) return false;
   user_ = std::move(user);
   generation_ = generation;
   return true;

@@ -53,6 +53,9 @@ class Session {
   void CountDenial() {
     if (users_ != nullptr) users_->denials.fetch_add(1, std::memory_order_relaxed);
   }
+  void CountFailedLogin() {
+    if (users_ != nullptr) users_->failed_logins.fetch_add(1, std::memory_order_relaxed);
+  }
 
  private:
   UserRegistry* users_;

@@ -180,6 +180,9 @@ absl::Status Grants::Add(std::string_view allow) {
   if (colon != std::string_view::npos && !Unescape(allow.substr(colon + 1), &grant.prefix)) {
     return wrong("its prefix has an escape that does not exist");
   }
+  // A script whose variable is empty would give away every key.
+  if (colon != std::string_view::npos && colon + 1 == allow.size())
+    return wrong("its prefix is empty: leave out the colon to mean every key");
   bool administer = false;
   std::string_view classes = allow.substr(0, colon);
   while (true) {
@@ -281,8 +284,9 @@ std::shared_ptr<const User> UserTable::Find(std::string_view name) const {
 }
 
 void UserRegistry::Replace(UserTable users) {
+  // The old ones go once the lock is free again.
   base::MutexLock lock(&mutex_);
-  users_ = std::move(users);
+  std::swap(users_, users);
   generation_.fetch_add(1, std::memory_order_release);
 }
 

@@ -21,6 +21,8 @@ bool AreSameDigest(std::string_view, std::string_view) {
   return false;
 }
 
+bool LooksLikeToken(std::string_view) { return false; }
+
 absl::StatusOr<std::shared_ptr<Context>> Context::ForServer(const ContextFiles&) { return CheckAvailable(); }
 
 absl::StatusOr<std::shared_ptr<Context>> Context::ForClient(const ContextFiles&) { return CheckAvailable(); }

@@ -44,6 +44,10 @@ int WriteBytes(BIO* bio, const char* from, size_t bytes, size_t* written) {
 
 long Control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
 
+void CountMessage(int is_sent, int, int content, const void*, size_t, SSL*, void* engine) {
+  if (is_sent == 0 && content == SSL3_RT_HANDSHAKE) static_cast<Engine*>(engine)->CountMessage();
+}
+
 int Create(BIO* bio) {
   ::BIO_set_init(bio, 1);
   return 1;
@@ -88,11 +92,19 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<Context> 
   }
   ::BIO_set_data(bio, engine.get());
   ::SSL_set_bio(engine->ssl_, bio, bio);
+  ::SSL_set_msg_callback(engine->ssl_, &tls::CountMessage);
+  ::SSL_set_msg_callback_arg(engine->ssl_, engine.get());
   is_server ? ::SSL_set_accept_state(engine->ssl_) : ::SSL_set_connect_state(engine->ssl_);
   return engine;
 }
 
 Engine::~Engine() { ::SSL_free(ssl_); }
+
+void Engine::CountMessage() {
+  // The only way to make OpenSSL return before it has looked at all that it was given: as if the
+  // peer had ended.
+  if (++messages_ > kMessagesMax) ::SSL_set_shutdown(ssl_, ::SSL_get_shutdown(ssl_) | SSL_RECEIVED_SHUTDOWN);
+}
 
 State Engine::StateAfter(int result) {
   switch (::SSL_get_error(ssl_, result)) {
@@ -100,6 +112,7 @@ State Engine::StateAfter(int result) {
     case SSL_ERROR_WANT_WRITE:
       return State::kWouldBlock;
     case SSL_ERROR_ZERO_RETURN:
+      if (messages_ > kMessagesMax) break;
       return ended_ = State::kEnd;
     default:
       break;
@@ -107,6 +120,7 @@ State Engine::StateAfter(int result) {
   const unsigned long error = ::ERR_peek_last_error();
   const char* const reason = error == 0 ? nullptr : ::ERR_reason_error_string(error);
   failure_ = reason == nullptr ? "the connection broke off" : reason;
+  if (messages_ > kMessagesMax) failure_ = "too many changes of keys";
   if (const long verified = ::SSL_get_verify_result(ssl_); verified != X509_V_OK) {
     failure_ += fmt::format(": {}", ::X509_verify_cert_error_string(verified));
   }
@@ -131,6 +145,8 @@ base::IoResult Engine::Read(char* to, size_t bytes_max) {
   while (got < bytes_max) {
     if (ended_ != State::kDone) break;
     if (unsent().size() >= kUnsentBytesMax) break;
+    // Few bytes between them make them no cheaper.
+    if (got > 0 && messages_ > kMessagesMax / 2) break;
     ::ERR_clear_error();
     size_t bytes = 0;
     const int result = ::SSL_read_ex(ssl_, to + got, bytes_max - got, &bytes);
@@ -140,7 +156,10 @@ base::IoResult Engine::Read(char* to, size_t bytes_max) {
     }
     got += bytes;
   }
-  if (got > 0) return {State::kDone, got};
+  if (got > 0) {
+    if (ended_ != State::kFailed) messages_ = 0;
+    return {State::kDone, got};
+  }
   return {ended_ == State::kDone ? State::kWouldBlock : ended_, 0};
 }
 

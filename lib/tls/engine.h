@@ -2,6 +2,10 @@
 //
 // What is collected is bounded: nothing more is encrypted, and nothing of the peer is looked at, as
 // long as much of it was not taken. So a peer that asks and does not read costs no memory.
+//
+// Messages of TLS itself are bounded as well: each change of keys costs more to follow than to ask
+// for, and is answered, and OpenSSL looks at all that has come before it returns. Who sends nothing
+// else is no peer.
 #ifndef BANDB_TLS_ENGINE_H_
 #define BANDB_TLS_ENGINE_H_
 
@@ -37,6 +41,8 @@ class Engine {
   static constexpr size_t kWriteBytesMax = 64 << 10;
   // From this on the peer must take what is for it.
   static constexpr size_t kUnsentBytesMax = 64 << 10;
+  // Of TLS itself, without a byte for the reader between them; with more the connection has failed.
+  static constexpr int kMessagesMax = 32;
 
   // `host` is whom a client wants to speak to, a name or an address; a server has none. Errors:
   // kResourceExhausted OpenSSL has no memory.
@@ -75,6 +81,7 @@ class Engine {
     unsent_.append(bytes);
     has_spoken_ = true;
   }
+  void CountMessage();
 
  private:
   Engine(std::shared_ptr<Context> context, ByteSource* source) : context_(std::move(context)), source_(source) {}
@@ -87,6 +94,7 @@ class Engine {
   size_t sent_bytes_ = 0;
   bool has_spoken_ = false;
   bool said_last_ = false;
+  int messages_ = 0;                                            // since bytes were last read
   bool source_was_empty_ = false;                               // when something was last read
   base::IoResult::State ended_ = base::IoResult::State::kDone;  // kEnd or kFailed once it has
   std::string failure_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -24,11 +25,7 @@ void Handshakes::Take(std::unique_ptr<base::Stream> stream, const net::Endpoint&
   if (closed_) return;
   const std::string peer = stream->peer();
   const std::string host = peer.substr(0, peer.rfind(':'));
-  const auto of_host = by_host_.find(host);
-  if (outstanding_.size() >= limits_.outstanding_max ||
-      (of_host != by_host_.end() && of_host->second >= limits_.per_address_max)) {
-    return Fail(peer, "too many at once");
-  }
+  MakeRoom(host);
   absl::StatusOr<std::unique_ptr<TlsStream>> made =
       TlsStream::Over(std::move(stream), parts_.context->Get(), parts_.loop);
   if (!made.ok()) return Fail(peer, base::Message(made.status()));
@@ -41,6 +38,19 @@ void Handshakes::Take(std::unique_ptr<base::Stream> stream, const net::Endpoint&
                             OnEstablished(number, absl::DeadlineExceededError("it took too long"));
                           })});
   begun->Establish([this, number](const absl::Status& status) { OnEstablished(number, status); });
+}
+
+void Handshakes::MakeRoom(const std::string& host) {
+  const auto own = by_host_.find(host);
+  const bool own_are_many = own != by_host_.end() && own->second >= limits_.per_address_max;
+  if (!own_are_many && outstanding_.size() < limits_.outstanding_max) return;
+  size_t most = 0;
+  for (const auto& [other, count] : by_host_) most = std::max(most, count);
+  // Of addresses that have as many each, it is that of the oldest: no address is always the one.
+  const auto oldest = std::find_if(outstanding_.begin(), outstanding_.end(), [&](const auto& one) {
+    return own_are_many ? one.second.host == host : by_host_.find(one.second.host)->second == most;
+  });
+  OnEstablished(oldest->first, absl::ResourceExhaustedError("a newer one needed its place"));
 }
 
 std::unique_ptr<TlsStream> Handshakes::Remove(uint64_t number, net::Endpoint* endpoint) {

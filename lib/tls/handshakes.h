@@ -1,7 +1,8 @@
 // Connections before they are served: TLS handshakes, few at once and not for long.
 //
-// Whoever waits here holds memory, and its handshake costs time: so of each address only so many
-// are here, and one more is closed without a word.
+// A connection that waits here holds memory, and its handshake costs time: so only so many are
+// here, and of each address. One more takes the place of the oldest of the address that has most,
+// which is closed without a word.
 #ifndef BANDB_TLS_HANDSHAKES_H_
 #define BANDB_TLS_HANDSHAKES_H_
 
@@ -54,6 +55,9 @@ class Handshakes final : public net::StreamTaker {
     base::TimerId timer = base::kNoTimer;
   };
 
+  // For one more of this address: ends the oldest of it, or of the one that has most. So those who
+  // begin and do not go on keep nobody out.
+  void MakeRoom(const std::string& host);
   void OnEstablished(uint64_t number, const absl::Status& status);
   void Fail(const std::string& peer, std::string_view why);
   std::unique_ptr<TlsStream> Remove(uint64_t number, net::Endpoint* endpoint);

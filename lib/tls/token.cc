@@ -50,6 +50,10 @@ bool AreSameDigest(std::string_view a, std::string_view b) {
   return ::CRYPTO_memcmp(a.data(), b.data(), kDigestBytes) == 0;
 }
 
+bool LooksLikeToken(std::string_view text) {
+  return text.size() > kTokenBytes && text.substr(0, kTokenPrefix.size()) == kTokenPrefix;
+}
+
 absl::StatusOr<std::string> NewToken() {
   std::array<unsigned char, kTokenBytes> bytes{};
   if (::RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {

@@ -1,9 +1,12 @@
 // Calls of gRPC are held to users and their rights as those of every other protocol.
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/posix_file_system.h"
 #include "base/secret_file.h"
 #include "grpc/kv_client.h"
+#include "grpc/raw_client.h"
 #include "server/users.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
@@ -41,6 +44,43 @@ class Users {
 
 }  // namespace
 
+TEST_CASE("connections without a login make room, the oldest first, and keep nobody out") {
+  const Users users;
+  ServerOptions options = users.Options();
+  options.connections_max = 8;
+  options.login_timeout = options.frame_timeout = absl::Seconds(600);
+  GrpcFixture fixture(options);
+  KvClient known(fixture.address());
+  known.Authorize("Bearer all:token-of-all");
+  REQUIRE(known.Put("k", "v").success);
+  std::vector<std::unique_ptr<RawClient>> strangers;
+  for (int i = 0; i < 3; i++) {
+    strangers.push_back(std::make_unique<RawClient>(fixture.address()));
+    REQUIRE(
+        GrpcFixture::Eventually([&] { return fixture.server->Stats().connections_open == 2u + strangers.size() - 1; }));
+  }
+  for (size_t i = 0; i < 3; i++) {
+    KvClient next(fixture.address());
+    next.Authorize("Bearer reader:token-of-reader");
+    CHECK(next.Get("k").value == "v");
+    CHECK(strangers[i]->SeesEnd());
+    CHECK(known.Put("k", "v").success);
+    strangers.push_back(std::make_unique<RawClient>(fixture.address()));
+  }
+}
+
+TEST_CASE("where every place is taken by clients that are known, one more connection is refused") {
+  const Users users;
+  ServerOptions options = users.Options();
+  options.connections_max = 2;
+  GrpcFixture fixture(options);
+  KvClient known(fixture.address());
+  known.Authorize("Bearer all:token-of-all");
+  REQUIRE(known.Put("k", "v").success);
+  CHECK(RawClient(fixture.address()).SeesEnd());
+  CHECK(known.Put("k", "v").success);
+}
+
 TEST_CASE("a call without a user, or with a wrong token, is unauthenticated, and nothing of it is done") {
   const Users users;
   GrpcFixture fixture(users.Options());
@@ -52,6 +92,8 @@ TEST_CASE("a call without a user, or with a wrong token, is unauthenticated, and
     wrong.Authorize(value);
     CHECK(wrong.Get("k").status == ::grpc::StatusCode::UNAUTHENTICATED);
   }
+  // Each once.
+  CHECK(fixture.server->Stats().failed_logins == 6);
   client.Authorize("Bearer all:token-of-all");
   const GrpcReply reply = client.Get("k");
   CHECK(reply.status == ::grpc::StatusCode::OK);

@@ -1,8 +1,10 @@
 // Starting, health, reflection, draining and ending.
 #include <google/protobuf/descriptor.pb.h>
 
+#include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/thread.h"
 #include "grpc/health.grpc.pb.h"
@@ -29,6 +31,7 @@ TEST_CASE("an address that is taken or none, and options out of range, are refus
   CHECK_CODE(start({.listen = "no port"}), kInvalidArgument);
   CHECK_CODE(start({.listen = "127.0.0.1:0", .streams_max = 0}), kInvalidArgument);
   CHECK_CODE(start({.listen = "127.0.0.1:0", .threads = 65}), kInvalidArgument);
+  CHECK_CODE(start({.listen = "127.0.0.1:0", .threads = 2, .calls_max = 7}), kInvalidArgument);
 }
 
 TEST_CASE("health tells of the server and its services, and of no others") {
@@ -53,6 +56,40 @@ TEST_CASE("health tells of the server and its services, and of no others") {
   CHECK(response.status() == HealthCheckResponse::SERVICE_UNKNOWN);
   watching.TryCancel();
   CHECK(watch->Finish().error_code() == ::grpc::StatusCode::CANCELLED);
+}
+
+TEST_CASE("calls of strangers that last for ever leave room for those of the store, and for newer ones") {
+  GrpcFixture fixture;
+  absl::StatusOr<std::unique_ptr<grpc::Listener>> listener =
+      grpc::Listener::Start(fixture.server.get(), {.listen = "127.0.0.1:0", .calls_max = 8});
+  REQUIRE_OK(listener.status());
+  const KvClient stranger((*listener)->Address());
+  const auto stub = Health::NewStub(stranger.channel());
+  struct Watching {
+    bool Lasts() {
+      HealthCheckResponse response;
+      return reader->Read(&response);
+    }
+    ::grpc::StatusCode End() { return Lasts() ? ::grpc::StatusCode::OK : reader->Finish().error_code(); }
+    ::grpc::ClientContext context;
+    std::unique_ptr<::grpc::ClientReader<HealthCheckResponse>> reader;
+  };
+  // A quarter of the calls: the third ends the first, and so on.
+  std::vector<std::unique_ptr<Watching>> watches;
+  for (size_t i = 0; i < 10; i++) {
+    Watching& watch = *watches.emplace_back(std::make_unique<Watching>());
+    watch.reader = stub->Watch(&watch.context, HealthCheckRequest());
+    CHECK(watch.Lasts());
+    if (i >= 2) CHECK(watches[i - 2]->End() == ::grpc::StatusCode::CANCELLED);
+  }
+  CHECK(KvClient((*listener)->Address()).Put("k", "v").success);
+  // Who asks for the health once is answered, whatever others watch.
+  ::grpc::ClientContext context;
+  HealthCheckResponse response;
+  CHECK(stub->Check(&context, HealthCheckRequest(), &response).ok());
+  CHECK(watches[8]->End() == ::grpc::StatusCode::CANCELLED);
+  watches[9]->context.TryCancel();
+  CHECK(watches[9]->End() == ::grpc::StatusCode::CANCELLED);
 }
 
 TEST_CASE("reflection lists the services and describes their files") {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "proto/changes.h"
 #include "server/login_path.h"
 #include "server/message_table.h"
@@ -40,6 +41,26 @@ std::string Batch(const std::vector<proto::BatchCondition>& conditions,
   batch.AppendTo(&frame);
   return frame;
 }
+
+class KeepingLogger final : public Logger {
+ public:
+  void Log(LogSeverity, std::string_view line) override {
+    base::MutexLock lock(&mutex_);
+    lines_.emplace_back(line);
+  }
+  // The first line with this in it; empty if there is none.
+  std::string Find(std::string_view text) {
+    base::MutexLock lock(&mutex_);
+    for (const std::string& line : lines_) {
+      if (line.find(text) != std::string::npos) return line;
+    }
+    return {};
+  }
+
+ private:
+  base::Mutex mutex_;
+  std::vector<std::string> lines_ ABSL_GUARDED_BY(mutex_);
+};
 
 // Who may, of nobody and Users(): "all reader ..."; the others are refused.
 struct Row {
@@ -221,6 +242,36 @@ TEST_CASE("a login is told whether there are users, and a wrong one is told late
   CHECK(hello.features == proto::kFeatureUsers);
   CHECK(users.fixture->server->Stats().failed_logins == 1);
   CHECK(users.fixture->server->Stats().denials == 1);
+}
+
+TEST_CASE("a right login is answered at once, however many wrong ones of its address wait") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> guesser = ClientOf(users, "reader");
+  std::string guesses;
+  for (int i = 0; i < 400; i++) guesses += HelloFrame("all", "wrong");
+  REQUIRE(guesser->Send(guesses));
+  // More than may wait.
+  REQUIRE(users.fixture->Eventually([&] { return users.fixture->server->Stats().failed_logins == 400; }));
+  REQUIRE(users.fixture->server->Stats().overloaded > 0);
+  const std::unique_ptr<WireClient> neighbour = ClientOf(users, "all");
+  CHECK(CodeOf(neighbour.get(), PutFrame("k", "v")) == 0);
+  CheckLine(std::make_unique<WireClient>(users.redis()).get(), "AUTH all " + TokenOf("all"), "+OK\r\n");
+}
+
+TEST_CASE("a wrong login is logged with its name, and without a token in the place of the name") {
+  KeepingLogger logger;
+  UsersFixture users(1, absl::Seconds(5), 10000, &logger);
+  const std::string token = *tls::NewToken();
+  const std::unique_ptr<WireClient> client = RedisClientOf(users, "");
+  const std::string refused = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+  CheckLine(client.get(), "AUTH " + token + " all", refused);
+  const std::string line = logger.Find("a wrong login");
+  CHECK(line.find("with a token for a name from 127.0.0.1:") != std::string::npos);
+  CHECK(line.find(token) == std::string::npos);
+  UsersFixture others(1, absl::Seconds(5), 10000, &logger);
+  CheckLine(RedisClientOf(others, "").get(), "AUTH somebody " + token, refused);
+  CHECK_FALSE(logger.Find("a wrong login as 'somebody' from 127.0.0.1:").empty());
+  CHECK(logger.Find(token).empty());
 }
 
 TEST_CASE("wrong logins of one address are answered later and later, and others are not touched") {

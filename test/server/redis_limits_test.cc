@@ -54,6 +54,42 @@ TEST_CASE("a client that announces gigabytes is told so and closed, and costs no
   }
 }
 
+TEST_CASE("a pattern that would be matched for seconds is refused") {
+  ServerFixture fixture(WithRedis());
+  WireClient client(fixture.server->RedisAddress());
+  CheckReply(&client, Request({"SET", "a", "v"}), "+OK\r\n");
+  const std::string fits = "*[" + std::string(1020, 'a') + "]", longer = fits + "**";
+  const std::string refused = "-ERR the pattern is longer than 1024 bytes\r\n";
+  CheckReply(&client, Request({"KEYS", longer}), refused);
+  CheckReply(&client, Request({"KEYS", fits}), "*1\r\n$1\r\na\r\n");
+  CheckReply(&client, Request({"SCAN", "0", "MATCH", longer}), refused);
+  CheckReply(&client, Request({"SCAN", "0", "MATCH", fits}), "*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n");
+  CheckReply(&client, Request({"CONFIG", "GET", "databases", longer}), refused);
+  CheckReply(&client, Request({"CONFIG", "GET", fits}), "*0\r\n");
+}
+
+TEST_CASE("what a client was given to keep is bounded, or on the account of memory, and given back") {
+  ServerFixture fixture(WithRedis());
+  WireClient client(fixture.server->RedisAddress());
+  const std::string name(1024, 'n');
+  const std::string refused = "-ERR Client names cannot be longer than 1024 bytes.\r\n";
+  CheckReply(&client, Request({"CLIENT", "SETNAME", name + "n"}), refused);
+  CheckReply(&client, Request({"HELLO", "2", "SETNAME", name + "n"}), refused);
+  CheckReply(&client, Request({"CLIENT", "GETNAME"}), "$-1\r\n");
+  CheckReply(&client, Request({"CLIENT", "SETNAME", name}), "+OK\r\n");
+  CheckReply(&client, Request({"MULTI"}), "+OK\r\n");
+  constexpr int kQueued = 10'000;
+  std::string pings, queued;
+  for (int i = 0; i < kQueued; i++) {
+    pings += "PING\r\n";
+    queued += "+QUEUED\r\n";
+  }
+  CheckReply(&client, pings, queued);
+  CHECK(fixture.server->Stats().memory_bytes > kQueued * (24 + 32));
+  CheckReply(&client, Request({"DISCARD"}), "+OK\r\n");
+  CHECK(fixture.Eventually([&] { return fixture.server->Stats().memory_bytes < 10'000; }));
+}
+
 TEST_CASE("a client that speaks TLS on a plain address is told so at once") {
   ServerFixture fixture(WithRedis(GENERATE(1, 4)));
   WireClient client(fixture.server->RedisAddress());

@@ -108,4 +108,22 @@ TEST_CASE("a cursor is good until so many newer ones were given out") {
   CHECK_FALSE(cursors.Find(UINT64_MAX, &key));
 }
 
+TEST_CASE("cursors keep no more than 4 MiB, however long the keys are") {
+  server::RedisCursors cursors;
+  std::string key;
+  const std::string longest(64 << 10, 'k');
+  const uint64_t first = cursors.Add(longest);
+  for (int i = 0; i < 63; i++) cursors.Add(longest);
+  CHECK(cursors.Find(first, &key));
+  const uint64_t last = cursors.Add("one more byte would do");
+  CHECK_FALSE(cursors.Find(first, &key));
+  REQUIRE(cursors.Find(first + 1, &key));
+  CHECK(key == longest);
+  REQUIRE(cursors.Find(last, &key));
+  CHECK(key == "one more byte would do");
+  // What was forgotten made room.
+  cursors.Add(longest.substr(0, 60'000));
+  CHECK(cursors.Find(first + 1, &key));
+}
+
 }  // namespace bandb::test

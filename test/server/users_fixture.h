@@ -35,7 +35,8 @@ inline std::string TokenOf(const std::string& name) { return "token-of-" + name;
 
 class UsersFixture {
  public:
-  explicit UsersFixture(int loops = 1, absl::Duration login_timeout = absl::Seconds(5), int connections_max = 10000) {
+  explicit UsersFixture(int loops = 1, absl::Duration login_timeout = absl::Seconds(5), int connections_max = 10000,
+                        Logger* logger = nullptr) {
     WriteUsers("");
     ServerOptions options;
     options.users_file = path();
@@ -43,6 +44,7 @@ class UsersFixture {
     options.loops = loops;
     options.login_timeout = login_timeout;
     options.connections_max = connections_max;
+    options.logger = logger;
     ServerHooks hooks;
     hooks.administer = [](const std::vector<std::string>&) { return std::string("done"); };
     hooks.routes.push_back(

@@ -41,6 +41,10 @@ TEST_CASE("a token is long, never the same twice, and known by its SHA-256") {
   REQUIRE_OK(other.status());
   CHECK(one->size() == 6 + 43);
   CHECK(*one != *other);
+  CHECK(tls::LooksLikeToken(*one));
+  for (const char* other_text : {"", "bandb_app", "a-name-that-is-as-long-as-a-token-would-be-of-this-kind"}) {
+    CHECK_FALSE(tls::LooksLikeToken(other_text));
+  }
   // FIPS 180-4, of "abc".
   CHECK(tls::DigestOf("abc").substr(0, 4) == "\xba\x78\x16\xbf");
   CHECK(tls::AreSameDigest(tls::DigestOf(*one), tls::DigestOf(*one)));
@@ -106,14 +110,13 @@ TEST_CASE("a range must lie within one grant, whatever its ends look like") {
 
 TEST_CASE("what a user may be allowed has one form") {
   for (const char* wrong : {"", "reed", "read,", ",read", "read write", "admin:a", "read,admin:a", "read:\\",
-                            "read:\\x1", "read:\\q", "read:a'b", "read:a\nb", "READ"}) {
+                            "read:\\x1", "read:\\q", "read:a'b", "read:a\nb", "READ", "read:", "read,write:"}) {
     INFO(wrong);
     Grants grants;
     CHECK_CODE(grants.Add(wrong), kInvalidArgument);
     CHECK(grants.texts().empty());
   }
   CHECK(GrantsOf({"read:\\x00\\\\\\n:"}).Cover(Access::kRead, std::string("\0\\\n:z", 5)));
-  CHECK(GrantsOf({"read:"}).CoverRange(Access::kRead, "", ""));
 }
 
 TEST_CASE("a file of users is read as it was written, and holds no token") {
@@ -201,7 +204,6 @@ TEST_CASE("a session is nobody until it logs in, and again once its user is gone
     users.Replace(table);
     CHECK(session.Admit(server::Permission::kRead).code == 16);
   }
-  CHECK(users.failed_logins == 4);
 }
 
 TEST_CASE("without users everything is allowed") {

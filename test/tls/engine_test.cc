@@ -373,4 +373,96 @@ TEST_CASE("a peer that takes nothing is not listened to, and what is kept for it
   CHECK(server.engine->held_bytes() < 40'000);
 }
 
+namespace {
+
+// A client that uses OpenSSL itself, and so may do what an engine does not.
+class RawClient {
+ public:
+  explicit RawClient(const std::shared_ptr<tls::Context>& server) : server_(server) {
+    ::SSL_set_bio(ssl_, to_client_, to_server_);
+    ::SSL_set_connect_state(ssl_);
+    for (int i = 0; i < 3; i++) {
+      ::SSL_do_handshake(ssl_);
+      Send();
+      server_.engine->Handshake();
+      Receive();
+    }
+    REQUIRE(::SSL_is_init_finished(ssl_) == 1);
+  }
+  ~RawClient() {
+    ::SSL_free(ssl_);
+    ::SSL_CTX_free(context_);
+  }
+  // Asks for other keys in both directions.
+  void ChangeKeys() {
+    REQUIRE(::SSL_key_update(ssl_, SSL_KEY_UPDATE_REQUESTED) == 1);
+    REQUIRE(::SSL_do_handshake(ssl_) == 1);
+    Send();
+  }
+  void Write(std::string_view text) {
+    REQUIRE(::SSL_write(ssl_, text.data(), static_cast<int>(text.size())) > 0);
+    Send();
+  }
+  Side& server() { return server_; }
+
+ private:
+  void Send() {
+    char buffer[4096];
+    for (int n = 0; (n = ::BIO_read(to_server_, buffer, sizeof(buffer))) > 0;) {
+      server_.in.bytes.append(buffer, static_cast<size_t>(n));
+    }
+  }
+  void Receive() {
+    const std::string bytes(server_.engine->unsent());
+    if (bytes.empty()) return;
+    ::BIO_write(to_client_, bytes.data(), static_cast<int>(bytes.size()));
+    server_.engine->Sent(bytes.size());
+  }
+
+  Side server_;
+  SSL_CTX* const context_ = ::SSL_CTX_new(::TLS_client_method());
+  SSL* const ssl_ = ::SSL_new(context_);
+  BIO* const to_client_ = ::BIO_new(::BIO_s_mem());
+  BIO* const to_server_ = ::BIO_new(::BIO_s_mem());
+};
+
+}  // namespace
+
+TEST_CASE("a peer that does nothing but change keys is not followed") {
+  World world;
+  RawClient client(world.Server());
+  for (int i = 0; i < 1000; i++) client.ChangeKeys();
+  CHECK(client.server().ReadAll().empty());
+  CHECK(client.server().last == State::kFailed);
+  CHECK(client.server().engine->failure() == "too many changes of keys");
+  // What it was answered is bounded, too.
+  CHECK(client.server().engine->unsent().size() < 4096);
+  CHECK(client.server().ReadAll().empty());
+  CHECK(client.server().last == State::kFailed);
+}
+
+TEST_CASE("keys may change between bytes, and few bytes between many changes come in several reads") {
+  World world;
+  RawClient client(world.Server());
+  std::string wanted;
+  for (int i = 0; i < 100; i++) {
+    for (int j = 0; j < 8; j++) client.ChangeKeys();
+    client.Write("x");
+    wanted += "x";
+  }
+  std::string read;
+  char buffer[1000];
+  while (read.size() < wanted.size()) {
+    const base::IoResult result = client.server().engine->Read(buffer, sizeof(buffer));
+    REQUIRE(result.state == State::kDone);
+    // One read follows so many changes and no more.
+    CHECK(result.bytes <= 5);
+    read.append(buffer, result.bytes);
+    const size_t unsent = client.server().engine->unsent().size();
+    CHECK(unsent < 4096);
+    if (unsent > 0) client.server().engine->Sent(unsent);
+  }
+  CHECK(read == wanted);
+}
+
 }  // namespace bandb::test

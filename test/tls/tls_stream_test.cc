@@ -241,6 +241,65 @@ TEST_CASE("a handshake that never goes on is ended in time, and only so many of 
   CHECK(world.RunUntil([&] { return client.talker != nullptr && client.talker->heard == "welcome"; }));
 }
 
+TEST_CASE("those that begin a handshake and do not go on keep nobody out, the oldest make room") {
+  const tls::HandshakeLimits limits = GENERATE(tls::HandshakeLimits{.outstanding_max = 100, .per_address_max = 4},
+                                               tls::HandshakeLimits{.outstanding_max = 4, .per_address_max = 100});
+  World world(1, "welcome", limits);
+  std::vector<std::unique_ptr<PlainClient>> strangers;
+  for (int i = 0; i < 12; i++) {
+    strangers.push_back(std::make_unique<PlainClient>(&world, std::string("\x16\x03\x01\x01\x00\x01\x00", 7)));
+    if (i < 4) REQUIRE(world.RunUntil([&] { return world.handshakes->outstanding() == strangers.size(); }));
+    if (i >= 4) REQUIRE(world.RunUntil([&] { return strangers[strangers.size() - 5]->gone; }));
+  }
+  CHECK(world.handshakes->outstanding() == 4);
+  CHECK(world.handshakes->failures() == 8);
+  // Long before the others have to end.
+  const int64_t began_nanos = world.network.now_nanos();
+  Client client(&world, "");
+  CHECK(world.RunUntil([&] { return client.talker != nullptr && client.talker->heard == "welcome"; }));
+  CHECK(world.network.now_nanos() - began_nanos < kSecond);
+}
+
+namespace {
+
+// A connection on which nothing comes.
+class SilentStream final : public base::Stream {
+ public:
+  SilentStream(std::string peer, std::vector<std::string>* closed) : peer_(std::move(peer)), closed_(closed) {}
+  ~SilentStream() override { closed_->push_back(peer_); }
+  void SetHandler(base::StreamHandler*) override {}
+  base::IoResult Read(char*, size_t) override { return {State::kWouldBlock, 0}; }
+  base::IoResult Write(absl::Span<const std::string_view>) override { return {State::kWouldBlock, 0}; }
+  void Watch(bool, bool) override {}
+  void CloseWrite() override {}
+  const std::string& peer() const override { return peer_; }
+
+ private:
+  const std::string peer_;
+  std::vector<std::string>* const closed_;
+};
+
+}  // namespace
+
+TEST_CASE("where every address has one handshake the oldest makes room, and not always the same address") {
+  World world(1, "welcome", {.outstanding_max = 4, .per_address_max = 2});
+  std::vector<std::string> closed;
+  const auto take = [&](const std::string& peer) {
+    world.handshakes->Take(std::make_unique<SilentStream>(peer, &closed), {});
+  };
+  for (const char* peer : {"b:1", "c:1", "d:1", "a:1"}) take(peer);
+  CHECK(closed.empty());
+  take("e:1");
+  CHECK(closed == std::vector<std::string>{"b:1"});
+  take("f:1");
+  take("f:2");
+  CHECK(closed == std::vector<std::string>{"b:1", "c:1", "d:1"});
+  // One that has two has most; within an address it is again the oldest.
+  take("g:1");
+  CHECK(closed == std::vector<std::string>{"b:1", "c:1", "d:1", "f:1"});
+  world.handshakes->Close();
+}
+
 TEST_CASE("closing gives up what has not begun") {
   World world(1);
   PlainClient client(&world, std::string("\x16", 1));

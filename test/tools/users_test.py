@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import time
 import unittest
 
@@ -73,6 +74,28 @@ class UsersTest(ProgramTest):
         self.assertEqual(readable.returncode, 2)
         self.assertIn(b"chmod 600", readable.stderr)
 
+    def test_changes_at_once_all_arrive(self):
+        programs_at_once = [
+            subprocess.Popen([CLI, "user", "add", f"u{i}", "--file", self.users, "--allow", "read"], stdout=subprocess.PIPE)
+            for i in range(12)]
+        for program in programs_at_once:
+            self.assertRegex(program.communicate(timeout=DEADLINE_SECONDS)[0], rb"^bandb_")
+            self.assertEqual(program.returncode, 0)
+        listed = run(CLI, "user", "list", "--file", self.users).stdout.decode().split("\n")
+        self.assertEqual(sorted(listed), sorted(["", *(f"u{i} read" for i in range(12))]))
+
+    def test_a_link_leads_to_the_file_that_is_changed(self):
+        self.add("app", "read")
+        link = os.path.join(str(self.scratch), "link.toml")
+        os.symlink("users.toml", link)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", link).returncode, 0)
+        self.assertTrue(os.path.islink(link))
+        self.assertEqual(run(CLI, "user", "list", "--file", self.users).stdout, b"")
+        # A file that is not there is no user that is not there.
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", link).returncode, 1)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", link + "x").returncode, 2)
+        self.assertFalse(os.path.exists(link + "x"))
+
     def test_a_server_with_users_serves_them_and_takes_changes_over(self):
         app = self.token_file(self.add("app", "read,write:orders/"))
         ops = self.add("ops", "admin")
@@ -121,19 +144,20 @@ class UsersTest(ProgramTest):
             file.write('[server]\nlisten = "0.0.0.0:0"\ninsecure = true\n')
         self.assertEqual(run(SERVER, "--config", path, "--check-config").returncode, 0)
 
-    @unittest.skipUnless(OPENSSL, "there is no openssl to make certificates with")
-    def test_bandb_speaks_tls_to_whom_it_believes(self):
-        paths = {name: os.path.join(str(self.scratch), name) for name in ("server.crt", "server.key", "other.crt", "other.key")}
-        for name in ("server", "other"):
+    def certificates(self, *names):
+        """Paths by the name of the file: NAME.crt, which signs itself, and NAME.key."""
+        paths = {}
+        for name in names:
+            certificate, key = (os.path.join(str(self.scratch), f"{name}.{end}") for end in ("crt", "key"))
             made = run(OPENSSL, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
-                       f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", paths[f"{name}.key"], "-out",
-                       paths[f"{name}.crt"])
+                       f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
             self.assertEqual(made.returncode, 0, made)
-            os.chmod(paths[f"{name}.key"], 0o600)
-        config = os.path.join(str(self.scratch), "server.toml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(f'[server]\ntls_listen = "127.0.0.1:0"\n[tls]\ncertificate = "{paths["server.crt"]}"\n'
-                       f'key = "{paths["server.key"]}"\n')
+            os.chmod(key, 0o600)
+            paths |= {f"{name}.crt": certificate, f"{name}.key": key}
+        return paths
+
+    def start_tls(self, config):
+        """A server, and its address for TLS."""
         server = Server.__new__(Server)
         server.data, server.preexec, server.arguments = os.path.join(str(self.scratch), "data"), None, ("--config", config)
         server.listen, server.process, server.errors = "127.0.0.1:0", None, programs.tempfile.TemporaryFile()
@@ -149,7 +173,16 @@ class UsersTest(ProgramTest):
         server.first_line = first_line
         server.start()
         self.addCleanup(server.close)
-        tls = lines[0].decode().split()[-1]
+        return server, lines[0].decode().split()[-1]
+
+    @unittest.skipUnless(OPENSSL, "there is no openssl to make certificates with")
+    def test_bandb_speaks_tls_to_whom_it_believes(self):
+        paths = self.certificates("server", "other")
+        config = os.path.join(str(self.scratch), "server.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f'[server]\ntls_listen = "127.0.0.1:0"\n[tls]\ncertificate = "{paths["server.crt"]}"\n'
+                       f'key = "{paths["server.key"]}"\n')
+        server, tls = self.start_tls(config)
         believing = ["--tls-ca", paths["server.crt"]]
         self.expect(tls, [*believing, "put", "a", "b"], 0, b"")
         self.expect(tls, [*believing, "get", "a"], 0, b'"b"')
@@ -159,6 +192,19 @@ class UsersTest(ProgramTest):
         self.expect(server.address, [*believing, "get", "a"], 3, b"no TLS connection")
         self.expect(tls, ["--tls-cert", "x", "get", "a"], 2, b"go together")
         self.assertEqual(server.terminate(), 0)
+
+    @unittest.skipUnless(OPENSSL, "there is no openssl to make certificates with")
+    def test_a_port_for_tls_that_is_open_to_everybody_is_warned_of(self):
+        paths = self.certificates("server")
+        config = os.path.join(str(self.scratch), "server.toml")
+        for ca, warned in (("", True), (f'client_ca = "{paths["server.crt"]}"\n', False)):
+            with open(config, "w", encoding="utf-8") as file:
+                file.write('[server]\ntls_listen = "0.0.0.0:0"\ninsecure = true\n[tls]\n'
+                           f'certificate = "{paths["server.crt"]}"\nkey = "{paths["server.key"]}"\n{ca}')
+            server, _ = self.start_tls(config)
+            # The warning comes before what the server says last at its start.
+            self.assertEqual("no authentication: anyone who can reach this port" in server.error_text(), warned)
+            self.assertEqual(server.terminate(), 0)
 
 
 if __name__ == "__main__":

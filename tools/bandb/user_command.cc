@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "arguments.h"
 #include "base/posix_file_system.h"
 #include "base/secret_file.h"
@@ -40,30 +41,37 @@ struct Flags {
   std::vector<std::string> allows;
 };
 
-absl::StatusOr<server::UserTable> ReadTable(const std::string& file, bool may_be_absent) {
-  const absl::StatusOr<std::string> text = base::ReadSecretFile(file, kFileBytesMax);
-  if (may_be_absent && absl::IsNotFound(text.status())) return server::UserTable();
-  BANDB_RETURN_IF_ERROR(text.status());
-  return server::UserTable::Parse(*text, file);
+// Two commands at once come one after the other.
+absl::Status ChangeTable(const Flags& flags, bool may_be_absent,
+                         absl::FunctionRef<absl::Status(server::UserTable* table)> change) {
+  base::PosixFileSystem files;
+  return base::ChangeSecretFile(
+      &files, flags.file, kFileBytesMax, may_be_absent, [&](std::string_view old) -> absl::StatusOr<std::string> {
+        BANDB_ASSIGN_OR_RETURN(server::UserTable table, server::UserTable::Parse(old, flags.file));
+        BANDB_RETURN_IF_ERROR(change(&table));
+        return table.ToText();
+      });
 }
 
 absl::Status Add(const Flags& flags) {
   BANDB_RETURN_IF_ERROR(tls::CheckAvailable());
-  BANDB_ASSIGN_OR_RETURN(server::UserTable table, ReadTable(flags.file, true));
+  if (!server::IsUserName(flags.name)) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "a name has letters, digits, _ and -, at most 64");
+  }
   server::User user;
   user.name = flags.name;
   for (const std::string& allow : flags.allows) BANDB_RETURN_IF_ERROR(user.grants.Add(allow));
   BANDB_ASSIGN_OR_RETURN(const std::string token, tls::NewToken());
   user.digest = tls::DigestOf(token);
-  BANDB_RETURN_IF_ERROR(table.Add(std::move(user)));
-  base::PosixFileSystem files;
-  BANDB_RETURN_IF_ERROR(base::ReplaceSecretFile(&files, flags.file, table.ToText()));
+  BANDB_RETURN_IF_ERROR(
+      ChangeTable(flags, true, [&](server::UserTable* table) { return table->Add(std::move(user)); }));
   Print(stdout, "{}\n", token);
   return absl::OkStatus();
 }
 
 absl::Status List(const Flags& flags) {
-  BANDB_ASSIGN_OR_RETURN(const server::UserTable table, ReadTable(flags.file, false));
+  BANDB_ASSIGN_OR_RETURN(const std::string text, base::ReadSecretFile(flags.file, kFileBytesMax));
+  BANDB_ASSIGN_OR_RETURN(const server::UserTable table, server::UserTable::Parse(text, flags.file));
   for (const auto& [name, user] : table.users()) {
     std::string allows;
     for (const std::string& allow : user->grants.texts()) allows += fmt::format(" {}", allow);
@@ -72,11 +80,13 @@ absl::Status List(const Flags& flags) {
   return absl::OkStatus();
 }
 
-absl::Status Revoke(const Flags& flags) {
-  BANDB_ASSIGN_OR_RETURN(server::UserTable table, ReadTable(flags.file, false));
-  if (!table.Remove(flags.name)) return base::Error(absl::StatusCode::kNotFound, "there is no user {}", flags.name);
-  base::PosixFileSystem files;
-  return base::ReplaceSecretFile(&files, flags.file, table.ToText());
+// `there`: it was among the users.
+absl::Status Revoke(const Flags& flags, bool* there) {
+  return ChangeTable(flags, false, [&](server::UserTable* table) {
+    *there = table->Remove(flags.name);
+    if (*there) return absl::OkStatus();
+    return base::Error(absl::StatusCode::kNotFound, "there is no user {}", flags.name);
+  });
 }
 
 }  // namespace
@@ -103,10 +113,11 @@ int RunUser(std::vector<std::string> arguments) {
   CLI::App* const revoke = app.add_subcommand("revoke", "remove a user");
   declare(revoke, true);
   if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
-  const absl::Status status = add->parsed() ? Add(flags) : (list->parsed() ? List(flags) : Revoke(flags));
+  bool there = true;
+  const absl::Status status = add->parsed() ? Add(flags) : (list->parsed() ? List(flags) : Revoke(flags, &there));
   if (status.ok()) return kDone;
   Print(stderr, "bandb user: {}\n", base::Message(status));
-  return revoke->parsed() && absl::IsNotFound(status) ? kNotFound : kUsage;
+  return there ? kUsage : kNotFound;
 }
 
 }  // namespace bandb::cli

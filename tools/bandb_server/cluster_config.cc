@@ -14,11 +14,6 @@ namespace {
 
 bool IsSaid(const Config& config, std::string_view setting) { return config.lines.find(setting) != config.lines.end(); }
 
-bool IsLoopback(const net::SocketAddress& address) {
-  const std::string text = net::FormatAddress(address);
-  return text.starts_with("127.") || text.starts_with("[::1]");
-}
-
 std::string_view HostOf(std::string_view address) { return address.substr(0, address.rfind(':')); }
 std::string_view PortOf(std::string_view address) { return address.substr(address.rfind(':') + 1); }
 
@@ -35,7 +30,7 @@ absl::Status Wrong(const std::string& address, std::string_view why) {
 absl::Status CheckPeerListen(const Config& config) {
   const std::string& listen = config.cluster.listen;
   BANDB_ASSIGN_OR_RETURN(const std::vector<net::SocketAddress> addresses, net::ParseAddresses(listen));
-  if (!config.cluster_insecure && !std::all_of(addresses.begin(), addresses.end(), IsLoopback)) {
+  if (!config.cluster_insecure && !std::all_of(addresses.begin(), addresses.end(), net::IsLoopback)) {
     return Wrong(listen,
                  "which other machines can reach, and peers are not authenticated: anybody there could read and write "
                  "everything; say cluster.insecure = true if the network is trusted");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "directory_watch.h"
 #include "grpc/listener.h"
 #include "logger_bridge.h"
+#include "net/address.h"
 #include "reload.h"
 #include "signals.h"
 #include "standard_streams/standard_streams.h"
@@ -57,18 +59,26 @@ absl::StatusOr<std::unique_ptr<base::StreamLogger>> OpenLog(const Config& config
   return base::StreamLogger::ToStderr(clock, options);
 }
 
-bool IsLoopback(std::string_view address) { return address.starts_with("127.") || address.starts_with("[::1]"); }
+// Of a listener; none has no address.
+bool IsBeyondLoopback(const std::string& address) {
+  const absl::StatusOr<net::SocketAddress> parsed = net::ParseAddress(address);
+  return parsed.ok() && !net::IsLoopback(*parsed);
+}
 
-void Announce(const Server& server, const grpc::Listener* grpc, const admin::HttpListener* admin, bool insecure,
-              Logger* logger) {
+// `tls_asks`: clients of TLS need a certificate.
+void Announce(const Server& server, const grpc::Listener* grpc, const grpc::Listener* grpc_tls,
+              const admin::HttpListener* admin, bool has_users, bool tls_asks, Logger* logger) {
   const std::string grpc_address = grpc == nullptr ? "" : grpc->Address();
-  const auto is_beyond = [](const std::string& address) { return !address.empty() && !IsLoopback(address); };
-  if (insecure && (is_beyond(server.Address()) || is_beyond(server.RedisAddress()) || is_beyond(grpc_address))) {
+  const std::string grpc_tls_address = grpc_tls == nullptr ? "" : grpc_tls->Address();
+  std::vector<std::string> open = {server.Address(), server.RedisAddress(), grpc_address};
+  if (!tls_asks) open.insert(open.end(), {server.TlsAddress(), server.RedisTlsAddress(), grpc_tls_address});
+  if (!has_users && std::any_of(open.begin(), open.end(), IsBeyondLoopback)) {
     logger->Log(LogSeverity::kWarning, "no authentication: anyone who can reach this port has full access");
   }
   if (!server.RedisAddress().empty()) Print(stdout, "redis on {}\n", server.RedisAddress());
   if (!server.TlsAddress().empty()) Print(stdout, "tls on {}\n", server.TlsAddress());
   if (!server.RedisTlsAddress().empty()) Print(stdout, "redis tls on {}\n", server.RedisTlsAddress());
+  if (!grpc_tls_address.empty()) Print(stdout, "grpc tls on {}\n", grpc_tls_address);
   if (!grpc_address.empty()) Print(stdout, "grpc on {}\n", grpc_address);
   if (admin != nullptr) Print(stdout, "admin on {}\n", admin->Address());
   Print(stdout, "listening on {}\n", server.Address());
@@ -89,8 +99,8 @@ class Service {
     if (const int code = Start(signals); code != kDone) return code;
     if (data_ == nullptr) return kDone;
     const DirectoryWatch directory(config_.data);
-    if (grpc_tls_ != nullptr) Print(stdout, "grpc tls on {}\n", grpc_tls_->Address());
-    Announce(*server_, grpc_.get(), admin_.get(), config_.server.users_file.empty(), logger_);
+    Announce(*server_, grpc_.get(), grpc_tls_.get(), admin_.get(), !config_.server.users_file.empty(),
+             !config_.server.tls_client_ca_file.empty(), logger_);
     while (true) {
       const int signal = signals.Wait(kLookNanos);
       if (TellsToEnd(signal)) break;
