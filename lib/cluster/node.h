@@ -219,6 +219,7 @@ class Node final : private Driver::Host,
   void Publish();
   int64_t LeaseEnd() const;
   void ProposeWrites();
+  bool DiskIsFull() const { return log_full_ || !applier_->stalled().ok(); }
   // Neither disk nor backlog forbids it.
   bool MayPropose() const;
   // Of a leader: whether it can tell the commit time of its next entry.
@@ -226,11 +227,13 @@ class Node final : private Driver::Host,
   void ArmTimeMark();
   // What has a time to live expires by the time of the log, even if nobody writes.
   void ProposeTimeMark();
-  // An entry that tells the time to those who wait to read is on its way.
-  bool AwaitsTime() const;
+  // An entry of that time is in the log.
+  void NoteTold(raft::Index index, uint64_t time_ms);
+  // The last entry that tells the time, if those who ask to read now are to wait for it; else 0.
+  raft::Index AwaitedTime() const;
   int64_t FreshUntilMs() const;
   // False if it is not taken now.
-  bool Propose(Proposals::Batch batch);
+  bool Propose(Proposals::Batch batch, uint64_t commit_time_ms);
   void AskReads();
   // Why a write has to wait.
   std::string WhyNotNow() const;
@@ -314,8 +317,8 @@ class Node final : private Driver::Host,
   bool configuration_changed_ = true;
   CommitClock commit_clock_;
   bool time_mark_due_ = false;
-  // What the last entry of this term that only tells the time has told.
-  uint64_t told_ms_ = 0;
+  // The last entry that has the time of commit_clock_; 0: none yet.
+  raft::Index told_index_ = 0;
 
   bool leader_changed_ = false;
   bool members_changed_ = false;
