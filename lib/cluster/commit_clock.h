@@ -30,8 +30,10 @@ class CommitClock {
     term_ = term;
     last_ms_ = applied_ms;
   }
-  // Of the next entry: the larger of the last one's and the clock's.
-  uint64_t Next(int64_t wall_ms) { return last_ms_ = std::max(last_ms_, NotNegative(wall_ms)); }
+  // For the next entry: the larger of the last one's and the clock's.
+  uint64_t Next(int64_t wall_ms) const { return std::max(last_ms_, NotNegative(wall_ms)); }
+  // An entry of that time is in the log. One that was refused has told nobody the time.
+  void Given(uint64_t time_ms) { last_ms_ = std::max(last_ms_, time_ms); }
   // The clock is ahead of the log by so much that an entry that only tells the time is worth it,
   // once a second, or where a reader `asks`.
   bool MarkDue(int64_t wall_ms, bool asks) const {

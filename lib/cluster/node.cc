@@ -263,6 +263,7 @@ void Node::OnDeadline(raft::Nanos deadline) {
 void Node::OnOutput(const raft::Output& output) {
   if (output.role.has_value()) {
     leader_changed_ |= output.role->leader != role_.leader || output.role->term != role_.term;
+    if (leads()) reads_.ForgetEntries();
     role_ = *output.role;
     reads_.MayAsk();
     forwarding_.RepeatAll();
@@ -321,7 +322,7 @@ void Node::ProposeWrites() {
     }
     return;
   }
-  if (log_full_ || !applier_->stalled().ok()) {
+  if (DiskIsFull()) {
     return proposals_.FailAll(base::Error(StatusCode::kResourceExhausted, "the leader's disk is full"));
   }
   // The entry that began its term is on its way: it takes no longer than one of theirs.
@@ -329,16 +330,14 @@ void Node::ProposeWrites() {
   while (MayPropose()) {
     const uint64_t commit_time_ms = commit_clock_.Next(parts_.env.clock->WallMillis());
     std::optional<Proposals::Batch> batch = proposals_.TakeBatch(commit_time_ms, Now());
-    if (!batch.has_value() || !Propose(*std::move(batch))) break;
+    if (!batch.has_value() || !Propose(*std::move(batch), commit_time_ms)) break;
   }
   if (!proposals_.empty()) proposals_.FailImpatient(base::Error(StatusCode::kUnavailable, "{}", WhyNotNow()));
 }
 
-bool Node::MayPropose() const {
-  return !log_full_ && applier_->stalled().ok() && applier_->backlog_bytes() < kBacklogBytesMax;
-}
+bool Node::MayPropose() const { return !DiskIsFull() && applier_->backlog_bytes() < kBacklogBytesMax; }
 
-bool Node::Propose(Proposals::Batch batch) {
+bool Node::Propose(Proposals::Batch batch, uint64_t commit_time_ms) {
   if (const absl::Status room = log_->MakeRoom(batch.payload.size()); !room.ok()) {
     const absl::Status full =
         base::Error(StatusCode::kResourceExhausted, "the leader has no room: {}", base::Message(room));
@@ -350,6 +349,7 @@ bool Node::Propose(Proposals::Batch batch) {
     proposals_.PutBack(std::move(batch.writes));
     return false;
   }
+  NoteTold(result.index, commit_time_ms);
   for (const ClientWritePtr& write : batch.writes) {
     if (write->content().forwarded) write->Complete(absl::OkStatus());
   }
@@ -359,8 +359,7 @@ bool Node::Propose(Proposals::Batch batch) {
 
 void Node::AskReads() {
   // What has expired by the time at which they asked is gone for them.
-  if (AwaitsTime()) return;
-  const std::optional<uint64_t> id = reads_.Ask();
+  const std::optional<uint64_t> id = reads_.Ask(AwaitedTime());
   if (!id.has_value()) return;
   const raft::StepResult result = driver_->Step(Now(), raft::Read{*id});
   if (!result.ok()) reads_.Refused(*id);
@@ -413,6 +412,7 @@ void Node::OnReset(raft::Index index, raft::Term) {
 
 void Node::OnCapacity(bool nearly_full) {
   log_full_ = nearly_full;
+  if (log_full_) reads_.ForgetEntries();
   driver_->LogCapacity(nearly_full);
 }
 

@@ -162,6 +162,9 @@ class Node final : private Driver::Host,
     int64_t deadline_nanos = 0;
     Done done{};
     raft::NodeId asked = raft::kNoNode;  // who has it now
+    raft::Term term = 0;                 // in which it was asked
+    // Of a transfer: it is done, and who leads now is not known here yet.
+    bool handed_over = false;
     // One that had it before has not said what it did.
     bool in_doubt = false;
     absl::Status refusal{};
@@ -219,6 +222,7 @@ class Node final : private Driver::Host,
   void Publish();
   int64_t LeaseEnd() const;
   void ProposeWrites();
+  bool DiskIsFull() const { return log_full_ || !applier_->stalled().ok(); }
   // Neither disk nor backlog forbids it.
   bool MayPropose() const;
   // Of a leader: whether it can tell the commit time of its next entry.
@@ -226,11 +230,13 @@ class Node final : private Driver::Host,
   void ArmTimeMark();
   // What has a time to live expires by the time of the log, even if nobody writes.
   void ProposeTimeMark();
-  // An entry that tells the time to those who wait to read is on its way.
-  bool AwaitsTime() const;
+  // An entry of that time is in the log.
+  void NoteTold(raft::Index index, uint64_t time_ms);
+  // The last entry that tells the time, if those who ask to read now are to wait for it; else 0.
+  raft::Index AwaitedTime() const;
   int64_t FreshUntilMs() const;
   // False if it is not taken now.
-  bool Propose(Proposals::Batch batch);
+  bool Propose(Proposals::Batch batch, uint64_t commit_time_ms);
   void AskReads();
   // Why a write has to wait.
   std::string WhyNotNow() const;
@@ -243,7 +249,7 @@ class Node final : private Driver::Host,
   void Serve(NodeAsk ask, Done done);
   void AskLeader(NodeAsk ask, int64_t deadline_nanos, Done done);
   void SendAsks();
-  // True if the ask is over, since another node leads than the one that was asked.
+  // True if the ask is over, since another term has a leader than that in which it was asked.
   bool EndedByElection(uint64_t number);
   void HandleAnswer(raft::NodeId from, const NodeAnswer& answer);
   void EndAsk(PendingAsk* ask, std::string_view why_unknown);
@@ -314,8 +320,8 @@ class Node final : private Driver::Host,
   bool configuration_changed_ = true;
   CommitClock commit_clock_;
   bool time_mark_due_ = false;
-  // What the last entry of this term that only tells the time has told.
-  uint64_t told_ms_ = 0;
+  // The last entry that has the time of commit_clock_; 0: none yet.
+  raft::Index told_index_ = 0;
 
   bool leader_changed_ = false;
   bool members_changed_ = false;

@@ -33,7 +33,7 @@ bool Node::KnowsTime() {
   if (driver_->core().TermAt(applier_->applied()) != role_.term) return false;
   // Where a job has applied more than it has told, this is a later time of committed entries.
   commit_clock_.Begin(role_.term, replica_->commit_time_ms());
-  told_ms_ = 0;
+  told_index_ = 0;
   if (const uint64_t ahead_ms = commit_clock_.AheadMs(parts_.env.clock->WallMillis()); ahead_ms > kAheadMsToTell) {
     parts_.env.logger->Log(base::LogLevel::kWarning,
                            "the clock of this node, which leads now, is {} ms behind the time of the log; nothing "
@@ -61,15 +61,23 @@ void Node::ProposeTimeMark() {
   if (!tells && !(asks && commit_clock_.MarkDue(wall_ms, true))) return;
   const uint64_t time_ms = commit_clock_.Next(wall_ms);
   const std::string payload = EntryBuilder(time_ms).Build();
-  if (driver_->Step(Now(), raft::Propose{raft::Payload(payload)}).ok()) told_ms_ = time_ms;
+  const raft::StepResult result = driver_->Step(Now(), raft::Propose{raft::Payload(payload)});
+  if (result.ok()) NoteTold(result.index, time_ms);
 }
 
-bool Node::AwaitsTime() const {
-  return leads() && commit_clock_.term() == role_.term && replica_->commit_time_ms() < told_ms_;
+void Node::NoteTold(raft::Index index, uint64_t time_ms) {
+  commit_clock_.Given(time_ms);
+  told_index_ = index;
+}
+
+raft::Index Node::AwaitedTime() const {
+  const bool tells = leads() && commit_clock_.term() == role_.term;
+  return tells && parts_.env.clock->WallMillis() > FreshUntilMs() ? told_index_ : 0;
 }
 
 int64_t Node::FreshUntilMs() const {
-  if (!replica_->MayExpireSoon()) return INT64_MAX;
+  // With a full disk no time is told, and reads go on.
+  if (DiskIsFull() || !replica_->MayExpireSoon()) return INT64_MAX;
   return static_cast<int64_t>(replica_->commit_time_ms() + kFreshMs);
 }
 

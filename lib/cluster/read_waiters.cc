@@ -9,18 +9,18 @@
 
 namespace bandb::cluster {
 
-std::optional<uint64_t> ReadWaiters::Ask() {
+std::optional<uint64_t> ReadWaiters::Ask(raft::Index entry) {
   if (!HasQuestion()) return std::nullopt;
-  asked_.emplace(++last_id_, std::exchange(waiting_, {}));
+  asked_.emplace(++last_id_, Question{.entry = entry, .group = std::exchange(waiting_, {})});
   return last_id_;
 }
 
 void ReadWaiters::Refused(uint64_t id) {
   const auto asked = asked_.find(id);
   BANDB_ASSERT(asked != asked_.end());
-  Group group = std::move(asked->second);
+  Group group = std::move(asked->second.group);
   asked_.erase(asked);
-  waiting_.insert(waiting_.begin(), std::make_move_iterator(group.begin()), std::make_move_iterator(group.end()));
+  WaitAgain(std::move(group));
   may_ask_ = false;
 }
 
@@ -33,7 +33,7 @@ void ReadWaiters::Answered(const raft::ReadResult& result, raft::Index applied) 
     may_ask_ = true;
     return;
   }
-  by_index_.emplace(result.index, std::move(asked->second));
+  by_index_.emplace(std::max(result.index, asked->second.entry), std::move(asked->second.group));
   asked_.erase(asked);
   // There is room for another question, if that is what it was refused for.
   may_ask_ = true;
@@ -46,6 +46,15 @@ void ReadWaiters::AppliedTo(raft::Index applied) {
     by_index_.erase(by_index_.begin());
     End(&group, absl::OkStatus());
   }
+}
+
+void ReadWaiters::ForgetEntries() {
+  for (auto& [id, question] : asked_) question.entry = 0;
+  for (auto& [index, group] : std::exchange(by_index_, {})) WaitAgain(std::move(group));
+}
+
+void ReadWaiters::WaitAgain(Group group) {
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(group.begin()), std::make_move_iterator(group.end()));
 }
 
 void ReadWaiters::End(Group* group, const absl::Status& status) {
@@ -63,13 +72,13 @@ void ReadWaiters::ExpireIn(Group* group, int64_t now_nanos, const absl::Status& 
 void ReadWaiters::Expire(int64_t now_nanos, std::string_view why) {
   const absl::Status status = base::Error(absl::StatusCode::kDeadlineExceeded, "{}", why);
   ExpireIn(&waiting_, now_nanos, status);
-  for (auto& [id, group] : asked_) ExpireIn(&group, now_nanos, status);
+  for (auto& [id, question] : asked_) ExpireIn(&question.group, now_nanos, status);
   for (auto& [index, group] : by_index_) ExpireIn(&group, now_nanos, status);
 }
 
 void ReadWaiters::FailAll(const absl::Status& status) {
   End(&waiting_, status);
-  for (auto& [id, group] : std::exchange(asked_, {})) End(&group, status);
+  for (auto& [id, question] : std::exchange(asked_, {})) End(&question.group, status);
   for (auto& [index, group] : std::exchange(by_index_, {})) End(&group, status);
 }
 

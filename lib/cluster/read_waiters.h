@@ -1,7 +1,8 @@
 // ReadWaiters: reads that wait until this node may serve them as consistently as was asked.
 //
 // All that wait at the end of a turn share one question to the core. Its answer is an index: once
-// that is applied here, a local read sees all that was acknowledged before the question.
+// that is applied here, a local read sees all that was acknowledged before the question. Who asks
+// may have them wait for a later entry, too: one that tells the time, and is on its way.
 #ifndef BANDB_CLUSTER_READ_WAITERS_H_
 #define BANDB_CLUSTER_READ_WAITERS_H_
 
@@ -34,8 +35,8 @@ class ReadWaiters {
  public:
   void Add(ClientRead read) { waiting_.push_back(std::move(read)); }
   // The id of a question for all that wait; nothing if none do, or if the last one was refused and
-  // nothing has changed since.
-  std::optional<uint64_t> Ask();
+  // nothing has changed since. They are served once `entry` is applied, too.
+  std::optional<uint64_t> Ask(raft::Index entry = 0);
   // Whether Ask would give one.
   bool HasQuestion() const { return !waiting_.empty() && may_ask_; }
   // The core has not taken the question.
@@ -45,6 +46,9 @@ class ReadWaiters {
   // The core's answer. `applied`: how far this node is.
   void Answered(const raft::ReadResult& result, raft::Index applied);
   void AppliedTo(raft::Index applied);
+  // The entries that questions named may never be applied: nobody waits for them any more, and
+  // those who might are asked for once more.
+  void ForgetEntries();
 
   // Ends those past their deadline with kDeadlineExceeded, which names `why` they waited.
   void Expire(int64_t now_nanos, std::string_view why);
@@ -54,12 +58,18 @@ class ReadWaiters {
 
  private:
   using Group = std::vector<ClientRead>;
+  struct Question {
+    raft::Index entry = 0;
+    Group group{};
+  };
 
+  // Ahead of what came later.
+  void WaitAgain(Group group);
   static void End(Group* group, const absl::Status& status);
   static void ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status);
 
   Group waiting_;
-  std::map<uint64_t, Group> asked_;
+  std::map<uint64_t, Question> asked_;
   std::multimap<raft::Index, Group> by_index_;
   uint64_t last_id_ = 0;
   bool may_ask_ = true;

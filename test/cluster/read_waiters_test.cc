@@ -47,6 +47,34 @@ TEST_CASE("all reads that wait share one question, and are served once its index
   CHECK(rig.reads.empty());
 }
 
+TEST_CASE("reads that are to be told the time wait for the entry that tells it, and no longer than there is hope") {
+  ReadRig rig;
+  rig.Add("told");
+  const auto told = rig.reads.Ask(12);
+  REQUIRE(told.has_value());
+  rig.reads.Answered({.id = *told, .index = 10}, 11);
+  CHECK(rig.Take().empty());
+  rig.Add("next");
+  const auto next = rig.reads.Ask(14);
+  REQUIRE(next.has_value());
+  rig.reads.AppliedTo(12);
+  CHECK(rig.Take() == Ends{"told OK"});
+
+  rig.reads.Answered({.id = *next, .index = 12}, 12);
+  rig.Add("later");
+  const auto later = rig.reads.Ask(15);
+  REQUIRE(later.has_value());
+  rig.reads.ForgetEntries();
+  // That question is still open, but names no entry any more; what was answered is asked again.
+  rig.reads.Answered({.id = *later, .index = 12}, 12);
+  CHECK(rig.Take() == Ends{"later OK"});
+  const auto again = rig.reads.Ask();
+  REQUIRE(again.has_value());
+  rig.reads.Answered({.id = *again, .index = 12}, 12);
+  CHECK(rig.Take() == Ends{"next OK"});
+  CHECK(rig.reads.empty());
+}
+
 TEST_CASE("a question that there was no room for is asked once another one has its answer") {
   ReadRig rig;
   rig.Add("first");

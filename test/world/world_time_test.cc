@@ -1,8 +1,14 @@
 // The time of a cluster: what expires when, through idle times, changes of leader, restarts and
 // clocks that are set.
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
+#include "cluster/commit_clock.h"
+#include "kv/batch_format.h"
 #include "support/catch.h"
 #include "world/three_machines.h"
 
@@ -16,6 +22,16 @@ uint64_t TimeOf(Machine* machine) { return machine->node()->replica().commit_tim
 
 void SetClocks(World* world, int64_t offset_millis) {
   for (const auto& machine : world->machines()) machine->SetWallOffsetMillis(offset_millis);
+}
+
+// In a turn of the machine. Nobody waits for what becomes of it.
+void WriteUnwatched(World* world, Machine* machine, std::string_view key, std::string_view value) {
+  WriteBatch batch;
+  batch.Put(key, value);
+  cluster::WriteContent content{.conditions = WriteBatchAccess::Conditions(batch),
+                                .operations = WriteBatchAccess::Operations(batch),
+                                .deadline_nanos = world->now() + kSecond};
+  machine->node()->Write(std::make_shared<cluster::ClientWrite>(std::move(content), [](absl::Status) {}));
 }
 
 }  // namespace
@@ -69,6 +85,95 @@ TEST_CASE("who reads at the leader finds nothing that has expired, and costs an 
   world.RunFor(50 * kMilli);
   for (int i = 0; i < 5; ++i) CHECK(three.Get(leader, "key") == "value");
   CHECK(three.LastIndex() <= before + 2);
+}
+
+TEST_CASE("a write that never was tells no time") {
+  ThreeMachines three(9);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  REQUIRE_OK(three.PutWithTtl(leader, "key", "value", absl::Milliseconds(100)));
+  world.RunFor(150 * kMilli);
+  // It has waited for too long already.
+  leader->loop()->Post([&] {
+    cluster::WriteContent content{.deadline_nanos = world.now() - 1};
+    leader->node()->Write(std::make_shared<cluster::ClientWrite>(std::move(content), [](const absl::Status& status) {
+      CHECK(status.code() == absl::StatusCode::kDeadlineExceeded);
+    }));
+  });
+  CHECK(three.Get(leader, "key") == "NOT_FOUND");
+}
+
+TEST_CASE("however long an entry takes, each reader at the leader is answered, and is told the time") {
+  WorldOptions options = SmallWorld();
+  options.network.delay_nanos_min = 20 * kMilli;
+  options.network.delay_nanos_max = 30 * kMilli;
+  ThreeMachines three(7, options);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  REQUIRE_OK(three.PutWithTtl(leader, "key", "value", absl::Hours(1)));
+  struct Seen {
+    int asked = 0;
+    int answered = 0;
+    int late = 0;     // longer than two entries take, one after the other
+    int no_time = 0;  // what had expired when they asked would have been found
+  } seen;
+  const auto read = [&] {
+    const int64_t begun_ms = leader->WallMillis();
+    ++seen.asked;
+    leader->node()->Read({.deadline_nanos = world.now() + kSecond, .done = [&, begun_ms](const absl::Status& status) {
+                            seen.answered += status.ok() ? 1 : 0;
+                            seen.late += leader->WallMillis() > begun_ms + 200 ? 1 : 0;
+                            const uint64_t least_ms = static_cast<uint64_t>(begun_ms) - cluster::kFreshMs;
+                            seen.no_time += TimeOf(leader) < least_ms ? 1 : 0;
+                          }});
+  };
+  for (int i = 0; i < 500; ++i) {
+    // For a while somebody writes besides.
+    if (i >= 250 && i % 23 == 0) leader->loop()->Post([&] { WriteUnwatched(&world, leader, "other", "value"); });
+    leader->loop()->Post(read);
+    world.RunFor(3 * kMilli);
+  }
+  world.RunFor(2 * kSecond);
+  INFO(three.Report());
+  CHECK(seen.asked == 500);
+  CHECK(seen.answered == 500);
+  CHECK(seen.late == 0);
+  CHECK(seen.no_time == 0);
+  CHECK(!world.violation().has_value());
+}
+
+TEST_CASE("who waits to be told the time by a leader that leads no more is answered all the same") {
+  WorldOptions options = SmallWorld();
+  // So that nothing but the time is waited for.
+  options.machine.node.core.lease_reads = true;
+  ThreeMachines three(8, options);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  REQUIRE_OK(three.PutWithTtl(leader, "key", "value", absl::Hours(1)));
+  world.RunFor(50 * kMilli);
+  // What it has written and tells reaches nobody, and another one leads meanwhile, whose log is
+  // shorter.
+  for (const auto& machine : world.machines()) {
+    if (machine.get() == leader) continue;
+    world.network().CutHosts(leader->host(), machine->host(), true);
+    world.network().CutHosts(machine->host(), leader->host(), true);
+  }
+  for (int i = 0; i < 20; ++i) {
+    leader->loop()->Post([&] { WriteUnwatched(&world, leader, "lost", "value"); });
+    world.RunFor(5 * kMilli);
+  }
+  auto ready = std::make_shared<std::optional<absl::Status>>();
+  leader->loop()->Post([&, ready] {
+    leader->node()->Read({.deadline_nanos = world.now() + 30 * kSecond,
+                          .done = [ready](absl::Status status) { *ready = std::move(status); }});
+  });
+  REQUIRE(world.RunUntil([&] { return world.Leader() != nullptr && world.Leader() != leader; }));
+  CHECK(!ready->has_value());
+  world.network().HealHosts();
+  REQUIRE(world.RunUntil([&] { return ready->has_value(); }, 10 * kSecond));
+  INFO(three.Report());
+  CHECK((*ready)->ok());
+  CHECK(three.Local(leader, "key") == "value");
 }
 
 TEST_CASE("time is told of what lies in tables, too, and after a restart of all") {
