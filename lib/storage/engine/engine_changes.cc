@@ -22,6 +22,8 @@ constexpr int64_t kReaderSyncShare = 50;
 }  // namespace
 
 Engine* FeedGate::Enter() {
+  // Before the mutex, which another thread may have held when the process forked.
+  if (base::Forks() != forks_) return nullptr;
   base::MutexLock lock(&mutex_);
   return engine_ != nullptr && engine_->Enter() ? engine_ : nullptr;
 }
