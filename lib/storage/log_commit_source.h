@@ -52,6 +52,8 @@ class LogCommitSource final : public changes::CommitSource {
   const bool undurable_;
   changes::ChangePlace place_;
   // Commits up to here may be given.
+  // In the epoch of the log at hand: every one has logs of its own.
+  changes::ChangePlace in_log_{};
   uint64_t bound_ = 0;
   std::optional<LogTail> tail_;
   // Of the record that was taken last.

@@ -36,7 +36,7 @@ void Engine::StartFeed(const RecoveredDatabase& recovered, ManifestState* state)
   if (is_replica_) return;
   if (!feed_.keeps_logs()) state->kept_logs.clear();
   const Sequence oldest = feed_.keeps_logs() ? logs_.OldestSequence() : state->last_sequence + 1;
-  EngineFeed::ForgetEpochs(oldest, &state->epochs);
+  EngineFeed::ForgetEpochs(oldest, last, &state->epochs);
   state->epochs.push_back({.number = epoch_, .branch = commit_random_.Next(), .begin = last});
   feed_.Start(database_id_, state->epochs);
 }
