@@ -231,14 +231,14 @@ absl::StatusOr<bool> EngineFeed::MoveCursor(std::string_view name, std::string_v
   return cursors_.Move(name, place, now_ms, cursor->place.sequence >= LastUserSequence());
 }
 
-WriteBatch EngineFeed::TakeMoved(std::vector<std::string>* names) {
+WriteBatch EngineFeed::TakeMoved(std::vector<changes::CursorTable::Underway>* taken) {
   base::MutexLock lock(&mutex_);
-  return cursors_.TakeMoved(names, parts_.logs->durable_sequence());
+  return cursors_.TakeMoved(taken, parts_.logs->durable_sequence());
 }
 
-void EngineFeed::Written(const std::vector<std::string>& names, bool done) {
+void EngineFeed::Written(const std::vector<changes::CursorTable::Underway>& taken, bool done) {
   base::MutexLock lock(&mutex_);
-  cursors_.Written(names, done, parts_.last_sequence->load(std::memory_order_acquire));
+  cursors_.Written(taken, done, parts_.last_sequence->load(std::memory_order_acquire));
 }
 
 bool EngineFeed::AnyMoved() const {

@@ -91,8 +91,8 @@ class EngineFeed {
   absl::Status CheckCursor(std::string_view name) const ABSL_LOCKS_EXCLUDED(mutex_);
   // True if something has to be written down. Errors: as Store::Acknowledge.
   absl::StatusOr<bool> MoveCursor(std::string_view name, std::string_view token) ABSL_LOCKS_EXCLUDED(mutex_);
-  WriteBatch TakeMoved(std::vector<std::string>* names) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Written(const std::vector<std::string>& names, bool done) ABSL_LOCKS_EXCLUDED(mutex_);
+  WriteBatch TakeMoved(std::vector<changes::CursorTable::Underway>* taken) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Written(const std::vector<changes::CursorTable::Underway>& taken, bool done) ABSL_LOCKS_EXCLUDED(mutex_);
   bool AnyMoved() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Without their lags.
   absl::StatusOr<std::vector<CursorInfo>> Cursors() const ABSL_LOCKS_EXCLUDED(mutex_);

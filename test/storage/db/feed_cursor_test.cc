@@ -102,6 +102,54 @@ TEST_CASE("a cursor that falls behind what may be kept is lost, and is told so")
   CHECK(world->GetStats().lost_cursors == 0);
 }
 
+TEST_CASE("a cursor that is not lost is not lost by an opening") {
+  Options options = KeepingOptions();
+  options.changes_keep_bytes = 25'000;
+  FeedWorld world(options);
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  auto reader = world.Read(From(ChangesFrom::Cursor("c")));
+  world.FillLog("a");
+  world.Put("last");
+  for (int i = 0; i < 3; ++i) {
+    Keys(reader.get());
+    REQUIRE_OK(world->Acknowledge("c", reader->token()));
+    world.env().executor().RunFor(2'000'000'000);
+  }
+  REQUIRE_OK(world->Flush());
+  // Now what comes next for it is the first of a log, and all before that goes.
+  world.FillLog("b");
+  REQUIRE(world->GetStats().changes_kept_logs == 1);
+  REQUIRE(world->GetStats().lost_cursors == 0);
+  world.env().executor().RunFor(2'000'000'000);
+  if (GENERATE(false, true)) {
+    world.Put("-");
+    world.PowerLoss(options);
+  } else {
+    world.Open(options);
+  }
+  CHECK(world->GetStats().lost_cursors == 0);
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()).substr(0, 3) == "b00");
+}
+
+TEST_CASE("a copy has the cursors, and has lost all of them") {
+  FeedWorld world;
+  world.Put("a");
+  REQUIRE_OK(world->CreateCursor("end", ChangesFrom::Now()));
+  REQUIRE_OK(world->CreateCursor("begin", ChangesFrom::Oldest()));
+  REQUIRE_OK(world->CreateCheckpoint("/copy"));
+  TestEnv copy_env(3, world.env().files().CrashImage(Damage::kLost, 4));
+  const std::unique_ptr<Db> copy = MustOpen(copy_env.env(), "/copy", KeepingOptions());
+  const auto cursors = copy->ListCursors();
+  REQUIRE_OK(cursors.status());
+  REQUIRE(cursors->size() == 2);
+  // Even this one is itself written after its place.
+  CHECK((*cursors)[1].name == "end");
+  for (const CursorInfo& cursor : *cursors) CHECK(cursor.lost);
+  REQUIRE_OK(copy->DropCursor("end"));
+  REQUIRE_OK(copy->CreateCursor("end", ChangesFrom::Now()));
+  CHECK_FALSE((*copy->ListCursors())[1].lost);
+}
+
 TEST_CASE("the lag of a cursor is counted in commits, bytes and time") {
   FeedWorld world;
   REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
