@@ -93,6 +93,11 @@ absl::StatusOr<bool> LogCommitSource::Next(changes::LoggedCommit* commit) {
   }
 }
 
+void LogCommitSource::Release() {
+  if (tail_) tail_->Release();
+  CountHeld();
+}
+
 absl::StatusOr<bool> LogCommitSource::Fill() {
   Engine* const engine = gate_->Enter();
   if (engine == nullptr) return ClosedError();

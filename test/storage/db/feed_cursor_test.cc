@@ -272,4 +272,36 @@ TEST_CASE("readers at rest hold nothing, and stopped ones one piece of a log eac
   CHECK(world->GetStats().memory_bytes == before);
 }
 
+TEST_CASE("a reader that passes over large commits holds none of them between two calls") {
+  Options options = KeepingOptions();
+  options.changes_keep_bytes = 64 << 20;
+  FeedWorld world(options);
+  for (int i = 0; i < 20; ++i) REQUIRE_OK(world->Put("a", std::string(1 << 20, 'v')));
+  REQUIRE_OK(world->Flush());
+  ChangesOptions what = From(ChangesFrom::Oldest());
+  what.lower_bound = "m";
+  const auto reader = world.Read(what);
+  const uint64_t before = world->GetStats().memory_bytes;
+  const std::string begin = reader->token();
+  Commit commit;
+  REQUIRE_OK(reader->Next(&commit, absl::ZeroDuration()));
+  CHECK(commit.empty());
+  CHECK(commit.last_sequence == 16);
+  CHECK(reader->token() != begin);
+  CHECK(world->GetStats().memory_bytes <= before + 100);
+  world.Put("z");
+  CHECK(Keys(reader.get()) == "z");
+}
+
+TEST_CASE("without room for logs even a cursor at the end is lost with a flush: it is written down after itself") {
+  FeedWorld world(SmallOptions());
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  REQUIRE_OK(world->Flush());
+  CHECK((*world->ListCursors())[0].lost);
+  world.Open(KeepingOptions());
+  REQUIRE_OK(world->CreateCursor("d", ChangesFrom::Now()));
+  REQUIRE_OK(world->Flush());
+  CHECK_FALSE((*world->ListCursors())[1].lost);
+}
+
 }  // namespace bandb::test
