@@ -32,6 +32,8 @@ class CommitSource {
   // the time that has passed. Also where that is 0: then others may have to be told that
   // somebody looks.
   virtual absl::Status Wait(int64_t* nanos) = 0;
+  // Holds no memory until the next call.
+  virtual void Release() = 0;
   virtual ChangePlace place() const = 0;
 };
 

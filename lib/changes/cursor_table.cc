@@ -1,6 +1,7 @@
 #include "changes/cursor_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/coding.h"
@@ -49,6 +50,7 @@ absl::Status CursorTable::Load(std::string_view key, std::string_view value) {
   }
   cursor.place = *place;
   cursor.held = cursor.written = place->sequence;
+  cursor.stored = value;
   cursors_[std::string(name)] = cursor;
   return absl::OkStatus();
 }
@@ -68,6 +70,7 @@ absl::Status CursorTable::Add(std::string_view name, const ChangePlace& place, u
   cursor.created_ms = cursor.acknowledged_ms = now_ms;
   cursor.place = place;
   cursor.held = cursor.written = place.sequence;
+  cursor.stored = ValueOf(cursor);
   cursors_.emplace(name, cursor);
   return absl::OkStatus();
 }
@@ -103,7 +106,7 @@ bool CursorTable::Move(std::string_view name, const ChangePlace& place, uint64_t
   return true;
 }
 
-WriteBatch CursorTable::TakeMoved(std::vector<std::string>* names, uint64_t durable_sequence) {
+WriteBatch CursorTable::TakeMoved(std::vector<Underway>* taken, uint64_t durable_sequence) {
   WriteBatch batch;
   for (auto& [name, cursor] : cursors_) {
     // One that is on its way comes first.
@@ -112,20 +115,22 @@ WriteBatch CursorTable::TakeMoved(std::vector<std::string>* names, uint64_t dura
     cursor.held = DurablePlace(cursor, durable_sequence);
     cursor.written = cursor.place.sequence;
     cursor.written_at = UINT64_MAX;
-    batch.Put(KeyOf(name), ValueOf(cursor));
-    batch.RequirePresent(KeyOf(name));
-    names->push_back(name);
+    cursor.underway = ValueOf(cursor);
+    batch.Put(KeyOf(name), cursor.underway);
+    batch.RequireValue(KeyOf(name), cursor.stored);
+    taken->push_back({name, cursor.underway});
   }
   return batch;
 }
 
-void CursorTable::Written(const std::vector<std::string>& names, bool done, uint64_t sequence) {
-  for (const std::string& name : names) {
-    Cursor* const cursor = FindMutable(name);
-    // Dropped meanwhile, and perhaps made again.
-    if (cursor == nullptr || cursor->written_at != UINT64_MAX) continue;
+void CursorTable::Written(const std::vector<Underway>& taken, bool done, uint64_t sequence) {
+  for (const Underway& one : taken) {
+    Cursor* const cursor = FindMutable(one.name);
+    // Dropped meanwhile, and perhaps made again, and that perhaps on its way itself.
+    if (cursor == nullptr || cursor->written_at != UINT64_MAX || cursor->underway != one.value) continue;
     if (done) {
       cursor->written_at = sequence;
+      cursor->stored = std::exchange(cursor->underway, {});
     } else {
       cursor->moved = true;
       cursor->written = cursor->held;
@@ -138,7 +143,7 @@ WriteBatch CursorTable::MakeBatch(std::string_view name) const {
   const Cursor* const cursor = Find(name);
   BANDB_ASSERT(cursor != nullptr);
   WriteBatch batch;
-  batch.Put(KeyOf(name), ValueOf(*cursor));
+  batch.Put(KeyOf(name), cursor->stored);
   batch.RequireAbsent(KeyOf(name));
   return batch;
 }
@@ -161,7 +166,11 @@ uint64_t CursorTable::Floor(uint64_t durable_sequence) const {
 std::vector<std::string> CursorTable::Forget(uint64_t oldest_sequence) {
   std::vector<std::string> lost;
   for (auto& [name, cursor] : cursors_) {
-    if (cursor.lost || cursor.place.sequence + 1 >= oldest_sequence) continue;
+    if (cursor.lost) continue;
+    if (cursor.place.sequence + 1 >= oldest_sequence) {
+      cursor.moved |= cursor.written + 1 < oldest_sequence;
+      continue;
+    }
     cursor.lost = true;
     cursor.moved = false;
     lost.push_back(name);

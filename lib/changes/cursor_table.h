@@ -40,6 +40,10 @@ struct Cursor {
   uint64_t written_at = 0;
   // Survives power loss: it never goes back before this.
   uint64_t held = 0;
+  // What the store has under its name, and what will be there once the write that is on its way is
+  // done.
+  std::string stored{};
+  std::string underway{};
 };
 
 // Thread safety: one thread at a time.
@@ -59,10 +63,16 @@ class CursorTable {
   // `nothing_between`: of no operation of a user, so that this need not be written down. True if
   // something has to be.
   bool Move(std::string_view name, const ChangePlace& place, uint64_t now_ms, bool nothing_between);
-  // What writes down all that have moved, if none was dropped meanwhile; empty if none has moved.
-  // Written is told how that ended: done, by no later sequence than this one.
-  WriteBatch TakeMoved(std::vector<std::string>* names, uint64_t durable_sequence);
-  void Written(const std::vector<std::string>& names, bool done, uint64_t sequence);
+  // What of a cursor is being written down.
+  struct Underway {
+    std::string name;
+    std::string value;
+  };
+  // What writes down all that have moved, if none was dropped meanwhile, or dropped and made again;
+  // empty if none has moved. Written is told how that ended: done, by no later sequence than this
+  // one.
+  WriteBatch TakeMoved(std::vector<Underway>* taken, uint64_t durable_sequence);
+  void Written(const std::vector<Underway>& taken, bool done, uint64_t sequence);
   // What writes one down as it is, if there is none, or takes one away.
   WriteBatch MakeBatch(std::string_view name) const;
   static WriteBatch DropBatch(std::string_view name);
@@ -71,7 +81,7 @@ class CursorTable {
   // `durable_sequence` survives power loss; UINT64_MAX if there is none.
   uint64_t Floor(uint64_t durable_sequence) const;
   // The oldest operation that can be read is this now. Returns the names of those that are lost by
-  // that.
+  // that. One that would be, if it went back to what was written down of it, has moved.
   std::vector<std::string> Forget(uint64_t oldest_sequence);
 
  private:

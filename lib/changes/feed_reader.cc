@@ -12,9 +12,7 @@ namespace {
 // A call that has passed over so many bytes in vain comes back with nothing.
 constexpr uint64_t kPassedBytesMax = 16 << 20;
 
-absl::Time FromMs(uint64_t ms) {
-  return absl::FromUnixMillis(static_cast<int64_t>(std::min<uint64_t>(ms, INT64_MAX / 1'000'000)));
-}
+absl::Time FromMs(uint64_t ms) { return absl::FromUnixMillis(static_cast<int64_t>(std::min<uint64_t>(ms, INT64_MAX))); }
 
 int64_t Nanos(absl::Duration wait) {
   if (wait >= absl::Hours(24 * 365)) return INT64_MAX;
@@ -64,14 +62,20 @@ absl::Status FeedReader::Next(Commit* commit, absl::Duration wait) {
     LoggedCommit logged;
     BANDB_ASSIGN_OR_RETURN(const bool found, source_->Next(&logged));
     if (found) {
-      if (logged.commit_time_ms >= not_before_ms_) BANDB_RETURN_IF_ERROR(Pick(logged, commit));
+      // What follows the first is given, whatever was made of the clock in between.
+      if (logged.commit_time_ms >= not_before_ms_) not_before_ms_ = 0;
+      if (not_before_ms_ == 0) BANDB_RETURN_IF_ERROR(Pick(logged, commit));
       if (!commit->empty()) return absl::OkStatus();
       passed_bytes += logged.operations.size();
       if (passed_bytes < kPassedBytesMax) continue;
     }
     commit->first_sequence = commit->last_sequence = source_->place().sequence;
     commit->time = absl::UnixEpoch();
-    if (found) return absl::OkStatus();
+    if (found) {
+      // Who has nothing may take its time.
+      source_->Release();
+      return absl::OkStatus();
+    }
     const bool last = nanos == 0;
     BANDB_RETURN_IF_ERROR(source_->Wait(&nanos));
     if (last) return absl::OkStatus();

@@ -15,7 +15,7 @@ namespace bandb::changes {
 
 class FeedReader final : public ChangeReader {
  public:
-  // Passes over what was committed before `not_before_ms`.
+  // Begins with the first commit of no earlier time than `not_before_ms`.
   FeedReader(std::unique_ptr<CommitSource> source, KeyFilter filter, uint64_t not_before_ms)
       : source_(std::move(source)), filter_(std::move(filter)), not_before_ms_(not_before_ms) {}
 
@@ -28,7 +28,8 @@ class FeedReader final : public ChangeReader {
 
   const std::unique_ptr<CommitSource> source_;
   const KeyFilter filter_;
-  const uint64_t not_before_ms_;
+  // 0 once one was found.
+  uint64_t not_before_ms_;
 };
 
 }  // namespace bandb::changes

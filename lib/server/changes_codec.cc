@@ -14,9 +14,7 @@ namespace {
 
 constexpr uint32_t kBytesDefault = 1 << 20;
 
-absl::Time FromMs(uint64_t ms) {
-  return absl::FromUnixMillis(static_cast<int64_t>(std::min<uint64_t>(ms, INT64_MAX / 1'000'000)));
-}
+absl::Time FromMs(uint64_t ms) { return absl::FromUnixMillis(static_cast<int64_t>(std::min<uint64_t>(ms, INT64_MAX))); }
 
 uint64_t ToMs(absl::Time time) { return static_cast<uint64_t>(std::max<int64_t>(absl::ToUnixMillis(time), 0)); }
 

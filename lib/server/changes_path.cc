@@ -71,6 +71,12 @@ ChangesPath::~ChangesPath() { BANDB_ASSERT(in_flight_ == 0); }
 
 void ChangesPath::Read(Request& request, ChangesCommand* command) {
   context_.counters->reads.Add();
+  const ChangesFrom::Place place = command->from.place();
+  if (command->skip != 0 && place != ChangesFrom::Place::kToken && place != ChangesFrom::Place::kTime) {
+    return request.Answer({.failure = {proto::ToCode(absl::StatusCode::kInvalidArgument),
+                                       "changes are skipped after a token or from a time: what comes first at "
+                                       "another place may be another commit by now"}});
+  }
   if (in_flight_ >= kInFlightMax) {
     return request.Answer({.failure = {ToCode(proto::ErrorCode::kOverloaded), "too many wait for changes"}});
   }
@@ -120,16 +126,19 @@ void ChangesPath::Step::Run(int64_t now_nanos) {
 }
 
 absl::Status ChangesPath::Step::FirstCommit(const Commit& commit, bool* cut) {
-  if (skip >= commit.changes.size()) {
+  if (skip > commit.changes.size()) {
     return base::Error(absl::StatusCode::kInvalidArgument, "the commit has {} changes, of which {} are to be skipped",
                        commit.changes.size(), skip);
   }
+  // Somebody wants to go on without the rest, perhaps because it fits into no reply.
+  if (skip == commit.changes.size()) return absl::OkStatus();
   const size_t added = writer->AddSome(commit, skip);
   *cut = skip + added < commit.changes.size();
   if (added > 0) return absl::OkStatus();
   const Change& change = commit.changes[skip];
   outcome.failure = {ToCode(proto::ErrorCode::kTooLarge),
-                     fmt::format("a change of {} bytes exceeds the byte limit; ask for more bytes",
+                     fmt::format("a change of {} bytes exceeds the byte limit; ask for more bytes, or skip it, too, "
+                                 "to go on without it",
                                  change.key.size() + change.value.size() + change.limit.size())};
   done = true;
   return absl::OkStatus();

@@ -104,10 +104,10 @@ void DbFeed::WriteCursors() {
   // Some may be on their way already, and one may be dropped while it is written down: then it is
   // tried again.
   for (int tries = 0; tries < kWriteTries && engine_->feed().AnyMoved(); ++tries) {
-    std::vector<std::string> names;
-    const WriteBatch batch = engine_->feed().TakeMoved(&names);
+    std::vector<changes::CursorTable::Underway> taken;
+    const WriteBatch batch = engine_->feed().TakeMoved(&taken);
     const absl::Status written = write_(batch);
-    engine_->feed().Written(names, written.ok());
+    engine_->feed().Written(taken, written.ok());
     if (!written.ok() && written.code() != absl::StatusCode::kAborted) break;
   }
   engine_->Leave();

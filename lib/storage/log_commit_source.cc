@@ -59,6 +59,7 @@ absl::StatusOr<bool> LogCommitSource::Take(const ParsedRecord& record, changes::
   if (head.first_sequence <= place_.sequence) {
     return base::Error(absl::StatusCode::kInvalidArgument, "the token names a place inside a commit");
   }
+  place_ = in_log_;
   place_.sequence = last;
   if (head.type == RecordType::kSystemWrite) return false;
   commit->first_sequence = head.first_sequence;
@@ -92,6 +93,11 @@ absl::StatusOr<bool> LogCommitSource::Next(changes::LoggedCommit* commit) {
   }
 }
 
+void LogCommitSource::Release() {
+  if (tail_) tail_->Release();
+  CountHeld();
+}
+
 absl::StatusOr<bool> LogCommitSource::Fill() {
   Engine* const engine = gate_->Enter();
   if (engine == nullptr) return ClosedError();
@@ -105,8 +111,7 @@ absl::StatusOr<bool> LogCommitSource::FillFrom(Engine* engine) {
   EngineFeed& feed = engine->feed();
   bound_ = feed.Bound(undurable_);
   if (bound_ <= place_.sequence) {
-    // At rest: the present epoch is the one to name, and nothing is held.
-    if (bound_ == place_.sequence) place_ = feed.PlaceAt(place_.sequence);
+    // At rest nothing is held.
     if (tail_) tail_->Release();
     return false;
   }
@@ -115,7 +120,7 @@ absl::StatusOr<bool> LogCommitSource::FillFrom(Engine* engine) {
   if (!tail_ || tail_->number() != log->number) {
     SetTail(LogTail(log->number, feed.LogPath(log->number), feed.database_id()));
   }
-  place_ = feed.PlaceAt(place_.sequence);
+  in_log_ = feed.PlaceAt(place_.sequence + 1);
   // What is held may be enough, now that the bound has moved.
   ParsedRecord record;
   if (tail_->Peek(&record) == LogTail::Peeked::kRecord) return true;

@@ -26,6 +26,7 @@ class LogCommitSource final : public changes::CommitSource {
 
   absl::StatusOr<bool> Next(changes::LoggedCommit* commit) override;
   absl::Status Wait(int64_t* nanos) override;
+  void Release() override;
   changes::ChangePlace place() const override { return place_; }
 
   // How much there is after the place: of users' commits, and of bytes; and the time of the first,
@@ -51,6 +52,8 @@ class LogCommitSource final : public changes::CommitSource {
   const std::shared_ptr<FeedGate> gate_;
   const bool undurable_;
   changes::ChangePlace place_;
+  // In the epoch of the log at hand: every one has logs of its own.
+  changes::ChangePlace in_log_{};
   // Commits up to here may be given.
   uint64_t bound_ = 0;
   std::optional<LogTail> tail_;

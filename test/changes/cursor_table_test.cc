@@ -62,14 +62,67 @@ TEST_CASE("a cursor goes forward only, and what moved is written down together")
   CHECK(table.Find("b")->place == At(7));
   // Only operations of the system lie between: that is nothing to write about.
   CHECK_FALSE(table.Move("c", At(6), 1, true));
-  std::vector<std::string> names;
-  const WriteBatch batch = table.TakeMoved(&names, 0);
-  CHECK(names == std::vector<std::string>{"a", "b"});
-  // One that was dropped meanwhile must not come back.
+  std::vector<CursorTable::Underway> taken;
+  const WriteBatch batch = table.TakeMoved(&taken, 0);
+  REQUIRE(taken.size() == 2);
+  CHECK(taken[0].name == "a");
+  CHECK(taken[1].name == "b");
+  // Two of them conditions: one that was dropped meanwhile must not come back.
   CHECK(batch.Count() == 4);
-  names.clear();
-  table.TakeMoved(&names, 0);
-  CHECK(names.empty());
+  taken.clear();
+  table.TakeMoved(&taken, 0);
+  CHECK(taken.empty());
+}
+
+TEST_CASE("what a dropped cursor had moved to is not written over one that was made again under its name") {
+  CursorTable table;
+  // What a write of these is done under.
+  const auto conditions = [](std::string_view key, std::string_view value) {
+    WriteBatch batch;
+    batch.RequireValue(key, value);
+    return std::string(WriteBatchAccess::Conditions(batch));
+  };
+  REQUIRE_OK(table.Add("a", At(5), 1));
+  const auto [key, made] = OnlyPut(table.MakeBatch("a"));
+  table.Move("a", At(8), 2, false);
+  std::vector<CursorTable::Underway> taken;
+  const WriteBatch first = table.TakeMoved(&taken, 0);
+  CHECK(WriteBatchAccess::Conditions(first) == conditions(key, made));
+  table.Written(taken, true, 9);
+  table.Move("a", At(12), 3, false);
+  taken.clear();
+  const WriteBatch second = table.TakeMoved(&taken, 0);
+  CHECK(WriteBatchAccess::Conditions(second) == conditions(key, OnlyPut(first).second));
+  // That failed, so that what was there before is there still.
+  table.Written(taken, false, 0);
+  taken.clear();
+  CHECK(WriteBatchAccess::Conditions(table.TakeMoved(&taken, 0)) == conditions(key, OnlyPut(first).second));
+  CursorTable again;
+  REQUIRE_OK(again.Load(key, OnlyPut(second).second));
+  again.Move("a", At(20), 4, false);
+  CHECK(WriteBatchAccess::Conditions(again.TakeMoved(&taken, 0)) == conditions(key, OnlyPut(second).second));
+}
+
+TEST_CASE("how the write of a dropped cursor ended is nothing to the one that was made again under its name") {
+  CursorTable table;
+  REQUIRE_OK(table.Add("a", At(5), 1));
+  table.Move("a", At(8), 2, false);
+  std::vector<CursorTable::Underway> first, second, none;
+  table.TakeMoved(&first, 0);
+  table.Remove("a");
+  REQUIRE_OK(table.Add("a", At(6), 3));
+  table.Move("a", At(9), 4, false);
+  table.TakeMoved(&second, 0);
+  REQUIRE(second.size() == 1);
+  const bool done = GENERATE(false, true);
+  table.Written(first, done, 10);
+  // It is still on its way.
+  table.Move("a", At(11), 5, false);
+  table.TakeMoved(&none, 0);
+  CHECK(none.empty());
+  CHECK(table.Floor(100) == 6);
+  table.Written(second, true, 11);
+  CHECK(table.Floor(100) == 9);
 }
 
 TEST_CASE("logs are held back for what is durable of a cursor, not for what it says") {
@@ -79,15 +132,15 @@ TEST_CASE("logs are held back for what is durable of a cursor, not for what it s
   CHECK(table.Floor(100) == 5);
   table.Move("a", At(20), 1, false);
   CHECK(table.Floor(100) == 5);
-  std::vector<std::string> names;
-  table.TakeMoved(&names, 100);
+  std::vector<CursorTable::Underway> taken;
+  table.TakeMoved(&taken, 100);
   CHECK(table.Floor(100) == 5);
   // It moves again meanwhile: one that is on its way comes first.
   table.Move("a", At(30), 1, false);
-  std::vector<std::string> more;
+  std::vector<CursorTable::Underway> more;
   table.TakeMoved(&more, 100);
   CHECK(more.empty());
-  table.Written(names, true, 101);
+  table.Written(taken, true, 101);
   CHECK(table.Floor(100) == 5);
   CHECK(table.Floor(101) == 20);
   table.TakeMoved(&more, 101);
@@ -111,6 +164,26 @@ TEST_CASE("a cursor whose next operation is gone is lost, and holds back nothing
   CHECK(table.Forget(8).empty());
   CHECK(table.lost() == 1);
   CHECK(table.Floor(0) == 50);
+}
+
+TEST_CASE("a cursor that was moved in memory alone is written down before it would be lost by an opening") {
+  CursorTable table;
+  REQUIRE_OK(table.Add("a", At(5), 0));
+  CHECK_FALSE(table.Move("a", At(20), 1, true));
+  std::vector<CursorTable::Underway> taken;
+  CHECK(table.Forget(6).empty());
+  table.TakeMoved(&taken, 0);
+  CHECK(taken.empty());
+  CHECK(table.Forget(7).empty());
+  table.TakeMoved(&taken, 0);
+  REQUIRE(taken.size() == 1);
+  table.Written(taken, true, 30);
+  // It is, now.
+  CHECK(table.Forget(21).empty());
+  taken.clear();
+  table.TakeMoved(&taken, 0);
+  CHECK(taken.empty());
+  CHECK(table.Forget(22) == std::vector<std::string>{"a"});
 }
 
 }  // namespace bandb::changes

@@ -1,5 +1,7 @@
 #include "changes/feed_reader.h"
 
+#include <fmt/format.h>
+
 #include <deque>
 #include <memory>
 
@@ -43,12 +45,14 @@ class ListedSource final : public CommitSource {
     }
     return absl::OkStatus();
   }
+  void Release() override { ++releases; }
   ChangePlace place() const override { return place_; }
 
   std::deque<Listed> listed;
   std::deque<Listed> later;
   absl::Status failure;
   int waits = 0;
+  int releases = 0;
 
  private:
   Listed given_{};
@@ -103,8 +107,8 @@ TEST_CASE("what nobody asked for is passed over, and moves the token all the sam
   ChangesOptions options;
   options.lower_bound = "m";
   Scene scene(options, 100);
-  scene.source->listed.push_back({1, 1, 200, Put("a", "")});
-  scene.source->listed.push_back({2, 1, 99, Put("z", "too early")});
+  scene.source->listed.push_back({1, 1, 99, Put("z", "too early")});
+  scene.source->listed.push_back({2, 1, 200, Put("a", "")});
   const std::string before = scene.reader->token();
   REQUIRE_OK(scene.reader->Next(&scene.commit, absl::ZeroDuration()));
   CHECK(scene.commit.empty());
@@ -115,6 +119,33 @@ TEST_CASE("what nobody asked for is passed over, and moves the token all the sam
   CHECK(scene.commit.changes.size() == 1);
   CHECK(scene.commit.first_sequence == 3);
   CHECK(scene.commit.last_sequence == 4);
+}
+
+TEST_CASE("after the first commit of a time all are given, also where the clock was set back") {
+  Scene scene({}, 100);
+  for (const uint64_t time_ms : {99, 100, 50, 70}) {
+    scene.source->listed.push_back({time_ms, 1, time_ms, Put(fmt::format("{}", time_ms), "")});
+  }
+  for (const char* key : {"100", "50", "70"}) {
+    REQUIRE_OK(scene.reader->Next(&scene.commit, absl::ZeroDuration()));
+    REQUIRE(scene.commit.changes.size() == 1);
+    CHECK(scene.commit.changes[0].key == key);
+  }
+}
+
+TEST_CASE("an expiry in a thousand years is given as it was written") {
+  Scene scene;
+  constexpr uint64_t kYear3000Ms = 32'503'680'000'000;
+  std::string operations;
+  for (const uint64_t expiry_ms : {kYear3000Ms, uint64_t{INT64_MAX}}) {
+    kv::AppendOperation(&operations,
+                        {.kind = kv::Kind::kPutWithExpiry, .key = "k", .value = "", .expiry_ms = expiry_ms});
+  }
+  scene.source->listed.push_back({1, 2, 1, operations});
+  REQUIRE_OK(scene.reader->Next(&scene.commit, absl::ZeroDuration()));
+  REQUIRE(scene.commit.changes.size() == 2);
+  CHECK(absl::ToUnixMillis(scene.commit.changes[0].expiry) == kYear3000Ms);
+  CHECK(absl::ToUnixMillis(scene.commit.changes[1].expiry) == INT64_MAX);
 }
 
 TEST_CASE("it waits as long as it may, and no longer") {
@@ -140,6 +171,8 @@ TEST_CASE("a call that finds nothing in much comes back before the end") {
   REQUIRE_OK(scene.reader->Next(&scene.commit, absl::InfiniteDuration()));
   CHECK(scene.commit.empty());
   CHECK(scene.source->listed.size() == 48);
+  // Thousands may be there at once.
+  CHECK(scene.source->releases == 1);
 }
 
 TEST_CASE("errors of the source, and what is malformed, are answers") {

@@ -8,6 +8,7 @@
 
 #include "base/mutex.h"
 #include "proto/changes.h"
+#include "server/feed_server.h"
 #include "server/login_path.h"
 #include "server/message_table.h"
 #include "server/users_fixture.h"
@@ -308,6 +309,33 @@ TEST_CASE("users are read again as a whole or not at all, and revoked ones are n
   CheckLine(redis.get(), "GET none", kNoAuth);
   CHECK(CodeOf(reader.get(), HelloFrame("reader", TokenOf("reader"))) == kNobody);
   CHECK(CodeOf(all.get(), PutFrame("k", "v")) == 0);
+}
+
+TEST_CASE("what was waited for is not given to a user who was revoked meanwhile, and to others it is") {
+  const TempDir dir;
+  const std::string path = dir.File("users.toml");
+  WriteUsersTo(path, "");
+  ServerOptions options;
+  options.users_file = path;
+  FeedServer fixture(GENERATE(1, 4), 64 << 20, {}, options);
+  const std::unique_ptr<WireClient> reader = ClientAt(fixture.address(), "reader");
+  const std::unique_ptr<WireClient> other = ClientAt(fixture.address(), "other");
+  const std::unique_ptr<WireClient> all = ClientAt(fixture.address(), "all");
+  REQUIRE(reader->Send(ChangesFrame({.wait_ms = kLong})));
+  REQUIRE(other->Send(ChangesFrame({.wait_ms = kLong, .begin = "o/", .limit = "o0"})));
+  REQUIRE(fixture.AwaitInFlight(2));
+  WriteUsersTo(path, "reader");
+  REQUIRE_OK(fixture.server->Reload());
+  REQUIRE(CodeOf(all.get(), PutFrame("o/secret", "v")) == 0);
+  const std::optional<OwnedReply> refused = reader->Receive();
+  REQUIRE(refused.has_value());
+  CHECK_FALSE(refused->ok);
+  CHECK(refused->code == kNobody);
+  CHECK(refused->body.find("secret") == std::string::npos);
+  const std::optional<OwnedReply> given = other->Receive();
+  REQUIRE(given.has_value());
+  CHECK(given->ok);
+  CHECK(given->body.find("secret") != std::string::npos);
 }
 
 TEST_CASE("a server starts beyond loopback only with users, or when it is told that it may") {

@@ -12,59 +12,12 @@
 #include "bandb/db.h"
 #include "bandb/server.h"
 #include "proto/changes.h"
+#include "server/feed_server.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
-#include "support/temp_dir.h"
 
 namespace bandb::test {
 namespace {
-
-constexpr uint32_t kLong = 60'000;
-
-// A server over a database on disk, on a free port.
-class FeedServer {
- public:
-  explicit FeedServer(int loops = 1, uint64_t keep_bytes = 64 << 20, ServerHooks hooks = {}, uint32_t frame_bytes = 0) {
-    storage_.changes_keep_bytes = keep_bytes;
-    Open();
-    ServerOptions options;
-    options.listen = "127.0.0.1:0";
-    options.loops = loops;
-    if (frame_bytes != 0) options.frame_bytes_max = frame_bytes;
-    auto started = Server::Start(*db, options, std::move(hooks));
-    REQUIRE_OK(started.status());
-    server = *std::move(started);
-  }
-  ~FeedServer() { server.reset(); }
-
-  std::string address() const { return server->Address(); }
-  // Waits until so many requests are unanswered.
-  bool AwaitInFlight(uint64_t count) {
-    base::Event never;
-    for (int i = 0; i < 60'000 && server->Stats().in_flight != count; i++) never.BlockUntilSet(1'000'000);
-    return server->Stats().in_flight == count;
-  }
-
- private:
-  void Open() {
-    auto opened = Db::Open(dir_.File("db"), storage_);
-    REQUIRE_OK(opened.status());
-    db = *std::move(opened);
-  }
-
-  TempDir dir_;
-  Options storage_;
-
- public:
-  std::unique_ptr<Db> db;
-  std::unique_ptr<Server> server;
-};
-
-std::string ChangesFrame(const proto::Changes& changes) {
-  std::string frame;
-  proto::AppendChanges(&frame, changes);
-  return frame;
-}
 
 std::string AcknowledgeFrame(std::string_view cursor, std::string_view token) {
   std::string frame;
@@ -236,7 +189,9 @@ TEST_CASE("hundreds that wait cost no thread: all are answered, and those whose 
 }
 
 TEST_CASE("a reply keeps to its bytes, and a commit that is larger comes in pieces, whole in the end") {
-  FeedServer fixture(GENERATE(1, 4), 64 << 20, {}, 64 << 10);
+  ServerOptions options;
+  options.frame_bytes_max = 64 << 10;
+  FeedServer fixture(GENERATE(1, 4), 64 << 20, {}, options);
   WireClient client(fixture.address());
   WriteBatch batch;
   std::string expected;
@@ -248,6 +203,8 @@ TEST_CASE("a reply keeps to its bytes, and a commit that is larger comes in piec
   REQUIRE_OK(fixture.db->Write(batch, {.sync = true}));
   REQUIRE(client.Ask(PutFrame("last", "1")) == OkReply());
   const std::string start = Ask(&client, {.from = Oldest(), .limit = "a"}).token;
+  // Of time, so that the place is not the token of what it replies.
+  const uint64_t long_ago_ms = 1'000;
   for (const uint32_t bytes_max : {0u, 4000u, 700u}) {
     std::string got;
     uint32_t skip = 0;
@@ -255,8 +212,10 @@ TEST_CASE("a reply keeps to its bytes, and a commit that is larger comes in piec
     Piece piece;
     const Piece first = Ask(&client, {.from = Oldest(), .commits_max = 1, .bytes_max = bytes_max});
     do {
-      const std::string frame =
-          ChangesFrame({.from = Oldest(), .commits_max = 1, .bytes_max = bytes_max, .skip = skip});
+      const std::string frame = ChangesFrame({.from = {.from = proto::FeedFrom::kTime, .time_ms = long_ago_ms},
+                                              .commits_max = 1,
+                                              .bytes_max = bytes_max,
+                                              .skip = skip});
       const auto reply = client.Ask(frame);
       REQUIRE(reply.has_value());
       CHECK(reply->body.size() + 1 <= (bytes_max == 0 ? 64 << 10 : bytes_max));
@@ -272,13 +231,47 @@ TEST_CASE("a reply keeps to its bytes, and a commit that is larger comes in piec
     CHECK(skip == 300);
     CHECK(pieces > 2);
     CHECK(Ask(&client, {.from = TokenPlace(piece.token)}).text == "last=1");
-    CHECK(CodeOfReply(&client, ChangesFrame({.from = Oldest(), .skip = 300})) ==
+    // Without the rest, if there is one, and on.
+    CHECK(Ask(&client, {.from = TokenPlace(first.token), .skip = 300}).text.ends_with("last=1"));
+    CHECK(CodeOfReply(&client, ChangesFrame({.from = TokenPlace(first.token), .skip = 301})) ==
           Code(absl::StatusCode::kInvalidArgument));
   }
   CHECK(Ask(&client, {.from = TokenPlace(start)}).text.empty());
   const auto refused = client.Ask(ChangesFrame({.from = Oldest(), .bytes_max = 300}));
   REQUIRE(refused.has_value());
   CHECK(refused->code == ToCode(proto::ErrorCode::kTooLarge));
+}
+
+TEST_CASE("changes are skipped only at a place that goes on naming the same commit") {
+  FeedServer fixture;
+  WireClient client(fixture.address());
+  WriteBatch batch;
+  for (const char* key : {"a", "b", "c"}) batch.Put(key, "1");
+  REQUIRE_OK(fixture.db->Write(batch, {.sync = true}));
+  REQUIRE_OK(fixture.db->CreateCursor("c", ChangesFrom::Oldest()));
+  for (const proto::FeedPlace& place : {proto::FeedPlace{}, Oldest(), CursorPlace("c")}) {
+    CHECK(CodeOfReply(&client, ChangesFrame({.from = place, .wait_ms = kLong, .skip = 1})) ==
+          Code(absl::StatusCode::kInvalidArgument));
+  }
+  CHECK(Ask(&client, {.from = {.from = proto::FeedFrom::kTime, .time_ms = 1}, .skip = 2}).text == "c=1");
+}
+
+TEST_CASE("a change that fits into no reply can be gone past, if one wants to") {
+  ServerOptions options;
+  options.frame_bytes_max = 4 << 10;
+  FeedServer fixture(1, 64 << 20, {}, options);
+  WireClient client(fixture.address());
+  const std::string start = Ask(&client, {}).token;
+  WriteBatch batch;
+  batch.Put("a", "1");
+  batch.Put("b", std::string(8 << 10, 'v'));
+  batch.Put("c", "3");
+  REQUIRE_OK(fixture.db->Write(batch, {.sync = true}));
+  const Piece first = Ask(&client, {.from = TokenPlace(start)});
+  CHECK(first.text == "a=1...");
+  CHECK(CodeOfReply(&client, ChangesFrame({.from = TokenPlace(start), .skip = 1})) ==
+        ToCode(proto::ErrorCode::kTooLarge));
+  CHECK(Ask(&client, {.from = TokenPlace(start), .skip = 2}).text == "c=3");
 }
 
 TEST_CASE("parts have every change between them, and a range delete in each") {

@@ -33,6 +33,19 @@ inline const std::map<std::string, std::vector<std::string>>& Users() {
 
 inline std::string TokenOf(const std::string& name) { return "token-of-" + name; }
 
+// As it is written to a file, but for one of them.
+inline void WriteUsersTo(const std::string& path, const std::string& without) {
+  server::UserTable table;
+  for (const auto& [name, allows] : Users()) {
+    if (name == without) continue;
+    server::User user{name, tls::DigestOf(TokenOf(name)), {}};
+    for (const std::string& allow : allows) REQUIRE_OK(user.grants.Add(allow));
+    REQUIRE_OK(table.Add(std::move(user)));
+  }
+  base::PosixFileSystem files;
+  REQUIRE_OK(base::ReplaceSecretFile(&files, path, table.ToText()));
+}
+
 class UsersFixture {
  public:
   explicit UsersFixture(int loops = 1, absl::Duration login_timeout = absl::Seconds(5), int connections_max = 10000,
@@ -52,17 +65,7 @@ class UsersFixture {
     fixture = std::make_unique<ServerFixture>(options, std::move(hooks));
   }
   std::string path() const { return dir_.path() + "/users.toml"; }
-  void WriteUsers(const std::string& without) {
-    server::UserTable table;
-    for (const auto& [name, allows] : Users()) {
-      if (name == without) continue;
-      server::User user{name, tls::DigestOf(TokenOf(name)), {}};
-      for (const std::string& allow : allows) REQUIRE_OK(user.grants.Add(allow));
-      REQUIRE_OK(table.Add(std::move(user)));
-    }
-    base::PosixFileSystem files;
-    REQUIRE_OK(base::ReplaceSecretFile(&files, path(), table.ToText()));
-  }
+  void WriteUsers(const std::string& without) { WriteUsersTo(path(), without); }
   std::string redis() const { return fixture->server->RedisAddress(); }
 
  private:
@@ -89,10 +92,14 @@ inline uint16_t CodeOf(WireClient* client, const std::string& frame) {
   return reply->ok ? 0 : reply->code;
 }
 
-inline std::unique_ptr<WireClient> ClientOf(const UsersFixture& users, const std::string& name) {
-  auto client = std::make_unique<WireClient>(users.fixture->address());
+inline std::unique_ptr<WireClient> ClientAt(const std::string& address, const std::string& name) {
+  auto client = std::make_unique<WireClient>(address);
   if (!name.empty()) REQUIRE(CodeOf(client.get(), HelloFrame(name, TokenOf(name))) == 0);
   return client;
+}
+
+inline std::unique_ptr<WireClient> ClientOf(const UsersFixture& users, const std::string& name) {
+  return ClientAt(users.fixture->address(), name);
 }
 
 }  // namespace bandb::test

@@ -2,11 +2,15 @@
 // for the model and the rigs to show.
 #include "storage/db_feed.h"
 
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "changes/change_token.h"
+#include "storage/commit/log_set.h"
 #include "storage/db/feed_world.h"
 #include "support/catch.h"
 
@@ -51,6 +55,23 @@ TEST_CASE("what power loss could take back is given only to those who ask for it
   world.Put("b", true);
   CHECK(Keys(durable.get()) == "ab");
   CHECK(Keys(at_once.get()) == "b");
+}
+
+TEST_CASE("a commit is given once gets see it, however early it is durable") {
+  TestEnv env(1);
+  storage::LogSet logs(&env.files(), "/data");
+  std::atomic<storage::Sequence> last{4};
+  const storage::EngineFeed feed({.files = &env.files(),
+                                  .engine_dir = "/data",
+                                  .logs = &logs,
+                                  .last_sequence = &last,
+                                  .now_ms = [] { return uint64_t{1}; },
+                                  .snapshot_sequence = nullptr},
+                                 KeepingOptions());
+  logs.NoteAppended(5, true);
+  CHECK(feed.Bound(false) == 4);
+  last = 5;
+  CHECK(feed.Bound(false) == 5);
 }
 
 TEST_CASE("a reader that waits is woken by a commit") {
@@ -276,6 +297,33 @@ TEST_CASE("tokens of other databases, of lost writes and of other copies are ref
   CHECK_CODE(world.ReadStatus(ChangesFrom::Token(after_b)), kFailedPrecondition);
   CHECK_CODE(world.ReadStatus(ChangesFrom::Token((*copied)->token())), kFailedPrecondition);
   CHECK(Keys(world.Read(From(ChangesFrom::Token(after_a))).get()) == "cd");
+}
+
+TEST_CASE("openings that write nothing leave nothing behind, and tokens go on over them") {
+  FeedWorld world;
+  const auto manifest_bytes = [&world] {
+    size_t bytes = 0;
+    for (const auto& [path, size] : world.env().files().Files()) {
+      if (path.find("MANIFEST") != std::string::npos) bytes = std::max<size_t>(bytes, size);
+    }
+    return bytes;
+  };
+  const std::string of_nothing = world.Read(From(ChangesFrom::Now()))->token();
+  world.Put("a");
+  const std::string after_a = world.Read(From(ChangesFrom::Now()))->token();
+  // Else every opening begins one more log.
+  REQUIRE_OK(world->Flush());
+  for (int i = 0; i < 3; ++i) world.Open(KeepingOptions());
+  const std::string idle = world.Read(From(ChangesFrom::Now()))->token();
+  const size_t before = manifest_bytes();
+  REQUIRE(before > 0);
+  for (int i = 0; i < 50; ++i) world.Open(KeepingOptions());
+  CHECK(manifest_bytes() <= before + 50);
+  world.Put("b");
+  for (const std::string& token : {after_a, idle}) {
+    CHECK(Keys(world.Read(From(ChangesFrom::Token(token))).get()) == "b");
+  }
+  CHECK(Keys(world.Read(From(ChangesFrom::Token(of_nothing))).get()) == "ab");
 }
 
 TEST_CASE("forged places are answered, never believed") {

@@ -69,6 +69,9 @@ class WatchTest(ProgramTest):
         self.assertEqual(self.lines(server, "--from", "oldest", "--count", "4"),
                          ['put\t"user:1"\t"Alice"', 'put\t"other"\t"x"', 'delete\t"user:1"',
                           'delete-range\t"user:"\t"user;"'])
+        enough = self.do(server, "watch", "--from", "oldest", "--count", "3").stderr.decode()
+        self.assertEqual(self.lines(server, "--from", token_of(enough), "--count", "1"),
+                         ['delete-range\t"user:"\t"user;"'])
         changes = [json.loads(line) for line in self.lines(server, "user:", "--from", "oldest", "--json", "--count", "3")]
         self.assertEqual([change["kind"] for change in changes], ["put", "delete", "delete_range"])
         self.assertEqual(changes[0]["value"], "Alice")

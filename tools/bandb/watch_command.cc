@@ -221,9 +221,9 @@ int RunWatch(const client::Target& target, std::vector<std::string> arguments) {
     const InterruptWatch interrupts([&watch] { watch.Interrupt(); });
     status = watch.Run();
   }
-  if (status.ok()) return kDone;
-  Print(stderr, "(error) {}\n", base::Message(status));
+  if (!status.ok()) Print(stderr, "(error) {}\n", base::Message(status));
   watch.TellPlace();
+  if (status.ok()) return kDone;
   return absl::IsNotFound(status) ? kNotFound : kServerError;
 }
 

@@ -58,8 +58,8 @@ class LogSet {
   void AddWaiter(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Any thread's.
-  // Everything up to this sequence is durable.
-  uint64_t durable_sequence() const { return durable_sequence_.load(std::memory_order_acquire); }
+  // Everything up to this sequence is durable. See changes::News::Tell.
+  uint64_t durable_sequence() const { return durable_sequence_.load(std::memory_order_seq_cst); }
   // True if a request waits and no sync is running.
   bool SyncNeeded() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Syncs once and completes every request that it covered. Does nothing and answers OK if another

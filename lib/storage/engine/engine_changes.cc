@@ -22,6 +22,8 @@ constexpr int64_t kReaderSyncShare = 50;
 }  // namespace
 
 Engine* FeedGate::Enter() {
+  // Before the mutex, which another thread may have held when the process forked.
+  if (base::Forks() != forks_) return nullptr;
   base::MutexLock lock(&mutex_);
   return engine_ != nullptr && engine_->Enter() ? engine_ : nullptr;
 }
@@ -34,7 +36,7 @@ void Engine::StartFeed(const RecoveredDatabase& recovered, ManifestState* state)
   if (is_replica_) return;
   if (!feed_.keeps_logs()) state->kept_logs.clear();
   const Sequence oldest = feed_.keeps_logs() ? logs_.OldestSequence() : state->last_sequence + 1;
-  EngineFeed::ForgetEpochs(oldest, &state->epochs);
+  EngineFeed::ForgetEpochs(oldest, last, &state->epochs);
   state->epochs.push_back({.number = epoch_, .branch = commit_random_.Next(), .begin = last});
   feed_.Start(database_id_, state->epochs);
 }
@@ -74,6 +76,8 @@ void Engine::LoadCursors(bool recovered_some) {
 }
 
 void Engine::RemoveLogs(const std::vector<uint64_t>& numbers) {
+  // A cursor that was moved in memory alone would be lost at the next open.
+  if (feed_.AnyMoved()) WriteCursorsSoon();
   // What cannot be removed now is found at the next open.
   for (const uint64_t number : numbers) {
     env_.files->Remove(base::JoinPath(engine_dir_, LogName(number))).IgnoreError();
@@ -174,8 +178,8 @@ int64_t Engine::SyncForReaders() {
 // Writes down cursors that have moved.
 class Engine::CursorWrite final : public WriteRequest {
  public:
-  CursorWrite(Engine* engine, WriteBatch batch, std::vector<std::string> names)
-      : engine_(engine), batch_(std::move(batch)), names_(std::move(names)) {
+  CursorWrite(Engine* engine, WriteBatch batch, std::vector<changes::CursorTable::Underway> taken)
+      : engine_(engine), batch_(std::move(batch)), taken_(std::move(taken)) {
     operations = WriteBatchAccess::Operations(batch_);
     conditions = WriteBatchAccess::Conditions(batch_);
     operation_count = WriteBatchAccess::OperationCount(batch_);
@@ -187,7 +191,7 @@ class Engine::CursorWrite final : public WriteRequest {
   // acknowledgement; where a cursor was dropped meanwhile, the others go without it.
   void Complete(absl::Status outcome) override {
     Engine* const engine = engine_;
-    engine->feed_.Written(names_, outcome.ok());
+    engine->feed_.Written(taken_, outcome.ok());
     delete this;
     engine->CursorsWritten(outcome.ok() || outcome.code() == absl::StatusCode::kAborted);
     engine->lifecycle_.Leave();
@@ -196,7 +200,7 @@ class Engine::CursorWrite final : public WriteRequest {
  private:
   Engine* const engine_;
   const WriteBatch batch_;
-  const std::vector<std::string> names_;
+  const std::vector<changes::CursorTable::Underway> taken_;
 };
 
 void Engine::WriteCursorsSoon() {
@@ -208,10 +212,10 @@ void Engine::WriteCursorsSoon() {
 void Engine::WriteCursors() {
   if (!lifecycle_.Enter()) return;
   env_.executor->Post(base::Priority::kNormal, [this]() {
-    std::vector<std::string> names;
-    WriteBatch batch = feed_.TakeMoved(&names);
-    if (!names.empty()) {
-      SubmitUnwaiting(std::make_unique<CursorWrite>(this, std::move(batch), std::move(names)).release());
+    std::vector<changes::CursorTable::Underway> taken;
+    WriteBatch batch = feed_.TakeMoved(&taken);
+    if (!taken.empty()) {
+      SubmitUnwaiting(std::make_unique<CursorWrite>(this, std::move(batch), std::move(taken)).release());
       return;
     }
     CursorsWritten(false);

@@ -53,23 +53,29 @@ absl::StatusOr<const changes::Cursor*> EngineFeed::FindCursor(std::string_view n
   return base::Error(absl::StatusCode::kNotFound, "there is no cursor \"{}\"", name);
 }
 
-void EngineFeed::ForgetEpochs(Sequence oldest, std::vector<Epoch>* epochs) {
+void EngineFeed::ForgetEpochs(Sequence oldest, Sequence last, std::vector<Epoch>* epochs) {
   size_t gone = 0;
   // The end of an epoch is where the next one begins.
   while (gone + 1 < epochs->size() && (*epochs)[gone + 1].begin + 1 < oldest) ++gone;
   epochs->erase(epochs->begin(), epochs->begin() + static_cast<std::ptrdiff_t>(gone));
+  // However often it is opened: of the last one that wrote nothing no token speaks, but for the
+  // first of all, which PlaceAt names where there is none before.
+  if (epochs->size() > 1 && epochs->back().begin == last) epochs->pop_back();
 }
 
 changes::ChangePlace EngineFeed::PlaceAt(Sequence sequence) const {
   BANDB_ASSERT(!epochs_.empty());
+  // That in which it was written, so that an epoch without writes is named by no token.
   const auto after = std::find_if(epochs_.begin() + 1, epochs_.end(),
-                                  [sequence](const Epoch& epoch) { return epoch.begin > sequence; });
+                                  [sequence](const Epoch& epoch) { return epoch.begin >= sequence; });
   const Epoch& epoch = *(after - 1);
   return {.database = database_id_.bytes, .epoch = epoch.number, .branch = epoch.branch, .sequence = sequence};
 }
 
 Sequence EngineFeed::Bound(bool undurable) const {
-  return undurable ? parts_.last_sequence->load(std::memory_order_seq_cst) : parts_.logs->durable_sequence();
+  // Another thread's sync may make durable what the one that commits has not published yet.
+  const Sequence last = parts_.last_sequence->load(std::memory_order_seq_cst);
+  return undurable ? last : std::min(last, parts_.logs->durable_sequence());
 }
 
 absl::Status EngineFeed::Gone() const {
@@ -225,14 +231,14 @@ absl::StatusOr<bool> EngineFeed::MoveCursor(std::string_view name, std::string_v
   return cursors_.Move(name, place, now_ms, cursor->place.sequence >= LastUserSequence());
 }
 
-WriteBatch EngineFeed::TakeMoved(std::vector<std::string>* names) {
+WriteBatch EngineFeed::TakeMoved(std::vector<changes::CursorTable::Underway>* taken) {
   base::MutexLock lock(&mutex_);
-  return cursors_.TakeMoved(names, parts_.logs->durable_sequence());
+  return cursors_.TakeMoved(taken, parts_.logs->durable_sequence());
 }
 
-void EngineFeed::Written(const std::vector<std::string>& names, bool done) {
+void EngineFeed::Written(const std::vector<changes::CursorTable::Underway>& taken, bool done) {
   base::MutexLock lock(&mutex_);
-  cursors_.Written(names, done, parts_.last_sequence->load(std::memory_order_acquire));
+  cursors_.Written(taken, done, parts_.last_sequence->load(std::memory_order_acquire));
 }
 
 bool EngineFeed::AnyMoved() const {

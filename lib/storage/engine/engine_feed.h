@@ -53,8 +53,9 @@ class EngineFeed {
   // All cursors were loaded, or cannot be: then who asks for one is answered so. Until then, and if
   // not, as much is kept as may be.
   void CursorsLoaded(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Which of the epochs are needed when this is the oldest operation that can be read.
-  static void ForgetEpochs(Sequence oldest, std::vector<Epoch>* epochs);
+  // Which of the epochs are needed when these are the oldest operation that can be read, and the
+  // last one that there is.
+  static void ForgetEpochs(Sequence oldest, Sequence last, std::vector<Epoch>* epochs);
 
   // Places.
   struct Beginning {
@@ -63,8 +64,9 @@ class EngineFeed {
   };
   // Errors: as Store::ReadChanges.
   absl::StatusOr<Beginning> Resolve(const ChangesFrom& from, bool undurable) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // In the epoch in which the operation of that sequence was written.
   changes::ChangePlace PlaceAt(Sequence sequence) const;
-  // Up to here commits may be given.
+  // Up to here commits may be given: no further than gets see, and than a token may name.
   Sequence Bound(bool undurable) const;
   // kOutOfRange, with the oldest token.
   absl::Status Gone() const;
@@ -89,8 +91,8 @@ class EngineFeed {
   absl::Status CheckCursor(std::string_view name) const ABSL_LOCKS_EXCLUDED(mutex_);
   // True if something has to be written down. Errors: as Store::Acknowledge.
   absl::StatusOr<bool> MoveCursor(std::string_view name, std::string_view token) ABSL_LOCKS_EXCLUDED(mutex_);
-  WriteBatch TakeMoved(std::vector<std::string>* names) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Written(const std::vector<std::string>& names, bool done) ABSL_LOCKS_EXCLUDED(mutex_);
+  WriteBatch TakeMoved(std::vector<changes::CursorTable::Underway>* taken) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Written(const std::vector<changes::CursorTable::Underway>& taken, bool done) ABSL_LOCKS_EXCLUDED(mutex_);
   bool AnyMoved() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Without their lags.
   absl::StatusOr<std::vector<CursorInfo>> Cursors() const ABSL_LOCKS_EXCLUDED(mutex_);

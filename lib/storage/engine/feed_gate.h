@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/fork.h"
 #include "base/mutex.h"
 
 namespace bandb::storage {
@@ -15,8 +16,8 @@ class Engine;
 class FeedGate {
  public:
   explicit FeedGate(Engine* engine) : engine_(engine) {}
-  // Begins an activity, which the caller ends with Engine::Leave. Null: the database is closing, or
-  // gone.
+  // Begins an activity, which the caller ends with Engine::Leave. Null: the database is closing,
+  // gone, or a forked child's parent's.
   Engine* Enter() ABSL_LOCKS_EXCLUDED(mutex_);
   // The engine ends.
   void Forget() ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -28,6 +29,7 @@ class FeedGate {
   std::atomic<uint64_t> held_bytes{0};
 
  private:
+  const uint64_t forks_ = base::Forks();
   base::Mutex mutex_;
   Engine* engine_ ABSL_GUARDED_BY(mutex_);
 };

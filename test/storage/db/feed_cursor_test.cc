@@ -102,6 +102,54 @@ TEST_CASE("a cursor that falls behind what may be kept is lost, and is told so")
   CHECK(world->GetStats().lost_cursors == 0);
 }
 
+TEST_CASE("a cursor that is not lost is not lost by an opening") {
+  Options options = KeepingOptions();
+  options.changes_keep_bytes = 25'000;
+  FeedWorld world(options);
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  auto reader = world.Read(From(ChangesFrom::Cursor("c")));
+  world.FillLog("a");
+  world.Put("last");
+  for (int i = 0; i < 3; ++i) {
+    Keys(reader.get());
+    REQUIRE_OK(world->Acknowledge("c", reader->token()));
+    world.env().executor().RunFor(2'000'000'000);
+  }
+  REQUIRE_OK(world->Flush());
+  // Now what comes next for it is the first of a log, and all before that goes.
+  world.FillLog("b");
+  REQUIRE(world->GetStats().changes_kept_logs == 1);
+  REQUIRE(world->GetStats().lost_cursors == 0);
+  world.env().executor().RunFor(2'000'000'000);
+  if (GENERATE(false, true)) {
+    world.Put("-");
+    world.PowerLoss(options);
+  } else {
+    world.Open(options);
+  }
+  CHECK(world->GetStats().lost_cursors == 0);
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()).substr(0, 3) == "b00");
+}
+
+TEST_CASE("a copy has the cursors, and has lost all of them") {
+  FeedWorld world;
+  world.Put("a");
+  REQUIRE_OK(world->CreateCursor("end", ChangesFrom::Now()));
+  REQUIRE_OK(world->CreateCursor("begin", ChangesFrom::Oldest()));
+  REQUIRE_OK(world->CreateCheckpoint("/copy"));
+  TestEnv copy_env(3, world.env().files().CrashImage(Damage::kLost, 4));
+  const std::unique_ptr<Db> copy = MustOpen(copy_env.env(), "/copy", KeepingOptions());
+  const auto cursors = copy->ListCursors();
+  REQUIRE_OK(cursors.status());
+  REQUIRE(cursors->size() == 2);
+  // Even this one is itself written after its place.
+  CHECK((*cursors)[1].name == "end");
+  for (const CursorInfo& cursor : *cursors) CHECK(cursor.lost);
+  REQUIRE_OK(copy->DropCursor("end"));
+  REQUIRE_OK(copy->CreateCursor("end", ChangesFrom::Now()));
+  CHECK_FALSE((*copy->ListCursors())[1].lost);
+}
+
 TEST_CASE("the lag of a cursor is counted in commits, bytes and time") {
   FeedWorld world;
   REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
@@ -222,6 +270,38 @@ TEST_CASE("readers at rest hold nothing, and stopped ones one piece of a log eac
   CHECK(world->GetStats().memory_bytes <= before + 100 * 100);
   readers.clear();
   CHECK(world->GetStats().memory_bytes == before);
+}
+
+TEST_CASE("a reader that passes over large commits holds none of them between two calls") {
+  Options options = KeepingOptions();
+  options.changes_keep_bytes = 64 << 20;
+  FeedWorld world(options);
+  for (int i = 0; i < 20; ++i) REQUIRE_OK(world->Put("a", std::string(1 << 20, 'v')));
+  REQUIRE_OK(world->Flush());
+  ChangesOptions what = From(ChangesFrom::Oldest());
+  what.lower_bound = "m";
+  const auto reader = world.Read(what);
+  const uint64_t before = world->GetStats().memory_bytes;
+  const std::string begin = reader->token();
+  Commit commit;
+  REQUIRE_OK(reader->Next(&commit, absl::ZeroDuration()));
+  CHECK(commit.empty());
+  CHECK(commit.last_sequence == 16);
+  CHECK(reader->token() != begin);
+  CHECK(world->GetStats().memory_bytes <= before + 100);
+  world.Put("z");
+  CHECK(Keys(reader.get()) == "z");
+}
+
+TEST_CASE("without room for logs even a cursor at the end is lost with a flush: it is written down after itself") {
+  FeedWorld world(SmallOptions());
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  REQUIRE_OK(world->Flush());
+  CHECK((*world->ListCursors())[0].lost);
+  world.Open(KeepingOptions());
+  REQUIRE_OK(world->CreateCursor("d", ChangesFrom::Now()));
+  REQUIRE_OK(world->Flush());
+  CHECK_FALSE((*world->ListCursors())[1].lost);
 }
 
 }  // namespace bandb::test

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bandb/changes.h"
 #include "bandb/event_listener.h"
 #include "bandb/logger.h"
 #include "storage/db/open_db.h"
@@ -33,6 +34,11 @@ struct ThrowingLogger final : Logger {
 std::unique_ptr<Db>& InheritedDb() {
   static std::unique_ptr<Db> db;
   return db;
+}
+
+bool IsRefused(ChangeReader* reader) {
+  Commit commit;
+  return absl::IsFailedPrecondition(reader->Next(&commit, absl::InfiniteDuration()));
 }
 
 }  // namespace
@@ -82,11 +88,14 @@ TEST_CASE("a forked child that exits does not wait for threads that it has not, 
   }
   Db* db = InheritedDb().get();
   REQUIRE_OK(db->Put("a", "1"));
+  ChangesOptions what;
+  what.from = ChangesFrom::Oldest();
+  const auto reader = *db->ReadChanges(what);
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     const bool refused = absl::IsFailedPrecondition(db->Put("a", "child")) && absl::IsFailedPrecondition(db->Flush()) &&
-                         absl::IsFailedPrecondition(db->Close());
+                         absl::IsFailedPrecondition(db->Close()) && IsRefused(reader.get());
     InheritedDb().reset();
     // Not exit: what else the test program would do at its end is not the child's.
     ::_exit(refused ? 0 : 1);
