@@ -14,6 +14,11 @@
 
 namespace bandb {
 
+namespace internal {
+class CheckpointSink;
+struct DbAccess;
+}  // namespace internal
+
 // Store has the reads and writes; Db adds what concerns one directory on one disk.
 //
 //   absl::StatusOr<std::unique_ptr<bandb::Db>> db = bandb::Db::Open("/var/lib/app/data");
@@ -97,6 +102,11 @@ class Db : public Store {
 
  protected:
   Db() = default;
+
+ private:
+  friend struct internal::DbAccess;
+  // As CreateCheckpoint, but that the tables go to the sink. Errors: kUnimplemented it makes none.
+  virtual absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink);
 };
 
 }  // namespace bandb

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "bandb/db.h"
 #include "kv/change_feed.h"
 
 namespace bandb {
@@ -75,6 +76,10 @@ absl::StatusOr<std::vector<CursorInfo>> Store::ListCursors() {
   internal::ChangeFeed* const feed = DoChangeFeed();
   if (feed == nullptr) return NoFeed();
   return feed->ListCursors();
+}
+
+absl::Status Db::DoCheckpoint(const std::filesystem::path& /*dir*/, internal::CheckpointSink* /*sink*/) {
+  return absl::UnimplementedError("this database makes no backups");
 }
 
 }  // namespace bandb

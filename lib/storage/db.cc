@@ -96,6 +96,7 @@ class DbImpl final : public Db {
   Engine* engine() { return engine_.get(); }
 
  private:
+  absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) override;
   absl::Status DoPut(std::string_view key, std::string_view value, const WriteOptions& options) override;
   absl::Status DoDelete(std::string_view key, const WriteOptions& options) override;
   absl::Status DoWrite(const WriteBatch& batch, const WriteOptions& options) override;
@@ -359,10 +360,12 @@ absl::Status DbImpl::CompactRange(std::string_view begin, std::string_view limit
   return WaitForDone([&](Engine::Done done) { engine_->CompactRange(begin, limit, std::move(done)); });
 }
 
-absl::Status DbImpl::CreateCheckpoint(const std::filesystem::path& dir) {
+absl::Status DbImpl::CreateCheckpoint(const std::filesystem::path& dir) { return DoCheckpoint(dir, nullptr); }
+
+absl::Status DbImpl::DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) {
   BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir.string()));
   BANDB_RETURN_IF_ERROR(Flush());
-  return engine_->CreateCheckpoint(path);
+  return engine_->CreateCheckpoint(path, sink);
 }
 
 absl::Status DbImpl::Close() {

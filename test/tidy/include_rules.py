@@ -26,15 +26,16 @@ ARROWS = {
     "lib/storage/commit": ["bandb", "storage/log", "storage/file", "kv", "base"],
     "lib/storage/read": ["bandb", "storage/version", "storage/memtable", "storage/table", "storage/file", "storage/key", "kv", "base"],
     "lib/storage/engine": ["bandb", "storage/read", "storage/compaction", "storage/commit", "storage/version", "storage/table", "storage/memtable", "storage/log", "storage/key", "storage/file", "changes", "kv", "base"],
+    "lib/backup": ["bandb", "storage", "kv", "base"],
     "lib/cluster": ["bandb", "storage", "raft", "proto", "net", "kv", "base"],
     "lib/server": ["bandb", "kv", "resp", "proto", "tls", "net", "base"],
     "lib/admin": ["bandb", "net", "base"],
     "lib/grpc": ["bandb", "server", "tls", "net", "base"],
-    "tools": ["bandb", "admin", "grpc", "server", "cluster", "kv", "proto", "tls", "net", "base"],
+    "tools": ["bandb", "backup", "admin", "grpc", "server", "cluster", "kv", "proto", "tls", "net", "base"],
     "examples": ["bandb", "grpc"],
     "test/api": ["bandb", "support"],
     "test/install": ["bandb"],
-    "test": ["bandb", "admin", "grpc", "server", "cluster", "storage", "changes", "raft", "resp", "proto", "tls", "net", "kv", "base", "support"],
+    "test": ["bandb", "backup", "admin", "grpc", "server", "cluster", "storage", "changes", "raft", "resp", "proto", "tls", "net", "kv", "base", "support"],
 }
 
 # What else may be included, and where. The longest matching prefix of the file's path counts.

@@ -2,12 +2,11 @@
 //
 //   bandb [--addr HOST:PORT] [--tls-ca FILE] [--user NAME --token-file FILE] [--raw] COMMAND ...
 //
-// COMMAND is one of command.h, load, export, import, watch, cursors, cluster, user, config show or
-// help. Without a command bandb reads commands from standard input, at a terminal with line editing
-// and history.
-// Exit codes: 0 done, 1 not found or the condition of cas did not hold, 2 usage, 3 server or
-// connection error, or standard output could not be written; of a script the highest of its
-// commands.
+// COMMAND is one of command.h, load, export, import, watch, cursors, backup, cluster, user, config
+// show or help. Without a command bandb reads commands from standard input, at a terminal with
+// line editing and history. Exit codes: 0 done, 1 not found or the condition of cas did not hold,
+// 2 usage, 3 server or connection error, or standard output could not be written; of a script the
+// highest of its commands.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "backup_command.h"
 #include "bandb_server/config.h"
 #include "base/clock.h"
 #include "base/posix_file_system.h"
@@ -52,6 +52,7 @@ constexpr std::string_view kOtherCommands =
     "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
     "  watch [OPTIONS] [PREFIX]                  print what is written, as it is written; bandb watch --help says how\n"
     "  cursors list|create|drop ...              places that watch goes on from; bandb cursors --help says how\n"
+    "  backup create|list|verify|prune|restore   backups of a database; bandb backup --help says how\n"
     "  cluster try --dir DIR [OPTIONS]           run a cluster on this machine; bandb cluster try --help says how\n"
     "  cluster describe|recover ...              when a majority is lost for good; bandb cluster --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
@@ -279,7 +280,7 @@ bool Help(const CLI::App& app, const std::vector<std::string>& arguments) {
 }
 
 bool HasHelpOfItsOwn(std::string_view command) {
-  constexpr std::string_view kNames[] = {"cluster", "load", "export", "import", "user", "watch", "cursors"};
+  constexpr std::string_view kNames[] = {"backup", "cluster", "load", "export", "import", "user", "watch", "cursors"};
   return std::find(std::begin(kNames), std::end(kNames), command) != std::end(kNames);
 }
 
@@ -316,6 +317,7 @@ int Run(int argc, char** argv) {
   if (arguments[0] == "import") return RunImport(*target, rest);
   if (arguments[0] == "watch") return RunWatch(*target, rest);
   if (arguments[0] == "cursors") return RunCursors(*target, rest);
+  if (arguments[0] == "backup") return RunBackup(*target, rest);
   if (arguments[0] == "cluster") return RunCluster(rest);
   if (arguments[0] == "user") return RunUser(rest);
   if (arguments[0] == "config") return ShowConfig(rest);

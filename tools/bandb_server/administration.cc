@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+
+#include "bandb/backup.h"
 #include "base/escape.h"
 #include "base/status.h"
 #include "cluster_report.h"
@@ -11,7 +14,8 @@ namespace bandb::server_program {
 namespace {
 
 constexpr std::string_view kCommands =
-    "flush; compact BEGIN LIMIT; status [--json]; member list [--json]; member add MEMBER; member remove MEMBER; "
+    "flush; compact BEGIN LIMIT; backup; status [--json]; member list [--json]; member add MEMBER; member remove "
+    "MEMBER; "
     "member replace MEMBER BY; transfer [MEMBER]";
 
 absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vector<std::string>& words) {
@@ -34,7 +38,22 @@ absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vecto
   return base::Error(absl::StatusCode::kInvalidArgument, "no such command; there are {}", kCommands);
 }
 
-absl::StatusOr<std::string> Run(DataStore* data, const std::vector<std::string>& words) {
+absl::StatusOr<std::string> MakeBackup(Db* db, const std::string& repository) {
+  if (db == nullptr) {
+    return base::Error(absl::StatusCode::kUnimplemented,
+                       "a node of a cluster makes no backups yet; a server with server.mode = \"standalone\" does");
+  }
+  if (repository.empty()) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "this server has no directory for backups: set storage.backups");
+  }
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Backup> backup, Backup::Open(repository));
+  BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db));
+  return fmt::format("backup {}: sequence {}, {} tables, {} bytes, {} of them new", made.number, made.last_sequence,
+                     made.tables, made.bytes, made.new_bytes);
+}
+
+absl::StatusOr<std::string> Run(DataStore* data, const std::string& backups, const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words[0];
   const size_t operands = words.empty() ? 0 : words.size() - 1;
   if (command == "flush" && operands == 0) {
@@ -46,6 +65,7 @@ absl::StatusOr<std::string> Run(DataStore* data, const std::vector<std::string>&
     BANDB_RETURN_IF_ERROR(data->CompactRange(words[1], words[2]));
     return fmt::format("compacted: {} bytes of tables, {} before", data->GetStats().table_bytes, before);
   }
+  if (command == "backup" && operands == 0) return MakeBackup(data->db(), backups);
   const bool wants_json = operands == 1 && words[1] == "--json";
   const bool is_of_cluster = (command == "status" && (operands == 0 || wants_json)) ||
                              (command == "member" && operands > 0) || (command == "transfer" && operands <= 1);
@@ -66,8 +86,9 @@ absl::StatusOr<std::string> Run(DataStore* data, const std::vector<std::string>&
 
 }  // namespace
 
-absl::StatusOr<std::string> Administer(DataStore* data, const std::vector<std::string>& words) {
-  absl::StatusOr<std::string> text = Run(data, words);
+absl::StatusOr<std::string> Administer(DataStore* data, const std::string& backups,
+                                       const std::vector<std::string>& words) {
+  absl::StatusOr<std::string> text = Run(data, backups, words);
   // Which clients take for a key that there is not.
   if (!absl::IsNotFound(text.status())) return text;
   return base::Error(absl::StatusCode::kInvalidArgument, "{}", base::Message(text.status()));

@@ -33,6 +33,7 @@ enum class Mode : uint8_t {
 struct Config {
   Mode mode = Mode::kCluster;
   std::string data = "./bandb-data";
+  std::string backups{};  // the repository; empty: none
   LogSeverity log_level = LogSeverity::kInfo;
   // Where lines of the log go; empty: to standard error.
   std::string log_file;

@@ -37,6 +37,7 @@ class StandaloneStore final : public DataStore {
   }
 
   Store& store() override { return *db_; }
+  Db* db() override { return db_.get(); }
   Stats GetStats() const override { return db_->GetStats(); }
   absl::Status Flush() override { return db_->Flush(); }
   absl::Status CompactRange(std::string_view begin, std::string_view limit) override {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bandb/cluster.h"
+#include "bandb/db.h"
 #include "bandb/stats.h"
 #include "bandb/store.h"
 #include "base/clock.h"
@@ -26,6 +27,8 @@ class DataStore {
   DataStore& operator=(const DataStore&) = delete;
 
   virtual Store& store() = 0;
+  // Null if it is no database of its own.
+  virtual Db* db() { return nullptr; }
   // Null if it is no node.
   virtual Cluster* cluster() { return nullptr; }
   virtual Stats GetStats() const = 0;

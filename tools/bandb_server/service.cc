@@ -136,7 +136,9 @@ class Service {
     }
     options.logger = logger_;
     ServerHooks hooks;
-    hooks.administer = [this](const std::vector<std::string>& words) { return Administer(data_.get(), words); };
+    hooks.administer = [this](const std::vector<std::string>& words) {
+      return Administer(data_.get(), config_.backups, words);
+    };
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(data_->store(), options, std::move(hooks));
     if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
     server_ = *std::move(server);

@@ -226,6 +226,7 @@ void AddGrpcSettings(std::vector<Setting>* settings) {
 
 void AddStorageSettings(std::vector<Setting>* settings) {
   settings->push_back(TextSetting("storage", "data", "the path of a directory", BANDB_OPTION(data)));
+  settings->push_back(OptionalTextSetting("storage", "backups", "the path of a directory", BANDB_OPTION(backups)));
   settings->push_back(BooleanSetting("storage", "create_if_missing", BANDB_OPTION(storage.create_if_missing)));
   settings->push_back(SizeSetting("storage", "memory_budget", BANDB_OPTION(storage.memory_budget_bytes)));
   settings->push_back(IntegerSetting("storage", "background_threads", BANDB_OPTION(storage.background_threads)));

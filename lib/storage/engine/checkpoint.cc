@@ -106,11 +106,19 @@ class CheckpointWriter {
   }
 
   absl::Status CopyTables() {
+    internal::CheckpointSink* const sink = source_.sink;
+    if (sink != nullptr) {
+      BANDB_RETURN_IF_ERROR(sink->Begin(source_.database_id.bytes, source_.state.last_sequence));
+    }
     for (int level = 0; level < kLevels; ++level) {
       for (const TablePtr& table : source_.state.version->level(level)) {
         BANDB_RETURN_IF_ERROR(source_.go_on());
         const std::string name = TableName(table->info().number);
         const std::string from = base::JoinPath(source_.engine_dir, name);
+        if (sink != nullptr) {
+          BANDB_RETURN_IF_ERROR(MustBeThere(sink->TakeTable(files_, from, table->info().number, source_.go_on)));
+          continue;
+        }
         const std::string to = base::JoinPath(engine_dir_, name);
         if (files_->Link(from, to).ok()) continue;
         BANDB_RETURN_IF_ERROR(MustBeThere(CopyFile(files_, from, to, source_.go_on)));

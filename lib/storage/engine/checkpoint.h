@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "base/file_system.h"
 #include "base/random.h"
+#include "kv/checkpoint_sink.h"
 #include "storage/file/file_header.h"
 #include "storage/version/manifest.h"
 
@@ -31,6 +32,8 @@ struct CheckpointSource {
   base::Random random{0};
   // Asked between pieces: whether to go on. Answers OK, or why not.
   std::function<absl::Status()> go_on;
+  // Takes the tables, which the copy then lacks; null: the copy has them.
+  internal::CheckpointSink* sink = nullptr;
 };
 
 // Errors: kAlreadyExists `dir` is there; what go_on says; what the file system says. Durability:

@@ -62,6 +62,10 @@
 #include "storage/read/read_view.h"
 #include "storage/version/version_set.h"
 
+namespace bandb::internal {
+class CheckpointSink;
+}
+
 namespace bandb::storage {
 
 // Counters that the hot paths raise without a lock.
@@ -137,7 +141,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Compacts level by level what holds keys of [begin, limit), and at last what was in the last
   // level; empty: unbounded.
   void CompactRange(std::string_view begin, std::string_view limit, Done done);
-  absl::Status CreateCheckpoint(const std::string& dir);
+  absl::Status CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink = nullptr);
   absl::Status VerifyChecksums();
   absl::Status Resume();
   // See Db::AcceptClock. Not of a replica, whose time is the log's.

@@ -50,7 +50,7 @@ void Engine::CompactRange(std::string_view begin, std::string_view limit, Done d
   done(stopped);
 }
 
-absl::Status Engine::CreateCheckpoint(const std::string& dir) {
+absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink) {
   if (!Enter()) return ClosedError();
   CheckpointSource source{.files = env_.files,
                           .engine_dir = engine_dir_,
@@ -58,7 +58,8 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir) {
                           .state = {},
                           .log_number = 0,
                           .random = base::Random(0),
-                          .go_on = [this]() { return lifecycle_.MayContinue(); }};
+                          .go_on = [this]() { return lifecycle_.MayContinue(); },
+                          .sink = sink};
   {
     base::MutexLock lock(&mutex_);
     source.state = versions_.state();

@@ -1,0 +1,55 @@
+// bandb::Backup over the real file system.
+#include "bandb/backup.h"
+
+#include <string>
+#include <utility>
+
+#include "backup/repository.h"
+#include "base/clock.h"
+#include "base/posix_file_system.h"
+#include "base/random.h"
+#include "base/status.h"
+
+namespace bandb {
+
+namespace {
+
+// A directory, with no slash at its end.
+absl::StatusOr<std::string> DirectoryPath(const std::filesystem::path& given) {
+  std::string path = given.string();
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "the path of a directory is empty or holds a zero byte");
+  }
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+class PosixBackup final : public Backup {
+ public:
+  explicit PosixBackup(std::string path)
+      : repository_(
+            &files_, std::move(path), [this] { return clock_.WallMillis(); }, base::SeedFromOs()) {}
+
+  absl::StatusOr<BackupInfo> Create(Db& db) override { return repository_.Create(&db); }
+  absl::StatusOr<std::vector<BackupInfo>> List() override { return repository_.List(); }
+  absl::Status Verify(uint64_t number) override { return repository_.Verify(number); }
+  absl::Status Prune(uint64_t keep) override { return repository_.Prune(keep); }
+  absl::Status Restore(uint64_t number, const std::filesystem::path& dir) override {
+    BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir));
+    return repository_.Restore(number, path);
+  }
+
+ private:
+  base::PosixFileSystem files_;
+  base::SystemClock clock_;
+  backup::Repository repository_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backup>> Backup::Open(const std::filesystem::path& repository) {
+  BANDB_ASSIGN_OR_RETURN(std::string path, DirectoryPath(repository));
+  return std::unique_ptr<Backup>(std::make_unique<PosixBackup>(std::move(path)));
+}
+
+}  // namespace bandb

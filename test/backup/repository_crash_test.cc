@@ -1,0 +1,162 @@
+// Backups that are cut short: by errors of the disk, and by power loss at every call.
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backup/backup_rig.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+
+namespace {
+
+// A database with two backups, and what they hold; the third state has none.
+struct World {
+  explicit World(uint64_t seed) : env(seed), db(OpenAt(&env, kDatabaseDir)), repository(RepositoryOf(&env)) {
+    for (int round = 0; round < 3; round++) {
+      WriteRound(db.get(), round);
+      states.push_back(ContentsOf(db.get()));
+      if (round < 2) REQUIRE_OK(repository.Create(db.get()).status());
+    }
+  }
+
+  TestEnv env;
+  const std::unique_ptr<Db> db;
+  backup::Repository repository;
+  std::vector<Contents> states;
+};
+
+// All backups that are listed are whole, those of `must` are among them, and each holds its state.
+void CheckBackups(TestEnv* env, const std::vector<Contents>& states, const std::vector<uint64_t>& must,
+                  const std::string& scratch) {
+  backup::Repository repository = RepositoryOf(env);
+  const auto list = repository.List();
+  REQUIRE_OK(list.status());
+  std::vector<uint64_t> numbers;
+  for (const BackupInfo& info : *list) {
+    CHECK(info.damage.empty());
+    numbers.push_back(info.number);
+    REQUIRE(info.number <= states.size());
+    CHECK(RestoredContents(env, &repository, info.number, fmt::format("{}/{}", scratch, info.number)) ==
+          states[info.number - 1]);
+  }
+  REQUIRE_OK(repository.Verify(0));
+  for (const uint64_t number : must) CHECK(std::find(numbers.begin(), numbers.end(), number) != numbers.end());
+}
+
+}  // namespace
+
+TEST_CASE("power loss at any call of Create, Prune and Restore leaves whole backups, and what was done before stays") {
+  struct Row {
+    const char* what;
+    std::function<absl::Status(World*)> call;
+    std::vector<uint64_t> always;  // backups that are there whenever the power fails
+    std::vector<uint64_t> done;    // and after the call
+  };
+  const std::vector<Row> rows = {
+      {"create", [](World* world) { return world->repository.Create(world->db.get()).status(); }, {1, 2}, {1, 2, 3}},
+      {"prune", [](World* world) { return world->repository.Prune(1); }, {2}, {2}},
+      {"restore", [](World* world) { return world->repository.Restore(1, "/new/place"); }, {1, 2}, {1, 2}}};
+  for (const Row& row : rows) {
+    for (const Damage damage : kAllDamages) {
+      World world(31);
+      std::vector<std::unique_ptr<CrashFileSystem>> images;
+      CrashFileSystem& files = world.env.files();
+      files.SetHook([&](uint64_t mutation) { images.push_back(files.CrashImage(damage, mutation)); });
+      REQUIRE_OK(row.call(&world));
+      files.SetHook(nullptr);
+      CHECK(images.size() > (std::string(row.what) == "prune" ? 5 : 15));
+      images.push_back(files.CrashImage(damage, 99));
+      for (size_t i = 0; i < images.size(); i++) {
+        CAPTURE(row.what, DamageName(damage), i, images.size());
+        TestEnv after(4, std::move(images[i]));
+        CheckBackups(&after, world.states, i + 1 == images.size() ? row.done : row.always, "/scratch");
+        const bool restored = after.files().Exists("/new/place").value();
+        if (i + 1 == images.size()) CHECK(restored == (std::string(row.what) == "restore"));
+        if (restored) CHECK(ContentsOf(OpenAt(&after, "/new/place").get()) == world.states[0]);
+        // It goes on from there.
+        const std::unique_ptr<Db> db = OpenAt(&after, kDatabaseDir);
+        backup::Repository repository = RepositoryOf(&after);
+        REQUIRE_OK(repository.Create(db.get()).status());
+        CHECK(RestoredContents(&after, &repository, 0, "/again") == world.states[2]);
+        REQUIRE_OK(repository.Prune(1));
+        REQUIRE_OK(repository.Verify(0));
+      }
+    }
+  }
+}
+
+TEST_CASE("an error or a full disk at any call of Create or Restore harms no backup, and the next attempt succeeds") {
+  for (const FaultKind kind : {FaultKind::kIoError, FaultKind::kNoSpace}) {
+    for (const bool restores : {false, true}) {
+      auto world = std::make_unique<World>(5);
+      uint64_t failed = 0;
+      for (uint64_t call = 0;; ++call) {
+        CrashFileSystem& files = world->env.files();
+        const uint64_t failures = files.failures();
+        files.Inject({.kind = kind, .pattern = restores ? "*new*" : "*backups*", .skip = call, .count = 1});
+        const absl::Status made =
+            restores ? world->repository.Restore(2, "/new/place") : world->repository.Create(world->db.get()).status();
+        const bool fired = files.failures() != failures;
+        files.ClearFaults();
+        CAPTURE(restores, call, made.ToString());
+        if (!fired) {
+          REQUIRE_OK(made);
+          break;
+        }
+        if (!made.ok()) ++failed;
+        // What became durable at last may have come to be all the same.
+        if (restores && made.ok()) CHECK(files.Exists("/new/place").value());
+        const auto list = world->repository.List();
+        REQUIRE_OK(list.status());
+        CHECK(list->size() >= 2);
+        REQUIRE_OK(world->repository.Verify(0));
+        if (list->size() > 2 || files.Exists("/new/place").value()) world = std::make_unique<World>(5);
+      }
+      CHECK(failed > 15);
+      CHECK(RestoredContents(&world->env, &world->repository, 2, "/other/place") == world->states[1]);
+    }
+  }
+}
+
+TEST_CASE("each sync of a backup is needed: without it, power loss takes what Create said was there") {
+  World counted(31);
+  CrashFileSystem& counting = counted.env.files();
+  const size_t before = counting.syncs().size();
+  REQUIRE_OK(counted.repository.Create(counted.db.get()).status());
+  const std::vector<FaultPlan::SyncCall> syncs = counting.syncs();
+  size_t tried = 0;
+  size_t last_of_checkpoint = 0;
+  for (size_t i = before; i < syncs.size(); i++) {
+    // The checkpoint is read at once, and not needed once it was.
+    const std::string& path = syncs[i].path;
+    if (path.find("checkpoint") != std::string::npos) last_of_checkpoint = i;
+  }
+  // It ends with the folder that it was renamed in.
+  for (size_t i = before; i < syncs.size(); i++) {
+    const std::string& path = syncs[i].path;
+    const bool of_table = path.find("/tables/") != std::string::npos;
+    if (!of_table && i <= last_of_checkpoint + 1) continue;
+    const uint64_t number = syncs[i].number;
+    ++tried;
+    bool noticed = false;
+    for (const Damage damage : kAllDamages) {
+      World world(31);
+      CrashFileSystem& files = world.env.files();
+      files.IgnoreSyncNumber(number);
+      REQUIRE_OK(world.repository.Create(world.db.get()).status());
+      REQUIRE(files.syncs_ignored() == 1);
+      TestEnv after(4, files.CrashImage(damage, 99));
+      backup::Repository repository = RepositoryOf(&after);
+      const auto list = repository.List();
+      noticed = noticed || !list.ok() || list->size() < 3 || !repository.Verify(0).ok();
+    }
+    CAPTURE(number, path);
+    CHECK(noticed);
+  }
+  CHECK(tried >= 8);
+}
+
+}  // namespace bandb::test
