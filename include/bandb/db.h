@@ -42,7 +42,8 @@ class Db : public Store {
   // so that a checkpoint, a read-only file system and a directory that one may only read will do.
   // What it shows stays the same until it is closed:
   //   nobody has it open    what Open would find; the logs are read into memory, and stay there
-  //   somebody has it open  the state as of their last flush. Stats::as_of_last_flush is true then
+  //   somebody has it open  the state as of their last flush, even if that is being synced only now.
+  //                         Stats::as_of_last_flush is true then
   // Everything that would write is kFailedPrecondition: writes, cursors, Flush, CompactRange,
   // CreateCheckpoint, Resume and AcceptClock. All else works. ReadOptions::saw_undurable is set
   // for what was found in a log and is not known to survive power loss; a ChangeReader gives what

@@ -29,9 +29,13 @@ struct Stamp {
   friend bool operator==(const Stamp&, const Stamp&) = default;
 };
 
-Stamp TakeStamp(base::FileSystem* files, const std::string& dir) {
+// Errors: whether it is locked cannot be found out.
+absl::StatusOr<Stamp> TakeStamp(base::FileSystem* files, const std::string& dir) {
   Stamp stamp;
-  stamp.locked = files->IsLocked(LockPath(dir)).value_or(false);
+  const absl::StatusOr<bool> locked = files->IsLocked(LockPath(dir));
+  // Nobody has open what is not there.
+  if (!locked.ok() && !absl::IsNotFound(locked.status())) return locked.status();
+  stamp.locked = locked.value_or(false);
   const std::string engine_dir = EngineDir(dir);
   absl::StatusOr<std::string> current = base::ReadFile(files, CurrentPath(engine_dir), kCurrentBytesMax);
   stamp.error = current.status();
@@ -63,12 +67,12 @@ bool OpenTables(const Version& version, uint64_t open_files_max) {
 
 absl::StatusOr<ReadOnlyDatabase> RecoverToRead(const base::Env& env, const std::string& dir, const Options& options) {
   const uint64_t open_files_max = kv::OpenFilesMax(options, env.files->OpenFilesMax());
-  Stamp before = TakeStamp(env.files, dir);
+  BANDB_ASSIGN_OR_RETURN(Stamp before, TakeStamp(env.files, dir));
   for (int tries = 0; tries < kTriesMax; ++tries) {
     const RecoveryMode mode = before.locked ? RecoveryMode::kReadTables : RecoveryMode::kRead;
     absl::StatusOr<RecoveredDatabase> recovered = RecoverDatabase(env, dir, options, nullptr, mode);
     const bool whole = recovered.ok() && OpenTables(*recovered->state.version, open_files_max);
-    Stamp after = TakeStamp(env.files, dir);
+    BANDB_ASSIGN_OR_RETURN(Stamp after, TakeStamp(env.files, dir));
     // A writer that goes on meanwhile is of no consequence, once all is open that there was.
     if (after == before || (whole && before.locked && after.locked)) {
       BANDB_RETURN_IF_ERROR(recovered.status());

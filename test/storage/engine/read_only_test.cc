@@ -10,6 +10,7 @@
 #include "bandb/changes.h"
 #include "base/status.h"
 #include "storage/db/open_db.h"
+#include "storage/engine/read_only_fixture.h"
 #include "storage/file/file_names.h"
 #include "storage/file/identity.h"
 #include "support/catch.h"
@@ -20,46 +21,10 @@ namespace bandb::test {
 
 namespace {
 
-constexpr char kDir[] = "/db";
-
-using Entries = std::map<std::string, std::string>;
-
 Entries ContentsOf(const CrashFileSystem& files) {
   Entries contents;
   for (const auto& [path, bytes] : files.Files()) contents[path] = files.Content(path);
   return contents;
-}
-
-std::string Filled(size_t bytes, char fill) { return std::string(bytes, fill); }
-
-Options Small() {
-  Options options = SmallOptions();
-  options.table_bytes = 64 << 10;
-  options.compression = Compression::kNone;
-  return options;
-}
-
-Entries EntriesOf(Db* db) {
-  Entries entries;
-  const std::unique_ptr<Iterator> walk = db->NewIterator();
-  for (walk->SeekToFirst(); walk->Valid(); walk->Next()) entries.emplace(walk->key(), walk->value());
-  REQUIRE_OK(walk->status());
-  for (const auto& [key, value] : entries) REQUIRE(db->Get(key).value() == value);
-  return entries;
-}
-
-// Tables in two levels, and what is in no table yet.
-void Fill(Db* db) {
-  for (int i = 0; i < 150; ++i) REQUIRE_OK(db->Put("key" + std::to_string(1000 + i), Filled(1000, 'a')));
-  REQUIRE_OK(db->CompactRange({}, {}));
-  WriteBatch batch;
-  batch.DeleteRange("key1100", "key1110");
-  batch.Put("key1005", "new");
-  batch.PutWithTtl("brief", "gone in an hour", absl::Hours(1));
-  REQUIRE_OK(db->Write(batch));
-  REQUIRE_OK(db->Flush());
-  REQUIRE_OK(db->Delete("key1006", {.sync = true}));
-  REQUIRE_OK(db->Put("last", "in the log"));
 }
 
 // A directory, the same at the end as it was at the beginning.
@@ -245,68 +210,6 @@ TEST_CASE("a reader with fewer files than tables says of those that a writer has
   CHECK_CODE((*reader)->VerifyChecksums(), kInternal);
 }
 
-TEST_CASE("whoever begins, ends or goes on to write while a reader opens, it finds one of the states that there were") {
-  int interrupted = 0, undisturbed = 0;
-  for (int at = 1; at < 40; ++at) {
-    for (const auto& [open_before, open_after] :
-         {std::pair(false, false), {false, true}, {true, false}, {true, true}}) {
-      CAPTURE(at, open_before, open_after);
-      TestEnv env(6);
-      std::unique_ptr<Db> writer = MustOpen(env.env(), kDir, Small());
-      Fill(writer.get());
-      std::vector<Entries> states{EntriesOf(writer.get())};
-      Entries flushed = states[0];
-      flushed["key1006"] = Filled(1000, 'a');
-      flushed.erase("last");
-      states.push_back(flushed);
-      if (!open_before) writer.reset();
-      int opens = 0;
-      bool busy = false;
-      const bool stays = open_after;
-      env.files().SetOpenHook([&]() {
-        if (busy || ++opens != at) return;
-        busy = true;
-        if (writer == nullptr) writer = MustOpen(env.env(), kDir, Small());
-        // Tables, logs and the manifest are others now.
-        for (int i = 0; i < 150; i += 2) REQUIRE_OK(writer->Put("key" + std::to_string(1000 + i), Filled(900, 'b')));
-        states.push_back(EntriesOf(writer.get()));
-        REQUIRE_OK(writer->CompactRange({}, {}));
-        REQUIRE_OK(writer->Put("very last", "in a new log"));
-        states.push_back(EntriesOf(writer.get()));
-        if (!stays) writer.reset();
-        busy = false;
-      });
-      const auto reader = storage::OpenDbReadOnly(env.env(), kDir, Small());
-      env.files().SetOpenHook(nullptr);
-      REQUIRE_OK(reader.status());
-      const Entries seen = EntriesOf(reader->get());
-      CHECK(std::find(states.begin(), states.end(), seen) != states.end());
-      // One that is closed by the end may have been so only just then.
-      if (writer != nullptr) CHECK((*reader)->GetStats().as_of_last_flush);
-      CHECK_OK((*reader)->VerifyChecksums());
-      (opens >= at ? interrupted : undisturbed) += 1;
-    }
-  }
-  // Up to the last file that is opened.
-  CHECK(interrupted > 40);
-  CHECK(undisturbed > 20);
-}
-
-TEST_CASE("a directory that never comes to rest is refused for the moment") {
-  TestEnv env(7);
-  Fill(MustOpen(env.env(), kDir, Small()).get());
-  bool busy = false;
-  env.files().SetOpenHook([&]() {
-    if (busy) return;
-    busy = true;
-    MustOpen(env.env(), kDir, Small());
-    busy = false;
-  });
-  CHECK_CODE(storage::OpenDbReadOnly(env.env(), kDir, Small()).status(), kUnavailable);
-  env.files().SetOpenHook(nullptr);
-  CHECK_OK(storage::OpenDbReadOnly(env.env(), kDir, Small()).status());
-}
-
 TEST_CASE("a checkpoint is read, and stays one") {
   TestEnv env(8);
   const auto db = MustOpen(env.env(), kDir, Small());
@@ -442,6 +345,41 @@ TEST_CASE("a log larger than the write buffer is held within the memory budget, 
   REQUIRE_OK(reader.status());
   CHECK((*reader)->GetStats().memory_bytes <= options.memory_budget_bytes);
   CHECK(EntriesOf(reader->get()).size() == written + 30);
+}
+
+TEST_CASE("what a reader keeps of a large log is taken from the cache, and all that counts stays within the budget") {
+  TestEnv dead(15);
+  Options options = SmallOptions();
+  options.block_cache_bytes = 32 << 20;
+  Options writing = options;
+  writing.write_buffer_bytes = 256 << 20;
+  writing.compression = Compression::kNone;
+  auto db = MustOpen(dead.env(), kDir, writing);
+  const auto put = [&db](int from, int to) {
+    for (int i = from; i < to; ++i) REQUIRE_OK(db->Put("key" + std::to_string(1000 + i), Filled(200 << 10, 'v')));
+  };
+  put(0, 200);
+  REQUIRE_OK(db->Flush());
+  put(200, 460);
+  TestEnv env(16, dead.files().ProcessDeathImage(1));
+  dead.files().Stop();
+  db.reset();
+  const auto reader = storage::OpenDbReadOnly(env.env(), kDir, options);
+  REQUIRE_OK(reader.status());
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 460; ++i) REQUIRE((*reader)->Get("key" + std::to_string(1000 + i)).value().size() == 200 << 10);
+    const Stats stats = (*reader)->GetStats();
+    CHECK(stats.memtable_bytes > 50 << 20);
+    CHECK(stats.cache_bytes > 8 << 20);
+    CHECK(stats.memory_bytes <= stats.memory_budget_bytes);
+    // Ten iterators at a time have room, too.
+    std::vector<std::unique_ptr<Iterator>> iterators;
+    for (int i = 0; i < 10; ++i) {
+      iterators.push_back((*reader)->NewIterator());
+      iterators.back()->SeekToFirst();
+      REQUIRE_OK(iterators.back()->status());
+    }
+  }
 }
 
 TEST_CASE("the change feed of a database that is only read gives what its logs have") {
