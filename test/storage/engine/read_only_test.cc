@@ -350,7 +350,7 @@ TEST_CASE("a log larger than the write buffer is held within the memory budget, 
 TEST_CASE("what a reader keeps of a large log is taken from the cache, and all that counts stays within the budget") {
   TestEnv dead(15);
   Options options = SmallOptions();
-  options.block_cache_bytes = 32 << 20;
+  options.block_cache_bytes = 64 << 20;
   Options writing = options;
   writing.write_buffer_bytes = 256 << 20;
   writing.compression = Compression::kNone;
@@ -358,19 +358,19 @@ TEST_CASE("what a reader keeps of a large log is taken from the cache, and all t
   const auto put = [&db](int from, int to) {
     for (int i = from; i < to; ++i) REQUIRE_OK(db->Put("key" + std::to_string(1000 + i), Filled(200 << 10, 'v')));
   };
-  put(0, 200);
+  put(0, 350);
   REQUIRE_OK(db->Flush());
-  put(200, 460);
+  put(350, 690);
   TestEnv env(16, dead.files().ProcessDeathImage(1));
   dead.files().Stop();
   db.reset();
   const auto reader = storage::OpenDbReadOnly(env.env(), kDir, options);
   REQUIRE_OK(reader.status());
   for (int round = 0; round < 2; ++round) {
-    for (int i = 0; i < 460; ++i) REQUIRE((*reader)->Get("key" + std::to_string(1000 + i)).value().size() == 200 << 10);
+    for (int i = 0; i < 690; ++i) REQUIRE((*reader)->Get("key" + std::to_string(1000 + i)).value().size() == 200 << 10);
     const Stats stats = (*reader)->GetStats();
-    CHECK(stats.memtable_bytes > 50 << 20);
-    CHECK(stats.cache_bytes > 8 << 20);
+    CHECK(stats.memtable_bytes > 66 << 20);
+    CHECK(stats.cache_bytes > 16 << 20);
     CHECK(stats.memory_bytes <= stats.memory_budget_bytes);
     // Ten iterators at a time have room, too.
     std::vector<std::unique_ptr<Iterator>> iterators;
