@@ -50,8 +50,8 @@ class Db : public Store {
   // the logs have and then waits in vain, and there is none as of a last flush
   // (kFailedPrecondition).
   // It keeps nobody from opening the database for writing, which removes tables in time. Those that
-  // are open by then stay readable, Options::open_files_max at the most; of others that are gone,
-  // reads are kInternal.
+  // are open by then, Options::open_files_max at the most, stay readable and keep their space on
+  // the disk until it is closed; of others that are gone, reads are kInternal.
   // Of the options those of memory, open files, listener and logger count.
   // Errors: kNotFound            there is none
   //         kFailedPrecondition  its format is newer than this library; or it is the directory of a cluster's node

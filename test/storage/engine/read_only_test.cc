@@ -391,13 +391,13 @@ TEST_CASE("the change feed of a database that is only read gives what its logs h
   for (int i = 0; i < 10; ++i) REQUIRE_OK(db->Put("key" + std::to_string(i), "value"));
   REQUIRE_OK(db->Flush());
   for (int i = 10; i < 20; ++i) REQUIRE_OK(db->Put("key" + std::to_string(i), "value", {.sync = i == 15}));
-  std::string token;
+  std::string given;
   {
     auto reader = db->ReadChanges({.from = ChangesFrom::Oldest()});
     REQUIRE_OK(reader.status());
     Commit commit;
     for (int i = 0; i < 5; ++i) REQUIRE_OK((*reader)->Next(&commit, absl::ZeroDuration()));
-    token = (*reader)->token();
+    given = (*reader)->token();
   }
   TestEnv dead(15, env.files().ProcessDeathImage(1));
   env.files().Stop();
@@ -406,23 +406,30 @@ TEST_CASE("the change feed of a database that is only read gives what its logs h
   // Whatever its options would keep of them.
   auto opened = untouched.Open();
   REQUIRE_OK(opened.status());
-  const auto count = [&](const ChangesOptions& from) {
-    auto reader = (*opened)->ReadChanges(from);
+  std::string token;
+  const auto count = [&](const ChangesOptions& from, Db* store = nullptr) {
+    auto reader = (store == nullptr ? *opened->get() : *store).ReadChanges(from);
     REQUIRE_OK(reader.status());
     size_t commits = 0;
     Commit commit;
     while (true) {
       REQUIRE_OK((*reader)->Next(&commit, absl::Milliseconds(1)));
+      token = (*reader)->token();
       if (commit.empty()) return commits;
       REQUIRE(commit.changes.size() == 1);
       ++commits;
     }
   };
   CHECK(count({.from = ChangesFrom::Oldest(), .undurable = true}) == 20);
-  CHECK(count({.from = ChangesFrom::Token(token), .undurable = true}) == 15);
+  CHECK(count({.from = ChangesFrom::Token(given), .undurable = true}) == 15);
   CHECK(count({.from = ChangesFrom::Cursor("consumer"), .undurable = true}) == 20);
   // Nobody knows of what came after the last sync that it would survive.
   CHECK(count({.from = ChangesFrom::Oldest()}) == 16);
+  // Whoever opens it for writing goes on from there.
+  TestEnv next(18, dead.files().ProcessDeathImage(2));
+  const auto writer = MustOpen(next.env(), kDir, options);
+  REQUIRE_OK(writer->Put("more", "value", {.sync = true}));
+  CHECK(count({.from = ChangesFrom::Token(token)}, writer.get()) == 5);
   const auto cursors = (*opened)->ListCursors();
   REQUIRE_OK(cursors.status());
   REQUIRE(cursors->size() == 1);
@@ -430,7 +437,7 @@ TEST_CASE("the change feed of a database that is only read gives what its logs h
   CHECK_FALSE((*cursors)[0].lost);
   CheckRefused((*opened)->CreateCursor("other", ChangesFrom::Now()));
   CheckRefused((*opened)->CreateCursor("consumer", ChangesFrom::Now()));
-  CheckRefused((*opened)->Acknowledge("consumer", token));
+  CheckRefused((*opened)->Acknowledge("consumer", given));
   CheckRefused((*opened)->DropCursor("consumer"));
   CHECK_OK((*opened)->VerifyChecksums());
   CHECK_OK(storage::CheckInvariants(opened->get()));
