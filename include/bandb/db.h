@@ -43,6 +43,31 @@ class Db : public Store {
   //                              not the little room that opening takes, which the message names: nothing is lost
   static absl::StatusOr<std::unique_ptr<Db>> Open(const std::filesystem::path& dir, const Options& options = {});
 
+  // Opens the database in `dir` for reading only. Nothing is created, written, locked or removed,
+  // so that a checkpoint, a read-only file system and a directory that one may only read will do.
+  // What it shows stays the same until it is closed:
+  //   nobody has it open    what Open would find; the logs are read into memory, and stay there
+  //   somebody has it open  the state as of their last flush, even if that is being synced only now.
+  //                         Stats::as_of_last_flush is true then
+  // Everything that would write is kFailedPrecondition: writes, cursors, Flush, CompactRange,
+  // CreateCheckpoint, Resume and AcceptClock. All else works. ReadOptions::saw_undurable is set
+  // for what was found in a log and is not known to survive power loss; a ChangeReader gives what
+  // the logs have and then waits in vain, and there is none as of a last flush
+  // (kFailedPrecondition).
+  // It keeps nobody from opening the database for writing, which removes tables in time. Those that
+  // are open by then, Options::open_files_max at the most, stay readable and keep their space on
+  // the disk until it is closed; of others that are gone, reads are kInternal.
+  // Of the options those of memory, open files, listener and logger count.
+  // Errors: kNotFound            there is none
+  //         kFailedPrecondition  its format is newer than this library; or it is the directory of a cluster's node
+  //         kInvalidArgument     as Open
+  //         kDataLoss            as Open: a checksum failed on bytes that had been synced
+  //         kResourceExhausted   the logs hold more than the memory budget has room for, or there is no memory
+  //         kUnavailable         no file descriptor is free; or it kept changing while it was read: try again
+  //         kPermissionDenied, kInternal  the operating system refused
+  static absl::StatusOr<std::unique_ptr<Db>> OpenReadOnly(const std::filesystem::path& dir,
+                                                          const Options& options = {});
+
   // Puts everything written so far into tables. Where the operating system refuses what is needed
   // for a moment (no descriptor, a file that cannot be made), it is tried again for some seconds;
   // then the call ends with the refusal, and the background goes on trying. Errors: kUnavailable no

@@ -69,6 +69,7 @@ struct Stats {
   // Recovery, of the last Open.
   uint64_t recovered_log_records = 0;
   uint64_t dropped_log_bytes = 0;  // the torn tail: written, never acknowledged as durable
+  bool as_of_last_flush = false;   // of Db::OpenReadOnly: somebody had it open, and the logs were left aside
 
   // The change feed.
   uint64_t changes_kept_logs = 0;    // now, beyond those that the database needs

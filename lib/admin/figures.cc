@@ -10,10 +10,10 @@ namespace {
 constexpr FigureKind kCounter = FigureKind::kCounter;
 constexpr FigureKind kGauge = FigureKind::kGauge;
 
-// Fields of Stats that are not a figure: lists, and what two other fields give. Of the damaged
-// tables there is their number.
-constexpr size_t kStatsBytesElsewhere =
-    sizeof(Stats::levels) + sizeof(Stats::write_amplification) + sizeof(Stats::damaged_tables) - sizeof(uint64_t);
+// Fields of Stats that are not a figure: lists, what two other fields give, and what is never so of
+// a store that is served, in the room of a number. Of the damaged tables there is their number.
+constexpr size_t kStatsBytesElsewhere = sizeof(Stats::levels) + sizeof(Stats::write_amplification) +
+                                        sizeof(Stats::damaged_tables) - sizeof(uint64_t) + sizeof(uint64_t);
 
 }  // namespace
 

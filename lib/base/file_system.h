@@ -127,6 +127,10 @@ class FileSystem {
   // so that removing the file lets nobody else in. The content of the file stays. Errors:
   // kFailedPrecondition if this or another process holds either.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+  // Whether somebody, this process included, holds that lock. Takes and creates nothing, so that
+  // nobody who wants the lock meanwhile is refused. False also where there is no such file, or the
+  // operating system cannot tell. Errors: kNotFound there is no such directory.
+  virtual absl::StatusOr<bool> IsLocked(const std::string& path) = 0;
   // A file system in which `path`, and every path below it, means the directory that has this name
   // now: whatever becomes of the name, of those above it and of the working directory, and whoever
   // makes another directory of this name. All other paths mean what they mean here. Lifetime:

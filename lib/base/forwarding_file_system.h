@@ -37,6 +37,7 @@ class ForwardingFileSystem : public FileSystem {
   absl::Status RemoveDir(const std::string& path) override { return target().RemoveDir(path); }
   absl::Status SyncDir(const std::string& path) override { return target().SyncDir(path); }
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override { return target().Lock(path); }
+  absl::StatusOr<bool> IsLocked(const std::string& path) override { return target().IsLocked(path); }
   absl::StatusOr<std::unique_ptr<FileSystem>> Pin(const std::string& path) override { return target().Pin(path); }
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override { return target().FreeBytes(path); }
   uint64_t OpenFilesMax() override { return target().OpenFilesMax(); }

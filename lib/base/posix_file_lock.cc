@@ -16,6 +16,28 @@ namespace bandb::base {
 
 namespace {
 
+using FileRange = struct flock;
+
+// All of a file, for fcntl.
+FileRange WholeFile(int16_t type) {
+  FileRange whole{};
+  whole.l_type = type;
+  whole.l_whence = SEEK_SET;
+  return whole;
+}
+
+// Has those who ask see the lock, or its end. Where that cannot be done, they do not.
+void Show(int fd, int16_t type) {
+  const FileRange shown = WholeFile(type);
+  static_cast<void>(RetryInterrupted([&] { return ::fcntl(fd, F_OFD_SETLK, &shown); }));
+}
+
+bool IsShown(int fd) {
+  FileRange asked = WholeFile(F_WRLCK);
+  const int failed = RetryInterrupted([&] { return ::fcntl(fd, F_OFD_GETLK, &asked); });
+  return failed == 0 && asked.l_type != F_UNLCK;
+}
+
 struct Descriptors {
   UniqueFd directory;
   UniqueFd file;
@@ -26,8 +48,11 @@ struct Descriptors {
   // Gives the locks back at once, also where a child that has just been forked has not closed its
   // copies yet.
   void Unlock() {
-    if (directory.valid()) ::flock(directory.get(), LOCK_UN);
-    if (file.valid()) ::flock(file.get(), LOCK_UN);
+    for (const UniqueFd* const fd : {&directory, &file}) {
+      if (!fd->valid()) continue;
+      Show(fd->get(), F_UNLCK);
+      ::flock(fd->get(), LOCK_UN);
+    }
   }
   void Close() {
     directory = UniqueFd();
@@ -164,6 +189,10 @@ absl::Status PosixFileLock::TakeLocked(int directory, const std::string& directo
     if (file_error != EWOULDBLOCK) return PathError(file_error, "lock", path_);
     return Error(absl::StatusCode::kFailedPrecondition, "{}: {} holds the lock", path_, LockOwner(held_.file.get()));
   }
+  // A directory cannot be opened for writing, and so not be locked for it. The file is locked as by
+  // flock, which is the same lock on some file systems (NFS).
+  if (directory_locked_) Show(held_.directory.get(), F_RDLCK);
+  Show(held_.file.get(), F_WRLCK);
   return absl::OkStatus();
 }
 
@@ -174,6 +203,18 @@ absl::StatusOr<std::unique_ptr<FileLock>> TakePosixFileLock(int directory, const
   auto lock = std::make_unique<PosixFileLock>(name, path);
   BANDB_RETURN_IF_ERROR(lock->Take(directory, directory_path));
   return lock;
+}
+
+absl::StatusOr<bool> IsPosixFileLocked(int directory, const std::string& directory_path, const std::string& name,
+                                       const std::string& path) {
+  const UniqueFd parent = OpenFd(directory, directory_path, O_RDONLY | O_DIRECTORY);
+  if (!parent.valid()) return PathError(errno, "look for the lock", path);
+  if (IsShown(parent.get())) return true;
+  const UniqueFd file = OpenFd(parent.get(), name, O_RDONLY | O_NOFOLLOW);
+  if (file.valid()) return IsShown(file.get());
+  // Whoever may not read it has still asked for the lock of the directory.
+  if (errno == ENOENT || errno == EACCES) return false;
+  return PathError(errno, "look for the lock", path);
 }
 
 }  // namespace bandb::base

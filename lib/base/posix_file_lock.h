@@ -9,6 +9,10 @@
 // flock belongs to the open file description, which a forked child shares: it would keep the lock
 // of a process that has closed its database or died. So the descriptors of all locks are known
 // here, and a child closes them first of all.
+//
+// Nobody can ask for a flock(2) without taking it. For those who only ask, its holder has a lock of
+// fcntl(2) on the open file descriptions (F_OFD_SETLK) besides, which keeps nobody out; releases
+// before this one have none.
 #ifndef BANDB_BASE_POSIX_FILE_LOCK_H_
 #define BANDB_BASE_POSIX_FILE_LOCK_H_
 
@@ -24,6 +28,10 @@ namespace bandb::base {
 // from `directory`. `path` is for messages. Errors: as FileSystem::Lock.
 absl::StatusOr<std::unique_ptr<FileLock>> TakePosixFileLock(int directory, const std::string& directory_path,
                                                             const std::string& name, const std::string& path);
+
+// Whether somebody holds that lock. Errors: as FileSystem::IsLocked.
+absl::StatusOr<bool> IsPosixFileLocked(int directory, const std::string& directory_path, const std::string& name,
+                                       const std::string& path);
 
 }  // namespace bandb::base
 

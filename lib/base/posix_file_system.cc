@@ -239,6 +239,12 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
   return TakePosixFileLock(directory.directory, directory.path, path.substr(path.rfind('/') + 1), path);
 }
 
+absl::StatusOr<bool> PosixFileSystem::IsLocked(const std::string& path) {
+  const std::string parent = ParentPath(path);
+  const Place directory = At(parent);
+  return IsPosixFileLocked(directory.directory, directory.path, path.substr(path.rfind('/') + 1), path);
+}
+
 absl::StatusOr<uint64_t> PosixFileSystem::FreeBytes(const std::string& path) {
   const Place place = At(path);
   struct statvfs info {};

@@ -394,14 +394,25 @@ absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::stri
   return std::unique_ptr<Db>(std::make_unique<DbImpl>(nullptr, env, options, std::move(engine)));
 }
 
+absl::StatusOr<std::unique_ptr<Db>> OpenDbReadOnly(const base::Env& env, const std::string& dir,
+                                                   const Options& options) {
+  BANDB_RETURN_IF_ERROR(kv::Validate(options));
+  BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir));
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::OpenReadOnly(env, path, options));
+  return std::unique_ptr<Db>(std::make_unique<DbImpl>(nullptr, env, options, std::move(engine)));
+}
+
 absl::Status CheckInvariants(Db* db) { return static_cast<DbImpl*>(db)->engine()->CheckInvariants(); }
 
-absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, const Options& options) {
+// Opens by `begin`, Engine::Open or OpenReadOnly, in a world of the database's own.
+template <typename Begin>
+absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, const Options& options,
+                                                     const Begin& begin) {
   BANDB_RETURN_IF_ERROR(kv::Validate(options));
   BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir));
   auto own_world = std::make_unique<OwnWorld>(options);
   const base::Env env = own_world->env.env();
-  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open(env, path, options));
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, begin(env, path, options));
   return std::unique_ptr<Db>(std::make_unique<DbImpl>(std::move(own_world), env, options, std::move(engine)));
 }
 
@@ -410,7 +421,17 @@ absl::StatusOr<std::unique_ptr<Db>> OpenProductionDb(const std::string& dir, con
 namespace bandb {
 
 absl::StatusOr<std::unique_ptr<Db>> Db::Open(const std::filesystem::path& dir, const Options& options) {
-  return storage::OpenProductionDb(dir.string(), options);
+  return storage::OpenProductionDb(dir.string(), options,
+                                   [](const base::Env& env, const std::string& path, const Options& given) {
+                                     return storage::Engine::Open(env, path, given);
+                                   });
+}
+
+absl::StatusOr<std::unique_ptr<Db>> Db::OpenReadOnly(const std::filesystem::path& dir, const Options& options) {
+  // Nothing is done in the background.
+  Options reading = options;
+  reading.background_threads = 1;
+  return storage::OpenProductionDb(dir.string(), reading, &storage::Engine::OpenReadOnly);
 }
 
 }  // namespace bandb

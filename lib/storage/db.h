@@ -16,7 +16,11 @@ namespace bandb::storage {
 // must outlive the database.
 absl::StatusOr<std::unique_ptr<Db>> OpenDb(const base::Env& env, const std::string& dir, const Options& options);
 
-// For simulations: whether the parts of a database that OpenDb opened agree with each other,
+// As Db::OpenReadOnly, in the same way.
+absl::StatusOr<std::unique_ptr<Db>> OpenDbReadOnly(const base::Env& env, const std::string& dir,
+                                                   const Options& options);
+
+// For simulations: whether the parts of a database that one of these opened agree with each other,
 // between two steps and while no call on it runs. Errors: kInternal what contradicts what.
 absl::Status CheckInvariants(Db* db);
 

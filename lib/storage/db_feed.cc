@@ -18,7 +18,15 @@ constexpr int kWriteTries = 10;
 
 absl::Status DbFeed::Enter() {
   BANDB_RETURN_IF_ERROR(check_());
+  BANDB_RETURN_IF_ERROR(engine_->CheckFeed());
   return engine_->Enter() ? absl::OkStatus() : ClosedError();
+}
+
+absl::Status DbFeed::EnterToWrite() {
+  BANDB_RETURN_IF_ERROR(Enter());
+  absl::Status writable = engine_->CheckCursorsWritable();
+  if (!writable.ok()) engine_->Leave();
+  return writable;
 }
 
 absl::StatusOr<std::unique_ptr<ChangeReader>> DbFeed::ReadChanges(const ChangesOptions& options) {
@@ -33,7 +41,7 @@ absl::StatusOr<std::unique_ptr<ChangeReader>> DbFeed::ReadChanges(const ChangesO
 }
 
 absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from) {
-  BANDB_RETURN_IF_ERROR(Enter());
+  BANDB_RETURN_IF_ERROR(EnterToWrite());
   const absl::StatusOr<WriteBatch> batch = engine_->feed().AddCursor(name, from);
   absl::Status written = batch.status();
   if (batch.ok()) {
@@ -45,7 +53,7 @@ absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from
 }
 
 absl::Status DbFeed::Acknowledge(std::string_view name, std::string_view token) {
-  BANDB_RETURN_IF_ERROR(Enter());
+  BANDB_RETURN_IF_ERROR(EnterToWrite());
   const absl::StatusOr<bool> moved = engine_->feed().MoveCursor(name, token);
   if (moved.ok() && *moved) engine_->WriteCursorsSoon();
   engine_->Leave();
@@ -53,7 +61,7 @@ absl::Status DbFeed::Acknowledge(std::string_view name, std::string_view token) 
 }
 
 absl::Status DbFeed::DropCursor(std::string_view name) {
-  BANDB_RETURN_IF_ERROR(Enter());
+  BANDB_RETURN_IF_ERROR(EnterToWrite());
   absl::Status dropped = engine_->feed().CheckCursor(name);
   if (dropped.ok()) dropped = write_(changes::CursorTable::DropBatch(name));
   if (dropped.ok()) {

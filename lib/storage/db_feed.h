@@ -33,6 +33,8 @@ class DbFeed final : public internal::ChangeFeed {
  private:
   // OK: an activity of the engine has begun.
   absl::Status Enter();
+  // The same, if cursors can be written.
+  absl::Status EnterToWrite();
   absl::Status FillLag(CursorInfo* info);
 
   Engine* const engine_;

@@ -156,16 +156,35 @@ TEMPLATE_TEST_CASE("a link is a second name for the same file", "", BANDB_FILE_S
 TEMPLATE_TEST_CASE("a lock is held once, in this process too, until its owner goes", "", BANDB_FILE_SYSTEMS) {
   TestType rig;
   const std::string path = JoinPath(rig.dir(), "LOCK");
+  CHECK_FALSE(rig.files().IsLocked(path).value());
   auto first = rig.files().Lock(path);
   REQUIRE_OK(first.status());
+  CHECK(rig.files().IsLocked(path).value());
   const absl::Status second = rig.files().Lock(path).status();
   CHECK_CODE(second, kFailedPrecondition);
   CheckNames(second, path);
+  // Whoever was refused has left it as it was, and so has whoever only asked.
+  CHECK(rig.files().IsLocked(path).value());
   first->reset();
+  CHECK_FALSE(rig.files().IsLocked(path).value());
   CHECK_OK(rig.files().Lock(path).status());
   // The lock file stays, and is no obstacle.
   CHECK(rig.files().Exists(path).value());
   CHECK_OK(rig.files().Lock(path).status());
+}
+
+TEMPLATE_TEST_CASE("who asks for a lock makes nothing, and keeps nobody from taking it", "", BANDB_FILE_SYSTEMS) {
+  TestType rig;
+  const std::string path = JoinPath(rig.dir(), "LOCK");
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(rig.files().IsLocked(path).value());
+  CHECK(rig.files().List(rig.dir()).value().empty());
+  CHECK_CODE(rig.files().IsLocked(JoinPath(JoinPath(rig.dir(), "nothing"), "LOCK")).status(), kNotFound);
+  const auto pinned = rig.files().Pin(rig.dir());
+  REQUIRE_OK(pinned.status());
+  const auto lock = (*pinned)->Lock(path);
+  REQUIRE_OK(lock.status());
+  CHECK(rig.files().IsLocked(path).value());
+  CHECK((*pinned)->IsLocked(path).value());
 }
 
 TEMPLATE_TEST_CASE("a directory is not a file, and a file is not a directory", "", BANDB_FILE_SYSTEMS) {

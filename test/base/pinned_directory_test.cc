@@ -115,9 +115,11 @@ TEMPLATE_TEST_CASE("removing the lock file lets nobody in, and its content is it
   CHECK_OK((*lock)->CheckHeld());
   REQUIRE_OK(files.Remove(path));
   CHECK_CODE(files.Lock(path).status(), kFailedPrecondition);
+  CHECK(files.IsLocked(path).value());
   CHECK_FALSE(files.Exists(path).value());
   CHECK_OK((*lock)->CheckHeld());
   lock->reset();
+  CHECK_FALSE(files.IsLocked(path).value());
   CHECK_OK(files.Lock(path).status());
 }
 
@@ -142,7 +144,9 @@ TEST_CASE("a lock is not its owner's forked child's") {
   ::close(ends[0]);
   CHECK_OK((*lock)->CheckHeld());
   CHECK_CODE(rig.files().Lock(path).status(), kFailedPrecondition);
+  CHECK(rig.files().IsLocked(path).value());
   lock->reset();
+  CHECK_FALSE(rig.files().IsLocked(path).value());
   CHECK_OK(rig.files().Lock(path).status());
   ::close(ends[1]);
   int exit_status = -1;

@@ -263,6 +263,15 @@ absl::StatusOr<std::unique_ptr<base::FileLock>> CrashFileSystem::Lock(const std:
   return std::make_unique<HeldLock>(state_, place.node, place.parent);
 }
 
+absl::StatusOr<bool> CrashFileSystem::IsLocked(const std::string& path) {
+  base::MutexLock lock(&state_->mutex);
+  BANDB_RETURN_IF_ERROR(state_->plan.Begin(FileCall::kExists, path, ""));
+  CrashDisk::Place place;
+  const int error_number = FindLocked(path, &place);
+  if (error_number != 0) return PathError(error_number, FileCall::kExists, path);
+  return place.parent->locked || (place.node != nullptr && place.node->locked);
+}
+
 absl::StatusOr<uint64_t> CrashFileSystem::FreeBytes(const std::string& path) {
   base::MutexLock lock(&state_->mutex);
   BANDB_RETURN_IF_ERROR(state_->plan.Begin(FileCall::kFreeBytes, path, ""));

@@ -50,6 +50,7 @@ class CrashFileSystem final : public base::FileSystem {
   absl::Status RemoveDir(const std::string& path) override;
   absl::Status SyncDir(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<base::FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<bool> IsLocked(const std::string& path) override;
   // The same disk, faults and counts.
   absl::StatusOr<std::unique_ptr<base::FileSystem>> Pin(const std::string& path) override;
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import pathlib
 import signal
 import struct
 import subprocess
@@ -11,7 +12,7 @@ import unittest
 
 import wire
 from client_fixture import ClientTest, Terminal
-from programs import CLI, DEADLINE_SECONDS, cli, run, wait_until
+from programs import CLI, DEADLINE_SECONDS, Server, cli, run, wait_until
 
 ALL = bytes(range(256))
 EXPIRES = 33_000_000_000_000
@@ -32,6 +33,12 @@ def operations_of(payload):
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def everything(folder):
+    """What is in a directory and all below it, with the times at which it was changed."""
+    return {str(path): (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
+            for path in [pathlib.Path(folder), *pathlib.Path(folder).rglob("*")]}
 
 
 class Transfer(ClientTest):
@@ -200,6 +207,27 @@ class Transfer(ClientTest):
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             back = run(CLI, "export", "--data", new, "--out", "-", "--format", form, "--compress", "zstd")
             self.assertEqual(back.stdout, stream.stdout)
+
+    def test_an_export_changes_nothing_in_the_directory_of_a_database(self):
+        data = self.scratch / "plain"
+        server = Server(data, "--set", "server.mode=standalone")
+        self.addCleanup(server.close)
+        self.assertEqual(cli(server.address, "put", "name", "Alice").returncode, 0)
+        running = run(CLI, "export", "--data", str(data), "--out", "-")
+        self.assertEqual((running.returncode, running.stdout), (3, b""))
+        self.assertIn(b"has it open", running.stderr)
+        # Killed, it leaves what is in its log alone; closed, the same with a seal.
+        for end in (server.kill, server.terminate):
+            end()
+            before = everything(data)
+            for path in before:
+                os.chmod(path, 0o555 if os.path.isdir(path) else 0o444)
+            done = run(CLI, "export", "--data", str(data), "--out", "-")
+            self.assertEqual((done.returncode, done.stdout), (0, b'{"key": "name", "value": "Alice"}\n'))
+            self.assertEqual(everything(data), before)
+            for path in before:
+                os.chmod(path, 0o755)
+            server.start()
 
     def test_an_export_goes_on_after_the_server_was_away(self):
         given, cursors = [], []

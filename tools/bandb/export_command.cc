@@ -178,7 +178,7 @@ class ExportRun {
  private:
   absl::Status OpenData() {
     if (flags_.data.empty()) return absl::OkStatus();
-    BANDB_ASSIGN_OR_RETURN(data_, OfflineStore::Open(flags_.data, /*create=*/false));
+    BANDB_ASSIGN_OR_RETURN(data_, OfflineStore::OpenToRead(flags_.data));
     snapshot_ = data_->store()->GetSnapshot();
     head_.state = fmt::format("sequence {}", data_->GetStats().last_sequence);
     return absl::OkStatus();

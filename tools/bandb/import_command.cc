@@ -132,7 +132,7 @@ struct Destination {
 absl::Status OpenDestination(const Flags& flags, ServerTargetOptions options, base::Clock* clock,
                              base::Executor* executor, Destination* destination) {
   if (!flags.data.empty()) {
-    BANDB_ASSIGN_OR_RETURN(destination->data, OfflineStore::Open(flags.data, /*create=*/true));
+    BANDB_ASSIGN_OR_RETURN(destination->data, OfflineStore::OpenToWrite(flags.data));
     destination->target = std::make_unique<transfer::StoreTarget>(destination->data->store());
     return absl::OkStatus();
   }

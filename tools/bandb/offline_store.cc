@@ -15,6 +15,9 @@ namespace {
 // A sole voter leads within moments of its start.
 constexpr absl::Duration kLeadTimeout = absl::Seconds(30);
 
+// A bound that is met only by the logs of a database with a write buffer as large.
+constexpr uint64_t kReadBudgetBytes = 1 << 30;
+
 class OfflineDb final : public OfflineStore {
  public:
   explicit OfflineDb(std::unique_ptr<Db> db) : db_(std::move(db)) {}
@@ -55,17 +58,33 @@ absl::StatusOr<std::unique_ptr<OfflineStore>> OpenNode(const std::string& direct
   return std::make_unique<OfflineNode>(std::move(node));
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::Open(const std::string& directory, bool create) {
-  Options options;
-  options.create_if_missing = create;
-  absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(directory, options);
-  if (db.ok()) return std::make_unique<OfflineDb>(*std::move(db));
+// What a directory is that was refused as a database: a node's, or none that can be opened.
+absl::StatusOr<std::unique_ptr<OfflineStore>> OpenRefused(const std::string& directory, const absl::Status& refused) {
   base::PosixFileSystem files;
   const absl::StatusOr<bool> is_node = files.Exists(base::JoinPath(directory, "groups/0/NODE"));
-  if (!absl::IsFailedPrecondition(db.status()) || !is_node.ok() || !*is_node) return db.status();
+  if (!absl::IsFailedPrecondition(refused) || !is_node.ok() || !*is_node) return refused;
   return OpenNode(directory);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::OpenToRead(const std::string& directory) {
+  Options options;
+  options.memory_budget_bytes = kReadBudgetBytes;
+  absl::StatusOr<std::unique_ptr<Db>> db = Db::OpenReadOnly(directory, options);
+  if (!db.ok()) return OpenRefused(directory, db.status());
+  if ((*db)->GetStats().as_of_last_flush) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "{}: a server, or another program, has it open; ask that server, or take a checkpoint",
+                       directory);
+  }
+  return std::make_unique<OfflineDb>(*std::move(db));
+}
+
+absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::OpenToWrite(const std::string& directory) {
+  absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(directory);
+  if (!db.ok()) return OpenRefused(directory, db.status());
+  return std::make_unique<OfflineDb>(*std::move(db));
 }
 
 }  // namespace bandb::cli

@@ -15,10 +15,14 @@ namespace bandb::cli {
 
 class OfflineStore {
  public:
-  // All that was acknowledged is there when it returns. A directory that holds nothing gets a
-  // database, with `create`. Errors: as Db::Open and Cluster::Start; kFailedPrecondition the node
-  // has fellow members, without whom it cannot know what is acknowledged.
-  static absl::StatusOr<std::unique_ptr<OfflineStore>> Open(const std::string& directory, bool create);
+  // To read it: all that was acknowledged is there when it returns. In the directory of a database
+  // nothing is changed; a node's is opened as the node does. Errors: as Db::OpenReadOnly and
+  // Cluster::Start; kFailedPrecondition somebody has it open; or the node has fellow members,
+  // without whom it cannot know what is acknowledged.
+  static absl::StatusOr<std::unique_ptr<OfflineStore>> OpenToRead(const std::string& directory);
+  // To write it. A directory that holds nothing gets a database. Errors: as Db::Open, and the same
+  // of a node.
+  static absl::StatusOr<std::unique_ptr<OfflineStore>> OpenToWrite(const std::string& directory);
 
   virtual ~OfflineStore() = default;
   OfflineStore(const OfflineStore&) = delete;

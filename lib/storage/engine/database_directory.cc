@@ -39,6 +39,20 @@ class DirectoryOpener {
     return std::move(directory_);
   }
 
+  // Only to read it.
+  absl::StatusOr<DatabaseDirectory> Find() {
+    BANDB_ASSIGN_OR_RETURN(const bool there, files_->Exists(dir_));
+    if (there) {
+      BANDB_ASSIGN_OR_RETURN(directory_.files, DatabaseFiles::ForReading(files_, dir_));
+      files_ = directory_.files.get();
+      BANDB_RETURN_IF_ERROR(MustBeThere(Look()));
+    }
+    if (state_ != State::kExists) return base::Error(absl::StatusCode::kNotFound, "{}: holds no database", dir_);
+    directory_.exists = true;
+    BANDB_RETURN_IF_ERROR(MustBeThere(directory_.files->PinEngineDir()));
+    return std::move(directory_);
+  }
+
  private:
   enum class State : uint8_t { kNothing, kBegun, kExists };
 
@@ -178,6 +192,10 @@ class DirectoryOpener {
 absl::StatusOr<DatabaseDirectory> OpenDatabaseDirectory(base::FileSystem* files, const std::string& dir, bool create,
                                                         base::Random* random, const Identity* node) {
   return DirectoryOpener(files, dir, create, random, node).Run();
+}
+
+absl::StatusOr<DatabaseDirectory> FindDatabaseDirectory(base::FileSystem* files, const std::string& dir) {
+  return DirectoryOpener(files, dir, false, nullptr, nullptr).Find();
 }
 
 absl::Status FinishCreation(base::FileSystem* files, const std::string& dir) {

@@ -42,6 +42,10 @@ struct DatabaseDirectory {
 absl::StatusOr<DatabaseDirectory> OpenDatabaseDirectory(base::FileSystem* files, const std::string& dir, bool create,
                                                         base::Random* random, const Identity* node = nullptr);
 
+// The same of a directory that is only to be read: nothing in it is locked, written or created.
+// Errors: kNotFound there is no database; else as above.
+absl::StatusOr<DatabaseDirectory> FindDatabaseDirectory(base::FileSystem* files, const std::string& dir);
+
 // Makes a directory that was begun a database. Durability: it is there after power loss when this
 // returns OK.
 absl::Status FinishCreation(base::FileSystem* files, const std::string& dir);

@@ -352,7 +352,7 @@ absl::Status Engine::CheckMemtables() const {
     return base::Error(absl::StatusCode::kInternal, "the engine: {}", what);
   };
   const Sequence last = last_sequence_.load(std::memory_order_acquire);
-  if (!is_replica_ && memtable_->log_number() != logs_.number()) {
+  if (!is_replica_ && !read_only_ && memtable_->log_number() != logs_.number()) {
     return violated("the memtable belongs to the log that is written");
   }
   if (memtable_->largest_sequence() > last) return violated("readers may see all that is in the memtable");
@@ -385,8 +385,10 @@ absl::Status Engine::CheckInvariants() {
   BANDB_RETURN_IF_ERROR(CheckMemtables());
   if (is_replica_) BANDB_RETURN_IF_ERROR(CheckPositions());
   const WritePressure pressure = schedule_.Pressure(*version);
-  if (pressure.permille != pressure_permille_) return violated("the pressure on writers is that of the version");
-  if (pressure.stops != level0_full_) return violated("writers stop for a full level 0, and only then");
+  if (read_only_ && !lifecycle_.RefusesWrites()) return violated("what is only read is not written");
+  if (!read_only_ && pressure.permille != pressure_permille_)
+    return violated("the pressure on writers is that of the version");
+  if (!read_only_ && pressure.stops != level0_full_) return violated("writers stop for a full level 0, and only then");
   if (lifecycle_.phase() >= Lifecycle::Phase::kAtRest &&
       (schedule_.flush_running() || schedule_.compactions_running() != 0)) {
     return violated("nothing runs at rest");

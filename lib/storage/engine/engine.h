@@ -18,6 +18,7 @@
 //   engine_changes.cc     what the change feed has of the engine: logs that are kept, cursors written down
 //   engine_replica.cc     the same engine without a log of its own, in a node of a cluster
 //   engine_install.cc     another state in place of a replica's own
+//   engine_read_only.cc   the same engine over a database that it only reads
 //   recovery.cc           what Open finds on disk
 //
 // Its state is kept by parts that know nothing of each other: Lifecycle the phases and what stopped
@@ -55,6 +56,7 @@
 #include "storage/engine/engine_feed.h"
 #include "storage/engine/engine_lifecycle.h"
 #include "storage/engine/feed_gate.h"
+#include "storage/engine/read_only_recovery.h"
 #include "storage/engine/recovery.h"
 #include "storage/engine/replica_position.h"
 #include "storage/engine/wake_up.h"
@@ -84,6 +86,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Errors: as Db::Open.
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const base::Env& env, const std::string& dir,
                                                       const Options& options, const ReplicaStart* replica = nullptr);
+  // A database that is only read; see Db::OpenReadOnly.
+  static absl::StatusOr<std::unique_ptr<Engine>> OpenReadOnly(const base::Env& env, const std::string& dir,
+                                                              const Options& options);
   // After Close has finished, or an Open that failed.
   ~Engine() override;
 
@@ -130,6 +135,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // now and then, however often it is called: in so many nanoseconds it may be done again.
   int64_t SyncForReaders() ABSL_LOCKS_EXCLUDED(mutex_);
   const base::Env& env() const { return env_; }
+  // Errors: kFailedPrecondition it was opened for reading only, and so no cursor can be written.
+  absl::Status CheckCursorsWritable() const { return read_only_ ? lifecycle_.MayWrite() : absl::OkStatus(); }
+  // Errors: kFailedPrecondition the logs were left aside, for somebody else writes them.
+  absl::Status CheckFeed() const;
   // Until the database closes.
   bool MayContinue() const { return !lifecycle_.IsClosing(); }
 
@@ -235,6 +244,12 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   absl::Status CheckMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has all who wait for room try again.
   void Unpark() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // engine_read_only.cc
+  absl::Status StartReading(ReadOnlyDatabase database);
+  // What the manifest says of the feed, of which nothing is let go.
+  void StartFeedToRead(RecoveredDatabase* recovered);
+  absl::Status VerifyManifestRead() const;
 
   // engine_changes.cc
   // What the manifest will say of epochs and of logs that are kept.
@@ -369,6 +384,14 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   uint64_t epoch_ = 0;
   uint64_t recovered_records_ = 0;
   uint64_t dropped_log_bytes_ = 0;
+  // Only read: then nothing of the directory is locked or changed, and the memtables stay. What was
+  // read, and what the memtables take beyond the write buffer, which the cache does without.
+  bool read_only_ = false;
+  bool as_of_last_flush_ = false;
+  std::string read_manifest_;
+  uint64_t read_manifest_bytes_ = 0;
+  uint64_t kept_memtable_bytes_ = 0;
+  BlockCache::PinnedCharge kept_memtable_charge_;
 
   // What readers may see.
   std::atomic<Sequence> last_sequence_{0};

@@ -110,6 +110,10 @@ class Engine::ClockEdit final : public EditSource, public WriteRequest {
 void Engine::AcceptClock(Done done) {
   BANDB_ASSERT(!is_replica_);
   if (!Enter()) return done(ClosedError());
+  if (read_only_) {
+    done(lifecycle_.MayWrite());
+    return Leave();
+  }
   const uint64_t ahead_ms = AheadMs();
   latest_ms_.store(WallMs(env_.clock), std::memory_order_relaxed);
   env_.logger->Log(base::LogLevel::kWarning, "{}: expiry was {} ms ahead of the clock, and goes by it again", dir_,
@@ -173,6 +177,7 @@ absl::Status Engine::VerifyManifest() {
   if (!DecodeCurrent(current)) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: damaged", CurrentPath(engine_dir_));
   }
+  if (read_only_) return VerifyManifestRead();
   while (true) {
     const std::shared_ptr<Manifest> manifest = versions_.manifest();
     const std::string path = base::JoinPath(engine_dir_, ManifestName(manifest->number()));
@@ -229,14 +234,15 @@ Stats Engine::GetStats() const {
   stats.descriptor_shortages = files_->descriptor_shortages();
   stats.exceptions = counters_.exceptions.load(std::memory_order_relaxed);
   stats.cache_bytes = cache.block_bytes;
-  stats.pinned_bytes = cache.pinned_charge_bytes + cache.partition_bytes;
+  stats.pinned_bytes = cache.pinned_charge_bytes + cache.partition_bytes - kept_memtable_bytes_;
   // Memtables that only readers keep are pinned.
-  stats.memory_bytes =
-      cache.used_bytes() + stats.memtable_bytes + feed_gate_->held_bytes.load(std::memory_order_relaxed);
+  stats.memory_bytes = cache.used_bytes() - kept_memtable_bytes_ + stats.memtable_bytes +
+                       feed_gate_->held_bytes.load(std::memory_order_relaxed);
   stats.memory_budget_bytes = kv::MemoryBudgetBytes(options_);
   stats.expiry_ahead_ms = AheadMs();
   stats.recovered_log_records = recovered_records_;
   stats.dropped_log_bytes = dropped_log_bytes_;
+  stats.as_of_last_flush = as_of_last_flush_;
   stats.live_snapshots = snapshots_->Count();
   stats.oldest_snapshot_sequence = snapshots_->Oldest();
   stats.last_sequence = last_sequence_.load(std::memory_order_acquire);

@@ -72,7 +72,7 @@ void Engine::LoadCursors(bool recovered_some) {
                      read.ToString());
   }
   feed_.CursorsLoaded(ForReader(MustBeThere(read)));
-  RemoveLogs(feed_.LetGo(0));
+  if (!read_only_) RemoveLogs(feed_.LetGo(0));
 }
 
 void Engine::RemoveLogs(const std::vector<uint64_t>& numbers) {

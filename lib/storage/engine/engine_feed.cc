@@ -44,6 +44,7 @@ absl::Status EngineFeed::LoadCursor(std::string_view key, std::string_view value
 void EngineFeed::CursorsLoaded(const absl::Status& status) {
   base::MutexLock lock(&mutex_);
   cursors_loaded_ = status;
+  cursors_.Forget(parts_.logs->OldestSequence());
 }
 
 absl::StatusOr<const changes::Cursor*> EngineFeed::FindCursor(std::string_view name) const {

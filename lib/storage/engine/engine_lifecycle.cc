@@ -29,6 +29,15 @@ void Lifecycle::Run() {
   MoveTo(Phase::kRunning);
 }
 
+void Lifecycle::RunReadOnly(const absl::Status& refusal) {
+  BANDB_ASSERT(refusal.code() == absl::StatusCode::kFailedPrecondition);
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(phase_ == Phase::kOpening);
+  BANDB_ASSERT(!cause_.has_value());
+  cause_ = Cause{.status = refusal, .resumable = false, .intended = true};
+  MoveTo(Phase::kStopped);
+}
+
 bool Lifecycle::Stop(const absl::Status& status) {
   BANDB_ASSERT(!status.ok());
   const bool resumable = status.code() == absl::StatusCode::kResourceExhausted;
@@ -36,7 +45,7 @@ bool Lifecycle::Stop(const absl::Status& status) {
   BANDB_ASSERT(phase_ != Phase::kOpening && phase_ != Phase::kClosed);
   // What cannot be resumed outweighs what can.
   const bool news = !cause_.has_value() || (cause_->resumable && !resumable);
-  if (news) cause_ = Cause{status, resumable};
+  if (news) cause_ = Cause{.status = status, .resumable = resumable};
   if (phase_ == Phase::kRunning) MoveTo(Phase::kStopped);
   return news;
 }
@@ -45,6 +54,7 @@ absl::Status Lifecycle::MayResume() const {
   base::MutexLock lock(&mutex_);
   if (phase_ >= Phase::kClosing) return ClosedError();
   if (!cause_ || cause_->resumable) return absl::OkStatus();
+  if (cause_->intended) return cause_->status;
   return base::Error(absl::StatusCode::kFailedPrecondition, "only reopening helps: {}", base::Message(cause_->status));
 }
 
@@ -68,6 +78,7 @@ absl::Status Lifecycle::MayWrite() const {
   base::MutexLock lock(&mutex_);
   if (phase_ >= Phase::kClosing) return ClosedError();
   if (!cause_) return absl::OkStatus();
+  if (cause_->intended) return cause_->status;
   if (cause_->resumable) {
     return base::Error(absl::StatusCode::kResourceExhausted, "writes are stopped until Resume: {}",
                        base::Message(cause_->status));

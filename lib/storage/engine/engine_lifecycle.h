@@ -4,7 +4,8 @@
 //                  |            |
 //                  +-> kClosing <+  -> kAtRest -> kClosed
 //
-// kStopped: an error has stopped writes; Resume leads back if the error allows it. kClosing: new
+// kStopped: an error has stopped writes; Resume leads back if the error allows it. A database that
+// was opened for reading only goes there at once, and stays. kClosing: new
 // calls are refused, and what runs comes to its end. kAtRest: no activity is left and none may
 // begin. kClosed: the files are closed. What stopped writes is remembered to the end: a database
 // that was stopped is not sealed when it closes.
@@ -36,6 +37,8 @@ class Lifecycle {
   Phase phase() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Recovery is done.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same, but writes are stopped for good, with `refusal` as the answer.
+  void RunReadOnly(const absl::Status& refusal) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // An error stops writes; kResourceExhausted until Resume, any other for good. True if that is
   // news: nothing had stopped them before, or something that could be resumed.
@@ -84,6 +87,8 @@ class Lifecycle {
   struct Cause {
     absl::Status status;
     bool resumable = false;
+    // Nothing went wrong: the database was opened for reading only.
+    bool intended = false;
   };
 
   bool Refuses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return phase_ != Phase::kRunning; }

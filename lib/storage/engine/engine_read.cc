@@ -280,7 +280,6 @@ absl::Status Engine::CheckRoomForIterator() const {
   const uint64_t held = tables_->cache()->HeldBytes() + MemtablesBytesMax(options_);
   const uint64_t readers = tables_->cache()->ReaderBytes();
   // What no reader holds, such as what is kept of very many tables, must not keep all of them out.
-  constexpr uint64_t kReadersParts = 8;
   if (held <= budget || readers <= budget / kReadersParts) return absl::OkStatus();
   return base::Error(absl::StatusCode::kResourceExhausted,
                      "{} bytes of the memory budget of {} are in use, {} of them by iterators and values that have "

@@ -33,12 +33,15 @@ struct ReadyLog {
 
 class Recovery {
  public:
-  Recovery(const base::Env& env, const std::string& dir, const Options& options, const Identity* node)
-      : env_(env), dir_(dir), engine_dir_(EngineDir(dir)), options_(options), node_(node) {}
+  Recovery(const base::Env& env, const std::string& dir, const Options& options, const Identity* node,
+           RecoveryMode mode)
+      : env_(env), dir_(dir), engine_dir_(EngineDir(dir)), options_(options), node_(node), mode_(mode) {}
 
   absl::StatusOr<RecoveredDatabase> Run() {
     BANDB_ASSIGN_OR_RETURN(DatabaseDirectory directory,
-                           OpenDatabaseDirectory(env_.files, dir_, options_.create_if_missing, env_.random, node_));
+                           mode_ == RecoveryMode::kOpen
+                               ? OpenDatabaseDirectory(env_.files, dir_, options_.create_if_missing, env_.random, node_)
+                               : FindDatabaseDirectory(env_.files, dir_));
     recovered_.files = directory.files;
     recovered_.database_id = directory.database_id;
     recovered_.created = !directory.exists;
@@ -52,7 +55,7 @@ class Recovery {
       recovered_.state.next_file_number = directory.next_file_number;
       return std::move(recovered_);
     }
-    if (options_.error_if_exists) {
+    if (options_.error_if_exists && mode_ == RecoveryMode::kOpen) {
       return base::Error(absl::StatusCode::kAlreadyExists, "{}: holds a database, and error_if_exists is set", dir_);
     }
     BANDB_RETURN_IF_ERROR(MustBeThere(ReadFiles()));
@@ -64,7 +67,9 @@ class Recovery {
     BANDB_RETURN_IF_ERROR(ReadManifest());
     BANDB_RETURN_IF_ERROR(ListFiles());
     BANDB_RETURN_IF_ERROR(CheckTables());
+    recovered_.synced_sequence = recovered_.last_sequence;
     if (node_ != nullptr && recovered_.state.begun_log == 0) return absl::OkStatus();
+    if (mode_ == RecoveryMode::kReadTables) return absl::OkStatus();
     BANDB_RETURN_IF_ERROR(ReadLogs());
     BANDB_RETURN_IF_ERROR(CheckLogChain());
     BANDB_RETURN_IF_ERROR(node_ == nullptr ? ReplayLogs() : LeaveLogs());
@@ -95,7 +100,13 @@ class Recovery {
   absl::Status ReplayLogs();
   // Of the standalone database that a replica takes over; a replica itself has none.
   absl::Status LeaveLogs();
+  // How much of a log is known to be durable.
+  uint64_t SyncedBytes(const ReadyLog& log) const;
+  // Replays the records of a log up to `end`.
+  absl::Status ReplayLog(const ReadyLog& log, uint64_t end);
   absl::Status ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset);
+  // A memtable for so much of the log. Errors: kResourceExhausted.
+  absl::Status AddMemtable(const ReadyLog& log, uint64_t operations, uint64_t payload_bytes);
 
   // With the file system that is bound to the directory, once it is locked.
   base::Env env_;
@@ -103,6 +114,7 @@ class Recovery {
   const std::string engine_dir_;
   const Options& options_;
   const Identity* const node_;
+  const RecoveryMode mode_;
   RecoveredDatabase recovered_;
   std::vector<uint64_t> log_numbers_;
   std::vector<uint64_t> table_numbers_;
@@ -113,6 +125,8 @@ absl::Status Recovery::ReadManifest() {
   BANDB_ASSIGN_OR_RETURN(RecoveredManifest manifest,
                          RecoverManifest(env_.files, engine_dir_, recovered_.database_id, recovered_.tables));
   recovered_.state = std::move(manifest.state);
+  recovered_.manifest_name = std::move(manifest.name);
+  recovered_.manifest_bytes = manifest.valid_bytes;
   recovered_.dropped_bytes += manifest.dropped_bytes;
   recovered_.last_sequence = recovered_.state.last_sequence;
   recovered_.last_commit_time_ms = recovered_.state.commit_time_ms;
@@ -234,7 +248,8 @@ absl::Status Recovery::ReadLogs() {
     ReadyLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
     const auto recorded = recovered_.state.log_ends.find(number);
     const uint64_t bytes_max = recorded == recovered_.state.log_ends.end() ? UINT64_MAX : recorded->second;
-    BANDB_ASSIGN_OR_RETURN(log.content, ReadLog(env_.files, log.path, FileType::kLog, bytes_max));
+    const auto read = mode_ == RecoveryMode::kOpen ? &ReadLog : &CheckLog;
+    BANDB_ASSIGN_OR_RETURN(log.content, read(env_.files, log.path, FileType::kLog, bytes_max));
     if (log.content.has_header && !(log.content.header.database_id == recovered_.database_id)) {
       return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", log.path,
                          ToString(log.content.header.database_id), ToString(recovered_.database_id));
@@ -304,18 +319,41 @@ void Recovery::DropLogsFrom(size_t first) {
 // never durable, or else it is corruption.
 absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
   *continues = true;
-  LogReader cursor(logs_[i].content);
-  ParsedRecord record;
-  if (!cursor.Next(&record) || record.head.first_sequence <= recovered_.last_sequence + 1) return absl::OkStatus();
+  const LogContent& content = logs_[i].content;
+  if (content.records == 0 || content.first_sequence <= recovered_.last_sequence + 1) return absl::OkStatus();
   *continues = false;
   for (size_t later = i; later < logs_.size(); ++later) {
     if (!IsKnownSynced(logs_[later])) continue;
     return base::Error(absl::StatusCode::kDataLoss,
                        "{}: offset {}: the operations from sequence {} to {} are missing, though {} was synced",
-                       logs_[i].path, cursor.offset(), recovered_.last_sequence + 1, record.head.first_sequence - 1,
+                       logs_[i].path, kFileHeaderBytes, recovered_.last_sequence + 1, content.first_sequence - 1,
                        logs_[later].path);
   }
   return absl::OkStatus();
+}
+
+absl::Status Recovery::AddMemtable(const ReadyLog& log, uint64_t operations, uint64_t payload_bytes) {
+  std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
+  const size_t capacity = std::max<size_t>(Memtable::CapacityFor(operations, payload_bytes), MemtableBytes(options_));
+  if (mode_ == RecoveryMode::kRead) {
+    uint64_t used = capacity;
+    if (!memtables.empty()) memtables.back()->InsertStaged();
+    for (const std::shared_ptr<Memtable>& memtable : memtables) used += memtable->memory_bytes();
+    if (const uint64_t room = ReplayRoomBytes(*recovered_.tables->cache(), options_); used > room) {
+      return base::Error(absl::StatusCode::kResourceExhausted,
+                         "{}: {} bytes of the memory budget of {} are for what is in the logs, which is more: raise "
+                         "memory_budget_bytes, or open it for writing, so that it is put into tables",
+                         dir_, room, kv::MemoryBudgetBytes(options_));
+    }
+  }
+  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Memtable> memtable, Memtable::Make(env_.regions, capacity, log.number));
+  memtables.push_back(std::move(memtable));
+  return absl::OkStatus();
+}
+
+uint64_t Recovery::SyncedBytes(const ReadyLog& log) const {
+  const auto recorded = recovered_.state.log_ends.find(log.number);
+  return recorded == recovered_.state.log_ends.end() ? log.content.synced_offset : recorded->second;
 }
 
 absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset) {
@@ -339,13 +377,10 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record whose content is malformed", log.path,
                        offset);
   }
-  std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
+  const std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
   if (memtables.empty() || memtables.back()->log_number() != log.number ||
       !memtables.back()->HasRoomFor(count, record.payload.size())) {
-    const size_t capacity =
-        std::max<size_t>(Memtable::CapacityFor(count, record.payload.size()), MemtableBytes(options_));
-    BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Memtable> memtable, Memtable::Make(env_.regions, capacity, log.number));
-    memtables.push_back(std::move(memtable));
+    BANDB_RETURN_IF_ERROR(AddMemtable(log, count, record.payload.size()));
   }
   kv::OperationReader again(record.payload);
   Sequence sequence = record.head.first_sequence;
@@ -353,6 +388,7 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   while (again.Next(&operation)) memtables.back()->Stage(sequence++, space, operation);
   memtables.back()->EndGroup(record.head.commit_time_ms);
   recovered_.last_sequence = sequence - 1;
+  if (offset + record.record_bytes <= SyncedBytes(log)) recovered_.synced_sequence = recovered_.last_sequence;
   if (recovered_.last_sequence > recovered_.state.clock_sequence) {
     recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
   }
@@ -366,6 +402,25 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   return absl::OkStatus();
 }
 
+absl::Status Recovery::ReplayLog(const ReadyLog& log, uint64_t end) {
+  ParsedRecord record;
+  if (mode_ == RecoveryMode::kOpen) {
+    LogReader cursor(log.content);
+    while (cursor.Next(&record) && cursor.offset() < end) {
+      BANDB_RETURN_IF_ERROR(ReplayRecord(log, record, cursor.offset()));
+    }
+    return absl::OkStatus();
+  }
+  if (log.content.records == 0) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<LogWalk> walk,
+                         LogWalk::Begin(env_.files, log.path, FileType::kLog, end));
+  while (true) {
+    BANDB_ASSIGN_OR_RETURN(const bool more, walk->Next(&record));
+    if (!more) return absl::OkStatus();
+    BANDB_RETURN_IF_ERROR(ReplayRecord(log, record, walk->offset()));
+  }
+}
+
 absl::Status Recovery::ReplayLogs() {
   for (size_t i = 0; i < logs_.size(); ++i) {
     bool continues = true;
@@ -377,23 +432,21 @@ absl::Status Recovery::ReplayLogs() {
     ReadyLog& log = logs_[i];
     const auto recorded = recovered_.state.log_ends.find(log.number);
     const uint64_t end = recorded == recovered_.state.log_ends.end() ? log.content.valid_bytes : recorded->second;
-    LogReader cursor(log.content);
-    ParsedRecord record;
     recovered_.needed_logs.push_back({.number = log.number,
                                       .bytes = end,
                                       .first_sequence = recovered_.last_sequence + 1,
                                       .last_sequence = recovered_.last_sequence,
                                       .begin_ms = recovered_.last_commit_time_ms,
                                       .end_ms = recovered_.last_commit_time_ms});
-    while (cursor.Next(&record) && cursor.offset() < end) {
-      BANDB_RETURN_IF_ERROR(ReplayRecord(log, record, cursor.offset()));
-    }
+    BANDB_RETURN_IF_ERROR(ReplayLog(log, end));
     if (recorded == recovered_.state.log_ends.end()) {
       recovered_.dropped_bytes += log.content.dropped_bytes;
       recovered_.state.log_ends[log.number] = log.content.valid_bytes;
-      log.content.bytes.resize(log.content.valid_bytes);
-      const uint64_t synced_bytes = std::min(log.content.synced_offset, log.content.valid_bytes);
-      recovered_.found_logs.push_back({log.number, std::move(log.content.bytes), synced_bytes});
+      if (mode_ == RecoveryMode::kOpen) {
+        log.content.bytes.resize(log.content.valid_bytes);
+        const uint64_t synced_bytes = std::min(log.content.synced_offset, log.content.valid_bytes);
+        recovered_.found_logs.push_back({log.number, std::move(log.content.bytes), synced_bytes});
+      }
     }
     log.content = LogContent();
   }
@@ -420,8 +473,8 @@ absl::Status Recovery::LeaveLogs() {
 }  // namespace
 
 absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options,
-                                                  const Identity* node) {
-  return Recovery(env, dir, options, node).Run();
+                                                  const Identity* node, RecoveryMode mode) {
+  return Recovery(env, dir, options, node, mode).Run();
 }
 
 }  // namespace bandb::storage

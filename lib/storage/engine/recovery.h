@@ -5,8 +5,9 @@
 // then, changes: what may not be durable of the recovered logs is written over itself and synced, a
 // new log is begun, and a new manifest that says how far each recovered log counts. An error before
 // that point leaves the directory as it was. Until then memory holds the logs as well as what was
-// made of them. Logs that are only kept for the change feed are not read: those who read them find
-// out what they hold.
+// made of them. A database that is only read gets no farther, and reads its logs twice instead,
+// once to check and once to replay them. Logs that are only kept for the change feed are not read:
+// those who read them find out what they hold.
 #ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
 #define BANDB_STORAGE_ENGINE_RECOVERY_H_
 
@@ -30,9 +31,19 @@
 
 namespace bandb::storage {
 
+// What a database is recovered for.
+enum class RecoveryMode : uint8_t {
+  kOpen,
+  // To be read: nothing is locked or changed, the logs are not in memory beside what is made of
+  // them, and that has no more than its share of the memory budget.
+  kRead,
+  // The same without the logs that hold what is in no table: the state as of the last flush.
+  kReadTables,
+};
+
 struct RecoveredDatabase {
-  // Bound to the directory, which is locked. Shared with removals that are still to be done when
-  // the database ends.
+  // Bound to the directory, which is locked, unless it is only read. Shared with removals that are
+  // still to be done when the database ends.
   std::shared_ptr<DatabaseFiles> files;
   Uuid database_id;
   // There was none: FinishCreation is due once the engine's files are durable.
@@ -42,6 +53,8 @@ struct RecoveredDatabase {
   // Oldest first; what they hold is in logs that the next manifest still names.
   std::vector<std::shared_ptr<Memtable>> memtables;
   Sequence last_sequence = 0;
+  // Up to here all is known to be durable as it was found.
+  Sequence synced_sequence = 0;
   uint64_t last_commit_time_ms = 0;
   uint64_t records = 0;
   uint64_t dropped_bytes = 0;
@@ -58,6 +71,9 @@ struct RecoveredDatabase {
   // table, which hold what comes right after.
   std::vector<KeptLog> kept_logs;
   std::vector<KeptLog> needed_logs;
+  // The manifest that was read, and how much of it counts.
+  std::string manifest_name;
+  uint64_t manifest_bytes = 0;
   // Some of what was replayed is the system's.
   bool has_system_records = false;
   // Files of ours that nothing refers to; removed once the database is open.
@@ -67,10 +83,12 @@ struct RecoveredDatabase {
   std::vector<TableDamage> damaged_tables;
 };
 
-// `node`: a replica's, which has no logs; null for a standalone database. Errors: as Db::Open, and
-// for a replica kFailedPrecondition logs of a standalone database that hold what is in no table.
+// `node`: a replica's, which has no logs; null for a standalone database. Errors: as Db::Open and
+// Db::OpenReadOnly, and for a replica kFailedPrecondition logs of a standalone database that hold
+// what is in no table.
 absl::StatusOr<RecoveredDatabase> RecoverDatabase(const base::Env& env, const std::string& dir, const Options& options,
-                                                  const Identity* node = nullptr);
+                                                  const Identity* node = nullptr,
+                                                  RecoveryMode mode = RecoveryMode::kOpen);
 
 }  // namespace bandb::storage
 

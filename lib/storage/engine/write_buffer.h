@@ -15,6 +15,9 @@ namespace bandb::storage {
 // However small the buffer is: a memtable pays for its log and its table.
 inline constexpr size_t kMemtableBytesMin = 64 << 10;
 
+// Of the budget one part of so many is for readers, whatever else takes memory.
+inline constexpr uint64_t kReadersParts = 8;
+
 // The capacity of a memtable.
 inline size_t MemtableBytes(const Options& options) {
   return std::max<size_t>(options.write_buffer_bytes / 2, kMemtableBytesMin);
@@ -33,6 +36,14 @@ inline BlockCache::Spare SpareMemory(const Options& options) {
   const uint64_t spare = budget - std::min(budget, others);
   constexpr uint64_t kPartitionParts = 4;
   return {.partition_bytes = spare / kPartitionParts, .pinned_bytes = spare - spare / kPartitionParts};
+}
+
+// What memtables may take together in a database that is only read, where they stay: all but what
+// stays the cache's and what is kept for readers in any case.
+inline uint64_t ReplayRoomBytes(const BlockCache& cache, const Options& options) {
+  const uint64_t budget = kv::MemoryBudgetBytes(options);
+  const uint64_t others = cache.HeldBytes() + budget / kReadersParts;
+  return budget - std::min(budget, others);
 }
 
 }  // namespace bandb::storage

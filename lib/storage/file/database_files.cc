@@ -11,10 +11,16 @@ namespace bandb::storage {
 absl::StatusOr<std::shared_ptr<DatabaseFiles>> DatabaseFiles::Lock(base::FileSystem* files, const std::string& dir) {
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::FileSystem> pinned, files->Pin(dir));
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::FileLock> lock, pinned->Lock(LockPath(dir)));
-  std::shared_ptr<DatabaseFiles> locked(new DatabaseFiles(std::move(pinned), dir));
+  std::shared_ptr<DatabaseFiles> locked(new DatabaseFiles(std::move(pinned), dir, false));
   base::MutexLock hold(&locked->mutex_);
   locked->lock_ = std::move(lock);
   return locked;
+}
+
+absl::StatusOr<std::shared_ptr<DatabaseFiles>> DatabaseFiles::ForReading(base::FileSystem* files,
+                                                                         const std::string& dir) {
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::FileSystem> pinned, files->Pin(dir));
+  return std::shared_ptr<DatabaseFiles>(new DatabaseFiles(std::move(pinned), dir, true));
 }
 
 absl::Status DatabaseFiles::PinEngineDir() {
@@ -51,7 +57,8 @@ bool DatabaseFiles::GiveUpDescriptor() {
 absl::Status DatabaseFiles::CheckLock() const {
   base::MutexLock hold(&mutex_);
   if (lock_ != nullptr) return lock_->CheckHeld();
-  return base::Error(absl::StatusCode::kFailedPrecondition, "{}: the database is closed", dir_);
+  return base::Error(absl::StatusCode::kFailedPrecondition, "{}: the database {}", dir_,
+                     reads_only_ ? "was opened for reading only" : "is closed");
 }
 
 absl::StatusOr<std::unique_ptr<base::AppendableFile>> DatabaseFiles::Create(const std::string& path,
@@ -109,6 +116,11 @@ absl::Status DatabaseFiles::Remove(const std::string& path) {
 absl::Status DatabaseFiles::RemoveDir(const std::string& path) {
   BANDB_RETURN_IF_ERROR(CheckLock());
   return target().RemoveDir(path);
+}
+
+absl::Status DatabaseFiles::SyncDir(const std::string& path) {
+  if (reads_only_) return CheckLock();
+  return target().SyncDir(path);
 }
 
 }  // namespace bandb::storage

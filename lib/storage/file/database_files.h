@@ -4,7 +4,8 @@
 // the engine's files are pinned, so that a name that comes to mean something else (renamed, removed
 // and made by another process, a relative path after chdir) is of no consequence; and nothing is
 // made, renamed or removed unless the lock is known to be held. Whoever comes too late, after the
-// database was closed or in a child that its process forked, changes nothing.
+// database was closed or in a child that its process forked, changes nothing. Nor does a database
+// that was opened for reading, which has no lock.
 #ifndef BANDB_STORAGE_FILE_DATABASE_FILES_H_
 #define BANDB_STORAGE_FILE_DATABASE_FILES_H_
 
@@ -30,6 +31,9 @@ class DatabaseFiles final : public base::ForwardingFileSystem {
   // lock.
   static absl::StatusOr<std::shared_ptr<DatabaseFiles>> Lock(base::FileSystem* files, const std::string& dir);
 
+  // Pins `dir`, which must exist, and locks nothing: then nothing is ever made, renamed or removed.
+  static absl::StatusOr<std::shared_ptr<DatabaseFiles>> ForReading(base::FileSystem* files, const std::string& dir);
+
   // Once the folder of the engine's files exists.
   absl::Status PinEngineDir();
   // Once the directory is known to be a database of ours: only then is the lock file written to.
@@ -54,18 +58,23 @@ class DatabaseFiles final : public base::ForwardingFileSystem {
   absl::Status Link(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status RemoveDir(const std::string& path) override;
+  absl::Status SyncDir(const std::string& path) override;
 
  private:
-  DatabaseFiles(std::unique_ptr<base::FileSystem> pinned, std::string dir)
-      : base::ForwardingFileSystem(pinned.get()), dir_(std::move(dir)), pinned_(std::move(pinned)) {}
+  DatabaseFiles(std::unique_ptr<base::FileSystem> pinned, std::string dir, bool reads_only)
+      : base::ForwardingFileSystem(pinned.get()),
+        dir_(std::move(dir)),
+        reads_only_(reads_only),
+        pinned_(std::move(pinned)) {}
 
   absl::Status CheckLock() const ABSL_LOCKS_EXCLUDED(mutex_);
   bool GiveUpDescriptor() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string dir_;
+  const bool reads_only_;
   std::unique_ptr<base::FileSystem> pinned_;
   mutable base::Mutex mutex_;
-  // Null once it was given back.
+  // Null once it was given back, and of one that only reads.
   std::unique_ptr<base::FileLock> lock_ ABSL_GUARDED_BY(mutex_);
   std::function<bool()> give_up_one_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> descriptor_shortages_{0};

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/status.h"
-#include "storage/log/log_stream.h"
 
 namespace bandb::storage {
 
@@ -19,8 +18,8 @@ uint64_t UsedBytes(std::string_view tail) {
 // Reads one file.
 class FileScan {
  public:
-  FileScan(const base::RandomAccessFile& file, std::string_view path, uint64_t bytes)
-      : path_(path), stream_(file, path, bytes), bytes_(bytes) {}
+  FileScan(const base::RandomAccessFile& file, std::string_view path, uint64_t bytes, bool keep_bytes)
+      : path_(path), stream_(file, path, bytes), bytes_(bytes), keep_bytes_(keep_bytes) {}
 
   absl::StatusOr<LogContent> Run(FileType type) {
     BANDB_RETURN_IF_ERROR(stream_.Hold(kFileHeaderBytes));
@@ -31,7 +30,7 @@ class FileScan {
     content_.header = *header;
     content_.has_header = true;
     content_.checksum_seed = header->checksum_seed();
-    content_.bytes = head;
+    if (keep_bytes_) content_.bytes = head;
     stream_.Skip(kFileHeaderBytes);
     BANDB_RETURN_IF_ERROR(ReadRecords());
     content_.valid_bytes = stream_.offset();
@@ -85,9 +84,9 @@ class FileScan {
       if (!begins || !ParseRecordAt(stream_.rest(), stream_.offset(), content_.checksum_seed, &record)) {
         return absl::OkStatus();
       }
-      content_.records++;
+      if (content_.records++ == 0) content_.first_sequence = record.head.first_sequence;
       content_.synced_offset = std::max(content_.synced_offset, record.head.synced_offset);
-      content_.bytes.append(stream_.rest().substr(0, record.record_bytes));
+      if (keep_bytes_) content_.bytes.append(stream_.rest().substr(0, record.record_bytes));
       const RecordType type = record.head.type;
       stream_.Skip(record.record_bytes);
       if (type != RecordType::kEnd && type != RecordType::kSeal) continue;
@@ -159,15 +158,14 @@ class FileScan {
   const std::string_view path_;
   LogStream stream_;
   const uint64_t bytes_;
+  const bool keep_bytes_;
   // Up to where dropped_bytes counts.
   uint64_t measured_end_ = 0;
   LogContent content_;
 };
 
-}  // namespace
-
-absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
-                                   uint64_t bytes_max) {
+absl::StatusOr<LogContent> ScanFile(base::FileSystem* files, const std::string& path, FileType type, uint64_t bytes_max,
+                                    bool keep_bytes) {
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, files->Open(path));
   const uint64_t size = std::min(file->Size(), bytes_max);
   const uint64_t bytes = std::min(size, kLogFileBytesMax);
@@ -175,30 +173,62 @@ absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& p
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a file of {} bytes, which no log has", path,
                        kLogFileBytesMax, file->Size());
   }
-  return FileScan(*file, path, bytes).Run(type);
+  return FileScan(*file, path, bytes, keep_bytes).Run(type);
+}
+
+}  // namespace
+
+absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
+                                   uint64_t bytes_max) {
+  return ScanFile(files, path, type, bytes_max, true);
+}
+
+absl::StatusOr<LogContent> CheckLog(base::FileSystem* files, const std::string& path, FileType type,
+                                    uint64_t bytes_max) {
+  return ScanFile(files, path, type, bytes_max, false);
 }
 
 absl::Status VerifyLog(base::FileSystem* files, const std::string& path, FileType type, uint64_t bytes) {
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, files->Open(path));
-  // A log that was found without a header: none of it counts.
-  if (bytes == 0) return absl::OkStatus();
-  LogStream stream(*file, path, std::min(bytes, file->Size()));
-  BANDB_RETURN_IF_ERROR(stream.Hold(kFileHeaderBytes));
-  BANDB_ASSIGN_OR_RETURN(const FileHeader header, DecodeFileHeader(stream.rest(), type, path));
-  stream.Skip(kFileHeaderBytes);
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<LogWalk> walk, LogWalk::Begin(files, path, type, bytes));
   ParsedRecord record;
-  while (stream.offset() < bytes) {
-    BANDB_RETURN_IF_ERROR(stream.Hold(kRecordBytesMin));
-    const size_t enough =
-        stream.rest().size() < kRecordBytesMin ? 0 : RecordBytesEnough(stream.rest(), header.checksum_seed());
-    BANDB_RETURN_IF_ERROR(stream.Hold(enough));
-    if (enough == 0 || !ParseRecordAt(stream.rest(), stream.offset(), header.checksum_seed(), &record)) {
-      return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage, {} bytes were written", path,
-                         stream.offset(), bytes);
-    }
-    stream.Skip(record.record_bytes);
+  while (true) {
+    BANDB_ASSIGN_OR_RETURN(const bool more, walk->Next(&record));
+    if (!more) return absl::OkStatus();
   }
-  return absl::OkStatus();
+}
+
+LogWalk::LogWalk(std::unique_ptr<base::RandomAccessFile> file, std::string path, uint64_t bytes)
+    : file_(std::move(file)),
+      path_(std::move(path)),
+      bytes_(bytes),
+      stream_(*file_, path_, std::min(bytes, file_->Size())) {}
+
+absl::StatusOr<std::unique_ptr<LogWalk>> LogWalk::Begin(base::FileSystem* files, const std::string& path, FileType type,
+                                                        uint64_t bytes) {
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::RandomAccessFile> file, files->Open(path));
+  std::unique_ptr<LogWalk> walk(new LogWalk(std::move(file), path, bytes));
+  // A log that was found without a header: none of it counts.
+  if (bytes == 0) return walk;
+  BANDB_RETURN_IF_ERROR(walk->stream_.Hold(kFileHeaderBytes));
+  BANDB_ASSIGN_OR_RETURN(const FileHeader header, DecodeFileHeader(walk->stream_.rest(), type, path));
+  walk->checksum_seed_ = header.checksum_seed();
+  walk->stream_.Skip(kFileHeaderBytes);
+  return walk;
+}
+
+absl::StatusOr<bool> LogWalk::Next(ParsedRecord* record) {
+  stream_.Skip(std::exchange(record_bytes_, 0));
+  if (stream_.offset() >= bytes_) return false;
+  BANDB_RETURN_IF_ERROR(stream_.Hold(kRecordBytesMin));
+  const size_t enough = stream_.rest().size() < kRecordBytesMin ? 0 : RecordBytesEnough(stream_.rest(), checksum_seed_);
+  BANDB_RETURN_IF_ERROR(stream_.Hold(enough));
+  if (enough == 0 || !ParseRecordAt(stream_.rest(), stream_.offset(), checksum_seed_, record)) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage, {} bytes were written", path_,
+                       stream_.offset(), bytes_);
+  }
+  record_offset_ = stream_.offset();
+  record_bytes_ = record->record_bytes;
+  return true;
 }
 
 bool LogReader::Next(ParsedRecord* record) {

@@ -3,6 +3,7 @@
 #define BANDB_STORAGE_LOG_LOG_READER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "base/file_system.h"
 #include "storage/file/file_header.h"
 #include "storage/log/log_format.h"
+#include "storage/log/log_stream.h"
 
 namespace bandb::storage {
 
@@ -29,12 +31,13 @@ enum class LogEnd : uint8_t {
 // What a file holds, found by reading it whole before anything is made of it.
 struct LogContent {
   FileHeader header;
-  std::string bytes;  // the header and the whole records
+  std::string bytes;  // the header and the whole records; empty where they were not asked for
   uint64_t checksum_seed = 0;
   LogEnd end = LogEnd::kOpen;
   uint64_t valid_bytes = 0;  // the records up to here are whole
   uint64_t records = 0;
-  uint64_t dropped_bytes = 0;  // non-zero bytes behind valid_bytes
+  uint64_t first_sequence = 0;  // of the first record; 0 if there is none
+  uint64_t dropped_bytes = 0;   // non-zero bytes behind valid_bytes
   // The largest synced offset that a record of this file names, records behind the damage included.
   uint64_t synced_offset = 0;
   // False if the file is shorter than a header, or holds zeros in its place: a file whose creation
@@ -54,11 +57,39 @@ struct LogContent {
 // anything behind kLogFileBytesMax is refused, whatever its name says.
 absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
                                    uint64_t bytes_max = UINT64_MAX);
+// The same without the bytes, of which no more are in memory at a time than a record needs.
+absl::StatusOr<LogContent> CheckLog(base::FileSystem* files, const std::string& path, FileType type,
+                                    uint64_t bytes_max = UINT64_MAX);
 
 // Checks a log of which exactly `bytes` were written, or count: each of them must be part of a
 // whole record.
 // Errors: as ReadLog, and kDataLoss for any damage at all. Memory: that of the largest record.
 absl::Status VerifyLog(base::FileSystem* files, const std::string& path, FileType type, uint64_t bytes);
+
+// Walks the records of a file of which exactly `bytes` were written, or count, without having more
+// of it in memory than one of them. Errors: as VerifyLog.
+class LogWalk {
+ public:
+  static absl::StatusOr<std::unique_ptr<LogWalk>> Begin(base::FileSystem* files, const std::string& path, FileType type,
+                                                        uint64_t bytes);
+
+  // The next record, whose bytes stay until the next call. False at the end.
+  absl::StatusOr<bool> Next(ParsedRecord* record);
+  // Where the record that Next gave last begins.
+  uint64_t offset() const { return record_offset_; }
+
+ private:
+  LogWalk(std::unique_ptr<base::RandomAccessFile> file, std::string path, uint64_t bytes);
+
+  const std::unique_ptr<base::RandomAccessFile> file_;
+  const std::string path_;
+  const uint64_t bytes_;
+  LogStream stream_;
+  uint64_t checksum_seed_ = 0;
+  uint64_t record_offset_ = 0;
+  // Of the record that was given last, still to be passed over.
+  uint64_t record_bytes_ = 0;
+};
 
 // Walks the whole records of a content.
 class LogReader {

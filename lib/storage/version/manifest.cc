@@ -98,6 +98,7 @@ absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const
     return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", path,
                        ToString(content->header.database_id), ToString(database_id));
   }
+  recovered.valid_bytes = content->valid_bytes;
   recovered.dropped_bytes = content->dropped_bytes;
   LogReader cursor(*content);
   ParsedRecord record;

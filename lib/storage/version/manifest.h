@@ -55,6 +55,7 @@ struct ManifestState {
 struct RecoveredManifest {
   ManifestState state;
   std::string name;
+  uint64_t valid_bytes = 0;    // what was read is up to here
   uint64_t dropped_bytes = 0;  // of a torn tail
 };
 

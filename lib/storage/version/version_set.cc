@@ -60,6 +60,12 @@ absl::Status VersionSet::Start(ManifestState state, const FileHeader& header, bo
   return absl::OkStatus();
 }
 
+void VersionSet::StartReading(ManifestState state) {
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(manifest_ == nullptr);
+  state_ = std::move(state);
+}
+
 std::shared_ptr<const Version> VersionSet::version() const {
   base::MutexLock lock(&mutex_);
   return state_.version;
@@ -219,8 +225,10 @@ absl::Status VersionSet::CheckInvariants() const {
     return base::Error(absl::StatusCode::kInternal, "the version set: {}", what);
   };
   base::MutexLock lock(&mutex_);
-  if (manifest_ == nullptr) return violated("there is a manifest");
-  if (manifest_->number() >= next_file_number()) return violated("the manifest's number was given out");
+  if (manifest_ == nullptr && writing_) return violated("there is a manifest to write to");
+  if (manifest_ != nullptr && manifest_->number() >= next_file_number()) {
+    return violated("the manifest's number was given out");
+  }
   if (!writing_ && !edits_.empty()) return violated("edits wait only while others are written");
   if (state_.next_file_number > next_file_number()) return violated("file numbers are not given out twice");
   if (state_.log_number > state_.next_file_number) return violated("the oldest log's number was given out");

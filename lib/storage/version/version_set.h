@@ -81,11 +81,15 @@ class VersionSet {
   void SetNextFileNumber(uint64_t number);
   absl::Status Start(ManifestState state, const FileHeader& header, bool* unchanged) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The same for a database that is only read: nothing is written, and no edit may follow.
+  void StartReading(ManifestState state) ABSL_LOCKS_EXCLUDED(mutex_);
+
   uint64_t NewFileNumber() { return next_file_number_.fetch_add(1, std::memory_order_relaxed); }
   uint64_t next_file_number() const { return next_file_number_.load(std::memory_order_relaxed); }
   std::shared_ptr<const Version> version() const ABSL_LOCKS_EXCLUDED(mutex_);
   ManifestState state() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Shared with those that read the file while a new one may take its place.
+  // Shared with those that read the file while a new one may take its place. Null if the database
+  // is only read.
   std::shared_ptr<Manifest> manifest() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Has the edit written, installed, and its source told. The calling thread may end up doing that

@@ -53,6 +53,30 @@ TEST_CASE("a full disk stops writes until Resume, any other error for good") {
   CHECK(broken.lifecycle.phase() == Phase::kStopped);
 }
 
+TEST_CASE("a database that is only read refuses writes from the beginning on, for good, and in its own words") {
+  const absl::Status refusal = absl::FailedPreconditionError("opened for reading only");
+  Lifecycle lifecycle;
+  lifecycle.RunReadOnly(refusal);
+  CHECK(lifecycle.phase() == Phase::kStopped);
+  CHECK(lifecycle.RefusesWrites());
+  CHECK(lifecycle.MayWrite() == refusal);
+  CHECK(lifecycle.MayResume() == refusal);
+  CHECK(lifecycle.StopCause() == refusal);
+  CHECK_FALSE(lifecycle.Resume());
+  CHECK_FALSE(lifecycle.Stop(Full()));
+  CHECK(lifecycle.MayWrite() == refusal);
+  CHECK_OK(lifecycle.MayContinue());
+  CHECK(lifecycle.Enter());
+  lifecycle.Leave();
+  CHECK_OK(lifecycle.CheckInvariants());
+  bool at_rest = false;
+  lifecycle.BeginClose([&at_rest](const absl::Status&) { at_rest = true; });
+  CHECK(lifecycle.MayWrite() != refusal);
+  lifecycle.Leave();
+  CHECK(at_rest);
+  CHECK_OK(lifecycle.CheckInvariants());
+}
+
 TEST_CASE("what cannot be resumed outweighs what can, and the same again is no news") {
   Running f;
   CHECK(f.lifecycle.Stop(Full()));

@@ -23,13 +23,6 @@ namespace bandb::storage {
 
 namespace {
 
-absl::StatusOr<LogContent> Read(std::string_view bytes, uint64_t bytes_max = UINT64_MAX) {
-  test::CrashFileSystem files;
-  REQUIRE_OK((*files.Create("log", base::AppendMode::kWriteThrough))->Close());
-  files.SetContent("log", bytes);
-  return ReadLog(&files, "log", FileType::kLog, bytes_max);
-}
-
 // The first sequences of the records.
 std::string Sequences(const LogContent& content) {
   std::string text;
@@ -37,6 +30,41 @@ std::string Sequences(const LogContent& content) {
   ParsedRecord record;
   while (cursor.Next(&record)) text += std::to_string(record.head.first_sequence) + " ";
   return text;
+}
+
+// What is read of a log without its bytes in memory is the same, to the last record.
+void CheckStreamed(base::FileSystem* files, const absl::StatusOr<LogContent>& whole, uint64_t bytes_max) {
+  const absl::StatusOr<LogContent> checked = CheckLog(files, "log", FileType::kLog, bytes_max);
+  REQUIRE(checked.status() == whole.status());
+  if (!whole.ok()) return;
+  CHECK(checked->bytes.empty());
+  REQUIRE(checked->records == whole->records);
+  REQUIRE(checked->end == whole->end);
+  REQUIRE(checked->valid_bytes == whole->valid_bytes);
+  REQUIRE(checked->dropped_bytes == whole->dropped_bytes);
+  REQUIRE(checked->synced_offset == whole->synced_offset);
+  REQUIRE(checked->first_sequence == whole->first_sequence);
+  if (!whole->has_header) return;
+  const auto walk = LogWalk::Begin(files, "log", FileType::kLog, checked->valid_bytes);
+  REQUIRE_OK(walk.status());
+  LogReader cursor(*whole);
+  ParsedRecord record, streamed;
+  while (cursor.Next(&record)) {
+    REQUIRE((*walk)->Next(&streamed).value());
+    REQUIRE((*walk)->offset() == cursor.offset());
+    REQUIRE(streamed.payload == record.payload);
+    REQUIRE(streamed.head.first_sequence == record.head.first_sequence);
+  }
+  REQUIRE_FALSE((*walk)->Next(&streamed).value());
+}
+
+absl::StatusOr<LogContent> Read(std::string_view bytes, uint64_t bytes_max = UINT64_MAX) {
+  test::CrashFileSystem files;
+  REQUIRE_OK((*files.Create("log", base::AppendMode::kWriteThrough))->Close());
+  files.SetContent("log", bytes);
+  absl::StatusOr<LogContent> content = ReadLog(&files, "log", FileType::kLog, bytes_max);
+  CheckStreamed(&files, content, bytes_max);
+  return content;
 }
 
 // Three records, the second of which was synced before the third was written.

@@ -8,7 +8,10 @@
 
 namespace bandb::test {
 
-DbModel::Subject DbModel::PlainDb() { return {.open = storage::OpenDb, .check_invariants = storage::CheckInvariants}; }
+DbModel::Subject DbModel::PlainDb() {
+  return {
+      .open = storage::OpenDb, .check_invariants = storage::CheckInvariants, .open_read_only = storage::OpenDbReadOnly};
+}
 
 DbModel::Seeds DbModel::SeedsToRun() {
   Seeds seeds;
@@ -113,6 +116,7 @@ void DbModel::Reopen() {
   CheckPinned();
   history_.AllDurable();
   if (random_.OneIn(2)) options_ = input_.DrawOptions();
+  CheckReadOnly(Visible(history_.state(), NowMs()));
   Open();
 }
 

@@ -9,6 +9,7 @@
 //   * reads, now or through a snapshot: Get, MultiGet, whole walks, and walks of iterators that live on while the
 //     database changes, with all their changes of direction. Pinned values must keep their bytes;
 //   * flushes, compacts, lets time pass, closes and opens again with other options;
+//   * is opened for reading only, before it is opened again, and while it is open: then it shows the last flush;
 //   * takes a checkpoint, which power loss must leave complete;
 //   * has consumers read on in the change feed (model_feed.h);
 //   * fills the disk for some calls: what was refused is not done, what was acknowledged stays;
@@ -59,6 +60,9 @@ class DbModel {
     bool makes_checkpoints = true;
     // Whether it has a change feed.
     bool has_feed = true;
+    // How it is opened for reading only; null: it cannot be.
+    std::function<absl::StatusOr<std::unique_ptr<Db>>(const base::Env&, const std::string& dir, const Options&)>
+        open_read_only{};
   };
   static Subject PlainDb();
 
@@ -95,6 +99,10 @@ class DbModel {
 
   void Step();
   void Open();
+  // Opens it for reading only, which changes nothing, whether it is open or not, and closes it
+  // again. Returns what is there.
+  ModelEntries ReadOnlyEntries();
+  void CheckReadOnly(const ModelEntries& expected);
   void Reopen();
   // Lets go of whatever keeps parts of the database alive.
   void DropHandles();

@@ -37,6 +37,7 @@ void DbModel::Crash(bool power_lost) {
   env_ = std::make_unique<TestEnv>(random_.Next(), std::move(image));
   SetWallMs(env_.get(), wall_ms + 1);
   if (random_.OneIn(2)) options_ = input_.DrawOptions();
+  const ModelEntries seen = ReadOnlyEntries();
   Open();
   ModelEntries found;
   const std::unique_ptr<Iterator> iterator = db_->NewIterator();
@@ -44,6 +45,9 @@ void DbModel::Crash(bool power_lost) {
     found.emplace_back(iterator->key(), iterator->value());
   }
   REQUIRE_OK(iterator->status());
+  if (subject_.open_read_only != nullptr && seen != found) {
+    FAIL("read only it was another: " << Difference(seen, found));
+  }
   const uint64_t now_ms = NowMs();
   const size_t losable = history_.losable();
   if (!history_.Recover(found, now_ms, power_lost)) {
@@ -51,6 +55,35 @@ void DbModel::Crash(bool power_lost) {
                                                     << Difference(found, Visible(history_.state(), now_ms)));
   }
   FlushAll();
+  CheckReadOnly(Visible(history_.state(), NowMs()));
+}
+
+ModelEntries DbModel::ReadOnlyEntries() {
+  ModelEntries found;
+  if (subject_.open_read_only == nullptr) return found;
+  const uint64_t mutations = env_->files().mutations();
+  const auto opened = subject_.open_read_only(env_->env(), "/data/db", options_);
+  REQUIRE_OK(opened.status());
+  Db& db = **opened;
+  REQUIRE(db.GetStats().as_of_last_flush == (db_ != nullptr));
+  const std::unique_ptr<Iterator> iterator = db.NewIterator();
+  for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+    found.emplace_back(iterator->key(), iterator->value());
+  }
+  REQUIRE_OK(iterator->status());
+  for (const auto& [key, value] : found) REQUIRE(db.Get(key).value() == value);
+  REQUIRE_OK(db.VerifyChecksums());
+  REQUIRE_CODE(db.Put("a", "b"), kFailedPrecondition);
+  REQUIRE_OK(subject_.check_invariants(&db));
+  // Closing waits, and others may go on then.
+  REQUIRE(env_->files().mutations() == mutations);
+  return found;
+}
+
+void DbModel::CheckReadOnly(const ModelEntries& expected) {
+  if (subject_.open_read_only == nullptr) return;
+  const ModelEntries found = ReadOnlyEntries();
+  if (found != expected) FAIL("read only it is another: " << Difference(found, expected));
 }
 
 // Some calls find no space, then again there is some; or the machine goes down before anybody made

@@ -53,6 +53,18 @@ absl::StatusOr<ModelEntries> ReadAll(Db* db, const ModelState& probes) {
   return found;
 }
 
+absl::StatusOr<ModelEntries> ReadAllReadOnly(TestEnv* env, const std::string& dir, const Options& options,
+                                             const ModelState& probes) {
+  const uint64_t mutations = env->files().mutations();
+  const auto read = [&]() -> absl::StatusOr<ModelEntries> {
+    BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, storage::OpenDbReadOnly(env->env(), dir, options));
+    return ReadAll(db.get(), probes);
+  };
+  absl::StatusOr<ModelEntries> found = read();
+  if (env->files().mutations() == mutations) return found;
+  return base::Error(absl::StatusCode::kInternal, "who only reads has called {}", env->files().LastCall());
+}
+
 RigActor::RigActor(uint64_t seed, RigObserver* observer, Prepare prepare, const Options& options)
     : options_(options),
       observer_(observer),

@@ -27,6 +27,11 @@ absl::StatusOr<std::unique_ptr<Db>> OpenRig(TestEnv* env, const std::string& dir
 // disagree.
 absl::StatusOr<ModelEntries> ReadAll(Db* db, const ModelState& probes);
 
+// The same of a database that is opened for reading only, and closed again. Errors: as
+// Db::OpenReadOnly; kInternal a call that would have changed something was made.
+absl::StatusOr<ModelEntries> ReadAllReadOnly(TestEnv* env, const std::string& dir, const Options& options,
+                                             const ModelState& probes);
+
 class RigActor {
  public:
   // Lifetime: the observer is borrowed. `prepare` is told of each new file system before anything

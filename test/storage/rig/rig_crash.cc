@@ -75,9 +75,16 @@ std::unique_ptr<TestEnv> CrashRunner::NewEnv(Image image, const Allowed& allowed
 }
 
 absl::StatusOr<uint64_t> CrashRunner::Inspect(TestEnv* env, const Allowed& allowed) {
+  const auto seen = ReadAllReadOnly(env, kRigDir, OptionsOf(plan_), oracle_.state());
   auto db = OpenRig(env, kRigDir, OptionsOf(plan_));
   if (!db.ok()) return base::Annotate(db.status(), "Open");
   BANDB_ASSIGN_OR_RETURN(const ModelEntries found, ReadAll(db->get(), oracle_.state()));
+  // One that was never made is none to those who only read.
+  if (seen.ok() ? *seen != found : !absl::IsNotFound(seen.status()) || !found.empty()) {
+    return base::Error(absl::StatusCode::kInternal, "read only, it has {} of {} keys, or others: {}",
+                       seen.ok() ? seen->size() : 0, found.size(), seen.status().ToString());
+  }
+  report_.read_only += seen.ok() ? 1 : 0;
   if (plan_.feed) {
     const auto now_ms = static_cast<uint64_t>(env->clock().WallMillis());
     BANDB_RETURN_IF_ERROR(base::Annotate(CheckFeed(db->get(), found, now_ms), "the feed"));

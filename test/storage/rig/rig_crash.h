@@ -4,7 +4,8 @@
 // could hold if the power failed now, and of what is left if the process died now. Each image is
 // opened like a database after a crash, and must hold a prefix of the writes that contains
 // everything acknowledged; opened again, the same; and so must images that are taken while it is
-// being opened.
+// being opened. Each is opened for reading only before that, which must show the same and change
+// nothing.
 #ifndef BANDB_TEST_STORAGE_RIG_RIG_CRASH_H_
 #define BANDB_TEST_STORAGE_RIG_RIG_CRASH_H_
 
@@ -51,6 +52,8 @@ struct CrashReport {
   // Images looked at, and those of them that were taken during a recovery.
   uint64_t images = 0;
   uint64_t recovery_images = 0;
+  // Of all openings, those that were first made for reading only, with the same result.
+  uint64_t read_only = 0;
   std::vector<std::string> violations;
   std::vector<RigSync> syncs;
 };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "storage/db.h"
 #include "storage/log/log_reader.h"
 #include "storage/rig/prefix_oracle.h"
 #include "storage/rig/rig_actor.h"
@@ -94,16 +95,37 @@ Look ReadDamaged(Db* db, const std::map<std::string, std::string>& state, std::s
   return look;
 }
 
+Look LookOfRefusal(const absl::Status& refused, std::string* wrong) {
+  // A directory whose identity is damaged, or whose format bits were changed, may be refused by
+  // other names.
+  const bool named = NamesDamage(refused) || absl::IsFailedPrecondition(refused);
+  if (!named) *wrong = "Open: " + refused.ToString();
+  return named ? Look::kRefused : Look::kWrong;
+}
+
+// Of the same, opened for reading only; nothing of it may be changed.
+Look LookReadOnly(const SmallDatabase& small, TestEnv* env, std::string* wrong) {
+  const uint64_t mutations = env->files().mutations();
+  Look look = Look::kIntact;
+  {
+    const auto db = storage::OpenDbReadOnly(env->env(), kRigDir, RigOptions());
+    look = db.ok() ? ReadDamaged(db->get(), small.state, wrong) : LookOfRefusal(db.status(), wrong);
+  }
+  if (env->files().mutations() == mutations) return look;
+  *wrong = "who only reads has called " + env->files().LastCall();
+  return Look::kWrong;
+}
+
 Look LookAt(const SmallDatabase& small, std::unique_ptr<CrashFileSystem> files, std::string* wrong) {
   TestEnv env(1, std::move(files));
   env.clock().Advance(small.nanos);
+  const Look seen = LookReadOnly(small, &env, wrong);
+  if (seen == Look::kWrong) return seen;
   auto db = OpenRig(&env, kRigDir, RigOptions());
-  if (db.ok()) return ReadDamaged(db->get(), small.state, wrong);
-  // A directory whose identity is damaged, or whose format bits were changed, may be refused by
-  // other names.
-  const bool named = NamesDamage(db.status()) || absl::IsFailedPrecondition(db.status());
-  if (!named) *wrong = "Open: " + db.status().ToString();
-  return named ? Look::kRefused : Look::kWrong;
+  const Look look = db.ok() ? ReadDamaged(db->get(), small.state, wrong) : LookOfRefusal(db.status(), wrong);
+  if (look == Look::kWrong || look == seen) return look;
+  *wrong = fmt::format("for reading only it looks as {}, not as {}", static_cast<int>(seen), static_cast<int>(look));
+  return Look::kWrong;
 }
 
 // Where the bytes of a file begin that mean nothing; its size if there are none. There are some
