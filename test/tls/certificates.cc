@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -81,6 +82,11 @@ CertificateFiles Authority::Issue(const std::string& name, const CertificateOpti
   ::X509_free(certificate);
   ::EVP_PKEY_free(key);
   return files;
+}
+
+void ShowCertificate(ssl_ctx_st* context, const CertificateFiles& files) {
+  REQUIRE(::SSL_CTX_use_certificate_file(context, files.certificate.c_str(), SSL_FILETYPE_PEM) == 1);
+  REQUIRE(::SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) == 1);
 }
 
 }  // namespace bandb::test
