@@ -25,8 +25,8 @@ struct CertificateFiles {
 
 class Authority {
  public:
-  // Its own certificate is in `directory`/NAME.crt.
-  Authority(const std::string& directory, const std::string& name);
+  // Its own certificate is in `directory`/NAME.crt, signed by another one, or by itself.
+  Authority(const std::string& directory, const std::string& name, const Authority* signer = nullptr);
   ~Authority();
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;
