@@ -1,8 +1,8 @@
 # Install rules: the headers, the libraries with their exported targets, the programs and the pkg-config files.
 #
 # bandb::bandb is everything that was built. An application that wants the database alone links bandb::storage, and one
-# that serves it bandb::server. What has no public header is installed, too, since static libraries need it, but has no
-# headers to be used by.
+# that serves it bandb::server; a node of a cluster is bandb::cluster, with bandb::tls if it loads certificates. What has no
+# public header is installed, too, since static libraries need it, but has no headers to be used by.
 include(CMakePackageConfigHelpers)
 
 get_property(BANDB_LIBRARIES GLOBAL PROPERTY BANDB_LIBRARIES)
@@ -91,7 +91,7 @@ function(bandb_pkg_config name target description)
 endfunction()
 
 bandb_pkg_config(bandb bandb_everything "${PROJECT_DESCRIPTION}")
-foreach(room storage server cluster)
+foreach(room storage server cluster tls)
   if(TARGET bandb_${room})
     bandb_pkg_config(bandb-${room} bandb_${room} "${PROJECT_DESCRIPTION}: ${room} alone")
   endif()

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "bandb/options.h"
+#include "bandb/peer_tls.h"
 
 namespace bandb {
 
@@ -61,6 +63,10 @@ struct ClusterOptions {
   std::string client_address;
   // For people: in lists, messages and logs. Default: the peer address.
   std::string name;
+  // All that nodes say to each other goes over TLS then, which each of them has to show a
+  // certificate for. All have it or none: a node with it and one without have no connection. Null,
+  // the default: anyone who reaches the port is believed.
+  std::shared_ptr<PeerTls> tls;
 
   // A follower that has heard nothing of a leader for one to two of these stands for election. 50
   // ms to 1 min; default 1 s.

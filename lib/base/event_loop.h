@@ -77,6 +77,8 @@ class Stream {
   virtual size_t unsent_bytes() const { return 0; }
   // Memory of its own, these included.
   virtual size_t held_bytes() const { return 0; }
+  // Once it is broken: why, for people, where more is known than that; else empty.
+  virtual std::string failure() const { return {}; }
 };
 
 class EventLoop;
@@ -134,6 +136,12 @@ class EventLoop {
   // Begins to connect; OnWritable or OnBroken tells how it went.
   // Errors: kInvalidArgument not an address · kResourceExhausted out of descriptors · kInternal.
   virtual absl::StatusOr<std::unique_ptr<Stream>> Connect(const std::string& address, StreamHandler* handler) = 0;
+  // As Connect, to an address that was found for `name`, HOST:PORT as well. Where the other side
+  // has to prove who it is, it is this host.
+  virtual absl::StatusOr<std::unique_ptr<Stream>> ConnectFor(const std::string& /*name*/, const std::string& address,
+                                                             StreamHandler* handler) {
+    return Connect(address, handler);
+  }
 
   // Runs `task` once, at least `delay_nanos` from now.
   virtual TimerId After(int64_t delay_nanos, Task task) = 0;

@@ -50,7 +50,15 @@ struct OwnWorld {
   // Syncs wait for nobody, and callbacks may wait for writes.
   base::ThreadExecutor syncs;
   base::ThreadExecutor callbacks;
+  absl::Status MakeLoop(const ClusterOptions& options) {
+    BANDB_ASSIGN_OR_RETURN(loop, net::EpollLoop::Create(env.env().clock));
+    peer_loop = options.tls == nullptr ? loop : options.tls->Over(loop);
+    return absl::OkStatus();
+  }
+
   std::shared_ptr<net::EpollLoop> loop;
+  // The same, for connections to other nodes and from them.
+  std::shared_ptr<base::EventLoop> peer_loop;
   std::shared_ptr<net::Resolver> resolver = std::make_shared<net::SystemResolver>();
 };
 
@@ -152,7 +160,7 @@ SingleLogOptions CreationLog(const base::Env& env, const NodeOptions& node) {
 absl::Status AskToJoin(OwnWorld* world, const ClusterOptions& options, const JoinRequest& request,
                        absl::Duration timeout, const std::function<bool()>& enough,
                        const std::function<absl::Status(const JoinTask&)>& let_in) {
-  JoinTask::Parts parts{.env = world->env.env(), .loop = world->loop, .resolver = world->resolver};
+  JoinTask::Parts parts{.env = world->env.env(), .loop = world->peer_loop, .resolver = world->resolver};
   JoinTask task(parts, options.join, request);
   base::Clock* const clock = world->env.env().clock;
   const int64_t begun = clock->MonotonicNanos();
@@ -240,7 +248,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> StartNode(const ClusterOptions& options
   BANDB_RETURN_IF_ERROR(CheckStart(options));
   auto world = std::make_unique<OwnWorld>(options);
   const base::Env env = world->env.env();
-  BANDB_ASSIGN_OR_RETURN(world->loop, net::EpollLoop::Create(env.clock));
+  BANDB_RETURN_IF_ERROR(world->MakeLoop(options));
   BANDB_ASSIGN_OR_RETURN(const std::string own, KnownAddress(world->loop.get(), options.listen));
   absl::StatusOr<std::unique_ptr<NodeDirectory>> directory = PrepareDirectory(world.get(), options, own, timeout);
   if (!directory.ok()) {
@@ -249,7 +257,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> StartNode(const ClusterOptions& options
   }
   auto listener = std::make_unique<HostListener>(options.listener, &world->callbacks, env.logger);
   const Node::Parts parts{.env = env,
-                          .loop = world->loop,
+                          .loop = world->peer_loop,
                           .resolver = world->resolver,
                           .sync_executor = &world->syncs,
                           .listener = listener.get()};
@@ -275,7 +283,7 @@ absl::StatusOr<Result> WithStoppedNode(const ClusterOptions& options, const Code
   BANDB_RETURN_IF_ERROR(CheckStart(options));
   auto world = std::make_unique<OwnWorld>(options);
   const base::Env env = world->env.env();
-  BANDB_ASSIGN_OR_RETURN(world->loop, net::EpollLoop::Create(env.clock));
+  BANDB_RETURN_IF_ERROR(world->MakeLoop(options));
   absl::StatusOr<Result> result = code(StoppedNodeParts{
       .env = env, .loop = world->loop, .dir = options.dir.string(), .node = NodeOptionsOf(options, options.listen)});
   world->Shutdown();

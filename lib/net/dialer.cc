@@ -105,7 +105,7 @@ void Dialer::TryNextAddress() {
     const std::string& address = addresses_[next_address_++];
     link_ = std::make_unique<FrameLink>(parts_.host, options_.link, parts_.protocol->NewCodec(), handler_->Hello(),
                                         static_cast<LinkHandler*>(this));
-    const absl::Status status = link_->Connect(address);
+    const absl::Status status = link_->Connect(address_, address);
     if (status.ok()) return;
     link_.reset();
     end = {LinkEnd::Cause::kUnreachable, base::Escape(base::Message(status), FrameLink::kReasonBytesMax)};

@@ -19,6 +19,11 @@ int64_t Later(int64_t nanos, int64_t timeout_nanos) {
   return timeout_nanos == kNoTimeout ? kNoTimeout : nanos + timeout_nanos;
 }
 
+// The beginning of a record of TLS, a hello or an alert, of a length that no hello of a link has.
+bool IsTls(std::string_view bytes) {
+  return bytes.size() >= 3 && (bytes[0] == '\x16' || bytes[0] == '\x15') && bytes[1] == '\x03' && bytes[2] <= '\x04';
+}
+
 std::string_view NameOf(LinkEnd::Cause cause) {
   switch (cause) {
     case LinkEnd::Cause::kUnresolved:
@@ -27,6 +32,8 @@ std::string_view NameOf(LinkEnd::Cause cause) {
       return "cannot connect";
     case LinkEnd::Cause::kTimedOut:
       return "timed out";
+    case LinkEnd::Cause::kInsecure:
+      return "TLS failed";
     case LinkEnd::Cause::kRefusedByPeer:
       return "refused by the peer";
     case LinkEnd::Cause::kRefusedHere:
@@ -86,11 +93,11 @@ FrameLink::~FrameLink() {
   if (watcher_ != nullptr) watcher_->SetGone();
 }
 
-absl::Status FrameLink::Connect(const std::string& address) {
+absl::Status FrameLink::Connect(const std::string& name, const std::string& address) {
   BANDB_ASSERT(phase_ == Phase::kNew);
   dialed_ = true;
   stream_ = std::make_unique<LinkStream>(host_, static_cast<LinkStreamUser*>(this));
-  const absl::Status status = stream_->Connect(address);
+  const absl::Status status = stream_->Connect(name, address);
   if (!status.ok()) {
     GoDown();
     return status;
@@ -155,6 +162,11 @@ void FrameLink::KeepRest(std::string_view rest) {
 size_t FrameLink::Process(std::string_view bytes, const Watcher& watcher) {
   size_t used = 0;
   while (used < bytes.size() && Reads()) {
+    if (!up() && IsTls(bytes.substr(used))) {
+      Refuse("this side does not speak TLS",
+             {LinkEnd::Cause::kInsecure, "the peer speaks TLS, and this side does not"});
+      break;
+    }
     Frame frame;
     size_t frame_bytes = 0;
     const Cut cut = codec_->Next(bytes.substr(used), &frame, &frame_bytes);
@@ -288,10 +300,13 @@ void FrameLink::GoDown() {
   std::string().swap(input_);
 }
 
-void FrameLink::OnLost(bool ended) {
+void FrameLink::OnLost(bool ended, const std::string& why) {
+  if (!up() && !why.empty()) return End({LinkEnd::Cause::kInsecure, why});
   if (phase_ == Phase::kConnecting) return End({LinkEnd::Cause::kUnreachable, "nobody accepts there"});
-  const std::string when = up() ? "" : " in the handshake";
-  End({LinkEnd::Cause::kLost, (ended ? "the peer ended the connection" : "the connection broke") + when});
+  std::string how = ended ? "the peer ended the connection" : "the connection broke";
+  if (!up()) how += " in the handshake";
+  if (!why.empty()) how += ": " + why;
+  End({LinkEnd::Cause::kLost, how});
 }
 
 int64_t FrameLink::Deadline() const {

@@ -45,6 +45,7 @@ struct LinkEnd {
     kUnresolved,     // the name has no address, or the lookup takes too long
     kUnreachable,    // no connection could be made
     kTimedOut,       // in the connection, the handshake, or for want of life later
+    kInsecure,       // it did not come about as secure as it has to be
     kRefusedByPeer,  // in the handshake
     kRefusedHere,    // likewise, by OnHello
     kMalformed,      // the peer does not speak this protocol
@@ -100,8 +101,9 @@ class FrameLink final : private LinkStreamUser {
   FrameLink& operator=(const FrameLink&) = delete;
 
   // One of these, once. After an error the link is down, without OnDown.
-  // Errors: as EventLoop::Connect.
-  absl::Status Connect(const std::string& address);
+  // Errors: as EventLoop::Connect; with a name, of which it is an address, as ConnectFor.
+  absl::Status Connect(const std::string& address) { return Connect(address, address); }
+  absl::Status Connect(const std::string& name, const std::string& address);
   void Accept(std::unique_ptr<base::Stream> stream);
 
   void SetHandler(LinkHandler* handler) { handler_ = handler; }
@@ -147,7 +149,7 @@ class FrameLink final : private LinkStreamUser {
   void OnInput(std::string_view bytes) override;
   void OnOutputTaken() override;
   void OnResume() override;
-  void OnLost(bool ended) override;
+  void OnLost(bool ended, const std::string& why) override;
 
   // How many bytes were used. `watcher` tells whether the link still is.
   size_t Process(std::string_view bytes, const Watcher& watcher);

@@ -18,9 +18,9 @@ LinkStream::LinkStream(LinkHost* host, LinkStreamUser* user)
 
 LinkStream::~LinkStream() { Drop(); }
 
-absl::Status LinkStream::Connect(const std::string& address) {
+absl::Status LinkStream::Connect(const std::string& name, const std::string& address) {
   BANDB_ASSERT(stream_ == nullptr);
-  absl::StatusOr<std::unique_ptr<base::Stream>> stream = host_->loop()->Connect(address, this);
+  absl::StatusOr<std::unique_ptr<base::Stream>> stream = host_->loop()->ConnectFor(name, address, this);
   if (!stream.ok()) return stream.status();
   stream_ = *std::move(stream);
   stream_->Watch(false, true);
@@ -99,9 +99,10 @@ void LinkStream::OnBroken() { Lose(false); }
 void LinkStream::Lose(bool ended) {
   LinkStreamUser* const user = user_;
   const bool leaving = leaving_;
+  const std::string why = stream_ == nullptr ? std::string() : stream_->failure();
   Drop();
   if (leaving) host_->Left(this);
-  if (user != nullptr) user->OnLost(ended);
+  if (user != nullptr) user->OnLost(ended, why);
 }
 
 void LinkStream::Flush() {

@@ -30,8 +30,8 @@ class LinkStreamUser {
   virtual void OnOutputTaken() = 0;
   // In the turn in which ResumeLater was called.
   virtual void OnResume() = 0;
-  // The peer closed it (`ended`), or it broke. Nothing is told after.
-  virtual void OnLost(bool ended) = 0;
+  // The peer closed it (`ended`), or it broke: `why` as Stream::failure. Nothing is told after.
+  virtual void OnLost(bool ended, const std::string& why) = 0;
 
  protected:
   ~LinkStreamUser() = default;
@@ -44,8 +44,8 @@ class LinkStream final : private base::StreamHandler {
   LinkStream(LinkHost* host, LinkStreamUser* user);
   ~LinkStream();
 
-  // One of these, once. Errors: as EventLoop::Connect.
-  absl::Status Connect(const std::string& address);
+  // One of these, once. Errors: as EventLoop::ConnectFor.
+  absl::Status Connect(const std::string& name, const std::string& address);
   void Take(std::unique_ptr<base::Stream> stream);
 
   bool connected() const { return connected_; }

@@ -143,9 +143,36 @@ bool IsPlainSet(absl::Span<const std::string_view> arguments, absl::Duration* ti
 
 // What every key begins with that a pattern matches.
 std::string_view LiteralPrefix(std::string_view pattern);
-// Matches as Redis does: *, ?, [a-z], [^a], \.
-bool MatchesPattern(std::string_view pattern, std::string_view text);
-// Matching takes as many steps as the lengths of both, multiplied. Else says so.
+// Matches as Redis does: *, ?, [a-z], [^a], \. It takes as many steps as the lengths of both,
+// multiplied, at worst; `steps` counts them.
+bool MatchesPattern(std::string_view pattern, std::string_view text, uint64_t* steps);
+inline bool MatchesPattern(std::string_view pattern, std::string_view text) {
+  uint64_t steps = 0;
+  return MatchesPattern(pattern, text, &steps);
+}
+
+// A pattern against many keys, which must not hold up a thread for longer than the keys themselves
+// would.
+class PatternWalk {
+ public:
+  explicit PatternWalk(std::string_view pattern) : pattern_(pattern) {}
+  bool Matches(std::string_view key) {
+    bytes_ += key.size();
+    return MatchesPattern(pattern_, key, &steps_);
+  }
+  // It has cost far more than what was looked at: no more keys.
+  bool spent() const { return steps_ > kStepsMax + kStepsPerByte * bytes_; }
+
+ private:
+  static constexpr uint64_t kStepsMax = 20'000'000;
+  static constexpr uint64_t kStepsPerByte = 8;
+
+  const std::string_view pattern_;
+  uint64_t steps_ = 0;
+  uint64_t bytes_ = 0;
+};
+
+// Else says so.
 inline constexpr size_t kPatternBytesMax = 1024;
 bool FitsAsPattern(RedisCall& call, std::string_view pattern);
 

@@ -109,12 +109,14 @@ void Keys(RedisCall& call) {
   const std::string_view literal = LiteralPrefix(pattern);
   std::vector<std::string> keys;
   size_t bytes = 0;
+  PatternWalk walk(pattern);
   call.data->WalkPrefix(literal, literal, [&](std::string_view key) {
-    if (!MatchesPattern(pattern, key)) return true;
+    if (!walk.Matches(key)) return !walk.spent();
     keys.emplace_back(key);
     bytes += key.size() + 16;
-    return HasRoom(call, bytes);
+    return HasRoom(call, bytes) && !walk.spent();
   });
+  if (walk.spent()) return call.reply->Error("ERR the pattern takes too long to match with these keys; use SCAN");
   if (!HasRoom(call, bytes)) return ReplyTooLong(call);
   call.reply->ArrayHead(keys.size());
   for (const std::string& key : keys) call.reply->Bulk(key);
@@ -171,14 +173,15 @@ void Scan(RedisCall& call) {
   std::string next;
   bool more = false;
   const std::string_view literal = LiteralPrefix(options.pattern);
+  PatternWalk walk(options.pattern);
   call.data->WalkPrefix(std::max<std::string_view>(begin, literal), literal, [&](std::string_view key) {
-    if (looked == options.count || !HasRoom(call, bytes)) {
+    if (looked == options.count || walk.spent() || !HasRoom(call, bytes)) {
       next = key;
       more = true;
       return false;
     }
     looked++;
-    if (!options.other_type && MatchesPattern(options.pattern, key)) keys.emplace_back(key);
+    if (!options.other_type && walk.Matches(key)) keys.emplace_back(key);
     bytes += key.size() + 16;
     return true;
   });

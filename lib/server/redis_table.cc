@@ -269,7 +269,7 @@ bool MatchesOne(std::string_view pattern, size_t* at, char c) {
 
 std::string_view LiteralPrefix(std::string_view pattern) { return pattern.substr(0, pattern.find_first_of("*?[\\")); }
 
-bool MatchesPattern(std::string_view pattern, std::string_view text) {
+bool MatchesPattern(std::string_view pattern, std::string_view text, uint64_t* steps) {
   // Redis looks at a pattern only as long as there is text, but for the one that everything
   // matches.
   if (text.empty()) return pattern.empty() || pattern == "*";
@@ -283,7 +283,10 @@ bool MatchesPattern(std::string_view pattern, std::string_view text) {
       continue;
     }
     size_t at = p;
-    if (p < pattern.size() && MatchesOne(pattern, &at, text[t])) {
+    const bool matches = p < pattern.size() && MatchesOne(pattern, &at, text[t]);
+    // A set in brackets is looked through.
+    *steps += at - p + 1;
+    if (matches) {
       p = at + 1;
       t++;
       continue;

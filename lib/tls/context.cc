@@ -85,6 +85,8 @@ absl::Status UseCertificate(SSL_CTX* context, const ContextFiles& files) {
 
 absl::Status Believe(SSL_CTX* context, const std::string& ca) {
   X509_STORE* const store = ::SSL_CTX_get_cert_store(context);
+  // Each of them is believed by itself, whether the file has the one that signed it or not.
+  ::X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
   return TakeCertificates(ca, [&](X509* certificate, size_t) -> absl::Status {
     return ::X509_STORE_add_cert(store, certificate) == 1 ? absl::OkStatus()
                                                           : Wrong(ca, "a certificate that cannot be used");

@@ -119,7 +119,13 @@ State Engine::StateAfter(int result) {
   }
   const unsigned long error = ::ERR_peek_last_error();
   const char* const reason = error == 0 ? nullptr : ::ERR_reason_error_string(error);
-  failure_ = reason == nullptr ? "the connection broke off" : reason;
+  failure_ = reason == nullptr ? kBrokeOff : std::string_view(reason);
+  const int number = reason == nullptr ? 0 : ERR_GET_REASON(error);
+  if (number == SSL_R_WRONG_VERSION_NUMBER || number == SSL_R_HTTP_REQUEST) {
+    failure_ = fmt::format("the peer does not speak TLS ({})", reason);
+  } else if (number >= SSL_AD_REASON_OFFSET) {
+    failure_ = fmt::format("the peer refuses: {}", reason);
+  }
   if (messages_ > kMessagesMax) failure_ = "too many changes of keys";
   if (const long verified = ::SSL_get_verify_result(ssl_); verified != X509_V_OK) {
     failure_ += fmt::format(": {}", ::X509_verify_cert_error_string(verified));

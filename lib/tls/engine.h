@@ -72,6 +72,8 @@ class Engine {
   size_t held_bytes() const;
   // It has said something to the peer.
   bool has_spoken() const { return has_spoken_; }
+  // A failure that has nothing to do with TLS.
+  static constexpr std::string_view kBrokeOff = "the connection broke off";
   // Why it failed, for people.
   const std::string& failure() const { return failure_; }
 

@@ -44,12 +44,12 @@ absl::StatusOr<std::unique_ptr<base::Listener>> TlsLoop::Listen(const base::List
   return std::unique_ptr<base::Listener>(std::make_unique<TlsListener>(std::move(listener), accepting_));
 }
 
-absl::StatusOr<std::unique_ptr<base::Stream>> TlsLoop::Connect(const std::string& address,
-                                                               base::StreamHandler* handler) {
+absl::StatusOr<std::unique_ptr<base::Stream>> TlsLoop::ConnectFor(const std::string& name, const std::string& address,
+                                                                  base::StreamHandler* handler) {
   static Nobody nobody;
-  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::Stream> below, below_->Connect(address, &nobody));
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::Stream> below, below_->ConnectFor(name, address, &nobody));
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<TlsStream> stream,
-                         TlsStream::Over(std::move(below), connecting_->Get(), below_, net::HostOf(address)));
+                         TlsStream::Over(std::move(below), connecting_->Get(), below_, net::HostOf(name)));
   stream->SetHandler(handler);
   return std::unique_ptr<base::Stream>(std::move(stream));
 }

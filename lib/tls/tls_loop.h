@@ -13,7 +13,8 @@
 namespace bandb::tls {
 
 // A stream is connected, for its handler, once both sides know each other; how long that may take
-// is its user's affair. Whom it connects to must have a certificate for the HOST of the address.
+// is its user's affair. Whom it connects to must have a certificate for the HOST of the address, or
+// of the name that it was found for.
 // Thread safety and lifetime: those of the loop below, which must outlive it; it borrows the
 // contexts.
 class TlsLoop final : public base::EventLoop {
@@ -25,7 +26,11 @@ class TlsLoop final : public base::EventLoop {
   absl::StatusOr<std::unique_ptr<base::Listener>> Listen(const base::ListenOptions& options,
                                                          base::AcceptHandler* handler) override;
   absl::StatusOr<std::unique_ptr<base::Stream>> Connect(const std::string& address,
-                                                        base::StreamHandler* handler) override;
+                                                        base::StreamHandler* handler) override {
+    return ConnectFor(address, address, handler);
+  }
+  absl::StatusOr<std::unique_ptr<base::Stream>> ConnectFor(const std::string& name, const std::string& address,
+                                                           base::StreamHandler* handler) override;
   base::TimerId After(int64_t delay_nanos, base::Task task) override {
     return below_->After(delay_nanos, std::move(task));
   }

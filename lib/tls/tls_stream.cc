@@ -9,6 +9,13 @@ namespace bandb::tls {
 
 using State = base::IoResult::State;
 
+namespace {
+
+// A fatal alert of TLS, "protocol version", as a record.
+constexpr std::string_view kWrongProtocol("\x15\x03\x01\x00\x02\x02\x46", 7);
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<TlsStream>> TlsStream::Over(std::unique_ptr<base::Stream> below,
                                                            std::shared_ptr<Context> context, base::EventLoop* loop,
                                                            const std::string& host) {
@@ -37,7 +44,11 @@ void TlsStream::SetHandler(base::StreamHandler* handler) {
   handler_ = handler;
   if (std::exchange(begun_, true)) return;
   established_ = [this](const absl::Status& status) {
-    if (!status.ok()) return handler_->OnBroken();
+    if (!status.ok()) {
+      // A peer that does not speak TLS is told that this side does, as far as that is possible.
+      if (!is_client_) TellPlainly(kWrongProtocol);
+      return handler_->OnBroken();
+    }
     WatchBelow();
     if (engine_->HasMore()) TellOfMore();
     if (writable_) handler_->OnWritable();
@@ -57,11 +68,20 @@ void TlsStream::Shake() {
                                                             flushed ? engine_->failure() : "it broke off"));
   }
   WatchBelow();
-  if (state == State::kDone) std::exchange(established_, nullptr)(absl::OkStatus());
+  if (state != State::kDone) return;
+  was_established_ = true;
+  std::exchange(established_, nullptr)(absl::OkStatus());
 }
 
 void TlsStream::TellPlainly(std::string_view bytes) {
   if (!engine_->has_spoken()) below_->Write(absl::MakeConstSpan(&bytes, 1));
+}
+
+std::string TlsStream::failure() const {
+  const std::string& why = engine_->failure();
+  if (!why.empty() && why != Engine::kBrokeOff) return why;
+  const bool broke_early = broken_ && !was_established_ && (!is_client_ || engine_->has_spoken());
+  return broke_early ? "the connection broke in the handshake" : "";
 }
 
 bool TlsStream::Flush() {
@@ -79,10 +99,11 @@ bool TlsStream::Flush() {
 void TlsStream::WatchBelow() {
   if (broken_) return;
   const bool unsent = !engine_->unsent().empty();
-  // Who asks much and takes nothing is not listened to.
-  const bool reads = (readable_ || is_shaking()) && engine_->unsent().size() < Engine::kUnsentBytesMax;
-  // Who connects speaks first.
+  // Who connects speaks first, once there is a connection: one that cannot be made must not look as
+  // if it had been.
   const bool begins = is_shaking() && is_client_ && !engine_->has_spoken();
+  // Who asks much and takes nothing is not listened to.
+  const bool reads = (readable_ || is_shaking()) && !begins && engine_->unsent().size() < Engine::kUnsentBytesMax;
   below_->Watch(reads, unsent || begins || (writable_ && !is_shaking()));
 }
 
@@ -101,7 +122,12 @@ base::IoResult TlsStream::Write(absl::Span<const std::string_view> pieces) {
   if (is_shaking()) return {State::kWouldBlock, 0};
   if (broken_) return {State::kFailed, 0};
   const size_t taken = engine_->Write(pieces);
-  if (!Flush()) broken_ = true;
+  if (!Flush()) {
+    broken_ = true;
+    // What it said before it closed may be why.
+    char last = 0;
+    engine_->Read(&last, 1);
+  }
   WatchBelow();
   if (broken_ || !engine_->failure().empty()) return {State::kFailed, 0};
   return {taken == 0 ? State::kWouldBlock : State::kDone, taken};

@@ -47,6 +47,8 @@ class TlsStream final : public base::Stream, private base::StreamHandler {
   const std::string& peer() const override { return below_->peer(); }
   size_t unsent_bytes() const override { return engine_->unsent().size(); }
   size_t held_bytes() const override { return engine_->held_bytes() + below_->held_bytes(); }
+  // Of a connection that was never made below: nothing, for that is no affair of TLS.
+  std::string failure() const override;
 
  private:
   class Below final : public ByteSource {
@@ -84,6 +86,7 @@ class TlsStream final : public base::Stream, private base::StreamHandler {
   bool readable_ = false;    // watched
   bool writable_ = false;
   bool begun_ = false;
+  bool was_established_ = false;
   bool broken_ = false;
   bool closing_ = false;       // nothing will be written any more
   bool closed_below_ = false;  // and that was said

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "bandb/cluster.h"
 #include "base/executor.h"
@@ -52,8 +53,11 @@ struct Changes final : ClusterListener {
 // Nodes are called by a letter, which is their name and that of their directory.
 class Nodes {
  public:
+  // What is to be different of the options of a node.
+  using Adjust = std::function<void(const std::string& name, ClusterOptions* options)>;
+
   // `voters` of them, from "a" on, which leads.
-  explicit Nodes(size_t voters) {
+  explicit Nodes(size_t voters, Adjust adjust = nullptr) : adjust_(std::move(adjust)) {
     for (size_t i = 0; i < voters; ++i) Start(std::string(1, static_cast<char>('a' + i)));
     AwaitVoters("a", voters);
   }
@@ -80,6 +84,7 @@ class Nodes {
     } else {
       options.join = {first_};
     }
+    if (adjust_ != nullptr) adjust_(name, &options);
     return options;
   }
   void Start(const std::string& name) { StartWith(name, OptionsOf(name)); }
@@ -134,6 +139,7 @@ class Nodes {
     std::unique_ptr<Cluster> cluster;
   };
 
+  const Adjust adjust_;
   TempDir dir_;
   std::string first_;
   std::map<std::string, Node> nodes_;

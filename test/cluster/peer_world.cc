@@ -16,7 +16,7 @@ PeerNode::PeerNode(PeerWorld* world, raft::NodeId id, raft::ClusterId cluster)
             .pin = nullptr,
             .meta_at = nullptr,
             .receive = nullptr},
-      loop_(world->network.MakeLoop()),
+      loop_(world->network.MakePeerLoop()),
       host(loop_.get()) {
   parts.loop = loop_;
   parts.host = &host;

@@ -25,6 +25,34 @@ inline constexpr int64_t kMillis = 1'000'000;
 inline constexpr int64_t kSecond = 1000 * kMillis;
 inline constexpr raft::ClusterId kTestCluster = 0xc1;
 
+// A loop for peers over this one: itself, or one whose connections are all TLS, by the program.
+std::shared_ptr<base::EventLoop> OverLayer(std::shared_ptr<base::EventLoop> below);
+
+// Its loops may be under others, by which they are called here.
+class PeerNetwork final : public SimNetwork {
+ public:
+  explicit PeerNetwork(const SimNetworkOptions& options) : SimNetwork(options) {}
+
+  std::shared_ptr<base::EventLoop> MakePeerLoop() {
+    std::shared_ptr<base::EventLoop> below = MakeLoop();
+    std::shared_ptr<base::EventLoop> over = OverLayer(below);
+    below_[over.get()] = below.get();
+    return over;
+  }
+  void Cut(const base::EventLoop* from, const base::EventLoop* to, bool cut) {
+    SimNetwork::Cut(Below(from), Below(to), cut);
+  }
+  void Hold(const base::EventLoop* loop, bool held) { SimNetwork::Hold(Below(loop), held); }
+  void Kill(const base::EventLoop* loop) { SimNetwork::Kill(Below(loop)); }
+
+ private:
+  const base::EventLoop* Below(const base::EventLoop* loop) const {
+    const auto found = below_.find(loop);
+    return found == below_.end() ? loop : found->second;
+  }
+  std::map<const base::EventLoop*, const base::EventLoop*> below_;
+};
+
 class PeerWorld {
  public:
   explicit PeerWorld(uint64_t seed, const SimNetworkOptions& options = {})
@@ -51,7 +79,7 @@ class PeerWorld {
     RunUntil([&] { return network.now_nanos() >= end; }, nanos);
   }
 
-  SimNetwork network;
+  PeerNetwork network;
   const std::unique_ptr<base::EventLoop> timer_loop = network.MakeLoop();
   ManualClock executor_clock;
   StepExecutor executor;

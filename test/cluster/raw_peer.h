@@ -30,7 +30,7 @@ inline proto::PeerHello HelloOf(raft::NodeId node, proto::LinkClass link_class =
 class RawPeer final : public net::LinkHandler {
  public:
   RawPeer(PeerWorld* world, const std::string& address, std::string hello)
-      : loop_(world->network.MakeLoop()),
+      : loop_(world->network.MakePeerLoop()),
         host_(loop_.get()),
         link_(std::make_unique<net::FrameLink>(&host_, net::LinkOptions(), protocol_.NewCodec(), std::move(hello),
                                                static_cast<net::LinkHandler*>(this))) {
@@ -79,7 +79,7 @@ class RawPeer final : public net::LinkHandler {
   }
 
   const cluster::PeerProtocol protocol_;
-  const std::unique_ptr<base::EventLoop> loop_;
+  const std::shared_ptr<base::EventLoop> loop_;
   net::LinkHost host_;
   const std::unique_ptr<net::FrameLink> link_;
 };

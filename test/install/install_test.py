@@ -42,7 +42,9 @@ class InstallTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def run_both(self, embedded, served):
+    def run_all(self, embedded, served, member):
+        self.assertEqual(run(str(member), str(self.project / "data-member")), "Alice\n")
+        shutil.rmtree(self.project / "data-member")
         self.assertEqual(run(str(embedded), str(self.project / "data-embedded")), "Alice\n")
         self.assertRegex(run(str(served), str(self.project / "data-served")), r"\A127\.0\.0\.1:\d+\n\Z")
         shutil.rmtree(self.project / "data-embedded")
@@ -53,16 +55,16 @@ class InstallTest(unittest.TestCase):
         run("cmake", "-S", str(self.project), "-B", str(build), "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}",
             f"-DCMAKE_CXX_COMPILER={COMPILER}", f"-DCMAKE_CXX_FLAGS={shlex.join(FLAGS)}")
         run("cmake", "--build", str(build))
-        self.run_both(build / "outside_embedded", build / "outside_served")
+        self.run_all(*(build / f"outside_{program}" for program in ("embedded", "served", "member")))
 
     def test_pkg_config(self):
         (libdir,) = {path.parent for path in self.prefix.rglob("bandb.pc")}
         environment = {**os.environ, "PKG_CONFIG_PATH": str(libdir)}
-        for program, package in (("embedded", "bandb-storage"), ("served", "bandb")):
-            flags = shlex.split(run("pkg-config", "--cflags", "--libs", package, env=environment))
+        for program, *packages in (("embedded", "bandb-storage"), ("served", "bandb"), ("member", "bandb-cluster", "bandb-tls")):
+            flags = shlex.split(run("pkg-config", "--cflags", "--libs", *packages, env=environment))
             run(COMPILER, "-std=c++20", *FLAGS, str(self.project / f"{program}.cc"), *flags, "-o",
                 str(self.project / program))
-        self.run_both(self.project / "embedded", self.project / "served")
+        self.run_all(*(self.project / program for program in ("embedded", "served", "member")))
 
     def test_the_example_of_the_readme_compiles_as_shown_and_works(self):
         (example,) = re.findall(r"```cpp\n(.*?)```", README.read_text(), re.DOTALL)

@@ -152,6 +152,27 @@ TEST_CASE("a peer that connects or accepts and says nothing is given up in time"
   CHECK(waiting.ends[0].reason == "no hello in time");
 }
 
+TEST_CASE("a peer that speaks TLS is known as one at once, whichever side it is") {
+  LinkWorld world(GENERATE(0, 1, 2));
+  LinkPair pair(&world);
+  RecordingListener tls;
+  std::unique_ptr<Stranger> stranger;
+  const bool dials = GENERATE(true, false);
+  RecordingLink& link = dials ? pair.at_acceptor : pair.at_dialer;
+  if (dials) {
+    stranger = std::make_unique<Stranger>(&world, &pair);
+    stranger->end.Send("\x16\x03\x01");
+  } else {
+    REQUIRE_OK(tls.Listen(world.serving_loop.get(), world.Anywhere()));
+    REQUIRE_OK(pair.dialer->Connect(tls.address()));
+    REQUIRE(world.RunUntil([&] { return tls.ends.size() == 1 && !tls.ends[0]->received.empty(); }));
+    tls.ends[0]->Send(std::string("\x15\x03\x01\x00\x02\x02\x46", 7));
+  }
+  REQUIRE(world.RunUntil([&] { return link.down(); }));
+  CHECK(link.ends[0].cause == Cause::kInsecure);
+  CHECK(net::ToString(link.ends[0]) == "TLS failed: the peer speaks TLS, and this side does not");
+}
+
 TEST_CASE("a connection to nobody fails, and one that is not made in time") {
   SECTION("nobody") {
     LinkWorld world(GENERATE(0, 1));

@@ -68,6 +68,29 @@ TEST_CASE("a pattern that would be matched for seconds is refused") {
   CheckReply(&client, Request({"CONFIG", "GET", fits}), "*0\r\n");
 }
 
+TEST_CASE("a pattern that would be matched with long keys for minutes ends early") {
+  ServerFixture fixture(WithRedis());
+  WireClient client(fixture.server->RedisAddress());
+  const std::string tail(30'000, 'a');
+  for (const char* name : {"1", "2", "3"}) CheckReply(&client, Request({"SET", name + tail, "v"}), "+OK\r\n");
+  CheckReply(&client, Request({"SET", "9b", "v"}), "+OK\r\n");
+  // Where the end is missed is found out a thousand bytes later, at each place.
+  const std::string slow = "*" + std::string(1000, 'a') + "b";
+  CheckReply(&client, Request({"KEYS", slow}),
+             "-ERR the pattern takes too long to match with these keys; use SCAN\r\n");
+  std::string cursor = "0";
+  for (int i = 1; i <= 3; i++) {
+    REQUIRE(client.Send(Request({"SCAN", cursor, "MATCH", slow, "COUNT", "100"})));
+    // One key each.
+    cursor = std::to_string(i);
+    const std::string reply = "*2\r\n$1\r\n" + cursor + "\r\n*0\r\n";
+    CHECK(client.ReceiveText(reply.size()) == reply);
+  }
+  CheckReply(&client, Request({"SCAN", cursor, "MATCH", slow}), "*2\r\n$1\r\n0\r\n*0\r\n");
+  // What is quick sees all of them.
+  CheckReply(&client, Request({"KEYS", "*b"}), "*1\r\n$2\r\n9b\r\n");
+}
+
 TEST_CASE("what a client was given to keep is bounded, or on the account of memory, and given back") {
   ServerFixture fixture(WithRedis());
   WireClient client(fixture.server->RedisAddress());

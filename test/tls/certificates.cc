@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -51,15 +52,16 @@ X509* NewCertificate(const std::string& name, EVP_PKEY* key, long serial, bool e
 
 }  // namespace
 
-Authority::Authority(const std::string& directory, const std::string& name)
+Authority::Authority(const std::string& directory, const std::string& name, const Authority* signer)
     : directory_(directory), file_(directory + "/" + name + ".crt") {
   key_ = ::EVP_EC_gen("P-256");
   REQUIRE(key_ != nullptr);
   certificate_ = NewCertificate(name, key_, 1, false);
-  ::X509_set_issuer_name(certificate_, ::X509_get_subject_name(certificate_));
-  AddExtension(certificate_, certificate_, NID_basic_constraints, "critical,CA:TRUE");
-  AddExtension(certificate_, certificate_, NID_key_usage, "critical,keyCertSign");
-  REQUIRE(::X509_sign(certificate_, key_, ::EVP_sha256()) != 0);
+  const Authority& by = signer == nullptr ? *this : *signer;
+  ::X509_set_issuer_name(certificate_, ::X509_get_subject_name(by.certificate_));
+  AddExtension(certificate_, by.certificate_, NID_basic_constraints, "critical,CA:TRUE");
+  AddExtension(certificate_, by.certificate_, NID_key_usage, "critical,keyCertSign");
+  REQUIRE(::X509_sign(certificate_, by.key_, ::EVP_sha256()) != 0);
   WritePem(file_, [this](BIO* bio) { return ::PEM_write_bio_X509(bio, certificate_); });
 }
 
@@ -81,6 +83,11 @@ CertificateFiles Authority::Issue(const std::string& name, const CertificateOpti
   ::X509_free(certificate);
   ::EVP_PKEY_free(key);
   return files;
+}
+
+void ShowCertificate(ssl_ctx_st* context, const CertificateFiles& files) {
+  REQUIRE(::SSL_CTX_use_certificate_file(context, files.certificate.c_str(), SSL_FILETYPE_PEM) == 1);
+  REQUIRE(::SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) == 1);
 }
 
 }  // namespace bandb::test

@@ -6,6 +6,7 @@
 #include <string>
 
 struct evp_pkey_st;
+struct ssl_ctx_st;
 struct x509_st;
 
 namespace bandb::test {
@@ -24,8 +25,8 @@ struct CertificateFiles {
 
 class Authority {
  public:
-  // Its own certificate is in `directory`/NAME.crt.
-  Authority(const std::string& directory, const std::string& name);
+  // Its own certificate is in `directory`/NAME.crt, signed by another one, or by itself.
+  Authority(const std::string& directory, const std::string& name, const Authority* signer = nullptr);
   ~Authority();
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;
@@ -41,6 +42,9 @@ class Authority {
   x509_st* certificate_ = nullptr;
   long issued_ = 1;
 };
+
+// Has a context show what it would not load itself.
+void ShowCertificate(ssl_ctx_st* context, const CertificateFiles& files);
 
 }  // namespace bandb::test
 

@@ -213,14 +213,33 @@ TEST_CASE("a server that asks for certificates serves nobody without one of its 
   }
 }
 
+TEST_CASE("an authority is believed by itself, also where another one has signed it") {
+  World world;
+  Authority department(world.dir.path(), "department", &world.authority);
+  const CertificateFiles own = department.Issue("own");
+  absl::StatusOr<std::shared_ptr<tls::Context>> showing =
+      tls::Context::ForServer({own.certificate, own.key, department.file()});
+  REQUIRE_OK(showing.status());
+  State of_client, of_server;
+  {
+    Side client(world.Client(department.file(), own), "localhost");
+    Side server(*showing);
+    Shake(&client, &server, &of_client, &of_server);
+    CHECK(of_client == State::kDone);
+    CHECK(of_server == State::kDone);
+  }
+  // What its signer has signed besides is not.
+  Side client(world.Client(department.file(), world.authority.Issue("other")), "localhost");
+  Side server(*showing);
+  Shake(&client, &server, &of_client, &of_server);
+  CHECK(of_server == State::kFailed);
+}
+
 TEST_CASE("a certificate that has expired is believed by neither side") {
   World world;
   const CertificateFiles old = world.authority.Issue("old", {.expired = true});
   // Our own contexts refuse such a file.
-  const auto show = [&old](const std::shared_ptr<tls::Context>& context) {
-    REQUIRE(::SSL_CTX_use_certificate_file(context->get(), old.certificate.c_str(), SSL_FILETYPE_PEM) == 1);
-    REQUIRE(::SSL_CTX_use_PrivateKey_file(context->get(), old.key.c_str(), SSL_FILETYPE_PEM) == 1);
-  };
+  const auto show = [&old](const std::shared_ptr<tls::Context>& context) { ShowCertificate(context->get(), old); };
   State of_client, of_server;
   {
     const std::shared_ptr<tls::Context> context = world.Server();

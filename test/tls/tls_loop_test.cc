@@ -29,11 +29,15 @@ class Recording final : public net::LinkHandler {
   void OnUp() override { up = true; }
   void OnFrame(const net::Frame& frame) override { frames.emplace_back(frame.payload); }
   void OnWritable() override {}
-  void OnDown(const net::LinkEnd&) override { down = true; }
+  void OnDown(const net::LinkEnd& end) override {
+    down = true;
+    why = net::ToString(end);
+  }
 
   std::string hello;
   bool up = false;
   bool down = false;
+  std::string why;
   std::vector<std::string> frames;
 };
 
@@ -58,10 +62,21 @@ class Equals final : private base::AcceptHandler {
     dialing_host = std::make_unique<net::LinkHost>(dialing_loop.get());
     listener = *accepting_loop->Listen({.address = "a:0"}, this);
   }
-  void Dial() {
+  // A name: the address was found for it.
+  void Dial(const std::string& name = {}) {
     dialer = std::make_unique<net::FrameLink>(dialing_host.get(), net::LinkOptions(), protocol.NewCodec(), "I dial",
                                               &at_dialer);
-    REQUIRE_OK(dialer->Connect(listener->address()));
+    REQUIRE_OK(name.empty() ? dialer->Connect(listener->address()) : dialer->Connect(name, listener->address()));
+  }
+  // One of the two without TLS.
+  void SetPlain(bool dialing) {
+    if (dialing) {
+      dialing_host = std::make_unique<net::LinkHost>(dialing_below.get());
+    } else {
+      listener = *accepting_below->Listen({.address = "a:0"}, this);
+      accepting_plainly = true;
+      accepting_host = std::make_unique<net::LinkHost>(accepting_below.get());
+    }
   }
   bool RunUntil(const std::function<bool()>& done) { return network.RunUntil(done, 60 * kSecond); }
 
@@ -75,12 +90,14 @@ class Equals final : private base::AcceptHandler {
   std::unique_ptr<tls::TlsLoop> accepting_loop, dialing_loop;
   std::unique_ptr<net::LinkHost> accepting_host, dialing_host;
   std::unique_ptr<base::Listener> listener;
+  bool accepting_plainly = false;
   Recording at_acceptor, at_dialer;
   std::unique_ptr<net::FrameLink> acceptor, dialer;
 
  private:
   void OnAcceptable() override {
-    absl::StatusOr<std::unique_ptr<base::Stream>> stream = listener->Accept(accepting_loop.get());
+    base::EventLoop* const loop = accepting_plainly ? accepting_below.get() : accepting_loop.get();
+    absl::StatusOr<std::unique_ptr<base::Stream>> stream = listener->Accept(loop);
     if (!stream.ok() || *stream == nullptr) return;
     acceptor = std::make_unique<net::FrameLink>(accepting_host.get(), net::LinkOptions(), protocol.NewCodec(),
                                                 "I accept", &at_acceptor);
@@ -123,7 +140,45 @@ TEST_CASE("who has no certificate of the authority is no equal") {
     CHECK(equals.RunUntil([&] { return equals.at_dialer.down && equals.at_acceptor.down; }));
     CHECK_FALSE(equals.at_acceptor.up);
     CHECK(equals.at_acceptor.hello.empty());
+    CHECK(equals.at_dialer.why.starts_with("TLS failed: the peer refuses: "));
+    CHECK(equals.at_acceptor.why.starts_with("TLS failed: "));
   }
+}
+
+TEST_CASE("where one of two has no TLS there is no link, and both know why") {
+  for (const bool dialing : {true, false}) {
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+      INFO(dialing << " " << seed);
+      Equals equals(seed, "authority");
+      equals.SetPlain(dialing);
+      equals.Dial();
+      REQUIRE(equals.RunUntil([&] { return equals.at_dialer.down && equals.at_acceptor.down; }));
+      const std::string& with = dialing ? equals.at_acceptor.why : equals.at_dialer.why;
+      const std::string& without = dialing ? equals.at_dialer.why : equals.at_acceptor.why;
+      CHECK(with == "TLS failed: the peer does not speak TLS (wrong version number)");
+      CHECK(without == "TLS failed: the peer speaks TLS, and this side does not");
+    }
+  }
+}
+
+TEST_CASE("the certificate is to be for the name that the address was found for") {
+  Equals equals(1, "authority");
+  equals.Dial("a:7400");
+  REQUIRE(equals.RunUntil([&] { return equals.at_dialer.up && equals.at_acceptor.up; }));
+  Equals others(1, "authority");
+  others.Dial("b:7400");
+  REQUIRE(others.RunUntil([&] { return others.at_dialer.down && others.at_acceptor.down; }));
+  CHECK(others.at_dialer.why.starts_with("TLS failed: certificate verify failed"));
+}
+
+TEST_CASE("where nobody accepts it is no failure of TLS") {
+  Equals equals(1, "authority");
+  equals.listener.reset();
+  equals.dialer = std::make_unique<net::FrameLink>(equals.dialing_host.get(), net::LinkOptions(),
+                                                   equals.protocol.NewCodec(), "I dial", &equals.at_dialer);
+  REQUIRE_OK(equals.dialer->Connect("a:9"));
+  REQUIRE(equals.RunUntil([&] { return equals.at_dialer.down; }));
+  CHECK(equals.at_dialer.why == "cannot connect: nobody accepts there");
 }
 
 }  // namespace bandb::test

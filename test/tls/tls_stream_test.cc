@@ -1,6 +1,7 @@
 // TLS on an event loop: in the simulator, which delays, splits and breaks.
 #include "tls/tls_stream.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -319,6 +320,73 @@ TEST_CASE("new connections get the new certificate, and those that are open go o
   CHECK(world.RunUntil([&] { return after.talker != nullptr && after.talker->ended && before.talker->ended; }));
   CHECK(before.talker->heard.size() == 400'000);
   CHECK(after.talker->heard.size() == 400'000);
+}
+
+namespace {
+
+// The bytes under a stream, both ways, by hand; it may take nothing any more and still have what
+// came before.
+struct Wire final : public tls::ByteSource {
+  base::IoResult Read(char* to, size_t bytes_max) override { return Take(&out, to, bytes_max); }
+  static base::IoResult Take(std::string* from, char* to, size_t bytes_max) {
+    const size_t n = std::min(bytes_max, from->size());
+    from->copy(to, n);
+    from->erase(0, n);
+    return {n == 0 ? State::kWouldBlock : State::kDone, n};
+  }
+  std::string in, out;
+  bool takes = true;
+  base::StreamHandler* handler = nullptr;
+};
+
+class WireStream final : public base::Stream {
+ public:
+  explicit WireStream(Wire* wire) : wire_(wire) {}
+  void SetHandler(base::StreamHandler* handler) override { wire_->handler = handler; }
+  base::IoResult Read(char* to, size_t bytes_max) override { return Wire::Take(&wire_->in, to, bytes_max); }
+  base::IoResult Write(absl::Span<const std::string_view> pieces) override {
+    if (!wire_->takes) return {State::kFailed, 0};
+    for (const std::string_view piece : pieces) wire_->out.append(piece);
+    return {State::kDone, pieces[0].size()};
+  }
+  void Watch(bool, bool) override {}
+  void CloseWrite() override {}
+  const std::string& peer() const override { return peer_; }
+
+ private:
+  Wire* const wire_;
+  const std::string peer_ = "server:1";
+};
+
+}  // namespace
+
+TEST_CASE("a stream that cannot be written to says what the peer has said last") {
+  World world(1);
+  const CertificateFiles own = world.authority.Issue("asking");
+  const std::shared_ptr<tls::Context> asks =
+      *tls::Context::ForServer({own.certificate, own.key, world.authority.file()});
+  Wire wire;
+  const auto server = *tls::Engine::Create(asks, &wire);
+  const auto answer = [&] {
+    server->Handshake();
+    wire.in.append(server->unsent());
+    server->Sent(server->unsent().size());
+  };
+  auto stream = *tls::TlsStream::Over(std::make_unique<WireStream>(&wire), world.client_context,
+                                      world.client_loop.get(), "server");
+  absl::Status established = absl::UnknownError("");
+  stream->Establish([&](const absl::Status& status) { established = status; });
+  wire.handler->OnWritable();
+  answer();
+  // This side has all that it asked for, and the other one misses a certificate.
+  wire.handler->OnReadable();
+  REQUIRE_OK(established);
+  CHECK(stream->failure().empty());
+  answer();
+  wire.takes = false;
+  const std::string_view hello = "hello";
+  CHECK(stream->Write(absl::MakeConstSpan(&hello, 1)).state == State::kFailed);
+  CHECK(stream->failure() == "the peer refuses: tlsv13 alert certificate required");
 }
 
 }  // namespace bandb::test

@@ -1,6 +1,7 @@
 """Clusters of bandb_server: how they begin and grow, what an operator does, and what clients see while nodes come and go."""
 
 import json
+import shutil
 import signal
 import socket
 import struct
@@ -12,6 +13,9 @@ import unittest
 import wire
 from cluster_fixture import ELECTION_SECONDS, Client, Node, Trio, Workload, free_addresses
 from programs import CLI, DEADLINE_SECONDS, SERVER, ProgramTest, Server, await_voters, cli, member_list, run, wait_until
+
+
+OPENSSL = shutil.which("openssl")
 
 
 class Configuration(ProgramTest):
@@ -30,6 +34,8 @@ class Configuration(ProgramTest):
                 (["cluster.listen=0.0.0.0:7400", "cluster.advertise=127.0.0.1:7400"],
                  "other machines can reach, and peers are not authenticated"),
                 (["cluster.listen=0.0.0.0:7400", "cluster.insecure=true"], "cluster.advertise has to say which one"),
+                ([f"cluster.listen={peers}", "cluster.tls_ca=ca.crt", "cluster.tls_key=node.key"],
+                 "cluster.tls_cert is missing, and cluster.tls_ca is not: TLS between nodes needs all three files"),
                 ([f"cluster.listen={peers}", "cluster.advertise=no-such-host.invalid:7400"],
                  "cluster.advertise is 'no-such-host.invalid:7400'"),
                 (["cluster.listen=no-such-host.invalid:7400"], "cluster.listen is 'no-such-host.invalid:7400'"),
@@ -192,6 +198,78 @@ class Operators(ProgramTest):
         done = run(CLI, "export", "--data", trio["c"].data, "--out", str(self.scratch / "export"))
         self.assertEqual(done.returncode, 3)
         self.assertIn(b"ask a running server of the cluster", done.stderr)
+
+
+@unittest.skipUnless(OPENSSL, "there is no openssl to make certificates with")
+class Certificates(ProgramTest):
+    def openssl(self, *arguments):
+        done = run(OPENSSL, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def authority(self, name):
+        key, certificate = self.scratch / f"{name}.key", self.scratch / f"{name}.crt"
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
+                     f"/CN={name}", "-keyout", key, "-out", certificate)
+        return certificate
+
+    def issue(self, name, authority):
+        """Makes, or replaces, NAME.crt and NAME.key."""
+        key, certificate, request = (self.scratch / f"{name}.{end}" for end in ("key", "crt", "csr"))
+        extensions = self.scratch / "extensions"
+        extensions.write_text("subjectAltName=IP:127.0.0.1\n")
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                     "-keyout", key, "-out", request)
+        self.openssl("x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority.with_suffix(".key"), "-CAcreateserial",
+                     "-days", "1", "-extfile", extensions, "-out", certificate)
+        key.chmod(0o600)
+
+    def settings(self, name):
+        return (f"cluster.tls_ca={self.scratch / 'ca.crt'}", f"cluster.tls_cert={self.scratch / name}.crt",
+                f"cluster.tls_key={self.scratch / name}.key")
+
+    def test_nodes_that_know_each_other_by_certificates(self):
+        authority = self.authority("ca")
+        self.issue("node", authority)
+        trio = Trio(self, *self.settings("node"))
+        self.assertEqual(cli(trio["b"].address, "put", "k", "v").returncode, 0)
+        self.assertEqual(cli(trio["c"].address, "get", "k").stdout, b'"v"\n')
+
+        # One that has none is not let in, and ends when it is told to.
+        join = f"cluster.join={trio['a'].peer_address}"
+        plain = trio.add("plain", join, start=False)
+        wait_until(lambda: "TLS failed: the peer speaks TLS, and this side does not" in plain.error_text(), "it knows why")
+        self.assertEqual(plain.terminate(), 0, plain.error_text())
+
+        # One that has that of another authority is let in once the files are others.
+        self.issue("late", self.authority("other"))
+        late = trio.add("late", join, *self.settings("late"), start=False)
+        wait_until(lambda: "TLS failed: the peer refuses" in late.error_text(), "it knows why")
+        self.issue("late", authority)
+        late.await_address()
+        self.assertEqual(cli(late.address, "get", "k").stdout, b'"v"\n')
+
+        # Half of what belongs together is refused, and nothing changes.
+        node = trio["c"]
+        whole = (self.scratch / "node.key").read_text()
+        (self.scratch / "node.key").write_text((self.scratch / "late.key").read_text())
+        node.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reload refused" in node.error_text(), "it refuses")
+        self.assertIn("node.key: not the key of", node.error_text())
+        (self.scratch / "node.key").write_text(whole)
+        node.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded the certificate for other nodes" in node.error_text(), "it reloads")
+        self.assertEqual(cli(node.address, "put", "k", "w").returncode, 0)
+        self.assertEqual(cli(late.address, "get", "k").stdout, b'"w"\n')
+
+    def test_files_that_are_none_are_told_at_the_start(self):
+        (self.scratch / "ca.crt").write_text("no certificate")
+        self.issue("node", self.authority("other"))
+        done = run(SERVER, "--data", str(self.scratch / "data"), "--listen", "127.0.0.1:0",
+                   *[word for setting in ("cluster.listen=127.0.0.1:0", "cluster.bootstrap=true", *self.settings("node"))
+                     for word in ("--set", setting)])
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        self.assertIn(b"no TLS between nodes: INVALID_ARGUMENT: ", done.stderr)
+        self.assertIn(b"ca.crt: no certificate in PEM", done.stderr)
 
 
 class Reads(ProgramTest):

@@ -30,10 +30,12 @@ absl::Status Wrong(const std::string& address, std::string_view why) {
 absl::Status CheckPeerListen(const Config& config) {
   const std::string& listen = config.cluster.listen;
   BANDB_ASSIGN_OR_RETURN(const std::vector<net::SocketAddress> addresses, net::ParseAddresses(listen));
-  if (!config.cluster_insecure && !std::all_of(addresses.begin(), addresses.end(), net::IsLoopback)) {
+  const bool is_open = config.cluster_tls.ca.empty() && !config.cluster_insecure;
+  if (is_open && !std::all_of(addresses.begin(), addresses.end(), net::IsLoopback)) {
     return Wrong(listen,
                  "which other machines can reach, and peers are not authenticated: anybody there could read and write "
-                 "everything; say cluster.insecure = true if the network is trusted");
+                 "everything; set cluster.tls_ca, tls_cert and tls_key, or say cluster.insecure = true if the network "
+                 "is trusted");
   }
   return absl::OkStatus();
 }
@@ -69,6 +71,18 @@ void CheckCluster(const Config& config, kv::OptionCheck* check) {
     check->Wrong(
         {std::string("server.durability is \"os\", which only server.mode = \"standalone\" has: what a "
                      "cluster acknowledges survives power loss")});
+  }
+}
+
+void CheckPeerTls(const PeerTlsFiles& files, kv::OptionCheck* check) {
+  const std::pair<std::string_view, bool> all[] = {
+      {"ca", !files.ca.empty()}, {"cert", !files.cert.empty()}, {"key", !files.key.empty()}};
+  const auto* const given = std::find_if(std::begin(all), std::end(all), [](const auto& one) { return one.second; });
+  if (given == std::end(all)) return;
+  for (const auto& [name, is_given] : all) {
+    if (is_given) continue;
+    check->Wrong({kv::OptionName{name}, " is missing, and ", kv::OptionName{given->first},
+                  " is not: TLS between nodes needs all three files"});
   }
 }
 

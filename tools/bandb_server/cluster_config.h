@@ -20,6 +20,9 @@ void ChooseMode(Config* config);
 // Complains in the names of ClusterOptions.
 void CheckCluster(const Config& config, kv::OptionCheck* check);
 
+// Complains in the names of PeerTlsFiles.
+void CheckPeerTls(const PeerTlsFiles& files, kv::OptionCheck* check);
+
 // What is wrong with hosts and ports, by setting; looks names up, which may block. Names in
 // cluster.join may come to exist later, and are not looked up.
 std::vector<std::pair<std::string, absl::Status>> CheckClusterHosts(const Config& config);

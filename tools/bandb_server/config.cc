@@ -248,6 +248,9 @@ void CheckOptions(const Config& config, Mistakes* mistakes) {
   kv::OptionCheck cluster;
   CheckCluster(config, &cluster);
   AddComplaints(config, "cluster", cluster, mistakes);
+  kv::OptionCheck peer_tls;
+  CheckPeerTls(config.cluster_tls, &peer_tls);
+  AddComplaints(config, "cluster_tls", peer_tls, mistakes);
 }
 
 }  // namespace

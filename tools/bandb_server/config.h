@@ -44,6 +44,8 @@ struct Config {
   // As the file says it; ClusterOptionsOf (cluster_config.h) adds what follows from the rest.
   ClusterOptions cluster;
   bool cluster_insecure = false;
+  // All of them, or none: no TLS between nodes.
+  PeerTlsFiles cluster_tls;
   // HOST:PORT of the listener for an operator's programs; empty: there is none.
   std::string admin_listen;
   bool admin_insecure = false;

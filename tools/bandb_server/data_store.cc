@@ -64,7 +64,8 @@ class NodeStore final : public DataStore, private ClusterListener {
   // The node tells this object until its end.
   ~NodeStore() override { node_.reset(); }
 
-  absl::Status Open(ClusterOptions options, const std::function<bool()>& told_to_end) {
+  // `tls`: what `options.tls` is of.
+  absl::Status Open(ClusterOptions options, const PeerTlsFiles& tls, const std::function<bool()>& told_to_end) {
     options.storage.logger = logger_;
     options.listener = this;
     while (true) {
@@ -76,6 +77,9 @@ class NodeStore final : public DataStore, private ClusterListener {
       const bool waits = absl::IsDeadlineExceeded(node.status()) && !options.join.empty();
       if (!waits) return node.status();
       if (told_to_end()) return base::Error(StatusCode::kCancelled, "told to end before a cluster let this node in");
+      // It may be the certificate that it is not let in for, and that may be another one by now.
+      if (options.tls == nullptr) continue;
+      if (const auto fresh = PeerTls::Load(tls); fresh.ok()) options.tls->Replace(**fresh);
     }
   }
 
@@ -143,7 +147,7 @@ absl::StatusOr<std::unique_ptr<DataStore>> OpenDataStore(const Config& config, c
                        config.data);
   }
   auto node = std::make_unique<NodeStore>(parts.logger);
-  BANDB_RETURN_IF_ERROR(node->Open(ClusterOptionsOf(config, exists), parts.told_to_end));
+  BANDB_RETURN_IF_ERROR(node->Open(ClusterOptionsOf(config, exists), config.cluster_tls, parts.told_to_end));
   return node;
 }
 

@@ -122,6 +122,11 @@ class Service {
     const DataStoreParts parts{.files = &files_, .clock = clock_, .logger = logger_, .told_to_end = [&signals] {
                                  return TellsToEnd(signals.Wait(0));
                                }};
+    if (!config_.cluster_tls.ca.empty()) {
+      absl::StatusOr<std::shared_ptr<PeerTls>> tls = PeerTls::Load(config_.cluster_tls);
+      if (!tls.ok()) return Fail("no TLS between nodes", tls.status());
+      config_.cluster.tls = *std::move(tls);
+    }
     absl::StatusOr<std::unique_ptr<DataStore>> data = OpenDataStore(config_, parts);
     if (absl::IsCancelled(data.status())) {
       logger_->Log(LogSeverity::kInfo, base::Message(data.status()));
@@ -179,12 +184,25 @@ class Service {
   void ReloadAll(const absl::StatusOr<Config>& fresh) {
     // The files may have changed though the configuration is as it was; they are taken over whole,
     // or not at all.
-    const absl::Status files = fresh.ok() ? server_->Reload() : absl::OkStatus();
+    const absl::Status files = fresh.ok() ? ReloadFiles() : absl::OkStatus();
     if (!files.ok()) {
       logger_->Log(LogSeverity::kError, fmt::format("reload refused: {}", base::Message(files)));
     } else {
       Reload(fresh, &config_, logger_);
     }
+  }
+
+  // All of it is read before anything changes.
+  absl::Status ReloadFiles() {
+    std::shared_ptr<PeerTls> peers;
+    if (config_.cluster.tls != nullptr) {
+      BANDB_ASSIGN_OR_RETURN(peers, PeerTls::Load(config_.cluster_tls));
+    }
+    BANDB_RETURN_IF_ERROR(server_->Reload());
+    if (peers == nullptr) return absl::OkStatus();
+    config_.cluster.tls->Replace(*peers);
+    logger_->Log(LogSeverity::kInfo, "reloaded the certificate for other nodes");
+    return absl::OkStatus();
   }
 
   void ReopenLog() {

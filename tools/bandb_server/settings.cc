@@ -259,6 +259,9 @@ void AddClusterSettings(std::vector<Setting>* settings) {
   text("replaces", "a member's name, peer address or id", BANDB_OPTION(cluster.replaces));
   settings->push_back(BooleanSetting("cluster", "join_as_learner", BANDB_OPTION(cluster.join_as_learner)));
   settings->push_back(BooleanSetting("cluster", "insecure", BANDB_OPTION(cluster_insecure)));
+  text("tls_ca", "the path of a file", BANDB_OPTION(cluster_tls.ca));
+  text("tls_cert", "the path of a file", BANDB_OPTION(cluster_tls.cert));
+  text("tls_key", "the path of a file", BANDB_OPTION(cluster_tls.key));
   settings->push_back(DurationSetting("cluster", "election_timeout", BANDB_OPTION(cluster.election_timeout)));
   settings->push_back(DurationSetting("cluster", "heartbeat_interval", BANDB_OPTION(cluster.heartbeat_interval)));
   settings->push_back(IntegerSetting("cluster", "priority", BANDB_OPTION(cluster.priority)));
