@@ -162,6 +162,9 @@ class Node final : private Driver::Host,
     int64_t deadline_nanos = 0;
     Done done{};
     raft::NodeId asked = raft::kNoNode;  // who has it now
+    raft::Term term = 0;                 // in which it was asked
+    // Of a transfer: it is done, and who leads now is not known here yet.
+    bool handed_over = false;
     // One that had it before has not said what it did.
     bool in_doubt = false;
     absl::Status refusal{};
@@ -246,7 +249,7 @@ class Node final : private Driver::Host,
   void Serve(NodeAsk ask, Done done);
   void AskLeader(NodeAsk ask, int64_t deadline_nanos, Done done);
   void SendAsks();
-  // True if the ask is over, since another node leads than the one that was asked.
+  // True if the ask is over, since another term has a leader than that in which it was asked.
   bool EndedByElection(uint64_t number);
   void HandleAnswer(raft::NodeId from, const NodeAnswer& answer);
   void EndAsk(PendingAsk* ask, std::string_view why_unknown);

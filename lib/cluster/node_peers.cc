@@ -172,8 +172,9 @@ void Node::SendAsks() {
   for (auto at = asks_.begin(); at != asks_.end();) {
     PendingAsk& ask = at->second;
     const uint64_t number = (at++)->first;
-    if (ask.asked == role_.leader || EndedByElection(number)) continue;
+    if (EndedByElection(number) || ask.asked == role_.leader) continue;
     ask.in_doubt |= ask.asked != raft::kNoNode;
+    ask.term = role_.term;
     if (role_.leader == id()) {
       ask.asked = id();
       Serve(ask.ask, [this, number](const absl::Status& status) { HandleAnswer(id(), {number, status}); });
@@ -190,10 +191,11 @@ bool Node::EndedByElection(uint64_t number) {
   const auto at = asks_.find(number);
   PendingAsk& ask = at->second;
   if (!ask.ask.transfer || ask.asked == raft::kNoNode) return false;
+  if (ask.asked == role_.leader && !(ask.handed_over && role_.term > ask.term)) return false;
   const raft::NodeId to = ask.ask.change.node;
+  const bool is_it = ask.handed_over || to == raft::kNoNode || to == role_.leader;
   Done done = std::move(ask.done);
   asks_.erase(at);
-  const bool is_it = to == raft::kNoNode || to == role_.leader;
   std::move(done)(is_it ? absl::OkStatus()
                         : base::Error(StatusCode::kUnavailable, "node {} leads now, and not {}", role_.leader, to));
   return true;
@@ -212,6 +214,11 @@ void Node::HandleAnswer(raft::NodeId from, const NodeAnswer& answer) {
     ask.asked = raft::kNoNode;
     return;
   }
+  // Who asks next who leads is to be told.
+  if (ask.ask.transfer && status.ok() && !(role_.term > ask.term && role_.leader != raft::kNoNode)) {
+    ask.handed_over = true;
+    return;
+  }
   if (ask.in_doubt && !status.ok()) status = JudgeInDoubt(ask.ask.change, status);
   Done done = std::move(ask.done);
   asks_.erase(at);
@@ -219,6 +226,7 @@ void Node::HandleAnswer(raft::NodeId from, const NodeAnswer& answer) {
 }
 
 void Node::EndAsk(PendingAsk* ask, std::string_view why_unknown) {
+  if (ask->handed_over) return std::move(ask->done)(absl::OkStatus());
   if (ask->asked == raft::kNoNode && !ask->in_doubt) {
     return std::move(ask->done)(ask->refusal.ok() ? base::Error(StatusCode::kUnavailable, "{}", why_unknown)
                                                   : ask->refusal);

@@ -1,5 +1,6 @@
 // What ships, in a world of three machines: single scenarios.
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cluster/member_address.h"
@@ -26,6 +27,36 @@ TEST_CASE("three machines: what was written survives the death of the leader, at
     INFO(three.Report());
     CHECK(!world.violation().has_value());
     CHECK(world.counters().deaths == 1);
+  }
+}
+
+TEST_CASE("a transfer is done, for whichever node was asked for it, once that knows who leads now") {
+  for (const uint64_t seed : {21, 22, 23, 24}) {
+    ThreeMachines three(seed);
+    World& world = three.world;
+    for (int i = 0; i < 9; ++i) {
+      Machine* const from = three.AwaitLeader();
+      three.Settle();
+      Machine* const asked = &world.machine(static_cast<size_t>(i) % 3);
+      Machine* const to = &world.machine(static_cast<size_t>(from->host() + i % 2) % 3);
+      struct Seen {
+        std::optional<absl::Status> status;
+        raft::NodeId leader = raft::kNoNode;
+      };
+      auto seen = std::make_shared<Seen>();
+      asked->loop()->Post([asked, to, seen, deadline = world.now() + 10 * kSecond] {
+        asked->node()->Transfer(to->id(), deadline, [asked, seen](absl::Status status) {
+          seen->status = std::move(status);
+          seen->leader = asked->node()->Status().leader;
+        });
+      });
+      REQUIRE(world.RunUntil([&] { return seen->status.has_value(); }));
+      INFO(three.Report());
+      REQUIRE(to != from);
+      REQUIRE_OK(*seen->status);
+      REQUIRE(seen->leader == to->id());
+    }
+    CHECK(!world.violation().has_value());
   }
 }
 
