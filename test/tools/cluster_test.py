@@ -235,6 +235,7 @@ class Reads(ProgramTest):
         for words in (["get", "k"], ["put", "k", "w"], ["scan"]):
             done = cli(trio["a"].address, *words)
             self.assertEqual((done.returncode, done.stdout), (3, b""), done.stderr)
+            self.assertRegex(done.stderr, rb"\A\(error\) (DEADLINE_EXCEEDED|UNKNOWN): ")
         # A client that may be of the original is told nothing that it takes for "no such key".
         original, modern = wire.connect(trio["a"].address), wire.connect(trio["a"].address)
         modern.send(wire.frame(16, struct.pack("<HHQI", 1, 1, 0, 0)))

@@ -30,6 +30,7 @@ absl::Status Client::LogIn(const Target& target) {
   hello.user = target.user;
   hello.token = target.token;
   proto::AppendHello(&output_, hello);
+  said_hello_ = true;
   proto::Reply reply;
   return CallForOk(&reply);
 }
@@ -40,8 +41,12 @@ absl::Status Client::Put(std::string_view key, std::string_view value) {
 }
 
 absl::StatusOr<std::string> Client::Get(std::string_view key) {
-  proto::AppendGet(&output_, key);
   proto::Reply reply;
+  // Who has not said it is not told why a GET failed, but cut off.
+  const bool greets = !std::exchange(said_hello_, true);
+  if (greets) proto::AppendHello(&output_, {.name = "bandb"});
+  proto::AppendGet(&output_, key);
+  if (greets) BANDB_RETURN_IF_ERROR(Call(&reply));
   BANDB_RETURN_IF_ERROR(CallForOk(&reply));
   std::string_view value;
   if (!proto::DecodeValueBody(reply.body, &value)) {

@@ -114,6 +114,7 @@ class Client {
   std::vector<char> input_;
   proto::FrameReader reader_;
   uint16_t last_error_code_ = 0;
+  bool said_hello_ = false;
 };
 
 }  // namespace bandb::client
