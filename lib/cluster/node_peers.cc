@@ -139,7 +139,10 @@ void Node::HandleWrites(raft::NodeId from, std::string_view payload) {
 }
 
 void Node::HandleRefused(const RefusedWrites& refused) {
-  for (const auto& [session, number] : refused.writes) forwarding_.Refused(session, number, refused.status);
+  for (const auto& [session, number] : refused.writes) {
+    // What waits for the node's own session has been passed on to nobody.
+    if (forwarding_.Refused(session, number, refused.status)) proposals_.FailAll(refused.status);
+  }
 }
 
 // ---- What only the leader can do. ----
