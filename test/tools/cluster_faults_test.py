@@ -15,7 +15,7 @@ import unittest
 
 import wire
 from cluster_fixture import Trio
-from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli, member_list, wait_until
+from programs import CLI, DEADLINE_SECONDS, ProgramTest, await_voters, cli, member_list, wait_until
 from recorder import Recorder
 from surroundings import Network, SmallDisk, WallClock
 
@@ -263,6 +263,33 @@ class Networks(FaultTest):
         trio.await_well()
         recorder.await_progress()
         recorder.finish(self, trio.addresses())
+
+
+    def test_a_new_node_is_let_in_however_long_it_takes_to_copy_the_database(self):
+        trio, network = self.trio()
+        trio.lead("a")
+        numbers = range(60)
+        # More than the logs keep.
+        self.assertEqual(set(self.write(trio["a"].address, 0, len(numbers))), {0})
+        network.bulk_bytes_per_second = 5 * MIB
+        node = trio.add("d", f"cluster.join={trio['a'].peer_address}")
+        await_voters(trio[trio.leader()].address, 4)
+        self.check_fillers(node.address, numbers)
+        # It was begun once, and not again and again.
+        self.assertEqual(node.error_text().count("opened, "), 2, node.error_text())
+
+    def test_who_waits_for_a_copy_of_the_database_ends_when_told_to(self):
+        trio, network = self.trio()
+        trio.lead("a")
+        self.assertEqual(set(self.write(trio["a"].address, 0, 60)), {0})
+        network.bulk_bytes_per_second = 1
+        node = trio.add("d", f"cluster.join={trio['a'].peer_address}", start=False)
+        wait_until(lambda: "leads" in node.error_text(), "it was called")
+        self.assertEqual(node.terminate(), 0, node.error_text())
+        self.assertIn("told to end before this node had a copy of the data", node.error_text())
+        network.bulk_bytes_per_second = None
+        node.start()
+        await_voters(trio[trio.leader()].address, 4)
 
 
 class Clocks(FaultTest):

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 import unittest
 
 from programs import BIN
@@ -73,7 +74,8 @@ class WallClock:
 class Network:
     """Between nodes: a proxy of its own before each one's port for peers, which knows who calls by the hello.
 
-    What is on its way in a direction that is cut is held back, ends of connections too, and goes on once that is healed.
+    What is on its way in a direction that is cut is held back, ends of connections too, and goes on once that is healed. On
+    connections for much (bulk) it may be slow.
     """
 
     HEAD = struct.Struct("<II")
@@ -83,6 +85,7 @@ class Network:
         self.changed = threading.Condition()
         self.cuts = set()
         self.names = {}
+        self.bulk_bytes_per_second = None
         self.closed = False
         self.sockets = []
 
@@ -146,17 +149,21 @@ class Network:
         except OSError:
             first = b""
         known = len(first) >= self.HEAD.size + self.HELLO.size
-        node_id = self.HELLO.unpack_from(first, self.HEAD.size)[6] if known else 0
-        threading.Thread(target=self.pump, args=(called, caller, lambda: (name, self.names.get(node_id))), daemon=True).start()
-        self.pump(caller, called, lambda: (self.names.get(node_id), name), first)
+        hello = self.HELLO.unpack_from(first, self.HEAD.size) if known else [0] * 7
+        node_id, is_bulk = hello[6], hello[2] == 1
+        threading.Thread(target=self.pump, args=(called, caller, lambda: (name, self.names.get(node_id)), is_bulk),
+                         daemon=True).start()
+        self.pump(caller, called, lambda: (self.names.get(node_id), name), is_bulk, first)
 
-    def pump(self, source, sink, direction, data=b""):
+    def pump(self, source, sink, direction, is_bulk, data=b""):
         try:
             while True:
                 with self.changed:
                     self.changed.wait_for(lambda: self.closed or direction() not in self.cuts)
                     if self.closed:
                         break
+                if data and is_bulk and self.bulk_bytes_per_second is not None:
+                    time.sleep(len(data) / self.bulk_bytes_per_second)
                 if data:
                     sink.sendall(data)
                 data = source.recv(1 << 16)
