@@ -91,9 +91,10 @@ void Applier::Go() {
 void Applier::GoOn() {
   if (writer_ != Writer::kLoop) return;
   if (install_.has_value() && BeginInstall()) return;
-  if (paused_) return;
-  if (snapshot_wanted_ && !room_asked_) FreezeForSnapshot();
-  if (!paused_ && !no_room_ && !goes_on_later_) ApplyInTurn();
+  if (!paused_ && snapshot_wanted_ && !room_asked_) FreezeForSnapshot();
+  // On a full disk what fits into memory is applied all the same.
+  const bool may_apply = !paused_ || !stalled_.ok();
+  if (may_apply && !no_room_ && !goes_on_later_) ApplyInTurn();
 }
 
 void Applier::ApplyInTurn() {

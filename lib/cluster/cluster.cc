@@ -194,20 +194,22 @@ absl::Status JoinWith(OwnWorld* world, NodeDirectory* directory, const ClusterOp
 // and nobody would find it.
 absl::Status AwaitMembers(OwnWorld* world, const Node& node, const ClusterOptions& options, const std::string& own,
                           absl::Duration timeout) {
-  const auto is_known = [&node] {
-    return node.core() == nullptr || node.core()->configuration().Find(node.id()) != nullptr;
+  // Who leads has called it, though a copy of the database may be long in coming.
+  const auto is_called = [&node] {
+    return node.core() == nullptr || node.core()->configuration().Find(node.id()) != nullptr ||
+           node.core()->inspect().leader != raft::kNoNode;
   };
   if (options.join.empty() || !node.core()->configuration().members.empty()) return absl::OkStatus();
   const std::string address = EncodeMemberAddress(NodeOptionsOf(options, own).address);
   base::Clock* const clock = world->env.env().clock;
   const int64_t begun = clock->MonotonicNanos();
   const absl::Status told = AskToJoin(world, options, {.node = node.id(), .known = true, .address = address}, timeout,
-                                      is_known, [](const JoinTask&) { return absl::OkStatus(); });
+                                      is_called, [](const JoinTask&) { return absl::OkStatus(); });
   if (told.code() == StatusCode::kNotFound) {
     return base::Error(StatusCode::kFailedPrecondition, "this node was removed from the cluster");
   }
   BANDB_RETURN_IF_ERROR(told);
-  while (!is_known()) {
+  while (!is_called()) {
     world->loop->RunOnce(10'000'000);
     if (absl::Nanoseconds(clock->MonotonicNanos() - begun) > timeout) {
       return base::Error(StatusCode::kDeadlineExceeded,

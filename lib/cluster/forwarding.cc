@@ -131,16 +131,18 @@ std::vector<ClientWritePtr> Forwarding::SessionLost(const CommandResult& result,
   return std::move(flight.writes);
 }
 
-void Forwarding::Refused(uint64_t session, uint64_t number, const absl::Status& status) {
+bool Forwarding::Refused(uint64_t session, uint64_t number, const absl::Status& status) {
   const auto at = flights_.find({session, number});
-  if (at == flights_.end()) return;
+  if (at == flights_.end()) return false;
   // Another copy may have been taken; and who does not lead may know who does, soon.
   const bool final = status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kInvalidArgument;
-  if (at->second.copies > 1 || !final) return;
+  if (at->second.copies > 1 || !final) return false;
   const Flight flight = std::move(at->second);
   flights_.erase(at);
-  if (flight.own && Opens(number) && session == nonce_) state_ = State::kNone;
   for (const ClientWritePtr& write : flight.writes) write->Complete(status);
+  const bool opened_none = flight.own && Opens(number) && session == nonce_;
+  if (opened_none) state_ = State::kNone;
+  return opened_none;
 }
 
 void Forwarding::Skipped() {

@@ -43,8 +43,9 @@ class Forwarding {
   void RepeatAll();
   // A command was applied here. Returns writes that were certainly not done.
   std::vector<ClientWritePtr> Applied(const CommandResult& result);
-  // The leader has not taken this copy.
-  void Refused(uint64_t session, uint64_t number, const absl::Status& status);
+  // The leader has not taken this copy. True if the node has no session for that: what waits for
+  // one was passed on to nobody.
+  bool Refused(uint64_t session, uint64_t number, const absl::Status& status);
   // The state jumped: results may have been missed.
   void Skipped();
 

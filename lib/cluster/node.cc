@@ -201,6 +201,7 @@ void Node::OnTurnEnd() {
 }
 
 void Node::TurnOnce() {
+  TellCapacity();
   bool snapshot_came = false;
   for (raft::Event& event : std::exchange(events_, {})) {
     const auto* const received = std::get_if<raft::Receive>(&event);
@@ -412,8 +413,15 @@ void Node::OnReset(raft::Index index, raft::Term) {
 
 void Node::OnCapacity(bool nearly_full) {
   log_full_ = nearly_full;
-  if (log_full_) reads_.ForgetEntries();
-  driver_->LogCapacity(nearly_full);
+  Wake();
+}
+
+// Log and tables share a disk: whichever has met its end first, another node is to lead, and the
+// leader is to know.
+void Node::TellCapacity() {
+  if (std::exchange(full_told_, DiskIsFull()) == full_told_) return;
+  if (full_told_) reads_.ForgetEntries();
+  driver_->LogCapacity(full_told_);
 }
 
 void Node::OnApplied(raft::Index index, raft::Term term, raft::EntryKind, absl::Span<const CommandResult> results) {

@@ -223,6 +223,7 @@ class Node final : private Driver::Host,
   int64_t LeaseEnd() const;
   void ProposeWrites();
   bool DiskIsFull() const { return log_full_ || !applier_->stalled().ok(); }
+  void TellCapacity();
   // Neither disk nor backlog forbids it.
   bool MayPropose() const;
   // Of a leader: whether it can tell the commit time of its next entry.
@@ -304,6 +305,7 @@ class Node final : private Driver::Host,
   raft::RoleChange role_;
   std::set<raft::NodeId> sending_;  // whom snapshots are on their way to
   bool log_full_ = false;
+  bool full_told_ = false;  // the core
   bool removed_ = false;
   std::set<raft::NodeId> strangers_;  // of whom it is being found out whether they were removed
   Proposals proposals_;

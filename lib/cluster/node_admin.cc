@@ -194,13 +194,16 @@ MemberStatus Node::DescribeMember(const raft::Member& member) const {
                       .leader = member.id == role_.leader,
                       .self = member.id == id()};
   if (status.self || peers_ == nullptr) return status;
+  std::string failed_copy;
   for (const Peers::PeerStatus& peer : peers_->Status()) {
     if (peer.id != member.id) continue;
     status.connected = peer.up;
-    status.snapshot_bytes_sent = peer.snapshot.taken_bytes;
-    status.snapshot_bytes = peer.snapshot.wanted_bytes;
+    if (peer.snapshot.active) {
+      status.snapshot_bytes_sent = peer.snapshot.taken_bytes;
+      status.snapshot_bytes = peer.snapshot.wanted_bytes;
+    }
     if (!peer.up) status.trouble = peer.last_error.empty() ? "no connection" : "no connection: " + peer.last_error;
-    if (!peer.snapshot_error.empty()) status.trouble = "a copy of the database failed: " + peer.snapshot_error;
+    failed_copy = peer.snapshot_error;
   }
   for (const raft::PeerView& peer : driver_->core().Peers()) {
     if (peer.id != member.id) continue;
@@ -209,6 +212,9 @@ MemberStatus Node::DescribeMember(const raft::Member& member) const {
     const raft::Index last = driver_->core().inspect().last;
     if (peer.log_full) {
       status.trouble = "its disk is full";
+    } else if (!failed_copy.empty() && peer.state != raft::PeerState::kReplicate) {
+      // Where the log has brought it on after that, the copy is not missed.
+      status.trouble = "a copy of the database failed: " + failed_copy;
     } else if (peer.state == raft::PeerState::kSnapshot) {
       status.trouble = "it is being given a copy of the database";
     } else if (last - peer.match > options_.core.promotion_lag_entries) {

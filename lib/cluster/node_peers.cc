@@ -139,7 +139,10 @@ void Node::HandleWrites(raft::NodeId from, std::string_view payload) {
 }
 
 void Node::HandleRefused(const RefusedWrites& refused) {
-  for (const auto& [session, number] : refused.writes) forwarding_.Refused(session, number, refused.status);
+  for (const auto& [session, number] : refused.writes) {
+    // What waits for the node's own session has been passed on to nobody.
+    if (forwarding_.Refused(session, number, refused.status)) proposals_.FailAll(refused.status);
+  }
 }
 
 // ---- What only the leader can do. ----
@@ -193,9 +196,9 @@ bool Node::EndedByElection(uint64_t number) {
   if (!ask.ask.transfer || ask.asked == raft::kNoNode) return false;
   if (ask.asked == role_.leader && !(ask.handed_over && role_.term > ask.term)) return false;
   const raft::NodeId to = ask.ask.change.node;
+  const bool is_it = ask.handed_over || to == raft::kNoNode || to == role_.leader;
   Done done = std::move(ask.done);
   asks_.erase(at);
-  const bool is_it = ask.handed_over || to == raft::kNoNode || to == role_.leader;
   std::move(done)(is_it ? absl::OkStatus()
                         : base::Error(StatusCode::kUnavailable, "node {} leads now, and not {}", role_.leader, to));
   return true;

@@ -61,10 +61,8 @@ void Proposals::EndIf(const Which& which, const absl::Status& status) {
       std::stable_partition(queue_.begin(), queue_.end(), [&](const ClientWritePtr& write) { return !which(*write); });
   std::vector<ClientWritePtr> ended(std::make_move_iterator(kept), std::make_move_iterator(queue_.end()));
   queue_.erase(kept, queue_.end());
-  for (const ClientWritePtr& write : ended) {
-    bytes_ -= write->bytes();
-    write->Complete(status);
-  }
+  for (const ClientWritePtr& write : ended) bytes_ -= write->bytes();
+  for (const ClientWritePtr& write : ended) write->Complete(status);
 }
 
 void Proposals::Expire(int64_t now_nanos, std::string_view why) {

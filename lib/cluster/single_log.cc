@@ -20,7 +20,8 @@ using absl::StatusCode;
 constexpr int64_t kIdleNanos = 50'000'000;
 // How often a spare segment is tried for on a full disk.
 constexpr int64_t kSpareRetryNanos = 1'000'000'000;
-// How often and how many times a fetch is tried that the system refuses.
+// How often a fetch is tried that the system refuses, and how many times if it is not for lack of
+// descriptors.
 constexpr int64_t kFetchRetryNanos = 100'000'000;
 constexpr int kFetchTriesMax = 100;
 
@@ -46,6 +47,7 @@ struct SingleLog::FetchRound {
   raft::Index first = 0;
   std::vector<EntryPlace> places;
   int tries = 0;
+  bool said = false;  // that it is tried again
   absl::StatusOr<raft::Entries> entries{raft::Entries()};
 };
 
@@ -307,8 +309,10 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
     const bool some = !entries->empty();
     return listener_->OnFetched(round->fetch, some, *std::move(entries));
   }
-  if (MayPass(entries.status()) && ++round->tries < kFetchTriesMax) {
-    if (round->tries == 1) {
+  // While no descriptor is free nothing is known of the disk.
+  if (entries.status().code() != StatusCode::kUnavailable) ++round->tries;
+  if (MayPass(entries.status()) && round->tries < kFetchTriesMax) {
+    if (!std::exchange(round->said, true)) {
       options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
     }
     base::Task again = Later([this, round] { StartFetch(round); });

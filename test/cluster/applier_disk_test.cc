@@ -86,6 +86,32 @@ TEST_CASE("a full disk that only a flush meets is waited out, though no entry co
   CHECK(node.failures.empty());
 }
 
+TEST_CASE("on a full disk what there is room for in memory is applied: readers wait for it") {
+  const CommandLog log = Puts(400, 500);
+  ApplierNode node({}, &log.log());
+  REQUIRE_OK(node.Open(0));
+  node.Feed(20);
+  node.RunToEnd();
+  node.env().files().Inject(kFull);
+  node.applier().TakeSnapshot();
+  node.RunFor(2 * kSecond);
+  REQUIRE(!node.applier().stalled().ok());
+  node.Feed(25);
+  node.RunFor(100);
+  CHECK(node.applier().applied() == 25);
+  CHECK(!node.applier().stalled().ok());
+  // No more than that.
+  node.Feed(400);
+  node.RunFor(5 * kSecond);
+  const raft::Index applied = node.applier().applied();
+  CHECK(applied < 400);
+  CHECK(node.failures.empty());
+  node.env().files().ClearFaults();
+  node.RunToEnd();
+  CHECK(node.applier().applied() == 400);
+  CHECK(node.Dump().user == log.user());
+}
+
 TEST_CASE("a flush that finds no descriptor is waited out, however long it takes") {
   const CommandLog log = Puts(20, 500);
   ApplierNode node({}, &log.log());

@@ -120,6 +120,20 @@ TEST_CASE("a refusal counts only for the one copy that there is") {
   CHECK_CODE(rig.ends["twice"], kUnknown);
 }
 
+TEST_CASE("where the node's own session is refused, who waits for it can be told") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("waits"));
+  const std::vector<Command> commands = rig.forwarding.Take(&rig.waiting, 0, 1 << 20);
+  REQUIRE(commands.size() == 1);
+  const uint64_t nonce = commands.front().session;
+  CHECK_FALSE(rig.forwarding.Refused(nonce, kOpenNodeNumber, absl::FailedPreconditionError("not the leader")));
+  CHECK_FALSE(rig.forwarding.Refused(nonce + 1, kOpenNodeNumber, absl::ResourceExhaustedError("full")));
+  CHECK(rig.forwarding.Refused(nonce, kOpenNodeNumber, absl::ResourceExhaustedError("full")));
+  // It was passed on to nobody.
+  CHECK_FALSE(rig.waiting.empty());
+  CHECK(rig.forwarding.empty());
+}
+
 TEST_CASE("a write with a session of its client's goes under that, whether the node has one or not") {
   ForwardingRig rig;
   rig.waiting.Add(rig.Make("mine", {.session = 77, .number = 5}));

@@ -104,6 +104,21 @@ TEST_CASE("A fetch that the system refuses for a moment is tried again", "[singl
   CHECK(node.listener.fetched[1]->size() == 3);
 }
 
+TEST_CASE("A fetch that finds no descriptor is waited out, however long it takes", "[single_log]") {
+  Node node;
+  node.Write(1, 3, 1);
+  node.world.RunAll();
+  node.world.files().Inject(
+      {.kind = FaultKind::kNoDescriptor, .calls = {FileCall::kOpen}, .pattern = "*", .count = test::Fault::kSticky});
+  node.log->Fetch({.fetch = 1, .first = 1, .last = 3, .bytes_max = 500});
+  for (int i = 0; i < 1000; ++i) node.world.RunFor(100'000'000);
+  CHECK(node.listener.fetched.empty());
+  node.world.files().ClearFaults();
+  node.world.RunFor(100'000'000);
+  REQUIRE(node.listener.fetched[1].has_value());
+  CHECK(node.listener.fetched[1]->size() == 3);
+}
+
 TEST_CASE("A fetch that the system never allows ends, and so does one of a file that is gone", "[single_log]") {
   Node node;
   node.Write(1, 3, 1);

@@ -35,7 +35,7 @@ struct SimLink {
   int64_t connected_due_nanos = 0;                 // for side 0, which connected
   bool established = false;                        // side 0 has seen it
   bool network_broke_it = false;
-  // Of each side; null where nobody listened.
+  // Of each side; null where nobody listened, or the loop is gone.
   const base::EventLoop* loops[2] = {nullptr, nullptr};
   int hosts[2] = {0, 0};
   bool killed[2] = {false, false};  // the process of that side died
@@ -127,7 +127,7 @@ class SimLoop final : public base::EventLoop {
   SimLoop(SimNetwork* network, int host) : network_(network), host_(host) { network_->loops_.push_back(this); }
   ~SimLoop() override {
     std::erase(network_->loops_, this);
-    network_->held_.erase(this);
+    network_->Forget(this);
   }
   int host() const { return host_; }
 
@@ -449,6 +449,18 @@ void SimNetwork::Kill(const base::EventLoop* loop) {
       } else if (out.end_due_nanos == kNever) {
         out.end_due_nanos = Schedule(out.last_due_nanos);
       }
+    }
+  }
+}
+
+// Another loop may come to lie where it was, and what concerned this one is none of its own.
+void SimNetwork::Forget(const base::EventLoop* loop) {
+  held_.erase(loop);
+  std::erase_if(cuts_, [loop](const auto& cut) { return cut.first == loop || cut.second == loop; });
+  for (const std::weak_ptr<SimLink>& weak : links_) {
+    const std::shared_ptr<SimLink> link = weak.lock();
+    for (int side = 0; link != nullptr && side < 2; ++side) {
+      if (link->loops[side] == loop) link->loops[side] = nullptr;
     }
   }
 }

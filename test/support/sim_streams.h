@@ -89,6 +89,7 @@ class SimNetwork {
     SimNetwork* const network_;
   };
 
+  void Forget(const base::EventLoop* loop);
   // Something becomes visible `delay` from now: after everything before it on its way, if
   // `not_before` says so.
   int64_t Schedule(int64_t not_before, int64_t extra_nanos = 0);

@@ -26,16 +26,17 @@ ABORTED = 10
 
 
 class Node(Server):
-    """A server that is a node; its addresses stay what they are."""
+    """A server that is a node; its addresses stay what they are. Others reach it over the network, if one is given."""
 
-    def __init__(self, folder, name, *settings, start=True):
+    def __init__(self, folder, name, *settings, start=True, network=None, **options):
         self.name = name
-        self.client_address, self.peer_address = free_addresses(2)
-        flags = [word for setting in (f"cluster.listen={self.peer_address}", f"cluster.name={name}",
-                                      "cluster.log_file=8 MiB", "cluster.log_retained=8 MiB", "storage.write_buffer=8 MiB",
-                                      *settings) for word in ("--set", setting)]
+        self.client_address, self.listens = free_addresses(2)
+        self.peer_address = self.listens if network is None else network.before(name, self.listens)
+        flags = [word for setting in (f"cluster.listen={self.listens}", f"cluster.advertise={self.peer_address}",
+                                      f"cluster.name={name}", "cluster.log_file=8 MiB", "cluster.log_retained=8 MiB",
+                                      "storage.write_buffer=8 MiB", *settings) for word in ("--set", setting)]
         self.starts_now = start
-        super().__init__(folder / name, *flags)
+        super().__init__(folder / name, *flags, **options)
 
     def start(self):
         self.listen = self.client_address
@@ -46,22 +47,27 @@ class Node(Server):
 
 
 class Trio:
-    """Three voters a, b and c."""
+    """Three voters a, b and c, over a network, if one is given. `options`: of nodes, by their names."""
 
-    def __init__(self, test, *settings):
+    def __init__(self, test, *settings, network=None, options=None):
         self.folder = test.scratch
         self.test = test
+        self.network = network
         self.nodes = {}
-        self.add("a", "cluster.bootstrap=true", *settings)
+        options = options or {}
+        self.add("a", "cluster.bootstrap=true", *settings, **options.get("a", {}))
         for name in ("b", "c"):
-            self.add(name, f"cluster.join={self.nodes['a'].peer_address}", *settings)
+            self.add(name, f"cluster.join={self.nodes['a'].peer_address}", *settings, **options.get(name, {}))
         await_voters(self.nodes["a"].address, 3)
+        if network is not None:
+            for name in self.nodes:
+                network.know(int(self.status(name)["node_id"]), name)
 
     def __getitem__(self, name):
         return self.nodes[name]
 
     def add(self, name, *settings, **options):
-        self.nodes[name] = Node(self.folder, name, *settings, **options)
+        self.nodes[name] = Node(self.folder, name, *settings, network=self.network, **options)
         self.test.addCleanup(self.nodes[name].close)
         return self.nodes[name]
 

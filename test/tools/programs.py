@@ -39,11 +39,16 @@ def skipped_by(kind, why):
 
 
 class Server:
-    """A bandb_server process on a port of its own. Start it again after kill, and it takes the same port and data."""
+    """A bandb_server process on a port of its own. Start it again after kill, and it takes the same port and data.
 
-    def __init__(self, data, *arguments, preexec=None):
+    `within`: words of a program that becomes the server. `environment`: what it has besides.
+    """
+
+    def __init__(self, data, *arguments, preexec=None, within=(), environment=None):
         self.data = str(data)
         self.preexec = preexec
+        self.within = within
+        self.environment = {**os.environ, **(environment or {})}
         self.arguments = arguments
         self.listen = "127.0.0.1:0"
         self.process = None
@@ -56,8 +61,9 @@ class Server:
 
     def begin(self):
         """Starts the process; it may not serve yet."""
-        self.process = subprocess.Popen([SERVER, "--data", self.data, "--listen", self.listen, *self.arguments],
-                                        stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=self.preexec)
+        self.process = subprocess.Popen([*self.within, SERVER, "--data", self.data, "--listen", self.listen, *self.arguments],
+                                        stdout=subprocess.PIPE, stderr=self.errors, preexec_fn=self.preexec,
+                                        env=self.environment)
 
     def await_address(self):
         line = self.first_line()
@@ -149,7 +155,8 @@ def wait_until(condition, what):
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"waited in vain until {what}")
-        os.sched_yield()
+        # Looking costs processes of its own, and those who are looked at need the processor.
+        time.sleep(0.01)
 
 
 class ProgramTest(unittest.TestCase):

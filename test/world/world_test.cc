@@ -1,7 +1,9 @@
 // What ships, in a world of three machines: single scenarios.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "cluster/member_address.h"
 #include "kv/batch_format.h"
@@ -145,6 +147,110 @@ TEST_CASE("a leader whose disk hangs gives up, the others go on, and it follows 
     INFO(three.Report());
     CHECK(!world.violation().has_value());
   }
+}
+
+namespace {
+
+// Tables find no room; the log does.
+const test::Fault kNoTables{.kind = test::FaultKind::kNoSpace,
+                            .calls = {test::FileCall::kCreate, test::FileCall::kReserve, test::FileCall::kAppend},
+                            .pattern = "*.tbl",
+                            .count = test::Fault::kSticky};
+
+}  // namespace
+
+TEST_CASE("a leader that has room for its log and none for tables hands over, and is known to be full") {
+  ThreeMachines three(15);
+  World& world = three.world;
+  Machine* const full = three.AwaitLeader();
+  full->NoteFault();
+  full->files().Inject(kNoTables);
+  int done = 0;
+  const std::string value(2 << 10, 'x');
+  while (world.Leader() == full && done < 1000) {
+    const absl::Status put = three.Put(full, "key" + std::to_string(done % 100), value);
+    if (!put.ok()) break;
+    ++done;
+  }
+  REQUIRE(done < 1000);
+  Machine* const leader = three.AwaitLeader(full);
+  for (int i = 0; i < 200; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 100), value));
+  // It tries again now and then, and is given a copy of the database for what it has missed.
+  CHECK(world.RunUntil([&] {
+    const std::vector<MemberStatus> members = leader->node()->Status().members;
+    return std::any_of(members.begin(), members.end(), [&](const MemberStatus& member) {
+      return member.id == full->id() && member.trouble == "its disk is full";
+    });
+  }));
+  full->files().ClearFaults();
+  three.Settle();
+  INFO(three.Report());
+  CHECK(three.Get(full, "key99") == value);
+  CHECK(!world.violation().has_value());
+}
+
+TEST_CASE("a copy of the database whose end was not heard is no trouble once the node follows the log") {
+  ThreeMachines three(17);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  three.Kill(away);
+  const std::string value(2 << 10, 'x');
+  for (int i = 0; i < 300; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 100), value));
+  world.SetOnInstall([&](Machine*) { world.network().BreakAll(); });
+  world.Start(away);
+  REQUIRE(world.RunUntil([&] { return world.counters().installs > 0; }));
+  world.SetOnInstall(nullptr);
+  three.Settle();
+  const auto trouble = [&] {
+    std::string all;
+    for (const MemberStatus& member : leader->node()->Status().members) all += member.trouble;
+    return all;
+  };
+  const bool well = world.RunUntil([&] { return trouble().empty(); });
+  INFO(trouble());
+  INFO(three.Report());
+  CHECK(leader->leads());
+  CHECK(well);
+}
+
+TEST_CASE("where no disk has room writes are refused whoever is asked, and what was agreed on can be read") {
+  ThreeMachines three(16);
+  World& world = three.world;
+  REQUIRE_OK(three.PutWithTtl(&world.machine(0), "key", "value", absl::Hours(1)));
+  for (const auto& machine : world.machines()) {
+    machine->NoteFault();
+    machine->files().Inject(kNoTables);
+  }
+  Machine* const leader = three.AwaitLeader();
+  bool refused = false;
+  for (int i = 0; i < 2000 && !refused; ++i) {
+    // Some are under way when the disk is found full.
+    leader->loop()->Post([&, i] {
+      WriteBatch batch;
+      batch.Put("many" + std::to_string(i), std::string(1 << 10, 'x'));
+      cluster::WriteContent content{.operations = WriteBatchAccess::Operations(batch),
+                                    .deadline_nanos = world.now() + kSecond};
+      leader->node()->Write(std::make_shared<cluster::ClientWrite>(std::move(content), [&](const absl::Status& status) {
+        refused |= status.code() == absl::StatusCode::kResourceExhausted;
+      }));
+    });
+    world.RunFor(kMilli / 4);
+  }
+  REQUIRE(refused);
+  world.RunFor(3 * kSecond);
+  INFO(three.Report());
+  REQUIRE(world.Leader() == leader);
+  const Nanos begun = world.now();
+  CHECK(three.Get(leader, "key") == "value");
+  for (const auto& machine : world.machines()) CHECK_CODE(three.Put(machine.get(), "key", "new"), kResourceExhausted);
+  CHECK(world.now() - begun < kSecond);
+  for (const auto& machine : world.machines()) machine->files().ClearFaults();
+  world.RunFor(3 * kSecond);
+  for (const auto& machine : world.machines()) CHECK_OK(three.Put(machine.get(), "key", "new"));
+  three.Settle();
+  for (const auto& machine : world.machines()) CHECK(three.Get(machine.get(), "key") == "new");
+  CHECK(!world.violation().has_value());
 }
 
 TEST_CASE("a node that hears nothing of the others serves no linearizable read and acknowledges no write") {

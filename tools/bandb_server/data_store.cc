@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bandb/db.h"
+#include "base/executor.h"
 #include "base/mutex.h"
 #include "base/status.h"
 #include "cluster_config.h"
@@ -20,6 +21,8 @@ using absl::StatusCode;
 
 // So long one attempt to be let in takes at most, so that the operator is heard in between.
 constexpr absl::Duration kJoinAttempt = absl::Seconds(2);
+// How often it is looked whether one that was let in has what it needs.
+constexpr int64_t kLookNanos = 100'000'000;
 
 class StandaloneStore final : public DataStore {
  public:
@@ -72,7 +75,7 @@ class NodeStore final : public DataStore, private ClusterListener {
       absl::StatusOr<std::unique_ptr<Cluster>> node = Cluster::Start(options, kJoinAttempt);
       if (node.ok()) {
         node_ = *std::move(node);
-        return absl::OkStatus();
+        return AwaitCopy(told_to_end);
       }
       const bool waits = absl::IsDeadlineExceeded(node.status()) && !options.join.empty();
       if (!waits) return node.status();
@@ -101,6 +104,20 @@ class NodeStore final : public DataStore, private ClusterListener {
   absl::Status Close() override { return node_->Stop(); }
 
  private:
+  // A node that is new knows of no members until it has the log, or a copy of the database, however
+  // long that takes. It is left at that: begun again it would begin with nothing.
+  absl::Status AwaitCopy(const std::function<bool()>& told_to_end) {
+    while (node_->GetStatus().members.empty()) {
+      BANDB_RETURN_IF_ERROR(Failure());
+      if (told_to_end())
+        return base::Error(StatusCode::kCancelled, "told to end before this node had a copy of the data");
+      members_changed_.BlockUntilSet(kLookNanos);
+      members_changed_.Reset();
+    }
+    return absl::OkStatus();
+  }
+
+  void OnMembersChanged(uint64_t) override { members_changed_.Set(); }
   void OnLeaderChanged(uint64_t term, uint64_t leader, bool self) override {
     const std::string who = leader == 0 ? "nobody" : self ? "this node" : fmt::format("node {}", leader);
     logger_->Log(LogSeverity::kInfo, fmt::format("term {}: {} leads", term, who));
@@ -120,6 +137,7 @@ class NodeStore final : public DataStore, private ClusterListener {
   }
 
   Logger* const logger_;
+  base::Event members_changed_;
   mutable base::Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Cluster> node_;

@@ -134,6 +134,8 @@ absl::Status CheckGoesOn(const ReplicaPosition& before, const ReplicaPosition& n
 
 absl::StatusOr<std::unique_ptr<IncomingState>> EngineReplica::Receive(const ReplicaState& state) {
   if (engine_->lifecycle_.IsClosing()) return ClosedError();
+  // It could not be installed: before all of it is sent.
+  if (engine_->lifecycle_.RefusesWrites()) BANDB_RETURN_IF_ERROR(engine_->lifecycle_.MayWrite());
   BANDB_RETURN_IF_ERROR(CheckState(state));
   if (!(state.database_id == engine_->database_id_)) {
     return base::Error(absl::StatusCode::kInvalidArgument, "a state of database {}, not of {}",

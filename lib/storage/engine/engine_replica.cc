@@ -187,15 +187,21 @@ void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence
 }
 
 absl::Status EngineReplica::MayApply() const {
-  if (engine_->lifecycle_.RefusesWrites()) BANDB_RETURN_IF_ERROR(engine_->lifecycle_.MayWrite());
-  if (!installing_.load(std::memory_order_acquire)) return absl::OkStatus();
-  return base::Error(absl::StatusCode::kFailedPrecondition, "another state is being installed");
+  if (installing_.load(std::memory_order_acquire)) {
+    return base::Error(absl::StatusCode::kFailedPrecondition, "another state is being installed");
+  }
+  return engine_->lifecycle_.RefusesWrites() ? engine_->lifecycle_.MayWrite() : absl::OkStatus();
 }
 
 absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, const ApplyOptions& options) {
-  BANDB_RETURN_IF_ERROR(MayApply());
+  const absl::Status may = MayApply();
+  const bool is_full = may.code() == absl::StatusCode::kResourceExhausted;
+  if (!may.ok() && !is_full) return may;
   BANDB_RETURN_IF_ERROR(CheckFollows(entry));
   BANDB_ASSIGN_OR_RETURN(const EntrySize size, Measure(entry));
+  // The log has it, and readers wait for it: what there is room for in memory needs no disk.
+  const bool fits = size.operations == 0 || engine_->memtable_->HasRoomFor(size.operations, size.payload_bytes);
+  if (is_full && !fits) return may;
   AppliedEntry applied;
   const Sequence before = engine_->applied_.last_sequence;
   if (size.operations > kLastSequenceMax - before) {

@@ -97,9 +97,9 @@ class EngineReplica {
                                                              const Options& options, const ReplicaStart& start);
 
   // Applies the entry that follows applied(). Never waits, but for reads of conditions. An error
-  // leaves it unapplied, all of it: kFailedPrecondition and kResourceExhausted as for writes of a
-  // Db; kInvalidArgument it does not follow; kDataLoss it is malformed; what a read of a condition
-  // answers.
+  // leaves it unapplied, all of it: kFailedPrecondition as for writes of a Db; kResourceExhausted
+  // the disk is full, and so is what memory there is; kInvalidArgument it does not follow;
+  // kDataLoss it is malformed; what a read of a condition answers.
   absl::StatusOr<AppliedEntry> Apply(const ReplicaEntry& entry, const ApplyOptions& options = {});
   // Runs `room` once, when an entry that found no room may find some or would be refused for
   // another reason: on a thread of the executor or inside the call, without locks held. One at a
