@@ -61,6 +61,7 @@ absl::StatusOr<bool> LogCommitSource::Take(const ParsedRecord& record, changes::
   }
   place_ = in_log_;
   place_.sequence = last;
+  grace_end_nanos_ = 0;
   if (head.type == RecordType::kSystemWrite) return false;
   commit->first_sequence = head.first_sequence;
   commit->last_sequence = last;
@@ -150,8 +151,8 @@ int64_t LogCommitSource::WaitFor(Engine* engine, int64_t nanos) {
   // asked for, and the wait is for what is durable.
   const bool pending = !undurable_ && feed.Bound(true) > feed.Bound(false);
   base::Event event;
-  if (!undurable_) feed.durable.Add(&event);
-  if (!pending) feed.committed.Add(&event);
+  if (!undurable_) gate_->durable.Add(&event);
+  if (!pending) gate_->committed.Add(&event);
   const bool moved =
       feed.Bound(undurable_) > place_.sequence || (!pending && feed.Bound(true) > feed.Bound(undurable_));
   if (!moved && engine->MayContinue()) {
@@ -162,9 +163,38 @@ int64_t LogCommitSource::WaitFor(Engine* engine, int64_t nanos) {
       if (nanos > kGraceNanos) env.executor->Wait(&event, std::min(nanos - kGraceNanos, again_nanos));
     }
   }
-  feed.durable.Remove(&event);
-  feed.committed.Remove(&event);
+  gate_->durable.Remove(&event);
+  gate_->committed.Remove(&event);
   return env.clock->MonotonicNanos() - begin_nanos;
+}
+
+int64_t LogCommitSource::Await(internal::ChangeListener* listener) {
+  Forget();
+  Engine* const engine = gate_->Enter();
+  // To be found out by looking.
+  if (engine == nullptr) return 0;
+  const Activity activity(engine);
+  const EngineFeed& feed = engine->feed();
+  // Both move with a commit where all before it is durable.
+  const bool pending = !undurable_ && feed.Bound(true) > feed.Bound(false);
+  listener_ = listener;
+  news_ = pending ? &gate_->durable : &gate_->committed;
+  news_->Add(listener);
+  const bool moved =
+      feed.Bound(undurable_) > place_.sequence || (!pending && feed.Bound(true) > feed.Bound(undurable_));
+  if (moved || !engine->MayContinue()) {
+    Forget();
+    return 0;
+  }
+  if (!pending) return base::kForever;
+  const int64_t now_nanos = engine->env().clock->MonotonicNanos();
+  if (grace_end_nanos_ == 0) grace_end_nanos_ = now_nanos + kGraceNanos;
+  return now_nanos < grace_end_nanos_ ? grace_end_nanos_ - now_nanos : engine->SyncForReaders();
+}
+
+void LogCommitSource::Forget() {
+  if (listener_ == nullptr) return;
+  news_->Remove(std::exchange(listener_, nullptr));
 }
 
 absl::StatusOr<LogCommitSource::Lag> LogCommitSource::MeasureLag(Engine* engine) {

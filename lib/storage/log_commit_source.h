@@ -22,10 +22,15 @@ class LogCommitSource final : public changes::CommitSource {
  public:
   LogCommitSource(std::shared_ptr<FeedGate> gate, const changes::ChangePlace& place, bool undurable)
       : gate_(std::move(gate)), undurable_(undurable), place_(place) {}
-  ~LogCommitSource() override { SetTail(std::nullopt); }
+  ~LogCommitSource() override {
+    Forget();
+    SetTail(std::nullopt);
+  }
 
   absl::StatusOr<bool> Next(changes::LoggedCommit* commit) override;
   absl::Status Wait(int64_t* nanos) override;
+  int64_t Await(internal::ChangeListener* listener) override;
+  void Forget() override;
   void Release() override;
   changes::ChangePlace place() const override { return place_; }
 
@@ -52,6 +57,11 @@ class LogCommitSource final : public changes::CommitSource {
   const std::shared_ptr<FeedGate> gate_;
   const bool undurable_;
   changes::ChangePlace place_;
+  // Who has been told to be told, and by which; null: nobody.
+  internal::ChangeListener* listener_ = nullptr;
+  changes::News* news_ = nullptr;
+  // When a sync is asked for, if nothing becomes durable by itself; 0: nothing is to come.
+  int64_t grace_end_nanos_ = 0;
   // In the epoch of the log at hand: every one has logs of its own.
   changes::ChangePlace in_log_{};
   // Commits up to here may be given.

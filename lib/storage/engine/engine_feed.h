@@ -26,7 +26,6 @@
 #include "base/mutex.h"
 #include "changes/change_token.h"
 #include "changes/cursor_table.h"
-#include "changes/news.h"
 #include "storage/commit/log_set.h"
 #include "storage/file/file_header.h"
 #include "storage/version/version_edit.h"
@@ -99,10 +98,6 @@ class EngineFeed {
 
   // An operation of the system's was committed: by one thread at a time.
   void NoteSystem(Sequence first, Sequence last);
-
-  // Told once last_sequence has moved, and once the durable sequence has.
-  changes::News committed;
-  changes::News durable;
 
   void FillStats(Stats* stats) const ABSL_LOCKS_EXCLUDED(mutex_);
 
