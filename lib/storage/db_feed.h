@@ -33,7 +33,8 @@ class DbFeed final : public internal::ChangeFeed {
  private:
   // OK: an activity of the engine has begun.
   absl::Status Enter();
-  absl::Status FillLag(CursorInfo* info);
+  // Errors: kOutOfRange a log was let go meanwhile.
+  absl::Status FillLags(std::vector<CursorInfo>* infos);
 
   Engine* const engine_;
   const WriteSystem write_;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 
+#include "absl/types/span.h"
 #include "base/env.h"
 #include "changes/commit_source.h"
 #include "storage/engine/engine.h"
@@ -34,14 +35,17 @@ class LogCommitSource final : public changes::CommitSource {
   void Release() override;
   changes::ChangePlace place() const override { return place_; }
 
-  // How much there is after the place: of users' commits, and of bytes; and the time of the first,
-  // 0 if there is none. Moves the place. Of an engine that the caller keeps from closing.
+  // How much there is after a sequence: of users' commits, and of bytes; and the time of the first,
+  // 0 if there is none.
   struct Lag {
+    uint64_t after = 0;
     uint64_t commits = 0;
     uint64_t bytes = 0;
     uint64_t oldest_ms = 0;
   };
-  absl::StatusOr<Lag> MeasureLag(Engine* engine);
+  // Fills them in, the lowest sequence first; each log is read once at the most. Of an engine that
+  // the caller keeps from closing. Errors: kOutOfRange a log was let go meanwhile.
+  static absl::Status MeasureLags(Engine* engine, const std::shared_ptr<FeedGate>& gate, absl::Span<Lag> lags);
 
  private:
   // Takes the record that was peeked at. True if it is a commit after the place.
@@ -53,6 +57,9 @@ class LogCommitSource final : public changes::CommitSource {
   void SetTail(std::optional<LogTail> tail);
   void CountHeld();
   int64_t WaitFor(Engine* engine, int64_t nanos);
+  // Of these, all of which are in one log, counts what is after each up to its end. It is at the
+  // beginning of the log.
+  absl::Status CountTo(uint64_t end, absl::Span<Lag> lags);
 
   const std::shared_ptr<FeedGate> gate_;
   const bool undurable_;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "changes/change_token.h"
 #include "storage/db/feed_world.h"
 #include "storage/file/file_names.h"
 #include "support/catch.h"
@@ -226,6 +227,39 @@ TEST_CASE("a kept log that is missing takes those before it along, and is told")
   const std::string first = reader->token();
   for (const char* prefix : {"a", "b", "c"}) world.FillLog(prefix);
   world.Close();
+TEST_CASE("the lags of many cursors are counted in one walk, and a forged place is no obstacle") {
+  FeedWorld world;
+  std::vector<std::string> tokens;
+  const auto reader = world.Read(From(ChangesFrom::Now()));
+  for (int log = 0; log < 3; ++log) {
+    for (int i = 0; i < 10; ++i) {
+      tokens.push_back(reader->token());
+      if (i % 2 == 1) REQUIRE_OK(world->CreateCursor(fmt::format("c{}{}", log, i), ChangesFrom::Token(tokens.back())));
+      WriteBatch batch;
+      batch.Put("a", std::string(400, 'v'));
+      batch.Put("b", std::string(400, 'v'));
+      REQUIRE_OK(world->Write(batch, {.sync = true}));
+      CHECK(Keys(reader.get()) == "ab");
+    }
+    if (log < 2) REQUIRE_OK(world->Flush());
+  }
+  changes::ChangePlace inside = *changes::DecodeToken(tokens[10]);
+  ++inside.sequence;
+  REQUIRE_OK(world->CreateCursor("forged", ChangesFrom::Token(changes::EncodeToken(inside))));
+  const auto cursors = world->ListCursors();
+  REQUIRE_OK(cursors.status());
+  REQUIRE(cursors->size() == 16);
+  for (int log = 0; log < 3; ++log) {
+    for (int i = 1; i < 10; i += 2) {
+      const CursorInfo& cursor = (*cursors)[static_cast<size_t>(log * 5 + i / 2)];
+      CHECK(cursor.name == fmt::format("c{}{}", log, i));
+      CHECK(cursor.lag_commits == static_cast<uint64_t>(30 - log * 10 - i));
+      CHECK(cursor.lag_bytes >= cursor.lag_commits * 800);
+    }
+  }
+  CHECK(cursors->back().lag_commits == 19);
+}
+
   size_t removed = 0;
   for (const auto& [path, bytes] : world.env().files().Files()) {
     if (path.ends_with(".log") && ++removed == 2) REQUIRE_OK(world.env().files().Remove(path));
