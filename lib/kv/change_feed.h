@@ -44,6 +44,8 @@ class ChangeFeed {
   virtual ~ChangeFeed() = default;
   virtual absl::StatusOr<std::unique_ptr<ChangeReader>> ReadChanges(const ChangesOptions& options) = 0;
   virtual absl::Status CreateCursor(std::string_view name, const ChangesFrom& from) = 0;
+  // kUnimplemented, by default.
+  virtual absl::Status ResetCursor(std::string_view name, const ChangesFrom& from);
   virtual absl::Status Acknowledge(std::string_view name, std::string_view token) = 0;
   virtual absl::Status DropCursor(std::string_view name) = 0;
   virtual absl::StatusOr<std::vector<CursorInfo>> ListCursors() = 0;

@@ -45,6 +45,25 @@ absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from
   return written;
 }
 
+absl::Status DbFeed::ResetCursor(std::string_view name, const ChangesFrom& from) {
+  BANDB_RETURN_IF_ERROR(Enter());
+  absl::Status reset;
+  // What was acknowledged for it may be on its way meanwhile: then it is tried again.
+  for (int tries = 0; tries < kWriteTries; ++tries) {
+    const absl::StatusOr<WriteBatch> batch = engine_->feed().BeginReset(name, from);
+    reset = batch.status();
+    if (!reset.ok()) break;
+    reset = write_(*batch);
+    const absl::Status ended = engine_->feed().EndReset(name, reset.ok());
+    if (reset.ok()) reset = ended;
+    if (reset.code() != absl::StatusCode::kAborted) break;
+  }
+  if (reset.ok()) engine_->RemoveLogs(engine_->feed().LetGo(0));
+  engine_->Leave();
+  if (reset.code() != absl::StatusCode::kAborted) return reset;
+  return base::Error(absl::StatusCode::kUnavailable, "cursor \"{}\" is being written down", name);
+}
+
 absl::Status DbFeed::Acknowledge(std::string_view name, std::string_view token) {
   BANDB_RETURN_IF_ERROR(Enter());
   const absl::StatusOr<bool> moved = engine_->feed().MoveCursor(name, token);

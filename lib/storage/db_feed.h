@@ -24,6 +24,7 @@ class DbFeed final : public internal::ChangeFeed {
 
   absl::StatusOr<std::unique_ptr<ChangeReader>> ReadChanges(const ChangesOptions& options) override;
   absl::Status CreateCursor(std::string_view name, const ChangesFrom& from) override;
+  absl::Status ResetCursor(std::string_view name, const ChangesFrom& from) override;
   absl::Status Acknowledge(std::string_view name, std::string_view token) override;
   absl::Status DropCursor(std::string_view name) override;
   absl::StatusOr<std::vector<CursorInfo>> ListCursors() override;
