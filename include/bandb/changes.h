@@ -172,7 +172,7 @@ struct CursorInfo {
   absl::Time created{};
   absl::Time acknowledged{};
   // More had to be kept for it than may be: what comes next for it is gone. It stays until it is
-  // dropped, and answers kOutOfRange.
+  // dropped or reset, and answers kOutOfRange.
   bool lost = false;
   // How much has been written since: commits, bytes of logs, and the age of the oldest of them; 0
   // of a lost one.

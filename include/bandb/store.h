@@ -97,7 +97,7 @@ class Store {
   // consistency that `options` asks for.
   void ReadBarrierAsync(const ReadOptions& options, ReadCallback ready);
 
-  // Begins to read what was written to the store; see bandb/changes.h. Of these five, errors:
+  // Begins to read what was written to the store; see bandb/changes.h. Of these six, errors:
   // kInvalidArgument a token of another database, or options that make no sense; kOutOfRange what
   // is asked for is not kept any more, and the message has the oldest token, in hexadecimal digits;
   // kFailedPrecondition a token ahead of the store, or of a past that it has lost: writes that
@@ -109,6 +109,10 @@ class Store {
   // kAlreadyExists; kResourceExhausted too many. Durability: survives power loss when it returns
   // OK.
   absl::Status CreateCursor(std::string_view name, const ChangesFrom& from);
+  // Puts a cursor at another place, also back, and also a lost one. Errors: kNotFound; kUnavailable
+  // it is being written down just now, and the same call may be tried again. Durability: survives
+  // power loss when it returns OK.
+  absl::Status ResetCursor(std::string_view name, const ChangesFrom& from);
   // Everything up to the token has been dealt with for this cursor. Cheap: what is acknowledged is
   // written down once a second, and when the store closes, so that a crash may bring a consumer
   // what it had acknowledged, but never lose it what it had not. A token of before what was

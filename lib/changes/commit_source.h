@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "changes/change_token.h"
+#include "kv/change_feed.h"
 
 namespace bandb::changes {
 
@@ -32,6 +33,11 @@ class CommitSource {
   // the time that has passed. Also where that is 0: then others may have to be told that
   // somebody looks.
   virtual absl::Status Wait(int64_t* nanos) = 0;
+  // After Next was false: as internal::AwaitableReader has them. A source that cannot tell is
+  // looked at now and then.
+  virtual int64_t Await(internal::ChangeListener* /*listener*/) { return kLookNanos; }
+  virtual void Forget() {}
+  static constexpr int64_t kLookNanos = 10'000'000;
   // Holds no memory until the next call.
   virtual void Release() = 0;
   virtual ChangePlace place() const = 0;

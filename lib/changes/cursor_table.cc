@@ -155,10 +155,47 @@ WriteBatch CursorTable::DropBatch(std::string_view name) {
   return batch;
 }
 
+absl::StatusOr<WriteBatch> CursorTable::BeginReset(std::string_view name, const ChangePlace& place, uint64_t now_ms) {
+  Cursor* const cursor = FindMutable(name);
+  BANDB_ASSERT(cursor != nullptr);
+  if (cursor->resetting) {
+    return base::Error(absl::StatusCode::kUnavailable, "cursor \"{}\" is being put at another place", name);
+  }
+  Cursor there;
+  there.created_ms = cursor->created_ms;
+  there.acknowledged_ms = now_ms;
+  there.place = place;
+  cursor->resetting = true;
+  cursor->reset_place = place;
+  cursor->reset_value = ValueOf(there);
+  WriteBatch batch;
+  batch.Put(KeyOf(name), cursor->reset_value);
+  batch.RequireValue(KeyOf(name), cursor->stored);
+  return batch;
+}
+
+void CursorTable::EndReset(std::string_view name, bool done) {
+  Cursor* const cursor = FindMutable(name);
+  // Dropped meanwhile, and perhaps made again.
+  if (cursor == nullptr || !cursor->resetting) return;
+  if (!done) {
+    cursor->resetting = false;
+    return;
+  }
+  Cursor there;
+  there.created_ms = cursor->created_ms;
+  there.acknowledged_ms = cursor->acknowledged_ms;
+  there.place = cursor->reset_place;
+  there.held = there.written = there.place.sequence;
+  there.stored = std::move(cursor->reset_value);
+  *cursor = std::move(there);
+}
+
 uint64_t CursorTable::Floor(uint64_t durable_sequence) const {
   uint64_t floor = UINT64_MAX;
   for (const auto& [name, cursor] : cursors_) {
     if (!cursor.lost) floor = std::min(floor, DurablePlace(cursor, durable_sequence));
+    if (cursor.resetting) floor = std::min(floor, cursor.reset_place.sequence);
   }
   return floor;
 }

@@ -44,6 +44,10 @@ struct Cursor {
   // done.
   std::string stored{};
   std::string underway{};
+  // While it is being put at another place: that, and its value there.
+  bool resetting = false;
+  ChangePlace reset_place{};
+  std::string reset_value{};
 };
 
 // Thread safety: one thread at a time.
@@ -76,6 +80,10 @@ class CursorTable {
   // What writes one down as it is, if there is none, or takes one away.
   WriteBatch MakeBatch(std::string_view name) const;
   static WriteBatch DropBatch(std::string_view name);
+  // What writes one down at another place, for which logs are held back, too, until EndReset is
+  // told how it ended. Errors: kUnavailable another reset is under way.
+  absl::StatusOr<WriteBatch> BeginReset(std::string_view name, const ChangePlace& place, uint64_t now_ms);
+  void EndReset(std::string_view name, bool done);
 
   // The lowest sequence after which a cursor that is not lost may want to read, when all up to
   // `durable_sequence` survives power loss; UINT64_MAX if there is none.

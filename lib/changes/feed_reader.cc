@@ -54,10 +54,8 @@ absl::Status FeedReader::Pick(const LoggedCommit& logged, Commit* commit) const 
   return absl::OkStatus();
 }
 
-absl::Status FeedReader::Next(Commit* commit, absl::Duration wait) {
+absl::StatusOr<bool> FeedReader::Read(Commit* commit, uint64_t* passed_bytes) {
   commit->changes.clear();
-  int64_t nanos = Nanos(wait);
-  uint64_t passed_bytes = 0;
   while (true) {
     LoggedCommit logged;
     BANDB_ASSIGN_OR_RETURN(const bool found, source_->Next(&logged));
@@ -65,17 +63,29 @@ absl::Status FeedReader::Next(Commit* commit, absl::Duration wait) {
       // What follows the first is given, whatever was made of the clock in between.
       if (logged.commit_time_ms >= not_before_ms_) not_before_ms_ = 0;
       if (not_before_ms_ == 0) BANDB_RETURN_IF_ERROR(Pick(logged, commit));
-      if (!commit->empty()) return absl::OkStatus();
-      passed_bytes += logged.operations.size();
-      if (passed_bytes < kPassedBytesMax) continue;
+      if (!commit->empty()) return false;
+      *passed_bytes += logged.operations.size();
+      if (*passed_bytes < kPassedBytesMax) continue;
+      // Who has nothing may take its time.
+      source_->Release();
     }
     commit->first_sequence = commit->last_sequence = source_->place().sequence;
     commit->time = absl::UnixEpoch();
-    if (found) {
-      // Who has nothing may take its time.
-      source_->Release();
-      return absl::OkStatus();
-    }
+    return found;
+  }
+}
+
+absl::Status FeedReader::Look(Commit* commit) {
+  uint64_t passed_bytes = 0;
+  return Read(commit, &passed_bytes).status();
+}
+
+absl::Status FeedReader::Next(Commit* commit, absl::Duration wait) {
+  int64_t nanos = Nanos(wait);
+  uint64_t passed_bytes = 0;
+  while (true) {
+    BANDB_ASSIGN_OR_RETURN(const bool passed, Read(commit, &passed_bytes));
+    if (passed || !commit->empty()) return absl::OkStatus();
     const bool last = nanos == 0;
     BANDB_RETURN_IF_ERROR(source_->Wait(&nanos));
     if (last) return absl::OkStatus();

@@ -62,6 +62,15 @@ absl::Status Store::CreateCursor(std::string_view name, const ChangesFrom& from)
   return feed == nullptr ? NoFeed() : feed->CreateCursor(name, from);
 }
 
+absl::Status Store::ResetCursor(std::string_view name, const ChangesFrom& from) {
+  internal::ChangeFeed* const feed = DoChangeFeed();
+  return feed == nullptr ? NoFeed() : feed->ResetCursor(name, from);
+}
+
+absl::Status internal::ChangeFeed::ResetCursor(std::string_view /*name*/, const ChangesFrom& /*from*/) {
+  return NoFeed();
+}
+
 absl::Status Store::Acknowledge(std::string_view name, std::string_view token) {
   internal::ChangeFeed* const feed = DoChangeFeed();
   return feed == nullptr ? NoFeed() : feed->Acknowledge(name, token);

@@ -55,7 +55,7 @@ bool DecodeCursors(std::string_view payload, Cursors* cursors) {
   base::ByteReader reader(payload);
   uint8_t action = 0;
   uint32_t name_bytes = 0, place_bytes = 0;
-  if (!reader.ReadFixed(&action) || action > static_cast<uint8_t>(CursorAction::kDrop)) return false;
+  if (!reader.ReadFixed(&action) || action > static_cast<uint8_t>(CursorAction::kReset)) return false;
   cursors->action = static_cast<CursorAction>(action);
   if (!ReadFrom(&reader, &cursors->from) || !reader.ReadFixed(&cursors->from.time_ms) ||
       !reader.ReadFixed(&name_bytes) || !reader.ReadFixed(&place_bytes) ||
@@ -64,7 +64,8 @@ bool DecodeCursors(std::string_view payload, Cursors* cursors) {
     return false;
   }
   if (cursors->action == CursorAction::kList && !cursors->name.empty()) return false;
-  return cursors->action == CursorAction::kCreate || cursors->from.from == FeedFrom::kNow;
+  const bool places = cursors->action == CursorAction::kCreate || cursors->action == CursorAction::kReset;
+  return places || cursors->from.from == FeedFrom::kNow;
 }
 
 void AppendChanges(std::string* to, const Changes& changes) {

@@ -9,7 +9,8 @@
 //   change       := an operation of BATCH, of kind 0, 1, 3 or 4
 //   ACKNOWLEDGE  := cursorLen:u32 tokenLen:u32 cursor token
 //   CURSORS      := action:u8 from:u8 timeMs:u64 nameLen:u32 placeLen:u32 name place
-//                   action: 0 list, 1 create, 2 drop; from, timeMs and place, as above, for 1 only, name not for 0
+//                   action: 0 list, 1 create, 2 drop, 3 reset
+//                   from, timeMs and place, as above, for 1 and 3 only, name not for 0
 //   body of list := count:u32 cursor*
 //   cursor       := lost:u8 createdMs:u64 acknowledgedMs:u64 lagCommits:u64 lagBytes:u64 lagMs:u64
 //                   nameLen:u32 tokenLen:u32 name token
@@ -53,7 +54,7 @@ struct Changes {
 };
 bool DecodeChanges(std::string_view payload, Changes* changes);
 bool DecodeAcknowledge(std::string_view payload, std::string_view* cursor, std::string_view* token);
-enum class CursorAction : uint8_t { kList = 0, kCreate = 1, kDrop = 2 };
+enum class CursorAction : uint8_t { kList = 0, kCreate = 1, kDrop = 2, kReset = 3 };
 struct Cursors {
   CursorAction action = CursorAction::kList;
   FeedPlace from{};

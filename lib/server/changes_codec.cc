@@ -141,6 +141,9 @@ Failure DecodeCursors(std::string_view payload, Command* command) {
     case proto::CursorAction::kDrop:
       decoded.action = CursorsCommand::Action::kDrop;
       break;
+    case proto::CursorAction::kReset:
+      decoded.action = CursorsCommand::Action::kReset;
+      break;
   }
   *command = std::move(decoded);
   return {};

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "kv/change_feed.h"
 #include "proto/message_id.h"
 
 namespace bandb::server {
@@ -41,8 +42,30 @@ Failure ToFeedFailure(const absl::Status& status) {
           "server.mode = \"standalone\" has"};
 }
 
+// Thread safety: Tell on any thread; `path` on the loop's.
+struct ChangesPath::Ear : std::enable_shared_from_this<Ear> {
+  explicit Ear(ChangesPath* whose) : path(whose), loop(whose->loop_) {}
+
+  // Lifetime: the loop is there as long as anybody waits.
+  void Tell() {
+    if (told.exchange(true, std::memory_order_acq_rel)) return;
+    loop->Post([ear = shared_from_this()] {
+      ear->told.store(false, std::memory_order_release);
+      if (ear->path != nullptr) ear->path->LookAgain();
+    });
+  }
+
+  ChangesPath* path;
+  base::EventLoop* const loop;
+  std::atomic<bool> told{false};
+};
+
 // One request, from the loop to a reader's thread and back, perhaps several times.
-struct ChangesPath::Step {
+struct ChangesPath::Step final : internal::ChangeListener {
+  ~Step() {
+    if (awaitable != nullptr) awaitable->Forget();
+  }
+
   ChangesPath* path = nullptr;
   Pending pending;
   ChangesOptions options;
@@ -51,12 +74,29 @@ struct ChangesPath::Step {
   std::unique_ptr<CommitWriter> writer;
   int64_t deadline_nanos = 0;
   std::unique_ptr<ChangeReader> reader;
+  // The same one, if it can tell that there is more.
+  internal::AwaitableReader* awaitable = nullptr;
+  // While it waits: to be looked at, at once or at that time.
+  std::atomic<bool> told{false};
+  int64_t due_nanos = 0;
   Outcome outcome;
   int64_t produced_bytes = 0;
   bool done = false;
 
   void Run(int64_t now_nanos);
   absl::Status Collect(bool may_wait);
+  absl::Status Open();
+  absl::Status Next(bool may_wait, Commit* commit) {
+    return may_wait && awaitable != nullptr ? awaitable->Look(commit) : reader->Next(commit, absl::ZeroDuration());
+  }
+  // Of one that waits.
+  bool IsDue(int64_t now_nanos) const { return told.load(std::memory_order_acquire) || due_nanos <= now_nanos; }
+  // Has itself told once there is more.
+  void Await(int64_t now_nanos);
+  void HasNews() override {
+    told.store(true, std::memory_order_release);
+    path->ear_->Tell();
+  }
   absl::Status FirstCommit(const Commit& commit, bool* cut);
   void End(bool cut, const std::string& token) {
     outcome.answer = EntriesAnswer{writer->Finish(token, cut)};
@@ -65,9 +105,13 @@ struct ChangesPath::Step {
 };
 
 ChangesPath::ChangesPath(Store* store, base::EventLoop* loop, const RequestContext& context)
-    : store_(store), loop_(loop), context_(context) {}
+    : store_(store), loop_(loop), context_(context), ear_(std::make_shared<Ear>(this)) {}
 
-ChangesPath::~ChangesPath() { BANDB_ASSERT(in_flight_ == 0); }
+ChangesPath::~ChangesPath() {
+  BANDB_ASSERT(in_flight_ == 0);
+  if (timer_ != base::kNoTimer) loop_->Cancel(timer_);
+  ear_->path = nullptr;
+}
 
 void ChangesPath::Read(Request& request, ChangesCommand* command) {
   context_.counters->reads.Add();
@@ -96,14 +140,14 @@ void ChangesPath::Read(Request& request, ChangesCommand* command) {
   in_flight_++;
   Steps steps;
   steps.push_back(std::move(step));
-  Start(std::move(steps));
+  Start(std::move(steps), false);
 }
 
-void ChangesPath::Start(Steps steps) {
+void ChangesPath::Start(Steps steps, bool again) {
   const int64_t now_nanos = loop_->NowNanos();
-  context_.readers->Post(base::Priority::kNormal, [this, steps = std::move(steps), now_nanos]() mutable {
+  context_.readers->Post(base::Priority::kNormal, [this, steps = std::move(steps), again, now_nanos]() mutable {
     for (const std::unique_ptr<Step>& step : steps) step->Run(now_nanos);
-    loop_->Post([this, steps = std::move(steps)]() mutable { Settle(std::move(steps)); });
+    loop_->Post([this, steps = std::move(steps), again]() mutable { Settle(std::move(steps), again); });
   });
 }
 
@@ -120,9 +164,23 @@ void ChangesPath::Step::Run(int64_t now_nanos) {
     outcome = {.failure = ToFeedFailure(status)};
     done = true;
   }
-  if (!done) return;
+  if (!done) return Await(now_nanos);
   produced_bytes = static_cast<int64_t>(outcome.ByteSize());
   path->context_.quota->AddMemory(produced_bytes);
+}
+
+void ChangesPath::Step::Await(int64_t now_nanos) {
+  told.store(false, std::memory_order_relaxed);
+  const int64_t again_nanos = awaitable != nullptr ? awaitable->Await(this) : kLookNanos;
+  due_nanos = std::min(deadline_nanos, now_nanos + std::min(again_nanos, kWaitNanosMax));
+}
+
+absl::Status ChangesPath::Step::Open() {
+  if (reader != nullptr) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(reader, path->store_->ReadChanges(options));
+  // Another store's reader may be no such, and is looked at now and then.
+  awaitable = dynamic_cast<internal::AwaitableReader*>(reader.get());
+  return absl::OkStatus();
 }
 
 absl::Status ChangesPath::Step::FirstCommit(const Commit& commit, bool* cut) {
@@ -145,14 +203,12 @@ absl::Status ChangesPath::Step::FirstCommit(const Commit& commit, bool* cut) {
 }
 
 absl::Status ChangesPath::Step::Collect(bool may_wait) {
-  if (reader == nullptr) {
-    BANDB_ASSIGN_OR_RETURN(reader, path->store_->ReadChanges(options));
-  }
+  BANDB_RETURN_IF_ERROR(Open());
   std::string token = reader->token();
   Commit commit;
   uint64_t begin_sequence = 0;
   for (uint32_t count = 0; count < commits_max; count++) {
-    const absl::Status status = reader->Next(&commit, absl::ZeroDuration());
+    const absl::Status status = Next(may_wait, &commit);
     if (!status.ok()) {
       // What there is goes first: the failure is there again when the client goes on.
       if (count > 0) break;
@@ -183,32 +239,63 @@ absl::Status ChangesPath::Step::Collect(bool may_wait) {
   return absl::OkStatus();
 }
 
-void ChangesPath::Settle(Steps steps) {
+void ChangesPath::Settle(Steps steps, bool again) {
+  const int64_t now_nanos = loop_->NowNanos();
+  bool due = false;
   for (std::unique_ptr<Step>& step : steps) {
     if (!step->done && closed_.load(std::memory_order_relaxed)) step->End(false, step->reader->token());
     if (step->done) {
       Finish(step.get());
-    } else {
-      waiting_.push_back(std::move(step));
+      continue;
     }
+    due |= step->IsDue(now_nanos);
+    WakeAt(std::min(step->due_nanos, now_nanos + kLookNanos));
+    waiting_.push_back(std::move(step));
   }
-  if (!waiting_.empty() && timer_ == base::kNoTimer) timer_ = loop_->After(kLookNanos, [this] { LookAgain(); });
+  if (again && --looking_ == 0) {
+    const int64_t took_nanos = now_nanos - look_begin_nanos_;
+    rest_end_nanos_ = std::min(std::max(rest_end_nanos_, look_begin_nanos_) + 2 * took_nanos, now_nanos + kLookNanos);
+    due = true;
+  }
+  if (due) LookAgain();
+}
+
+void ChangesPath::WakeAt(int64_t nanos) {
+  if (timer_ != base::kNoTimer) {
+    if (timer_nanos_ <= nanos) return;
+    loop_->Cancel(timer_);
+  }
+  timer_nanos_ = nanos;
+  timer_ = loop_->After(std::max<int64_t>(nanos - loop_->NowNanos(), 0), [this] {
+    timer_ = base::kNoTimer;
+    LookAgain();
+  });
 }
 
 void ChangesPath::LookAgain() {
-  timer_ = base::kNoTimer;
+  // The end of the look, or of the rest, leads here again.
+  if (waiting_.empty() || looking_ != 0) return;
+  const int64_t now_nanos = loop_->NowNanos();
+  if (rest_end_nanos_ > now_nanos + kBurstNanos) return WakeAt(rest_end_nanos_ - kBurstNanos);
   Steps all = std::exchange(waiting_, {});
-  Steps piece;
+  std::vector<Steps> pieces;
+  int64_t due_nanos = now_nanos + kLookNanos;
   for (std::unique_ptr<Step>& step : all) {
     if (context_.completions->HasEnded(step->pending.ticket)) {
       step->End(false, step->reader->token());
       Finish(step.get());
-      continue;
+    } else if (step->IsDue(now_nanos)) {
+      if (pieces.empty() || pieces.back().size() == kPiece) pieces.emplace_back();
+      pieces.back().push_back(std::move(step));
+    } else {
+      due_nanos = std::min(due_nanos, step->due_nanos);
+      waiting_.push_back(std::move(step));
     }
-    piece.push_back(std::move(step));
-    if (piece.size() == kPiece) Start(std::exchange(piece, {}));
   }
-  if (!piece.empty()) Start(std::move(piece));
+  if (!waiting_.empty()) WakeAt(due_nanos);
+  look_begin_nanos_ = now_nanos;
+  looking_ = static_cast<int>(pieces.size());
+  for (Steps& piece : pieces) Start(std::move(piece), true);
 }
 
 void ChangesPath::Finish(Step* step) {
@@ -228,7 +315,7 @@ void ChangesPath::Finish(Step* step) {
 void ChangesPath::Close() {
   closed_.store(true, std::memory_order_relaxed);
   if (timer_ != base::kNoTimer) loop_->Cancel(std::exchange(timer_, base::kNoTimer));
-  Settle(std::exchange(waiting_, {}));
+  Settle(std::exchange(waiting_, {}), false);
 }
 
 }  // namespace bandb::server

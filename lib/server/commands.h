@@ -121,10 +121,10 @@ struct AcknowledgeCommand {
   std::string_view token{};
 };
 struct CursorsCommand {
-  enum class Action : uint8_t { kList, kCreate, kDrop };
+  enum class Action : uint8_t { kList, kCreate, kDrop, kReset };
   Action action = Action::kList;
   std::string name{};
-  ChangesFrom from = ChangesFrom::Now();  // of kCreate
+  ChangesFrom from = ChangesFrom::Now();  // of kCreate and kReset
 };
 class Codec;
 class Transaction;

@@ -41,6 +41,9 @@ Outcome CursorPath::Do(const CursorsCommand& command) {
     case CursorsCommand::Action::kCreate:
       status = store_->CreateCursor(command.name, command.from);
       break;
+    case CursorsCommand::Action::kReset:
+      status = store_->ResetCursor(command.name, command.from);
+      break;
     case CursorsCommand::Action::kDrop:
       status = store_->DropCursor(command.name);
       break;

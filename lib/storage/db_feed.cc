@@ -13,6 +13,7 @@ namespace bandb::storage {
 namespace {
 
 constexpr int kWriteTries = 10;
+constexpr int kListTries = 100;
 
 }  // namespace
 
@@ -52,6 +53,25 @@ absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from
   return written;
 }
 
+absl::Status DbFeed::ResetCursor(std::string_view name, const ChangesFrom& from) {
+  BANDB_RETURN_IF_ERROR(Enter());
+  absl::Status reset;
+  // What was acknowledged for it may be on its way meanwhile: then it is tried again.
+  for (int tries = 0; tries < kWriteTries; ++tries) {
+    const absl::StatusOr<WriteBatch> batch = engine_->feed().BeginReset(name, from);
+    reset = batch.status();
+    if (!reset.ok()) break;
+    reset = write_(*batch);
+    const absl::Status ended = engine_->feed().EndReset(name, reset.ok());
+    if (reset.ok()) reset = ended;
+    if (reset.code() != absl::StatusCode::kAborted) break;
+  }
+  if (reset.ok()) engine_->RemoveLogs(engine_->feed().LetGo(0));
+  engine_->Leave();
+  if (reset.code() != absl::StatusCode::kAborted) return reset;
+  return base::Error(absl::StatusCode::kUnavailable, "cursor \"{}\" is being written down", name);
+}
+
 absl::Status DbFeed::Acknowledge(std::string_view name, std::string_view token) {
   BANDB_RETURN_IF_ERROR(EnterToWrite());
   const absl::StatusOr<bool> moved = engine_->feed().MoveCursor(name, token);
@@ -73,35 +93,37 @@ absl::Status DbFeed::DropCursor(std::string_view name) {
   return base::Error(absl::StatusCode::kNotFound, "cursor \"{}\" was dropped meanwhile", name);
 }
 
-absl::Status DbFeed::FillLag(CursorInfo* info) {
-  const absl::StatusOr<EngineFeed::Beginning> beginning =
-      engine_->feed().Resolve(ChangesFrom::Cursor(info->name), true);
-  if (!beginning.ok()) {
-    // Lost or dropped meanwhile.
-    info->lost = info->lost || beginning.status().code() == absl::StatusCode::kOutOfRange;
-    return absl::OkStatus();
+absl::Status DbFeed::FillLags(std::vector<CursorInfo>* infos) {
+  std::vector<std::pair<uint64_t, CursorInfo*>> present;
+  for (CursorInfo& info : *infos) {
+    const absl::StatusOr<changes::ChangePlace> place = changes::DecodeToken(info.token);
+    if (!info.lost && place.ok()) present.emplace_back(place->sequence, &info);
   }
-  LogCommitSource source(engine_->feed_gate(), beginning->place, true);
-  const absl::StatusOr<LogCommitSource::Lag> lag = source.MeasureLag(engine_);
-  if (!lag.ok() && lag.status().code() == absl::StatusCode::kOutOfRange) {
-    info->lost = true;
-    return absl::OkStatus();
-  }
-  BANDB_RETURN_IF_ERROR(lag.status());
-  info->lag_commits = lag->commits;
-  info->lag_bytes = lag->bytes;
-  if (lag->oldest_ms != 0) {
-    const auto now_ms = static_cast<uint64_t>(std::max<int64_t>(engine_->env().clock->WallMillis(), 0));
-    info->lag_time = absl::Milliseconds(static_cast<int64_t>(now_ms - std::min(now_ms, lag->oldest_ms)));
+  std::sort(present.begin(), present.end());
+  std::vector<LogCommitSource::Lag> lags;
+  for (const auto& one : present) lags.push_back({.after = one.first});
+  BANDB_RETURN_IF_ERROR(LogCommitSource::MeasureLags(engine_, engine_->feed_gate(), absl::MakeSpan(lags)));
+  const auto now_ms = static_cast<uint64_t>(std::max<int64_t>(engine_->env().clock->WallMillis(), 0));
+  for (size_t i = 0; i < lags.size(); ++i) {
+    CursorInfo* const info = present[i].second;
+    info->lag_commits = lags[i].commits;
+    info->lag_bytes = lags[i].bytes;
+    if (lags[i].commits == 0) continue;
+    info->lag_time = absl::Milliseconds(static_cast<int64_t>(now_ms - std::min(now_ms, lags[i].oldest_ms)));
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<CursorInfo>> DbFeed::ListCursors() {
   BANDB_RETURN_IF_ERROR(Enter());
-  absl::StatusOr<std::vector<CursorInfo>> infos = engine_->feed().Cursors();
-  absl::Status filled = infos.status();
-  for (size_t i = 0; filled.ok() && i < infos->size(); ++i) filled = FillLag(&(*infos)[i]);
+  absl::StatusOr<std::vector<CursorInfo>> infos = std::vector<CursorInfo>();
+  absl::Status filled;
+  // Logs may be let go while they are counted, and cursors be lost by that.
+  for (int tries = 0; tries < kListTries; ++tries) {
+    infos = engine_->feed().Cursors();
+    filled = infos.ok() ? FillLags(&*infos) : infos.status();
+    if (!absl::IsOutOfRange(filled)) break;
+  }
   engine_->Leave();
   BANDB_RETURN_IF_ERROR(filled);
   return infos;

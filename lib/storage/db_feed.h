@@ -24,6 +24,7 @@ class DbFeed final : public internal::ChangeFeed {
 
   absl::StatusOr<std::unique_ptr<ChangeReader>> ReadChanges(const ChangesOptions& options) override;
   absl::Status CreateCursor(std::string_view name, const ChangesFrom& from) override;
+  absl::Status ResetCursor(std::string_view name, const ChangesFrom& from) override;
   absl::Status Acknowledge(std::string_view name, std::string_view token) override;
   absl::Status DropCursor(std::string_view name) override;
   absl::StatusOr<std::vector<CursorInfo>> ListCursors() override;
@@ -35,7 +36,8 @@ class DbFeed final : public internal::ChangeFeed {
   absl::Status Enter();
   // The same, if cursors can be written.
   absl::Status EnterToWrite();
-  absl::Status FillLag(CursorInfo* info);
+  // Errors: kOutOfRange a log was let go meanwhile.
+  absl::Status FillLags(std::vector<CursorInfo>* infos);
 
   Engine* const engine_;
   const WriteSystem write_;

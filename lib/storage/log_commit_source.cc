@@ -61,6 +61,7 @@ absl::StatusOr<bool> LogCommitSource::Take(const ParsedRecord& record, changes::
   }
   place_ = in_log_;
   place_.sequence = last;
+  grace_end_nanos_ = 0;
   if (head.type == RecordType::kSystemWrite) return false;
   commit->first_sequence = head.first_sequence;
   commit->last_sequence = last;
@@ -150,8 +151,8 @@ int64_t LogCommitSource::WaitFor(Engine* engine, int64_t nanos) {
   // asked for, and the wait is for what is durable.
   const bool pending = !undurable_ && feed.Bound(true) > feed.Bound(false);
   base::Event event;
-  if (!undurable_) feed.durable.Add(&event);
-  if (!pending) feed.committed.Add(&event);
+  if (!undurable_) gate_->durable.Add(&event);
+  if (!pending) gate_->committed.Add(&event);
   const bool moved =
       feed.Bound(undurable_) > place_.sequence || (!pending && feed.Bound(true) > feed.Bound(undurable_));
   if (!moved && engine->MayContinue()) {
@@ -162,38 +163,85 @@ int64_t LogCommitSource::WaitFor(Engine* engine, int64_t nanos) {
       if (nanos > kGraceNanos) env.executor->Wait(&event, std::min(nanos - kGraceNanos, again_nanos));
     }
   }
-  feed.durable.Remove(&event);
-  feed.committed.Remove(&event);
+  gate_->durable.Remove(&event);
+  gate_->committed.Remove(&event);
   return env.clock->MonotonicNanos() - begin_nanos;
 }
 
-absl::StatusOr<LogCommitSource::Lag> LogCommitSource::MeasureLag(Engine* engine) {
-  const std::vector<KeptLog> logs = engine->feed().logs().All();
-  Lag lag;
+int64_t LogCommitSource::Await(internal::ChangeListener* listener) {
+  Forget();
+  Engine* const engine = gate_->Enter();
+  // To be found out by looking.
+  if (engine == nullptr) return 0;
+  const Activity activity(engine);
+  const EngineFeed& feed = engine->feed();
+  // Both move with a commit where all before it is durable.
+  const bool pending = !undurable_ && feed.Bound(true) > feed.Bound(false);
+  listener_ = listener;
+  news_ = pending ? &gate_->durable : &gate_->committed;
+  news_->Add(listener);
+  const bool moved =
+      feed.Bound(undurable_) > place_.sequence || (!pending && feed.Bound(true) > feed.Bound(undurable_));
+  if (moved || !engine->MayContinue()) {
+    Forget();
+    return 0;
+  }
+  if (!pending) return base::kForever;
+  const int64_t now_nanos = engine->env().clock->MonotonicNanos();
+  if (grace_end_nanos_ == 0) grace_end_nanos_ = now_nanos + kGraceNanos;
+  return now_nanos < grace_end_nanos_ ? grace_end_nanos_ - now_nanos : engine->SyncForReaders();
+}
+
+void LogCommitSource::Forget() {
+  if (listener_ == nullptr) return;
+  news_->Remove(std::exchange(listener_, nullptr));
+}
+
+absl::Status LogCommitSource::CountTo(uint64_t end, absl::Span<Lag> lags) {
   changes::LoggedCommit commit;
-  // Up to the end of the log that comes next, one by one; the logs after it as they are.
-  bool counted = false;
+  size_t reached = 0;
+  uint64_t commits = 0, bytes = 0;
+  while (place_.sequence < end) {
+    BANDB_ASSIGN_OR_RETURN(const bool found, Next(&commit));
+    if (!found) break;
+    // What is counted before them is taken off in the end.
+    for (; reached < lags.size() && lags[reached].after < commit.first_sequence; ++reached) {
+      lags[reached].commits = commits;
+      lags[reached].bytes = bytes;
+      lags[reached].oldest_ms = commit.commit_time_ms;
+    }
+    // The rest of the log was the system's, and this is of a later one.
+    if (place_.sequence > end) break;
+    ++commits;
+    bytes += record_bytes_;
+  }
+  for (Lag& lag : lags.subspan(0, reached)) {
+    lag.commits = commits - lag.commits;
+    lag.bytes = bytes - lag.bytes;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LogCommitSource::MeasureLags(Engine* engine, const std::shared_ptr<FeedGate>& gate, absl::Span<Lag> lags) {
+  const std::vector<KeptLog> logs = engine->feed().logs().All();
+  size_t begun = 0;
   for (const KeptLog& log : logs) {
     const bool last = log.number == logs.back().number;
-    if (!last && log.last_sequence < log.first_sequence) continue;
-    if (counted) {
+    const uint64_t end = last ? engine->feed().Bound(true) : log.last_sequence;
+    if (end < log.first_sequence) continue;
+    // All of it is after those in logs before it.
+    for (Lag& lag : lags.subspan(0, begun)) {
       lag.commits += log.commits;
       lag.bytes += log.bytes;
-      continue;
     }
-    const uint64_t end = last ? engine->feed().Bound(true) : log.last_sequence;
-    while (place_.sequence < end) {
-      counted = true;
-      BANDB_ASSIGN_OR_RETURN(const bool found, Next(&commit));
-      if (!found) break;
-      if (lag.oldest_ms == 0) lag.oldest_ms = commit.commit_time_ms;
-      // The rest of the log was the system's, and this is of a later one.
-      if (place_.sequence > end) break;
-      ++lag.commits;
-      lag.bytes += record_bytes_;
-    }
+    const size_t first = begun;
+    while (begun < lags.size() && lags[begun].after < end) ++begun;
+    if (begun == first) continue;
+    LogCommitSource source(gate, engine->feed().PlaceAt(log.first_sequence - 1), true);
+    BANDB_RETURN_IF_ERROR(source.CountTo(end, lags.subspan(first, begun - first)));
+    BANDB_RETURN_IF_ERROR(engine->MayContinue() ? absl::OkStatus() : ClosedError());
   }
-  return lag;
+  return absl::OkStatus();
 }
 
 }  // namespace bandb::storage

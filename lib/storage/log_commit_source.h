@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 
+#include "absl/types/span.h"
 #include "base/env.h"
 #include "changes/commit_source.h"
 #include "storage/engine/engine.h"
@@ -22,21 +23,29 @@ class LogCommitSource final : public changes::CommitSource {
  public:
   LogCommitSource(std::shared_ptr<FeedGate> gate, const changes::ChangePlace& place, bool undurable)
       : gate_(std::move(gate)), undurable_(undurable), place_(place) {}
-  ~LogCommitSource() override { SetTail(std::nullopt); }
+  ~LogCommitSource() override {
+    Forget();
+    SetTail(std::nullopt);
+  }
 
   absl::StatusOr<bool> Next(changes::LoggedCommit* commit) override;
   absl::Status Wait(int64_t* nanos) override;
+  int64_t Await(internal::ChangeListener* listener) override;
+  void Forget() override;
   void Release() override;
   changes::ChangePlace place() const override { return place_; }
 
-  // How much there is after the place: of users' commits, and of bytes; and the time of the first,
-  // 0 if there is none. Moves the place. Of an engine that the caller keeps from closing.
+  // How much there is after a sequence: of users' commits, and of bytes; and the time of the first,
+  // 0 if there is none.
   struct Lag {
+    uint64_t after = 0;
     uint64_t commits = 0;
     uint64_t bytes = 0;
     uint64_t oldest_ms = 0;
   };
-  absl::StatusOr<Lag> MeasureLag(Engine* engine);
+  // Fills them in, the lowest sequence first; each log is read once at the most. Of an engine that
+  // the caller keeps from closing. Errors: kOutOfRange a log was let go meanwhile.
+  static absl::Status MeasureLags(Engine* engine, const std::shared_ptr<FeedGate>& gate, absl::Span<Lag> lags);
 
  private:
   // Takes the record that was peeked at. True if it is a commit after the place.
@@ -48,10 +57,18 @@ class LogCommitSource final : public changes::CommitSource {
   void SetTail(std::optional<LogTail> tail);
   void CountHeld();
   int64_t WaitFor(Engine* engine, int64_t nanos);
+  // Of these, all of which are in one log, counts what is after each up to its end. It is at the
+  // beginning of the log.
+  absl::Status CountTo(uint64_t end, absl::Span<Lag> lags);
 
   const std::shared_ptr<FeedGate> gate_;
   const bool undurable_;
   changes::ChangePlace place_;
+  // Who has been told to be told, and by which; null: nobody.
+  internal::ChangeListener* listener_ = nullptr;
+  changes::News* news_ = nullptr;
+  // When a sync is asked for, if nothing becomes durable by itself; 0: nothing is to come.
+  int64_t grace_end_nanos_ = 0;
   // In the epoch of the log at hand: every one has logs of its own.
   changes::ChangePlace in_log_{};
   // Commits up to here may be given.

@@ -155,6 +155,59 @@ TEST_CASE("logs are held back for what is durable of a cursor, not for what it s
   CHECK(table.Floor(201) == 30);
 }
 
+TEST_CASE("a cursor that is put elsewhere holds logs back for both places until it is there") {
+  CursorTable table;
+  REQUIRE_OK(table.Add("a", At(50), 1));
+  const std::string made = OnlyPut(table.MakeBatch("a")).second;
+  table.Move("a", At(60), 2, false);
+  std::vector<CursorTable::Underway> underway, none;
+  table.TakeMoved(&underway, 0);
+  const auto batch = table.BeginReset("a", At(20), 3);
+  REQUIRE_OK(batch.status());
+  CHECK(table.Floor(100) == 20);
+  CHECK_CODE(table.BeginReset("a", At(10), 3).status(), kUnavailable);
+  // What is on its way was put there under the value of before.
+  table.EndReset("a", false);
+  CHECK(table.Floor(100) == 50);
+  table.Written(underway, true, 70);
+  CHECK(table.Floor(100) == 60);
+  const auto again = table.BeginReset("a", At(20), 3);
+  REQUIRE_OK(again.status());
+  const auto [key, value] = OnlyPut(*again);
+  WriteBatch condition;
+  condition.RequireValue(key, underway[0].value);
+  CHECK(WriteBatchAccess::Conditions(*again) == WriteBatchAccess::Conditions(condition));
+  // What is acknowledged meanwhile is of before.
+  table.Move("a", At(65), 4, false);
+  table.EndReset("a", true);
+  CHECK(table.Find("a")->place == At(20));
+  CHECK(table.Find("a")->created_ms == 1);
+  CHECK(table.Floor(100) == 20);
+  table.TakeMoved(&none, 0);
+  CHECK(none.empty());
+  CursorTable loaded;
+  REQUIRE_OK(loaded.Load(key, value));
+  CHECK(loaded.Find("a")->place == At(20));
+  CHECK(loaded.Find("a")->created_ms == 1);
+  // One that was dropped and made again is another one.
+  REQUIRE_OK(table.BeginReset("a", At(30), 5).status());
+  table.Remove("a");
+  REQUIRE_OK(table.Add("a", At(90), 6));
+  table.EndReset("a", true);
+  CHECK(table.Find("a")->place == At(90));
+}
+
+TEST_CASE("a lost cursor is one again where it is put to what is there") {
+  CursorTable table;
+  REQUIRE_OK(table.Add("a", At(5), 1));
+  CHECK(table.Forget(10).size() == 1);
+  REQUIRE_OK(table.BeginReset("a", At(20), 3).status());
+  CHECK(table.Floor(100) == 20);
+  table.EndReset("a", true);
+  CHECK(table.lost() == 0);
+  CHECK(table.Forget(21).empty());
+}
+
 TEST_CASE("a cursor whose next operation is gone is lost, and holds back nothing any more") {
   CursorTable table;
   REQUIRE_OK(table.Add("behind", At(5), 0));

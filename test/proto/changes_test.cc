@@ -112,6 +112,9 @@ TEST_CASE("a place has what belongs to it alone") {
     CHECK(ChangesAreWellFormed(PayloadOf(changes, MessageId::kChanges)) == row.good);
     AppendCursors(&create, {.action = CursorAction::kCreate, .from = row.place, .name = "c"});
     CHECK(CursorsAreWellFormed(PayloadOf(create, MessageId::kCursors)) == row.good);
+    std::string reset;
+    AppendCursors(&reset, {.action = CursorAction::kReset, .from = row.place, .name = "c"});
+    CHECK(CursorsAreWellFormed(PayloadOf(reset, MessageId::kCursors)) == row.good);
     const bool none = row.good && row.place.from == FeedFrom::kNow;
     AppendCursors(&list, {.action = CursorAction::kList, .from = row.place});
     CHECK(CursorsAreWellFormed(PayloadOf(list, MessageId::kCursors)) == none);
@@ -122,7 +125,7 @@ TEST_CASE("a place has what belongs to it alone") {
   AppendCursors(&named, {.action = CursorAction::kList, .name = "c"});
   CHECK_FALSE(CursorsAreWellFormed(PayloadOf(named, MessageId::kCursors)));
   std::string unknown;
-  AppendCursors(&unknown, {.action = static_cast<CursorAction>(3), .name = "c"});
+  AppendCursors(&unknown, {.action = static_cast<CursorAction>(4), .name = "c"});
   CHECK_FALSE(CursorsAreWellFormed(PayloadOf(unknown, MessageId::kCursors)));
 }
 

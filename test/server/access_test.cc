@@ -89,10 +89,11 @@ std::vector<Row> Rows() {
   proto::AppendSnapshot(&snapshot, {});
   std::string acknowledge;
   proto::AppendAcknowledge(&acknowledge, "c", "t");
-  std::string cursors[3];
+  std::string cursors[4];
   proto::AppendCursors(&cursors[0], {});
   proto::AppendCursors(&cursors[1], {.action = proto::CursorAction::kCreate, .from = {}, .name = "c"});
   proto::AppendCursors(&cursors[2], {.action = proto::CursorAction::kDrop, .from = {}, .name = "c"});
+  proto::AppendCursors(&cursors[3], {.action = proto::CursorAction::kReset, .from = {}, .name = "c"});
   const std::string users = "all reader writer ops other mixed";
   return {
       {1, "put outside", PutFrame("k/1", "v"), "all writer"},
@@ -126,6 +127,7 @@ std::vector<Row> Rows() {
       {23, "list of cursors", cursors[0], "all reader"},
       {23, "new cursor", cursors[1], "all reader"},
       {23, "drop of a cursor", cursors[2], "all reader"},
+      {23, "a cursor elsewhere", cursors[3], "all reader"},
       {24, "snapshot", snapshot, "all reader other mixed"},
       {256, "admin", admin, "ops"},
       {kRoute, "route of the host", route, users},

@@ -109,6 +109,17 @@ TEST_CASE("what was written comes commit by commit, as it was written, and from 
   CHECK(Ask(&client, {.from = Oldest(), .begin = "b", .limit = "c"}).text == "b=2 -b");
 }
 
+TEST_CASE("what power loss may take back is given to those who ask for it") {
+  FeedServer fixture;
+  WireClient client(fixture.address());
+  const std::string now = Ask(&client, {}).token;
+  REQUIRE_OK(fixture.db->Put("a", "1", {.sync = false}));
+  CHECK(Ask(&client, {.from = TokenPlace(now)}).text.empty());
+  CHECK(Ask(&client, {.from = TokenPlace(now), .undurable = true}).text == "a=1");
+  // The other one has it made durable.
+  CHECK(Ask(&client, {.from = TokenPlace(now), .wait_ms = kLong}).text == "a=1");
+}
+
 TEST_CASE("an expiry comes as the time at which it is, and a commit with its time and place") {
   FeedServer fixture;
   WireClient client(fixture.address());
@@ -332,10 +343,13 @@ TEST_CASE("a cursor is made, read from, moved and dropped, and what follows an a
   CHECK(entry.lag_bytes > 0);
   CHECK_FALSE(entry.lost);
   CHECK(body.Complete());
+  const std::string reset = CursorsFrame({.action = proto::CursorAction::kReset, .from = Oldest(), .name = "indexer"});
+  REQUIRE(client.Ask(reset) == OkReply());
+  CHECK(Ask(&client, {.from = CursorPlace("indexer")}).text == "a=1 b=1 c=1");
   const std::string drop = CursorsFrame({.action = proto::CursorAction::kDrop, .name = "indexer"});
   REQUIRE(client.Ask(drop) == OkReply());
   for (const std::string& frame :
-       {drop, AcknowledgeFrame("indexer", two.token), ChangesFrame({.from = CursorPlace("indexer")})}) {
+       {drop, reset, AcknowledgeFrame("indexer", two.token), ChangesFrame({.from = CursorPlace("indexer")})}) {
     CHECK(CodeOfReply(&client, frame) == Code(absl::StatusCode::kNotFound));
   }
 }

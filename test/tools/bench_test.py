@@ -63,6 +63,31 @@ class ClusterBench(ProgramTest):
         self.assertEqual(os.listdir(self.scratch), [])
 
 
+class ChangesBench(ProgramTest):
+    def measure(self, *arguments):
+        done = run(BENCH, "changes", "--puts", "2000", "--synced", "20", "--rounds", "1", *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done.stdout)
+        return done.stdout.decode()
+
+    def test_embedded(self):
+        directory = str(self.scratch / "db")
+        figures = self.measure("--dir", directory)
+        self.assertRegex(figures, r"(?m)^read back +[1-9]\d* changes a second, of 4000$")
+        self.assertRegex(figures, r"(?m)^behind a synced put p50 \d+ us, p99 \d+ us$")
+        self.assertFalse(os.path.exists(directory))
+
+    def test_over_the_wire(self):
+        directory = str(self.scratch / "db")
+        server = self.standalone_server("--set", "storage.changes_keep_bytes=64 MiB")
+        for where in (["--wire", "--dir", directory], ["--addr", server.address]):
+            figures = self.measure(*where)
+            self.assertRegex(figures, r"(?m)^puts +[1-9]\d* a second$")
+            self.assertRegex(figures, r"(?m)^read back +[1-9]\d* changes a second, of 2000$")
+            self.assertRegex(figures, r"(?m)^behind a put +p50 \d+ us, p99 \d+ us$")
+        self.assertFalse(os.path.exists(directory))
+        self.assertEqual(run(BENCH, "changes", "--addr", "127.0.0.1:1").returncode, 3)
+
+
 class DbBench(ProgramTest):
     line = re.compile(r"^(\w+) +(\w+) +(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) *(\S*)$", re.MULTILINE)
 

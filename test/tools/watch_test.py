@@ -16,8 +16,9 @@ class Watcher:
     """A bandb watch whose lines are taken one by one."""
 
     def __init__(self, server, *arguments):
+        # Unbuffered: what is waited for must not lie in a buffer already.
         self.process = subprocess.Popen([CLI, "--addr", server.address, "watch", *arguments], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE)
+                                        stderr=subprocess.PIPE, bufsize=0)
 
     def line(self):
         with selectors.DefaultSelector() as selector:
@@ -124,6 +125,62 @@ class WatchTest(ProgramTest):
         self.do(server, "cursors", "drop", "c", code=1)
         self.do(server, "watch", "--cursor", "c", code=1)
 
+    def test_a_cursor_is_put_at_another_place(self):
+        server = self.feed_server()
+        self.do(server, "cursors", "reset", "c", code=1)
+        self.do(server, "cursors", "create", "c")
+        self.do(server, "put", "a", "1")
+        self.assertEqual(self.lines(server, "--cursor", "c", "--count", "1"), ['put\t"a"\t"1"'])
+        self.assertEqual(self.do(server, "cursors", "reset", "c", "--from", "oldest").stdout, b"OK\n")
+        self.assertEqual(self.lines(server, "--cursor", "c", "--count", "1"), ['put\t"a"\t"1"'])
+        self.do(server, "put", "b", "2")
+        self.do(server, "cursors", "reset", "c")
+        self.assertIn(b'"c"\t0 commits, ', self.do(server, "cursors", "list").stdout)
+        self.do(server, "cursors", "reset", "c", "--from", "ab" * 30, code=3)
+
+    def test_parts_have_every_change_between_them(self):
+        server = self.feed_server()
+        keys = {f"k{i}" for i in range(20)}
+        for key in keys:
+            self.do(server, "put", key, "v")
+        # In every part, so that the end is known.
+        self.do(server, "delete", "--prefix", "end", "--yes")
+        parts = []
+        for part in range(3):
+            watcher = self.watcher(server, "--from", "oldest", "--part", f"{part}/3")
+            lines = []
+            while not lines or not lines[-1].startswith("delete-range"):
+                lines.append(watcher.line())
+            parts.append({line.split("\t")[1].strip('"') for line in lines[:-1]})
+        self.assertTrue(all(parts))
+        self.assertEqual(sum(len(part) for part in parts), len(keys))
+        self.assertEqual(set().union(*parts), keys)
+
+    def test_a_command_gets_each_commit_and_what_it_took_is_acknowledged(self):
+        server = self.feed_server()
+        self.do(server, "cursors", "create", "c")
+        self.do(server, "batch", self.write("batch", "put a 1\nput b 2\n"))
+        self.do(server, "put", "c", "3")
+        taken = self.scratch / "taken"
+        command = f'echo "$BANDB_CHANGES of $BANDB_SEQUENCE" >> {taken}; cat >> {taken}'
+        self.assertEqual(self.lines(server, "--cursor", "c", "--count", "2", "--exec", command), [])
+        lines = taken.read_text().splitlines()
+        self.assertRegex(lines[0], "^2 of [0-9]+$")
+        self.assertEqual(lines[1:3], ['put\t"a"\t"1"', 'put\t"b"\t"2"'])
+        self.assertRegex(lines[3], "^1 of [0-9]+$")
+        self.assertEqual(lines[4:], ['put\t"c"\t"3"'])
+        self.assertIn(b'"c"\t0 commits, ', self.do(server, "cursors", "list").stdout)
+        # One that fails has not taken it, whatever it printed.
+        for key in ("d", "e", "f"):
+            self.do(server, "put", key, "v")
+        failing = f'cat > {taken}; ! grep -q \'"e"\' {taken}'
+        done = self.do(server, "watch", "--cursor", "c", "--exec", failing, code=3)
+        self.assertIn(b"exit code 1", done.stderr)
+        self.assertIn(b'"c"\t2 commits, ', self.do(server, "cursors", "list").stdout)
+        # It need not read, and what it prints is printed.
+        self.assertEqual(self.lines(server, "--cursor", "c", "--count", "2", "--exec", "echo done"), ["done", "done"])
+        self.do(server, "watch", "--from", "oldest", "--count", "1", "--exec", "no-such-command", code=3)
+
     def test_a_commit_larger_than_a_reply_is_printed_whole(self):
         server = self.feed_server()
         batch = "".join(f"put k{i:03} {'v' * 900}\n" for i in range(300))
@@ -134,11 +191,15 @@ class WatchTest(ProgramTest):
         for begin in ("oldest", "0"):
             lines = self.lines(server, "--from", begin, "--count", "1")
             self.assertEqual([line.split("\t")[1] for line in lines], [f'"k{i:03}"' for i in range(300)])
+        counted = self.lines(server, "--from", "oldest", "--count", "1", "--exec", "echo $BANDB_CHANGES; wc -l")
+        self.assertEqual([int(line) for line in counted], [300, 300])
 
     def test_mistakes_are_told(self):
         server = self.feed_server()
         self.do(server, "watch", "--from", "yesterday", code=2)
         self.do(server, "watch", "--from", "oldest", "--cursor", "c", code=2)
+        for part in ("1", "2/2", "-1/2", "0/0", "0/65537", "a/b", "0/2x"):
+            self.do(server, "watch", "--part", part, code=2)
         self.do(server, "cursors", code=2)
         self.do(server, "watch", "--from", "ab" * 30, code=3)
         self.assertIn(b"bandb cursors create", self.do(server, "watch", "--help").stdout)

@@ -35,6 +35,7 @@ constexpr const char* kFooter =
     "Examples:\n"
     "  bandb cursors create indexer --from oldest\n"
     "  bandb cursors list\n"
+    "  bandb cursors reset indexer --from 2026-01-31T12:00:00Z\n"
     "  bandb cursors drop indexer";
 
 absl::Status List(client::Client* client) {
@@ -72,6 +73,9 @@ int RunCursors(const client::Target& target, std::vector<std::string> arguments)
   create->add_option("--from", from, fmt::format("its place: {} [now]", kFeedPlaceHelp))->type_name("PLACE");
   CLI::App* const drop = app.add_subcommand("drop", "remove a cursor");
   drop->add_option("NAME", name, "of the cursor")->required()->type_name("");
+  CLI::App* const reset = app.add_subcommand("reset", "put a cursor at another place, also back, also a lost one");
+  reset->add_option("NAME", name, "of the cursor")->required()->type_name("");
+  reset->add_option("--from", from, fmt::format("its place: {} [now]", kFeedPlaceHelp))->type_name("PLACE");
   if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
   FeedPlaceText place;
   if (!ParseFeedPlace(from, &place)) {
@@ -83,6 +87,7 @@ int RunCursors(const client::Target& target, std::vector<std::string> arguments)
   if (status.ok()) {
     status = list->parsed()     ? List(client->get())
              : create->parsed() ? Change(client->get(), {proto::CursorAction::kCreate, place.place(), name})
+             : reset->parsed()  ? Change(client->get(), {proto::CursorAction::kReset, place.place(), name})
                                 : Change(client->get(), {.action = proto::CursorAction::kDrop, .name = name});
   }
   if (status.ok()) return kDone;

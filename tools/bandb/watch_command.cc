@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "client/client.h"
 #include "feed_place.h"
 #include "interrupt_watch.h"
+#include "processes/piped_command.h"
 #include "quoting.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
@@ -38,9 +40,13 @@ constexpr const char* kFooter =
     "With --json it is an object with kind (put, delete, delete_range), key, value or limit, expires (milliseconds "
     "since\n"
     "1970) where it does, and sequence and time of its commit; bytes that are not UTF-8 as {\"base64\": ...}.\n"
-    "With --cursor what was printed is acknowledged, so that the next watch goes on after it. Without, it says at its "
-    "end\n"
-    "from where to go on. The server needs server.mode = \"standalone\": a cluster has no change feed yet.\n"
+    "With --exec the lines of each commit are the standard input of CMD, which the shell runs once for each, with\n"
+    "BANDB_SEQUENCE, BANDB_TIME and BANDB_CHANGES (how many lines) in its environment. If it fails, so does the "
+    "watch.\n"
+    "With --cursor what was printed, or taken by CMD, is acknowledged, so that the next watch goes on after it. "
+    "Without,\n"
+    "it says at its end from where to go on. The server needs server.mode = \"standalone\": a cluster has no change "
+    "feed yet.\n"
     "\n"
     "Exit codes: 0 done; 1 there is no such cursor; 2 usage; 3 server or connection error, what comes next is not kept "
     "any\n"
@@ -49,22 +55,38 @@ constexpr const char* kFooter =
     "Examples:\n"
     "  bandb watch\n"
     "  bandb watch user: --from oldest --json\n"
+    "  bandb watch --cursor mail --exec 'jq -r .key | mail -s changed ops'\n"
+    "  bandb watch --cursor part0 --part 0/2\n"
     "  bandb cursors create indexer && bandb watch --cursor indexer --json | indexer";
 
 struct Flags {
   std::string prefix;
   std::string from = "now";
   std::string cursor;
+  std::string part = "0/1";
+  std::string command;
+  bool undurable = false;
   bool json = false;
   std::optional<uint64_t> count;
 };
+
+// I/N; false if there is no such part.
+bool ParsePart(std::string_view typed, uint32_t* part, uint32_t* parts) {
+  const char* const end = typed.data() + typed.size();
+  const auto [slash, first_error] = std::from_chars(typed.data(), end, *part);
+  if (first_error != std::errc() || slash == end || *slash != '/') return false;
+  const auto [rest, second_error] = std::from_chars(slash + 1, end, *parts);
+  return second_error == std::errc() && rest == end && *part < *parts && *parts <= 65536;
+}
 
 // Prints commits until there were enough of them, or it is interrupted: then between two replies,
 // so that what was printed has been acknowledged.
 class Watch {
  public:
-  Watch(client::Target target, Flags flags, FeedPlaceText place)
+  Watch(client::Target target, Flags flags, uint32_t part, uint32_t parts, FeedPlaceText place)
       : target_(std::move(target)),
+        part_(part),
+        parts_(parts),
         flags_(std::move(flags)),
         limit_(transfer::AfterPrefix(flags_.prefix)),
         place_(std::move(place)) {}
@@ -73,9 +95,14 @@ class Watch {
     BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(target_));
     while (!flags_.count.has_value() || commits_ < *flags_.count) {
       const uint64_t left = flags_.count.has_value() ? *flags_.count - commits_ : kCommitsPerReply;
+      // What a command has taken is acknowledged before it gets more.
+      const uint64_t most = flags_.command.empty() ? kCommitsPerReply : 1;
       const proto::Changes changes{.from = place_.place(),
+                                   .undurable = flags_.undurable,
+                                   .part = part_,
+                                   .parts = parts_,
                                    .wait_ms = kWaitMs,
-                                   .commits_max = static_cast<uint32_t>(std::min<uint64_t>(left, kCommitsPerReply)),
+                                   .commits_max = static_cast<uint32_t>(std::min(left, most)),
                                    .skip = skip_,
                                    .begin = flags_.prefix,
                                    .limit = limit_};
@@ -120,19 +147,18 @@ class Watch {
 
   absl::Status Take(const std::string& body) {
     proto::ChangesBodyReader reader(body);
-    std::string lines;
     proto::CommitHead head;
     uint64_t commits = 0;
     while (reader.NextCommit(&head)) {
-      for (proto::BatchOperation change; reader.NextChange(&change);) lines += FormatChange(head, change, flags_.json);
+      for (proto::BatchOperation change; reader.NextChange(&change);) lines_ += FormatChange(head, change, flags_.json);
+      changes_ += head.changes;
       commits++;
     }
     if (!reader.Complete()) {
       return base::Error(absl::StatusCode::kDataLoss, "the reply to a CHANGES does not add up");
     }
-    Write(stdout, lines);
-    if (!standard_streams::Arrived())
-      return base::Error(absl::StatusCode::kInternal, "standard output could not be written");
+    // A command gets a commit whole.
+    if (!reader.cut() || flags_.command.empty()) BANDB_RETURN_IF_ERROR(HandOn(head));
     const bool moved = token_ != reader.token();
     token_ = reader.token();
     // A time is a place of its own: the token of before a commit that goes on may be before others
@@ -150,13 +176,39 @@ class Watch {
     return client_->Acknowledge(flags_.cursor, token_);
   }
 
+  // What has come, up to this commit.
+  absl::Status HandOn(const proto::CommitHead& last) {
+    const std::string lines = std::exchange(lines_, {});
+    const uint64_t changes = std::exchange(changes_, 0);
+    if (flags_.command.empty()) {
+      Write(stdout, lines);
+      if (standard_streams::Arrived()) return absl::OkStatus();
+      return base::Error(absl::StatusCode::kInternal, "standard output could not be written");
+    }
+    if (changes == 0) return absl::OkStatus();
+    BANDB_ASSIGN_OR_RETURN(const int code,
+                           processes::RunPiped(flags_.command, lines,
+                                               {{"BANDB_SEQUENCE", fmt::format("{}", last.first_sequence)},
+                                                {"BANDB_TIME", fmt::format("{}", last.time_ms)},
+                                                {"BANDB_CHANGES", fmt::format("{}", changes)}}));
+    if (code == 0) return absl::OkStatus();
+    return base::Error(absl::StatusCode::kInternal,
+                       "the command ended with exit code {} at the commit of sequence {}, which is not acknowledged",
+                       code, last.first_sequence);
+  }
+
   const client::Target target_;
+  const uint32_t part_;
+  const uint32_t parts_;
   const Flags flags_;
   const std::string limit_;
   FeedPlaceText place_;
   std::unique_ptr<client::Client> client_;
   uint64_t commits_ = 0;
   uint32_t skip_ = 0;
+  // What has come and was not handed on.
+  std::string lines_;
+  uint64_t changes_ = 0;
   // After what was printed whole. Written while busy.
   std::string token_;
   base::Mutex mutex_;
@@ -173,7 +225,12 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--cursor", flags->cursor, "go on after what was acknowledged for this cursor, and acknowledge")
       ->excludes(from)
       ->type_name("NAME");
+  app->add_option("--part", flags->part, "of N parts, into which keys are dealt, only the one of number I, from 0")
+      ->type_name("I/N");
+  app->add_flag("--undurable", flags->undurable, "also what a loss of power may still take back");
   app->add_flag("--json", flags->json, "print JSON objects");
+  app->add_option("--exec", flags->command, "print nothing; run this command of the shell with each commit")
+      ->type_name("CMD");
   app->add_option("--count", flags->count, "end after N commits")
       ->check(CLI::Range(1.0, 1e15).description(""))
       ->type_name("N");
@@ -214,7 +271,12 @@ int RunWatch(const client::Target& target, std::vector<std::string> arguments) {
     Print(stderr, "bandb watch: --from takes {}, not {}\n", kFeedPlaceHelp, flags.from);
     return kUsage;
   }
-  Watch watch(target, std::move(flags), std::move(place));
+  uint32_t part = 0, parts = 1;
+  if (!ParsePart(flags.part, &part, &parts)) {
+    Print(stderr, "bandb watch: --part takes I/N, such as 0/4 to 3/4, and N up to 65536, not {}\n", flags.part);
+    return kUsage;
+  }
+  Watch watch(target, std::move(flags), part, parts, std::move(place));
   absl::Status status;
   {
     // It ends the process as the signal would have.

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "changes_bench.h"
+#include "changes_wire_bench.h"
 #include "cluster_bench.h"
 #include "db_bench.h"
 #include "db_report.h"
@@ -141,7 +142,12 @@ int RunDb(const DbBenchOptions& options) {
   return kServerError;
 }
 
-void DeclareChanges(CLI::App* changes, ChangesBenchOptions* options) {
+struct WireFlags {
+  bool wire = false;
+  std::string address;
+};
+
+void DeclareChanges(CLI::App* changes, ChangesBenchOptions* options, WireFlags* wire) {
   const CLI::Range positive(1, 1'000'000'000);
   changes->add_option("--dir", options->dir, "where the store is made, and removed again")->capture_default_str();
   changes->add_option("--puts", options->puts, "of each round")->check(positive)->capture_default_str();
@@ -152,6 +158,32 @@ void DeclareChanges(CLI::App* changes, ChangesBenchOptions* options) {
       ->check(CLI::Range(0, 67108864))
       ->capture_default_str();
   changes->add_option("--rounds", options->rounds)->check(CLI::Range(1, 100))->capture_default_str();
+  changes->add_flag("--wire", wire->wire, "as clients of a server have it, which runs in this process");
+  changes->add_option("--addr", wire->address, "HOST:PORT of a server to measure, which keeps changes");
+}
+
+int RunChangesWire(const ChangesBenchOptions& options, const std::string& address) {
+  base::SystemClock clock;
+  ChangesWireFigures figures;
+  const absl::Status status = RunChangesWireBench(&clock,
+                                                  {.address = address,
+                                                   .dir = options.dir,
+                                                   .puts = options.puts,
+                                                   .synced = options.synced,
+                                                   .value_bytes = options.value_bytes,
+                                                   .rounds = options.rounds},
+                                                  &figures);
+  if (!status.ok()) {
+    fmt::print(stderr, "(error) {}\n", base::Message(status));
+    return kServerError;
+  }
+  const auto micros = [&](double percent) {
+    return static_cast<double>(figures.behind_nanos.Percentile(percent)) / 1e3;
+  };
+  fmt::print("puts                {:>10.0f} a second\n", figures.puts);
+  fmt::print("read back           {:>10.0f} changes a second, of {}\n", figures.read_back, figures.changes_read);
+  fmt::print("behind a put        p50 {:.0f} us, p99 {:.0f} us\n", micros(50), micros(99));
+  return kDone;
 }
 
 int RunChanges(const ChangesBenchOptions& options) {
@@ -218,7 +250,8 @@ int Run(int argc, char** argv) {
   DeclareDb(db, &db_options);
   CLI::App* changes = app.add_subcommand("changes", "write, and read it back from the change feed");
   ChangesBenchOptions changes_options;
-  DeclareChanges(changes, &changes_options);
+  WireFlags wire_flags;
+  DeclareChanges(changes, &changes_options, &wire_flags);
   CLI::App* cluster = app.add_subcommand("cluster", "run three nodes beside three of etcd");
   ClusterBenchOptions cluster_options;
   DeclareCluster(cluster, &cluster_options);
@@ -233,6 +266,9 @@ int Run(int argc, char** argv) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
   if (db->parsed()) return RunDb(db_options);
+  if (changes->parsed() && (wire_flags.wire || !wire_flags.address.empty())) {
+    return RunChangesWire(changes_options, wire_flags.address);
+  }
   if (changes->parsed()) return RunChanges(changes_options);
   if (cluster->parsed()) return RunCluster(cluster_options);
 #ifdef BANDB_BENCH_GRPC

@@ -306,8 +306,8 @@ void Engine::BeginClose(Done done) {
     lifecycle_.BeginClose(std::move(done));
     TakeWaiters(&abandoned);
   }
-  feed_.committed.Tell();
-  feed_.durable.Tell();
+  feed_gate_->committed.Tell();
+  feed_gate_->durable.Tell();
   for (Done& abandon : abandoned) abandon(lifecycle_.MayWrite());
   Unpark();
   queue_.Close([this]() {

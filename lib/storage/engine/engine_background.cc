@@ -436,7 +436,7 @@ void Engine::InstallEdit(PendingEdit* edit) {
   if (!edit->edit.log_number) return;
   logs_.NoteDurable(edit->edit.last_sequence.value_or(0));
   RemoveLogs(feed_.LetGo(*edit->edit.log_number));
-  feed_.durable.Tell();
+  feed_gate_->durable.Tell();
 }
 
 }  // namespace bandb::storage

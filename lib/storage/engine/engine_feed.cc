@@ -210,6 +210,23 @@ absl::StatusOr<WriteBatch> EngineFeed::AddCursor(std::string_view name, const Ch
   return cursors_.MakeBatch(name);
 }
 
+absl::StatusOr<WriteBatch> EngineFeed::BeginReset(std::string_view name, const ChangesFrom& from) {
+  const uint64_t now_ms = parts_.now_ms();
+  BANDB_ASSIGN_OR_RETURN(const Beginning beginning, Resolve(from, false));
+  base::MutexLock lock(&mutex_);
+  BANDB_RETURN_IF_ERROR(FindCursor(name).status());
+  BANDB_RETURN_IF_ERROR(CheckKept(beginning.place.sequence));
+  return cursors_.BeginReset(name, beginning.place, now_ms);
+}
+
+absl::Status EngineFeed::EndReset(std::string_view name, bool done) {
+  base::MutexLock lock(&mutex_);
+  cursors_.EndReset(name, done);
+  cursors_.Forget(parts_.logs->OldestSequence());
+  const changes::Cursor* const cursor = cursors_.Find(name);
+  return done && cursor != nullptr && cursor->lost ? Lost(name) : absl::OkStatus();
+}
+
 void EngineFeed::RemoveCursor(std::string_view name) {
   base::MutexLock lock(&mutex_);
   cursors_.Remove(name);

@@ -26,7 +26,6 @@
 #include "base/mutex.h"
 #include "changes/change_token.h"
 #include "changes/cursor_table.h"
-#include "changes/news.h"
 #include "storage/commit/log_set.h"
 #include "storage/file/file_header.h"
 #include "storage/version/version_edit.h"
@@ -87,6 +86,9 @@ class EngineFeed {
   // Cursors. Those that are made, moved and dropped here are written down by the caller.
   absl::StatusOr<WriteBatch> AddCursor(std::string_view name, const ChangesFrom& from) ABSL_LOCKS_EXCLUDED(mutex_);
   void RemoveCursor(std::string_view name) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<WriteBatch> BeginReset(std::string_view name, const ChangesFrom& from) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Errors: kOutOfRange what comes next at its new place is gone already.
+  absl::Status EndReset(std::string_view name, bool done) ABSL_LOCKS_EXCLUDED(mutex_);
   // Errors: kNotFound.
   absl::Status CheckCursor(std::string_view name) const ABSL_LOCKS_EXCLUDED(mutex_);
   // True if something has to be written down. Errors: as Store::Acknowledge.
@@ -99,10 +101,6 @@ class EngineFeed {
 
   // An operation of the system's was committed: by one thread at a time.
   void NoteSystem(Sequence first, Sequence last);
-
-  // Told once last_sequence has moved, and once the durable sequence has.
-  changes::News committed;
-  changes::News durable;
 
   void FillStats(Stats* stats) const ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -34,7 +34,7 @@ void Engine::SyncWaiting() {
   if (!lifecycle_.EnterUntilRest()) return;
   do {
     const absl::Status synced = logs_.SyncWaiting();
-    feed_.durable.Tell();
+    feed_gate_->durable.Tell();
     if (!synced.ok()) {
       StopWrites(base::Error(absl::StatusCode::kInternal, "the log could not be synced: {}", base::Message(synced)),
                  lifecycle_.resumes());
@@ -251,7 +251,7 @@ void Engine::PublishGroup(const CommitQueue::Group& group, Sequence first, Seque
   }
   // See News::Tell.
   last_sequence_.store(last, std::memory_order_seq_cst);
-  feed_.committed.Tell();
+  feed_gate_->committed.Tell();
 }
 
 absl::Status Engine::AppendToLog(const CommitQueue::Group& group, const RecordHead& head) {

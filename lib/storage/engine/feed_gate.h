@@ -7,6 +7,7 @@
 
 #include "base/fork.h"
 #include "base/mutex.h"
+#include "changes/news.h"
 
 namespace bandb::storage {
 
@@ -25,6 +26,10 @@ class FeedGate {
     engine_ = nullptr;
   }
 
+  // Told once the last sequence has moved, and once the durable one has: here, for who waits for it
+  // may do so longer than the engine lives.
+  changes::News committed;
+  changes::News durable;
   // What readers hold of logs.
   std::atomic<uint64_t> held_bytes{0};
 

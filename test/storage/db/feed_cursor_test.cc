@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "changes/change_token.h"
 #include "storage/db/feed_world.h"
 #include "storage/file/file_names.h"
 #include "support/catch.h"
@@ -150,6 +151,51 @@ TEST_CASE("a copy has the cursors, and has lost all of them") {
   CHECK_FALSE((*copy->ListCursors())[1].lost);
 }
 
+TEST_CASE("a cursor is put at another place, back or on, for good, and a lost one is one again") {
+  Options options = KeepingOptions();
+  options.changes_keep_for = absl::ZeroDuration();
+  FeedWorld world(options);
+  CHECK_CODE(world->ResetCursor("c", ChangesFrom::Now()), kNotFound);
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
+  const std::string begin = world.Read(From(ChangesFrom::Now()))->token();
+  world.Put("a");
+  world.Put("b");
+  const auto keys = [&] { return Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()); };
+  const auto acknowledge_all = [&] {
+    const auto reader = world.Read(From(ChangesFrom::Cursor("c")));
+    Keys(reader.get());
+    REQUIRE_OK(world->Acknowledge("c", reader->token()));
+  };
+  acknowledge_all();
+  CHECK(keys().empty());
+  REQUIRE_OK(world->ResetCursor("c", ChangesFrom::Token(begin)));
+  CHECK(keys() == "ab");
+  // Also where its acknowledgements are being written down.
+  acknowledge_all();
+  world.env().executor().RunFor(990'000'000);
+  REQUIRE_OK(world->ResetCursor("c", ChangesFrom::Token(begin)));
+  world.env().executor().RunFor(3'000'000'000);
+  CHECK(keys() == "ab");
+  world.PowerLoss(options);
+  CHECK(keys() == "ab");
+  REQUIRE_OK(world->ResetCursor("c", ChangesFrom::Now()));
+  CHECK(keys().empty());
+  // It holds nothing any more from where it was.
+  REQUIRE_OK(world->Flush());
+  CHECK(world->GetStats().changes_kept_logs == 1);
+  world.FillLog("x");
+  world.PowerLoss(options);
+  CHECK(keys().substr(0, 3) == "x00");
+  CHECK_CODE(world->ResetCursor("c", ChangesFrom::Token(begin)), kOutOfRange);
+  CHECK(keys().substr(0, 3) == "x00");
+  for (int i = 0; i < 60; ++i) world.FillLog("y");
+  REQUIRE(world->GetStats().lost_cursors == 1);
+  REQUIRE_OK(world->ResetCursor("c", ChangesFrom::Now()));
+  CHECK(world->GetStats().lost_cursors == 0);
+  world.Put("z");
+  CHECK(keys() == "z");
+}
+
 TEST_CASE("the lag of a cursor is counted in commits, bytes and time") {
   FeedWorld world;
   REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
@@ -179,6 +225,39 @@ TEST_CASE("the lag of a cursor is counted in commits, bytes and time") {
   CHECK(lag().lag_bytes > 60'000);
   world.Open(KeepingOptions());
   CHECK(lag().lag_commits == 121);
+}
+
+TEST_CASE("the lags of many cursors are counted in one walk, and a forged place is no obstacle") {
+  FeedWorld world;
+  std::vector<std::string> tokens;
+  const auto reader = world.Read(From(ChangesFrom::Now()));
+  for (int log = 0; log < 3; ++log) {
+    for (int i = 0; i < 10; ++i) {
+      tokens.push_back(reader->token());
+      if (i % 2 == 1) REQUIRE_OK(world->CreateCursor(fmt::format("c{}{}", log, i), ChangesFrom::Token(tokens.back())));
+      WriteBatch batch;
+      batch.Put("a", std::string(400, 'v'));
+      batch.Put("b", std::string(400, 'v'));
+      REQUIRE_OK(world->Write(batch, {.sync = true}));
+      CHECK(Keys(reader.get()) == "ab");
+    }
+    if (log < 2) REQUIRE_OK(world->Flush());
+  }
+  changes::ChangePlace inside = *changes::DecodeToken(tokens[10]);
+  ++inside.sequence;
+  REQUIRE_OK(world->CreateCursor("forged", ChangesFrom::Token(changes::EncodeToken(inside))));
+  const auto cursors = world->ListCursors();
+  REQUIRE_OK(cursors.status());
+  REQUIRE(cursors->size() == 16);
+  for (int log = 0; log < 3; ++log) {
+    for (int i = 1; i < 10; i += 2) {
+      const CursorInfo& cursor = (*cursors)[static_cast<size_t>(log * 5 + i / 2)];
+      CHECK(cursor.name == fmt::format("c{}{}", log, i));
+      CHECK(cursor.lag_commits == static_cast<uint64_t>(30 - log * 10 - i));
+      CHECK(cursor.lag_bytes >= cursor.lag_commits * 800);
+    }
+  }
+  CHECK(cursors->back().lag_commits == 19);
 }
 
 TEST_CASE("a full disk gives up logs of the feed before it refuses writes") {
