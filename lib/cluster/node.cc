@@ -95,12 +95,14 @@ absl::Status Node::Begin() {
     parts_.env.logger->Log(base::LogLevel::kWarning, "the log ended in {} bytes that were not written whole; dropped",
                            log_->dropped_bytes());
   }
+  BANDB_RETURN_IF_ERROR(BeginChanges(durable));
   const Applier::Parts applier{.replica = replica_.get(),
                                .executor = parts_.env.executor,
                                .post = LogOptions().post,
                                .logger = parts_.env.logger,
                                .listener = this};
   BANDB_ASSIGN_OR_RETURN(applier_, Applier::Open(applier));
+  applier_->MayFlush(durable.applied.index);
   BANDB_RETURN_IF_ERROR(BeginPeers());
   BANDB_ASSIGN_OR_RETURN(driver_, Driver::Create(CoreOptions(), log_->restart(), parts_.env.clock->MonotonicNanos(),
                                                  {this, log_.get(), applier_.get(), transport_.get()}));
@@ -479,6 +481,7 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   if (time_mark_ != base::kNoTimer) parts_.loop->Cancel(time_mark_);
   timer_ = expiry_ = time_mark_ = base::kNoTimer;
   events_.clear();
+  if (change_index_ != nullptr) change_index_->End();
   // The applier before the driver that it asks, and before the engine is closed.
   if (peers_ != nullptr) peers_->Close(why_unknown);
   peers_ = nullptr;

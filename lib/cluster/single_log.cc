@@ -446,6 +446,7 @@ void SingleLog::ResetNow() {
   index_.Reset(floor);
   hard_state_.commit = std::max(hard_state_.commit, floor.index);
   keep_after_ = std::max(keep_after_, floor.index);
+  on_floor_(floor.index);
   Rotate(/*reset=*/true, floor);
   if (failed_) return;
   pending_.push_back({.kind = PendingWrite::Kind::kReset, .term = floor.term, .index = floor.index});
@@ -477,6 +478,7 @@ void SingleLog::DeleteUnneeded() {
   if (first > 0) {
     spans_.erase(spans_.begin(), spans_.begin() + static_cast<ptrdiff_t>(first));
     index_.Compact(spans_.front().previous.index);
+    on_floor_(floor());
   }
   if (unneeded.empty()) return;
   options_.executor->Post(base::Priority::kLow,

@@ -84,6 +84,11 @@ class SingleLog final : public LogDevice {
 
   raft::Index last() const { return index_.last(); }
   raft::Index floor() const { return index_.floor().index; }
+  // Where the record of an entry is; null unless the log holds it.
+  const EntryPlace* Find(raft::Index index) const { return index_.Find(index); }
+  const LogDirectory& directory() const { return options_.directory; }
+  // Told when the floor has moved, before anything is deleted.
+  void SetOnFloor(std::function<void(raft::Index floor)> on_floor) { on_floor_ = std::move(on_floor); }
 
  private:
   struct PendingWrite {
@@ -125,6 +130,7 @@ class SingleLog final : public LogDevice {
   base::Random random_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);
   Listener* listener_ = nullptr;
+  std::function<void(raft::Index floor)> on_floor_ = [](raft::Index) {};
   raft::Restart restart_;
   uint64_t dropped_bytes_ = 0;
 

@@ -35,10 +35,7 @@ void Clip(std::string_view lower, std::string_view upper, Commit* commit) {
 }  // namespace
 
 Failure ToFeedFailure(const absl::Status& status) {
-  if (status.code() != absl::StatusCode::kUnimplemented) return ToFailure(status);
-  return {proto::ToCode(absl::StatusCode::kUnimplemented),
-          "this server has no change feed: a cluster, also one of a single node, has none yet; a server with "
-          "server.mode = \"standalone\" has"};
+  return ToFailure(status);
 }
 
 // One request, from the loop to a reader's thread and back, perhaps several times.

@@ -40,7 +40,7 @@ constexpr const char* kFooter =
     "1970) where it does, and sequence and time of its commit; bytes that are not UTF-8 as {\"base64\": ...}.\n"
     "With --cursor what was printed is acknowledged, so that the next watch goes on after it. Without, it says at its "
     "end\n"
-    "from where to go on. The server needs server.mode = \"standalone\": a cluster has no change feed yet.\n"
+    "from where to go on. Any member of a cluster goes on from what another one said; it keeps no cursors yet.\n"
     "\n"
     "Exit codes: 0 done; 1 there is no such cursor; 2 usage; 3 server or connection error, what comes next is not kept "
     "any\n"
