@@ -3,7 +3,8 @@
 // Machines make a cluster of three, each letting the next one in. Then clients work while a storm
 // goes over them. At last all is healed: within a bounded time every member must serve writes and
 // reads, all must come to the same state, every write that was acknowledged to a session must be
-// there, the history of the clients must be linearizable, and what consumers were told of it the same.
+// there, the history of the clients must be linearizable, and what consumers were told of it the
+// same.
 #ifndef BANDB_TEST_WORLD_RUN_H_
 #define BANDB_TEST_WORLD_RUN_H_
 
