@@ -56,6 +56,7 @@ ClusterCalls::ClusterCalls(const World& world, Node* node, uint64_t async_bytes_
       async_bytes_max_(std::max(async_bytes_max, kAsyncBytesMin)),
       feed_({.replica = &node->replica(),
              .index = node->changes(),
+             .kept = node->kept(),
              .database = node->identity().database_id,
              .cluster = ClusterIdOf(node->identity()),
              .check = [this] { return CheckProcess(); }}) {}

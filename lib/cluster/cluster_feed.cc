@@ -89,7 +89,7 @@ absl::StatusOr<std::unique_ptr<ChangeReader>> ClusterFeed::ReadChanges(const Cha
   engine.Leave();
   BANDB_RETURN_IF_ERROR(beginning.status());
   BANDB_ASSIGN_OR_RETURN(changes::KeyFilter filter, changes::KeyFilter::Make(options));
-  auto source = std::make_unique<EntryCommitSource>(engine.feed_gate(), parts_.index, beginning->place);
+  auto source = std::make_unique<EntryCommitSource>(engine.feed_gate(), parts_.index, parts_.kept, beginning->place);
   return std::unique_ptr<ChangeReader>(
       std::make_unique<changes::FeedReader>(std::move(source), std::move(filter), beginning->not_before_ms));
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cluster/change_index.h"
+#include "cluster/kept_segments.h"
 #include "kv/change_feed.h"
 #include "raft/types/ids.h"
 #include "storage/engine/engine_replica.h"
@@ -27,6 +28,7 @@ class ClusterFeed final : public internal::ChangeFeed {
   struct Parts {
     storage::EngineReplica* replica = nullptr;  // borrowed
     std::shared_ptr<ChangeIndex> index;
+    std::shared_ptr<const KeptSegments> kept;
     storage::Uuid database{};
     raft::ClusterId cluster = 0;
     // Whether this process has a part in the node.

@@ -13,6 +13,8 @@ namespace {
 
 using absl::StatusCode;
 
+constexpr int kMoveTries = 4;
+
 }  // namespace
 
 absl::Status GoneError(const ChangeIndex& index, changes::ChangePlace place) {
@@ -128,7 +130,13 @@ absl::Status EntryCommitSource::FetchSome() {
     places.push_back(known_[i].place);
   }
   const raft::Index first = known_[taken_].end.index;
-  absl::StatusOr<raft::Entries> entries = FetchEntries(index_->directory(), first, places);
+  absl::StatusOr<raft::Entries> entries{raft::Entries()};
+  // Segments that the log lets go are moved, one after the other.
+  for (int tries = 0; tries < kMoveTries; ++tries) {
+    const auto path_of = [&](uint64_t segment) { return kept_->PathOf(segment, tries % 2 != 0); };
+    entries = FetchEntriesFrom(index_->directory().files, path_of, first, places);
+    if (entries.status().code() != StatusCode::kNotFound) break;
+  }
   if (entries.ok()) {
     fetched_ = *std::move(entries);
     return absl::OkStatus();

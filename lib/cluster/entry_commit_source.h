@@ -13,6 +13,7 @@
 #include "changes/commit_source.h"
 #include "cluster/change_index.h"
 #include "cluster/entry_payload.h"
+#include "cluster/kept_segments.h"
 #include "raft/types/entry.h"
 #include "storage/engine/engine.h"
 
@@ -27,8 +28,8 @@ class EntryCommitSource final : public changes::CommitSource {
   static constexpr uint64_t kFetchBytes = 64 << 10;
 
   EntryCommitSource(std::shared_ptr<storage::FeedGate> gate, std::shared_ptr<ChangeIndex> index,
-                    const changes::ChangePlace& place)
-      : gate_(std::move(gate)), index_(std::move(index)), place_(place) {}
+                    std::shared_ptr<const KeptSegments> kept, const changes::ChangePlace& place)
+      : gate_(std::move(gate)), index_(std::move(index)), kept_(std::move(kept)), place_(place) {}
   ~EntryCommitSource() override { Release(); }
 
   absl::StatusOr<bool> Next(changes::LoggedCommit* commit) override;
@@ -50,6 +51,7 @@ class EntryCommitSource final : public changes::CommitSource {
 
   const std::shared_ptr<storage::FeedGate> gate_;
   const std::shared_ptr<ChangeIndex> index_;
+  const std::shared_ptr<const KeptSegments> kept_;
   changes::ChangePlace place_;
   ChangeIndex::Spot spot_;
   // After this entry comes what is next; 0 until that was found.

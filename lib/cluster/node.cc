@@ -196,7 +196,10 @@ void Node::OnTurnEnd() {
     parts_.loop->Post([this, alive = std::weak_ptr<const bool>(alive_)] {
       if (!alive.expired()) Wake();
     });
-  if (!applier_->stalled().ok()) EndFlushes(applier_->stalled());
+  if (!applier_->stalled().ok()) {
+    LetKeptGo();
+    EndFlushes(applier_->stalled());
+  }
   ArmExpiry();
   ArmTimeMark();
   TellListener();
@@ -415,6 +418,7 @@ void Node::OnReset(raft::Index index, raft::Term) {
 
 void Node::OnCapacity(bool nearly_full) {
   log_full_ = nearly_full;
+  if (nearly_full) LetKeptGo();
   driver_->LogCapacity(nearly_full);
 }
 
@@ -438,6 +442,7 @@ void Node::OnAppliedTo(raft::Index index) {
 
 void Node::OnDurable(const storage::ReplicaPosition& position) {
   log_->KeepAfter(position.applied.index);
+  kept_->Trim(position.commit_time_ms);
   EndFlushes(position.applied.index);
   Post(raft::SnapshotTaken{position.applied.index, position.applied.index});
 }
@@ -481,7 +486,7 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   if (time_mark_ != base::kNoTimer) parts_.loop->Cancel(time_mark_);
   timer_ = expiry_ = time_mark_ = base::kNoTimer;
   events_.clear();
-  if (change_index_ != nullptr) change_index_->End();
+  EndChanges();
   // The applier before the driver that it asks, and before the engine is closed.
   if (peers_ != nullptr) peers_->Close(why_unknown);
   peers_ = nullptr;

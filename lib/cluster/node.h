@@ -142,6 +142,7 @@ class Node final : private Driver::Host,
   storage::EngineReplica& replica() { return *replica_; }
   // For readers of the change feed, on any thread.
   const std::shared_ptr<ChangeIndex>& changes() const { return change_index_; }
+  const std::shared_ptr<KeptSegments>& kept() const { return kept_; }
   const storage::Identity& identity() const { return directory_->identity(); }
   const PublishedState& published() const { return published_; }
   raft::NodeId id() const { return directory_->identity().node_id; }
@@ -179,6 +180,9 @@ class Node final : private Driver::Host,
   Node(const Parts& parts, const NodeOptions& options, std::unique_ptr<NodeDirectory> directory);
   absl::Status Begin();
   absl::Status BeginChanges(const storage::ReplicaPosition& durable);
+  void EndChanges();
+  // On a full disk nothing is kept for readers.
+  void LetKeptGo();
   SingleLogOptions LogOptions() const;
   raft::Options CoreOptions() const;
 
@@ -288,6 +292,7 @@ class Node final : private Driver::Host,
   std::unique_ptr<storage::EngineReplica> replica_;
   std::unique_ptr<SingleLog> log_;
   std::shared_ptr<ChangeIndex> change_index_;
+  std::shared_ptr<KeptSegments> kept_;
   // Its turns end after the node's, so that what is said in one leaves with it.
   net::LinkHost host_;
   std::unique_ptr<Transport> transport_;

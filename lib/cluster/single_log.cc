@@ -446,7 +446,6 @@ void SingleLog::ResetNow() {
   index_.Reset(floor);
   hard_state_.commit = std::max(hard_state_.commit, floor.index);
   keep_after_ = std::max(keep_after_, floor.index);
-  on_floor_(floor.index);
   Rotate(/*reset=*/true, floor);
   if (failed_) return;
   pending_.push_back({.kind = PendingWrite::Kind::kReset, .term = floor.term, .index = floor.index});
@@ -474,11 +473,19 @@ void SingleLog::DeleteUnneeded() {
   // The log begins with a segment only once its begin is durable.
   size_t first = FindFirstSegment(spans_, bound);
   if (first == spans_.size() || first == 0 || spans_[first].number > durable_segment_) first = 0;
-  for (size_t i = 0; i < first; ++i) unneeded.push_back(spans_[i].number);
   if (first > 0) {
+    std::vector<RetiredSegment> retired;
+    for (size_t i = 0; i < first; ++i) {
+      retired.push_back(
+          {.number = spans_[i].number, .after = spans_[i].previous.index, .end = spans_[i + 1].previous.index});
+    }
     spans_.erase(spans_.begin(), spans_.begin() + static_cast<ptrdiff_t>(first));
     index_.Compact(spans_.front().previous.index);
-    on_floor_(floor());
+    if (on_retire_ != nullptr) {
+      for (const uint64_t number : on_retire_(retired)) unneeded.push_back(number);
+    } else {
+      for (const RetiredSegment& segment : retired) unneeded.push_back(segment.number);
+    }
   }
   if (unneeded.empty()) return;
   options_.executor->Post(base::Priority::kLow,

@@ -2,6 +2,7 @@
 // whatever happens is for the simulator to show.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -219,6 +220,46 @@ TEST_CASE("what the log has let go is told as such, with a token from which one 
   node = MustStart(options);
   CHECK_CODE(ReadStatus(*node, ChangesFrom::Token(token)), kOutOfRange);
   CHECK(UpTo(Read(*node, ChangesFrom::Oldest()).get(), "end").size() <= left);
+}
+
+TEST_CASE("the log is kept for readers as far as there may be, over restarts, and no further") {
+  TempDir dir;
+  ClusterOptions options = Alone(dir);
+  options.log_retained_bytes = 0;
+  options.storage.changes_keep_bytes = 64 << 20;
+  auto node = MustStart(options);
+  const std::string token = Read(*node, ChangesFrom::Oldest())->token();
+  const auto slow = Read(*node, ChangesFrom::Token(token));
+  const auto write = [&](int from, int to) {
+    for (int i = from; i < to; ++i) REQUIRE_OK(node->Put(fmt::format("k{}", i), std::string(100'000, 'v')));
+    REQUIRE_OK(node->Put("end", "1"));
+  };
+  const auto kept_files = [&] {
+    size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(options.dir / "groups/0/log")) {
+      files += entry.path().extension() == ".kept" ? 1 : 0;
+    }
+    return files;
+  };
+  write(0, 400);
+  CHECK(UpTo(slow.get(), "end").size() == 401);
+  REQUIRE_OK(node->Flush());
+  for (int life = 0; life < 2; ++life) {
+    node.reset();
+    CHECK(kept_files() > 2);
+    node = MustStart(options);
+    CHECK(UpTo(Read(*node, ChangesFrom::Token(token)).get(), "end").size() == 401);
+  }
+  write(400, 1200);
+  CHECK_CODE(ReadStatus(*node, ChangesFrom::Token(token)), kOutOfRange);
+  CHECK(UpTo(Read(*node, ChangesFrom::Oldest()).get(), "end").size() > 400);
+  node.reset();
+  CHECK(kept_files() <= 9);
+  // With less room, less is kept.
+  options.storage.changes_keep_bytes = 0;
+  node = MustStart(options);
+  node.reset();
+  CHECK(kept_files() == 0);
 }
 
 TEST_CASE("tokens that are none, or another database's, are refused") {

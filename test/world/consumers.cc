@@ -46,6 +46,7 @@ std::unique_ptr<internal::ChangeFeed> FeedOf(Machine* machine) {
   return std::make_unique<cluster::ClusterFeed>(
       cluster::ClusterFeed::Parts{.replica = &node->replica(),
                                   .index = node->changes(),
+                                  .kept = node->kept(),
                                   .database = node->identity().database_id,
                                   .cluster = cluster::ClusterIdOf(node->identity()),
                                   .check = [] { return absl::OkStatus(); }});

@@ -232,6 +232,7 @@ Knobs DrawKnobs(uint64_t seed) {
   for (int i = 0; i < 4; ++i) knobs.storm.weights[random.Uniform(kTroubles)] = 0;
   for (int i = 0; i < 3; ++i) knobs.storm.weights[random.Uniform(kTroubles)] = 8;
   knobs.storm.weights[static_cast<size_t>(Trouble::kKill)] += 2;
+  node.storage.changes_keep_bytes = random.OneIn(2) ? 400 << 10 : 0;
   return knobs;
 }
 
