@@ -118,7 +118,7 @@ bool Applier::TakeEntries() {
   if (!driver_->TakeReady(&entries)) return false;
   BANDB_ASSERT(!entries.empty());
   // The core gives out nothing else.
-  parts_.replica->LogIsDurable(entries.back().index);
+  LogIsDurable(entries.back().index);
   for (raft::Entry& entry : entries) {
     backlog_bytes_ += raft::CostBytes(entry);
     work_->queue.push_back(std::move(entry));
@@ -137,8 +137,10 @@ void Applier::Report(const ApplyStretch& stretch) {
     applied_ = record.index;
     backlog_bytes_ -= record.cost_bytes;
     removed_nodes_.Add(record.removed);
+    parts_.listener->OnRecord(record);
     parts_.listener->OnApplied(record.index, record.term, record.kind, record.results);
   }
+  if (stretch.froze) parts_.listener->OnFroze();
 }
 
 void Applier::HandleEnd(const ApplyStretch& stretch) {
@@ -201,6 +203,16 @@ void Applier::AwaitRoom() {
 
 // ---- What is durable. ----
 
+void Applier::LogIsDurable(raft::Index index) {
+  log_durable_ = std::max(log_durable_, index);
+  parts_.replica->LogIsDurable(flushable());
+}
+
+void Applier::MayFlush(raft::Index index) {
+  may_flush_ = index;
+  parts_.replica->LogIsDurable(flushable());
+}
+
 void Applier::TakeSnapshot() {
   snapshot_wanted_ = true;
   Go();
@@ -212,6 +224,7 @@ void Applier::FreezeForSnapshot() {
   if (!*frozen) return AwaitRoom();
   snapshot_wanted_ = false;
   snapshot_due_ = flush_unwatched_ = true;
+  parts_.listener->OnFroze();
 }
 
 void Applier::WatchFlush() {
@@ -332,6 +345,7 @@ void Applier::FinishReload(absl::StatusOr<Kept> kept) {
   no_room_ = snapshot_wanted_ = snapshot_due_ = false;
   writer_ = Writer::kLoop;
   install_.reset();
+  parts_.listener->OnInstalled(parts_.replica->applied());
   driver_->StateInstalled(true);
   Go();
 }

@@ -15,6 +15,7 @@
 #ifndef BANDB_CLUSTER_APPLIER_H_
 #define BANDB_CLUSTER_APPLIER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -54,6 +55,14 @@ class Applier final : public StateMachine {
     // one for each command of a data entry; valid during the call. From inside.
     virtual void OnApplied(raft::Index index, raft::Term term, raft::EntryKind kind,
                            absl::Span<const CommandResult> results) = 0;
+    // Before that, of every entry: all that became of it. From inside.
+    virtual void OnRecord(const AppliedRecord& /*record*/) {}
+    // After OnRecord of all that was applied before: a memtable was frozen. It is flushed once what
+    // it holds is durable elsewhere, too, if MayFlush was ever called. From inside.
+    virtual void OnFroze() {}
+    // Another state has taken the place of the one before, log and core not knowing it yet. From
+    // inside.
+    virtual void OnInstalled(const storage::ReplicaPosition& /*position*/) {}
     // After some of them: all up to here are applied. To be given to the core as raft::Applied.
     // From inside. Not after an install.
     virtual void OnAppliedTo(raft::Index index) = 0;
@@ -95,13 +104,18 @@ class Applier final : public StateMachine {
   // What the next Install installs: received in full. What was not installed is dropped.
   void TakeReceived(std::unique_ptr<storage::IncomingState> state, const raft::SnapshotMeta& meta);
   // The owner's log is durable up to here. Of entries that the driver gives out the applier knows.
-  void LogIsDurable(raft::Index index) { parts_.replica->LogIsDurable(index); }
+  void LogIsDurable(raft::Index index);
+  // Besides the log, all that the owner keeps of entries is durable up to here. Without a call
+  // nothing is waited for.
+  void MayFlush(raft::Index index);
 
   // All up to here are applied.
   raft::Index applied() const { return applied_; }
   // What the entries cost that were taken from the driver and are not applied; the core hands out
   // no more than Options::applying_bytes_max.
   uint64_t backlog_bytes() const { return backlog_bytes_; }
+  // What was frozen up to here may be flushed, as far as log and owner are concerned.
+  raft::Index flushable() const { return std::min(log_durable_, may_flush_); }
   // OK, or why applying waits for an operator: kResourceExhausted the disk is full.
   const absl::Status& stalled() const { return stalled_; }
   // OK, or what OnApplyFailed is told.
@@ -170,6 +184,8 @@ class Applier final : public StateMachine {
 
   raft::Index applied_ = 0;
   uint64_t backlog_bytes_ = 0;
+  raft::Index log_durable_ = 0;
+  raft::Index may_flush_ = UINT64_MAX;
   size_t session_count_ = 0;
   RemovedNodes removed_nodes_;
 

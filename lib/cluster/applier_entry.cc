@@ -49,6 +49,8 @@ absl::StatusOr<EntryApplier::Result> EntryApplier::Apply(const raft::Entry& entr
              .kind = entry.kind,
              .cost_bytes = raft::CostBytes(entry),
              .results = std::move(results),
+             .last_sequence = replica_->applied().last_sequence,
+             .commit_time_ms = replica_->applied().commit_time_ms,
              .removed = std::move(removed)};
   return result;
 }

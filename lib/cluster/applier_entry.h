@@ -27,6 +27,9 @@ struct AppliedRecord {
   uint64_t cost_bytes = 0;
   // One for each command of a data entry.
   std::vector<CommandResult> results;
+  // After it: the last sequence, and the time of the log.
+  storage::Sequence last_sequence = 0;
+  uint64_t commit_time_ms = 0;
   // The members that a configuration has not any more.
   std::vector<raft::NodeId> removed;
 };

@@ -53,7 +53,13 @@ ClusterCalls::ClusterCalls(const World& world, Node* node, uint64_t async_bytes_
       node_(node),
       engine_(&node->replica().engine()),
       published_(node->published()),
-      async_bytes_max_(std::max(async_bytes_max, kAsyncBytesMin)) {}
+      async_bytes_max_(std::max(async_bytes_max, kAsyncBytesMin)),
+      feed_({.replica = &node->replica(),
+             .index = node->changes(),
+             .kept = node->kept(),
+             .database = node->identity().database_id,
+             .cluster = ClusterIdOf(node->identity()),
+             .check = [this] { return CheckProcess(); }}) {}
 
 absl::Status ClusterCalls::CheckProcess() const {
   if (!InForkedChild()) return absl::OkStatus();

@@ -17,6 +17,7 @@
 #include "base/event_loop.h"
 #include "base/fork.h"
 #include "base/mutex.h"
+#include "cluster/cluster_feed.h"
 #include "cluster/node.h"
 #include "kv/limits.h"
 #include "storage/engine/engine.h"
@@ -72,6 +73,7 @@ class ClusterCalls : public Cluster {
   std::unique_ptr<Iterator> DoNewIterator(const ReadOptions& options) override;
   Snapshot DoGetSnapshot() override;
   void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
+  internal::ChangeFeed* DoChangeFeed() override { return &feed_; }
 
   // Runs on the loop, unless the node has ended. False if it has.
   bool OnLoop(base::Task task) const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -98,6 +100,7 @@ class ClusterCalls : public Cluster {
   storage::Engine* const engine_;
   const PublishedState& published_;
   const uint64_t async_bytes_max_;
+  ClusterFeed feed_;
   std::atomic<uint64_t> async_bytes_{0};
   mutable base::Mutex mutex_;
   std::vector<ClientWritePtr> incoming_ ABSL_GUARDED_BY(mutex_);

@@ -26,10 +26,10 @@ absl::StatusOr<std::string> ReadRange(const base::RandomAccessFile& file, uint64
 // One segment, open.
 class FetchedSegment {
  public:
-  static absl::StatusOr<FetchedSegment> Open(const LogDirectory& directory, uint64_t number) {
+  static absl::StatusOr<FetchedSegment> Open(base::FileSystem* files, const std::string& path) {
     FetchedSegment segment;
-    segment.path_ = directory.PathOf(number);
-    BANDB_ASSIGN_OR_RETURN(segment.file_, directory.files->Open(segment.path_));
+    segment.path_ = path;
+    BANDB_ASSIGN_OR_RETURN(segment.file_, files->Open(segment.path_));
     BANDB_ASSIGN_OR_RETURN(const std::string sector, ReadRange(*segment.file_, 0, kSectorBytes));
     BANDB_ASSIGN_OR_RETURN(const storage::FileHeader header,
                            storage::DecodeFileHeader(sector, storage::FileType::kSegment, segment.path_));
@@ -82,10 +82,17 @@ size_t EndOfRun(const std::vector<EntryPlace>& places, size_t begin) {
 
 absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
                                            const std::vector<EntryPlace>& places) {
+  return FetchEntriesFrom(
+      directory.files, [&directory](uint64_t segment) { return directory.PathOf(segment); }, first, places);
+}
+
+absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files,
+                                               const std::function<std::string(uint64_t segment)>& path_of,
+                                               raft::Index first, const std::vector<EntryPlace>& places) {
   raft::Entries entries;
   for (size_t begin = 0; begin < places.size();) {
     const size_t end = EndOfRun(places, begin);
-    BANDB_ASSIGN_OR_RETURN(const FetchedSegment segment, FetchedSegment::Open(directory, places[begin].segment));
+    BANDB_ASSIGN_OR_RETURN(const FetchedSegment segment, FetchedSegment::Open(files, path_of(places[begin].segment)));
     BANDB_RETURN_IF_ERROR(segment.Read(places, begin, end, first + begin, &entries));
     begin = end;
   }

@@ -2,6 +2,8 @@
 #ifndef BANDB_CLUSTER_LOG_FETCH_H_
 #define BANDB_CLUSTER_LOG_FETCH_H_
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,6 +19,10 @@ namespace bandb::cluster {
 // Thread safety: any thread, beside whoever appends.
 absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
                                            const std::vector<EntryPlace>& places);
+// The same of segments that may have other names.
+absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files,
+                                               const std::function<std::string(uint64_t segment)>& path_of,
+                                               raft::Index first, const std::vector<EntryPlace>& places);
 
 }  // namespace bandb::cluster
 

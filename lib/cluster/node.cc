@@ -95,12 +95,14 @@ absl::Status Node::Begin() {
     parts_.env.logger->Log(base::LogLevel::kWarning, "the log ended in {} bytes that were not written whole; dropped",
                            log_->dropped_bytes());
   }
+  BANDB_RETURN_IF_ERROR(BeginChanges(durable));
   const Applier::Parts applier{.replica = replica_.get(),
                                .executor = parts_.env.executor,
                                .post = LogOptions().post,
                                .logger = parts_.env.logger,
                                .listener = this};
   BANDB_ASSIGN_OR_RETURN(applier_, Applier::Open(applier));
+  applier_->MayFlush(durable.applied.index);
   BANDB_RETURN_IF_ERROR(BeginPeers());
   BANDB_ASSIGN_OR_RETURN(driver_, Driver::Create(CoreOptions(), log_->restart(), parts_.env.clock->MonotonicNanos(),
                                                  {this, log_.get(), applier_.get(), transport_.get()}));
@@ -194,7 +196,10 @@ void Node::OnTurnEnd() {
     parts_.loop->Post([this, alive = std::weak_ptr<const bool>(alive_)] {
       if (!alive.expired()) Wake();
     });
-  if (!applier_->stalled().ok()) EndFlushes(applier_->stalled());
+  if (!applier_->stalled().ok()) {
+    LetKeptGo();
+    EndFlushes(applier_->stalled());
+  }
   ArmExpiry();
   ArmTimeMark();
   TellListener();
@@ -358,24 +363,6 @@ bool Node::Propose(Proposals::Batch batch, uint64_t commit_time_ms) {
   return true;
 }
 
-void Node::AskReads() {
-  // What has expired by the time at which they asked is gone for them.
-  const std::optional<uint64_t> id = reads_.Ask(AwaitedTime());
-  if (!id.has_value()) return;
-  const raft::StepResult result = driver_->Step(Now(), raft::Read{*id});
-  if (!result.ok()) reads_.Refused(*id);
-}
-
-void Node::OnRead(const raft::ReadResult& result) {
-  raft::ReadResult checked = result;
-  // The core judged by the time at which the turn began; whoever asked may have done so later.
-  if (result.lease && !driver_->core().LeaseValid(parts_.env.clock->MonotonicNanos())) {
-    checked.code = StatusCode::kUnavailable;
-  }
-  reads_.Answered(checked, applier_->applied());
-  Wake();
-}
-
 // ---- What log and state machine answer. ----
 
 void Node::OnHardStateDurable(uint64_t write) {
@@ -420,7 +407,10 @@ void Node::OnCapacity(bool nearly_full) {
 // leader is to know.
 void Node::TellCapacity() {
   if (std::exchange(full_told_, DiskIsFull()) == full_told_) return;
-  if (full_told_) reads_.ForgetEntries();
+  if (full_told_) {
+    reads_.ForgetEntries();
+    LetKeptGo();
+  }
   driver_->LogCapacity(full_told_);
 }
 
@@ -444,6 +434,7 @@ void Node::OnAppliedTo(raft::Index index) {
 
 void Node::OnDurable(const storage::ReplicaPosition& position) {
   log_->KeepAfter(position.applied.index);
+  kept_->Trim(position.commit_time_ms);
   EndFlushes(position.applied.index);
   Post(raft::SnapshotTaken{position.applied.index, position.applied.index});
 }
@@ -487,6 +478,7 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   if (time_mark_ != base::kNoTimer) parts_.loop->Cancel(time_mark_);
   timer_ = expiry_ = time_mark_ = base::kNoTimer;
   events_.clear();
+  EndChanges();
   // The applier before the driver that it asks, and before the engine is closed.
   if (peers_ != nullptr) peers_->Close(why_unknown);
   peers_ = nullptr;

@@ -27,6 +27,7 @@
 #include "base/env.h"
 #include "base/event_loop.h"
 #include "cluster/applier.h"
+#include "cluster/change_index.h"
 #include "cluster/client_write.h"
 #include "cluster/commit_clock.h"
 #include "cluster/driver.h"
@@ -139,6 +140,10 @@ class Node final : private Driver::Host,
   void LeaveDirectory() { directory_->Unlock(); }
 
   storage::EngineReplica& replica() { return *replica_; }
+  // For readers of the change feed, on any thread.
+  const std::shared_ptr<ChangeIndex>& changes() const { return change_index_; }
+  const std::shared_ptr<KeptSegments>& kept() const { return kept_; }
+  const storage::Identity& identity() const { return directory_->identity(); }
   const PublishedState& published() const { return published_; }
   raft::NodeId id() const { return directory_->identity().node_id; }
   // OK while it serves.
@@ -177,6 +182,10 @@ class Node final : private Driver::Host,
 
   Node(const Parts& parts, const NodeOptions& options, std::unique_ptr<NodeDirectory> directory);
   absl::Status Begin();
+  absl::Status BeginChanges(const storage::ReplicaPosition& durable);
+  void EndChanges();
+  // On a full disk nothing is kept for readers.
+  void LetKeptGo();
   SingleLogOptions LogOptions() const;
   raft::Options CoreOptions() const;
 
@@ -195,6 +204,9 @@ class Node final : private Driver::Host,
   // Applier::Listener
   void OnApplied(raft::Index index, raft::Term term, raft::EntryKind kind,
                  absl::Span<const CommandResult> results) override;
+  void OnRecord(const AppliedRecord& record) override;
+  void OnFroze() override { change_index_->MakeDurable(); }
+  void OnInstalled(const storage::ReplicaPosition& position) override;
   void OnAppliedTo(raft::Index index) override;
   void OnDurable(const storage::ReplicaPosition& position) override;
   void OnApplyFailed(const absl::Status& status) override;
@@ -286,6 +298,8 @@ class Node final : private Driver::Host,
   base::Random random_;
   std::unique_ptr<storage::EngineReplica> replica_;
   std::unique_ptr<SingleLog> log_;
+  std::shared_ptr<ChangeIndex> change_index_;
+  std::shared_ptr<KeptSegments> kept_;
   // Its turns end after the node's, so that what is said in one leaves with it.
   net::LinkHost host_;
   std::unique_ptr<Transport> transport_;

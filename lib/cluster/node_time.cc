@@ -12,6 +12,8 @@ namespace bandb::cluster {
 
 namespace {
 
+using absl::StatusCode;
+
 constexpr uint64_t kAheadMsToTell = 60'000;
 
 }  // namespace
@@ -79,6 +81,24 @@ int64_t Node::FreshUntilMs() const {
   // With a full disk no time is told, and reads go on.
   if (DiskIsFull() || !replica_->MayExpireSoon()) return INT64_MAX;
   return static_cast<int64_t>(replica_->commit_time_ms() + kFreshMs);
+}
+
+void Node::AskReads() {
+  // What has expired by the time at which they asked is gone for them.
+  const std::optional<uint64_t> id = reads_.Ask(AwaitedTime());
+  if (!id.has_value()) return;
+  const raft::StepResult result = driver_->Step(Now(), raft::Read{*id});
+  if (!result.ok()) reads_.Refused(*id);
+}
+
+void Node::OnRead(const raft::ReadResult& result) {
+  raft::ReadResult checked = result;
+  // The core judged by the time at which the turn began; whoever asked may have done so later.
+  if (result.lease && !driver_->core().LeaseValid(parts_.env.clock->MonotonicNanos())) {
+    checked.code = StatusCode::kUnavailable;
+  }
+  reads_.Answered(checked, applier_->applied());
+  Wake();
 }
 
 }  // namespace bandb::cluster

@@ -20,15 +20,6 @@ using absl::StatusCode;
 constexpr int64_t kIdleNanos = 50'000'000;
 // How often a spare segment is tried for on a full disk.
 constexpr int64_t kSpareRetryNanos = 1'000'000'000;
-// How often a fetch is tried that the system refuses, and how many times if it is not for lack of
-// descriptors.
-constexpr int64_t kFetchRetryNanos = 100'000'000;
-constexpr int kFetchTriesMax = 100;
-
-// A descriptor or a moment's patience may help; the entries may well be there.
-bool MayPass(const absl::Status& status) {
-  return !status.ok() && status.code() != StatusCode::kDataLoss && status.code() != StatusCode::kNotFound;
-}
 
 }  // namespace
 
@@ -39,16 +30,6 @@ struct SingleLog::SyncRound {
   uint64_t size = 0;  // of current
   size_t writes = 0;  // of pending_, from the front
   absl::Status status;
-};
-
-// Entries that are read back, however many tries it takes.
-struct SingleLog::FetchRound {
-  uint64_t fetch = 0;
-  raft::Index first = 0;
-  std::vector<EntryPlace> places;
-  int tries = 0;
-  bool said = false;  // that it is tried again
-  absl::StatusOr<raft::Entries> entries{raft::Entries()};
 };
 
 SingleLog::SingleLog(const SingleLogOptions& options) : options_(options), random_(options.random->Next()) {
@@ -277,53 +258,6 @@ absl::Status SingleLog::MakeRoom(uint64_t entry_bytes) {
   return (spare_ != nullptr ? spare_ : current_)->MakeRoom(entry_bytes + anyway);
 }
 
-// ---- Fetches. ----
-
-void SingleLog::Fetch(const raft::Fetch& fetch) {
-  auto round = std::make_shared<FetchRound>();
-  round->fetch = fetch.fetch;
-  round->first = fetch.first;
-  uint64_t bytes = 0;
-  for (raft::Index index = fetch.first; index <= fetch.last; ++index) {
-    const EntryPlace* const place = index_.Find(index);
-    if (place == nullptr) break;
-    bytes += place->payload_bytes + raft::kEntryOverheadBytes;
-    if (!round->places.empty() && bytes > fetch.bytes_max) break;
-    round->places.push_back(*place);
-  }
-  StartFetch(std::move(round));
-}
-
-void SingleLog::StartFetch(std::shared_ptr<FetchRound> round) {
-  base::Task done = Later([this, round] { FinishFetch(round); });
-  options_.executor->Post(base::Priority::kNormal, [round = std::move(round), directory = options_.directory,
-                                                    post = options_.post, done = std::move(done)]() mutable {
-    round->entries = FetchEntries(directory, round->first, round->places);
-    post(std::move(done));
-  });
-}
-
-void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
-  absl::StatusOr<raft::Entries>& entries = round->entries;
-  if (entries.ok()) {
-    const bool some = !entries->empty();
-    return listener_->OnFetched(round->fetch, some, *std::move(entries));
-  }
-  // While no descriptor is free nothing is known of the disk.
-  if (entries.status().code() != StatusCode::kUnavailable) ++round->tries;
-  if (MayPass(entries.status()) && round->tries < kFetchTriesMax) {
-    if (!std::exchange(round->said, true)) {
-      options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
-    }
-    base::Task again = Later([this, round] { StartFetch(round); });
-    options_.executor->PostAfter(
-        kFetchRetryNanos, [post = options_.post, again = std::move(again)]() mutable { post(std::move(again)); });
-    return;
-  }
-  options_.logger->Log(base::LogLevel::kError, "{}", base::Message(entries.status()));
-  listener_->OnFetched(round->fetch, false, {});
-}
-
 // ---- Syncs. ----
 
 void SingleLog::StartSync() {
@@ -477,10 +411,19 @@ void SingleLog::DeleteUnneeded() {
   // The log begins with a segment only once its begin is durable.
   size_t first = FindFirstSegment(spans_, bound);
   if (first == spans_.size() || first == 0 || spans_[first].number > durable_segment_) first = 0;
-  for (size_t i = 0; i < first; ++i) unneeded.push_back(spans_[i].number);
   if (first > 0) {
+    std::vector<RetiredSegment> retired;
+    for (size_t i = 0; i < first; ++i) {
+      retired.push_back(
+          {.number = spans_[i].number, .after = spans_[i].previous.index, .end = spans_[i + 1].previous.index});
+    }
     spans_.erase(spans_.begin(), spans_.begin() + static_cast<ptrdiff_t>(first));
     index_.Compact(spans_.front().previous.index);
+    if (on_retire_ != nullptr) {
+      for (const uint64_t number : on_retire_(retired)) unneeded.push_back(number);
+    } else {
+      for (const RetiredSegment& segment : retired) unneeded.push_back(segment.number);
+    }
   }
   if (unneeded.empty()) return;
   options_.executor->Post(base::Priority::kLow,

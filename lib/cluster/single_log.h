@@ -20,6 +20,7 @@
 #include "base/env.h"
 #include "base/executor.h"
 #include "base/random.h"
+#include "cluster/kept_segments.h"
 #include "cluster/log_device.h"
 #include "cluster/log_files.h"
 #include "cluster/log_index.h"
@@ -84,6 +85,12 @@ class SingleLog final : public LogDevice {
 
   raft::Index last() const { return index_.last(); }
   raft::Index floor() const { return index_.floor().index; }
+  // Where the record of an entry is; null unless the log holds it.
+  const EntryPlace* Find(raft::Index index) const { return index_.Find(index); }
+  const LogDirectory& directory() const { return options_.directory; }
+  // Asked what becomes of segments that were deleted otherwise, in order; says which of them are.
+  using OnRetire = std::function<std::vector<uint64_t>(const std::vector<RetiredSegment>& segments)>;
+  void SetOnRetire(OnRetire on_retire) { on_retire_ = std::move(on_retire); }
 
  private:
   struct PendingWrite {
@@ -125,6 +132,7 @@ class SingleLog final : public LogDevice {
   base::Random random_;
   const std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);
   Listener* listener_ = nullptr;
+  OnRetire on_retire_;
   raft::Restart restart_;
   uint64_t dropped_bytes_ = 0;
 

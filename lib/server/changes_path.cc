@@ -36,10 +36,7 @@ void Clip(std::string_view lower, std::string_view upper, Commit* commit) {
 }  // namespace
 
 Failure ToFeedFailure(const absl::Status& status) {
-  if (status.code() != absl::StatusCode::kUnimplemented) return ToFailure(status);
-  return {proto::ToCode(absl::StatusCode::kUnimplemented),
-          "this server has no change feed: a cluster, also one of a single node, has none yet; a server with "
-          "server.mode = \"standalone\" has"};
+  return ToFailure(status);
 }
 
 // Thread safety: Tell on any thread; `path` on the loop's.

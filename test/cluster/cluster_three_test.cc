@@ -16,7 +16,7 @@ constexpr const char* kNames[] = {"a", "b", "c"};
 std::set<std::string> Segments(const Nodes& nodes, const std::string& name) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(nodes.dir().File(name + "/groups/0/log"))) {
-    names.insert(entry.path().filename().string());
+    if (entry.path().extension() == ".seg") names.insert(entry.path().filename().string());
   }
   return names;
 }

@@ -27,7 +27,7 @@ ARROWS = {
     "lib/storage/read": ["bandb", "storage/version", "storage/memtable", "storage/table", "storage/file", "storage/key", "kv", "base"],
     "lib/storage/engine": ["bandb", "storage/read", "storage/compaction", "storage/commit", "storage/version", "storage/table", "storage/memtable", "storage/log", "storage/key", "storage/file", "changes", "kv", "base"],
     "lib/backup": ["bandb", "storage", "kv", "base"],
-    "lib/cluster": ["bandb", "storage", "raft", "proto", "net", "kv", "base"],
+    "lib/cluster": ["bandb", "storage", "changes", "raft", "proto", "net", "kv", "base"],
     "lib/server": ["bandb", "kv", "resp", "proto", "tls", "net", "base"],
     "lib/admin": ["bandb", "net", "base"],
     "lib/grpc": ["bandb", "server", "tls", "net", "base"],

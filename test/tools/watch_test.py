@@ -7,6 +7,7 @@ import signal
 import subprocess
 import unittest
 
+from cluster_fixture import Trio
 from programs import CLI, DEADLINE_SECONDS, ProgramTest, Server, cli
 
 KEEP = ("--set", "storage.changes_keep_bytes=64 MiB")
@@ -44,14 +45,11 @@ def token_of(errors):
     return re.search(r"to go on: --from ([0-9a-f]+)\n", errors).group(1)
 
 
-class WatchTest(ProgramTest):
+class FeedTest(ProgramTest):
     def watcher(self, server, *arguments):
         watcher = Watcher(server, *arguments)
         self.addCleanup(watcher.close)
         return watcher
-
-    def feed_server(self):
-        return self.standalone_server(*KEEP)
 
     def do(self, server, *arguments, code=0):
         done = cli(server.address, *arguments)
@@ -60,6 +58,10 @@ class WatchTest(ProgramTest):
 
     def lines(self, server, *arguments, code=0):
         return self.do(server, "watch", *arguments, code=code).stdout.decode().splitlines()
+
+
+class EveryFeed:
+    """What holds of every server; `feed_server` starts one."""
 
     def test_prints_what_was_written_as_it_was_written(self):
         server = self.feed_server()
@@ -103,6 +105,11 @@ class WatchTest(ProgramTest):
         server.start()
         self.do(server, "put", "b", "2")
         self.assertEqual(self.lines(server, "--from", token_of(errors), "--count", "1"), ['put\t"b"\t"2"'])
+
+
+class WatchTest(EveryFeed, FeedTest):
+    def feed_server(self):
+        return self.standalone_server(*KEEP)
 
     def test_a_cursor_goes_on_after_what_was_printed(self):
         server = self.feed_server()
@@ -204,11 +211,36 @@ class WatchTest(ProgramTest):
         self.do(server, "watch", "--from", "ab" * 30, code=3)
         self.assertIn(b"bandb cursors create", self.do(server, "watch", "--help").stdout)
 
-    def test_a_cluster_says_what_has_a_change_feed(self):
+
+class ClusterOfOneTest(EveryFeed, FeedTest):
+    def feed_server(self):
         server = Server(self.scratch / "cluster")
         self.addCleanup(server.close)
-        for command in (["watch"], ["cursors", "list"]):
-            self.assertIn(b"standalone", self.do(server, *command, code=3).stderr)
+        return server
+
+    def test_it_keeps_no_cursors_and_says_so(self):
+        server = self.feed_server()
+        for command in (["watch", "--cursor", "c"], ["cursors", "list"], ["cursors", "create", "c"]):
+            self.assertIn(b"a cluster keeps no named cursors yet", self.do(server, *command, code=3).stderr)
+
+
+class MembersTest(FeedTest):
+    def test_what_one_member_says_another_goes_on_from(self):
+        trio = Trio(self)
+        followers = [name for name in "abc" if name != trio.leader()]
+        watchers = [self.watcher(trio[name], "--from", "oldest") for name in "abc"]
+        for i in range(6):
+            self.do(trio["abc"[i % 3]], "put", f"k{i}", "v")
+            for watcher in watchers:
+                self.assertEqual(watcher.line(), f'put\t"k{i}"\t"v"\n')
+        for watcher in watchers:
+            watcher.process.send_signal(signal.SIGINT)
+        tokens = {token_of(watcher.end()[2]) for watcher in watchers}
+        self.assertEqual(len(tokens), 1)
+        trio[trio.leader()].kill()
+        self.do(trio[followers[0]], "put", "next", "v")
+        for name in followers:
+            self.assertEqual(self.lines(trio[name], "--from", *tokens, "--count", "1"), ['put\t"next"\t"v"'])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ namespace {
 
 constexpr sim::PlantedBug kMutants[] = {
     {1, "messages leave before the writes that they rest on are durable"},
-    {2, "messages wait for the log, and not for term and vote", 631},
+    {2, "messages wait for the log, and not for term and vote", 82},
     {3, "a write is answered by its index, whatever the term"},
     {4, "the log is not synced, and counts as if it were"},
     {5, "an install empties the log before the state is durable"},
@@ -44,10 +44,14 @@ constexpr sim::PlantedBug kMutants[] = {
     {17, "a read that was refused is served"},
     {18, "a leader serves reads as if it were alone"},
     {19, "at a start later entries do not void earlier ones"},
-    {20, "term and vote do not go along into the next segment"},
+    {20, "term and vote do not go along into the next segment", 397},
     {21, "what a start finds in the log is not made durable"},
     {22, "a segment that was left for the next one is not synced"},
     {24, "a new leader gives times before it knows the time of the log"},
+    {25, "readers of the change feed are given commands that had no effect"},
+    {26, "a memtable is flushed before the change index is durable"},
+    {27, "the change index goes on after an install as if there had been none"},
+    {28, "readers of the change feed are not told what the log has let go"},
 };
 
 double Seconds() { return static_cast<double>(base::SystemClock().MonotonicNanos()) / 1e9; }

@@ -22,12 +22,14 @@ class Simulation {
         options_(options),
         world_(seed, knobs.world, options.sink, options.recent_lines),
         clients_(&world_, knobs.clients, world_.random().Next()),
-        storm_(&world_, knobs.storm, world_.random().Next()) {}
+        storm_(&world_, knobs.storm, world_.random().Next()),
+        consumers_(&world_, knobs.consumers, world_.random().Next()) {}
 
   RunReport Run() {
     Begin();
     clients_.Start();
     storm_.Start();
+    consumers_.Start();
     world_.RunFor(knobs_.duration);
     if (!world_.violation().has_value()) Heal();
     return Finish();
@@ -51,6 +53,7 @@ class Simulation {
   World world_;
   Clients clients_;
   Storm storm_;
+  Consumers consumers_;
 };
 
 void Simulation::Require(Nanos patience, std::string_view what, const std::function<bool()>& done) {
@@ -148,6 +151,7 @@ void Simulation::Heal() {
   for (Machine* const machine : members) {
     if (machine->node() != nullptr) world_.Look(machine);
   }
+  if (!world_.violation().has_value() && !members.empty()) consumers_.Finish(members);
 }
 
 void Simulation::ReadAll(const std::vector<Machine*>& members) {
@@ -183,6 +187,7 @@ RunReport Simulation::Finish() {
   report.virtual_nanos = world_.now();
   report.world = world_.counters();
   report.clients = clients_.counters();
+  report.consumers = consumers_.counters();
   report.storm = storm_.counters();
   report.machines = world_.machines().size();
   if (!options_.with_logs) return report;
@@ -227,6 +232,7 @@ Knobs DrawKnobs(uint64_t seed) {
   for (int i = 0; i < 4; ++i) knobs.storm.weights[random.Uniform(kTroubles)] = 0;
   for (int i = 0; i < 3; ++i) knobs.storm.weights[random.Uniform(kTroubles)] = 8;
   knobs.storm.weights[static_cast<size_t>(Trouble::kKill)] += 2;
+  node.storage.changes_keep_bytes = random.OneIn(2) ? 400 << 10 : 0;
   return knobs;
 }
 
@@ -251,6 +257,7 @@ void Totals::Add(const RunReport& report) {
   hash ^= report.hash;
   AddNumbers(&world, report.world);
   AddNumbers(&clients, report.clients);
+  AddNumbers(&consumers, report.consumers);
   AddNumbers(&storm, report.storm);
 }
 
@@ -262,13 +269,15 @@ std::string Describe(const Totals& totals) {
       "{} unknown\n"
       "machines: {} starts, {} deaths ({} while installing), {} failures, {} installs, {} joins, {} removals; {} terms "
       "with a leader\n"
+      "consumers: {} commits, {} tokens gone on from, {} gone, {} snapshots\n"
       "replicas: looked at {} times, compared {} times\nmembership: {} changes, {} refused or unknown\ntroubles:",
       totals.runs, static_cast<double>(totals.virtual_nanos) / 3600e9, totals.hash, totals.clients.done,
       totals.clients.reads, totals.clients.writes, totals.clients.session_writes, totals.clients.repeats,
       totals.clients.at_followers, totals.clients.not_done, totals.clients.unknown, totals.world.starts,
       totals.world.deaths, totals.world.deaths_while_installing, totals.world.failures, totals.world.installs,
-      totals.world.joins, totals.world.removals, totals.world.leaders, totals.world.looks, totals.world.comparisons,
-      totals.storm.changes_done, totals.storm.changes_not_done);
+      totals.world.joins, totals.world.removals, totals.world.leaders, totals.consumers.commits,
+      totals.consumers.resumed, totals.consumers.gone, totals.consumers.snapshots, totals.world.looks,
+      totals.world.comparisons, totals.storm.changes_done, totals.storm.changes_not_done);
   for (size_t i = 0; i < kTroubles; ++i) {
     text += fmt::format(" {} {},", totals.storm.troubles[i], TroubleName(static_cast<Trouble>(i)));
   }
@@ -288,6 +297,9 @@ std::string Missing(const Totals& totals) {
   require("leaders", totals.world.leaders, 500);
   require("joins", totals.world.joins, 250);
   require("comparisons of replicas", totals.world.comparisons, 1000);
+  require("commits that consumers were given", totals.consumers.commits, 50000);
+  require("tokens that they went on from", totals.consumers.resumed, 3000);
+  require("tokens of what is gone", totals.consumers.gone, 50);
   require("session writes", totals.clients.session_writes, 3000);
   require("changes of members", totals.storm.changes_done, 20);
   return missing;

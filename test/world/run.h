@@ -3,7 +3,8 @@
 // Machines make a cluster of three, each letting the next one in. Then clients work while a storm
 // goes over them. At last all is healed: within a bounded time every member must serve writes and
 // reads, all must come to the same state, every write that was acknowledged to a session must be
-// there, and the history of the clients must be linearizable.
+// there, the history of the clients must be linearizable, and what consumers were told of it the
+// same.
 #ifndef BANDB_TEST_WORLD_RUN_H_
 #define BANDB_TEST_WORLD_RUN_H_
 
@@ -13,6 +14,7 @@
 
 #include "sim/trace.h"
 #include "world/clients.h"
+#include "world/consumers.h"
 #include "world/storm.h"
 #include "world/world.h"
 
@@ -21,6 +23,7 @@ namespace bandb::world {
 struct Knobs {
   WorldOptions world;
   ClientOptions clients;
+  ConsumerOptions consumers;
   StormOptions storm;
   Nanos duration = 0;  // of the storm
 };
@@ -44,6 +47,7 @@ struct RunReport {
   Nanos virtual_nanos = 0;
   World::Counters world;
   Clients::Counters clients;
+  Consumers::Counters consumers;
   Storm::Counters storm;
   uint64_t machines = 0;
 };
@@ -58,6 +62,7 @@ struct Totals {
   uint64_t hash = 0;
   World::Counters world;
   Clients::Counters clients;
+  Consumers::Counters consumers;
   Storm::Counters storm;
 
   void Add(const RunReport& report);

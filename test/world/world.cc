@@ -245,6 +245,12 @@ void World::CheckBounds(Machine* machine) {
   if (flushed < log.floor) {
     Fail(fmt::format("{}: the log begins after {}, and the manifest is at {}", machine->name(), log.floor, flushed));
   }
+  const absl::StatusOr<cluster::ChangeBound> oldest = machine->node()->changes()->Oldest();
+  // A machine that is being killed reads nothing more.
+  if (!machine->faulty() && !machine->dying() && (!oldest.ok() || oldest->index > log.floor)) {
+    Fail(fmt::format("{}: the log begins after {}, and the change feed after {}", machine->name(), log.floor,
+                     oldest.ok() ? fmt::format("{}", oldest->index) : oldest.status().ToString()));
+  }
   if (flushed > log.durable) {
     Fail(fmt::format("{}: the manifest is at {}, and the log durable up to {}", machine->name(), flushed, log.durable));
   }

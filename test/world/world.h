@@ -10,6 +10,7 @@
 //   * the time of the log never goes back;
 //   * a log keeps what the manifest does not have yet, and the manifest has nothing that the log
 //     might still lose;
+//   * the change feed reaches as far back as the log, where no disk failed;
 //   * no node ends by itself whose disk did not fail.
 #ifndef BANDB_TEST_WORLD_WORLD_H_
 #define BANDB_TEST_WORLD_WORLD_H_

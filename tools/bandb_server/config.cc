@@ -240,10 +240,6 @@ void CheckOptions(const Config& config, Mistakes* mistakes) {
   AddComplaints(config, "server", server, mistakes);
   kv::OptionCheck storage;
   kv::CheckOptions(config.storage, &storage);
-  if (config.mode != Mode::kStandalone && config.storage.changes_keep_bytes != 0) {
-    storage.Wrong(
-        {kv::OptionName{"changes_keep_bytes"}, " is for the change feed, which only server.mode = \"standalone\" has"});
-  }
   AddComplaints(config, "storage", storage, mistakes);
   kv::OptionCheck cluster;
   CheckCluster(config, &cluster);

@@ -144,6 +144,10 @@ class EngineReplica {
   // Likewise of what was written lately: what is in memory. Cheap.
   bool MayExpireSoon() const;
 
+  // The last operation that a snapshot of the engine shows. Errors: kInvalidArgument it is not one;
+  // kFailedPrecondition of a state that was replaced.
+  absl::StatusOr<Sequence> SnapshotSequence(const Snapshot& snapshot) { return engine_->SnapshotSequence(snapshot); }
+
   // Space 0, at what is applied.
   absl::StatusOr<std::string> GetSystem(std::string_view key);
   // Of all keys of it, in order.

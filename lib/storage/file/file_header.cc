@@ -24,6 +24,8 @@ std::string_view Magic(FileType type) {
       return "BanDBlog";
     case FileType::kManifest:
       return "BanDBman";
+    case FileType::kChangeIndex:
+      return "BanDBchg";
   }
   BANDB_UNREACHABLE();
 }
@@ -38,6 +40,8 @@ uint32_t FormatVersion(FileType type) {
       return kManifestFormatVersion;
     case FileType::kSegment:
       return kSegmentFormatVersion;
+    case FileType::kChangeIndex:
+      return kChangeIndexFormatVersion;
   }
   BANDB_UNREACHABLE();
 }

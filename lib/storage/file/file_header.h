@@ -1,6 +1,6 @@
 // The header that every file of a database begins with.
 //
-//   header := magic:8 bytes             "BanDB" and what the file is: "tbl", "log", "man"
+//   header := magic:8 bytes             "BanDB" and what the file is: "tbl", "log", "man", "chg"
 //             format_version:u32        the version of that file's format
 //             header_bytes:u32          80; what follows starts there
 //             incompatible_features:u64 a reader that does not know one of these bits refuses the file
@@ -37,14 +37,16 @@ Uuid RandomUuid(base::Random* random);
 // 32 hexadecimal digits.
 std::string ToString(const Uuid& id);
 
-// A segment is a file of a cluster's log: a log of the next format version.
-enum class FileType : uint8_t { kTable, kLog, kManifest, kSegment };
+// A segment is a file of a cluster's log: a log of the next format version. A change index says
+// where in such a log the commits of the change feed are.
+enum class FileType : uint8_t { kTable, kLog, kManifest, kSegment, kChangeIndex };
 
 inline constexpr size_t kFileHeaderBytes = 80;
 inline constexpr uint32_t kTableFormatVersion = 2;
 inline constexpr uint32_t kLogFormatVersion = 1;
 inline constexpr uint32_t kManifestFormatVersion = 1;
 inline constexpr uint32_t kSegmentFormatVersion = 2;
+inline constexpr uint32_t kChangeIndexFormatVersion = 1;
 
 // Incompatible feature of a log: it may hold records of type kSystemWrite (log_format.h).
 inline constexpr uint64_t kSystemRecordsFeature = 1;

@@ -1,0 +1,64 @@
+// The change feed of a bandb::Cluster: what this node has applied, which every member has in the
+// same order, with the same sequences and under the same tokens.
+//
+// Nothing that was applied is ever taken back, unless a lost quorum is recovered; then the cluster
+// gets another id. So a place is a sequence on the branch that the cluster's id is, and the epoch
+// is 0: nothing tells two members' tokens apart.
+#ifndef BANDB_CLUSTER_CLUSTER_FEED_H_
+#define BANDB_CLUSTER_CLUSTER_FEED_H_
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cluster/change_index.h"
+#include "cluster/kept_segments.h"
+#include "kv/change_feed.h"
+#include "raft/types/ids.h"
+#include "storage/engine/engine_replica.h"
+#include "storage/file/file_header.h"
+
+namespace bandb::cluster {
+
+// Thread safety: any thread.
+class ClusterFeed final : public internal::ChangeFeed {
+ public:
+  struct Parts {
+    storage::EngineReplica* replica = nullptr;  // borrowed
+    std::shared_ptr<ChangeIndex> index;
+    std::shared_ptr<const KeptSegments> kept;
+    storage::Uuid database{};
+    raft::ClusterId cluster = 0;
+    // Whether this process has a part in the node.
+    std::function<absl::Status()> check;
+  };
+  explicit ClusterFeed(Parts parts) : parts_(std::move(parts)) {}
+
+  absl::StatusOr<std::unique_ptr<ChangeReader>> ReadChanges(const ChangesOptions& options) override;
+  // Errors: kUnimplemented.
+  absl::Status CreateCursor(std::string_view name, const ChangesFrom& from) override;
+  absl::Status Acknowledge(std::string_view name, std::string_view token) override;
+  absl::Status DropCursor(std::string_view name) override;
+  absl::StatusOr<std::vector<CursorInfo>> ListCursors() override;
+
+ private:
+  struct Beginning {
+    changes::ChangePlace place;
+    uint64_t not_before_ms = 0;
+  };
+
+  absl::StatusOr<Beginning> Resolve(const ChangesFrom& from) const;
+  absl::StatusOr<Beginning> ResolveTime(absl::Time time) const;
+  absl::StatusOr<Beginning> ResolveToken(std::string_view token) const;
+  // Errors: kOutOfRange.
+  absl::Status CheckKept(uint64_t sequence) const;
+  changes::ChangePlace PlaceAt(uint64_t sequence) const;
+
+  const Parts parts_;
+};
+
+}  // namespace bandb::cluster
+
+#endif  // BANDB_CLUSTER_CLUSTER_FEED_H_

@@ -1,0 +1,84 @@
+// The log reads entries back from its files, on the executor, and tries again where the system
+// refuses.
+#include <memory>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/status.h"
+#include "cluster/log_fetch.h"
+#include "cluster/single_log.h"
+
+namespace bandb::cluster {
+
+namespace {
+
+using absl::StatusCode;
+
+// How often a fetch is tried that the system refuses, and how many times if it is not for lack of
+// descriptors.
+constexpr int64_t kFetchRetryNanos = 100'000'000;
+constexpr int kFetchTriesMax = 100;
+
+// A descriptor or a moment's patience may help; the entries may well be there.
+bool MayPass(const absl::Status& status) {
+  return !status.ok() && status.code() != StatusCode::kDataLoss && status.code() != StatusCode::kNotFound;
+}
+
+}  // namespace
+
+// Entries that are read back, however many tries it takes.
+struct SingleLog::FetchRound {
+  uint64_t fetch = 0;
+  raft::Index first = 0;
+  std::vector<EntryPlace> places;
+  int tries = 0;
+  bool said = false;  // that it is tried again
+  absl::StatusOr<raft::Entries> entries{raft::Entries()};
+};
+
+void SingleLog::Fetch(const raft::Fetch& fetch) {
+  auto round = std::make_shared<FetchRound>();
+  round->fetch = fetch.fetch;
+  round->first = fetch.first;
+  uint64_t bytes = 0;
+  for (raft::Index index = fetch.first; index <= fetch.last; ++index) {
+    const EntryPlace* const place = index_.Find(index);
+    if (place == nullptr) break;
+    bytes += place->payload_bytes + raft::kEntryOverheadBytes;
+    if (!round->places.empty() && bytes > fetch.bytes_max) break;
+    round->places.push_back(*place);
+  }
+  StartFetch(std::move(round));
+}
+
+void SingleLog::StartFetch(std::shared_ptr<FetchRound> round) {
+  base::Task done = Later([this, round] { FinishFetch(round); });
+  options_.executor->Post(base::Priority::kNormal, [round = std::move(round), directory = options_.directory,
+                                                    post = options_.post, done = std::move(done)]() mutable {
+    round->entries = FetchEntries(directory, round->first, round->places);
+    post(std::move(done));
+  });
+}
+
+void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
+  absl::StatusOr<raft::Entries>& entries = round->entries;
+  if (entries.ok()) {
+    const bool some = !entries->empty();
+    return listener_->OnFetched(round->fetch, some, *std::move(entries));
+  }
+  // While no descriptor is free nothing is known of the disk.
+  if (entries.status().code() != StatusCode::kUnavailable) ++round->tries;
+  if (MayPass(entries.status()) && round->tries < kFetchTriesMax) {
+    if (!std::exchange(round->said, true)) {
+      options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
+    }
+    base::Task again = Later([this, round] { StartFetch(round); });
+    options_.executor->PostAfter(
+        kFetchRetryNanos, [post = options_.post, again = std::move(again)]() mutable { post(std::move(again)); });
+    return;
+  }
+  options_.logger->Log(base::LogLevel::kError, "{}", base::Message(entries.status()));
+  listener_->OnFetched(round->fetch, false, {});
+}
+
+}  // namespace bandb::cluster

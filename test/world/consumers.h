@@ -1,0 +1,100 @@
+// Consumers: readers of the change feed, each of which goes from machine to machine and keeps a
+// copy of the database.
+//
+// A consumer knows nothing but its token and its copy: it goes on with the token at the same
+// machine or at another one, in whatever life of it. Where what it needs is gone there, it begins
+// with a snapshot of that machine and what follows it.
+//
+// Checked: whoever has come to a commit finds the same one next, with the same content and the same
+// token; and at the end each copy is what the members hold.
+#ifndef BANDB_TEST_WORLD_CONSUMERS_H_
+#define BANDB_TEST_WORLD_CONSUMERS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bandb/changes.h"
+#include "base/random.h"
+#include "world/world.h"
+
+namespace bandb::world {
+
+struct ConsumerOptions {
+  uint32_t consumers = 3;
+  Nanos look_mean = 40 * kMilli;
+  // One look in so many begins at another machine.
+  uint64_t moves_one_in = 12;
+};
+
+class Consumers {
+ public:
+  struct Counters {
+    uint64_t commits = 0;
+    uint64_t resumed = 0;    // by token, at a machine or in a life of it that is another one
+    uint64_t gone = 0;       // what was needed was not there any more
+    uint64_t snapshots = 0;  // that a copy was begun with
+  };
+
+  // Lifetime: the world outlives it, and what goes on in it.
+  Consumers(World* world, const ConsumerOptions& options, uint64_t seed);
+  ~Consumers();
+
+  void Start();
+  // Nothing new: each reads at this machine, which has all, to the end, and its copy is compared
+  // with what the machine holds.
+  void Finish(const std::vector<Machine*>& members);
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Entry {
+    std::string value;
+    absl::Time expiry;
+  };
+  using Copy = std::map<std::string, Entry>;
+  struct Consumer {
+    std::string token;
+    Copy copy;
+    bool begun = false;  // it has a copy
+    // The last commit that it was given; 0: none since it began.
+    uint64_t last_sequence = 0;
+    Machine* at = nullptr;
+    uint64_t life = 0;
+    std::unique_ptr<ChangeReader> reader;
+  };
+  // What came next after the commit that ended with this sequence.
+  struct Next {
+    uint64_t digest = 0;
+    std::string text;
+  };
+
+  void Plan(size_t number);
+  void Look(Consumer* consumer);
+  // Reads what there is, some commits at the most. False: it has to begin again.
+  bool ReadSome(Consumer* consumer, int commits_max);
+  bool OpenReader(Consumer* consumer);
+  void BeginWithSnapshot(Consumer* consumer);
+  void Take(Consumer* consumer, const Commit& commit);
+  void Check(Consumer* consumer, const Commit& commit);
+  void Compare(const Consumer& consumer, Machine* machine);
+  // What may happen to a reader: the process goes, its disk refuses.
+  bool IsExcused(const Consumer& consumer, const absl::Status& status) const;
+
+  World* const world_;
+  const ConsumerOptions options_;
+  base::Random random_;
+  std::vector<Consumer> consumers_;
+  std::map<uint64_t, Next> next_;
+  bool stopped_ = false;
+  Counters counters_;
+};
+
+// The feed of the node that a machine runs.
+std::unique_ptr<internal::ChangeFeed> FeedOf(Machine* machine);
+
+}  // namespace bandb::world
+
+#endif  // BANDB_TEST_WORLD_CONSUMERS_H_
