@@ -36,7 +36,7 @@ absl::StatusOr<std::unique_ptr<ChangeReader>> DbFeed::ReadChanges(const ChangesO
   engine_->Leave();
   BANDB_RETURN_IF_ERROR(beginning.status());
   BANDB_ASSIGN_OR_RETURN(changes::KeyFilter filter, changes::KeyFilter::Make(options));
-  auto source = std::make_unique<LogCommitSource>(engine_->feed_gate(), beginning->place, options.undurable);
+  auto source = std::make_unique<LogCommitSource>(engine_->feed_gate(), beginning->place, options.undurable, spots_);
   return std::unique_ptr<ChangeReader>(
       std::make_unique<changes::FeedReader>(std::move(source), std::move(filter), beginning->not_before_ms));
 }

@@ -10,6 +10,7 @@
 #include "bandb/write_batch.h"
 #include "kv/change_feed.h"
 #include "storage/engine/engine.h"
+#include "storage/log_spots.h"
 
 namespace bandb::storage {
 
@@ -40,6 +41,7 @@ class DbFeed final : public internal::ChangeFeed {
   absl::Status FillLags(std::vector<CursorInfo>* infos);
 
   Engine* const engine_;
+  const std::shared_ptr<LogSpots> spots_ = std::make_shared<LogSpots>();
   const WriteSystem write_;
   const std::function<absl::Status()> check_;
 };

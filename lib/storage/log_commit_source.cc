@@ -31,6 +31,14 @@ class Activity {
 
 }  // namespace
 
+LogCommitSource::~LogCommitSource() {
+  Forget();
+  if (spots_ != nullptr && tail_ && tail_->offset() != 0 && in_step_) {
+    spots_->Note(tail_->number(), place_.sequence, tail_->offset());
+  }
+  SetTail(std::nullopt);
+}
+
 void LogCommitSource::CountHeld() {
   const uint64_t held = tail_ ? tail_->held_bytes() : 0;
   gate_->held_bytes.fetch_add(held - held_bytes_, std::memory_order_relaxed);
@@ -79,8 +87,9 @@ absl::StatusOr<bool> LogCommitSource::Next(changes::LoggedCommit* commit) {
     if (peeked == LogTail::Peeked::kRecord && record.head.first_sequence <= bound_) {
       tail_->Skip(record);
       record_bytes_ = record.record_bytes;
-      BANDB_ASSIGN_OR_RETURN(const bool taken, Take(record, commit));
-      if (taken) return true;
+      const absl::StatusOr<bool> taken = Take(record, commit);
+      in_step_ = taken.ok();
+      if (!taken.ok() || *taken) return taken;
       continue;
     }
     const uint64_t bound_before = bound_;
@@ -119,7 +128,8 @@ absl::StatusOr<bool> LogCommitSource::FillFrom(Engine* engine) {
   const std::optional<LogSet::Extent> log = feed.logs().Find(place_.sequence + 1);
   if (!log) return feed.Gone();
   if (!tail_ || tail_->number() != log->number) {
-    SetTail(LogTail(log->number, feed.LogPath(log->number), feed.database_id()));
+    const uint64_t begin_offset = spots_ == nullptr ? 0 : spots_->Find(log->number, place_.sequence);
+    SetTail(LogTail(log->number, feed.LogPath(log->number), feed.database_id(), begin_offset));
   }
   in_log_ = feed.PlaceAt(place_.sequence + 1);
   // What is held may be enough, now that the bound has moved.

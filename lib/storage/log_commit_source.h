@@ -16,17 +16,17 @@
 #include "changes/commit_source.h"
 #include "storage/engine/engine.h"
 #include "storage/log/log_tail.h"
+#include "storage/log_spots.h"
 
 namespace bandb::storage {
 
 class LogCommitSource final : public changes::CommitSource {
  public:
-  LogCommitSource(std::shared_ptr<FeedGate> gate, const changes::ChangePlace& place, bool undurable)
-      : gate_(std::move(gate)), undurable_(undurable), place_(place) {}
-  ~LogCommitSource() override {
-    Forget();
-    SetTail(std::nullopt);
-  }
+  // `spots`: where to begin, and where it was in the end; null: nobody wants to know.
+  LogCommitSource(std::shared_ptr<FeedGate> gate, const changes::ChangePlace& place, bool undurable,
+                  std::shared_ptr<LogSpots> spots = nullptr)
+      : gate_(std::move(gate)), spots_(std::move(spots)), undurable_(undurable), place_(place) {}
+  ~LogCommitSource() override;
 
   absl::StatusOr<bool> Next(changes::LoggedCommit* commit) override;
   absl::Status Wait(int64_t* nanos) override;
@@ -62,6 +62,7 @@ class LogCommitSource final : public changes::CommitSource {
   absl::Status CountTo(uint64_t end, absl::Span<Lag> lags);
 
   const std::shared_ptr<FeedGate> gate_;
+  const std::shared_ptr<LogSpots> spots_;
   const bool undurable_;
   changes::ChangePlace place_;
   // Who has been told to be told, and by which; null: nobody.
@@ -74,6 +75,8 @@ class LogCommitSource final : public changes::CommitSource {
   // Commits up to here may be given.
   uint64_t bound_ = 0;
   std::optional<LogTail> tail_;
+  // All that was passed over in the log at hand is of before the place.
+  bool in_step_ = true;
   // Of the record that was taken last.
   uint64_t record_bytes_ = 0;
   // As the gate has counted it.

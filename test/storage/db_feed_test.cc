@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "base/file_system.h"
 #include "changes/change_token.h"
 #include "storage/commit/log_set.h"
 #include "storage/db/feed_world.h"
+#include "storage/file/file_names.h"
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -324,6 +326,32 @@ TEST_CASE("openings that write nothing leave nothing behind, and tokens go on ov
     CHECK(Keys(world.Read(From(ChangesFrom::Token(token))).get()) == "b");
   }
   CHECK(Keys(world.Read(From(ChangesFrom::Token(of_nothing))).get()) == "ab");
+}
+
+TEST_CASE("one that goes on where another has been does not read the log from its beginning") {
+  FeedWorld world;
+  for (int i = 0; i < 40; ++i) REQUIRE_OK(world->Put(fmt::format("{:02}", i), std::string(300, 'v'), {.sync = true}));
+  // Each is a reader of its own, which looks from the token of the last one.
+  std::string token = world.Read(From(ChangesFrom::Oldest()))->token();
+  for (int i = 0; i < 40; ++i) {
+    const auto reader = world.Read(From(ChangesFrom::Token(token)));
+    Commit commit;
+    REQUIRE_OK(reader->Next(&commit, absl::ZeroDuration()));
+    REQUIRE(commit.changes.size() == 1);
+    CHECK(commit.changes[0].key == fmt::format("{:02}", i));
+    token = reader->token();
+  }
+  // What is before it may be damaged: it is not looked at.
+  const std::string log = base::JoinPath(storage::EngineDir(kFeedDir), storage::LogName(1));
+  REQUIRE(*world.env().files().Exists(log));
+  world.env().files().FlipByte(log, 2000, 0x10);
+  world.Put("next");
+  CHECK(Keys(world.Read(From(ChangesFrom::Token(token))).get()) == "next");
+  const auto from_begin = world.Read(From(ChangesFrom::Oldest()));
+  Commit commit;
+  absl::Status status;
+  for (int i = 0; i < 40 && status.ok(); ++i) status = from_begin->Next(&commit, absl::ZeroDuration());
+  CHECK_CODE(status, kDataLoss);
 }
 
 TEST_CASE("forged places are answered, never believed") {

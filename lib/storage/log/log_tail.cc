@@ -74,7 +74,7 @@ absl::Status LogTail::ReadHeader(const base::RandomAccessFile& file, uint64_t by
     return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to another database", path_);
   }
   checksum_seed_ = header->checksum_seed();
-  offset_ = kFileHeaderBytes;
+  offset_ = std::max<uint64_t>(kFileHeaderBytes, begin_offset_);
   return absl::OkStatus();
 }
 

@@ -18,8 +18,9 @@ namespace bandb::storage {
 // Thread safety: one thread at a time.
 class LogTail {
  public:
-  LogTail(uint64_t number, std::string path, const Uuid& database_id)
-      : number_(number), path_(std::move(path)), database_id_(database_id) {}
+  // `begin_offset`: where a record begins, the first that is wanted; 0: of all.
+  LogTail(uint64_t number, std::string path, const Uuid& database_id, uint64_t begin_offset = 0)
+      : number_(number), path_(std::move(path)), database_id_(database_id), begin_offset_(begin_offset) {}
 
   enum class Peeked : uint8_t {
     kRecord,
@@ -51,6 +52,7 @@ class LogTail {
   const uint64_t number_;
   const std::string path_;
   const Uuid database_id_;
+  const uint64_t begin_offset_;
   uint64_t checksum_seed_ = 0;
   std::string buffer_;
   size_t begin_ = 0;
