@@ -34,8 +34,8 @@ void TryCursor(std::string_view value) {
   if (!table.Load("cursor", value).ok()) return;
   BANDB_ASSERT(table.Find("") != nullptr);
   table.Move("", {.sequence = UINT64_MAX}, 1, false);
-  std::vector<std::string> names;
-  table.TakeMoved(&names, 0);
+  std::vector<CursorTable::Underway> taken;
+  table.TakeMoved(&taken, 0);
   BANDB_ASSERT(table.Floor(0) <= table.Find("")->place.sequence);
 }
 
