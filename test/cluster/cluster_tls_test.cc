@@ -91,11 +91,11 @@ void AppendFile(const std::string& from, const std::string& to) {
   std::ofstream(to, std::ios::binary | std::ios::app) << in.rdbuf();
 }
 
-// The number of files of the log.
+// The name of the first file of its log.
 std::string FirstSegment(const Nodes& nodes, const std::string& name) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(nodes.dir().File(name + "/groups/0/log"))) {
-    names.insert(entry.path().filename().string());
+    if (entry.path().extension() == ".seg") names.insert(entry.path().filename().string());
   }
   return *names.begin();
 }

@@ -299,7 +299,7 @@ std::string Missing(const Totals& totals) {
   require("comparisons of replicas", totals.world.comparisons, 1000);
   require("commits that consumers were given", totals.consumers.commits, 50000);
   require("tokens that they went on from", totals.consumers.resumed, 3000);
-  require("tokens of what is gone", totals.consumers.gone, 50);
+  require("tokens of what is gone", totals.consumers.gone, 30);
   require("session writes", totals.clients.session_writes, 3000);
   require("changes of members", totals.storm.changes_done, 20);
   return missing;

@@ -422,7 +422,7 @@ TEST_CASE("a condition that cannot be read leaves its entry unapplied, all of it
   CHECK(node.Keys() == "a b x ");
 }
 
-TEST_CASE("a full disk stops the replica until Resume, and who waits for room is told") {
+TEST_CASE("on a full disk the replica applies what fits into memory, until Resume, and who waits for room is told") {
   Node node;
   node.Apply({.writes = {Put("a", "1")}});
   node.env().files().Inject({.kind = FaultKind::kNoSpace,
@@ -430,16 +430,23 @@ TEST_CASE("a full disk stops the replica until Resume, and who waits for room is
                              .pattern = "*.tbl",
                              .count = Fault::kSticky});
   CHECK_CODE(FlushReplica(&node.replica(), &node.env().executor()), kResourceExhausted);
-  CHECK_CODE(node.TryApply({.writes = {Put("b", "1")}}).status(), kResourceExhausted);
+  node.Apply({.writes = {Put("b", "1")}});
+  CHECK(node.Keys() == "a b ");
+  const LogEntry large{.writes = {Put("c", std::string(20'000, 'c'))}};
+  absl::Status refused;
+  for (int i = 0; i < 20 && refused.ok(); ++i) refused = node.TryApply(large).status();
+  CHECK_CODE(refused, kResourceExhausted);
+  const raft::Index applied = node.Index();
   bool told = false;
   node.replica().WhenRoom([&told]() { told = true; });
   CHECK(told);
   node.env().files().ClearFaults();
   REQUIRE_OK(node.replica().engine().Resume());
-  node.Apply({.writes = {Put("b", "1")}});
+  node.Apply(large);
+  CHECK(node.Index() == applied + 1);
   node.Flush();
   node.PowerLoss();
-  CHECK(node.Keys() == "a b ");
+  CHECK(node.Keys() == "a b c ");
 }
 
 TEST_CASE("a replica opens the directory of its own node and no other, and a Db does not open a replica's") {

@@ -40,7 +40,8 @@ TEST_CASE("a replica answers like a sorted map, whatever is done to it and howev
   }
   CHECK(counts.writes > 6'000);
   CHECK(counts.aborted > 60);
-  CHECK(counts.refused > 60);
+  // On a full disk what fits into memory is applied.
+  CHECK(counts.refused > 2);
   CHECK(counts.power_losses > 20);
   CHECK(counts.deaths > 12);
   CHECK(counts.full_disks > 12);
