@@ -39,7 +39,8 @@ struct BackupInfo {
 // Errors of all calls: kFailedPrecondition another call, of this process or another one, is at work
 // on the repository, or it is of another database; kDataLoss a file is not as it was stored, named
 // in the message; kNotFound there is no such backup; kResourceExhausted the disk is full; kInternal
-// the operating system refused. Whatever fails, and whenever the power does, backups that are
+// the operating system refused; kPermissionDenied the repository cannot be written to, which Verify
+// and Restore need not. Whatever fails, and whenever the power does, backups that are
 // complete stay as they are.
 // Thread safety: any thread; one call at a time is at work.
 class Backup {
@@ -55,8 +56,11 @@ class Backup {
   // Db::CreateCheckpoint does. Every table that is copied is read back, and every checksum in it
   // verified.
   // Durability: the backup survives power loss when it returns OK.
-  // Errors: as Db::CreateCheckpoint; kUnimplemented a database that is open for reading only.
+  // Errors: as Db::CreateCheckpoint; kFailedPrecondition a database that is open for reading only;
+  // kCancelled see Cancel.
   virtual absl::StatusOr<BackupInfo> Create(Db& db) = 0;
+  // Ends a Create that is under way, soon, and every later one, with kCancelled.
+  virtual void Cancel() = 0;
   // Oldest first.
   virtual absl::StatusOr<std::vector<BackupInfo>> List() = 0;
   // Reads every byte of a backup, or with 0 of all of them, and checks it. The message names the
@@ -68,7 +72,7 @@ class Backup {
   // Every file is checked while it is copied, and the directory has its name once all of it is
   // durable. The database begins an epoch of its own: tokens of the change feed for what came after
   // the backup are refused.
-  // Errors: kAlreadyExists `dir` is there.
+  // Errors: kAlreadyExists `dir` is there; kInvalidArgument it is in the repository.
   virtual absl::Status Restore(uint64_t number, const std::filesystem::path& dir) = 0;
 
  protected:

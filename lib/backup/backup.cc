@@ -2,6 +2,7 @@
 #include "bandb/backup.h"
 
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "backup/repository.h"
@@ -20,6 +21,10 @@ absl::StatusOr<std::string> DirectoryPath(const std::filesystem::path& given) {
   if (path.empty() || path.find('\0') != std::string::npos) {
     return base::Error(absl::StatusCode::kInvalidArgument, "the path of a directory is empty or holds a zero byte");
   }
+  // For as long as this lives, whatever becomes of the working directory.
+  std::error_code error;
+  path = std::filesystem::absolute(path, error).lexically_normal().string();
+  if (error) return base::Error(absl::StatusCode::kInternal, "{}: {}", given.string(), error.message());
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
 }
@@ -31,6 +36,7 @@ class PosixBackup final : public Backup {
             &files_, std::move(path), [this] { return clock_.WallMillis(); }, base::SeedFromOs()) {}
 
   absl::StatusOr<BackupInfo> Create(Db& db) override { return repository_.Create(&db); }
+  void Cancel() override { repository_.Cancel(); }
   absl::StatusOr<std::vector<BackupInfo>> List() override { return repository_.List(); }
   absl::Status Verify(uint64_t number) override { return repository_.Verify(number); }
   absl::Status Prune(uint64_t keep) override { return repository_.Prune(keep); }

@@ -11,7 +11,6 @@ namespace bandb::backup {
 
 namespace {
 
-constexpr std::string_view kName = "BanDB backup ";
 constexpr uint64_t kVersion = 1;
 constexpr std::string_view kChecksum = "checksum ";
 
@@ -103,7 +102,7 @@ uint64_t Description::bytes() const {
 }
 
 std::string Encode(const Description& description) {
-  std::string text = fmt::format("{}{}\n", kName, kVersion);
+  std::string text = fmt::format("{}{}\n", kDescriptionBegin, kVersion);
   text += fmt::format("database {}\ntime {}\nsequence {}\nnew {}\n", storage::ToString(description.database_id),
                       description.time_ms, description.last_sequence, description.new_bytes);
   for (const FileEntry& file : description.files) {
@@ -121,8 +120,8 @@ absl::StatusOr<Description> Decode(std::string_view text, std::string_view path)
   const auto damaged = [path](std::string_view why) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: {}", path, why);
   };
-  if (!text.starts_with(kName)) return damaged("not the description of a backup");
-  const std::string_view rest = text.substr(kName.size());
+  if (!text.starts_with(kDescriptionBegin)) return damaged("not the description of a backup");
+  const std::string_view rest = text.substr(kDescriptionBegin.size());
   uint64_t version = 0;
   if (!TakeNumber(rest.substr(0, rest.find('\n')), &version)) return damaged("the version makes no sense");
   if (version != kVersion) {

@@ -56,6 +56,9 @@ struct Description {
   friend bool operator==(const Description&, const Description&) = default;
 };
 
+// Every description begins so.
+inline constexpr std::string_view kDescriptionBegin = "BanDB backup ";
+
 std::string Encode(const Description& description);
 // Errors: kDataLoss it is not what Encode made; kFailedPrecondition a later version. Messages begin
 // with `path`.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -35,7 +36,9 @@ uint64_t NumberOf(std::string_view name) {
   uint64_t number = 0;
   const char* const end = name.data() + name.size();
   const auto [parsed, error] = std::from_chars(name.data(), end, number);
-  return error == std::errc() && parsed == end && NameOf(number) == name ? number : 0;
+  // As many backups nobody makes: one more must have a number, too.
+  constexpr uint64_t kNumberMax = 1'000'000'000'000;
+  return error == std::errc() && parsed == end && NameOf(number) == name && number <= kNumberMax ? number : 0;
 }
 
 bool IsTemporary(std::string_view name) { return name.find(kTemporary) != std::string_view::npos; }
@@ -54,6 +57,18 @@ BackupInfo InfoOf(uint64_t number, const Description& description) {
 absl::Status NoSuchBackup(std::string_view repository, uint64_t number) {
   if (number == 0) return base::Error(absl::StatusCode::kNotFound, "{}: there is no backup", repository);
   return base::Error(absl::StatusCode::kNotFound, "{}: there is no backup {}", repository, number);
+}
+
+absl::StatusOr<std::string> ReadDescription(base::FileSystem* files, const std::string& path) {
+  {
+    // Before it is read whole: it may be as large as anything, and nothing of ours.
+    BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, files->Open(path));
+    std::string begin(kDescriptionBegin.size(), '\0');
+    BANDB_ASSIGN_OR_RETURN(const size_t got, file->Read(0, absl::MakeSpan(begin)));
+    begin.resize(got);
+    if (begin != kDescriptionBegin) return begin;
+  }
+  return base::ReadFile(files, path, kDescriptionBytesMax);
 }
 
 // Reads a table back, and verifies all that is in it.
@@ -90,8 +105,9 @@ std::string Repository::DescriptionPath(uint64_t number) const {
 std::string Repository::FolderOf(uint64_t number) const { return base::JoinPath(BackupsDir(), NameOf(number)); }
 
 absl::Status Repository::MakeFolders() {
-  // Each folder that is made gets an entry in the one above it.
-  std::vector<std::string> above = {path_};
+  // Each folder that is made gets an entry in the one above it; an earlier call may have been cut
+  // short between the two.
+  std::vector<std::string> above = {path_, base::ParentPath(path_)};
   while (true) {
     BANDB_ASSIGN_OR_RETURN(const bool exists, files_->Exists(above.back()));
     std::string parent = base::ParentPath(above.back());
@@ -119,6 +135,13 @@ absl::StatusOr<std::unique_ptr<base::FileLock>> Repository::Lock() {
   return lock;
 }
 
+absl::StatusOr<std::unique_ptr<base::FileLock>> Repository::LockToRead() {
+  absl::StatusOr<std::unique_ptr<base::FileLock>> lock = Lock();
+  // Where nothing can be written nobody prunes.
+  if (absl::IsPermissionDenied(lock.status())) return std::unique_ptr<base::FileLock>();
+  return lock;
+}
+
 absl::StatusOr<Repository::Descriptions> Repository::ReadAll() {
   BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(BackupsDir()));
   Descriptions descriptions;
@@ -127,7 +150,7 @@ absl::StatusOr<Repository::Descriptions> Repository::ReadAll() {
     const uint64_t number = NumberOf(name.substr(0, name.size() - kDescription.size()));
     if (number == 0) continue;
     const std::string path = DescriptionPath(number);
-    const absl::StatusOr<std::string> text = base::ReadFile(files_, path, kDescriptionBytesMax);
+    const absl::StatusOr<std::string> text = ReadDescription(files_, path);
     if (text.ok()) {
       descriptions.emplace(number, Decode(*text, path));
     } else if (!absl::IsNotFound(text.status())) {
@@ -135,6 +158,19 @@ absl::StatusOr<Repository::Descriptions> Repository::ReadAll() {
     }
   }
   return descriptions;
+}
+
+absl::Status Repository::CheckReadable(const Descriptions& descriptions) {
+  for (const auto& [number, description] : descriptions) {
+    if (description.ok()) return absl::OkStatus();
+  }
+  // Of which database they are is not known.
+  return descriptions.empty() ? absl::OkStatus() : descriptions.begin()->second.status();
+}
+
+absl::Status Repository::GoOn() const {
+  if (!cancelled_.load(std::memory_order_relaxed)) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kCancelled, "{}: the backup was cancelled", path_);
 }
 
 absl::StatusOr<Description> Repository::Find(uint64_t* number) {
@@ -146,23 +182,11 @@ absl::StatusOr<Description> Repository::Find(uint64_t* number) {
 }
 
 absl::Status Repository::RemoveTree(const std::string& path) {
-  std::vector<std::string> inner;
-  BANDB_RETURN_IF_ERROR(ListTree(path, "", &inner));
-  std::set<std::string, std::greater<>> folders = {path};
-  for (const std::string& file : inner) {
-    const std::string full = base::JoinPath(path, file);
-    for (std::string above = base::ParentPath(full); above.size() > path.size(); above = base::ParentPath(above)) {
-      folders.insert(above);
-    }
-    BANDB_RETURN_IF_ERROR(files_->Remove(full));
-  }
-  // From the inside out: a folder is a prefix of those in it. Empty ones below them go, too.
-  for (const std::string& folder : folders) {
-    BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> left, files_->List(folder));
-    for (const std::string& name : left) BANDB_RETURN_IF_ERROR(RemoveTree(base::JoinPath(folder, name)));
-    BANDB_RETURN_IF_ERROR(files_->RemoveDir(folder));
-  }
-  return absl::OkStatus();
+  // A file, or a link, which leads to what is not ours.
+  if (files_->Remove(path).ok()) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(path));
+  for (const std::string& name : names) BANDB_RETURN_IF_ERROR(RemoveTree(base::JoinPath(path, name)));
+  return files_->RemoveDir(path);
 }
 
 absl::Status Repository::ListTree(const std::string& root, const std::string& inner, std::vector<std::string>* paths) {
@@ -181,16 +205,16 @@ absl::Status Repository::ListTree(const std::string& root, const std::string& in
 }
 
 absl::Status Repository::RemoveLeftovers(const Descriptions& descriptions) {
+  // That one is not there may be known to nobody but this process.
+  BANDB_RETURN_IF_ERROR(files_->SyncDir(BackupsDir()));
   BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> tables, files_->List(TablesDir()));
   for (const std::string& name : tables) {
-    if (IsTemporary(name)) BANDB_RETURN_IF_ERROR(files_->Remove(base::JoinPath(TablesDir(), name)));
+    if (IsTemporary(name)) BANDB_RETURN_IF_ERROR(RemoveTree(base::JoinPath(TablesDir(), name)));
   }
   BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> backups, files_->List(BackupsDir()));
   for (const std::string& name : backups) {
     const std::string path = base::JoinPath(BackupsDir(), name);
-    if (name.ends_with(std::string(kDescription) + std::string(kTemporary))) {
-      BANDB_RETURN_IF_ERROR(files_->Remove(path));
-    } else if (IsTemporary(name) || (NumberOf(name) != 0 && !descriptions.contains(NumberOf(name)))) {
+    if (IsTemporary(name) || (NumberOf(name) != 0 && !descriptions.contains(NumberOf(name)))) {
       BANDB_RETURN_IF_ERROR(RemoveTree(path));
     }
   }
@@ -218,7 +242,7 @@ class Repository::Making final : public internal::CheckpointSink {
   Making(Repository* repository, const Descriptions& earlier) : repository_(repository) {
     for (const auto& [number, description] : earlier) {
       if (!description.ok()) continue;
-      earlier_database_ = &description->database_id;
+      earlier_database_ = description->database_id;
       for (const TableEntry& table : description->tables) known_[table.id.bytes] = table.stored;
     }
   }
@@ -226,7 +250,7 @@ class Repository::Making final : public internal::CheckpointSink {
   absl::Status Begin(const std::array<char, 16>& database_id, uint64_t last_sequence) override {
     description_.database_id.bytes = database_id;
     description_.last_sequence = last_sequence;
-    if (earlier_database_ == nullptr || *earlier_database_ == description_.database_id) return absl::OkStatus();
+    if (!earlier_database_.has_value() || *earlier_database_ == description_.database_id) return absl::OkStatus();
     return base::Error(absl::StatusCode::kFailedPrecondition,
                        "{}: this repository is of the database {}, not of {}: every database needs its own",
                        repository_->path_, storage::ToString(*earlier_database_),
@@ -238,7 +262,12 @@ class Repository::Making final : public internal::CheckpointSink {
     BANDB_ASSIGN_OR_RETURN(const storage::FileHeader header, ReadTableHeader(files, path));
     TableEntry table{.number = number, .id = header.file_id};
     BANDB_ASSIGN_OR_RETURN(const bool is_there, IsThere(files, path, &table));
-    if (!is_there) BANDB_RETURN_IF_ERROR(Copy(files, path, go_on, &table));
+    const backup::GoOn both = [&] {
+      BANDB_RETURN_IF_ERROR(repository_->GoOn());
+      return go_on();
+    };
+    BANDB_RETURN_IF_ERROR(both());
+    if (!is_there) BANDB_RETURN_IF_ERROR(Copy(files, path, both, &table));
     description_.tables.push_back(table);
     return absl::OkStatus();
   }
@@ -280,7 +309,7 @@ class Repository::Making final : public internal::CheckpointSink {
     return *there == now && table->stored.bytes == now;
   }
 
-  absl::Status Copy(base::FileSystem* files, const std::string& path, const GoOn& go_on, TableEntry* table) {
+  absl::Status Copy(base::FileSystem* files, const std::string& path, const backup::GoOn& go_on, TableEntry* table) {
     base::FileSystem* const to_files = repository_->files_;
     const std::string target = repository_->TablePath(table->id);
     const std::string temporary = target + std::string(kTemporary);
@@ -297,7 +326,7 @@ class Repository::Making final : public internal::CheckpointSink {
   }
 
   Repository* const repository_;
-  const storage::Uuid* earlier_database_ = nullptr;
+  std::optional<storage::Uuid> earlier_database_;
   std::map<std::array<char, 16>, StoredBytes> known_;
   Description description_;
 };
@@ -305,8 +334,10 @@ class Repository::Making final : public internal::CheckpointSink {
 absl::StatusOr<BackupInfo> Repository::Create(Db* db) {
   BANDB_RETURN_IF_ERROR(MakeFolders());
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, Lock());
-  BANDB_ASSIGN_OR_RETURN(const Descriptions earlier, ReadAll());
+  BANDB_ASSIGN_OR_RETURN(Descriptions earlier, ReadAll());
+  BANDB_RETURN_IF_ERROR(CheckReadable(earlier));
   BANDB_RETURN_IF_ERROR(RemoveLeftovers(earlier));
+  BANDB_RETURN_IF_ERROR(GoOn());
   const uint64_t number = earlier.empty() ? 1 : earlier.rbegin()->first + 1;
   Making making(this, earlier);
   const absl::Status made = [&] {
@@ -314,12 +345,17 @@ absl::StatusOr<BackupInfo> Repository::Create(Db* db) {
     BANDB_RETURN_IF_ERROR(internal::DbAccess::Checkpoint(db, checkpoint, &making));
     BANDB_RETURN_IF_ERROR(making.TakeFiles(checkpoint, FolderOf(number)));
     BANDB_RETURN_IF_ERROR(files_->SyncDir(TablesDir()));
+    // Before the description, which must not be durable without what it names.
+    BANDB_RETURN_IF_ERROR(files_->SyncDir(BackupsDir()));
+    BANDB_RETURN_IF_ERROR(GoOn());
     making.description()->time_ms = static_cast<uint64_t>(std::max<int64_t>(now_ms_(), 0));
     return base::InstallFile(files_, DescriptionPath(number), Encode(*making.description()));
   }();
   // The disk may be full of what is of no use now. Whether the description came to be is asked.
-  const absl::StatusOr<Descriptions> left = ReadAll();
-  if (left.ok()) RemoveLeftovers(*left).IgnoreError();
+  Descriptions left = std::move(earlier);
+  const absl::StatusOr<bool> is_there = files_->Exists(DescriptionPath(number));
+  if (made.ok() || (is_there.ok() && *is_there)) left.emplace(number, *making.description());
+  if (is_there.ok()) RemoveLeftovers(left).IgnoreError();
   BANDB_RETURN_IF_ERROR(made);
   return InfoOf(number, *making.description());
 }
@@ -339,7 +375,7 @@ absl::StatusOr<std::vector<BackupInfo>> Repository::List() {
 }
 
 absl::Status Repository::Verify(uint64_t number) {
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, Lock());
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, LockToRead());
   BANDB_ASSIGN_OR_RETURN(const Descriptions all, ReadAll());
   if (all.empty() || (number != 0 && !all.contains(number))) return NoSuchBackup(path_, number);
   std::vector<std::string> complaints;
@@ -378,8 +414,7 @@ absl::Status Repository::Prune(uint64_t keep) {
   for (auto it = all.begin(); it != first_kept; ++it) {
     BANDB_RETURN_IF_ERROR(files_->Remove(DescriptionPath(it->first)));
   }
-  // Only once no description names them any more.
-  BANDB_RETURN_IF_ERROR(files_->SyncDir(BackupsDir()));
+  // Which makes sure first that no description names them any more.
   all.erase(all.begin(), first_kept);
   return RemoveLeftovers(all);
 }
@@ -412,8 +447,11 @@ absl::Status Repository::RestoreInto(const Description& description, const std::
 }
 
 absl::Status Repository::Restore(uint64_t number, const std::string& dir) {
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, Lock());
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, LockToRead());
   BANDB_ASSIGN_OR_RETURN(const Description description, Find(&number));
+  if (dir == path_ || dir.starts_with(path_ + "/")) {
+    return base::Error(absl::StatusCode::kInvalidArgument, "{}: is in the repository itself", dir);
+  }
   BANDB_ASSIGN_OR_RETURN(const bool exists, files_->Exists(dir));
   if (exists) return base::Error(absl::StatusCode::kAlreadyExists, "{}: exists", dir);
   // Each folder that is made gets an entry in the one above it.

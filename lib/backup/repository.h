@@ -12,6 +12,7 @@
 #ifndef BANDB_BACKUP_REPOSITORY_H_
 #define BANDB_BACKUP_REPOSITORY_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -40,6 +41,8 @@ class Repository {
   absl::Status Verify(uint64_t number);
   absl::Status Prune(uint64_t keep);
   absl::Status Restore(uint64_t number, const std::string& dir);
+  // Any thread.
+  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
  private:
   class Making;
@@ -58,6 +61,11 @@ class Repository {
   // Errors: kNotFound nothing was ever made here.
   absl::Status CheckThere();
   absl::StatusOr<std::unique_ptr<base::FileLock>> Lock();
+  // The same for who changes nothing; null where nobody can.
+  absl::StatusOr<std::unique_ptr<base::FileLock>> LockToRead();
+  // Errors: kDataLoss there are some, and none can be read.
+  static absl::Status CheckReadable(const Descriptions& descriptions);
+  absl::Status GoOn() const;
   absl::StatusOr<Descriptions> ReadAll();
   // The one of this number, or with 0 the newest. Errors: kNotFound.
   absl::StatusOr<Description> Find(uint64_t* number);
@@ -74,6 +82,7 @@ class Repository {
   const std::string path_;
   const std::function<int64_t()> now_ms_;
   base::Random random_;
+  std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace bandb::backup

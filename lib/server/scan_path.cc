@@ -51,6 +51,7 @@ struct ScanPath::Step {
   Pending pending;
   ReadOptions options;
   uint64_t snapshot_id = 0;
+  std::string owner;
   std::shared_ptr<const Snapshot> snapshot;  // null: the present state
   bool reverse = false;
   bool keys_only = false;
@@ -75,7 +76,8 @@ void ScanPath::Scan(Request& request, ScanCommand* command) {
   }
   if (command->snapshot != 0) {
     step->snapshot_id = command->snapshot;
-    step->snapshot = snapshots_->Use(command->snapshot);
+    step->owner = request.codec().session().name();
+    step->snapshot = snapshots_->Use(command->snapshot, step->owner);
     if (step->snapshot == nullptr) return request.Answer({.failure = NoSnapshotFailure(command->snapshot)});
     step->options.snapshot = step->snapshot.get();
   }
@@ -158,7 +160,7 @@ void ScanPath::Finish(Step* step) {
   const std::unique_ptr<Step> owned(step);
   in_flight_--;
   // The lease runs from when the piece is there.
-  if (step->snapshot != nullptr) (void)snapshots_->Use(step->snapshot_id);
+  if (step->snapshot != nullptr) (void)snapshots_->Use(step->snapshot_id, step->owner);
   CompleteDurably(context_, std::move(step->pending), std::move(step->outcome), step->saw_undurable);
   context_.quota->AddMemory(-step->produced_bytes);
 }

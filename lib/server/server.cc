@@ -314,10 +314,10 @@ void Server::Impl::Stop() {
     serving.thread->Join();
     abandoned_ = abandoned_ || serving.unit->HasWorkers();
   }
+  snapshots_.Clear();
   if (abandoned_) {
     return Log(LogSeverity::kError, "a route did not return from its worker: ending without it; its memory is lost");
   }
-  snapshots_.Clear();
   // Workers have given everything back by now; what they might still do is to let go of responders.
   workers_.reset();
 }

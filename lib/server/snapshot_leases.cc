@@ -9,12 +9,14 @@
 
 namespace bandb::server {
 
-SnapshotLeases::Lease* SnapshotLeases::FindLocked(uint64_t id, int64_t now_nanos) {
+SnapshotLeases::Lease* SnapshotLeases::FindLocked(uint64_t id, std::string_view owner, int64_t now_nanos) {
   const auto found = leases_.find(id);
-  return found == leases_.end() || found->second.end_nanos <= now_nanos ? nullptr : &found->second;
+  if (found == leases_.end() || found->second.end_nanos <= now_nanos || found->second.owner != owner) return nullptr;
+  return &found->second;
 }
 
-absl::StatusOr<uint64_t> SnapshotLeases::Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos) {
+absl::StatusOr<uint64_t> SnapshotLeases::Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos,
+                                             std::string_view owner) {
   BANDB_ASSERT(snapshot != nullptr);
   BANDB_ASSERT(lease_nanos > 0 && lease_nanos <= kLeaseNanosMax);
   Expire();
@@ -24,38 +26,45 @@ absl::StatusOr<uint64_t> SnapshotLeases::Add(std::shared_ptr<const Snapshot> sna
     return base::Error(absl::StatusCode::kResourceExhausted,
                        "there are {} snapshots: drop one, or wait until its lease runs out", kSnapshotsMax);
   }
+  const auto is_owners = [owner](const auto& lease) { return lease.second.owner == owner; };
+  if (!owner.empty() &&
+      std::count_if(leases_.begin(), leases_.end(), is_owners) >= static_cast<ptrdiff_t>(kSnapshotsOfUserMax)) {
+    return base::Error(absl::StatusCode::kResourceExhausted,
+                       "the user {} has {} snapshots: drop one, or wait until its lease runs out", owner,
+                       kSnapshotsOfUserMax);
+  }
   uint64_t id = 0;
   while (id == 0 || leases_.contains(id)) id = random_.Next();
-  leases_.emplace(id, Lease{std::move(snapshot), lease_nanos, now_nanos + lease_nanos});
+  leases_.emplace(id, Lease{std::move(snapshot), lease_nanos, now_nanos + lease_nanos, std::string(owner)});
   return id;
 }
 
-std::shared_ptr<const Snapshot> SnapshotLeases::Use(uint64_t id) {
+std::shared_ptr<const Snapshot> SnapshotLeases::Use(uint64_t id, std::string_view owner) {
   const int64_t now_nanos = clock_->MonotonicNanos();
   base::MutexLock lock(&mutex_);
-  Lease* const lease = FindLocked(id, now_nanos);
+  Lease* const lease = FindLocked(id, owner, now_nanos);
   if (lease == nullptr) return nullptr;
   lease->end_nanos = now_nanos + lease->nanos;
   return lease->snapshot;
 }
 
-bool SnapshotLeases::Renew(uint64_t id, int64_t lease_nanos) {
+bool SnapshotLeases::Renew(uint64_t id, int64_t lease_nanos, std::string_view owner) {
   BANDB_ASSERT(lease_nanos > 0 && lease_nanos <= kLeaseNanosMax);
   const int64_t now_nanos = clock_->MonotonicNanos();
   base::MutexLock lock(&mutex_);
-  Lease* const lease = FindLocked(id, now_nanos);
+  Lease* const lease = FindLocked(id, owner, now_nanos);
   if (lease == nullptr) return false;
   lease->nanos = lease_nanos;
   lease->end_nanos = now_nanos + lease_nanos;
   return true;
 }
 
-bool SnapshotLeases::Drop(uint64_t id) {
+bool SnapshotLeases::Drop(uint64_t id, std::string_view owner) {
   const int64_t now_nanos = clock_->MonotonicNanos();
   // Let go of without the mutex: the store may have something to do then.
   std::shared_ptr<const Snapshot> dropped;
   base::MutexLock lock(&mutex_);
-  Lease* const lease = FindLocked(id, now_nanos);
+  Lease* const lease = FindLocked(id, owner, now_nanos);
   if (lease == nullptr) return false;
   dropped = std::move(lease->snapshot);
   leases_.erase(id);

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "bandb/snapshot.h"
@@ -24,6 +26,8 @@ namespace bandb::server {
 class SnapshotLeases {
  public:
   static constexpr size_t kSnapshotsMax = 64;
+  // Of one user, so that there are some for others.
+  static constexpr size_t kSnapshotsOfUserMax = 16;
   static constexpr int64_t kLeaseNanosDefault = int64_t{60} * 1'000'000'000;
   static constexpr int64_t kLeaseNanosMax = int64_t{3600} * 1'000'000'000;
 
@@ -31,15 +35,17 @@ class SnapshotLeases {
   // server, or of another one, is none of this.
   SnapshotLeases(base::Clock* clock, uint64_t seed) : clock_(clock), random_(seed) {}
 
-  // Keeps it, and returns its number, never 0. Errors: kResourceExhausted there are kSnapshotsMax.
-  absl::StatusOr<uint64_t> Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  // Its lease begins once more. Null if there is none, or none any more.
-  std::shared_ptr<const Snapshot> Use(uint64_t id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Keeps it for `owner`, the name of a user, and returns its number, never 0. Who has no name
+  // shares them with all that have none. Errors: kResourceExhausted there are kSnapshotsMax, or
+  // kSnapshotsOfUserMax of this user.
+  absl::StatusOr<uint64_t> Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos,
+                               std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Its lease begins once more. Null if the owner has none of this number, or none any more.
+  std::shared_ptr<const Snapshot> Use(uint64_t id, std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
   // As Use, with another lease from now on. False: there is none.
-  bool Renew(uint64_t id, int64_t lease_nanos) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Renew(uint64_t id, int64_t lease_nanos, std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
   // False: there is none.
-  bool Drop(uint64_t id) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Drop(uint64_t id, std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
   // Lets go of all whose lease has run out. How long until the next one's does; base::kForever:
   // there is none.
   int64_t Expire() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -51,9 +57,10 @@ class SnapshotLeases {
     std::shared_ptr<const Snapshot> snapshot;
     int64_t nanos = 0;
     int64_t end_nanos = 0;
+    std::string owner;
   };
-  // Null if there is none, or its end has come.
-  Lease* FindLocked(uint64_t id, int64_t now_nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null if there is none of the owner's, or its end has come.
+  Lease* FindLocked(uint64_t id, std::string_view owner, int64_t now_nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   base::Clock* const clock_;
   mutable base::Mutex mutex_;

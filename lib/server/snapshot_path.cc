@@ -44,10 +44,15 @@ void SnapshotPath::Run(Request& request, const SnapshotCommand& command) {
     case SnapshotCommand::Action::kTake:
       return Take(request, lease_nanos);
     case SnapshotCommand::Action::kRenew:
-      if (!leases_->Renew(command.id, lease_nanos)) return request.Answer({.failure = NoSnapshotFailure(command.id)});
+      if (!leases_->Renew(command.id, lease_nanos, request.codec().session().name())) {
+        return request.Answer({.failure = NoSnapshotFailure(command.id)});
+      }
+      WatchAnew();
       return request.Answer({.answer = AnswerOf(command.id, lease_nanos)});
     case SnapshotCommand::Action::kDrop:
-      return request.Answer(leases_->Drop(command.id) ? Outcome() : Outcome{.failure = NoSnapshotFailure(command.id)});
+      return request.Answer(leases_->Drop(command.id, request.codec().session().name())
+                                ? Outcome()
+                                : Outcome{.failure = NoSnapshotFailure(command.id)});
   }
 }
 
@@ -55,24 +60,26 @@ void SnapshotPath::Take(Request& request, int64_t lease_nanos) {
   struct Step {
     Pending pending;
     Outcome outcome;
+    std::string owner;
   };
   in_flight_++;
   context_.counters->reads.Add();
-  auto step = std::make_shared<Step>(Step{request.Defer(sizeof(Step)), {}});
+  std::string owner(request.codec().session().name());
+  auto step = std::make_shared<Step>(Step{request.Defer(sizeof(Step)), {}, std::move(owner)});
   // As a scan: the barrier opens on the thread that acknowledges writes, and the rest may read.
   store_->ReadBarrierAsync({.timeout = context_.store_timeout}, [this, step, lease_nanos](absl::Status barrier) {
     context_.readers->Post(base::Priority::kNormal, [this, step, lease_nanos, barrier = std::move(barrier)] {
-      step->outcome = TakeNow(barrier, lease_nanos);
+      step->outcome = TakeNow(barrier, lease_nanos, step->owner);
       loop_->Post([this, step] {
         in_flight_--;
-        if (timer_ == base::kNoTimer) Watch();
+        WatchAnew();
         Complete(context_, step->pending, &step->outcome);
       });
     });
   });
 }
 
-Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos) {
+Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner) {
   if (!barrier.ok()) return {.failure = ToFailureOfAll(barrier)};
   auto snapshot = std::make_shared<const Snapshot>(store_->GetSnapshot());
   if (snapshot->state() == nullptr) {
@@ -82,11 +89,17 @@ Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos) 
   std::string token;
   const auto changes = store_->ReadChanges({.from = ChangesFrom::Snapshot(*snapshot)});
   if (changes.ok()) token = (*changes)->token();
-  const absl::StatusOr<uint64_t> id = leases_->Add(std::move(snapshot), lease_nanos);
+  const absl::StatusOr<uint64_t> id = leases_->Add(std::move(snapshot), lease_nanos, owner);
   if (!id.ok()) return {.failure = ToFailureOfAll(id.status())};
   SnapshotAnswer answer = AnswerOf(*id, lease_nanos);
   answer.token = std::move(token);
   return {.answer = std::move(answer)};
+}
+
+void SnapshotPath::WatchAnew() {
+  // The next one to run out may be another than before.
+  if (timer_ != base::kNoTimer) loop_->Cancel(std::exchange(timer_, base::kNoTimer));
+  Watch();
 }
 
 void SnapshotPath::Watch() {

@@ -6,6 +6,7 @@
 #define BANDB_SERVER_SNAPSHOT_PATH_H_
 
 #include <cstdint>
+#include <string>
 
 #include "bandb/store.h"
 #include "base/event_loop.h"
@@ -33,9 +34,11 @@ class SnapshotPath {
  private:
   void Take(Request& request, int64_t lease_nanos);
   // On a reader's thread.
-  Outcome TakeNow(const absl::Status& barrier, int64_t lease_nanos);
+  Outcome TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner);
   // Comes back when the next lease may run out.
   void Watch();
+  // Likewise, where that may be sooner than it was.
+  void WatchAnew();
 
   Store* const store_;
   base::EventLoop* const loop_;

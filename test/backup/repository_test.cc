@@ -260,4 +260,75 @@ TEST_CASE("a restored database is another branch: tokens of after the backup are
   REQUIRE_OK(repository.Verify(0));
 }
 
+TEST_CASE("a repository that nobody may write to can be verified and restored from, and nothing else") {
+  TestEnv env(10);
+  const std::unique_ptr<Db> db = OpenAt(&env, kDatabaseDir);
+  backup::Repository repository = RepositoryOf(&env);
+  WriteRound(db.get(), 0);
+  REQUIRE_OK(repository.Create(db.get()).status());
+  env.files().Inject(
+      {.kind = FaultKind::kNoAccess, .calls = {FileCall::kLock}, .pattern = "*backups*", .count = Fault::kSticky});
+  REQUIRE_OK(repository.Verify(0));
+  CHECK(RestoredContents(&env, &repository, 1, "/restored/1") == ContentsOf(db.get()));
+  CHECK_CODE(repository.Prune(1), kPermissionDenied);
+  CHECK_CODE(repository.Create(db.get()).status(), kPermissionDenied);
+}
+
+TEST_CASE("what lies in a repository under names that could be its own does no harm") {
+  TestEnv env(11);
+  const std::unique_ptr<Db> db = OpenAt(&env, kDatabaseDir);
+  backup::Repository repository = RepositoryOf(&env);
+  WriteRound(db.get(), 0);
+  REQUIRE_OK(repository.Create(db.get()).status());
+  const std::string root = kRepositoryDir;
+  for (const char* folder : {"/tables/x.tmp", "/backups/000009/a/b", "/backups/y.tmp-z"}) {
+    REQUIRE_OK(env.files().CreateDirs(root + folder));
+  }
+  for (const char* file : {"/backups/000008", "/backups/000009/a/c", "/tables/z.tmp",
+                           "/backups/18446744073709551615.backup", "/backups/note.txt", "/tables/README"}) {
+    const auto made = env.files().Create(root + file, base::AppendMode::kBuffered);
+    REQUIRE_OK(made.status());
+    REQUIRE_OK((*made)->Append("not of a backup"));
+    REQUIRE_OK((*made)->Close());
+  }
+  WriteRound(db.get(), 1);
+  const auto made = repository.Create(db.get());
+  REQUIRE_OK(made.status());
+  CHECK(made->number == 2);
+  REQUIRE_OK(repository.Verify(0));
+  REQUIRE_OK(repository.Prune(1));
+  CHECK(env.files().Exists(root + "/backups/note.txt").value());
+  CHECK(!env.files().Exists(root + "/backups/000009").value());
+  CHECK_CODE(repository.Restore(0, root + "/backups/000012"), kInvalidArgument);
+  CHECK_CODE(repository.Restore(0, root), kInvalidArgument);
+}
+
+TEST_CASE("where no description can be read it is not known of which database the backups are") {
+  TestEnv env(12);
+  const std::unique_ptr<Db> db = OpenAt(&env, kDatabaseDir);
+  backup::Repository repository = RepositoryOf(&env);
+  WriteRound(db.get(), 0);
+  REQUIRE_OK(repository.Create(db.get()).status());
+  env.files().FlipByte(std::string(kRepositoryDir) + "/backups/000001.backup", 20, 1);
+  CHECK_CODE(repository.Create(db.get()).status(), kDataLoss);
+}
+
+TEST_CASE("a backup that is cancelled ends, leaves nothing, and none follows") {
+  TestEnv env(13);
+  const std::unique_ptr<Db> db = OpenAt(&env, kDatabaseDir);
+  backup::Repository repository = RepositoryOf(&env);
+  WriteRound(db.get(), 0);
+  REQUIRE_OK(repository.Create(db.get()).status());
+  const std::set<std::string> before = TablesIn(&env);
+  WriteRound(db.get(), 1);
+  env.files().SetHook([&](uint64_t /*mutation*/) {
+    if (TablesIn(&env).size() > before.size()) repository.Cancel();
+  });
+  CHECK_CODE(repository.Create(db.get()).status(), kCancelled);
+  env.files().SetHook(nullptr);
+  CHECK(TablesIn(&env) == before);
+  CHECK_CODE(repository.Create(db.get()).status(), kCancelled);
+  REQUIRE_OK(repository.Verify(0));
+}
+
 }  // namespace bandb::test

@@ -354,6 +354,19 @@ TEST_CASE("a snapshot that nobody uses any more is let go of without anybody ask
   CHECK(world.snapshots.size() == 0);
 }
 
+TEST_CASE("a short lease ends in its time, though a longer one was there first, or it was longer itself") {
+  SimServer world({.seed = 9});
+  const auto loop = world.network.MakeLoop();
+  std::string request;
+  for (const uint32_t lease_ms : {3'600'000u, 5000u}) proto::AppendSnapshot(&request, {.lease_ms = lease_ms});
+  SendingClient client(loop.get(), world.unit->address(), request);
+  REQUIRE(world.RunUntil([&] { return world.snapshots.size() == 2; }));
+  const int64_t since = world.network.now_nanos();
+  world.lease_clock.Advance(5 * kSecond);
+  REQUIRE(world.RunUntil([&] { return world.store.snapshots() == 1; }));
+  CHECK(world.network.now_nanos() - since < 6 * kSecond);
+}
+
 TEST_CASE("accepting goes on by itself after it failed") {
   SimServer world({.seed = 6});
   world.network.FailAccepts(10);

@@ -90,4 +90,22 @@ TEST_CASE("the numbers of one run of a server are none of another") {
   CHECK(after.Use(id) == nullptr);
 }
 
+TEST_CASE("a snapshot is its user's alone, and no user has all of them") {
+  ManualClock clock;
+  SnapshotLeases leases(&clock, 6);
+  const uint64_t id = leases.Add(NewSnapshot(), kSecond, "ann").value();
+  CHECK(leases.Use(id, "bob") == nullptr);
+  CHECK(leases.Use(id) == nullptr);
+  CHECK(!leases.Renew(id, kSecond, "bob"));
+  CHECK(!leases.Drop(id, "bob"));
+  CHECK(leases.Use(id, "ann") != nullptr);
+  for (size_t i = 1; i < SnapshotLeases::kSnapshotsOfUserMax; i++) {
+    REQUIRE_OK(leases.Add(NewSnapshot(), kSecond, "ann").status());
+  }
+  CHECK_CODE(leases.Add(NewSnapshot(), kSecond, "ann").status(), kResourceExhausted);
+  REQUIRE_OK(leases.Add(NewSnapshot(), kSecond, "bob").status());
+  CHECK(leases.Drop(id, "ann"));
+  REQUIRE_OK(leases.Add(NewSnapshot(), kSecond, "ann").status());
+}
+
 }  // namespace bandb::test

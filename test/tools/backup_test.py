@@ -34,6 +34,10 @@ class Backups(ClientTest):
 
     def test_a_server_backs_up_while_it_serves_and_each_backup_restores(self):
         server = self.standalone(f"storage.backups={self.repo}")
+        absent = cli(server.address, "backup", "create")
+        self.assertEqual(absent.returncode, 3)
+        self.assertIn(b"is not there", absent.stderr)
+        os.mkdir(self.repo)
         states = []
         for i in range(3):
             self.check(cli(server.address, "put", f"key{i}", f"value{i}"), 0, b"OK\n")
@@ -71,6 +75,17 @@ class Backups(ClientTest):
         into = str(self.scratch / "y")
         self.backup("restore", "--repo", self.repo, "--into", into, code=3)
         self.assertFalse(os.path.exists(into))
+
+    def test_a_backup_without_a_server_takes_nothing_from_the_change_feed(self):
+        server = self.standalone("storage.changes_keep_bytes=64 MiB")
+        self.check(cli(server.address, "cursors", "create", "reader"), 0, b"")
+        self.check(cli(server.address, "put", "key", "value"), 0, b"OK\n")
+        self.check(cli(server.address, "flush"), 0, b"flushed\n")
+        self.assertEqual(server.terminate(), 0)
+        self.backup("create", "--data", server.data, "--repo", self.repo)
+        server.start()
+        seen = cli(server.address, "watch", "--cursor", "reader", "--count", "1", "--json")
+        self.assertEqual((seen.returncode, json.loads(seen.stdout)["key"]), (0, "key"), seen.stderr)
 
     def test_what_makes_no_sense_exits_with_2(self):
         for arguments in ((), ("create", "--repo", self.repo), ("create", "--data", "x"), ("list",), ("prune", "--repo", self.repo),

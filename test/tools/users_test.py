@@ -18,6 +18,18 @@ def environment(**more):
     return {**os.environ, **more}
 
 
+class TlsServer(Server):
+    """One that says first where it serves TLS."""
+
+    def first_line(self):
+        while True:
+            # Both may have come at once, which a selector would not see.
+            line = self.process.stdout.readline()
+            if not line.startswith(b"tls on "):
+                return line
+            self.tls = line.decode().split()[-1]
+
+
 class UsersTest(ProgramTest):
     def setUp(self):
         super().setUp()
@@ -158,22 +170,9 @@ class UsersTest(ProgramTest):
 
     def start_tls(self, config):
         """A server, and its address for TLS."""
-        server = Server.__new__(Server)
-        server.data, server.preexec, server.arguments = os.path.join(str(self.scratch), "data"), None, ("--config", config)
-        server.listen, server.process, server.errors = "127.0.0.1:0", None, programs.tempfile.TemporaryFile()
-        lines = []
-
-        def first_line():
-            while True:
-                # Both may have come at once, which a selector would not see.
-                lines.append(server.process.stdout.readline())
-                if not lines[-1].startswith(b"tls on "):
-                    return lines[-1]
-
-        server.first_line = first_line
-        server.start()
+        server = TlsServer(os.path.join(str(self.scratch), "data"), "--config", config)
         self.addCleanup(server.close)
-        return server, lines[0].decode().split()[-1]
+        return server, server.tls
 
     @unittest.skipUnless(OPENSSL, "there is no openssl to make certificates with")
     def test_bandb_speaks_tls_to_whom_it_believes(self):

@@ -15,6 +15,7 @@
 #include "base/executor.h"
 #include "base/status.h"
 #include "client/client.h"
+#include "offline_store.h"
 #include "progress.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
@@ -66,6 +67,7 @@ std::string TextOf(const BackupInfo& info, bool json) {
 absl::Status CreateFrom(const Flags& flags, Backup* backup) {
   Options options;
   options.create_if_missing = false;
+  options.changes_keep_bytes = kKeepAllChanges;
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, Db::Open(flags.data, options));
   BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db));
   BANDB_RETURN_IF_ERROR(db->Close());

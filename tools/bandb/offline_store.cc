@@ -43,6 +43,7 @@ class OfflineNode final : public OfflineStore {
 absl::StatusOr<std::unique_ptr<OfflineStore>> OpenNode(const std::string& directory) {
   ClusterOptions options;
   options.dir = directory;
+  options.storage.changes_keep_bytes = kKeepAllChanges;
   absl::StatusOr<std::unique_ptr<Cluster>> started = Cluster::Start(options);
   if (absl::IsInvalidArgument(started.status())) {
     return base::Error(
@@ -82,7 +83,9 @@ absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::OpenToRead(const std
 }
 
 absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::OpenToWrite(const std::string& directory) {
-  absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(directory);
+  Options options;
+  options.changes_keep_bytes = kKeepAllChanges;
+  absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(directory, options);
   if (!db.ok()) return OpenRefused(directory, db.status());
   return std::make_unique<OfflineDb>(*std::move(db));
 }

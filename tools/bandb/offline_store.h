@@ -3,6 +3,7 @@
 #ifndef BANDB_TOOLS_BANDB_OFFLINE_STORE_H_
 #define BANDB_TOOLS_BANDB_OFFLINE_STORE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,10 @@
 #include "bandb/store.h"
 
 namespace bandb::cli {
+
+// Of Options::changes_keep_bytes: what a server kept of its change feed is not for others to let
+// go.
+inline constexpr uint64_t kKeepAllChanges = uint64_t{1} << 50;
 
 class OfflineStore {
  public:

@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "bandb/backup.h"
 #include "base/escape.h"
+#include "base/posix_file_system.h"
 #include "base/status.h"
 #include "cluster_report.h"
 
@@ -38,22 +38,7 @@ absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vecto
   return base::Error(absl::StatusCode::kInvalidArgument, "no such command; there are {}", kCommands);
 }
 
-absl::StatusOr<std::string> MakeBackup(Db* db, const std::string& repository) {
-  if (db == nullptr) {
-    return base::Error(absl::StatusCode::kUnimplemented,
-                       "a node of a cluster makes no backups yet; a server with server.mode = \"standalone\" does");
-  }
-  if (repository.empty()) {
-    return base::Error(absl::StatusCode::kFailedPrecondition,
-                       "this server has no directory for backups: set storage.backups");
-  }
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Backup> backup, Backup::Open(repository));
-  BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db));
-  return fmt::format("backup {}: sequence {}, {} tables, {} bytes, {} of them new", made.number, made.last_sequence,
-                     made.tables, made.bytes, made.new_bytes);
-}
-
-absl::StatusOr<std::string> Run(DataStore* data, const std::string& backups, const std::vector<std::string>& words) {
+absl::StatusOr<std::string> Run(DataStore* data, BackupMaker* backups, const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words[0];
   const size_t operands = words.empty() ? 0 : words.size() - 1;
   if (command == "flush" && operands == 0) {
@@ -65,7 +50,7 @@ absl::StatusOr<std::string> Run(DataStore* data, const std::string& backups, con
     BANDB_RETURN_IF_ERROR(data->CompactRange(words[1], words[2]));
     return fmt::format("compacted: {} bytes of tables, {} before", data->GetStats().table_bytes, before);
   }
-  if (command == "backup" && operands == 0) return MakeBackup(data->db(), backups);
+  if (command == "backup" && operands == 0) return backups->Make(data->db());
   const bool wants_json = operands == 1 && words[1] == "--json";
   const bool is_of_cluster = (command == "status" && (operands == 0 || wants_json)) ||
                              (command == "member" && operands > 0) || (command == "transfer" && operands <= 1);
@@ -86,8 +71,42 @@ absl::StatusOr<std::string> Run(DataStore* data, const std::string& backups, con
 
 }  // namespace
 
-absl::StatusOr<std::string> Administer(DataStore* data, const std::string& backups,
-                                       const std::vector<std::string>& words) {
+absl::StatusOr<std::shared_ptr<Backup>> BackupMaker::Begin() {
+  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Backup> backup, Backup::Open(repository_));
+  base::MutexLock lock(&mutex_);
+  if (ended_) return base::Error(absl::StatusCode::kCancelled, "the server is ending");
+  current_ = backup;
+  return backup;
+}
+
+absl::StatusOr<std::string> BackupMaker::Make(Db* db) {
+  if (db == nullptr) {
+    return base::Error(absl::StatusCode::kUnimplemented,
+                       "a node of a cluster makes no backups yet; a server with server.mode = \"standalone\" does");
+  }
+  if (repository_.empty()) {
+    return base::Error(absl::StatusCode::kFailedPrecondition,
+                       "this server has no directory for backups: set storage.backups");
+  }
+  // One that is not there may be on a disk that is not mounted.
+  BANDB_ASSIGN_OR_RETURN(const bool exists, base::PosixFileSystem().Exists(repository_));
+  if (!exists) {
+    return base::Error(absl::StatusCode::kFailedPrecondition, "{}: the directory for backups is not there: make it",
+                       repository_);
+  }
+  BANDB_ASSIGN_OR_RETURN(const std::shared_ptr<Backup> backup, Begin());
+  BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db));
+  return fmt::format("backup {}: sequence {}, {} tables, {} bytes, {} of them new", made.number, made.last_sequence,
+                     made.tables, made.bytes, made.new_bytes);
+}
+
+void BackupMaker::End() {
+  base::MutexLock lock(&mutex_);
+  ended_ = true;
+  if (current_ != nullptr) current_->Cancel();
+}
+
+absl::StatusOr<std::string> Administer(DataStore* data, BackupMaker* backups, const std::vector<std::string>& words) {
   absl::StatusOr<std::string> text = Run(data, backups, words);
   // Which clients take for a key that there is not.
   if (!absl::IsNotFound(text.status())) return text;

@@ -142,7 +142,7 @@ class Service {
     options.logger = logger_;
     ServerHooks hooks;
     hooks.administer = [this](const std::vector<std::string>& words) {
-      return Administer(data_.get(), config_.backups, words);
+      return Administer(data_.get(), &backups_, words);
     };
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(data_->store(), options, std::move(hooks));
     if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
@@ -225,6 +225,7 @@ class Service {
 
   int End(const Signals& signals) {
     ending_ = true;
+    backups_.End();
     base::ThreadExecutor executor(1);
     const absl::Duration drain_timeout = config_.server.drain_timeout;
     const auto told_again = [&] {
@@ -284,6 +285,7 @@ class Service {
   }
 
   Config config_;
+  BackupMaker backups_{config_.backups};
   base::Clock* const clock_;
   base::StreamLogger* const lines_;
   LoggerBridge* const logger_;
