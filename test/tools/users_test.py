@@ -8,7 +8,6 @@ import subprocess
 import time
 import unittest
 
-import programs
 from programs import CLI, DEADLINE_SECONDS, SERVER, ProgramTest, Server, run
 
 OPENSSL = shutil.which("openssl")
