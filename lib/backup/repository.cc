@@ -168,7 +168,7 @@ absl::Status Repository::CheckReadable(const Descriptions& descriptions) {
   return descriptions.empty() ? absl::OkStatus() : descriptions.begin()->second.status();
 }
 
-absl::Status Repository::GoOn() const {
+absl::Status Repository::CheckCancelled() const {
   if (!cancelled_.load(std::memory_order_relaxed)) return absl::OkStatus();
   return base::Error(absl::StatusCode::kCancelled, "{}: the backup was cancelled", path_);
 }
@@ -262,8 +262,8 @@ class Repository::Making final : public internal::CheckpointSink {
     BANDB_ASSIGN_OR_RETURN(const storage::FileHeader header, ReadTableHeader(files, path));
     TableEntry table{.number = number, .id = header.file_id};
     BANDB_ASSIGN_OR_RETURN(const bool is_there, IsThere(files, path, &table));
-    const backup::GoOn both = [&] {
-      BANDB_RETURN_IF_ERROR(repository_->GoOn());
+    const GoOn both = [&] {
+      BANDB_RETURN_IF_ERROR(repository_->CheckCancelled());
       return go_on();
     };
     BANDB_RETURN_IF_ERROR(both());
@@ -309,7 +309,7 @@ class Repository::Making final : public internal::CheckpointSink {
     return *there == now && table->stored.bytes == now;
   }
 
-  absl::Status Copy(base::FileSystem* files, const std::string& path, const backup::GoOn& go_on, TableEntry* table) {
+  absl::Status Copy(base::FileSystem* files, const std::string& path, const GoOn& go_on, TableEntry* table) {
     base::FileSystem* const to_files = repository_->files_;
     const std::string target = repository_->TablePath(table->id);
     const std::string temporary = target + std::string(kTemporary);
@@ -337,7 +337,7 @@ absl::StatusOr<BackupInfo> Repository::Create(Db* db) {
   BANDB_ASSIGN_OR_RETURN(Descriptions earlier, ReadAll());
   BANDB_RETURN_IF_ERROR(CheckReadable(earlier));
   BANDB_RETURN_IF_ERROR(RemoveLeftovers(earlier));
-  BANDB_RETURN_IF_ERROR(GoOn());
+  BANDB_RETURN_IF_ERROR(CheckCancelled());
   const uint64_t number = earlier.empty() ? 1 : earlier.rbegin()->first + 1;
   Making making(this, earlier);
   const absl::Status made = [&] {
@@ -347,7 +347,7 @@ absl::StatusOr<BackupInfo> Repository::Create(Db* db) {
     BANDB_RETURN_IF_ERROR(files_->SyncDir(TablesDir()));
     // Before the description, which must not be durable without what it names.
     BANDB_RETURN_IF_ERROR(files_->SyncDir(BackupsDir()));
-    BANDB_RETURN_IF_ERROR(GoOn());
+    BANDB_RETURN_IF_ERROR(CheckCancelled());
     making.description()->time_ms = static_cast<uint64_t>(std::max<int64_t>(now_ms_(), 0));
     return base::InstallFile(files_, DescriptionPath(number), Encode(*making.description()));
   }();

@@ -65,7 +65,8 @@ class Repository {
   absl::StatusOr<std::unique_ptr<base::FileLock>> LockToRead();
   // Errors: kDataLoss there are some, and none can be read.
   static absl::Status CheckReadable(const Descriptions& descriptions);
-  absl::Status GoOn() const;
+  // Errors: kCancelled.
+  absl::Status CheckCancelled() const;
   absl::StatusOr<Descriptions> ReadAll();
   // The one of this number, or with 0 the newest. Errors: kNotFound.
   absl::StatusOr<Description> Find(uint64_t* number);

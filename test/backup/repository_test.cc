@@ -190,7 +190,7 @@ TEST_CASE("a damaged description hides no other backup, and nothing is removed t
     REQUIRE_OK(db->CompactRange("", ""));
     REQUIRE_OK(repository.Create(db.get()).status());
   }
-  const std::string description = std::string(kRepositoryDir) + "/backups/000002.backup";
+  const std::string description = base::JoinPath(kRepositoryDir, "backups/000002.backup");
   env.files().FlipByte(description, 40, 1);
   const auto list = repository.List();
   REQUIRE(list->size() == 3);
@@ -281,12 +281,12 @@ TEST_CASE("what lies in a repository under names that could be its own does no h
   WriteRound(db.get(), 0);
   REQUIRE_OK(repository.Create(db.get()).status());
   const std::string root = kRepositoryDir;
-  for (const char* folder : {"/tables/x.tmp", "/backups/000009/a/b", "/backups/y.tmp-z"}) {
-    REQUIRE_OK(env.files().CreateDirs(root + folder));
+  for (const char* folder : {"tables/x.tmp", "backups/000009/a/b", "backups/y.tmp-z"}) {
+    REQUIRE_OK(env.files().CreateDirs(base::JoinPath(root, folder)));
   }
-  for (const char* file : {"/backups/000008", "/backups/000009/a/c", "/tables/z.tmp",
-                           "/backups/18446744073709551615.backup", "/backups/note.txt", "/tables/README"}) {
-    const auto made = env.files().Create(root + file, base::AppendMode::kBuffered);
+  for (const char* file : {"backups/000008", "backups/000009/a/c", "tables/z.tmp",
+                           "backups/18446744073709551615.backup", "backups/note.txt", "tables/README"}) {
+    const auto made = env.files().Create(base::JoinPath(root, file), base::AppendMode::kBuffered);
     REQUIRE_OK(made.status());
     REQUIRE_OK((*made)->Append("not of a backup"));
     REQUIRE_OK((*made)->Close());
@@ -297,9 +297,9 @@ TEST_CASE("what lies in a repository under names that could be its own does no h
   CHECK(made->number == 2);
   REQUIRE_OK(repository.Verify(0));
   REQUIRE_OK(repository.Prune(1));
-  CHECK(env.files().Exists(root + "/backups/note.txt").value());
-  CHECK(!env.files().Exists(root + "/backups/000009").value());
-  CHECK_CODE(repository.Restore(0, root + "/backups/000012"), kInvalidArgument);
+  CHECK(env.files().Exists(base::JoinPath(root, "backups/note.txt")).value());
+  CHECK(!env.files().Exists(base::JoinPath(root, "backups/000009")).value());
+  CHECK_CODE(repository.Restore(0, fmt::format("{}/backups/000012", root)), kInvalidArgument);
   CHECK_CODE(repository.Restore(0, root), kInvalidArgument);
 }
 
@@ -309,7 +309,7 @@ TEST_CASE("where no description can be read it is not known of which database th
   backup::Repository repository = RepositoryOf(&env);
   WriteRound(db.get(), 0);
   REQUIRE_OK(repository.Create(db.get()).status());
-  env.files().FlipByte(std::string(kRepositoryDir) + "/backups/000001.backup", 20, 1);
+  env.files().FlipByte(base::JoinPath(kRepositoryDir, "backups/000001.backup"), 20, 1);
   CHECK_CODE(repository.Create(db.get()).status(), kDataLoss);
 }
 

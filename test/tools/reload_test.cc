@@ -83,6 +83,7 @@ log_retained = "64 MiB"
 
 [storage]
 data = "/srv/\u0001\"\\"
+backups = "/srv/backups"
 create_if_missing = true
 memory_budget = "0 B"
 background_threads = 2

@@ -436,7 +436,7 @@ TEST_CASE("on a full disk the replica applies what fits into memory, until Resum
   absl::Status refused;
   for (int i = 0; i < 20 && refused.ok(); ++i) refused = node.TryApply(large).status();
   CHECK_CODE(refused, kResourceExhausted);
-  const raft::Index applied = node.Index();
+  const uint64_t applied = node.Index();
   bool told = false;
   node.replica().WhenRoom([&told]() { told = true; });
   CHECK(told);
