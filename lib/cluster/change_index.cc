@@ -12,6 +12,9 @@ namespace {
 
 using absl::StatusCode;
 
+// How often a file is tried to be made for which there is no descriptor, and how many times.
+constexpr int64_t kFileRetryNanos = 100'000'000;
+constexpr int kFileTriesMax = 100;
 // So much is noted before it is written, though nobody waits for that.
 constexpr size_t kUnwrittenMax = 8192;
 // So much of what was written stays in memory, for readers that are not far behind.
@@ -99,7 +102,15 @@ class ChangeIndex::Recovery {
       unneeded_.push_back(number);
       return absl::OkStatus();
     }
-    BANDB_RETURN_IF_ERROR(status);
+    if (absl::IsUnavailable(status)) return status;
+    if (!status.ok()) {
+      // Nobody can tell whether those before it lead on. No node stays down for that.
+      index_.parts_.logger->Log(base::LogLevel::kWarning, "the change index begins after {}: {}", index_.PathOf(number),
+                                base::Message(status));
+      while (!files_.empty()) DropLast();
+      unneeded_.push_back(number);
+      return absl::OkStatus();
+    }
     while (!files_.empty() && block.begins) DropLast();
     while (!files_.empty() && files_.back().before.index >= block.before.index) DropLast();
     files_.push_back({.number = number, .before = block.before});
@@ -114,13 +125,15 @@ class ChangeIndex::Recovery {
   // Whether each file goes on to where the next one begins, or to the state.
   absl::StatusOr<bool> ReachesState() {
     const File& last = files_.back();
-    BANDB_ASSIGN_OR_RETURN(const ChangeFile file, Open(last.number));
+    const absl::StatusOr<ChangeFile> file = Open(last.number);
+    if (absl::IsUnavailable(file.status())) return file.status();
+    if (!file.ok()) return false;
     uint64_t offset = ChangeFile::kBegin;
     ChangeStretch block;
     while (true) {
-      const absl::Status read = file.ReadBlock(&offset, &block);
-      if (read.code() == StatusCode::kDataLoss) return false;
-      BANDB_RETURN_IF_ERROR(read);
+      const absl::Status read = file->ReadBlock(&offset, &block);
+      if (absl::IsUnavailable(read)) return read;
+      if (!read.ok()) return false;
       for (const ChangeEntry& entry : block.entries) {
         if (entry.end.index == state_.index) return entry.end == state_;
       }
@@ -294,6 +307,19 @@ void ChangeIndex::FinishWrite(const std::shared_ptr<Round>& round) {
   if (ended()) return;
   if (round->generation != generation_) {
     if (round->makes_file) Remove({round->output->number});
+  } else if (absl::IsUnavailable(round->status) && round->makes_file && ++file_tries_ < kFileTriesMax) {
+    // No descriptor was free. Flushes wait meanwhile, as they do for descriptors of their own.
+    output_.reset();
+    begins_ = begins_ || round->begins;
+    Remove({round->output->number});
+    writing_ = true;
+    parts_.executor->PostAfter(kFileRetryNanos, [index = shared_from_this()] {
+      index->parts_.post([index] {
+        index->writing_ = false;
+        index->WriteSome();
+      });
+    });
+    return;
   } else if (!round->status.ok()) {
     parts_.logger->Log(base::LogLevel::kWarning, "{}; the change feed begins after entry {} from now on",
                        base::Message(round->status), applied().index);
@@ -301,6 +327,7 @@ void ChangeIndex::FinishWrite(const std::shared_ptr<Round>& round) {
     Forget(applied());
     parts_.durable(written_);
   } else {
+    file_tries_ = 0;
     written_ = round->entries.back().end.index;
     base::MutexLock lock(&mutex_);
     if (round->makes_file) files_.push_back({.number = round->output->number, .before = round->before});
@@ -368,6 +395,8 @@ absl::StatusOr<ChangeStretch> ChangeIndex::FindInFile(const File& file, const Pa
     if (first != entries.begin()) block.before = std::prev(first)->end;
     entries.erase(entries.begin(), first);
     while (!entries.empty() && entries.back().end.index > file.last) entries.pop_back();
+    // Of these some may be asked for once more, and what follows may be in another file.
+    spot->offset = offset;
     return block;
   } while (block.before.index < file.last);
   return ChangeStretch();

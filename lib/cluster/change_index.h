@@ -131,6 +131,7 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
   // The node's thread alone.
   std::shared_ptr<Output> output_;  // the present file; none before the next write
   bool writing_ = false;
+  int file_tries_ = 0;
   uint64_t generation_ = 0;  // one more each time that all is forgotten
   uint64_t next_number_ = 1;
   raft::Index wanted_ = 0;   // is to be durable

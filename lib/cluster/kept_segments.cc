@@ -227,9 +227,13 @@ void KeptSegments::LetGo(size_t count) {
       floor = std::max(floor, kept_[i].segment.end);
       paths.push_back(PathNow(kept_[i]));
     }
+  }
+  // First, so that who does not find them knows why.
+  on_floor_(floor);
+  {
+    base::MutexLock lock(&mutex_);
     kept_.erase(kept_.begin(), kept_.begin() + static_cast<ptrdiff_t>(count));
   }
-  on_floor_(floor);
   Remove(std::move(paths));
 }
 

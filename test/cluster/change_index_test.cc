@@ -119,6 +119,62 @@ TEST_CASE("readers find what was appended, in memory and in files, by index and 
   CHECK(rig.Names().size() > 1);
 }
 
+TEST_CASE("the last place of a file is found once more by who has been there") {
+  IndexRig rig;
+  REQUIRE_OK(rig.Open(0));
+  rig.Append(700);
+  rig.index->MakeDurable();
+  rig.Run();
+  // From here on it is in the file alone.
+  REQUIRE_OK(rig.Open(700));
+  ChangeIndex::Spot spot;
+  for (int i = 0; i < 3; ++i) {
+    for (const raft::Index after : {699, 100, 698}) {
+      const absl::StatusOr<ChangeStretch> stretch = rig.index->AfterIndex(after, &spot);
+      REQUIRE_OK(stretch.status());
+      CHECK(stretch->before == BoundAt(after));
+    }
+  }
+  rig.CheckAllAfter(0);
+}
+
+TEST_CASE("a file for which there is no descriptor is made once there is one, and nothing is forgotten meanwhile") {
+  IndexRig rig;
+  REQUIRE_OK(rig.Open(0));
+  rig.Append(10);
+  rig.env.files().Inject(
+      {.kind = test::FaultKind::kNoDescriptor, .calls = {test::FileCall::kCreate}, .pattern = "*.chg", .count = 3});
+  rig.index->MakeDurable();
+  for (int i = 0; i < 3; ++i) {
+    rig.Run();
+    CHECK(rig.told.empty());
+    rig.env.clock().AdvanceMillis(100);
+  }
+  rig.Run();
+  REQUIRE(!rig.told.empty());
+  CHECK(rig.told.back() == 10);
+  CHECK(rig.Oldest() == 0);
+  REQUIRE_OK(rig.Open(10));
+  rig.CheckAllAfter(0);
+}
+
+TEST_CASE("an index that the device does not give back is forgotten, and keeps no node down") {
+  IndexRig rig;
+  REQUIRE_OK(rig.Open(0));
+  rig.Append(700);
+  rig.index->MakeDurable();
+  rig.Run();
+  rig.env.files().Inject({.kind = test::FaultKind::kIoError,
+                          .calls = {test::FileCall::kRead, test::FileCall::kOpen},
+                          .pattern = "*.chg",
+                          .count = test::Fault::kSticky});
+  REQUIRE_OK(rig.Open(700));
+  rig.env.files().ClearFaults();
+  CHECK(rig.Oldest() == 700);
+  rig.Append(800);
+  rig.CheckAllAfter(700);
+}
+
 TEST_CASE("an index reaches as far back as the log, and its files go with it") {
   IndexRig rig;
   REQUIRE_OK(rig.Open(0));

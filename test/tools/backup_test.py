@@ -78,7 +78,7 @@ class Backups(ClientTest):
 
     def test_a_backup_without_a_server_takes_nothing_from_the_change_feed(self):
         server = self.standalone("storage.changes_keep_bytes=64 MiB")
-        self.check(cli(server.address, "cursors", "create", "reader"), 0, b"")
+        self.check(cli(server.address, "cursors", "create", "reader"), 0, b"OK\n")
         self.check(cli(server.address, "put", "key", "value"), 0, b"OK\n")
         self.check(cli(server.address, "flush"), 0, b"flushed\n")
         self.assertEqual(server.terminate(), 0)

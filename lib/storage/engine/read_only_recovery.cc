@@ -73,8 +73,10 @@ absl::StatusOr<ReadOnlyDatabase> RecoverToRead(const base::Env& env, const std::
     absl::StatusOr<RecoveredDatabase> recovered = RecoverDatabase(env, dir, options, nullptr, mode);
     const bool whole = recovered.ok() && OpenTables(*recovered->state.version, open_files_max);
     BANDB_ASSIGN_OR_RETURN(Stamp after, TakeStamp(env.files, dir));
-    // A writer that goes on meanwhile is of no consequence, once all is open that there was.
-    if (after == before || (whole && before.locked && after.locked)) {
+    // A writer that goes on meanwhile is of no consequence, once all is open that there was. A
+    // table that was not there may be one that it has just merged away.
+    const bool nothing_gone = whole && recovered->damaged_tables.empty();
+    if (after == before || (nothing_gone && before.locked && after.locked)) {
       BANDB_RETURN_IF_ERROR(recovered.status());
       return ReadOnlyDatabase{.recovered = *std::move(recovered), .as_of_last_flush = before.locked};
     }
