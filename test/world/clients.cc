@@ -203,7 +203,7 @@ void Clients::AskRead(Machine* machine, const Flight& flight, Answer answer) {
     if (got.code() == StatusCode::kNotFound) return (*shared)(absl::OkStatus(), sim::kAbsent);
     (*shared)(got, got.ok() ? SerialOf(value.value()) : 0);
   };
-  machine->loop()->Post([this, machine, shared, get, deadline = world_->now() + options_.timeout] {
+  machine->loop()->Post([machine, shared, get, deadline = world_->now() + options_.timeout] {
     cluster::Node* const node = machine->node();
     if (node == nullptr) return;
     // As the façade does.
