@@ -35,9 +35,7 @@ void Clip(std::string_view lower, std::string_view upper, Commit* commit) {
 
 }  // namespace
 
-Failure ToFeedFailure(const absl::Status& status) {
-  return ToFailure(status);
-}
+Failure ToFeedFailure(const absl::Status& status) { return ToFailure(status); }
 
 // Thread safety: Tell on any thread; `path` on the loop's.
 struct ChangesPath::Ear : std::enable_shared_from_this<Ear> {

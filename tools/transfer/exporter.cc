@@ -60,7 +60,9 @@ absl::Status DirectoryExporter::CheckChunks(const Manifest& earlier) const {
 
 absl::Status DirectoryExporter::TakeUp(bool resume) {
   BANDB_ASSIGN_OR_RETURN(std::vector<std::string> names, files_->List(directory_));
-  std::erase_if(names, [](const std::string& name) { return name == kLockName || name == kSourceName || name.ends_with(kTemporary); });
+  std::erase_if(names, [](const std::string& name) {
+    return name == kLockName || name == kSourceName || name.ends_with(kTemporary);
+  });
   if (!resume) {
     if (names.empty()) return absl::OkStatus();
     return base::Error(absl::StatusCode::kAlreadyExists,
