@@ -54,7 +54,7 @@ bool IsNoticed(Damage damage, uint64_t ignored_sync) {
   files.IgnoreSyncNumber(ignored_sync);
   bool noticed = false;
   const auto look = [&](size_t backups_min) {
-    for (uint64_t draw = 0; draw < 8 && !noticed; draw++) {
+    for (uint64_t draw = 0; draw < 4 && !noticed; draw++) {
       TestEnv after(4, files.CrashImage(damage, 99 + draw));
       backup::Repository repository = RepositoryOf(&after);
       const auto list = repository.List();
@@ -90,7 +90,7 @@ TEST_CASE("power loss at any call of Create, Prune and Restore leaves whole back
       std::vector<std::unique_ptr<CrashFileSystem>> images;
       CrashFileSystem& files = world.env.files();
       // What is lost and what is not is drawn.
-      const uint64_t draws = std::string(row.what) == "create" ? 4 : 1;
+      const uint64_t draws = std::string(row.what) == "create" ? 2 : 1;
       files.SetHook([&](uint64_t mutation) {
         for (uint64_t draw = 0; draw < draws; draw++) images.push_back(files.CrashImage(damage, 100 * draw + mutation));
       });
@@ -179,7 +179,7 @@ TEST_CASE("each sync of a backup is needed: without it, power loss leaves a back
 }
 
 TEST_CASE("a prune that was not known to be durable takes nothing that a description still names") {
-  for (uint64_t draw = 0; draw < 16; draw++) {
+  for (uint64_t draw = 0; draw < 3; draw++) {
     World world(31);
     CrashFileSystem& files = world.env.files();
     files.Inject({.kind = FaultKind::kIoError, .calls = {FileCall::kSyncDir}, .pattern = "*backups/of/db/backups"});

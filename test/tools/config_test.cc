@@ -211,8 +211,9 @@ TEST_CASE("every setting names the option that it sets") {
   for (const Setting& setting : Settings()) {
     INFO(setting.option);
     // "storage.write_buffer_bytes" makes storage.write_buffer.
-    if (setting.section == "log" || setting.key == "data" || setting.key == "backups" || setting.key == "mode")
+    if (setting.section == "log" || setting.key == "data" || setting.key == "backups" || setting.key == "mode") {
       continue;
+    }
     if (setting.section == "redis") {
       CHECK(setting.option == "server.redis_" + std::string(setting.key));
       continue;
