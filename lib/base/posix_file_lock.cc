@@ -212,7 +212,7 @@ absl::StatusOr<bool> IsPosixFileLocked(int directory, const std::string& directo
   if (IsShown(parent.get())) return true;
   const UniqueFd file = OpenFd(parent.get(), name, O_RDONLY | O_NOFOLLOW);
   if (file.valid()) return IsShown(file.get());
-  // Whoever may not read it has still asked for the lock of the directory.
+  // A process that may not read it has still asked for the lock of the directory.
   if (errno == ENOENT || errno == EACCES) return false;
   return PathError(errno, "look for the lock", path);
 }

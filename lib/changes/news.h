@@ -20,7 +20,7 @@ namespace bandb::changes {
 // Thread safety: any thread.
 class News {
  public:
-  // Whoever waits adds its event or listener first, looks once more for what it waits for, and
+  // Who waits adds its event or listener first, looks once more for what it waits for, and
   // removes it after the wait, however that ended. What was told is removed by that.
   void Add(base::Event* event) ABSL_LOCKS_EXCLUDED(mutex_) {
     base::MutexLock lock(&mutex_);

@@ -93,7 +93,7 @@ void Node::AskReads() {
 
 void Node::OnRead(const raft::ReadResult& result) {
   raft::ReadResult checked = result;
-  // The core judged by the time at which the turn began; whoever asked may have done so later.
+  // The core judged by the time at which the turn began; who asked may have done so later.
   if (result.lease && !driver_->core().LeaseValid(parts_.env.clock->MonotonicNanos())) {
     checked.code = StatusCode::kUnavailable;
   }

@@ -74,7 +74,7 @@ void Service::Handle(net::Call& call) {
   // Its own numbers mean nothing in another protocol.
   const uint32_t id = message.id;
   Request request(context_, call, message);
-  // Whose name the request has a view of, whoever its connection belongs to once it is decoded.
+  // Whose name the request has a view of, no matter whose its connection is once it is decoded.
   const std::shared_ptr<const User> asker = request.codec().session().user();
   if (!request.codec().HasMessages()) message.id = 0;
   const size_t payload_bytes_max = request.codec().payload_bytes_max();

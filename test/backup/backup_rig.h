@@ -65,6 +65,21 @@ inline Contents RestoredContents(TestEnv* env, backup::Repository* repository, u
   return ContentsOf(db.get());
 }
 
+// A database, and a repository that has nothing yet.
+struct BackupRig {
+  explicit BackupRig(uint64_t seed) : env(seed), db(OpenAt(&env, kDatabaseDir)), repository(RepositoryOf(&env)) {}
+
+  // Makes a backup with what the round writes.
+  void BackUp(int round) {
+    WriteRound(db.get(), round);
+    REQUIRE_OK(repository.Create(db.get()).status());
+  }
+
+  TestEnv env;
+  const std::unique_ptr<Db> db;
+  backup::Repository repository;
+};
+
 }  // namespace bandb::test
 
 #endif  // BANDB_TEST_BACKUP_BACKUP_RIG_H_

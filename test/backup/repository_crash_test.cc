@@ -13,8 +13,8 @@ namespace bandb::test {
 namespace {
 
 // A database with two backups, and what they hold; the third state has none.
-struct World {
-  explicit World(uint64_t seed) : env(seed), db(OpenAt(&env, kDatabaseDir)), repository(RepositoryOf(&env)) {
+struct World : BackupRig {
+  explicit World(uint64_t seed) : BackupRig(seed) {
     for (int round = 0; round < 3; round++) {
       WriteRound(db.get(), round);
       states.push_back(ContentsOf(db.get()));
@@ -22,9 +22,6 @@ struct World {
     }
   }
 
-  TestEnv env;
-  const std::unique_ptr<Db> db;
-  backup::Repository repository;
   std::vector<Contents> states;
 };
 
