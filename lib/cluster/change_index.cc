@@ -78,7 +78,7 @@ class ChangeIndex::Recovery {
       files_[i].last = i + 1 < files_.size() ? files_[i + 1].before.index : state_.index;
     }
     index_.begins_ = files_.empty();
-    index_.Remove(std::move(unneeded_));
+    index_.Remove(unneeded_);
     return absl::OkStatus();
   }
 
@@ -207,7 +207,7 @@ void ChangeIndex::Forget(const ChangeBound& state) {
     tail_.clear();
     begin_ = tail_before_ = state;
   }
-  Remove(std::move(unneeded));
+  Remove(unneeded);
 }
 
 void ChangeIndex::SetFloor(raft::Index floor) {
@@ -224,7 +224,7 @@ void ChangeIndex::SetFloor(raft::Index floor) {
       begin_ = files_.front().before;
     }
   }
-  Remove(std::move(unneeded));
+  Remove(unneeded);
 }
 
 void ChangeIndex::End() {
@@ -233,7 +233,7 @@ void ChangeIndex::End() {
   news.Tell();
 }
 
-void ChangeIndex::Remove(std::vector<uint64_t> numbers) const {
+void ChangeIndex::Remove(const std::vector<uint64_t>& numbers) const {
   if (numbers.empty()) return;
   std::vector<std::string> paths;
   for (const uint64_t number : numbers) paths.push_back(PathOf(number));

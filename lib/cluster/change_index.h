@@ -122,7 +122,7 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
   static absl::Status Write(const ChangeIndex& index, Round* round);
   void FinishWrite(const std::shared_ptr<Round>& round) ABSL_LOCKS_EXCLUDED(mutex_);
   void Forget(const ChangeBound& state) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Remove(std::vector<uint64_t> numbers) const;
+  void Remove(const std::vector<uint64_t>& numbers) const;
 
   Parts parts_;
   std::atomic<uint64_t> applied_sequence_{0};

@@ -35,8 +35,6 @@ void Clip(std::string_view lower, std::string_view upper, Commit* commit) {
 
 }  // namespace
 
-Failure ToFeedFailure(const absl::Status& status) { return ToFailure(status); }
-
 // Thread safety: Tell on any thread; `path` on the loop's.
 struct ChangesPath::Ear : std::enable_shared_from_this<Ear> {
   explicit Ear(ChangesPath* whose) : path(whose), loop(whose->loop_) {}
@@ -156,7 +154,7 @@ void ChangesPath::Step::Run(int64_t now_nanos) {
     status = Collect(may_wait);
   }
   if (!status.ok()) {
-    outcome = {.failure = ToFeedFailure(status)};
+    outcome = {.failure = ToFailure(status)};
     done = true;
   }
   if (!done) return Await(now_nanos);

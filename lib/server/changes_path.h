@@ -22,9 +22,6 @@
 
 namespace bandb::server {
 
-// What is told of a failure of the feed.
-Failure ToFeedFailure(const absl::Status& status);
-
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
 class ChangesPath {
  public:

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "server/changes_path.h"
 
 namespace bandb::server {
 
@@ -12,7 +11,7 @@ CursorPath::~CursorPath() { BANDB_ASSERT(in_flight_ == 0); }
 
 void CursorPath::Acknowledge(Request& request, const AcknowledgeCommand& command) {
   const absl::Status status = store_->Acknowledge(command.cursor, command.token);
-  request.Answer(status.ok() ? Outcome() : Outcome{.failure = ToFeedFailure(status)});
+  request.Answer(status.ok() ? Outcome() : Outcome{.failure = ToFailure(status)});
 }
 
 void CursorPath::Change(Request& request, CursorsCommand* command) {
@@ -48,7 +47,7 @@ Outcome CursorPath::Do(const CursorsCommand& command) {
       status = store_->DropCursor(command.name);
       break;
   }
-  return status.ok() ? Outcome() : Outcome{.failure = ToFeedFailure(status)};
+  return status.ok() ? Outcome() : Outcome{.failure = ToFailure(status)};
 }
 
 }  // namespace bandb::server
