@@ -59,6 +59,13 @@ absl::Status NoSuchBackup(std::string_view repository, uint64_t number) {
   return base::Error(absl::StatusCode::kNotFound, "{}: there is no backup {}", repository, number);
 }
 
+// For a file that a description names: that it is gone is damage, and not that there is no such
+// backup.
+absl::Status GoneIsDamage(const absl::Status& status) {
+  if (!absl::IsNotFound(status)) return status;
+  return base::Error(absl::StatusCode::kDataLoss, "{}", base::Message(status));
+}
+
 absl::StatusOr<std::string> ReadDescription(base::FileSystem* files, const std::string& path) {
   {
     // Before it is read whole: it may be as large as anything, and nothing of ours.
@@ -379,16 +386,22 @@ absl::Status Repository::Verify(uint64_t number) {
   BANDB_ASSIGN_OR_RETURN(const Descriptions all, ReadAll());
   if (all.empty() || (number != 0 && !all.contains(number))) return NoSuchBackup(path_, number);
   std::vector<std::string> complaints;
+  // Of bytes that are wrong, if there are any; else of a device that cannot read.
+  absl::StatusCode code = absl::StatusCode::kDataLoss;
+  const auto complain = [&](const absl::Status& status) {
+    if (complaints.empty() || absl::IsDataLoss(status)) code = status.code();
+    complaints.emplace_back(base::Message(status));
+  };
   const auto check = [&](const std::string& path, const StoredBytes& stored) {
     const absl::StatusOr<StoredBytes> found = ReadThrough(files_, path);
-    const absl::Status status = found.ok() ? CheckStored(*found, stored, path) : found.status();
-    if (!status.ok()) complaints.emplace_back(base::Message(status));
+    const absl::Status status = found.ok() ? CheckStored(*found, stored, path) : GoneIsDamage(found.status());
+    if (!status.ok()) complain(status);
   };
   std::set<std::string> checked;
   for (const auto& [which, description] : all) {
     if (number != 0 && which != number) continue;
     if (!description.ok()) {
-      complaints.emplace_back(base::Message(description.status()));
+      complain(description.status());
       continue;
     }
     for (const FileEntry& file : description->files) check(base::JoinPath(FolderOf(which), file.path), file.stored);
@@ -400,7 +413,7 @@ absl::Status Repository::Verify(uint64_t number) {
   std::string message = complaints[0];
   for (size_t i = 1; i < std::min(complaints.size(), kComplaintsMax); i++) message += "; " + complaints[i];
   if (complaints.size() > kComplaintsMax) message += fmt::format("; and {} more", complaints.size() - kComplaintsMax);
-  return base::Error(absl::StatusCode::kDataLoss, "{}", message);
+  return base::Error(code, "{}", message);
 }
 
 absl::Status Repository::Prune(uint64_t keep) {
@@ -420,8 +433,8 @@ absl::Status Repository::Prune(uint64_t keep) {
 }
 
 absl::Status Repository::CopyChecked(const std::string& from, const std::string& to, const StoredBytes& stored) {
-  BANDB_ASSIGN_OR_RETURN(const StoredBytes copied, CopyFile(files_, from, files_, to, GoOnAlways));
-  return CheckStored(copied, stored, from);
+  const absl::StatusOr<StoredBytes> copied = CopyFile(files_, from, files_, to, GoOnAlways);
+  return copied.ok() ? CheckStored(*copied, stored, from) : GoneIsDamage(copied.status());
 }
 
 absl::Status Repository::RestoreInto(const Description& description, const std::string& folder,

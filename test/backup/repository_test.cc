@@ -140,6 +140,22 @@ TEST_CASE("nothing that is damaged is restored, and no part of it is left") {
   CHECK_CODE(rig.repository.Restore(1, "/restored/one"), kResourceExhausted);
 }
 
+TEST_CASE("a file that is gone is damage, and a device that cannot read is none") {
+  BackupRig rig(14);
+  rig.BackUp(0);
+  for (const std::string& table : TablesIn(&rig.env)) {
+    rig.env.files().Inject(
+        {.kind = FaultKind::kIoError, .calls = {FileCall::kRead}, .pattern = table, .count = Fault::kSticky});
+    CHECK_CODE(rig.repository.Verify(0), kInternal);
+    CHECK_CODE(rig.repository.Restore(1, "/restored"), kInternal);
+    rig.env.files().ClearFaults();
+    REQUIRE_OK(rig.env.files().Remove(table));
+  }
+  CHECK_CODE(rig.repository.Verify(0), kDataLoss);
+  CHECK_CODE(rig.repository.Restore(1, "/restored"), kDataLoss);
+  CHECK_CODE(rig.repository.Restore(2, "/restored"), kNotFound);
+}
+
 TEST_CASE("pruning keeps the newest and what they need, and numbers are not given again") {
   BackupRig rig(6);
   std::vector<Contents> states;
