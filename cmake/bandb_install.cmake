@@ -13,12 +13,16 @@ set_target_properties(bandb_everything PROPERTIES EXPORT_NAME bandb)
 add_library(bandb::bandb ALIAS bandb_everything)
 
 set(BANDB_CMAKE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/bandb")
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bandb" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-install(TARGETS ${BANDB_LIBRARIES} bandb_everything EXPORT bandb_targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(EXPORT bandb_targets NAMESPACE bandb:: FILE bandb_targets.cmake DESTINATION "${BANDB_CMAKE_DIR}")
-foreach(program bandb_server_program bandb bandb_bench)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/bandb" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev)
+install(TARGETS ${BANDB_LIBRARIES} bandb_everything EXPORT bandb_targets
+        ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT dev)
+install(EXPORT bandb_targets NAMESPACE bandb:: FILE bandb_targets.cmake DESTINATION "${BANDB_CMAKE_DIR}" COMPONENT dev)
+if(TARGET bandb_server_program)
+  install(TARGETS bandb_server_program RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT server)
+endif()
+foreach(program bandb bandb_bench bandb_inspect_program)
   if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+    install(TARGETS ${program} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)
   endif()
 endforeach()
 
@@ -27,7 +31,7 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/bandbConfig.cmake.in"
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/bandbConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/bandbConfig.cmake" "${PROJECT_BINARY_DIR}/bandbConfigVersion.cmake"
               cmake/FindLZ4.cmake cmake/FindZstd.cmake cmake/FindxxHash.cmake
-        DESTINATION "${BANDB_CMAKE_DIR}")
+        DESTINATION "${BANDB_CMAKE_DIR}" COMPONENT dev)
 
 # Sorts what `target` links, itself included, into `libs` (-l names, users before used) and `packages` (of pkg-config).
 function(bandb_pkg_config_closure target libs packages)
@@ -87,11 +91,11 @@ function(bandb_pkg_config name target description)
     set(PC_DEFINES "-DBANDB_BUILT_WITHOUT_LZ4")
   endif()
   configure_file("${PROJECT_SOURCE_DIR}/cmake/bandb.pc.in" "${PROJECT_BINARY_DIR}/${name}.pc" @ONLY)
-  install(FILES "${PROJECT_BINARY_DIR}/${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+  install(FILES "${PROJECT_BINARY_DIR}/${name}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
 endfunction()
 
 bandb_pkg_config(bandb bandb_everything "${PROJECT_DESCRIPTION}")
-foreach(room storage server cluster tls)
+foreach(room storage backup server cluster tls)
   if(TARGET bandb_${room})
     bandb_pkg_config(bandb-${room} bandb_${room} "${PROJECT_DESCRIPTION}: ${room} alone")
   endif()

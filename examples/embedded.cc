@@ -23,10 +23,13 @@ bool Run(bandb::Db& db) {
   if (!Check(name.status())) return false;
   std::cout << "name is " << *name << "\n";
 
-  // A batch takes effect as a whole or not at all, here only if nobody has changed the name
-  // meanwhile.
+  // A batch takes effect as a whole or not at all, here only if nobody has written the name
+  // meanwhile, be it the same one. Without sync, as here and below, a write survives the death of
+  // this process, but power loss may take the last ones.
+  const absl::StatusOr<bandb::Entry> read = db.GetEntry("name");
+  if (!Check(read.status())) return false;
   bandb::WriteBatch batch;
-  batch.RequireValue("name", "Alice");
+  batch.RequireVersion("name", read->version);
   batch.Put("name", "Bob");
   batch.Put("previous-name", "Alice");
   if (!Check(db.Write(batch))) return false;

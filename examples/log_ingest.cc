@@ -24,7 +24,7 @@ std::string KeyOf(uint64_t line) {
 
 // The number after the one in the last key of the log.
 uint64_t NextLine(bandb::Db& db) {
-  const std::unique_ptr<bandb::Iterator> it = db.NewIterator({.lower_bound = "log:", .upper_bound = "log;"});
+  const std::unique_ptr<bandb::Iterator> it = db.NewPrefixIterator("log:");
   it->SeekToLast();
   return it->Valid() ? std::stoull(std::string(it->key().substr(4))) + 1 : 0;
 }
@@ -37,6 +37,7 @@ absl::Status Ingest(bandb::Db& db, uint64_t* lines) {
     batch.Put(KeyOf(next++), line);
     ++*lines;
     if (batch.Count() < kLinesPerBatch) continue;
+    // Not synced yet: it survives the death of this process, not of the machine.
     if (absl::Status written = db.Write(batch); !written.ok()) return written;
     batch.Clear();
   }

@@ -65,7 +65,7 @@ for stage in "${stages[@]}"; do
   case "$stage" in
     dev) run_stage dev dev all ;;
     clang) run_stage clang clang-asan "bandb_unit_tests bandb_fuzz_replays" -L 'unit|fuzz' ;;
-    tsan) run_stage tsan tsan bandb_threaded_tests -L unit -LE one_thread ;;
+    tsan) run_stage tsan tsan bandb_threaded_tests -L threads ;;
     *) bandb_fail "there is no stage $stage: dev, clang, tsan." ;;
   esac
 done

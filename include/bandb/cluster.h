@@ -4,6 +4,7 @@
 #define BANDB_CLUSTER_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,11 @@
 #include "bandb/store.h"
 
 namespace bandb {
+
+namespace internal {
+class CheckpointSink;
+struct DbAccess;
+}  // namespace internal
 
 // What a node is in the present term.
 enum class NodeRole : int { kFollower = 0, kCandidate = 1, kLeader = 2 };
@@ -155,9 +161,19 @@ class Cluster : public Store {
   // kDeadlineExceeded nobody else is known to lead in time.
   virtual absl::Status TransferLeadership(std::string_view to = {}) = 0;
 
+  // Times to live go by the time of the log, which never goes back: a leader's clock that was
+  // ahead holds expiry until clocks get there (Stats::expiry_ahead_ms). Once the clocks of all
+  // nodes are right, this has expiry go by them, on all from the same entry of the log on; one
+  // that is still ahead and leads later has all expire that much too early. What had expired by the
+  // log stays gone, unlike in a Db; what had not keeps what was left of its time; and times that
+  // users see or give are by the clocks. Only a copy opened as a Db goes on by the log, until it
+  // accepts its clock. Nodes of releases before this call end when they come to such an entry:
+  // first have all nodes of this one. Errors: as of a write. Durability: as a write.
+  virtual absl::Status AcceptClock(absl::Duration timeout = absl::Seconds(10)) = 0;
+
   // Both are of the database in this node alone, as for Db. What is applied goes into tables, so
   // that the log before it is not needed to start again. Errors: kResourceExhausted the disk is
-  // full; kFailedPrecondition the node serves no more.
+  // full; kUnavailable no descriptor is free; kFailedPrecondition the node serves no more.
   virtual absl::Status Flush() = 0;
   // Compacts the tables that hold keys of [begin, limit); empty means unbounded. Errors: as Flush,
   // with which it begins; kDataLoss, kInternal a table could not be read; kAborted the node was
@@ -178,6 +194,12 @@ class Cluster : public Store {
 
  protected:
   Cluster() = default;
+
+ private:
+  friend struct internal::DbAccess;
+  // Copies the database of this node, as it is applied, into a directory, but for the tables, which
+  // go to the sink: see Backup.
+  virtual absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) = 0;
 };
 
 }  // namespace bandb

@@ -38,7 +38,8 @@ class ClusterListener {
 struct ClusterOptions {
   // Where the node keeps all that it has. Of this node alone; never a copy of another's.
   std::filesystem::path dir;
-  // Of the database in it. `create_if_missing` and `error_if_exists` are not heeded.
+  // Of the database in it. `create_if_missing` and `error_if_exists` are not heeded; what members
+  // would do by themselves to different ends is refused: compaction_filter, CompactionStyle::kFifo.
   Options storage;
 
   // What becomes of a directory that belongs to no cluster; one that does needs neither, and heeds

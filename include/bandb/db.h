@@ -2,6 +2,7 @@
 #ifndef BANDB_DB_H_
 #define BANDB_DB_H_
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -82,6 +83,27 @@ class Db : public Store {
   // compaction still reads. Errors: kDataLoss, kInternal a table could not be read; the rest is
   // compacted no further; else as Flush, with which it begins.
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
+  // Begins no more compactions, and has those that run stand still; returns at once, while a step
+  // of some milliseconds may still be under way. Flushes go on. Writers are slowed and then stopped
+  // once too many tables have come of flushes, and CompactRange waits; CompactionStyle::kFifo
+  // forgets nothing meanwhile. Nested: as many ContinueCompactions as calls of this have them go
+  // on. Close does, too, and the next Open begins with none.
+  // Errors: kFailedPrecondition the database is closed, or opened for reading only.
+  virtual absl::Status PauseCompactions() = 0;
+  // Errors: kFailedPrecondition they are not paused; else as PauseCompactions.
+  virtual absl::Status ContinueCompactions() = 0;
+
+  // About how many bytes the keys of [begin, limit) take, in memory and, as they are stored, in
+  // tables; empty means unbounded. Reads no data, and answers soon however large the range is. Of a
+  // table it knows no more than blocks, and of one whose index is not in memory no more than parts
+  // of some megabytes. What was deleted or overwritten counts until it is compacted. Errors:
+  // kFailedPrecondition the database is closed; kInternal, kDataLoss a table could not be opened.
+  absl::StatusOr<uint64_t> ApproximateSize(std::string_view begin, std::string_view limit) const;
+  // About how many keys there are in [begin, limit); empty means unbounded. Up to 256 are counted;
+  // of more, entries are, as ApproximateSize sees them, less two for each delete, for that is one
+  // and hides one. So a key that was overwritten and not compacted since counts as often as it was
+  // written, and what a DeleteRange has hidden counts until it is compacted. Errors: likewise.
+  absl::StatusOr<uint64_t> ApproximateCount(std::string_view begin, std::string_view limit);
   // Makes a copy of the present state in `dir`, which must not exist, by hard links where the file
   // system allows. The copy can be opened as a database of its own; it keeps the identity of this
   // one. It is made as `dir`.tmp-... and renamed once it is whole, so that there never is a part of
@@ -128,10 +150,18 @@ class Db : public Store {
  protected:
   Db() = default;
 
+  // What both figures of a range come from.
+  struct RangeFigures {
+    uint64_t bytes = 0;
+    uint64_t keys = 0;
+  };
+
  private:
   friend struct internal::DbAccess;
   // As CreateCheckpoint, but that the tables go to the sink. Errors: kUnimplemented it makes none.
   virtual absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink);
+  // Errors: kUnimplemented it tells none.
+  virtual absl::StatusOr<RangeFigures> DoApproximate(std::string_view begin, std::string_view limit) const;
 };
 
 }  // namespace bandb

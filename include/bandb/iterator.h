@@ -2,12 +2,19 @@
 #ifndef BANDB_ITERATOR_H_
 #define BANDB_ITERATOR_H_
 
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace bandb {
+
+// Where the keys that begin with `prefix` end: [prefix, PrefixLimit(prefix)) is all of them, and
+// nothing else. Empty, which means unbounded, if the prefix is empty or all of its bytes are 0xff:
+// DeleteRange refuses that.
+std::string PrefixLimit(std::string_view prefix);
 
 // Walks keys in unsigned bytewise order, forward or backward, over the state that was current (or
 // the snapshot that was given) when it was made. A new iterator is not Valid until a Seek.
@@ -50,6 +57,9 @@ class Iterator {
   virtual std::string_view value() const = 0;
   // When that value expires; infinite: never. In whole milliseconds.
   virtual absl::Time expiry() const { return absl::InfiniteFuture(); }
+  // The version of that value; see Entry::version. 0 where it is not Valid, and where the store
+  // tells none.
+  virtual uint64_t version() const { return 0; }
 
   // Where another iterator may go on after this one gave up because of ReadOptions::skips_max: no
   // key between the last one shown and this one shows. Forward, go on at it or after it; backward,

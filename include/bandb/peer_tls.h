@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,16 +15,25 @@ namespace base {
 class EventLoop;
 }  // namespace base
 
-// Paths of files in PEM, all three needed.
+// Paths of files in PEM, the first three needed.
 struct PeerTlsFiles {
   // Certificates of authorities: a node is who shows a certificate that one of these has signed. So
-  // this authority should sign for nodes of the cluster and nobody else.
+  // this authority should sign for nodes of the cluster and nobody else, or `names` say who they
+  // are.
   std::string ca{};
   // The node's own: the chain, its own first, for clients and servers alike. It names the host that
   // others dial, as a DNS name or an IP address.
   std::string cert{};
   // Its key, without a password, in a file that others can neither read nor change.
   std::string key{};
+  // Lists of certificates that their authorities have taken back; empty: none is asked for. If
+  // there are any, each authority that has signed for a node needs one, and one that is past its
+  // time believes nobody: load it again in time.
+  std::string crl{};
+  // No files: a node's certificate has to name one of these, as DNS name, or as IP address; one
+  // that begins with a dot stands for all below it, as ".db.example.org". Empty: the authority's
+  // word is enough.
+  std::vector<std::string> names{};
 };
 
 // Connections between nodes are TLS 1.3 then, and each side demands a certificate of the other.
@@ -38,8 +48,8 @@ struct PeerTlsFiles {
 class PeerTls {
  public:
   // Errors: kInvalidArgument a file does not hold what it should, the key is not the certificate's,
-  // or that has expired · kPermissionDenied others may read the key · kUnimplemented this build has
-  // no OpenSSL; and of reading the files.
+  // or that or a list has expired · kPermissionDenied others may read the key · kUnimplemented this
+  // build has no OpenSSL; and of reading the files.
   static absl::StatusOr<std::shared_ptr<PeerTls>> Load(const PeerTlsFiles& files);
   virtual ~PeerTls() = default;
   PeerTls(const PeerTls&) = delete;

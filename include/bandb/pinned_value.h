@@ -32,6 +32,8 @@ class PinnedValue {
   std::string_view value() const { return owner_ == nullptr ? std::string_view(copy_) : pinned_; }
   // When the value expires; infinite: never. In whole milliseconds.
   absl::Time expiry() const { return expires_ ? absl::FromUnixMillis(expiry_ms_) : absl::InfiniteFuture(); }
+  // The version of the value; see Entry::version. 0: the store tells none.
+  uint64_t version() const { return version_; }
   // Lets go of the bytes; value() is then empty.
   void Reset();
 
@@ -44,6 +46,8 @@ class PinnedValue {
     expires_ = true;
     expiry_ms_ = expiry_ms;
   }
+  // For implementations of Store, after Pin or Copy: the version.
+  void SetVersion(uint64_t version) { version_ = version; }
 
  private:
   std::string_view pinned_;
@@ -52,6 +56,7 @@ class PinnedValue {
   std::string copy_;
   bool expires_ = false;
   int64_t expiry_ms_ = 0;
+  uint64_t version_ = 0;
 };
 
 }  // namespace bandb

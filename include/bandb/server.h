@@ -8,12 +8,15 @@
 #define BANDB_SERVER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "bandb/latency.h"
 #include "bandb/server_hooks.h"
 #include "bandb/store.h"
 
@@ -30,6 +33,19 @@ enum class Durability : int {
   kSync,  // power loss: fsync before every acknowledgement, shared by all writes that wait
   kOs,    // the death of the process, but not of the machine
 };
+
+// Something done to a server that somebody may have to account for.
+struct AuditEvent {
+  // "login refused", "administration denied", "administration" (SLOWLOG RESET), "users changed",
+  // "clients closed" (by CLIENT KILL) or "keys deleted" (all of them, by FLUSHALL or FLUSHDB).
+  std::string what{};
+  std::string user{};     // who did it, or said to; empty: there are no users, or nobody is known
+  std::string address{};  // from where; empty: from the server's own machine
+  std::string detail{};   // for people; holds no key and no token
+};
+// Called by several threads at once, those of loops among them: it must not block. One that throws
+// is contained, and the log has an error.
+using Audit = std::function<void(const AuditEvent&)>;
 
 // How to serve. The defaults suit a small machine; Start refuses settings that make no sense and
 // names all of them.
@@ -114,11 +130,24 @@ struct ServerOptions {
   absl::Duration store_timeout = absl::Seconds(4);
   // When TCP begins to probe a silent peer: 1 to 32767 s. Infinite: never. Default 300 s.
   absl::Duration keepalive = absl::Seconds(300);
+  // Requests that take at least this long are kept in the slow log (Server::SlowRequests), which
+  // has the last 128. Infinite: none. Default 100 ms.
+  absl::Duration slow_log_threshold = absl::Milliseconds(100);
+  // How much of its key is kept with each of them, in bytes; 0: nothing of any key. 0 to 32;
+  // default 32.
+  int slow_log_key_bytes = 32;
+  // A hook, on_connect, on_disconnect or a route that is not on a worker, and that has not returned
+  // after about this time, is counted (ServerStats::hook_overruns) and logged: until it returns its
+  // loop serves nobody, and nothing can end it but the end of the process (see Server::IsAlive). At
+  // least 1 ms; infinite: nobody looks. Default 1 s.
+  absl::Duration hook_time_limit = absl::Seconds(1);
   // What Drain allows requests and replies before it closes what is left. Default 10 s.
   absl::Duration drain_timeout = absl::Seconds(10);
 
   // Told what happens, for people. May be null. Lifetime: must outlive the server.
   Logger* logger = nullptr;
+  // Told who did what. May be null.
+  Audit audit{};
 };
 
 // Errors: kInvalidArgument names every setting that is out of range.
@@ -143,6 +172,7 @@ struct ServerStats {
   uint64_t turns = 0;
   uint64_t pauses = 0;         // connections not read for a while, for backpressure
   uint64_t hook_failures = 0;  // hooks and handlers that threw
+  uint64_t hook_overruns = 0;  // calls that took longer than hook_time_limit
   uint64_t hook_drops = 0;
   uint64_t hook_rejections = 0;
   uint64_t write_groups = 0;      // batches handed to the store
@@ -151,10 +181,63 @@ struct ServerStats {
   uint64_t overloaded = 0;        // requests answered "overloaded"
   uint64_t failed_logins = 0;     // wrong names or tokens
   uint64_t denials = 0;           // requests of clients not known, or not allowed to
+  uint64_t slow_requests = 0;     // that took slow_log_threshold or longer
   uint64_t tls_failures = 0;      // TLS connections that did not come about
   uint64_t snapshots_open = 0;    // (now) snapshots that clients hold by number
   uint64_t memory_bytes = 0;      // (now) what memory_bytes_max bounds
   uint64_t in_flight = 0;         // (now) requests that wait for the store
+};
+
+// How long things took since the start, over all loops.
+struct ServerLatencies {
+  // From when a request was there to be read, or waited to be let on, to when its reply was handed
+  // to the system. Requests that wait because they ask for it, as those for changes do, and logins
+  // are left out.
+  std::vector<OperationLatency> operations;
+  // Of each hook but on_connect and on_disconnect. Of one that is quick one call in eight is timed,
+  // which counts for the others; so up to seven of each loop are missing.
+  std::vector<HookLatency> hooks;
+};
+
+// A client as it is now.
+struct ClientInfo {
+  uint64_t id = 0;  // as ServerRequest::connection
+  std::string address;
+  std::string user;      // empty: there are no users, or it has not logged in
+  std::string name;      // that it gave itself, as clients of Redis may; else empty
+  std::string protocol;  // "bandb", "redis" or "grpc"
+  bool tls = false;
+  absl::Duration age;
+  absl::Duration idle;         // since its last request
+  std::string last_operation;  // empty: it has asked for nothing
+  uint64_t in_flight = 0;      // requests without an answer
+  // Not known of clients of gRPC, and 0: it counts none.
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+  uint64_t output_bytes = 0;  // of replies that it has not taken
+};
+// Some of them, and how many more there are.
+struct ClientList {
+  std::vector<ClientInfo> clients;  // the oldest first
+  uint64_t omitted = 0;             // further ones
+};
+
+// A request that took long. Its parts are `waiting` and: `hooks`, as far as their calls were timed
+// (see ServerLatencies), and `storage`, from when the store got it to when it was done.
+struct SlowRequest {
+  uint64_t number = 0;  // counts up from 1
+  absl::Time time;      // when it was answered
+  absl::Duration duration;
+  absl::Duration waiting;  // in the server
+  absl::Duration hooks;
+  absl::Duration storage;
+  std::string protocol;    // as OperationLatency
+  std::string operation;   // likewise
+  std::string key;         // of its first key as much as is kept
+  uint64_t key_bytes = 0;  // of the whole key; 0: it has none, or nothing of keys is kept
+  std::string user;
+  std::string client_name;  // as ClientInfo::name
+  std::string address;      // empty: it was gone
 };
 
 // Serves the protocol of docs/protocol.md on one address.
@@ -189,6 +272,33 @@ class Server {
   absl::Status Reload();
   // The sums over all loops, each counter read by itself.
   ServerStats Stats() const;
+  // Likewise.
+  ServerLatencies Latencies() const;
+
+  // The clients; no more than `count_max`. Errors: kDeadlineExceeded a loop did not answer within 2
+  // s.
+  absl::StatusOr<ClientList> Clients(size_t count_max) const;
+  // Closes the connection of a client; what it has on its way may or may not be done. Errors:
+  // kNotFound there is none of this id; kDeadlineExceeded as Clients: then it is left alone, unless
+  // the message says that it is being closed.
+  absl::Status KillClient(uint64_t id);
+
+  // The last slow requests, the last one first; no more than `count_max`. Of many that are slow in
+  // one turn some are kept; ServerStats::slow_requests counts all.
+  std::vector<SlowRequest> SlowRequests(size_t count_max) const;
+  // Likewise, as this user may see them: of keys that it may not read nothing is told, as if
+  // nothing were kept of them. Where there are no users everybody may read everything.
+  std::vector<SlowRequest> SlowRequestsFor(std::string_view user, size_t count_max) const;
+  // Forgets them.
+  void ClearSlowRequests();
+  // From now on, in the place of the options of these names; of keys that are kept already no more
+  // is left.
+  void SetSlowLog(absl::Duration threshold, int key_bytes);
+
+  // Whether every thread that serves connections has come back to its loop since this was last
+  // called. For a watchdog, which asks every few seconds: a hook that does not return, say, holds
+  // up all that its thread serves.
+  bool IsAlive();
 
   // Ends in order: takes no more connections and requests, answers those it has, lets clients take
   // their replies, closes. After drain_timeout what is left is closed; clients that only did not

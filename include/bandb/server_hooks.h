@@ -142,9 +142,16 @@ using OperationHook = std::function<HookResult(const ServerOperation&)>;
 using OperationPostHook = std::function<void(const ServerOperation&, const ServerOutcome&)>;
 using RouteHandler = std::function<void(const ServerRequest&, Responder)>;
 
-// Does what an operator asks for in words, "flush" for one, and answers with a text. It may take
-// long.
-using Administration = std::function<absl::StatusOr<std::string>(const std::vector<std::string>& words)>;
+// What an operator asks for, and who that is.
+struct AdministrationRequest {
+  std::vector<std::string> words;  // "flush" for one
+  uint64_t connection = 0;         // as in ServerRequest
+  std::string peer{};
+  std::string user{};
+};
+
+// Does it, and answers with a text. It may take long.
+using Administration = std::function<absl::StatusOr<std::string>(const AdministrationRequest&)>;
 
 // How to run a route.
 struct RouteOptions {

@@ -11,10 +11,20 @@ namespace bandb {
 struct LevelStats {
   uint64_t tables = 0;
   uint64_t bytes = 0;
-  uint64_t target_bytes = 0;   // 0 for level 0, which counts tables
+  uint64_t target_bytes = 0;   // 0 for level 0, which counts tables, and for all that is not levelled
   uint64_t bytes_read = 0;     // by compactions out of this level, since open
   uint64_t bytes_written = 0;  // by flushes and compactions into this level, since open
   uint64_t bytes_moved = 0;    // into this level without rewriting, since open
+};
+
+// A compaction that is running.
+struct CompactionProgress {
+  int level = 0;  // the uppermost that it reads
+  int output_level = 0;
+  uint64_t input_bytes = 0;    // of the tables that it merges
+  uint64_t done_bytes = 0;     // of them, about: what has been merged
+  uint64_t written_bytes = 0;  // of the tables that it makes, so far
+  bool manual = false;         // part of a CompactRange
 };
 
 // Thread safety: a plain value. All counts are since Open unless said otherwise; bytes are bytes on
@@ -38,6 +48,15 @@ struct Stats {
   uint64_t flushes = 0;
   uint64_t compactions = 0;
   double write_amplification = 0;  // (log + flush + compaction bytes) / user bytes; 0 before the first write
+
+  // Compactions.
+  std::vector<CompactionProgress> running_compactions;
+  uint64_t compaction_pauses = 0;  // now: calls of PauseCompactions that no ContinueCompactions has followed
+  uint64_t throttled_micros = 0;   // time that flushes and compactions waited for background_bytes_per_second
+  uint64_t forgotten_tables = 0;   // by CompactionStyle::kFifo
+  uint64_t forgotten_bytes = 0;
+  uint64_t values_removed = 0;  // by the compaction filter
+  uint64_t values_changed = 0;
 
   // Back-pressure.
   uint64_t stall_count = 0;            // writes that had to wait

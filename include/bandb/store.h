@@ -3,6 +3,7 @@
 #ifndef BANDB_STORE_H_
 #define BANDB_STORE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "bandb/iterator.h"
 #include "bandb/options.h"
@@ -34,6 +36,27 @@ class ChangeFeed;
 // so it must not wait for one of them, and must not close the store.
 using WriteCallback = absl::AnyInvocable<void(absl::Status) &&>;
 using ReadCallback = absl::AnyInvocable<void(absl::Status) &&>;
+// A WriteCallback that is given the batch back, if the write was not done: if the status is neither
+// OK nor kUnknown. Else the batch is empty.
+using ReturningWriteCallback = absl::AnyInvocable<void(absl::Status, WriteBatch) &&>;
+
+// All that there is to know of a key.
+struct Entry {
+  std::string value{};
+  // When it expires; infinite: never. In whole milliseconds.
+  absl::Time expiry = absl::InfiniteFuture();
+  // The version: the sequence of the operation that wrote the value, which is its place in the
+  // order of all operations of the store (Commit::first_sequence). No two values of a store have
+  // the same one, a newer value of a key has a larger one, and 0 is none. It stays what it is when
+  // the store is opened again, in a checkpoint and in a restored backup, and where a
+  // CompactionFilter changes the value; in a cluster it is the same at every member.
+  //
+  // What is taken back had versions that then are given out again, to other values: writes that
+  // power loss takes back, those that Cluster::RecoverLostQuorum gives up, and those after the
+  // state that is restored, from an older backup or of an earlier time. A version that was kept
+  // outside the store from before that says nothing any more. See WriteBatch::RequireVersion.
+  uint64_t version = 0;
+};
 
 // A persistent map from byte strings to byte strings, ordered bytewise (unsigned).
 //
@@ -66,6 +89,12 @@ class Store {
   // Sets `key` to `value`.
   // Durability: see WriteOptions::sync.
   absl::Status Put(std::string_view key, std::string_view value, const WriteOptions& options = {});
+  // Sets `key` to `value` for the next `ttl`; see WriteBatch::PutWithTtl.
+  absl::Status PutWithTtl(std::string_view key, std::string_view value, absl::Duration ttl,
+                          const WriteOptions& options = {});
+  // Sets `key` to `value` until `expiry`; see WriteBatch::PutUntil.
+  absl::Status PutUntil(std::string_view key, std::string_view value, absl::Time expiry,
+                        const WriteOptions& options = {});
   // Removes `key`; OK whether it exists or not.
   absl::Status Delete(std::string_view key, const WriteOptions& options = {});
   // Applies the batch: all of it or, on any error but kUnknown, none.
@@ -77,11 +106,16 @@ class Store {
   // writes whose callbacks have not returned hold more than Options::write_buffer_bytes (at least 1
   // MiB) with this one.
   void WriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done);
+  // As WriteAsync, but that `done` gets the batch back if it was not done, so that it may be
+  // written again. No copy is made for it by a Db; the batch is kept until then.
+  void WriteAsyncOrReturn(WriteBatch batch, const WriteOptions& options, ReturningWriteCallback done);
 
   // The value of `key`, or kNotFound.
   absl::StatusOr<std::string> Get(std::string_view key, const ReadOptions& options = {});
   // As Get, without copying; see PinnedValue. On error `value` is reset.
   absl::Status GetPinned(std::string_view key, PinnedValue* value, const ReadOptions& options = {});
+  // The value of `key` with its expiry and its version, or kNotFound. GetPinned has them, too.
+  absl::StatusOr<Entry> GetEntry(std::string_view key, const ReadOptions& options = {});
   // One result for each key, in their order, all of one state.
   std::vector<absl::StatusOr<std::string>> MultiGet(absl::Span<const std::string_view> keys,
                                                     const ReadOptions& options = {});
@@ -90,6 +124,8 @@ class Store {
   // the memory budget, the status is kResourceExhausted: close some, first those that have been
   // open for longest, or raise Options::memory_budget_bytes.
   std::unique_ptr<Iterator> NewIterator(const ReadOptions& options = {});
+  // The same over the keys that begin with `prefix`, within the bounds of `options`.
+  std::unique_ptr<Iterator> NewPrefixIterator(std::string_view prefix, const ReadOptions& options = {});
   // The present state. Empty if the store is closed.
   Snapshot GetSnapshot();
 
@@ -113,10 +149,16 @@ class Store {
   // it is being written down just now, and the same call may be tried again. Durability: survives
   // power loss when it returns OK.
   absl::Status ResetCursor(std::string_view name, const ChangesFrom& from);
-  // Everything up to the token has been dealt with for this cursor. Cheap: what is acknowledged is
-  // written down once a second, and when the store closes, so that a crash may bring a consumer
-  // what it had acknowledged, but never lose it what it had not. A token of before what was
-  // acknowledged already changes nothing. Errors: kNotFound no such cursor.
+  // Everything up to the token has been dealt with for this cursor. Cheap: it is written down once
+  // a second, and when the store closes, so that a crash may bring a consumer what it had
+  // acknowledged, but never lose it what it had not. A token of before that changes nothing.
+  // Errors: kNotFound no such cursor.
+  // At a node of a cluster, cursors are the cluster's. What is acknowledged here counts at other
+  // members once it is written down. One made at another member is kNotFound until this one has
+  // applied that, and any is kUnavailable at one that has started until it has applied what was
+  // agreed on by then. Changes take up to ten seconds, and end besides with kUnavailable or
+  // kDeadlineExceeded nothing was done; kUnknown it may have been; kFailedPrecondition the node has
+  // ended, or is being stopped. Which of them are lost is each member's own affair.
   absl::Status Acknowledge(std::string_view name, std::string_view token);
   // Errors: kNotFound. Durability: survives power loss when it returns OK.
   absl::Status DropCursor(std::string_view name);
@@ -132,6 +174,8 @@ class Store {
   virtual absl::Status DoDelete(std::string_view key, const WriteOptions& options) = 0;
   virtual absl::Status DoWrite(const WriteBatch& batch, const WriteOptions& options) = 0;
   virtual void DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) = 0;
+  // Unless it is overridden: DoWriteAsync, with a copy of the batch to give back.
+  virtual void DoWriteAsyncOrReturn(WriteBatch batch, const WriteOptions& options, ReturningWriteCallback done);
   virtual absl::Status DoGet(std::string_view key, PinnedValue* value, const ReadOptions& options) = 0;
   virtual std::vector<absl::StatusOr<std::string>> DoMultiGet(absl::Span<const std::string_view> keys,
                                                               const ReadOptions& options) = 0;

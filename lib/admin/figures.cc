@@ -11,9 +11,11 @@ constexpr FigureKind kCounter = FigureKind::kCounter;
 constexpr FigureKind kGauge = FigureKind::kGauge;
 
 // Fields of Stats that are not a figure: lists, what two other fields give, and what is never so of
-// a store that is served, in the room of a number. Of the damaged tables there is their number.
+// a store that is served, in the room of a number. Of the damaged tables, and of the compactions
+// that run, there is their number.
 constexpr size_t kStatsBytesElsewhere = sizeof(Stats::levels) + sizeof(Stats::write_amplification) +
-                                        sizeof(Stats::damaged_tables) - sizeof(uint64_t) + sizeof(uint64_t);
+                                        sizeof(Stats::damaged_tables) - sizeof(uint64_t) +
+                                        sizeof(Stats::running_compactions) - sizeof(uint64_t) + sizeof(uint64_t);
 
 }  // namespace
 
@@ -36,6 +38,7 @@ std::vector<Figure> FiguresOf(const ServerStats& s) {
       {"turns", "Turns of the loops.", kCounter, s.turns},
       {"pauses", "Times that a connection was not read, for back-pressure.", kCounter, s.pauses},
       {"hook_failures", "Hooks and handlers that threw.", kCounter, s.hook_failures},
+      {"hook_overruns", "Hooks and handlers that took longer than they may.", kCounter, s.hook_overruns},
       {"hook_drops", "Requests that a hook dropped.", kCounter, s.hook_drops},
       {"hook_rejections", "Requests that a hook rejected.", kCounter, s.hook_rejections},
       {"write_groups", "Batches handed to the store.", kCounter, s.write_groups},
@@ -44,6 +47,7 @@ std::vector<Figure> FiguresOf(const ServerStats& s) {
       {"overloaded", "Requests answered \"overloaded\".", kCounter, s.overloaded},
       {"failed_logins", "Logins with a wrong name or token.", kCounter, s.failed_logins},
       {"denials", "Requests of clients that are not known, or not allowed to.", kCounter, s.denials},
+      {"slow_requests", "Requests that took as long as the threshold of the slow log.", kCounter, s.slow_requests},
       {"tls_failures", "TLS connections that did not come about.", kCounter, s.tls_failures},
       {"snapshots_open", "Snapshots that clients hold by number.", kGauge, s.snapshots_open},
       {"memory_bytes", "Memory of all connections, which the limit bounds.", kGauge, s.memory_bytes},
@@ -66,6 +70,14 @@ std::vector<Figure> FiguresOf(const Stats& s) {
       {"log_syncs", "Syncs of logs.", kCounter, s.log_syncs},
       {"flushes", "Memtables flushed.", kCounter, s.flushes},
       {"compactions", "Compactions done.", kCounter, s.compactions},
+      {"compactions_running", "Compactions that run.", kGauge, s.running_compactions.size()},
+      {"compaction_pauses", "Times that compactions were paused and not continued.", kGauge, s.compaction_pauses},
+      {"throttled_micros", "Time for which flushes and compactions kept to their bytes per second.", kCounter,
+       s.throttled_micros},
+      {"forgotten_tables", "Tables that were forgotten, first in, first out.", kCounter, s.forgotten_tables},
+      {"forgotten_bytes", "Bytes of these tables.", kCounter, s.forgotten_bytes},
+      {"values_removed", "Values that the compaction filter had removed.", kCounter, s.values_removed},
+      {"values_changed", "Values that the compaction filter had changed.", kCounter, s.values_changed},
       {"stalls", "Writes that had to wait.", kCounter, s.stall_count},
       {"stall_micros", "Time for which writes waited.", kCounter, s.stall_micros},
       {"compaction_debt_bytes", "Bytes that compactions have still to rewrite.", kGauge, s.compaction_debt_bytes},
@@ -114,6 +126,10 @@ std::vector<Figure> FiguresOf(const LevelStats& l) {
   };
   static_assert(sizeof(figures) / sizeof(figures[0]) == sizeof(LevelStats) / sizeof(uint64_t));
   return {std::begin(figures), std::end(figures)};
+}
+
+std::vector<Figure> FiguresOf(const AuditStats& a) {
+  return {{"lines_lost", "Lines of the audit log that could not be written.", kCounter, a.lines_lost}};
 }
 
 }  // namespace bandb::admin

@@ -33,6 +33,12 @@ std::vector<Figure> FiguresOf(const Stats& stats);
 // Of one level.
 std::vector<Figure> FiguresOf(const LevelStats& level);
 
+// Of a server's audit log.
+struct AuditStats {
+  uint64_t lines_lost = 0;
+};
+std::vector<Figure> FiguresOf(const AuditStats& stats);
+
 // What is known at one moment.
 struct Report {
   std::string_view version;
@@ -41,6 +47,9 @@ struct Report {
   ServerStats server;
   // None while the store cannot tell.
   std::optional<Stats> store;
+  // None: there is no audit log.
+  std::optional<AuditStats> audit{};
+  ServerLatencies latencies{};
 };
 
 }  // namespace bandb::admin

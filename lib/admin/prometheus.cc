@@ -53,7 +53,7 @@ void AppendHead(const std::string& name, const Figure& figure, std::string* text
                        figure.kind == FigureKind::kCounter ? "counter" : "gauge");
 }
 
-void AppendAll(std::string_view prefix, const std::vector<Figure>& figures, std::string* text) {
+void AppendSamples(std::string_view prefix, const std::vector<Figure>& figures, std::string* text) {
   for (const Figure& figure : figures) {
     const std::string name = NameOf(prefix, figure);
     AppendHead(name, figure, text);
@@ -75,19 +75,57 @@ void AppendLevels(const std::vector<LevelStats>& levels, std::string* text) {
   }
 }
 
+// The limits of buckets that are shown: powers of two, in nanoseconds.
+constexpr int kFirstLimitBits = 13;
+constexpr int kLastLimitBits = 33;
+
+void AppendHistogram(std::string_view name, const std::string& labels, const LatencyHistogram& histogram,
+                     std::string* text) {
+  for (int bits = kFirstLimitBits; bits <= kLastLimitBits; bits++) {
+    const uint64_t limit_nanos = uint64_t{1} << bits;
+    *text += fmt::format("{}_bucket{{{},le=\"{}\"}} {}\n", name, labels, static_cast<double>(limit_nanos) / 1e9,
+                         histogram.CountUpTo(limit_nanos));
+  }
+  *text += fmt::format("{}_bucket{{{},le=\"+Inf\"}} {}\n", name, labels, histogram.count());
+  *text += fmt::format("{}_sum{{{}}} {:.9f}\n", name, labels, absl::ToDoubleSeconds(histogram.sum()));
+  *text += fmt::format("{}_count{{{}}} {}\n", name, labels, histogram.count());
+}
+
+void AppendHistogramHead(std::string_view name, std::string_view help, std::string* text) {
+  *text += fmt::format("# HELP {} {}\n# TYPE {} histogram\n", name, help, name);
+}
+
+void AppendLatencies(const ServerLatencies& latencies, std::string* text) {
+  constexpr std::string_view kRequests = "bandb_server_request_duration_seconds";
+  constexpr std::string_view kHooks = "bandb_server_hook_duration_seconds";
+  if (!latencies.operations.empty()) {
+    AppendHistogramHead(kRequests, "From when a request was there to when its reply was written.", text);
+  }
+  for (const OperationLatency& one : latencies.operations) {
+    AppendHistogram(kRequests, fmt::format("protocol=\"{}\",operation=\"{}\"", one.protocol, one.operation),
+                    one.histogram, text);
+  }
+  if (!latencies.hooks.empty()) AppendHistogramHead(kHooks, "What a hook took.", text);
+  for (const HookLatency& one : latencies.hooks) {
+    AppendHistogram(kHooks, fmt::format("hook=\"{}\"", EscapedLabel(one.hook)), one.histogram, text);
+  }
+}
+
 }  // namespace
 
 std::string ToPrometheus(const Report& report) {
   std::string text;
   AppendHead("bandb_build_info", {"", "The version that runs; always 1.", FigureKind::kGauge}, &text);
   text += fmt::format("bandb_build_info{{version=\"{}\"}} 1\n", EscapedLabel(report.version));
-  AppendAll("bandb",
-            {{"start_time_seconds", "When the server began to serve, in seconds since 1970.", FigureKind::kGauge,
-              report.start_seconds}},
-            &text);
-  AppendAll("bandb_server", FiguresOf(report.server), &text);
+  AppendSamples("bandb",
+                {{"start_time_seconds", "When the server began to serve, in seconds since 1970.", FigureKind::kGauge,
+                  report.start_seconds}},
+                &text);
+  AppendSamples("bandb_server", FiguresOf(report.server), &text);
+  if (report.audit.has_value()) AppendSamples("bandb_audit", FiguresOf(*report.audit), &text);
+  AppendLatencies(report.latencies, &text);
   if (report.store.has_value()) {
-    AppendAll("bandb_store", FiguresOf(*report.store), &text);
+    AppendSamples("bandb_store", FiguresOf(*report.store), &text);
     AppendLevels(report.store->levels, &text);
   }
   return text;

@@ -16,7 +16,10 @@ namespace bandb::admin {
 inline constexpr char kPrometheusContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 
 // All figures: bandb_server_… of the server, bandb_store_… of the store, bandb_store_level_… with
-// the label `level`. Counters end in _total, times are in seconds.
+// the label `level`. Counters end in _total, times are in seconds. Latencies are histograms with
+// one bucket for each octave from 8 microseconds to 8.6 seconds:
+// bandb_server_request_duration_seconds with the labels `protocol` and `operation`, and
+// bandb_server_hook_duration_seconds with the label `hook`.
 std::string ToPrometheus(const Report& report);
 
 }  // namespace bandb::admin

@@ -23,6 +23,37 @@ Json ObjectOf(const Stats& stats) {
   return object;
 }
 
+void AddLatency(const LatencyHistogram& histogram, Json* object) {
+  const auto micros = [](absl::Duration duration) { return absl::ToDoubleMicroseconds(duration); };
+  (*object)["count"] = histogram.count();
+  (*object)["sum_micros"] = micros(histogram.sum());
+  (*object)["p50_micros"] = micros(histogram.Quantile(0.5));
+  (*object)["p90_micros"] = micros(histogram.Quantile(0.9));
+  (*object)["p99_micros"] = micros(histogram.Quantile(0.99));
+  (*object)["p999_micros"] = micros(histogram.Quantile(0.999));
+  (*object)["max_micros"] = micros(histogram.max());
+}
+
+Json RequestsOf(const ServerLatencies& latencies) {
+  Json all = Json::array();
+  for (const OperationLatency& one : latencies.operations) {
+    Json object = {{"protocol", one.protocol}, {"operation", one.operation}};
+    AddLatency(one.histogram, &object);
+    all.push_back(std::move(object));
+  }
+  return all;
+}
+
+Json HooksOf(const ServerLatencies& latencies) {
+  Json all = Json::array();
+  for (const HookLatency& one : latencies.hooks) {
+    Json object = {{"hook", one.hook}};
+    AddLatency(one.histogram, &object);
+    all.push_back(std::move(object));
+  }
+  return all;
+}
+
 }  // namespace
 
 std::string ToJson(const Report& report) {
@@ -31,6 +62,9 @@ std::string ToJson(const Report& report) {
   object["start_seconds"] = report.start_seconds;
   object["server"] = ObjectOf(FiguresOf(report.server));
   object["store"] = report.store.has_value() ? ObjectOf(*report.store) : Json(nullptr);
+  object["audit"] = report.audit.has_value() ? ObjectOf(FiguresOf(*report.audit)) : Json(nullptr);
+  object["requests"] = RequestsOf(report.latencies);
+  object["hooks"] = HooksOf(report.latencies);
   // Never throws for bytes that are not UTF-8, however the version came to have some.
   return object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -8,8 +8,10 @@
 
 namespace bandb::admin {
 
-// {"version": …, "start_seconds": …, "server": {NAME: …}, "store": {NAME: …, "levels": [{…}]}},
-// with the names of figures.h. "store" is null while the store cannot tell.
+// {"version": …, "start_seconds": …, "server": {NAME: …}, "store": {NAME: …, "levels": [{…}]},
+// "requests": [{"protocol": …, "operation": …, "count": …, "p50_micros": …, …}], "hooks": [{"hook":
+// …, …}]}, with the names of figures.h. "store" is null while the store cannot tell. Latencies have
+// count, sum_micros, max_micros, p50_micros, p90_micros, p99_micros and p999_micros.
 std::string ToJson(const Report& report);
 
 }  // namespace bandb::admin

@@ -32,17 +32,27 @@ absl::StatusOr<std::string> DirectoryPath(const std::filesystem::path& given) {
 class PosixBackup final : public Backup {
  public:
   explicit PosixBackup(std::string path)
-      : repository_(
-            &files_, std::move(path), [this] { return clock_.WallMillis(); }, base::SeedFromOs()) {}
+      : repository_({.files = &files_,
+                     .now_ms = [this] { return clock_.WallMillis(); },
+                     .seed = base::SeedFromOs(),
+                     .open = [](const std::string& dir, const Options& options) { return Db::Open(dir, options); }},
+                    std::move(path)) {}
 
-  absl::StatusOr<BackupInfo> Create(Db& db) override { return repository_.Create(&db); }
+  absl::StatusOr<BackupInfo> Create(Db& db, const BackupOptions& options) override {
+    return repository_.Create(&db, options);
+  }
+  absl::StatusOr<BackupInfo> Create(Cluster& cluster, const BackupOptions& options) override {
+    return repository_.Create(&cluster, options);
+  }
+  absl::StatusOr<uint64_t> HandOverFiles(const HandOver& hand_over) override { return repository_.HandOver(hand_over); }
   void Cancel() override { repository_.Cancel(); }
   absl::StatusOr<std::vector<BackupInfo>> List() override { return repository_.List(); }
   absl::Status Verify(uint64_t number) override { return repository_.Verify(number); }
   absl::Status Prune(uint64_t keep) override { return repository_.Prune(keep); }
-  absl::Status Restore(uint64_t number, const std::filesystem::path& dir) override {
+  absl::StatusOr<RestoreInfo> Restore(const RestoreOptions& options, const std::filesystem::path& dir) override {
+    if (options.dry_run) return repository_.Restore(options, {});
     BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir));
-    return repository_.Restore(number, path);
+    return repository_.Restore(options, path);
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "backup/description.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -11,7 +12,9 @@ namespace bandb::backup {
 
 namespace {
 
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersionWithoutPlace = 1;
+constexpr uint64_t kVersionWithoutComplete = 2;
+constexpr uint64_t kVersion = 3;
 constexpr std::string_view kChecksum = "checksum ";
 
 bool TakeNumber(std::string_view text, uint64_t* number, int base = 10) {
@@ -31,6 +34,22 @@ bool TakeId(std::string_view text, storage::Uuid* id) {
   }
   // Digits of one kind, so that no two texts are one id.
   return storage::ToString(*id) == text;
+}
+
+std::string HexOf(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) text += fmt::format("{:02x}", static_cast<uint8_t>(byte));
+  return text;
+}
+
+bool TakeBytes(std::string_view text, std::string* bytes) {
+  if (text.size() % 2 != 0) return false;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    uint64_t byte = 0;
+    if (!TakeNumber(text.substr(i, 2), &byte, 16)) return false;
+    bytes->push_back(static_cast<char>(byte));
+  }
+  return true;
 }
 
 // Takes the words of a line one by one.
@@ -66,19 +85,35 @@ bool IsInner(std::string_view path) {
   return true;
 }
 
+bool TakeHeadLine(std::string_view kind, Words* words, DescriptionHead* head) {
+  if (kind == "database") return TakeId(words->Next(), &head->database_id);
+  if (kind == "time") return TakeNumber(words->Next(), &head->time_ms);
+  if (kind == "sequence") return TakeNumber(words->Next(), &head->last_sequence);
+  if (kind == "new") return TakeNumber(words->Next(), &head->new_bytes);
+  if (kind == "place") {
+    const std::string_view place = words->Next();
+    return TakeBytes(place, &head->place) && TakeNumber(words->Next(), &head->commit_ms);
+  }
+  if (kind == "complete") return TakeNumber(words->Next(), &head->complete_ms.emplace());
+  if (kind == "after") return TakeNumber(words->Next(), &head->after);
+  if (kind != "hole") return false;
+  head->hole.emplace();
+  const std::string_view first = words->Next();
+  return TakeNumber(first, &head->hole->first) && TakeNumber(words->Next(), &head->hole->last);
+}
+
+bool TakeLog(Words* words, LogEntry* log) {
+  for (uint64_t* const number : {&log->first_sequence, &log->last_sequence, &log->end_ms}) {
+    if (!TakeNumber(words->Next(), number)) return false;
+  }
+  return TakeId(words->Next(), &log->id) && TakeStored(words, &log->stored);
+}
+
 bool TakeLine(std::string_view line, Description* description) {
   Words words(line);
   const std::string_view kind = words.Next();
   bool good = false;
-  if (kind == "database") {
-    good = TakeId(words.Next(), &description->database_id);
-  } else if (kind == "time") {
-    good = TakeNumber(words.Next(), &description->time_ms);
-  } else if (kind == "sequence") {
-    good = TakeNumber(words.Next(), &description->last_sequence);
-  } else if (kind == "new") {
-    good = TakeNumber(words.Next(), &description->new_bytes);
-  } else if (kind == "file") {
+  if (kind == "file") {
     FileEntry file;
     file.path = words.Next();
     good = IsInner(file.path) && TakeStored(&words, &file.stored);
@@ -88,11 +123,27 @@ bool TakeLine(std::string_view line, Description* description) {
     const std::string_view number = words.Next();
     good = TakeNumber(number, &table.number) && TakeId(words.Next(), &table.id) && TakeStored(&words, &table.stored);
     description->tables.push_back(table);
+  } else if (kind == "log") {
+    LogEntry log;
+    good = TakeLog(&words, &log);
+    description->logs.push_back(log);
+  } else {
+    good = TakeHeadLine(kind, &words, description);
   }
   return good && words.empty();
 }
 
+uint64_t VersionOf(const DescriptionHead& head) {
+  if (head.complete_ms) return kVersion;
+  return head.place.empty() ? kVersionWithoutPlace : kVersionWithoutComplete;
+}
+
 }  // namespace
+
+std::optional<uint64_t> DescriptionHead::LastCommitMs() const {
+  if (!place.empty()) return commit_ms;
+  return complete_ms;
+}
 
 uint64_t Description::bytes() const {
   uint64_t sum = 0;
@@ -102,15 +153,25 @@ uint64_t Description::bytes() const {
 }
 
 std::string Encode(const Description& description) {
-  std::string text = fmt::format("{}{}\n", kDescriptionBegin, kVersion);
+  std::string text = fmt::format("{}{}\n", kDescriptionBegin, VersionOf(description));
   text += fmt::format("database {}\ntime {}\nsequence {}\nnew {}\n", storage::ToString(description.database_id),
                       description.time_ms, description.last_sequence, description.new_bytes);
+  if (!description.place.empty()) {
+    text += fmt::format("place {} {}\n", HexOf(description.place), description.commit_ms);
+  }
+  if (description.complete_ms) text += fmt::format("complete {}\n", *description.complete_ms);
+  if (description.after != 0) text += fmt::format("after {}\n", description.after);
+  if (description.hole) text += fmt::format("hole {} {}\n", description.hole->first, description.hole->last);
   for (const FileEntry& file : description.files) {
     text += fmt::format("file {} {} {:016x}\n", file.path, file.stored.bytes, file.stored.checksum);
   }
   for (const TableEntry& table : description.tables) {
     text += fmt::format("table {} {} {} {:016x}\n", table.number, storage::ToString(table.id), table.stored.bytes,
                         table.stored.checksum);
+  }
+  for (const LogEntry& log : description.logs) {
+    text += fmt::format("log {} {} {} {} {} {:016x}\n", log.first_sequence, log.last_sequence, log.end_ms,
+                        storage::ToString(log.id), log.stored.bytes, log.stored.checksum);
   }
   text += fmt::format("{}{:016x}\n", kChecksum, base::Hash64(text));
   return text;
@@ -124,7 +185,7 @@ absl::StatusOr<Description> Decode(std::string_view text, std::string_view path)
   const std::string_view rest = text.substr(kDescriptionBegin.size());
   uint64_t version = 0;
   if (!TakeNumber(rest.substr(0, rest.find('\n')), &version)) return damaged("the version makes no sense");
-  if (version != kVersion) {
+  if (version == 0 || version > kVersion) {
     return base::Error(absl::StatusCode::kFailedPrecondition, "{}: format {} of backups, which is not known here", path,
                        version);
   }

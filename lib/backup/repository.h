@@ -1,88 +1,111 @@
-// The files of a repository, and what is done with them.
+// What is done with the files of a repository (layout.h).
 //
-//   REPO/LOCK                    held by the call that is at work
-//   REPO/tables/ID.tbl           a table, by its id in hexadecimal digits
-//   REPO/backups/000007.backup   what backup 7 consists of (description.h)
-//   REPO/backups/000007/         its files but the tables: those of a checkpoint
-//   NAME.tmp, NAME.tmp-...       what a call that did not end has left; removed by the next
+// The idea: a table never changes, nor does a log that has ended, and each is known by the random
+// id in its header, so one that is there needs no reading. The description comes last when a backup
+// is made, and goes first when it is removed: what it names is whole and durable as long as it is
+// there.
 //
-// The idea: a table never changes and is known by the random id in its header, so one that is there
-// needs no reading. The description comes last when a backup is made, and goes first when it is
-// removed: what it names is whole and durable as long as it is there.
+// Who reads and who makes a backup may do so at the same time: nobody changes what a description
+// names. Who prunes is alone.
 #ifndef BANDB_BACKUP_REPOSITORY_H_
 #define BANDB_BACKUP_REPOSITORY_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "backup/description.h"
+#include "backup/layout.h"
+#include "backup/making.h"
+#include "backup/restoring.h"
+#include "backup/survey.h"
 #include "bandb/backup.h"
 #include "base/file_system.h"
+#include "base/mutex.h"
 #include "base/random.h"
 
 namespace bandb::backup {
 
-// Calls of bandb::Backup, in a given file system. Thread safety: one call at a time is at work, any
-// thread's. Lifetime: borrows the file system.
+// Calls of bandb::Backup, in a given file system. Thread safety: any thread. Lifetime: borrows the
+// file system.
 class Repository {
  public:
-  // `now_ms`: the wall clock.
-  Repository(base::FileSystem* files, std::string path, std::function<int64_t()> now_ms, uint64_t seed);
+  struct Parts {
+    base::FileSystem* files = nullptr;
+    // The wall clock.
+    std::function<int64_t()> now_ms{};
+    uint64_t seed = 0;
+    // In the same file system.
+    OpenRestored open{};
+  };
+  Repository(Parts parts, std::string path);
 
-  absl::StatusOr<BackupInfo> Create(Db* db);
+  absl::StatusOr<BackupInfo> Create(Db* db, const BackupOptions& options);
+  absl::StatusOr<BackupInfo> Create(Cluster* cluster, const BackupOptions& options);
   absl::StatusOr<std::vector<BackupInfo>> List();
   absl::Status Verify(uint64_t number);
   absl::Status Prune(uint64_t keep);
-  absl::Status Restore(uint64_t number, const std::string& dir);
+  absl::StatusOr<RestoreInfo> Restore(const RestoreOptions& options, const std::string& dir);
+  absl::StatusOr<uint64_t> HandOver(const Backup::HandOver& hand_over);
   // Any thread.
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 
  private:
-  class Making;
-  // By number; one that is damaged is its error.
-  using Descriptions = std::map<uint64_t, absl::StatusOr<Description>>;
+  using Lock = std::unique_ptr<base::FileLock>;
 
-  std::string PathOf(std::string_view name) const { return base::JoinPath(path_, name); }
-  std::string TablesDir() const { return PathOf("tables"); }
-  std::string BackupsDir() const { return PathOf("backups"); }
-  std::string TablePath(const storage::Uuid& id) const;
-  // The description of a backup, and the folder of its files.
-  std::string DescriptionPath(uint64_t number) const;
-  std::string FolderOf(uint64_t number) const;
-
+  // Durability: they survive power loss when it returns OK.
   absl::Status MakeFolders();
   // Errors: kNotFound nothing was ever made here.
   absl::Status CheckThere();
-  absl::StatusOr<std::unique_ptr<base::FileLock>> Lock();
-  // The same for who changes nothing; null where nobody can.
-  absl::StatusOr<std::unique_ptr<base::FileLock>> LockToRead();
-  // Errors: kDataLoss there are some, and none can be read.
-  static absl::Status CheckReadable(const Descriptions& descriptions);
+  // Of who makes or prunes. Errors: kFailedPrecondition another one does.
+  absl::StatusOr<Lock> LockAlone();
+  // Against a prune; null where nobody can prune.
+  absl::StatusOr<Lock> LockToRead();
+  // Of who prunes, against all readers.
+  absl::StatusOr<std::vector<Lock>> LockReadersOut();
+  absl::StatusOr<Lock> LockReader(int place);
+  // kFailedPrecondition.
+  absl::Status Busy(std::string_view why) const;
+  uint64_t NowMs() const { return static_cast<uint64_t>(std::max<int64_t>(now_ms_(), 0)); }
+  base::Random DrawRandom() ABSL_LOCKS_EXCLUDED(mutex_);
   // Errors: kCancelled.
   absl::Status CheckCancelled() const;
-  absl::StatusOr<Descriptions> ReadAll();
-  // The one of this number, or with 0 the newest. Errors: kNotFound.
-  absl::StatusOr<Description> Find(uint64_t* number);
-  // Removes what calls that did not end have left; tables, too, if it is known which are needed.
-  absl::Status RemoveLeftovers(const Descriptions& descriptions);
-  absl::Status RemoveUnneededTables(const Descriptions& descriptions);
+  // As Db::CreateCheckpoint, but that tables and logs go to the sink.
+  using Checkpoint = std::function<absl::Status(const std::string& dir, internal::CheckpointSink* sink)>;
+  // `db`: where logs are asked for.
+  absl::StatusOr<BackupInfo> CreateOf(const Checkpoint& checkpoint, Db* db, const BackupOptions& options);
+  absl::StatusOr<BackupInfo> Make(const Checkpoint& checkpoint, const BackupOptions& options, Survey* survey);
+  // Has the database keep its logs from the last backup on, as far as it may.
+  static absl::Status BeginHold(Db* db, const std::string& cursor);
+  static absl::Status MoveHold(Db* db, const std::string& cursor, const std::string& place);
+  // Removes what calls that did not end have left; tables and logs, too, if it is known which are
+  // needed.
+  absl::Status RemoveLeftovers(const Survey& survey);
+  // `needed`: null if that is not known.
+  absl::Status RemoveUnneeded(const std::string& folder, std::string_view end, const Survey::StoredById* needed);
   absl::Status RemoveTree(const std::string& path);
-  // All files below a folder, as paths within it.
-  absl::Status ListTree(const std::string& root, const std::string& inner, std::vector<std::string>* paths);
-  absl::Status RestoreInto(const Description& description, const std::string& folder, const std::string& dir);
-  absl::Status CopyChecked(const std::string& from, const std::string& to, const StoredBytes& stored);
+  // What a file of the repository is called in it.
+  std::string_view NameIn(std::string_view path) const;
+  // Of a backup that was there just now. Errors: kDataLoss.
+  absl::StatusOr<Description> Described(uint64_t number) const;
+  absl::StatusOr<uint64_t> HandOverAll(const Backup::HandOver& hand_over);
+  // Hands over what a backup has and those that were handed over have not.
+  absl::Status HandOverOne(uint64_t number, const Description& description, const Survey& handed,
+                           const Backup::HandOver& hand_over);
 
   base::FileSystem* const files_;
-  const std::string path_;
+  const Layout layout_;
   const std::function<int64_t()> now_ms_;
-  base::Random random_;
+  const OpenRestored open_;
+  base::Mutex mutex_;
+  base::Random random_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> cancelled_{false};
 };
 

@@ -72,11 +72,15 @@ class Stream {
   virtual void CloseWrite() = 0;
   // HOST:PORT of the other end.
   virtual const std::string& peer() const = 0;
+  // Connected, and any handshake of the stream itself is done.
+  virtual bool established() const { return true; }
   // Bytes that Write took and that are still here, as encrypted ones may be: they are lost if it is
   // destroyed. OnWritable tells that there are none any more.
   virtual size_t unsent_bytes() const { return 0; }
   // Memory of its own, these included.
   virtual size_t held_bytes() const { return 0; }
+  // Nobody on the way can read it.
+  virtual bool is_encrypted() const { return false; }
   // Once it is broken: why, for people, where more is known than that; else empty.
   virtual std::string failure() const { return {}; }
 };

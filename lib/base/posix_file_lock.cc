@@ -210,7 +210,8 @@ absl::StatusOr<bool> IsPosixFileLocked(int directory, const std::string& directo
   const UniqueFd parent = OpenFd(directory, directory_path, O_RDONLY | O_DIRECTORY);
   if (!parent.valid()) return PathError(errno, "look for the lock", path);
   if (IsShown(parent.get())) return true;
-  const UniqueFd file = OpenFd(parent.get(), name, O_RDONLY | O_NOFOLLOW);
+  // Without waiting, whatever bears that name.
+  const UniqueFd file = OpenFd(parent.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (file.valid()) return IsShown(file.get());
   // A process that may not read it has still asked for the lock of the directory.
   if (errno == ENOENT || errno == EACCES) return false;

@@ -1,5 +1,6 @@
 #include "base/system_env.h"
 
+#include <cstdlib>
 #include <utility>
 
 namespace bandb::base {
@@ -12,6 +13,13 @@ SystemEnv::SystemEnv(const SystemEnvOptions& options, std::unique_ptr<Logger> lo
 
 Env SystemEnv::env() {
   return Env{.files = &files_, .clock = &clock_, .executor = &executor_, .logger = logger_.get(), .random = &random_};
+}
+
+std::string TakeVariable(const char* name) {
+  const char* const value = std::getenv(name);
+  std::string taken = value == nullptr ? "" : value;
+  ::unsetenv(name);
+  return taken;
 }
 
 }  // namespace bandb::base

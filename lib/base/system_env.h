@@ -3,6 +3,7 @@
 #define BANDB_BASE_SYSTEM_ENV_H_
 
 #include <memory>
+#include <string>
 
 #include "base/env.h"
 #include "base/posix_file_system.h"
@@ -35,6 +36,10 @@ class SystemEnv {
   Random random_;
   ThreadExecutor executor_;
 };
+
+// The value of a variable of the process' environment, or nothing, and takes it out, so that no
+// program that this one starts has it. Before the process has other threads.
+std::string TakeVariable(const char* name);
 
 }  // namespace bandb::base
 

@@ -9,7 +9,7 @@ namespace bandb::base {
 namespace {
 
 // CondVar waits by the wall clock, which may be set back: a timer is late by no more than this.
-constexpr int64_t kWaitMaxNanos = 1'000'000'000;
+constexpr int64_t kSleepMaxNanos = 1'000'000'000;
 
 constexpr size_t Index(Priority priority) { return static_cast<size_t>(priority); }
 
@@ -112,7 +112,7 @@ bool ThreadExecutor::Take(Priority lowest, Priority* priority, Work* work) {
       condition.Wait(&mutex_);
     } else {
       const int64_t nanos = timers_.begin()->first - clock_.MonotonicNanos();
-      condition.WaitFor(&mutex_, std::clamp<int64_t>(nanos, 0, kWaitMaxNanos));
+      condition.WaitFor(&mutex_, std::clamp<int64_t>(nanos, 0, kSleepMaxNanos));
     }
     --idle;
   }

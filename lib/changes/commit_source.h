@@ -17,6 +17,8 @@ struct LoggedCommit {
   uint64_t first_sequence = 0;
   uint64_t last_sequence = 0;
   uint64_t commit_time_ms = 0;
+  // All times of it are ahead of what readers are shown by so much.
+  uint64_t ahead_ms = 0;
   // Encoded as in a batch (kv/batch_format.h), with absolute times.
   std::string_view operations{};
 };

@@ -4,24 +4,15 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/coding.h"
 #include "base/status.h"
 
 namespace bandb::changes {
 
 namespace {
 
-constexpr uint8_t kCursorVersion = 1;
-
-std::string KeyOf(std::string_view name) { return std::string(kCursorPrefix).append(name); }
-
 std::string ValueOf(const Cursor& cursor) {
-  std::string value;
-  base::PutFixed8(&value, kCursorVersion);
-  base::PutVarint(&value, cursor.created_ms);
-  base::PutVarint(&value, cursor.acknowledged_ms);
-  base::PutLengthPrefixed(&value, EncodeToken(cursor.place));
-  return value;
+  return EncodeCursor(
+      {.created_ms = cursor.created_ms, .acknowledged_ms = cursor.acknowledged_ms, .place = cursor.place});
 }
 
 // What of it survives power loss when all up to a sequence does.
@@ -34,35 +25,20 @@ uint64_t DurablePlace(const Cursor& cursor, uint64_t durable_sequence) {
 absl::Status CursorTable::Load(std::string_view key, std::string_view value) {
   BANDB_ASSERT(key.substr(0, kCursorPrefix.size()) == kCursorPrefix);
   const std::string_view name = key.substr(kCursorPrefix.size());
-  base::ByteReader reader(value);
-  uint8_t version = 0;
+  BANDB_ASSIGN_OR_RETURN(const StoredCursor stored, DecodeCursor(name, value));
   Cursor cursor;
-  std::string_view token;
-  if (reader.ReadFixed(&version) && version > kCursorVersion) {
-    return base::Error(absl::StatusCode::kFailedPrecondition, "cursor \"{}\" is of version {}: a newer release's", name,
-                       version);
-  }
-  const bool whole = version == kCursorVersion && reader.ReadVarint(&cursor.created_ms) &&
-                     reader.ReadVarint(&cursor.acknowledged_ms) && reader.ReadLengthPrefixed(&token) && reader.empty();
-  const absl::StatusOr<ChangePlace> place = DecodeToken(token);
-  if (!whole || !place.ok()) {
-    return base::Error(absl::StatusCode::kDataLoss, "cursor \"{}\" is malformed", name);
-  }
-  cursor.place = *place;
-  cursor.held = cursor.written = place->sequence;
+  cursor.created_ms = stored.created_ms;
+  cursor.acknowledged_ms = stored.acknowledged_ms;
+  cursor.place = stored.place;
+  cursor.held = cursor.written = stored.place.sequence;
   cursor.stored = value;
   cursors_[std::string(name)] = cursor;
   return absl::OkStatus();
 }
 
 absl::Status CursorTable::Add(std::string_view name, const ChangePlace& place, uint64_t now_ms) {
-  if (name.empty() || name.size() > kCursorNameBytesMax) {
-    return base::Error(absl::StatusCode::kInvalidArgument, "the name of a cursor is 1 to {} bytes, not {}",
-                       kCursorNameBytesMax, name.size());
-  }
-  if (Find(name) != nullptr) {
-    return base::Error(absl::StatusCode::kAlreadyExists, "there is a cursor \"{}\"", name);
-  }
+  BANDB_RETURN_IF_ERROR(CheckCursorName(name));
+  if (Find(name) != nullptr) return CursorExistsError(name);
   if (cursors_.size() >= kCursorsMax) {
     return base::Error(absl::StatusCode::kResourceExhausted, "there are {} cursors already", cursors_.size());
   }
@@ -116,8 +92,8 @@ WriteBatch CursorTable::TakeMoved(std::vector<Underway>* taken, uint64_t durable
     cursor.written = cursor.place.sequence;
     cursor.written_at = UINT64_MAX;
     cursor.underway = ValueOf(cursor);
-    batch.Put(KeyOf(name), cursor.underway);
-    batch.RequireValue(KeyOf(name), cursor.stored);
+    batch.Put(CursorKey(name), cursor.underway);
+    batch.RequireValue(CursorKey(name), cursor.stored);
     taken->push_back({name, cursor.underway});
   }
   return batch;
@@ -143,15 +119,15 @@ WriteBatch CursorTable::MakeBatch(std::string_view name) const {
   const Cursor* const cursor = Find(name);
   BANDB_ASSERT(cursor != nullptr);
   WriteBatch batch;
-  batch.Put(KeyOf(name), cursor->stored);
-  batch.RequireAbsent(KeyOf(name));
+  batch.Put(CursorKey(name), cursor->stored);
+  batch.RequireAbsent(CursorKey(name));
   return batch;
 }
 
 WriteBatch CursorTable::DropBatch(std::string_view name) {
   WriteBatch batch;
-  batch.Delete(KeyOf(name));
-  batch.RequirePresent(KeyOf(name));
+  batch.Delete(CursorKey(name));
+  batch.RequirePresent(CursorKey(name));
   return batch;
 }
 
@@ -169,8 +145,8 @@ absl::StatusOr<WriteBatch> CursorTable::BeginReset(std::string_view name, const 
   cursor->reset_place = place;
   cursor->reset_value = ValueOf(there);
   WriteBatch batch;
-  batch.Put(KeyOf(name), cursor->reset_value);
-  batch.RequireValue(KeyOf(name), cursor->stored);
+  batch.Put(CursorKey(name), cursor->reset_value);
+  batch.RequireValue(CursorKey(name), cursor->stored);
   return batch;
 }
 

@@ -3,14 +3,12 @@
 // A cursor moves in memory with each acknowledgement, and is written down now and then, with all
 // others that have moved. Logs are held back for what is known to be durable of it: an older place
 // than the present one, so that a crash, after which the cursor is there again, finds the logs that
-// it needs.
-//
-//   key   := "cursor" name
-//   value := version:u8 created_ms:varint acknowledged_ms:varint token:length-prefixed        version 1
+// it needs. What is written of one: cursor_codec.h.
 #ifndef BANDB_CHANGES_CURSOR_TABLE_H_
 #define BANDB_CHANGES_CURSOR_TABLE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -20,12 +18,9 @@
 #include "absl/status/statusor.h"
 #include "bandb/write_batch.h"
 #include "changes/change_token.h"
+#include "changes/cursor_codec.h"
 
 namespace bandb::changes {
-
-inline constexpr std::string_view kCursorPrefix = "cursor";
-inline constexpr size_t kCursorNameBytesMax = 255;
-inline constexpr size_t kCursorsMax = 1024;
 
 struct Cursor {
   uint64_t created_ms = 0;

@@ -19,7 +19,10 @@ int64_t Nanos(absl::Duration wait) {
   return std::max<int64_t>(absl::ToInt64Nanoseconds(wait), 0);
 }
 
-Change ToChange(const kv::Operation& operation) {
+// A time of the log, as readers are shown it. The last one that there is stays that.
+absl::Time Shown(uint64_t ms, uint64_t ahead_ms) { return FromMs(ms >= INT64_MAX ? ms : ms - std::min(ms, ahead_ms)); }
+
+Change ToChange(const kv::Operation& operation, uint64_t ahead_ms) {
   Change change;
   change.key = operation.key;
   switch (operation.kind) {
@@ -32,7 +35,7 @@ Change ToChange(const kv::Operation& operation) {
       break;
     default:
       change.value = operation.value;
-      if (operation.kind == kv::Kind::kPutWithExpiry) change.expiry = FromMs(operation.expiry_ms);
+      if (operation.kind == kv::Kind::kPutWithExpiry) change.expiry = Shown(operation.expiry_ms, ahead_ms);
   }
   return change;
 }
@@ -43,14 +46,14 @@ absl::Status FeedReader::Pick(const LoggedCommit& logged, Commit* commit) const 
   kv::OperationReader reader(logged.operations);
   kv::Operation operation;
   while (reader.Next(&operation)) {
-    if (filter_.Wants(operation)) commit->changes.push_back(ToChange(operation));
+    if (filter_.Wants(operation)) commit->changes.push_back(ToChange(operation, logged.ahead_ms));
   }
   if (!reader.ok()) {
     return base::Error(absl::StatusCode::kDataLoss, "the commit of sequence {} is malformed", logged.first_sequence);
   }
   commit->first_sequence = logged.first_sequence;
   commit->last_sequence = logged.last_sequence;
-  commit->time = FromMs(logged.commit_time_ms);
+  commit->time = Shown(logged.commit_time_ms, logged.ahead_ms);
   return absl::OkStatus();
 }
 
@@ -60,6 +63,7 @@ absl::StatusOr<bool> FeedReader::Read(Commit* commit, uint64_t* passed_bytes) {
     LoggedCommit logged;
     BANDB_ASSIGN_OR_RETURN(const bool found, source_->Next(&logged));
     if (found) {
+      looked_bytes_ += logged.operations.size();
       // What follows the first is given, whatever was made of the clock in between.
       if (logged.commit_time_ms >= not_before_ms_) not_before_ms_ = 0;
       if (not_before_ms_ == 0) BANDB_RETURN_IF_ERROR(Pick(logged, commit));

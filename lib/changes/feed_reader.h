@@ -24,6 +24,7 @@ class FeedReader final : public internal::AwaitableReader {
   absl::Status Look(Commit* commit) override;
   int64_t Await(internal::ChangeListener* listener) override { return source_->Await(listener); }
   void Forget() override { source_->Forget(); }
+  uint64_t looked_bytes() const override { return looked_bytes_; }
   std::string token() const override { return EncodeToken(source_->place()); }
 
  private:
@@ -37,6 +38,7 @@ class FeedReader final : public internal::AwaitableReader {
   const KeyFilter filter_;
   // 0 once one was found.
   uint64_t not_before_ms_;
+  uint64_t looked_bytes_ = 0;
 };
 
 }  // namespace bandb::changes

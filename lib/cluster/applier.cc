@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "storage/file/refused_read.h"
 
 namespace bandb::cluster {
 
@@ -15,10 +16,17 @@ using absl::StatusCode;
 constexpr int64_t kStallRetryNanos = 1'000'000'000;
 constexpr int64_t kRetryNanos = 100'000'000;
 constexpr int kReadTriesMax = 100;
+// The engine says that a flush waits after three seconds, and next after as long again.
+constexpr int kFlushWaitsTold = 2;
 
 // A descriptor or a moment's patience may help: a refused read.
-bool MayPass(const absl::Status& status) {
+bool MayReadLater(const absl::Status& status) {
   return status.code() == StatusCode::kInternal || status.code() == StatusCode::kUnavailable;
+}
+
+// What passes once somebody gives the process more descriptors, however long that takes.
+bool WaitsForOperator(const absl::Status& status) {
+  return status.code() == StatusCode::kUnavailable || storage::LacksDescriptors(status);
 }
 
 }  // namespace
@@ -49,16 +57,21 @@ absl::StatusOr<Applier::Kept> Applier::Kept::Load(storage::EngineReplica* replic
   const std::unique_ptr<Iterator> system = replica->NewSystemIterator();
   Kept kept;
   BANDB_ASSIGN_OR_RETURN(kept.sessions, Sessions::Load(system.get()));
+  BANDB_ASSIGN_OR_RETURN(kept.cursors, Cursors::Load(system.get()));
+  BANDB_ASSIGN_OR_RETURN(kept.clock, LogClock::Load(system.get()));
   BANDB_ASSIGN_OR_RETURN(kept.removed_nodes, RemovedNodes::Load(system.get()));
   return kept;
 }
 
 Applier::Applier(const Parts& parts, Kept kept)
     : parts_(parts),
-      work_(std::make_shared<ApplyWork>(EntryApplier(parts.replica, std::move(kept.sessions)))),
+      work_(std::make_shared<ApplyWork>(
+          EntryApplier(parts.replica, std::move(kept.sessions), std::move(kept.cursors), kept.clock))),
       applied_(parts.replica->applied().applied.index),
       session_count_(work_->applier.sessions().size()),
       removed_nodes_(std::move(kept.removed_nodes)),
+      found_cursors_(work_->applier.cursors().all()),
+      found_clock_(kept.clock),
       durable_told_(parts.replica->durable().applied.index) {
   BANDB_ASSERT(parts_.executor != nullptr && parts_.post != nullptr);
   BANDB_ASSERT(parts_.logger != nullptr && parts_.listener != nullptr);
@@ -93,7 +106,7 @@ void Applier::GoOn() {
   if (install_.has_value() && BeginInstall()) return;
   if (!paused_ && snapshot_wanted_ && !room_asked_) FreezeForSnapshot();
   // On a full disk what fits into memory is applied all the same.
-  const bool may_apply = !paused_ || !stalled_.ok();
+  const bool may_apply = !paused_ || (!stalled_.ok() && !front_waits_);
   if (may_apply && !no_room_ && !goes_on_later_) ApplyInTurn();
 }
 
@@ -130,7 +143,7 @@ bool Applier::TakeEntries() {
 
 void Applier::Report(const ApplyStretch& stretch) {
   flush_unwatched_ |= stretch.froze;
-  if (!stretch.records.empty()) read_tries_ = 0;
+  if (!stretch.records.empty()) NoteRead();
   for (const AppliedRecord& record : stretch.records) {
     BANDB_ASSERT(record.index == applied_ + 1);
     BANDB_ASSERT(record.cost_bytes <= backlog_bytes_);
@@ -164,6 +177,7 @@ void Applier::HandleEnd(const ApplyStretch& stretch) {
       StartJob();
       break;
     case ApplyStretch::End::kFailed:
+      front_waits_ = true;
       HandleError(stretch.status);
       break;
   }
@@ -242,14 +256,27 @@ void Applier::OnFlushed(const absl::Status& status) {
   if (status.code() == StatusCode::kResourceExhausted) return Pause(status);
   // No descriptor is free, say: the engine goes on trying, and nothing is lost meanwhile.
   if (status.code() == StatusCode::kUnavailable) {
+    NoteFlush(status);
     parts_.executor->PostAfter(kStallRetryNanos, [this, turns = LaterTurn()] { turns.Post([this] { Go(); }); });
     return;
   }
   if (!status.ok()) return Fail(status);
+  NoteFlush(status);
   // What an install has made durable is its own to tell.
   if (writer_ == Writer::kInstall) return;
   ReportDurable();
   if (writer_ == Writer::kLoop) WatchFlush();
+}
+
+void Applier::NoteFlush(const absl::Status& status) {
+  if (status.ok()) {
+    flush_waits_ = 0;
+    if (!unflushed_.ok()) parts_.logger->Log(base::LogLevel::kInfo, "flushes go on");
+    unflushed_ = status;
+  } else if (++flush_waits_ == kFlushWaitsTold) {
+    parts_.logger->Log(base::LogLevel::kError, "flushes wait: {}", base::Message(status));
+    unflushed_ = base::Error(StatusCode::kUnavailable, "flushes wait: {}", base::Message(status));
+  }
 }
 
 void Applier::ReportDurable() {
@@ -330,13 +357,17 @@ void Applier::Reload() {
 }
 
 void Applier::FinishReload(absl::StatusOr<Kept> kept) {
-  if (MayPass(kept.status()) && ++read_tries_ < kReadTriesMax) {
+  if (MayTryAgain(kept.status())) {
     parts_.executor->PostAfter(kRetryNanos, [this, turns = LaterTurn()] { turns.Post([this] { Reload(); }); });
     return;
   }
   if (!kept.ok()) return Fail(kept.status());
-  read_tries_ = 0;
+  NoteRead();
   work_->applier.SetSessions(std::move(kept->sessions));
+  found_cursors_ = kept->cursors.all();
+  work_->applier.SetCursors(std::move(kept->cursors));
+  found_clock_ = kept->clock;
+  work_->applier.SetClock(std::move(kept->clock));
   removed_nodes_ = std::move(kept->removed_nodes);
   work_->queue.clear();
   backlog_bytes_ = 0;
@@ -354,11 +385,37 @@ void Applier::FinishReload(absl::StatusOr<Kept> kept) {
 
 void Applier::HandleError(const absl::Status& status) {
   if (status.code() == StatusCode::kResourceExhausted) return Pause(status);
-  if (!MayPass(status) || ++read_tries_ >= kReadTriesMax) return Fail(status);
-  if (read_tries_ == 1) {
+  if (!MayTryAgain(status)) return Fail(status);
+  Pause(status);
+}
+
+// While no descriptor is free nothing is known of the disk: that neither counts against it, nor
+// does it take back what counts.
+bool Applier::MayTryAgain(const absl::Status& status) {
+  if (!MayReadLater(status)) return false;
+  const bool waits = WaitsForOperator(status);
+  ++(waits ? waits_ : read_tries_);
+  if (!waits && read_tries_ >= kReadTriesMax) return false;
+  if (read_tries_ + waits_ == 1) {
     parts_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(status));
   }
-  Pause(status);
+  if (waits_ >= kReadTriesMax && unreadable_.ok()) {
+    parts_.logger->Log(base::LogLevel::kError, "applying waits for a read: {}", base::Message(status));
+    unreadable_ = base::Error(StatusCode::kUnavailable, "{}", base::Message(status));
+  }
+  return true;
+}
+
+void Applier::NoteRead() {
+  read_tries_ = waits_ = 0;
+  if (unreadable_.ok()) return;
+  parts_.logger->Log(base::LogLevel::kInfo, "applying goes on");
+  unreadable_ = absl::OkStatus();
+}
+
+void Applier::JudgeEngine(const absl::Status& status) {
+  if (status.code() == StatusCode::kFailedPrecondition) return Fail(status);
+  if (status.code() == StatusCode::kResourceExhausted && failure_.ok()) Pause(status);
 }
 
 void Applier::Pause(const absl::Status& status) {
@@ -368,12 +425,14 @@ void Applier::Pause(const absl::Status& status) {
     stalled_ = status;
   }
   if (std::exchange(paused_, true)) return;
-  parts_.executor->PostAfter(is_stall ? kStallRetryNanos : kRetryNanos,
+  const bool is_long = is_stall || (!unreadable_.ok() && WaitsForOperator(status));
+  parts_.executor->PostAfter(is_long ? kStallRetryNanos : kRetryNanos,
                              [this, turns = LaterTurn()] { turns.Post([this] { Retry(); }); });
 }
 
 void Applier::Retry() {
   BANDB_ASSERT(paused_);
+  front_waits_ = false;
   if (!stalled_.ok()) return Resume();
   paused_ = false;
   Go();

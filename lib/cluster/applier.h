@@ -1,5 +1,5 @@
 // Applier: the state machine of a node (state_machine.h) as it ships: the storage engine, with the
-// sessions of clients and the ids of nodes that were removed.
+// sessions of clients, the cursors of the change feed and the ids of nodes that were removed.
 //
 // It takes committed entries from the driver and applies them on the node's thread as long as
 // nothing can block: no condition asks the disk, the memtable has room, and the turn has not
@@ -7,7 +7,8 @@
 // back: one of the two has it, and with it the replica, never both.
 //
 // A full disk stops applying, not the node: the applier has the engine resume once a second, and
-// goes on. What else the engine cannot apply ends the node, which is told once.
+// goes on. Nor does a want of descriptors. What else the engine cannot apply ends the node, which
+// is told once.
 //
 // The position in the manifest moves when a memtable is flushed; the owner is told, so that the log
 // before it may go. Nothing is flushed for a snapshot but what is applied and not durable when one
@@ -28,7 +29,9 @@
 #include "base/executor.h"
 #include "base/logger.h"
 #include "cluster/applier_work.h"
+#include "cluster/cursors.h"
 #include "cluster/driver.h"
+#include "cluster/log_clock.h"
 #include "cluster/removed_nodes.h"
 #include "cluster/sessions.h"
 #include "cluster/state_machine.h"
@@ -103,6 +106,11 @@ class Applier final : public StateMachine {
 
   // What the next Install installs: received in full. What was not installed is dropped.
   void TakeReceived(std::unique_ptr<storage::IncomingState> state, const raft::SnapshotMeta& meta);
+  // How something ended that somebody else asked of the engine. One that has stopped for want of
+  // room is waited for; one that takes nothing any more ends the node.
+  void JudgeEngine(const absl::Status& status);
+  // Nobody will install it: its files go. Nothing happens to what is being installed.
+  void DropReceived();
   // The owner's log is durable up to here. Of entries that the driver gives out the applier knows.
   void LogIsDurable(raft::Index index);
   // Besides the log, all that the owner keeps of entries is durable up to here. Without a call
@@ -116,12 +124,21 @@ class Applier final : public StateMachine {
   uint64_t backlog_bytes() const { return backlog_bytes_; }
   // What was frozen up to here may be flushed, as far as log and owner are concerned.
   raft::Index flushable() const { return std::min(log_durable_, may_flush_); }
-  // OK, or why applying waits for an operator: kResourceExhausted the disk is full.
-  const absl::Status& stalled() const { return stalled_; }
+  // OK, or why applying or flushing waits for an operator: kResourceExhausted the disk is full;
+  // kUnavailable the system has refused a read for ten seconds, as it does without descriptors, or
+  // flushes have found none for some seconds.
+  const absl::Status& stalled() const {
+    if (!stalled_.ok()) return stalled_;
+    return unreadable_.ok() ? unflushed_ : unreadable_;
+  }
   // OK, or what OnApplyFailed is told.
   const absl::Status& failure() const { return failure_; }
   // Nodes that were members, as of applied().
   const RemovedNodes& removed_nodes() const { return removed_nodes_; }
+  // Of the state that was found at Open, or installed last: those that come after are in the
+  // records.
+  const CursorMap& found_cursors() const { return found_cursors_; }
+  const LogClock& found_clock() const { return found_clock_; }
   // As of the last batch.
   size_t sessions() const { return session_count_; }
   // A state to send: durable, held until it is destroyed.
@@ -138,6 +155,8 @@ class Applier final : public StateMachine {
     static absl::StatusOr<Kept> Load(storage::EngineReplica* replica);
 
     Sessions sessions;
+    Cursors cursors;
+    LogClock clock;
     RemovedNodes removed_nodes;
   };
 
@@ -158,6 +177,8 @@ class Applier final : public StateMachine {
   void FreezeForSnapshot();
   void WatchFlush();
   void OnFlushed(const absl::Status& status);
+  // OK: flushes wait for nothing any more.
+  void NoteFlush(const absl::Status& status);
   void ReportDurable();
 
   // False if nothing is being installed after all.
@@ -165,9 +186,13 @@ class Applier final : public StateMachine {
   void FinishInstall(const absl::Status& status);
   void Reload();
   void FinishReload(absl::StatusOr<Kept> kept);
-  void DropReceived();
 
   void HandleError(const absl::Status& status);
+  // Of what was refused: whether another try may help. Counts it, and tells who looks at stalled()
+  // and the log of one that lasts.
+  bool MayTryAgain(const absl::Status& status);
+  // Nothing that was to be read is refused any more.
+  void NoteRead();
   void Pause(const absl::Status& status);
   void Retry();
   void Resume();
@@ -188,12 +213,20 @@ class Applier final : public StateMachine {
   raft::Index may_flush_ = UINT64_MAX;
   size_t session_count_ = 0;
   RemovedNodes removed_nodes_;
+  CursorMap found_cursors_;
+  LogClock found_clock_;
 
   bool no_room_ = false;     // for the entry at the front
   bool room_asked_ = false;  // WhenRoom has not answered
   bool paused_ = false;      // until a timer
-  int read_tries_ = 0;       // that were refused in a row
-  absl::Status stalled_;
+  int read_tries_ = 0;       // that the disk has refused since the last one that it has not
+  int waits_ = 0;            // those that found no descriptor
+  // The entry at the front failed, and waits for the end of the pause.
+  bool front_waits_ = false;
+  absl::Status stalled_;     // on a full disk
+  absl::Status unreadable_;  // for want of descriptors
+  absl::Status unflushed_;   // likewise
+  int flush_waits_ = 0;      // flushes in a row of which the engine has said that they wait
   absl::Status failure_;
 
   bool snapshot_wanted_ = false;  // what is applied is to be frozen

@@ -1,36 +1,50 @@
 #include "cluster/change_file.h"
 
-#include <fmt/format.h>
-
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "base/status.h"
+#include "cluster/segment_format.h"
+#include "cluster/segment_reader.h"
 
 namespace bandb::cluster {
 
 namespace {
 
-constexpr std::string_view kSuffix = ".chg";
-constexpr size_t kNumberDigits = 6;
+constexpr std::string_view kChangeSuffix = ".chg";
 constexpr size_t kHeadBytes = sizeof(uint32_t) + sizeof(uint64_t);
 // Far more than any block that is written comes to.
 constexpr uint32_t kPayloadBytesMax = 64 << 20;
 constexpr size_t kEntryBytesMin = 7;
 constexpr uint8_t kBegins = 1;
+constexpr uint8_t kTellsUse = 2;
 
-bool DecodeEntry(base::ByteReader* reader, const ChangeBound& before, ChangeEntry* entry) {
-  uint64_t sequences = 0;
+// No log comes to such an index or sequence, and sums with others do not overflow.
+constexpr uint64_t kNumberMax = uint64_t{1} << 62;
+
+bool IsPossible(const ChangeBound& bound) {
+  return bound.index <= kNumberMax && bound.sequence <= kNumberMax && bound.user_sequence <= bound.sequence;
+}
+// Where a segment may have something: what is read there takes memory.
+bool IsPossible(const EntryPlace& place) {
+  return place.offset <= kSegmentBytesMax && place.record_bytes <= kSegmentBytesMax;
+}
+
+bool DecodeChangeEntry(base::ByteReader* reader, const ChangeBound& before, ChangeEntry* entry) {
+  uint64_t sequences_and_use = 0;
   uint64_t time_more_ms = 0;
   std::string_view undone;
   const bool whole = reader->ReadVarint(&entry->place.segment) && reader->ReadVarint(&entry->place.offset) &&
                      reader->ReadVarint32(&entry->place.record_bytes) && reader->ReadVarint(&entry->place.term) &&
-                     reader->ReadVarint(&sequences) && reader->ReadVarint(&time_more_ms) &&
+                     reader->ReadVarint(&sequences_and_use) && reader->ReadVarint(&time_more_ms) &&
                      reader->ReadLengthPrefixed(&undone);
-  entry->end = {
-      .index = before.index + 1, .sequence = before.sequence + sequences, .time_ms = before.time_ms + time_more_ms};
+  const uint64_t sequence = before.sequence + sequences_and_use / 2;
+  entry->end = {.index = before.index + 1,
+                .sequence = sequence,
+                .user_sequence = sequences_and_use % 2 != 0 ? sequence : before.user_sequence,
+                .time_ms = before.time_ms + time_more_ms};
   entry->undone = undone;
-  return whole;
+  return whole && time_more_ms <= UINT64_MAX - before.time_ms && IsPossible(entry->place) && IsPossible(entry->end);
 }
 
 bool DecodePayload(std::string_view payload, ChangeStretch* block) {
@@ -39,15 +53,16 @@ bool DecodePayload(std::string_view payload, ChangeStretch* block) {
   uint64_t count = 0;
   block->entries.clear();
   if (!reader.ReadFixed(&flags) || !reader.ReadVarint(&block->before.index) ||
-      !reader.ReadVarint(&block->before.sequence) || !reader.ReadVarint(&block->before.time_ms) ||
-      !reader.ReadVarint(&count) || count == 0 || count > reader.remaining() / kEntryBytesMin) {
+      !reader.ReadVarint(&block->before.sequence) || !reader.ReadVarint(&block->before.user_sequence) ||
+      !reader.ReadVarint(&block->before.time_ms) || !reader.ReadVarint(&count) || count == 0 ||
+      count > reader.remaining() / kEntryBytesMin || (flags & kTellsUse) == 0 || !IsPossible(block->before)) {
     return false;
   }
   block->begins = (flags & kBegins) != 0;
-  block->entries.resize(count);
   ChangeBound before = block->before;
-  for (ChangeEntry& entry : block->entries) {
-    if (!DecodeEntry(&reader, before, &entry)) return false;
+  for (uint64_t i = 0; i < count; ++i) {
+    ChangeEntry& entry = block->entries.emplace_back();
+    if (!DecodeChangeEntry(&reader, before, &entry)) return false;
     before = entry.end;
   }
   return reader.empty();
@@ -55,27 +70,18 @@ bool DecodePayload(std::string_view payload, ChangeStretch* block) {
 
 }  // namespace
 
-std::string ChangeFileName(uint64_t number) { return fmt::format("{:06}{}", number, kSuffix); }
+std::string ChangeFileName(uint64_t number) { return NumberedName(number, kChangeSuffix); }
 
-std::optional<uint64_t> ParseChangeFileName(std::string_view name) {
-  if (!name.ends_with(kSuffix)) return std::nullopt;
-  const std::string_view digits = name.substr(0, name.size() - kSuffix.size());
-  if (digits.size() < kNumberDigits || digits.size() > 18) return std::nullopt;
-  uint64_t number = 0;
-  for (const char digit : digits) {
-    if (digit < '0' || digit > '9') return std::nullopt;
-    number = number * 10 + static_cast<uint64_t>(digit - '0');
-  }
-  return ChangeFileName(number) == name ? std::optional(number) : std::nullopt;
-}
+std::optional<uint64_t> ParseChangeFileName(std::string_view name) { return ParseNumberedName(name, kChangeSuffix); }
 
 void AppendChangeBlock(uint64_t checksum_seed, uint64_t offset, bool begins, const ChangeBound& before,
                        absl::Span<const ChangeEntry> entries, std::string* to) {
   BANDB_ASSERT(!entries.empty());
   std::string payload;
-  base::PutFixed8(&payload, begins ? kBegins : 0);
+  base::PutFixed8(&payload, static_cast<uint8_t>(kTellsUse | (begins ? kBegins : 0)));
   base::PutVarint(&payload, before.index);
   base::PutVarint(&payload, before.sequence);
+  base::PutVarint(&payload, before.user_sequence);
   base::PutVarint(&payload, before.time_ms);
   base::PutVarint(&payload, entries.size());
   ChangeBound last = before;
@@ -86,7 +92,9 @@ void AppendChangeBlock(uint64_t checksum_seed, uint64_t offset, bool begins, con
     base::PutVarint(&payload, entry.place.offset);
     base::PutVarint(&payload, entry.place.record_bytes);
     base::PutVarint(&payload, entry.place.term);
-    base::PutVarint(&payload, entry.end.sequence - last.sequence);
+    const bool for_users = entry.end.user_sequence != last.user_sequence;
+    BANDB_ASSERT(!for_users || entry.end.user_sequence == entry.end.sequence);
+    base::PutVarint(&payload, (entry.end.sequence - last.sequence) * 2 + (for_users ? 1 : 0));
     base::PutVarint(&payload, entry.end.time_ms - last.time_ms);
     base::PutLengthPrefixed(&payload, entry.undone);
     last = entry.end;

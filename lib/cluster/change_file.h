@@ -3,14 +3,16 @@
 //
 //   file  := file_header block*                      "chg" (storage/file/file_header.h)
 //   block := bytes:u32 checksum:u64 payload[bytes]
-//   payload := flags:u8 index:varint sequence:varint time_ms:varint count:varint entry*
+//   payload := flags:u8 index:varint sequence:varint user_sequence:varint time_ms:varint count:varint entry*
 //   entry := segment:varint offset:varint record_bytes:varint term:varint
-//            sequences:varint time_more_ms:varint length:varint undone[length]
+//            sequences_and_use:varint time_more_ms:varint length:varint undone[length]
 //
-// The checksum is of the payload, bound to the offset of the block. Index, sequence and time are
+// The checksum is of the payload, bound to the offset of the block. Index, sequences and time are
 // those of the entry before the first one of the block; with flag bit 0 what other files say of
-// entries up to there is void. An entry took so many sequences, and its time is so much later than
-// that of the one before. Bit i of `undone`: command i had no effect; no bytes: all had theirs.
+// entries up to there is void; flag bit 1 is always set. An entry took half of
+// `sequences_and_use` as sequences, and its bit 0 says that it did something for a user; its time
+// is so much later than that of the one before. Bit i of `undone`: command i had no effect; no
+// bytes: all had theirs.
 #ifndef BANDB_CLUSTER_CHANGE_FILE_H_
 #define BANDB_CLUSTER_CHANGE_FILE_H_
 
@@ -35,7 +37,10 @@ namespace bandb::cluster {
 struct ChangeBound {
   raft::Index index = 0;
   uint64_t sequence = 0;  // the last one up to there
-  uint64_t time_ms = 0;   // the commit time up to there
+  // The same after the last entry up to there that did something for a user: who has come to it
+  // misses nothing before this place.
+  uint64_t user_sequence = 0;
+  uint64_t time_ms = 0;  // the commit time up to there
 
   friend bool operator==(const ChangeBound&, const ChangeBound&) = default;
 };

@@ -12,10 +12,15 @@ namespace {
 
 using absl::StatusCode;
 
-// How often a file is tried to be made for which there is no descriptor, and how many times.
+// How often a file is tried to be made for which there is no descriptor; and a write for which
+// there is no room, and how many times.
 constexpr int64_t kFileRetryNanos = 100'000'000;
-constexpr int kFileTriesMax = 100;
-// So much is noted before it is written, though nobody waits for that.
+constexpr int kFullTriesMax = 10;
+// The owner is told of a want of descriptors that lasts so many tries.
+constexpr int kWaitsTold = 100;
+// Likewise of a full disk: by then what is kept for readers is gone, and there is still no room.
+constexpr int kFullTold = 2;
+// So much is noted before it is written, though nobody waits for that; and written at once.
 constexpr size_t kUnwrittenMax = 8192;
 // So much of what was written stays in memory, for readers that are not far behind.
 constexpr size_t kWrittenKept = 1024;
@@ -48,118 +53,13 @@ struct ChangeIndex::Round {
 
 // ---- Opening. ----
 
-// Finds what files there are, and what of them counts.
-class ChangeIndex::Recovery {
- public:
-  Recovery(ChangeIndex* index, const ChangeBound& state) : index_(*index), state_(state) {}
-
-  absl::Status Run() {
-    const LogDirectory& directory = index_.parts_.directory;
-    BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, directory.files->List(directory.path));
-    std::vector<uint64_t> numbers;
-    for (const std::string& name : names) {
-      if (const std::optional<uint64_t> number = ParseChangeFileName(name)) numbers.push_back(*number);
-    }
-    std::sort(numbers.begin(), numbers.end());
-    for (const uint64_t number : numbers) BANDB_RETURN_IF_ERROR(Take(number));
-    if (!numbers.empty()) index_.next_number_ = numbers.back() + 1;
-    // What was applied after the state is applied again.
-    while (!files_.empty() && files_.back().before.index >= state_.index) DropLast();
-    if (!files_.empty()) {
-      BANDB_ASSIGN_OR_RETURN(const bool reaches, ReachesState());
-      if (!reaches) {
-        index_.parts_.logger->Log(base::LogLevel::kWarning,
-                                  "{}: the change index does not reach entry {}: it begins there", directory.path,
-                                  state_.index);
-        while (!files_.empty()) DropLast();
-      }
-    }
-    for (size_t i = 0; i < files_.size(); ++i) {
-      files_[i].last = i + 1 < files_.size() ? files_[i + 1].before.index : state_.index;
-    }
-    index_.begins_ = files_.empty();
-    index_.Remove(unneeded_);
-    return absl::OkStatus();
-  }
-
-  std::vector<File> TakeFiles() { return std::move(files_); }
-
- private:
-  void DropLast() {
-    unneeded_.push_back(files_.back().number);
-    files_.pop_back();
-  }
-
-  absl::Status Take(uint64_t number) {
-    const absl::StatusOr<ChangeFile> file = Open(number);
-    absl::Status status = file.status();
-    ChangeStretch block;
-    uint64_t offset = ChangeFile::kBegin;
-    if (file.ok()) status = file->ReadBlock(&offset, &block);
-    if (status.code() == StatusCode::kDataLoss) {
-      // Never written whole, so that those before it lead on. If it was damaged instead, they do
-      // not, and who reads there is told.
-      unneeded_.push_back(number);
-      return absl::OkStatus();
-    }
-    if (absl::IsUnavailable(status)) return status;
-    if (!status.ok()) {
-      // Nobody can tell whether those before it lead on. No node stays down for that.
-      index_.parts_.logger->Log(base::LogLevel::kWarning, "the change index begins after {}: {}", index_.PathOf(number),
-                                base::Message(status));
-      while (!files_.empty()) DropLast();
-      unneeded_.push_back(number);
-      return absl::OkStatus();
-    }
-    while (!files_.empty() && block.begins) DropLast();
-    while (!files_.empty() && files_.back().before.index >= block.before.index) DropLast();
-    files_.push_back({.number = number, .before = block.before});
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<ChangeFile> Open(uint64_t number) const {
-    const LogDirectory& directory = index_.parts_.directory;
-    return ChangeFile::Open(directory.files, index_.PathOf(number), directory.database_id);
-  }
-
-  // Whether each file goes on to where the next one begins, or to the state.
-  absl::StatusOr<bool> ReachesState() {
-    const File& last = files_.back();
-    const absl::StatusOr<ChangeFile> file = Open(last.number);
-    if (absl::IsUnavailable(file.status())) return file.status();
-    if (!file.ok()) return false;
-    uint64_t offset = ChangeFile::kBegin;
-    ChangeStretch block;
-    while (true) {
-      const absl::Status read = file->ReadBlock(&offset, &block);
-      if (absl::IsUnavailable(read)) return read;
-      if (!read.ok()) return false;
-      for (const ChangeEntry& entry : block.entries) {
-        if (entry.end.index == state_.index) return entry.end == state_;
-      }
-    }
-  }
-
-  ChangeIndex& index_;
-  const ChangeBound state_;
-  std::vector<File> files_;
-  std::vector<uint64_t> unneeded_;
-};
-
 absl::StatusOr<std::shared_ptr<ChangeIndex>> ChangeIndex::Open(Parts parts, const ChangeBound& state,
                                                                raft::Index floor) {
   BANDB_ASSERT(parts.executor != nullptr && parts.logger != nullptr && parts.post != nullptr);
   std::shared_ptr<ChangeIndex> index(new ChangeIndex(std::move(parts)));
-  Recovery recovery(index.get(), state);
-  BANDB_RETURN_IF_ERROR(recovery.Run());
+  BANDB_RETURN_IF_ERROR(index->Recover(state));
   index->wanted_ = index->written_ = state.index;
   index->applied_sequence_.store(state.sequence, std::memory_order_seq_cst);
-  {
-    base::MutexLock lock(&index->mutex_);
-    index->files_ = recovery.TakeFiles();
-    index->begin_ = index->files_.empty() ? state : index->files_.front().before;
-    index->tail_before_ = state;
-  }
   index->SetFloor(floor);
   return index;
 }
@@ -199,6 +99,7 @@ void ChangeIndex::Forget(const ChangeBound& state) {
   output_.reset();
   begins_ = true;
   wanted_ = written_ = state.index;
+  EndWait();
   std::vector<uint64_t> unneeded;
   {
     base::MutexLock lock(&mutex_);
@@ -250,14 +151,10 @@ void ChangeIndex::WriteSome() {
   auto round = std::make_shared<Round>();
   {
     base::MutexLock lock(&mutex_);
-    round->before = tail_before_;
-    for (const ChangeEntry& entry : tail_) {
-      if (entry.end.index <= written_) {
-        round->before = entry.end;
-      } else {
-        round->entries.push_back(entry);
-      }
-    }
+    const auto first = tail_.begin() + static_cast<ptrdiff_t>(written_ - tail_before_.index);
+    round->before = first == tail_.begin() ? tail_before_ : std::prev(first)->end;
+    const auto count = std::min<ptrdiff_t>(tail_.end() - first, kUnwrittenMax);
+    round->entries.assign(first, first + count);
   }
   if (round->entries.empty() || ended()) return;
   writing_ = true;
@@ -302,32 +199,61 @@ absl::Status ChangeIndex::Write(const ChangeIndex& index, Round* round) {
   return round->makes_file ? directory.files->SyncDir(directory.path) : absl::OkStatus();
 }
 
+bool ChangeIndex::TryAgain(const Round& round) {
+  const bool is_full = absl::IsResourceExhausted(round.status);
+  const bool has_no_file = absl::IsUnavailable(round.status) && round.makes_file;
+  // Somebody will give the process descriptors. Who waits for this meanwhile is told: flushes do,
+  // and memtables must not be full by the time that one fails.
+  if (!(is_full && tries_ < kFullTriesMax) && !has_no_file) return false;
+  if (is_full ? ++tries_ == kFullTold : ++waits_ == kWaitsTold) TellWait(round.status, is_full ? "room" : "a file");
+  // A block may be there in part: the next one is in another file. Flushes wait meanwhile, as they
+  // do for descriptors and room of their own.
+  output_.reset();
+  begins_ = begins_ || round.begins;
+  if (round.makes_file) Remove({round.output->number});
+  if (is_full) parts_.let_go("the disk is full");
+  writing_ = true;
+  parts_.executor->PostAfter(kFileRetryNanos, [index = shared_from_this()] {
+    index->parts_.post([index] {
+      index->writing_ = false;
+      index->WriteSome();
+    });
+  });
+  return true;
+}
+
+void ChangeIndex::TellWait(const absl::Status& status, std::string_view what) {
+  wait_told_ = true;
+  parts_.logger->Log(base::LogLevel::kError, "the change index, and with it every flush, waits for {}: {}", what,
+                     base::Message(status));
+  parts_.waits(base::Error(status.code(), "the change index waits for {}: {}", what, base::Message(status)));
+}
+
+void ChangeIndex::EndWait() {
+  waits_ = 0;
+  if (!std::exchange(wait_told_, false)) return;
+  parts_.logger->Log(base::LogLevel::kInfo, "the change index goes on");
+  parts_.waits(absl::OkStatus());
+}
+
 void ChangeIndex::FinishWrite(const std::shared_ptr<Round>& round) {
   writing_ = false;
   if (ended()) return;
-  if (round->generation != generation_) {
+  const bool is_stale = round->generation != generation_;
+  if (is_stale) {
     if (round->makes_file) Remove({round->output->number});
-  } else if (absl::IsUnavailable(round->status) && round->makes_file && ++file_tries_ < kFileTriesMax) {
-    // No descriptor was free. Flushes wait meanwhile, as they do for descriptors of their own.
-    output_.reset();
-    begins_ = begins_ || round->begins;
-    Remove({round->output->number});
-    writing_ = true;
-    parts_.executor->PostAfter(kFileRetryNanos, [index = shared_from_this()] {
-      index->parts_.post([index] {
-        index->writing_ = false;
-        index->WriteSome();
-      });
-    });
+  } else if (TryAgain(*round)) {
     return;
   } else if (!round->status.ok()) {
     parts_.logger->Log(base::LogLevel::kWarning, "{}; the change feed begins after entry {} from now on",
                        base::Message(round->status), applied().index);
     if (round->makes_file) Remove({round->output->number});
     Forget(applied());
-    parts_.durable(written_);
+    // What leads on from it is of no use to anybody.
+    parts_.let_go("the change index cannot be written");
   } else {
-    file_tries_ = 0;
+    tries_ = 0;
+    EndWait();
     written_ = round->entries.back().end.index;
     base::MutexLock lock(&mutex_);
     if (round->makes_file) files_.push_back({.number = round->output->number, .before = round->before});
@@ -337,7 +263,8 @@ void ChangeIndex::FinishWrite(const std::shared_ptr<Round>& round) {
       tail_.pop_front();
     }
   }
-  if (round->generation == generation_) parts_.durable(written_);
+  // Also what was forgotten: flushes wait for it no more.
+  if (!is_stale) parts_.durable(written_);
   if (wanted_ > written_) WriteSome();
 }
 
@@ -441,12 +368,17 @@ absl::StatusOr<ChangeBound> ChangeIndex::Oldest() const {
     {
       base::MutexLock lock(&mutex_);
       if (floor_ <= begin_.index) return begin_;
+      if (floor_ == oldest_.index) return oldest_;
       floor = floor_;
     }
     Spot spot;
     BANDB_ASSIGN_OR_RETURN(const ChangeStretch stretch,
                            Find([floor](const ChangeBound& bound) { return bound.index > floor; }, &spot));
-    if (!stretch.entries.empty() && stretch.before.index == floor) return stretch.before;
+    if (!stretch.entries.empty() && stretch.before.index == floor) {
+      base::MutexLock lock(&mutex_);
+      oldest_ = stretch.before;
+      return stretch.before;
+    }
     // Nothing comes after it yet.
     if (const ChangeBound last = applied(); last.index == floor) return last;
   }

@@ -8,8 +8,10 @@
 //
 // What was noted lies in memory until it is written. It must be durable before the engine makes
 // durable what came of these entries, for after a crash only later ones are applied again; so the
-// owner has the engine wait for `durable`. Where it cannot be written, nobody waits: what was noted
-// is forgotten, and readers that are further back are told so.
+// owner has the engine wait for `durable`. Where the disk is full, what is kept for readers goes
+// first. Where it cannot be written all the same, nobody waits: what was noted is forgotten, and
+// readers that are further back are told so. But for a descriptor it waits however long that takes,
+// and forgets nothing: without any the engine would not go on, either.
 //
 // It reaches back as far as the log. Readers on other threads read its files and those of the log
 // by themselves; they share with the node's thread no more than a mutex for a moment.
@@ -22,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -48,6 +51,13 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
     std::function<void(base::Task)> post;
     // On the node's thread, not from inside a call: all up to this entry is durable, or forgotten.
     std::function<void(raft::Index durable)> durable;
+    // On the node's thread, from inside: there is no room for what was noted, or it is forgotten;
+    // what is kept for readers is to go.
+    std::function<void(std::string_view why)> let_go = [](std::string_view) {};
+    // On the node's thread, from inside: nothing can be written, with kUnavailable for want of a
+    // descriptor, and for long, or with kResourceExhausted for want of room, though what was kept
+    // for readers is gone. `durable` is not told meanwhile. With OK, that is over.
+    std::function<void(const absl::Status& status)> waits = [](const absl::Status&) {};
     base::Random random;
   };
   // How far a reader has come in which file.
@@ -89,7 +99,7 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
   absl::StatusOr<ChangeStretch> AfterIndex(raft::Index index, Spot* spot) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Those from the first one on that goes beyond a sequence.
   absl::StatusOr<ChangeStretch> AfterSequence(uint64_t sequence, Spot* spot) const ABSL_LOCKS_EXCLUDED(mutex_);
-  // The oldest place from which one can read on.
+  // The oldest place from which one can read on. It is looked for in a file once, for each floor.
   absl::StatusOr<ChangeBound> Oldest() const ABSL_LOCKS_EXCLUDED(mutex_);
   // One before which no entry is as late, as near as can be told without a search.
   ChangeBound Before(uint64_t time_ms) const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -109,6 +119,7 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
 
   explicit ChangeIndex(Parts parts) : parts_(std::move(parts)) {}
 
+  absl::Status Recover(const ChangeBound& state) ABSL_LOCKS_EXCLUDED(mutex_);
   std::string PathOf(uint64_t number) const { return base::JoinPath(parts_.directory.path, ChangeFileName(number)); }
   // The stretch whose first entry is the first that has passed a place. Empty: the place is before
   // all that is known, or at the end of it.
@@ -121,6 +132,11 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
   void WriteSome() ABSL_LOCKS_EXCLUDED(mutex_);
   static absl::Status Write(const ChangeIndex& index, Round* round);
   void FinishWrite(const std::shared_ptr<Round>& round) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether a write that has failed is to be made again, and has it made.
+  bool TryAgain(const Round& round);
+  // The owner is told what it waits for, and in EndWait that it waits no more.
+  void TellWait(const absl::Status& status, std::string_view what);
+  void EndWait();
   void Forget(const ChangeBound& state) ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(const std::vector<uint64_t>& numbers) const;
 
@@ -131,7 +147,9 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
   // The node's thread alone.
   std::shared_ptr<Output> output_;  // the present file; none before the next write
   bool writing_ = false;
-  int file_tries_ = 0;
+  int tries_ = 0;
+  int waits_ = 0;  // writes in a row that found no descriptor
+  bool wait_told_ = false;
   uint64_t generation_ = 0;  // one more each time that all is forgotten
   uint64_t next_number_ = 1;
   raft::Index wanted_ = 0;   // is to be durable
@@ -141,6 +159,8 @@ class ChangeIndex : public std::enable_shared_from_this<ChangeIndex> {
   mutable base::Mutex mutex_;
   ChangeBound begin_ ABSL_GUARDED_BY(mutex_);  // nothing is known of what came before
   raft::Index floor_ ABSL_GUARDED_BY(mutex_) = 0;
+  // That of an index in a file, as Oldest has found it last.
+  mutable ChangeBound oldest_ ABSL_GUARDED_BY(mutex_);
   std::vector<File> files_ ABSL_GUARDED_BY(mutex_);
   // In memory: what is not written, and a little of what is.
   ChangeBound tail_before_ ABSL_GUARDED_BY(mutex_);

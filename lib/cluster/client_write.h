@@ -26,6 +26,7 @@ struct WriteContent {
   // As of a batch that was not committed.
   std::string conditions{};
   std::string operations{};
+  CommandKind kind = CommandKind::kWrite;
   // After that nobody wants to know; of the monotonic clock.
   int64_t deadline_nanos = base::kForever;
   // Of a peer that forwarded it: its end is being proposed, for the peer sees it applied itself.
@@ -48,7 +49,8 @@ class ClientWrite {
     return {.session = content_.session,
             .number = content_.number,
             .conditions = content_.conditions,
-            .operations = content_.operations};
+            .operations = content_.operations,
+            .kind = content_.kind};
   }
   uint64_t bytes() const { return content_.conditions.size() + content_.operations.size() + kOverheadBytes; }
 

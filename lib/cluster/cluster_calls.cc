@@ -21,6 +21,9 @@ constexpr uint64_t kAsyncBytesMin = 1 << 20;
 constexpr int64_t kSlackNanos = 100'000'000;
 constexpr int64_t kHandOverNanos = 2'000'000'000;
 constexpr absl::Duration kTransferTime = absl::Seconds(10);
+constexpr absl::Duration kCursorTime = absl::Seconds(10);
+// At the end, for what was acknowledged last.
+constexpr absl::Duration kLastCursorsTime = absl::Seconds(2);
 
 int64_t Nanos(absl::Duration duration) {
   if (duration >= absl::Hours(24 * 365)) return base::kForever;
@@ -53,12 +56,16 @@ ClusterCalls::ClusterCalls(const World& world, Node* node, uint64_t async_bytes_
       node_(node),
       engine_(&node->replica().engine()),
       published_(node->published()),
+      log_clock_(node->log_clock()),
       async_bytes_max_(std::max(async_bytes_max, kAsyncBytesMin)),
       feed_({.replica = &node->replica(),
              .index = node->changes(),
              .kept = node->kept(),
              .database = node->identity().database_id,
              .cluster = ClusterIdOf(node->identity()),
+             .cursors = node->cursors(),
+             .clock = node->log_clock(),
+             .change = [this](std::string changes) { return ChangeCursors(std::move(changes), kCursorTime); },
              .check = [this] { return CheckProcess(); }}) {}
 
 absl::Status ClusterCalls::CheckProcess() const {
@@ -119,6 +126,10 @@ absl::Status ClusterCalls::WriteAndWait(WriteContent content, absl::Duration tim
   if (write->Withdraw()) return base::Error(StatusCode::kDeadlineExceeded, "given up before it was passed on");
   if (world_.executor->Wait(&waiter->event, kSlackNanos)) return end();
   return base::Error(StatusCode::kUnknown, "given up while the write was being agreed on");
+}
+
+absl::Status ClusterCalls::ChangeCursors(std::string changes, absl::Duration timeout) {
+  return WriteAndWait({.operations = std::move(changes), .kind = CommandKind::kCursors}, timeout);
 }
 
 absl::Status ClusterCalls::DoPut(std::string_view key, std::string_view value, const WriteOptions& options) {
@@ -206,7 +217,11 @@ absl::Status ClusterCalls::DoGet(std::string_view key, PinnedValue* value, const
     *value = PinnedValue();
     return ready;
   }
-  return engine_->Get(key, options, value);
+  const absl::Status got = engine_->Get(key, options, value);
+  if (const uint64_t ahead_ms = log_clock_->ahead_ms(); ahead_ms != 0 && value->expiry() != absl::InfiniteFuture()) {
+    value->SetExpiryMillis(ExpiryByTheClock(value->expiry(), ahead_ms));
+  }
+  return got;
 }
 
 std::vector<absl::StatusOr<std::string>> ClusterCalls::DoMultiGet(absl::Span<const std::string_view> keys,
@@ -219,7 +234,7 @@ std::vector<absl::StatusOr<std::string>> ClusterCalls::DoMultiGet(absl::Span<con
 
 std::unique_ptr<Iterator> ClusterCalls::DoNewIterator(const ReadOptions& options) {
   if (absl::Status ready = AwaitRead(options); !ready.ok()) return storage::NewErrorIterator(std::move(ready));
-  return engine_->NewIterator(options);
+  return ShowByTheClock(engine_->NewIterator(options), log_clock_->ahead_ms());
 }
 
 void ClusterCalls::DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) {
@@ -272,6 +287,10 @@ absl::Status ClusterCalls::CloseSession(uint64_t session, absl::Duration timeout
 }
 
 // ---- Administration. ----
+
+absl::Status ClusterCalls::AcceptClock(absl::Duration timeout) {
+  return WriteAndWait({.kind = CommandKind::kAcceptClock}, timeout);
+}
 
 absl::Status ClusterCalls::AwaitChange(const std::function<absl::StatusOr<raft::Change>()>& make,
                                        absl::Duration timeout) {
@@ -360,6 +379,11 @@ absl::Status ClusterCalls::CompactRange(std::string_view begin, std::string_view
   return std::move(waiter->status);
 }
 
+absl::Status ClusterCalls::DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) {
+  BANDB_RETURN_IF_ERROR(Flush());
+  return engine_->CreateCheckpoint(dir.string(), sink);
+}
+
 ClusterStatus ClusterCalls::GetStatus() const {
   if (absl::Status process = CheckProcess(); !process.ok()) return {.health = std::move(process)};
   auto waiter = std::make_shared<Waiter>();
@@ -376,12 +400,25 @@ ClusterStatus ClusterCalls::GetStatus() const {
   return last_status_;
 }
 
-Stats ClusterCalls::GetStats() const { return InForkedChild() ? Stats() : engine_->GetStats(); }
+Stats ClusterCalls::GetStats() const {
+  if (InForkedChild()) return {};
+  Stats stats = engine_->GetStats();
+  // What it is ahead of clocks as they were accepted is no news.
+  stats.expiry_ahead_ms -= std::min(stats.expiry_ahead_ms, log_clock_->ahead_ms());
+  feed_.FillStats(&stats);
+  return stats;
+}
 
 // A lock of the engine may have been held by a thread that the child does not have.
 Snapshot ClusterCalls::DoGetSnapshot() { return InForkedChild() ? Snapshot() : engine_->GetSnapshot(); }
 
 void ClusterCalls::EndNode() {
+  // From here on nothing is acknowledged that the last write of it would miss.
+  node_->cursors()->End(StoppedError());
+  if (std::string moved = node_->cursors()->Moved(); !moved.empty()) {
+    // If it comes to nothing, their consumers get some commits again.
+    ChangeCursors(std::move(moved), kLastCursorsTime).IgnoreError();
+  }
   // A leader leaves the others a leader, if one of them can be.
   auto handed_over = std::make_shared<Waiter>();
   if (OnLoop([node = node_, handed_over] {

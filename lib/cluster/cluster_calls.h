@@ -40,6 +40,7 @@ class ClusterCalls : public Cluster {
   absl::Status WriteOnce(uint64_t session, uint64_t number, const WriteBatch& batch,
                          const WriteOptions& options) override;
   absl::Status CloseSession(uint64_t session, absl::Duration timeout) override;
+  absl::Status AcceptClock(absl::Duration timeout) override;
   absl::Status PromoteMember(std::string_view member, absl::Duration timeout) override;
   absl::Status RemoveMember(std::string_view member, absl::Duration timeout) override;
   absl::Status ReplaceMember(std::string_view member, std::string_view by, absl::Duration timeout) override;
@@ -74,12 +75,15 @@ class ClusterCalls : public Cluster {
   Snapshot DoGetSnapshot() override;
   void DoReadBarrierAsync(const ReadOptions& options, ReadCallback ready) override;
   internal::ChangeFeed* DoChangeFeed() override { return &feed_; }
+  absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) override;
 
   // Runs on the loop, unless the node has ended. False if it has.
   bool OnLoop(base::Task task) const ABSL_LOCKS_EXCLUDED(mutex_);
   void Submit(ClientWritePtr write) ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeIncoming() ABSL_LOCKS_EXCLUDED(mutex_);
   // Sets `*opened`, unless it is null, if the write has opened a session.
+  // Has the log change cursors (cursors.h).
+  absl::Status ChangeCursors(std::string changes, absl::Duration timeout);
   absl::Status WriteAndWait(WriteContent content, absl::Duration timeout, uint64_t* opened = nullptr);
   absl::Status AwaitChange(const std::function<absl::StatusOr<raft::Change>()>& make, absl::Duration timeout);
   // Once this node knows all members that others know, `run` is run on its thread.
@@ -99,6 +103,7 @@ class ClusterCalls : public Cluster {
   Node* const node_;
   storage::Engine* const engine_;
   const PublishedState& published_;
+  const std::shared_ptr<const SharedLogClock> log_clock_;
   const uint64_t async_bytes_max_;
   ClusterFeed feed_;
   std::atomic<uint64_t> async_bytes_{0};

@@ -124,7 +124,9 @@ void Driver::Fetched(uint64_t fetch, bool ok, raft::Entries entries) {
   ContinueApply();
 }
 
-void Driver::LogCapacity(bool nearly_full) { parts_.host->Post(raft::LogCapacity{nearly_full}); }
+void Driver::LogCapacity(bool nearly_full, bool lacks_space) {
+  parts_.host->Post(raft::LogCapacity{nearly_full, lacks_space});
+}
 
 bool Driver::TakeReady(raft::Entries* entries) { return !installing_.has_value() && apply_.TakeReady(entries); }
 

@@ -73,7 +73,7 @@ class Driver {
   void WriteFailed();
   void Fetched(uint64_t fetch, bool ok, raft::Entries entries);
   void LogReset();
-  void LogCapacity(bool nearly_full);
+  void LogCapacity(bool nearly_full, bool lacks_space = true);
   // Sends the held messages whose writes are durable.
   void SendReady();
 

@@ -14,8 +14,6 @@ namespace {
 
 using absl::StatusCode;
 
-constexpr int kMoveTries = 4;
-
 }  // namespace
 
 absl::Status GoneError(const ChangeIndex& index, changes::ChangePlace place) {
@@ -48,12 +46,13 @@ absl::StatusOr<bool> EntryCommitSource::Take(changes::LoggedCommit* commit) {
   if (!DecodeCommands(entry.payload.bytes(), &decoded_)) {
     return base::Error(StatusCode::kDataLoss, "entry {} of the log holds no commands", entry.index);
   }
+  commit->ahead_ms = decoded_.ahead_ms;
   std::string_view operations;
   size_t with_effect = 0;
   operations_.clear();
   for (size_t i = 0; i < decoded_.commands.size(); ++i) {
     const Command& command = decoded_.commands[i];
-    if (command.operations.empty() || known.IsUndone(i)) continue;
+    if (command.kind != CommandKind::kWrite || command.operations.empty() || known.IsUndone(i)) continue;
     // One alone is given where it lies.
     if (with_effect == 1) operations_ = operations;
     operations = command.operations;
@@ -86,23 +85,33 @@ absl::StatusOr<bool> EntryCommitSource::FillFrom() {
         return ended ? absl::StatusOr<bool>(storage::ClosedError()) : false;
       }
       const absl::Status located = Locate();
-      if (located.code() == StatusCode::kOutOfRange) return GoneError(*index_, place_);
+      if (located.code() == StatusCode::kOutOfRange) {
+        BANDB_RETURN_IF_ERROR(PassOver());
+        continue;
+      }
       BANDB_RETURN_IF_ERROR(storage::ForReader(storage::MustBeThere(located)));
     }
-    // Those of no operation need not be read.
-    while (taken_ < known_.size() && known_[taken_].end.sequence == place_.sequence) {
-      after_ = known_[taken_++].end.index;
+    // Those that did nothing for a user need not be read.
+    for (; taken_ < known_.size(); ++taken_) {
+      const ChangeBound& end = known_[taken_].end;
+      if (end.sequence != place_.sequence && end.sequence == end.user_sequence) break;
+      after_ = end.index;
+      place_.sequence = end.sequence;
     }
     if (taken_ == known_.size()) continue;
-    BANDB_RETURN_IF_ERROR(FetchSome());
-    return true;
+    const absl::Status fetched = FetchSome();
+    if (fetched.ok()) return true;
+    if (fetched.code() != StatusCode::kOutOfRange) return fetched;
+    known_.clear();
+    taken_ = 0;
+    BANDB_RETURN_IF_ERROR(PassOver());
   }
 }
 
 absl::Status EntryCommitSource::Locate() {
   if (after_ != 0) {
     absl::StatusOr<ChangeStretch> next = index_->AfterIndex(after_, &spot_);
-    if (next.ok() && next->before == ChangeBound{after_, place_.sequence, next->before.time_ms}) {
+    if (next.ok() && next->before.index == after_ && next->before.sequence == place_.sequence) {
       known_ = std::move(next->entries);
       return absl::OkStatus();
     }
@@ -122,6 +131,15 @@ absl::Status EntryCommitSource::Locate() {
   return absl::OkStatus();
 }
 
+absl::Status EntryCommitSource::PassOver() {
+  BANDB_ASSIGN_OR_RETURN(const ChangeBound oldest, index_->Oldest());
+  const bool misses_nothing = place_.sequence >= oldest.user_sequence && place_.sequence <= oldest.sequence;
+  if (!misses_nothing || oldest.index <= after_) return GoneError(*index_, place_);
+  place_.sequence = oldest.sequence;
+  after_ = oldest.index;
+  return absl::OkStatus();
+}
+
 absl::Status EntryCommitSource::FetchSome() {
   std::vector<EntryPlace> places;
   uint64_t bytes = 0;
@@ -131,13 +149,9 @@ absl::Status EntryCommitSource::FetchSome() {
     places.push_back(known_[i].place);
   }
   const raft::Index first = known_[taken_].end.index;
-  absl::StatusOr<raft::Entries> entries{raft::Entries()};
   // Segments that the log lets go are moved, one after the other.
-  for (int tries = 0; tries < kMoveTries; ++tries) {
-    const auto path_of = [&](uint64_t segment) { return kept_->PathOf(segment, tries % 2 != 0); };
-    entries = FetchEntriesFrom(index_->directory().files, path_of, first, places);
-    if (entries.status().code() != StatusCode::kNotFound) break;
-  }
+  const auto path_of = [this](uint64_t segment, bool second) { return kept_->PathOf(segment, second); };
+  absl::StatusOr<raft::Entries> entries = FetchEntriesFrom(index_->directory().files, path_of, first, places);
   if (entries.ok()) {
     fetched_ = *std::move(entries);
     return absl::OkStatus();

@@ -49,6 +49,9 @@ class EntryCommitSource final : public changes::CommitSource {
   absl::StatusOr<bool> Fill();
   absl::StatusOr<bool> FillFrom();
   absl::Status Locate();
+  // What comes next is gone: goes on where the feed begins now, if only what was nobody's lies
+  // between. Errors: kOutOfRange.
+  absl::Status PassOver();
   absl::Status FetchSome();
   int64_t WaitFor(const base::Env& env, int64_t nanos);
   void CountHeld();

@@ -67,6 +67,7 @@ std::vector<Command> Forwarding::Take(Proposals* waiting, int64_t now_nanos, uin
     if (!flight.writes.empty()) {
       command.conditions = flight.writes.front()->content().conditions;
       command.operations = flight.writes.front()->content().operations;
+      command.kind = flight.writes.front()->content().kind;
     }
     const uint64_t own_bytes = command.conditions.size() + command.operations.size();
     bytes += own_bytes;
@@ -99,9 +100,7 @@ std::vector<ClientWritePtr> Forwarding::Applied(const CommandResult& result) {
     if (result.session == nonce_) Opened(result);
     return {};
   }
-  if (flight.own && result.status.code() == StatusCode::kFailedPrecondition) {
-    return SessionLost(result, std::move(flight));
-  }
+  if (result.session_lost) return SessionLost(result, std::move(flight));
   for (const ClientWritePtr& write : flight.writes) write->Complete(result.status, result.opened);
   return {};
 }
@@ -115,18 +114,24 @@ void Forwarding::Opened(const CommandResult& result) {
   last_number_ = 0;
 }
 
-// The node's own session is gone: it was idle for too long, or nobody remembers this number.
+// The session is gone: it was idle for too long, or nobody remembers this number.
 std::vector<ClientWritePtr> Forwarding::SessionLost(const CommandResult& result, Flight flight) {
   // Others of it may be told when the next one is in use.
-  if (result.session == session_) {
+  if (flight.own && result.session == session_) {
     state_ = State::kNone;
     opened_nanos_ = -kRepeatNanos;
   }
+  // An earlier copy may have been done while the session lived: the state has jumped over that.
   if (flight.skipped) {
     EndUnknown(flight.writes, base::Message(result.status));
     return {};
   }
-  // Every result since it was sent was seen here, and this is the first one.
+  // Every result since it was sent was seen here, and this is the first one. A client's own session
+  // has no other one that its writes could go on under.
+  if (!flight.own) {
+    for (const ClientWritePtr& write : flight.writes) write->Complete(result.status);
+    return {};
+  }
   std::erase_if(flight.writes, [](const ClientWritePtr& write) { return write->ended(); });
   return std::move(flight.writes);
 }

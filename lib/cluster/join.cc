@@ -64,7 +64,11 @@ void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {
   // No leader, no majority, nobody there: that passes, and asking twice does no harm.
   const StatusCode code = status_.code();
   if (code == StatusCode::kUnavailable || code == StatusCode::kUnknown || code == StatusCode::kFailedPrecondition) {
-    parts_.env.logger->Log(base::LogLevel::kWarning, "not let in yet: {}", base::Message(status_));
+    if (log_budget_.Spend(parts_.loop->NowNanos())) {
+      const uint64_t left_out = log_budget_.TakeLeftOut();
+      const std::string more = left_out == 0 ? "" : fmt::format(" ({} lines left out)", left_out);
+      parts_.env.logger->Log(base::LogLevel::kWarning, "not let in yet: {}{}", base::Message(status_), more);
+    }
     timer_ = parts_.loop->After(kAgainNanos, [this] { Ask(); });
     return;
   }

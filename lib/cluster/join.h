@@ -13,6 +13,7 @@
 #include "cluster/joiner.h"
 #include "cluster/node_words.h"
 #include "net/link_host.h"
+#include "net/log_budget.h"
 #include "net/resolver.h"
 #include "storage/file/file_header.h"
 
@@ -49,6 +50,7 @@ class JoinTask {
   net::LinkHost host_;
   Joiner joiner_;
   base::TimerId timer_ = base::kNoTimer;
+  net::LogBudget log_budget_;
   size_t asked_ = 0;  // how often
   bool ended_ = false;
   absl::Status status_;

@@ -13,9 +13,11 @@ namespace bandb::cluster {
 
 namespace {
 
-constexpr std::string_view kSuffix = ".kept";
+constexpr std::string_view kKeptSuffix = ".kept";
 // The least that one counts as.
 constexpr uint64_t kBytesMin = 4096;
+// How often a move is tried for which there is no descriptor.
+constexpr int64_t kMoveRetryNanos = 1'000'000'000;
 
 // Digits up to `end`, or to the end of the text. False if there are none, or too many.
 bool TakeNumber(std::string_view* text, char end, uint64_t* number) {
@@ -34,14 +36,14 @@ bool TakeNumber(std::string_view* text, char end, uint64_t* number) {
 
 std::string KeptSegmentName(const KeptSegment& kept) {
   return fmt::format("{:06}-{}-{}-{}{}", kept.segment.number, kept.segment.after, kept.segment.end, kept.time_ms,
-                     kSuffix);
+                     kKeptSuffix);
 }
 
 std::optional<KeptSegment> ParseKeptSegmentName(std::string_view name) {
   KeptSegment kept;
   kept.moved = true;
-  if (!name.ends_with(kSuffix)) return std::nullopt;
-  std::string_view text = name.substr(0, name.size() - kSuffix.size());
+  if (!name.ends_with(kKeptSuffix)) return std::nullopt;
+  std::string_view text = name.substr(0, name.size() - kKeptSuffix.size());
   const bool whole = TakeNumber(&text, '-', &kept.segment.number) && TakeNumber(&text, '-', &kept.segment.after) &&
                      TakeNumber(&text, '-', &kept.segment.end) && TakeNumber(&text, '-', &kept.time_ms);
   if (!whole || KeptSegmentName(kept) != name) return std::nullopt;
@@ -92,10 +94,6 @@ absl::Status KeptSegments::Find(raft::Index log_floor) {
 
 std::string KeptSegments::KeptPath(const KeptSegment& kept) const {
   return base::JoinPath(parts_.directory.path, KeptSegmentName(kept));
-}
-
-std::string KeptSegments::PathNow(const KeptSegment& kept) const {
-  return kept.moved ? KeptPath(kept) : parts_.directory.PathOf(kept.segment.number);
 }
 
 std::string KeptSegments::PathOf(uint64_t number, bool second) const {
@@ -154,22 +152,34 @@ void KeptSegments::MoveNext() {
   }
   moving_ = true;
   parts_.executor->Post(base::Priority::kNormal, [segments = shared_from_this(), round] {
-    base::FileSystem* const files = segments->parts_.directory.files;
-    const std::string from = segments->PathNow(round->kept);
-    const std::string to = segments->KeptPath(round->kept);
-    const absl::StatusOr<uint64_t> size = files->FileSize(from);
-    round->status = size.status();
-    if (size.ok()) round->kept.bytes = *size;
-    if (round->status.ok()) round->status = files->Rename(from, to);
-    // Before the next one: or a power loss might leave a hole.
-    if (round->status.ok()) round->status = files->SyncDir(segments->parts_.directory.path);
+    round->status = segments->Move(&round->kept);
     segments->parts_.post([segments, round] { segments->FinishMove(*round); });
   });
+}
+
+// On a thread of the executor.
+absl::Status KeptSegments::Move(KeptSegment* kept) const {
+  base::FileSystem* const files = parts_.directory.files;
+  const std::string from = parts_.directory.PathOf(kept->segment.number);
+  const std::string to = KeptPath(*kept);
+  // An earlier try may have come as far as that.
+  absl::StatusOr<uint64_t> size = files->FileSize(to);
+  if (size.status().code() == absl::StatusCode::kNotFound) {
+    size = files->FileSize(from);
+    BANDB_RETURN_IF_ERROR(size.status());
+    BANDB_RETURN_IF_ERROR(files->Rename(from, to));
+  }
+  BANDB_RETURN_IF_ERROR(size.status());
+  kept->bytes = *size;
+  // Before the next one: or a power loss might leave a hole.
+  return files->SyncDir(parts_.directory.path);
 }
 
 void KeptSegments::FinishMove(const Round& round) {
   moving_ = false;
   if (ended_) return;
+  // No descriptor is free: nothing is lost for that.
+  const bool waits = absl::IsUnavailable(round.status);
   size_t lost = 0;
   bool is_kept = false;
   {
@@ -181,11 +191,12 @@ void KeptSegments::FinishMove(const Round& round) {
     if (is_kept && round.status.ok()) {
       at->bytes = round.kept.bytes;
       at->moved = true;
-    } else if (is_kept) {
+    } else if (is_kept && !waits) {
       lost = static_cast<size_t>(at - kept_.begin()) + 1;
     }
   }
-  if (!round.status.ok()) {
+  if (is_kept && waits) return MoveLater();
+  if (lost != 0) {
     parts_.logger->Log(base::LogLevel::kWarning, "{}; the change feed begins after entry {} from now on",
                        base::Message(round.status), round.kept.segment.end);
   }
@@ -198,6 +209,16 @@ void KeptSegments::FinishMove(const Round& round) {
   MoveNext();
 }
 
+void KeptSegments::MoveLater() {
+  moving_ = true;
+  parts_.executor->PostAfter(kMoveRetryNanos, [segments = shared_from_this()] {
+    segments->parts_.post([segments] {
+      segments->moving_ = false;
+      segments->MoveNext();
+    });
+  });
+}
+
 void KeptSegments::Trim(uint64_t now_ms) {
   now_ms_ = std::max(now_ms_, now_ms);
   size_t count = 0;
@@ -207,7 +228,8 @@ void KeptSegments::Trim(uint64_t now_ms) {
     for (const KeptSegment& kept : kept_) bytes += std::max(kept.bytes, kBytesMin);
     for (; count < kept_.size() && kept_[count].moved; ++count) {
       const KeptSegment& kept = kept_[count];
-      const bool is_old = now_ms_ > kept.time_ms && now_ms_ - kept.time_ms > parts_.ms_max;
+      const bool is_old =
+          now_ms_ > kept.time_ms && now_ms_ - kept.time_ms > parts_.ms_max && kept.segment.end <= needed_after_;
       if (bytes <= parts_.bytes_max && !is_old) break;
       bytes -= std::max(kept.bytes, kBytesMin);
     }
@@ -225,9 +247,12 @@ void KeptSegments::LetGo(size_t count) {
     base::MutexLock lock(&mutex_);
     for (size_t i = 0; i < count; ++i) {
       floor = std::max(floor, kept_[i].segment.end);
-      paths.push_back(PathNow(kept_[i]));
+      // One that is to be moved may have either name.
+      paths.push_back(KeptPath(kept_[i]));
+      if (!kept_[i].moved) paths.push_back(parts_.directory.PathOf(kept_[i].segment.number));
     }
   }
+  let_go_.fetch_add(count, std::memory_order_relaxed);
   // First, so that who does not find them knows why.
   on_floor_(floor);
   {

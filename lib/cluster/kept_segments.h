@@ -12,6 +12,7 @@
 #ifndef BANDB_CLUSTER_KEPT_SEGMENTS_H_
 #define BANDB_CLUSTER_KEPT_SEGMENTS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,7 +59,7 @@ class KeptSegments : public std::enable_shared_from_this<KeptSegments> {
     std::function<void(base::Task)> post;
     // So much at the most; 0: nothing is kept.
     uint64_t bytes_max = 0;
-    // And so long after the log let it go.
+    // And so long after the log let it go, but for what a cursor needs.
     uint64_t ms_max = UINT64_MAX;
   };
 
@@ -72,6 +73,10 @@ class KeptSegments : public std::enable_shared_from_this<KeptSegments> {
   // caller is to delete.
   std::vector<uint64_t> Retire(const std::vector<RetiredSegment>& segments, uint64_t now_ms)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether anything is let go for its age.
+  bool minds_age() const { return parts_.bytes_max != 0 && parts_.ms_max != UINT64_MAX; }
+  // Entries after this one are kept whatever their age, as long as there is room; at first all are.
+  void KeepAfter(raft::Index index) { needed_after_ = index; }
   // Lets go what is too old.
   void Trim(uint64_t now_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // Lets all go.
@@ -85,6 +90,8 @@ class KeptSegments : public std::enable_shared_from_this<KeptSegments> {
   // Any thread.
   uint64_t count() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Any thread: how many were kept, and are not any more.
+  uint64_t let_go() const { return let_go_.load(std::memory_order_relaxed); }
   // Any thread: the entry after which they begin; none without any.
   std::optional<raft::Index> floor() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -95,8 +102,9 @@ class KeptSegments : public std::enable_shared_from_this<KeptSegments> {
 
   absl::Status Find(raft::Index log_floor) ABSL_LOCKS_EXCLUDED(mutex_);
   std::string KeptPath(const KeptSegment& kept) const;
-  std::string PathNow(const KeptSegment& kept) const;
   void MoveNext() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Move(KeptSegment* kept) const;
+  void MoveLater();
   void FinishMove(const Round& round) ABSL_LOCKS_EXCLUDED(mutex_);
   // The first `count` are not kept any more.
   void LetGo(size_t count) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -107,6 +115,8 @@ class KeptSegments : public std::enable_shared_from_this<KeptSegments> {
   bool moving_ = false;
   bool ended_ = false;
   uint64_t now_ms_ = 0;
+  raft::Index needed_after_ = 0;
+  std::atomic<uint64_t> let_go_{0};
 
   mutable base::Mutex mutex_;
   std::vector<KeptSegment> kept_ ABSL_GUARDED_BY(mutex_);  // in order

@@ -15,6 +15,8 @@ using absl::StatusCode;
 
 // What lies between two entries is read along if it is no more than this.
 constexpr uint64_t kGapBytesMax = 4096;
+// What is moved is at one of two places, but perhaps not at the one that was just looked at.
+constexpr int kMoveTries = 4;
 
 absl::StatusOr<std::string> ReadRange(const base::RandomAccessFile& file, uint64_t begin, uint64_t end) {
   std::string bytes(end - begin, '\0');
@@ -78,25 +80,38 @@ size_t EndOfRun(const std::vector<EntryPlace>& places, size_t begin) {
   return end;
 }
 
-}  // namespace
-
-absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
-                                           const std::vector<EntryPlace>& places) {
-  return FetchEntriesFrom(
-      directory.files, [&directory](uint64_t segment) { return directory.PathOf(segment); }, first, places);
-}
-
-absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files,
-                                               const std::function<std::string(uint64_t segment)>& path_of,
-                                               raft::Index first, const std::vector<EntryPlace>& places) {
+template <typename OpenSegment>
+absl::StatusOr<raft::Entries> Fetch(const OpenSegment& open_segment, raft::Index first,
+                                    const std::vector<EntryPlace>& places) {
   raft::Entries entries;
   for (size_t begin = 0; begin < places.size();) {
     const size_t end = EndOfRun(places, begin);
-    BANDB_ASSIGN_OR_RETURN(const FetchedSegment segment, FetchedSegment::Open(files, path_of(places[begin].segment)));
+    BANDB_ASSIGN_OR_RETURN(const FetchedSegment segment, open_segment(places[begin].segment));
     BANDB_RETURN_IF_ERROR(segment.Read(places, begin, end, first + begin, &entries));
     begin = end;
   }
   return entries;
+}
+
+}  // namespace
+
+absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
+                                           const std::vector<EntryPlace>& places) {
+  return Fetch(
+      [&directory](uint64_t segment) { return FetchedSegment::Open(directory.files, directory.PathOf(segment)); },
+      first, places);
+}
+
+absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files, const SegmentPath& path_of, raft::Index first,
+                                               const std::vector<EntryPlace>& places) {
+  const auto open_segment = [&](uint64_t segment) {
+    absl::StatusOr<FetchedSegment> opened = FetchedSegment::Open(files, path_of(segment, false));
+    for (int tries = 1; tries < kMoveTries && opened.status().code() == StatusCode::kNotFound; ++tries) {
+      opened = FetchedSegment::Open(files, path_of(segment, tries % 2 != 0));
+    }
+    return opened;
+  };
+  return Fetch(open_segment, first, places);
 }
 
 }  // namespace bandb::cluster

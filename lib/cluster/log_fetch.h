@@ -19,10 +19,12 @@ namespace bandb::cluster {
 // Thread safety: any thread, beside whoever appends.
 absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
                                            const std::vector<EntryPlace>& places);
-// The same of segments that may have other names.
-absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files,
-                                               const std::function<std::string(uint64_t segment)>& path_of,
-                                               raft::Index first, const std::vector<EntryPlace>& places);
+// Where a segment is, or, `second`, where it may be as well: it is being moved.
+using SegmentPath = std::function<std::string(uint64_t segment, bool second)>;
+// The same of segments that may be moved meanwhile, each at any time. Errors besides: kNotFound a
+// segment is at neither place, however often it is looked for.
+absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files, const SegmentPath& path_of, raft::Index first,
+                                               const std::vector<EntryPlace>& places);
 
 }  // namespace bandb::cluster
 

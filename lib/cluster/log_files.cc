@@ -14,6 +14,9 @@ namespace bandb::cluster {
 
 namespace {
 
+// Of a segment's file, for each byte that is used, before what is left of its room is given back.
+constexpr uint64_t kRoomPerByteMax = 4;
+
 using absl::StatusCode;
 
 // Finds which segments make up the log, from the last one backward.
@@ -211,6 +214,23 @@ absl::StatusOr<RecoveredLog> RecoverLog(const LogDirectory& directory) {
   return log;
 }
 
+namespace {
+
+// Room was made for a whole segment, and a process that dies gives none back: where little of it
+// was used, a copy without the rest takes the place of the file, or one that dies again and again
+// would fill its disk. False if there is no room for that.
+absl::StatusOr<bool> Shorten(const LogDirectory& directory, const std::string& path, std::string_view bytes,
+                             uint64_t end) {
+  if (bytes.size() / kRoomPerByteMax <= end) return false;
+  const absl::Status staged = base::StageFile(directory.files, path, bytes.substr(0, end));
+  if (staged.code() == StatusCode::kResourceExhausted) return false;
+  BANDB_RETURN_IF_ERROR(staged);
+  BANDB_RETURN_IF_ERROR(base::InstallStaged(directory.files, path));
+  return true;
+}
+
+}  // namespace
+
 absl::Status MakeDurable(const LogDirectory& directory, const RecoveredLog& log) {
   // What comes before a segment that was synced, was synced before.
   size_t first = 0;
@@ -224,6 +244,8 @@ absl::Status MakeDurable(const LogDirectory& directory, const RecoveredLog& log)
     const uint64_t begin = FileOffset(extent.synced) / kSectorBytes * kSectorBytes;
     const uint64_t end = FileOffset(extent.end);
     if (end > bytes.size()) return base::Error(StatusCode::kDataLoss, "{}: has become shorter", path);
+    BANDB_ASSIGN_OR_RETURN(const bool shortened, Shorten(directory, path, bytes, end));
+    if (shortened) continue;
     if (end > begin) {
       BANDB_RETURN_IF_ERROR(
           directory.files->WriteOver(path, begin, std::string_view(bytes).substr(begin, end - begin)));

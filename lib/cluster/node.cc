@@ -103,11 +103,14 @@ absl::Status Node::Begin() {
                                .listener = this};
   BANDB_ASSIGN_OR_RETURN(applier_, Applier::Open(applier));
   applier_->MayFlush(durable.applied.index);
+  cursors_->Replace(applier_->found_cursors());
+  log_clock_->Set(applier_->found_clock());
   BANDB_RETURN_IF_ERROR(BeginPeers());
   BANDB_ASSIGN_OR_RETURN(driver_, Driver::Create(CoreOptions(), log_->restart(), parts_.env.clock->MonotonicNanos(),
                                                  {this, log_.get(), applier_.get(), transport_.get()}));
   applier_->SetDriver(driver_.get());
   published_.applied.store(durable.applied.index);
+  AwaitCursors();
   if (durable.applied.index > 0) Post(raft::SnapshotTaken{durable.applied.index, durable.applied.index});
   const raft::Configuration& configuration = driver_->core().configuration();
   if (peers_ == nullptr && configuration.members.size() != 1) {
@@ -131,16 +134,27 @@ absl::Status Node::BeginPeers() {
                       .node = id(),
                       .incarnation = DrawId(parts_.env.random),
                       .versions = {}};
-  const Peers::Parts parts{
-      .loop = parts_.loop,
-      .resolver = parts_.resolver,
-      .host = &host_,
-      .executor = parts_.env.executor,
-      .logger = parts_.env.logger,
-      .listener = this,
-      .pin = [this] { return applier_->PinState(); },
-      .meta_at = [this](raft::Index index) { return driver_->core().SnapshotAt(index); },
-      .receive = [replica = replica_.get()](const storage::ReplicaState& state) { return replica->Receive(state); }};
+  const Peers::Parts parts{.loop = parts_.loop,
+                           .resolver = parts_.resolver,
+                           .host = &host_,
+                           .executor = parts_.env.executor,
+                           .logger = parts_.env.logger,
+                           .listener = this,
+                           .pin = [this] { return applier_->PinState(); },
+                           .meta_at = [this](raft::Index index) { return driver_->core().SnapshotAt(index); },
+                           .receive =
+                               [this, replica = replica_.get(), loop = parts_.loop,
+                                alive = std::weak_ptr<const bool>(alive_)](const storage::ReplicaState& state) {
+                                 auto received = replica->Receive(state);
+                                 // An engine that has stopped takes no copy, either,
+                                 // and no entry may ever come to find that out.
+                                 loop->Post([this, alive, status = received.status()] {
+                                   if (alive.expired() || applier_ == nullptr) return;
+                                   applier_->JudgeEngine(status);
+                                   Wake();
+                                 });
+                                 return received;
+                               }};
   auto peers = std::make_unique<Peers>(self, options_.peers, parts, parts_.env.random->Fork());
   BANDB_RETURN_IF_ERROR(peers->Listen(options_.listen));
   peers_ = peers.get();
@@ -173,7 +187,9 @@ void Node::Wake() {
 std::string Node::WhyNotNow() const {
   if (role_.leader == raft::kNoNode) return "no leader is known";
   if (!leads()) return "the leader does not answer";
-  if (!applier_->stalled().ok()) return "the disk is full";
+  if (!stalled().ok()) {
+    return DiskIsFull() ? "the disk is full" : std::string(base::Message(stalled()));
+  }
   if (applier_->backlog_bytes() >= kBacklogBytesMax) return "applying has fallen behind";
   return "not enough members answer";
 }
@@ -196,9 +212,9 @@ void Node::OnTurnEnd() {
     parts_.loop->Post([this, alive = std::weak_ptr<const bool>(alive_)] {
       if (!alive.expired()) Wake();
     });
-  if (!applier_->stalled().ok()) {
-    LetKeptGo();
-    EndFlushes(applier_->stalled());
+  if (!stalled().ok()) {
+    if (DiskIsFull()) LetKeptGo("the disk is full");
+    EndFlushes(stalled());
   }
   ArmExpiry();
   ArmTimeMark();
@@ -233,6 +249,7 @@ void Node::TurnOnce() {
 
 // The peer that has sent a snapshot is told, and another one may come.
 void Node::EndReceived(std::string_view why) {
+  applier_->DropReceived();
   if (peers_ != nullptr) peers_->SnapshotInstalled(base::Error(StatusCode::kAborted, "{}", why));
 }
 
@@ -331,17 +348,22 @@ void Node::ProposeWrites() {
   if (DiskIsFull()) {
     return proposals_.FailAll(base::Error(StatusCode::kResourceExhausted, "the leader's disk is full"));
   }
+  if (IsStalled()) {
+    const absl::Status why =
+        stalled().ok() ? base::Error(StatusCode::kUnavailable, "no file for its log to go on in") : stalled();
+    return proposals_.FailAll(base::Annotate(why, "the leader cannot do what it is given"));
+  }
   // The entry that began its term is on its way: it takes no longer than one of theirs.
   if (!KnowsTime()) return;
   while (MayPropose()) {
-    const uint64_t commit_time_ms = commit_clock_.Next(parts_.env.clock->WallMillis());
-    std::optional<Proposals::Batch> batch = proposals_.TakeBatch(commit_time_ms, Now());
-    if (!batch.has_value() || !Propose(*std::move(batch), commit_time_ms)) break;
+    const EntryTime time = commit_clock_.Next(parts_.env.clock->WallMillis());
+    std::optional<Proposals::Batch> batch = proposals_.TakeBatch(time, Now());
+    if (!batch.has_value() || !Propose(*std::move(batch), time.commit_ms)) break;
   }
   if (!proposals_.empty()) proposals_.FailImpatient(base::Error(StatusCode::kUnavailable, "{}", WhyNotNow()));
 }
 
-bool Node::MayPropose() const { return !DiskIsFull() && applier_->backlog_bytes() < kBacklogBytesMax; }
+bool Node::MayPropose() const { return !IsStalled() && applier_->backlog_bytes() < kBacklogBytesMax; }
 
 bool Node::Propose(Proposals::Batch batch, uint64_t commit_time_ms) {
   if (const absl::Status room = log_->MakeRoom(batch.payload.size()); !room.ok()) {
@@ -398,22 +420,6 @@ void Node::OnReset(raft::Index index, raft::Term) {
   published_.applied.store(index, std::memory_order_release);
 }
 
-void Node::OnCapacity(bool nearly_full) {
-  log_full_ = nearly_full;
-  Wake();
-}
-
-// Log and tables share a disk: whichever has met its end first, another node is to lead, and the
-// leader is to know.
-void Node::TellCapacity() {
-  if (std::exchange(full_told_, DiskIsFull()) == full_told_) return;
-  if (full_told_) {
-    reads_.ForgetEntries();
-    LetKeptGo();
-  }
-  driver_->LogCapacity(full_told_);
-}
-
 void Node::OnApplied(raft::Index index, raft::Term term, raft::EntryKind, absl::Span<const CommandResult> results) {
   proposals_.PutBack(waiting_.Applied(term, index, results));
   for (const CommandResult& result : results) {
@@ -434,7 +440,7 @@ void Node::OnAppliedTo(raft::Index index) {
 
 void Node::OnDurable(const storage::ReplicaPosition& position) {
   log_->KeepAfter(position.applied.index);
-  kept_->Trim(position.commit_time_ms);
+  TrimKept();
   EndFlushes(position.applied.index);
   Post(raft::SnapshotTaken{position.applied.index, position.applied.index});
 }
@@ -478,7 +484,7 @@ void Node::End(const absl::Status& status, std::string_view why_unknown) {
   if (time_mark_ != base::kNoTimer) parts_.loop->Cancel(time_mark_);
   timer_ = expiry_ = time_mark_ = base::kNoTimer;
   events_.clear();
-  EndChanges();
+  EndChanges(status);
   // The applier before the driver that it asks, and before the engine is closed.
   if (peers_ != nullptr) peers_->Close(why_unknown);
   peers_ = nullptr;

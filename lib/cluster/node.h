@@ -30,8 +30,10 @@
 #include "cluster/change_index.h"
 #include "cluster/client_write.h"
 #include "cluster/commit_clock.h"
+#include "cluster/cursor_desk.h"
 #include "cluster/driver.h"
 #include "cluster/forwarding.h"
+#include "cluster/log_clock.h"
 #include "cluster/member_address.h"
 #include "cluster/node_directory.h"
 #include "cluster/node_words.h"
@@ -143,6 +145,9 @@ class Node final : private Driver::Host,
   // For readers of the change feed, on any thread.
   const std::shared_ptr<ChangeIndex>& changes() const { return change_index_; }
   const std::shared_ptr<KeptSegments>& kept() const { return kept_; }
+  const std::shared_ptr<CursorDesk>& cursors() const { return cursors_; }
+  // By which users are shown times of the log.
+  const std::shared_ptr<SharedLogClock>& log_clock() const { return log_clock_; }
   const storage::Identity& identity() const { return directory_->identity(); }
   const PublishedState& published() const { return published_; }
   raft::NodeId id() const { return directory_->identity().node_id; }
@@ -183,9 +188,16 @@ class Node final : private Driver::Host,
   Node(const Parts& parts, const NodeOptions& options, std::unique_ptr<NodeDirectory> directory);
   absl::Status Begin();
   absl::Status BeginChanges(const storage::ReplicaPosition& durable);
-  void EndChanges();
-  // On a full disk nothing is kept for readers.
-  void LetKeptGo();
+  void EndChanges(const absl::Status& status);
+  // Cursors are known once all is applied that was agreed on when the node started.
+  void AwaitCursors();
+  // Has what was acknowledged here written to the log.
+  void WriteCursors();
+  // Lets go what is kept for too long, once it is known what cursors need.
+  void TrimKept();
+  void FinishTrim(raft::Index needed_after);
+  // On a full disk, say, nothing is kept for readers.
+  void LetKeptGo(std::string_view why);
   SingleLogOptions LogOptions() const;
   raft::Options CoreOptions() const;
 
@@ -234,7 +246,12 @@ class Node final : private Driver::Host,
   void Publish();
   int64_t LeaseEnd() const;
   void ProposeWrites();
-  bool DiskIsFull() const { return log_full_ || !applier_->stalled().ok(); }
+  // Log and tables share one.
+  bool DiskIsFull() const { return (log_full_ && log_->lacks_space()) || absl::IsResourceExhausted(stalled()); }
+  // OK, or why applying or flushing waits for an operator, the log aside.
+  const absl::Status& stalled() const { return applier_->stalled().ok() ? changes_wait_ : applier_->stalled(); }
+  // An operator is to help; another node is to lead meanwhile.
+  bool IsStalled() const { return log_full_ || !stalled().ok(); }
   void TellCapacity();
   // Neither disk nor backlog forbids it.
   bool MayPropose() const;
@@ -256,7 +273,8 @@ class Node final : private Driver::Host,
 
   // What a node asks of the leader; see node_words.h.
   void ForwardWrites();
-  void HandleWrites(raft::NodeId from, std::string_view payload);
+  void ForwardToLeader(const std::vector<Command>& commands, CommandKind kind);
+  void HandleWrites(raft::NodeId from, std::string_view payload, CommandKind kind);
   void HandleRefused(const RefusedWrites& refused);
   void HandleAsk(raft::NodeId from, const NodeAsk& ask);
   void Serve(NodeAsk ask, Done done);
@@ -299,7 +317,12 @@ class Node final : private Driver::Host,
   std::unique_ptr<storage::EngineReplica> replica_;
   std::unique_ptr<SingleLog> log_;
   std::shared_ptr<ChangeIndex> change_index_;
+  absl::Status changes_wait_;  // why the change index is not written, if that lasts
   std::shared_ptr<KeptSegments> kept_;
+  std::shared_ptr<CursorDesk> cursors_;
+  const std::shared_ptr<SharedLogClock> log_clock_ = std::make_shared<SharedLogClock>();
+  bool trimming_ = false;
+  bool trim_again_ = false;
   // Its turns end after the node's, so that what is said in one leaves with it.
   net::LinkHost host_;
   std::unique_ptr<Transport> transport_;
@@ -319,7 +342,8 @@ class Node final : private Driver::Host,
   raft::RoleChange role_;
   std::set<raft::NodeId> sending_;  // whom snapshots are on their way to
   bool log_full_ = false;
-  bool full_told_ = false;  // the core
+  bool full_told_ = false;   // the core
+  bool space_told_ = false;  // that this is why
   bool removed_ = false;
   std::set<raft::NodeId> strangers_;  // of whom it is being found out whether they were removed
   Proposals proposals_;

@@ -166,7 +166,7 @@ void Node::EndTransfer(const raft::TransferResult& result) {
 
 void Node::Flush(Done done) {
   if (!health_.ok()) return std::move(done)(health_);
-  if (!applier_->stalled().ok()) return std::move(done)(applier_->stalled());
+  if (!stalled().ok()) return std::move(done)(stalled());
   flushes_.push_back({.index = applier_->applied(), .done = std::move(done)});
   applier_->TakeSnapshot();
 }
@@ -211,7 +211,7 @@ MemberStatus Node::DescribeMember(const raft::Member& member) const {
     if (!status.trouble.empty()) continue;
     const raft::Index last = driver_->core().inspect().last;
     if (peer.log_full) {
-      status.trouble = "its disk is full";
+      status.trouble = "its disk is full, or refuses reads";
     } else if (!failed_copy.empty() && peer.state != raft::PeerState::kReplicate) {
       // Where the log has brought it on after that, the copy is not missed.
       status.trouble = "a copy of the database failed: " + failed_copy;
@@ -244,8 +244,12 @@ ClusterStatus Node::Status() const {
                                            core.committed_configuration().version != core.configuration().version,
                        .health = health_};
   for (const raft::Member& member : core.configuration().members) status.members.push_back(DescribeMember(member));
-  if (!applier_->stalled().ok()) status.health = applier_->stalled();
-  if (log_full_) status.health = base::Error(StatusCode::kResourceExhausted, "the disk of the log is full");
+  if (!stalled().ok()) status.health = stalled();
+  if (log_full_ && log_ != nullptr) {
+    status.health = log_->lacks_space()
+                        ? base::Error(StatusCode::kResourceExhausted, "the disk of the log is full")
+                        : base::Error(StatusCode::kUnavailable, "there is no file for the log to go on in");
+  }
   return status;
 }
 
@@ -262,7 +266,7 @@ void Node::TellListener() {
 
 void Node::ArmExpiry() {
   const bool waits = !proposals_.empty() || !waiting_.empty() || !forwarding_.empty() || !asks_.empty() ||
-                     !reads_.empty() || !changes_.empty();
+                     reads_.may_expire() || !changes_.empty();
   if (!waits || expiry_ != base::kNoTimer) return;
   expiry_ = parts_.loop->After(kExpiryNanos, [this] {
     expiry_ = base::kNoTimer;

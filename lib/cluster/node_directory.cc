@@ -196,13 +196,15 @@ absl::Status NodeDirectory::Bootstrap(const Options& options, const SingleLogOpt
   raft::Configuration configuration = raft::MakeConfiguration({identity.node_id});
   configuration.members.front().address = address;
   NodeRecord record{.node = identity.node_id, .membership = EncodeMembership(configuration)};
+  // Open until nobody takes it for a standalone database any more: what somebody else wrote to it
+  // meanwhile would be in no table, and nobody could put it there.
+  std::unique_ptr<Db> taken_over;
   if (content_ == Content::kStandalone) {
     // What it has in logs of its own must be in tables: a node has none.
     Options existing = options;
     existing.create_if_missing = false;
-    BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, storage::OpenDb(env_, dir_, existing));
-    BANDB_RETURN_IF_ERROR(db->Flush());
-    BANDB_RETURN_IF_ERROR(db->Close());
+    BANDB_ASSIGN_OR_RETURN(taken_over, storage::OpenDb(env_, dir_, existing));
+    BANDB_RETURN_IF_ERROR(taken_over->Flush());
     identity.database_id = identity_.database_id;
     // Never 0, where a node without anything would begin.
     record.first = {.index = 1, .term = 1};
@@ -210,7 +212,8 @@ absl::Status NodeDirectory::Bootstrap(const Options& options, const SingleLogOpt
     identity.database_id = storage::RandomUuid(env_.random);
   }
   record.database_id = identity.database_id;
-  return Begin(options, log, identity, std::move(record));
+  BANDB_RETURN_IF_ERROR(Begin(options, log, identity, std::move(record)));
+  return taken_over == nullptr ? absl::OkStatus() : taken_over->Close();
 }
 
 absl::StatusOr<raft::NodeId> NodeDirectory::JoiningId() {

@@ -1,5 +1,6 @@
 // What a node hears from its peers, and asks of the one that leads.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.h"
@@ -21,6 +22,18 @@ absl::Status JudgeInDoubt(const raft::Change& change, const absl::Status& status
   if (change.kind == raft::ChangeKind::kRemove && status.code() == StatusCode::kNotFound) return absl::OkStatus();
   return base::Error(StatusCode::kUnknown, "an earlier leader may have begun it; the present one says: {}",
                      base::Message(status));
+}
+
+NodeFrame FrameOf(CommandKind kind) {
+  switch (kind) {
+    case CommandKind::kWrite:
+      return NodeFrame::kWrites;
+    case CommandKind::kCursors:
+      return NodeFrame::kCursors;
+    case CommandKind::kAcceptClock:
+      return NodeFrame::kAcceptClock;
+  }
+  BANDB_UNREACHABLE();
 }
 
 }  // namespace
@@ -54,8 +67,14 @@ void Node::OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) {
   if (!health_.ok()) return;
   switch (static_cast<NodeFrame>(id)) {
     case NodeFrame::kWrites:
-      return HandleWrites(from, payload);
+      return HandleWrites(from, payload, CommandKind::kWrite);
+    case NodeFrame::kCursors:
+      return HandleWrites(from, payload, CommandKind::kCursors);
+    case NodeFrame::kAcceptClock:
+      return HandleWrites(from, payload, CommandKind::kAcceptClock);
     case NodeFrame::kRefused:
+      // Of a member: no other node is ever asked.
+      if (driver_->core().configuration().Find(from) == nullptr) break;
       if (RefusedWrites refused; DecodeRefused(payload, &refused)) HandleRefused(refused);
       return;
     case NodeFrame::kAsk:
@@ -98,17 +117,26 @@ void Node::ForwardWrites() {
     // Own writes of a leader need no session.
     const std::vector<Command> commands = forwarding_.Take(leads() ? &none : &proposals_, Now(), kEntryBytes);
     if (commands.empty()) return;
-    const std::string payload = EncodeWrites(commands);
-    if (leads()) {
-      HandleWrites(id(), payload);
-    } else if (peers_ == nullptr ||
-               !peers_->SendFrame(role_.leader, static_cast<uint32_t>(NodeFrame::kWrites), payload)) {
-      forwarding_.NotSent(commands, Now());
-    }
+    for (const CommandKind kind : kCommandKinds) ForwardToLeader(commands, kind);
   }
 }
 
-void Node::HandleWrites(raft::NodeId from, std::string_view payload) {
+void Node::ForwardToLeader(const std::vector<Command>& commands, CommandKind kind) {
+  std::vector<Command> some;
+  std::copy_if(commands.begin(), commands.end(), std::back_inserter(some),
+               [kind](const Command& command) { return command.kind == kind; });
+  if (some.empty()) return;
+  const std::string payload = EncodeWrites(some);
+  if (leads()) return HandleWrites(id(), payload, kind);
+  if (peers_ == nullptr || !peers_->SendFrame(role_.leader, static_cast<uint32_t>(FrameOf(kind)), payload)) {
+    forwarding_.NotSent(some, Now());
+  }
+}
+
+void Node::HandleWrites(raft::NodeId from, std::string_view payload, CommandKind kind) {
+  // Who was removed learns of it soon, and would not see it applied; who takes this node for the
+  // leader hears of another one, and passes on to that what it does not see applied.
+  if (!leads() || driver_->core().configuration().Find(from) == nullptr) return;
   std::vector<Command> commands;
   if (!DecodeWrites(payload, &commands)) return;
   const auto refuse = [this, from](const Command& command, const absl::Status& status) {
@@ -118,17 +146,12 @@ void Node::HandleWrites(raft::NodeId from, std::string_view payload) {
       peers_->SendFrame(from, static_cast<uint32_t>(NodeFrame::kRefused), EncodeRefused(refused));
     }
   };
-  const bool is_member = driver_->core().configuration().Find(from) != nullptr;
   for (const Command& command : commands) {
-    // Who was removed learns of it soon, and would not see it applied.
-    if (!leads() || !is_member) {
-      refuse(command, base::Error(StatusCode::kFailedPrecondition, "not the leader"));
-      continue;
-    }
     WriteContent content{.session = command.session,
                          .number = command.number,
                          .conditions = std::string(command.conditions),
                          .operations = std::string(command.operations),
+                         .kind = kind,
                          .deadline_nanos = base::kForever,
                          .forwarded = true};
     Write(std::make_shared<ClientWrite>(
@@ -275,6 +298,10 @@ void Node::OnJoinRequest(std::string_view bytes, std::function<void(std::string 
 void Node::LetIn(const JoinRequest& request, const std::function<void(const absl::Status&)>& answer) {
   const raft::Member* const known = driver_->core().configuration().Find(request.node);
   const bool let_in = request.known || (known != nullptr && (known->voter || known->promote || request.learner));
+  // What is not agreed on may never be; it is to ask again.
+  if (known != nullptr && driver_->core().committed_configuration().Find(request.node) == nullptr) {
+    return answer(base::Error(StatusCode::kUnavailable, "the members have not agreed on it yet"));
+  }
   if (known != nullptr && let_in && known->address == request.address) return answer(absl::OkStatus());
   // It may have moved since, and nobody would find it.
   if (let_in) {

@@ -34,12 +34,12 @@ bool Node::KnowsTime() {
   if (commit_clock_.term() == role_.term) return true;
   if (driver_->core().TermAt(applier_->applied()) != role_.term) return false;
   // Where a job has applied more than it has told, this is a later time of committed entries.
-  commit_clock_.Begin(role_.term, replica_->commit_time_ms());
+  commit_clock_.Begin(role_.term, replica_->commit_time_ms(), log_clock_->ahead_ms());
   told_index_ = 0;
   if (const uint64_t ahead_ms = commit_clock_.AheadMs(parts_.env.clock->WallMillis()); ahead_ms > kAheadMsToTell) {
     parts_.env.logger->Log(base::LogLevel::kWarning,
                            "the clock of this node, which leads now, is {} ms behind the time of the log; nothing "
-                           "expires until it gets there",
+                           "expires until it gets there, or it is accepted",
                            ahead_ms);
   }
   return true;
@@ -61,10 +61,10 @@ void Node::ProposeTimeMark() {
   const int64_t wall_ms = parts_.env.clock->WallMillis();
   const bool tells = is_due && commit_clock_.MarkDue(wall_ms, false) && replica_->MayExpire();
   if (!tells && !(asks && commit_clock_.MarkDue(wall_ms, true))) return;
-  const uint64_t time_ms = commit_clock_.Next(wall_ms);
-  const std::string payload = EntryBuilder(time_ms).Build();
+  const EntryTime time = commit_clock_.Next(wall_ms);
+  const std::string payload = EntryBuilder(time).Build();
   const raft::StepResult result = driver_->Step(Now(), raft::Propose{raft::Payload(payload)});
-  if (result.ok()) NoteTold(result.index, time_ms);
+  if (result.ok()) NoteTold(result.index, time.commit_ms);
 }
 
 void Node::NoteTold(raft::Index index, uint64_t time_ms) {
@@ -79,8 +79,8 @@ raft::Index Node::AwaitedTime() const {
 
 int64_t Node::FreshUntilMs() const {
   // With a full disk no time is told, and reads go on.
-  if (DiskIsFull() || !replica_->MayExpireSoon()) return INT64_MAX;
-  return static_cast<int64_t>(replica_->commit_time_ms() + kFreshMs);
+  if (IsStalled() || !replica_->MayExpireSoon()) return INT64_MAX;
+  return static_cast<int64_t>(replica_->commit_time_ms() + kFreshMs - log_clock_->ahead_ms());
 }
 
 void Node::AskReads() {

@@ -58,6 +58,7 @@ bool DecodeWrites(std::string_view bytes, std::vector<Command>* commands) {
   uint64_t count = 0;
   commands->clear();
   if (!reader.ReadVarint(&count) || count > reader.remaining() / 4) return false;
+  // No more is held than there is: what a member announces takes no memory before it has come.
   for (uint64_t i = 0; i < count; ++i) {
     Command& command = commands->emplace_back();
     // A write without a session could be done twice.

@@ -6,6 +6,8 @@
 //   frame 66, ask      := number:varint kind:u8 node:varint other:varint address
 //   frame 67, answer   := number:varint code:varint message
 //   frame 68, removed  :=                                    nothing: who is told is no member any more
+//   frame 69, cursors  := count:varint command*              as frame 64, of commands that change cursors
+//   frame 70, clock    := count:varint command*              as frame 64, of commands that accept clocks
 //   join request       := version:u8 (1) node:varint kind:u8 address replaces
 //                         kind 0: as a voter, 1: as a learner, 2: it was let in, and says where it is
 //   join answer        := version:u8 (1) code:varint message database_id
@@ -34,6 +36,8 @@ enum class NodeFrame : uint32_t {
   kAsk = kFirstNodeFrame + 2,
   kAnswer = kFirstNodeFrame + 3,
   kRemoved = kFirstNodeFrame + 4,
+  kCursors = kFirstNodeFrame + 5,
+  kAcceptClock = kFirstNodeFrame + 6,
 };
 
 // A change of membership, or a transfer of leadership to `change.node`.

@@ -23,11 +23,11 @@ PeerLink::~PeerLink() { parts_.loop->Cancel(patience_timer_); }
 
 void PeerLink::SetAddress(const std::string& address) {
   if (address == address_) return;
-  const bool was_up = up();
+  const net::FrameLink* const before = link();
   StopDialing("another address");
   address_ = address;
   DialOrWait();
-  TellEnd(was_up, "another address");
+  TellEnd(before, "another address");
 }
 
 void PeerLink::TakeIncoming(std::unique_ptr<net::FrameLink> link) {
@@ -45,12 +45,12 @@ void PeerLink::TakeIncoming(std::unique_ptr<net::FrameLink> link) {
 }
 
 void PeerLink::Drop(std::string_view reason) {
-  const bool was_up = up();
+  const net::FrameLink* const before = link();
   if (incoming_ != nullptr) incoming_->Close(reason);
   incoming_.reset();
   if (dialer_.link() != nullptr) StopDialing(reason);
   if (!dialing_) DialLater();
-  TellEnd(was_up, reason);
+  TellEnd(before, reason);
 }
 
 int64_t PeerLink::last_heard_nanos() const {
@@ -96,8 +96,9 @@ void PeerLink::StopDialing(std::string_view reason) {
   if (std::exchange(dialing_, false)) dialer_.Stop(reason);
 }
 
-void PeerLink::TellEnd(bool was_up, std::string_view reason) {
-  if (!was_up) return;
+void PeerLink::TellEnd(const net::FrameLink* before, std::string_view reason) {
+  // One that the peer has made stays, whatever this side did about its own.
+  if (before == nullptr || link() == before) return;
   if (up()) return owner_->OnLinkUp(this);
   owner_->OnLinkDown(this, {net::LinkEnd::Cause::kRefusedHere, std::string(reason)});
 }

@@ -100,8 +100,9 @@ class PeerLink final : private net::DialerHandler {
   // Once patience is at an end.
   void DialLater();
   void StopDialing(std::string_view reason);
-  // Tells the owner what became of the link that was just ended by this side.
-  void TellEnd(bool was_up, std::string_view reason);
+  // Tells the owner what became of the link that was in use `before`, which may be gone, if this
+  // side has just ended it.
+  void TellEnd(const net::FrameLink* before, std::string_view reason);
 
   const net::Dialer::Parts parts_;
   const Options options_;

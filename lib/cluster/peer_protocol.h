@@ -27,6 +27,8 @@ enum class PeerFrame : uint32_t {
   kSnapshotDone = 37,
   kSnapshotStopped = 38,
 };
+
+constexpr uint32_t FrameId(PeerFrame frame) { return static_cast<uint32_t>(frame); }
 // From here on frames mean what the node says.
 inline constexpr uint32_t kFirstNodeFrame = 64;
 

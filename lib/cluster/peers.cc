@@ -17,8 +17,6 @@ using proto::LinkClass;
 constexpr size_t kPromptBytesMax = 64 << 10;
 constexpr size_t kPromptFrameBytesMax = 1 << 20;
 
-constexpr uint32_t Id(PeerFrame frame) { return static_cast<uint32_t>(frame); }
-
 net::LinkOptions MakeLinkOptions(const PeersOptions& options) {
   net::LinkOptions link = options.dialer.link;
   link.frame_bytes_max = kPeerPayloadBytesMax + proto::kFrameHeaderBytes;
@@ -233,7 +231,7 @@ void Peers::SayAlive() {
   for (const auto& [id, peer] : peers_) {
     if (peer->snapshots != nullptr) peer->snapshots->CheckProgress();
     for (const auto& link : peer->links) {
-      if (link->up()) link->link()->Send(Id(PeerFrame::kPing), {});
+      if (link->up()) link->link()->Send(FrameId(PeerFrame::kPing), {});
     }
   }
   TellStrangers();
@@ -262,11 +260,11 @@ void Peers::Send(const raft::Message& message) {
   if (up && link_class == LinkClass::kPrompt) {
     payload_.clear();
     proto::EncodePeerMessage(message, &payload_);
-    sent = link->link()->Send(Id(PeerFrame::kMessage), payload_);
+    sent = link->link()->Send(FrameId(PeerFrame::kMessage), payload_);
   } else if (up && link->link()->writable()) {
     auto payload = std::make_unique<std::string>();
     proto::EncodePeerMessage(message, payload.get());
-    sent = SendOwned(link, Id(PeerFrame::kMessage), std::move(payload));
+    sent = SendOwned(link, FrameId(PeerFrame::kMessage), std::move(payload));
   }
   if (sent) return;
   ++peer->dropped_messages;
@@ -376,12 +374,12 @@ void Peers::OnRefused(raft::NodeId from, const absl::Status& why) {
 // --- What is heard ---
 
 void Peers::OnLinkFrame(PeerLink* link, const net::Frame& frame) {
-  if (closed_ || frame.message_id == Id(PeerFrame::kPing)) return;
+  if (closed_ || frame.message_id == FrameId(PeerFrame::kPing)) return;
   Peer* const peer = Find(link->peer());
-  if (frame.message_id == Id(PeerFrame::kMessage)) return HandleMessage(peer, link, frame.payload);
+  if (frame.message_id == FrameId(PeerFrame::kMessage)) return HandleMessage(peer, link, frame.payload);
   if (frame.message_id >= kFirstNodeFrame) return parts_.listener->OnFrame(peer->id, frame.message_id, frame.payload);
-  if (frame.message_id >= Id(PeerFrame::kSnapshotBegin) && frame.message_id <= Id(PeerFrame::kSnapshotStopped) &&
-      link->link_class() == LinkClass::kBulk) {
+  if (frame.message_id >= FrameId(PeerFrame::kSnapshotBegin) &&
+      frame.message_id <= FrameId(PeerFrame::kSnapshotStopped) && link->link_class() == LinkClass::kBulk) {
     return HandleSnapshotFrame(peer, link, frame);
   }
   Malformed(link, fmt::format("a frame {} that has no place here", frame.message_id));

@@ -24,9 +24,9 @@ ClientWritePtr Proposals::TakeOne() {
   return write;
 }
 
-std::optional<Proposals::Batch> Proposals::TakeBatch(uint64_t commit_time_ms, int64_t now_nanos) {
+std::optional<Proposals::Batch> Proposals::TakeBatch(const EntryTime& time, int64_t now_nanos) {
   Batch batch;
-  EntryBuilder builder(commit_time_ms);
+  EntryBuilder builder(time);
   while (!queue_.empty()) {
     const uint64_t bytes = queue_.front()->bytes();
     if (!batch.writes.empty() && builder.bytes() + bytes > kEntryBytes) break;

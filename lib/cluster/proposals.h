@@ -32,7 +32,7 @@ class Proposals {
   void Add(ClientWritePtr write);
   // The next entry; nothing if no write waits. Malformed writes end with kInvalidArgument, those
   // that were withdrawn or are past their deadline are dropped.
-  std::optional<Batch> TakeBatch(uint64_t commit_time_ms, int64_t now_nanos);
+  std::optional<Batch> TakeBatch(const EntryTime& time, int64_t now_nanos);
   // The next one; null if there is none.
   const ClientWrite* front() const { return queue_.empty() ? nullptr : queue_.front().get(); }
   ClientWritePtr TakeOne();

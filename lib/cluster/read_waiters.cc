@@ -9,6 +9,17 @@
 
 namespace bandb::cluster {
 
+namespace {
+
+bool HasDeadline(const ClientRead& read) { return read.deadline_nanos != base::kForever; }
+
+}  // namespace
+
+void ReadWaiters::Add(ClientRead read) {
+  with_deadline_ += HasDeadline(read) ? 1 : 0;
+  waiting_.push_back(std::move(read));
+}
+
 std::optional<uint64_t> ReadWaiters::Ask(raft::Index entry) {
   if (!HasQuestion()) return std::nullopt;
   asked_.emplace(++last_id_, Question{.entry = entry, .group = std::exchange(waiting_, {})});
@@ -58,7 +69,10 @@ void ReadWaiters::WaitAgain(Group group) {
 }
 
 void ReadWaiters::End(Group* group, const absl::Status& status) {
-  for (ClientRead& read : std::exchange(*group, {})) std::move(read.done)(status);
+  for (ClientRead& read : std::exchange(*group, {})) {
+    with_deadline_ -= HasDeadline(read) ? 1 : 0;
+    std::move(read.done)(status);
+  }
 }
 
 void ReadWaiters::ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status) {

@@ -6,6 +6,7 @@
 #ifndef BANDB_CLUSTER_READ_WAITERS_H_
 #define BANDB_CLUSTER_READ_WAITERS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -33,7 +34,7 @@ struct ClientRead {
 // Thread safety: the node's thread.
 class ReadWaiters {
  public:
-  void Add(ClientRead read) { waiting_.push_back(std::move(read)); }
+  void Add(ClientRead read);
   // The id of a question for all that wait; nothing if none do, or if the last one was refused and
   // nothing has changed since. They are served once `entry` is applied, too.
   std::optional<uint64_t> Ask(raft::Index entry = 0);
@@ -54,6 +55,8 @@ class ReadWaiters {
   void Expire(int64_t now_nanos, std::string_view why);
   void FailAll(const absl::Status& status);
 
+  // Whether Expire may ever end one: some have a deadline.
+  bool may_expire() const { return with_deadline_ > 0; }
   bool empty() const { return waiting_.empty() && asked_.empty() && by_index_.empty(); }
 
  private:
@@ -65,12 +68,13 @@ class ReadWaiters {
 
   // Ahead of what came later.
   void WaitAgain(Group group);
-  static void End(Group* group, const absl::Status& status);
-  static void ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status);
+  void End(Group* group, const absl::Status& status);
+  void ExpireIn(Group* group, int64_t now_nanos, const absl::Status& status);
 
   Group waiting_;
   std::map<uint64_t, Question> asked_;
   std::multimap<raft::Index, Group> by_index_;
+  size_t with_deadline_ = 0;
   uint64_t last_id_ = 0;
   bool may_ask_ = true;
 };

@@ -11,15 +11,15 @@ namespace bandb::cluster {
 
 namespace {
 
-constexpr std::string_view kPrefix = "removed";
-constexpr size_t kKeyBytes = kPrefix.size() + sizeof(uint64_t);
+constexpr std::string_view kRemovedPrefix = "removed";
+constexpr size_t kRemovedKeyBytes = kRemovedPrefix.size() + sizeof(uint64_t);
 // A version, and nothing else.
 constexpr std::string_view kValue = "\x01";
 
 std::string KeyOf(raft::NodeId id) {
-  std::string key(kPrefix);
+  std::string key(kRemovedPrefix);
   for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(id >> shift));
-  BANDB_ASSERT(key.size() == kKeyBytes);
+  BANDB_ASSERT(key.size() == kRemovedKeyBytes);
   return key;
 }
 
@@ -27,11 +27,12 @@ std::string KeyOf(raft::NodeId id) {
 
 absl::StatusOr<RemovedNodes> RemovedNodes::Load(Iterator* system) {
   RemovedNodes removed;
-  for (system->Seek(kPrefix); system->Valid() && system->key().substr(0, kPrefix.size()) == kPrefix; system->Next()) {
+  for (system->Seek(kRemovedPrefix);
+       system->Valid() && system->key().substr(0, kRemovedPrefix.size()) == kRemovedPrefix; system->Next()) {
     const std::string_view key = system->key();
     raft::NodeId id = 0;
-    for (const char c : key.substr(kPrefix.size())) id = id << 8 | static_cast<uint8_t>(c);
-    if (key.size() != kKeyBytes || id == raft::kNoNode || system->value() != kValue) {
+    for (const char c : key.substr(kRemovedPrefix.size())) id = id << 8 | static_cast<uint8_t>(c);
+    if (key.size() != kRemovedKeyBytes || id == raft::kNoNode || system->value() != kValue) {
       return base::Error(absl::StatusCode::kDataLoss, "the removed nodes in space 0 are malformed");
     }
     removed.ids_.insert(id);

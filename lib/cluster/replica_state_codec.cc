@@ -45,6 +45,7 @@ std::string EncodeReplicaState(const storage::ReplicaState& state) {
   base::PutVarint(&bytes, state.position.commit_time_ms);
   base::PutLengthPrefixed(&bytes, state.position.membership);
   storage::VersionEdit edit;
+  edit.user_sequence = state.position.user_sequence;
   for (const storage::StateTable& table : state.tables) {
     edit.added.push_back({table.level, table.info});
     edit.added.back().info.number = edit.added.size();
@@ -70,6 +71,8 @@ absl::StatusOr<storage::ReplicaState> DecodeReplicaState(std::string_view bytes)
   }
   state.position.membership.assign(membership);
   BANDB_ASSIGN_OR_RETURN(storage::VersionEdit edit, storage::DecodeEdit(tables));
+  // A node of a release that does not know it says nothing of it.
+  state.position.user_sequence = edit.user_sequence.value_or(state.position.last_sequence);
   if (!OnlyAdds(edit)) return Malformed("more than new tables");
   if (reader.remaining() != edit.added.size() * (kUuidBytes + sizeof(uint64_t))) return Malformed("tables and names");
   for (storage::VersionEdit::AddedTable& added : edit.added) {

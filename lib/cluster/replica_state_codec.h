@@ -3,7 +3,7 @@
 //   state := layout:u8 (1) database_id:16 bytes index:varint term:varint last_sequence:varint
 //            commit_time_ms:varint membership:length-prefixed tables:length-prefixed named*
 //   tables := a version edit (storage/version/version_edit.h) with the fields of new tables alone,
-//             numbered from 1
+//             numbered from 1, and that of the users' last sequence
 //   named  := file_id:16 bytes checksum:u64       of each table, in the same order
 #ifndef BANDB_CLUSTER_REPLICA_STATE_CODEC_H_
 #define BANDB_CLUSTER_REPLICA_STATE_CODEC_H_

@@ -15,7 +15,7 @@ namespace {
 
 using storage::RecordType;
 
-constexpr std::string_view kSuffix = ".seg";
+constexpr std::string_view kSegmentSuffix = ".seg";
 constexpr size_t kDigitsMin = 6;
 constexpr size_t kDigitsMax = 18;
 constexpr uint8_t kResetFlag = 1;
@@ -29,20 +29,24 @@ uint16_t SectorTag(uint64_t checksum_seed, uint64_t sector) {
 
 }  // namespace
 
-std::string SegmentName(uint64_t number) { return fmt::format("{:06}{}", number, kSuffix); }
+std::string NumberedName(uint64_t number, std::string_view suffix) { return fmt::format("{:06}{}", number, suffix); }
 
-std::optional<uint64_t> ParseSegmentName(std::string_view name) {
-  if (!name.ends_with(kSuffix)) return std::nullopt;
-  const std::string_view digits = name.substr(0, name.size() - kSuffix.size());
+std::optional<uint64_t> ParseNumberedName(std::string_view name, std::string_view suffix) {
+  if (!name.ends_with(suffix)) return std::nullopt;
+  const std::string_view digits = name.substr(0, name.size() - suffix.size());
   if (digits.size() < kDigitsMin || digits.size() > kDigitsMax) return std::nullopt;
   uint64_t number = 0;
   for (const char digit : digits) {
     if (digit < '0' || digit > '9') return std::nullopt;
     number = number * 10 + static_cast<uint64_t>(digit - '0');
   }
-  if (number == 0 || SegmentName(number) != name) return std::nullopt;
+  if (number == 0 || NumberedName(number, suffix) != name) return std::nullopt;
   return number;
 }
+
+std::string SegmentName(uint64_t number) { return NumberedName(number, kSegmentSuffix); }
+
+std::optional<uint64_t> ParseSegmentName(std::string_view name) { return ParseNumberedName(name, kSegmentSuffix); }
 
 void AppendSectors(uint64_t checksum_seed, uint64_t offset, std::string_view stream, std::string* to) {
   while (!stream.empty()) {

@@ -53,7 +53,10 @@ inline constexpr uint64_t kSectorBytes = 512;
 inline constexpr uint64_t kSectorTagBytes = 2;
 inline constexpr uint64_t kSectorDataBytes = kSectorBytes - kSectorTagBytes;
 
-// "000012.seg", and the number of such a name.
+// "000012" and a suffix, and the number of such a name, which is not 0.
+std::string NumberedName(uint64_t number, std::string_view suffix);
+std::optional<uint64_t> ParseNumberedName(std::string_view name, std::string_view suffix);
+// Of ".seg".
 std::string SegmentName(uint64_t number);
 std::optional<uint64_t> ParseSegmentName(std::string_view name);
 

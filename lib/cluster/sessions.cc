@@ -11,12 +11,12 @@ namespace {
 
 using absl::StatusCode;
 
-constexpr std::string_view kPrefix = "session";
-constexpr size_t kKeyBytes = kPrefix.size() + sizeof(uint64_t);
+constexpr std::string_view kSessionPrefix = "session";
+constexpr size_t kSessionKeyBytes = kSessionPrefix.size() + sizeof(uint64_t);
 constexpr uint8_t kValueVersion = 2;
 constexpr size_t kValueBytesMax = 2 + 2 * base::kVarint64BytesMax + 3 * sizeof(uint64_t);
 // Kind and two lengths, each of one byte.
-constexpr size_t kOperationBytesMax = 3 + kKeyBytes + kValueBytesMax;
+constexpr size_t kSessionOperationBytesMax = 3 + kSessionKeyBytes + kValueBytesMax;
 static_assert(kValueBytesMax < 128);
 
 // Of expired sessions, how many one entry removes, so that it does not take long when time has
@@ -34,9 +34,9 @@ absl::Status UnknownStatus() {
 // ---- What is stored. ----
 
 std::string Sessions::KeyOf(uint64_t id) {
-  std::string key(kPrefix);
+  std::string key(kSessionPrefix);
   for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(id >> shift));
-  BANDB_ASSERT(key.size() == kKeyBytes);
+  BANDB_ASSERT(key.size() == kSessionKeyBytes);
   return key;
 }
 
@@ -68,12 +68,13 @@ bool Sessions::Decode(std::string_view value, Session* session) {
 
 absl::StatusOr<Sessions> Sessions::Load(Iterator* system) {
   Sessions sessions;
-  for (system->Seek(kPrefix); system->Valid() && system->key().substr(0, kPrefix.size()) == kPrefix; system->Next()) {
+  for (system->Seek(kSessionPrefix);
+       system->Valid() && system->key().substr(0, kSessionPrefix.size()) == kSessionPrefix; system->Next()) {
     const std::string_view key = system->key();
     uint64_t id = 0;
-    for (const char c : key.substr(kPrefix.size())) id = id << 8 | static_cast<uint8_t>(c);
+    for (const char c : key.substr(kSessionPrefix.size())) id = id << 8 | static_cast<uint8_t>(c);
     Session session;
-    if (key.size() != kKeyBytes || id == kNoSession || !Decode(system->value(), &session) ||
+    if (key.size() != kSessionKeyBytes || id == kNoSession || !Decode(system->value(), &session) ||
         sessions.TimesOf(session.kind).size() == MaxOf(session.kind) || sessions.by_nonce_.count(session.nonce) != 0) {
       return base::Error(StatusCode::kDataLoss, "the sessions in space 0 are malformed");
     }
@@ -135,6 +136,14 @@ void Sessions::EvictExpired() {
   }
 }
 
+// A cluster that begins with the data of another one finds its sessions, too. The log begins at its
+// beginning, and gives their ids again.
+void Sessions::EvictForeign() {
+  while (!by_id_.empty() && by_id_.rbegin()->first >> kIdPlaceBits >= index_) {
+    Set(by_id_.rbegin()->first, std::nullopt);
+  }
+}
+
 bool Sessions::MakeRoom(Kind kind) {
   const ByTime& times = TimesOf(kind);
   if (times.size() < MaxOf(kind)) return true;
@@ -162,6 +171,7 @@ void Sessions::Begin(uint64_t index, uint64_t now_ms) {
   before_.clear();
   done_here_.clear();
   indexed_ = 0;
+  EvictForeign();
 }
 
 bool Sessions::Admit(const Command& command) {
@@ -269,7 +279,7 @@ void Sessions::Record(const Judged& judged, bool aborted) {
   session.aborted = aborted ? session.aborted | (session.seen & bit) : session.aborted & ~bit;
 }
 
-uint64_t Sessions::BytesMax() const { return before_.size() * kOperationBytesMax; }
+uint64_t Sessions::BytesMax() const { return before_.size() * kSessionOperationBytesMax; }
 
 std::string Sessions::Finish(absl::Span<const absl::Status> outcomes, std::vector<CommandResult>* results) {
   BANDB_ASSERT(outcomes.size() == judged_.size());
@@ -284,11 +294,14 @@ std::string Sessions::Finish(absl::Span<const absl::Status> outcomes, std::vecto
       BANDB_ASSERT(judged.first < i);
       judged.status = outcomes[judged.first];
     }
+    const bool is_lost =
+        judged.verdict == Verdict::kAnswered && judged.status.code() == StatusCode::kFailedPrecondition;
     results->push_back({.session = judged.session,
                         .number = judged.number,
                         .status = std::move(judged.status),
                         .duplicate = judged.duplicate,
-                        .opened = judged.opened});
+                        .opened = judged.opened,
+                        .session_lost = is_lost});
   }
   std::string operations;
   for (const auto& [id, before] : before_) {

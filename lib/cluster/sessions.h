@@ -85,6 +85,8 @@ struct CommandResult {
   bool duplicate = false;
   // The id of the session that it has opened, now or before.
   uint64_t opened = kNoSession;
+  // It has done nothing, since the session is unknown or expired, or the number is too old.
+  bool session_lost = false;
 };
 
 // Thread safety: one thread at a time.
@@ -97,7 +99,8 @@ class Sessions {
 
   // One entry: Begin, then Admit for each of its commands, then Finish, or Undo if it is not
   // applied after all. `index`: its index, above that of the one before. `now_ms`: its commit time,
-  // no earlier than that of the one before.
+  // no earlier than that of the one before. Sessions of entries that are still to come go: they
+  // are of another log.
   void Begin(uint64_t index, uint64_t now_ms);
   // Whether the operations of the next command are to be done, if its conditions hold.
   bool Admit(const Command& command);
@@ -155,6 +158,7 @@ class Sessions {
   void Set(uint64_t id, const std::optional<Session>& session);
   void Put(uint64_t id, const std::optional<Session>& session);
   void EvictExpired();
+  void EvictForeign();
   // Room for one more of the kind; false if there is none.
   bool MakeRoom(Kind kind);
   // The next id; none if the entry has opened all that it may.

@@ -21,6 +21,20 @@ constexpr int64_t kIdleNanos = 50'000'000;
 // How often a spare segment is tried for on a full disk.
 constexpr int64_t kSpareRetryNanos = 1'000'000'000;
 
+// Those before `first`. Where a truncation has reached into one, entries that it had up to then are
+// in later ones.
+std::vector<RetiredSegment> RetiredSegments(const std::vector<SegmentSpan>& spans, size_t first) {
+  std::vector<RetiredSegment> retired(first);
+  raft::Index end = spans[first].previous.index;
+  for (size_t i = first; i-- > 0;) {
+    const SegmentSpan& span = spans[i];
+    retired[i] = {
+        .number = span.number, .after = std::min({end, span.previous.index, span.lowest_index - 1}), .end = end};
+    end = retired[i].after;
+  }
+  return retired;
+}
+
 }  // namespace
 
 // One sync: what it covers.
@@ -47,13 +61,12 @@ absl::StatusOr<SingleLog::Writer> SingleLog::MakeSegment(const SingleLogOptions&
   const std::string path = directory.PathOf(number);
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
       SegmentWriter::Create(directory.files, path, number, header, options.segment_bytes);
-  if (!writer.ok()) {
-    // It takes up room, perhaps, that is needed.
-    directory.files->Remove(path).IgnoreError();
-    return writer.status();
-  }
-  BANDB_RETURN_IF_ERROR(directory.files->SyncDir(directory.path));
-  return Writer(std::move(*writer));
+  const absl::Status made = writer.ok() ? directory.files->SyncDir(directory.path) : writer.status();
+  if (made.ok()) return Writer(*std::move(writer));
+  // It takes up room, perhaps, that is needed.
+  if (writer.ok()) writer->reset();
+  directory.files->Remove(path).IgnoreError();
+  return made;
 }
 
 absl::Status SingleLog::Create(const SingleLogOptions& options, const raft::HardState& hard_state,
@@ -352,6 +365,7 @@ void SingleLog::TakeSpare(absl::StatusOr<Writer> spare) {
     options_.logger->Log(base::LogLevel::kWarning, "no file for the log to go on in: {}; it is tried again",
                          base::Message(spare.status()));
   }
+  lacks_space_ = absl::IsResourceExhausted(spare.status());
   SetCapacity(/*nearly_full=*/!spare.ok());
   if (spare.ok()) {
     spare_ = *std::move(spare);
@@ -412,11 +426,7 @@ void SingleLog::DeleteUnneeded() {
   size_t first = FindFirstSegment(spans_, bound);
   if (first == spans_.size() || first == 0 || spans_[first].number > durable_segment_) first = 0;
   if (first > 0) {
-    std::vector<RetiredSegment> retired;
-    for (size_t i = 0; i < first; ++i) {
-      retired.push_back(
-          {.number = spans_[i].number, .after = spans_[i].previous.index, .end = spans_[i + 1].previous.index});
-    }
+    const std::vector<RetiredSegment> retired = RetiredSegments(spans_, first);
     spans_.erase(spans_.begin(), spans_.begin() + static_cast<ptrdiff_t>(first));
     index_.Compact(spans_.front().previous.index);
     if (on_retire_ != nullptr) {

@@ -84,6 +84,9 @@ class SingleLog final : public LogDevice {
   absl::Status MakeRoom(uint64_t entry_bytes);
 
   raft::Index last() const { return index_.last(); }
+  // Of one that has told that it is nearly full: whether for want of space, and not of something
+  // else.
+  bool lacks_space() const { return lacks_space_; }
   raft::Index floor() const { return index_.floor().index; }
   // Where the record of an entry is; null unless the log holds it.
   const EntryPlace* Find(raft::Index index) const { return index_.Find(index); }
@@ -144,6 +147,7 @@ class SingleLog final : public LogDevice {
   Writer spare_;
   bool making_spare_ = false;
   bool nearly_full_ = false;
+  bool lacks_space_ = false;  // is why
   uint64_t next_number_ = 1;
 
   std::vector<Writer> full_;  // segments that were left for another and are not synced yet

@@ -20,7 +20,7 @@ constexpr int64_t kFetchRetryNanos = 100'000'000;
 constexpr int kFetchTriesMax = 100;
 
 // A descriptor or a moment's patience may help; the entries may well be there.
-bool MayPass(const absl::Status& status) {
+bool MayFetchLater(const absl::Status& status) {
   return !status.ok() && status.code() != StatusCode::kDataLoss && status.code() != StatusCode::kNotFound;
 }
 
@@ -68,7 +68,7 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
   }
   // While no descriptor is free nothing is known of the disk.
   if (entries.status().code() != StatusCode::kUnavailable) ++round->tries;
-  if (MayPass(entries.status()) && round->tries < kFetchTriesMax) {
+  if (MayFetchLater(entries.status()) && round->tries < kFetchTriesMax) {
     if (!std::exchange(round->said, true)) {
       options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
     }

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/coding.h"
 #include "base/status.h"
+#include "cluster/node_directory.h"
 #include "cluster/peer_protocol.h"
 #include "cluster/replica_state_codec.h"
 #include "proto/peer_message.h"
@@ -15,9 +16,7 @@ namespace {
 
 using absl::StatusCode;
 
-constexpr uint32_t Id(PeerFrame frame) { return static_cast<uint32_t>(frame); }
-
-absl::Status Unexpected(std::string_view what) {
+absl::Status RefusedFrame(std::string_view what) {
   return base::Error(StatusCode::kInvalidArgument, "of a snapshot: {}", what);
 }
 
@@ -78,14 +77,14 @@ void SnapshotIn::EnterPhase(Phase phase) {
 
 absl::Status SnapshotIn::OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) {
   uint64_t stream = 0;
-  if (!DecodeStream(&payload, &stream)) return Unexpected("a frame without a stream");
-  if (id == Id(PeerFrame::kSnapshotBegin)) return Begin(from, stream, payload);
+  if (!DecodeStream(&payload, &stream)) return RefusedFrame("a frame without a stream");
+  if (id == FrameId(PeerFrame::kSnapshotBegin)) return Begin(from, stream, payload);
   // What was on its way when a stream ended may still come.
   if (phase_ == Phase::kIdle || !linked_ || from != from_ || stream != stream_) return absl::OkStatus();
   progress_nanos_ = parts_.loop->NowNanos();
-  if (id == Id(PeerFrame::kSnapshotHead)) return TakeHead(payload);
-  if (id == Id(PeerFrame::kSnapshotChunk)) return TakeChunk(payload);
-  BANDB_ASSERT(id == Id(PeerFrame::kSnapshotStopped));
+  if (id == FrameId(PeerFrame::kSnapshotHead)) return TakeHead(payload);
+  if (id == FrameId(PeerFrame::kSnapshotChunk)) return TakeChunk(payload);
+  BANDB_ASSERT(id == FrameId(PeerFrame::kSnapshotStopped));
   if (phase_ == Phase::kInstalling) {
     linked_ = false;
   } else {
@@ -96,10 +95,10 @@ absl::Status SnapshotIn::OnFrame(raft::NodeId from, uint32_t id, std::string_vie
 
 absl::Status SnapshotIn::Begin(raft::NodeId from, uint64_t stream, std::string_view rest) {
   uint64_t head_bytes = 0;
-  if (!DecodeSnapshotBegin(rest, &head_bytes)) return Unexpected("a beginning that is none");
+  if (!DecodeSnapshotBegin(rest, &head_bytes)) return RefusedFrame("a beginning that is none");
   if (phase_ == Phase::kInstalling) {
     if (parts_.owner->MaySendSnapshotFrame(from)) {
-      parts_.owner->SendSnapshotFrame(from, Id(PeerFrame::kSnapshotDone),
+      parts_.owner->SendSnapshotFrame(from, FrameId(PeerFrame::kSnapshotDone),
                                       std::make_unique<std::string>(EncodeSnapshotDone(
                                           stream, absl::UnavailableError("another snapshot is being installed"))));
     }
@@ -117,7 +116,7 @@ absl::Status SnapshotIn::Begin(raft::NodeId from, uint64_t stream, std::string_v
 absl::Status SnapshotIn::TakeHead(std::string_view rest) {
   if (phase_ != Phase::kHeading || rest.empty() || rest.size() > kSnapshotPieceBytesMax ||
       rest.size() > head_bytes_ - head_.size()) {
-    return Unexpected("more of a head than was announced");
+    return RefusedFrame("more of a head than was announced");
   }
   head_.append(rest);
   if (head_.size() < head_bytes_) return absl::OkStatus();
@@ -141,21 +140,25 @@ absl::Status SnapshotIn::DecodeHead() {
   base::ByteReader reader(head_);
   std::string_view encoded;
   if (!reader.ReadLengthPrefixed(&encoded) || !proto::DecodePeerMessage(encoded, self_.versions, &message_)) {
-    return Unexpected("a head without a message");
+    return RefusedFrame("a head without a message");
   }
   if (message_.kind != raft::MessageKind::kSnapshot || message_.cluster != self_.cluster || message_.group != 0 ||
       message_.from != from_ || message_.to != self_.node) {
-    return Unexpected("a head that is not for this node, or of another");
+    return RefusedFrame("a head that is not for this node, or of another");
   }
   absl::StatusOr<storage::ReplicaState> state = DecodeReplicaState(reader.rest());
   if (state.status().code() == StatusCode::kFailedPrecondition) return state.status();
-  if (!state.ok()) return Unexpected(base::Message(state.status()));
+  if (!state.ok()) return RefusedFrame(base::Message(state.status()));
   if (state->position.applied.index != message_.snapshot->index ||
       state->position.applied.term != message_.snapshot->term) {
-    return Unexpected("a state at another place of the log");
+    return RefusedFrame("a state at another place of the log");
+  }
+  const absl::StatusOr<raft::SnapshotMeta> meta = MetaOf(state->position);
+  if (!meta.ok() || meta->configuration != message_.snapshot->configuration) {
+    return RefusedFrame("a state of other members");
   }
   for (const storage::StateTable& table : state->tables) {
-    if (table.info.file_bytes == 0) return Unexpected("a table without bytes");
+    if (table.info.file_bytes == 0) return RefusedFrame("a table without bytes");
   }
   head_state_.assign(reader.rest());
   state_ = *std::move(state);
@@ -165,12 +168,12 @@ absl::Status SnapshotIn::DecodeHead() {
 absl::Status SnapshotIn::TakeChunk(std::string_view rest) {
   WantedTable at;
   std::string_view bytes;
-  if (phase_ != Phase::kReceiving || !DecodeSnapshotChunk(rest, &at, &bytes)) return Unexpected("no chunk");
+  if (phase_ != Phase::kReceiving || !DecodeSnapshotChunk(rest, &at, &bytes)) return RefusedFrame("no chunk");
   if (wanted_.empty() || !(at == wanted_.front()) || bytes.size() > partial_->table_bytes[at.table] - at.offset) {
-    return Unexpected("bytes that are not wanted");
+    return RefusedFrame("bytes that are not wanted");
   }
   received_bytes_ += bytes.size();
-  if (received_bytes_ - taken_bytes_ > kSnapshotBacklogBytesMax) return Unexpected("more bytes than any window has");
+  if (received_bytes_ - taken_bytes_ > kSnapshotBacklogBytesMax) return RefusedFrame("more bytes than any window has");
   wanted_.front().offset += bytes.size();
   if (wanted_.front().offset == partial_->table_bytes[at.table]) wanted_.pop_front();
   queue_.push_back({at.table, std::string(bytes)});
@@ -224,7 +227,7 @@ void SnapshotIn::SendWanted() {
   received_bytes_ = taken_bytes_ = 0;
   wanted_.assign(wanted.begin(), wanted.end());
   EnterPhase(Phase::kReceiving);
-  Say(Id(PeerFrame::kSnapshotWanted), EncodeSnapshotWanted(stream_, wanted));
+  Say(FrameId(PeerFrame::kSnapshotWanted), EncodeSnapshotWanted(stream_, wanted));
   if (phase_ == Phase::kReceiving && partial_->state->IsComplete()) HandOver();
 }
 
@@ -244,7 +247,7 @@ void SnapshotIn::Appended(uint64_t epoch, uint64_t bytes, const absl::Status& st
   if (!status.ok()) return Refuse(status);
   progress_nanos_ = parts_.loop->NowNanos();
   taken_bytes_ += bytes;
-  Say(Id(PeerFrame::kSnapshotTaken), EncodeSnapshotTaken(stream_, taken_bytes_));
+  Say(FrameId(PeerFrame::kSnapshotTaken), EncodeSnapshotTaken(stream_, taken_bytes_));
   if (phase_ != Phase::kReceiving) return;
   if (partial_->state->IsComplete()) return HandOver();
   Advance();
@@ -259,7 +262,7 @@ void SnapshotIn::HandOver() {
 
 void SnapshotIn::Installed(const absl::Status& status) {
   if (phase_ != Phase::kInstalling) return;
-  if (linked_) Say(Id(PeerFrame::kSnapshotDone), EncodeSnapshotDone(stream_, status));
+  if (linked_) Say(FrameId(PeerFrame::kSnapshotDone), EncodeSnapshotDone(stream_, status));
   if (phase_ == Phase::kInstalling) Abandon();
 }
 
@@ -273,7 +276,7 @@ void SnapshotIn::Say(uint32_t id, std::string payload) {
 
 void SnapshotIn::Refuse(const absl::Status& why) {
   const raft::NodeId from = from_;
-  Say(Id(PeerFrame::kSnapshotDone), EncodeSnapshotDone(stream_, why));
+  Say(FrameId(PeerFrame::kSnapshotDone), EncodeSnapshotDone(stream_, why));
   Abandon();
   parts_.owner->OnRefused(from, why);
 }

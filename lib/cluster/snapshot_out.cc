@@ -17,8 +17,6 @@ namespace {
 
 using absl::StatusCode;
 
-constexpr uint32_t Id(PeerFrame frame) { return static_cast<uint32_t>(frame); }
-
 absl::Status Unexpected(std::string_view what) {
   return base::Error(StatusCode::kInvalidArgument, "of a snapshot: {}", what);
 }
@@ -159,7 +157,7 @@ void SnapshotOut::Offer() {
   }
   stream_ = random_.Next();
   const auto queue = [this](PeerFrame frame, std::string payload) {
-    pending_.emplace_back(Id(frame), std::make_unique<std::string>(std::move(payload)));
+    pending_.emplace_back(FrameId(frame), std::make_unique<std::string>(std::move(payload)));
   };
   queue(PeerFrame::kSnapshotBegin, EncodeSnapshotBegin(stream_, head.size()));
   for (size_t at = 0; at < head.size(); at += options_.piece_bytes) {
@@ -176,9 +174,9 @@ absl::Status SnapshotOut::OnFrame(uint32_t id, std::string_view payload) {
   if (!DecodeStream(&payload, &stream)) return Unexpected("a frame without a stream");
   // What was on its way when a stream ended may still come.
   if (!Streaming() || stream != stream_) return absl::OkStatus();
-  if (id == Id(PeerFrame::kSnapshotWanted)) return TakeWanted(payload);
-  if (id == Id(PeerFrame::kSnapshotTaken)) return TakeTaken(payload);
-  BANDB_ASSERT(id == Id(PeerFrame::kSnapshotDone));
+  if (id == FrameId(PeerFrame::kSnapshotWanted)) return TakeWanted(payload);
+  if (id == FrameId(PeerFrame::kSnapshotTaken)) return TakeTaken(payload);
+  BANDB_ASSERT(id == FrameId(PeerFrame::kSnapshotDone));
   return TakeDone(payload);
 }
 
@@ -279,7 +277,7 @@ void SnapshotOut::TakePiece(uint64_t stream, absl::StatusOr<std::string> payload
     Tell("the snapshot cannot be read");
     return Fail(payload.status());
   }
-  pending_.emplace_back(Id(PeerFrame::kSnapshotChunk), std::make_unique<std::string>(*std::move(payload)));
+  pending_.emplace_back(FrameId(PeerFrame::kSnapshotChunk), std::make_unique<std::string>(*std::move(payload)));
   read_bytes_ += bytes;
   WantedTable& at = wanted_.front();
   at.offset += bytes;
@@ -296,7 +294,7 @@ void SnapshotOut::TakePiece(uint64_t stream, absl::StatusOr<std::string> payload
 
 void SnapshotOut::Tell(std::string_view why) {
   if (!Streaming() || !parts_.owner->MaySendSnapshotFrame(to_)) return;
-  parts_.owner->SendSnapshotFrame(to_, Id(PeerFrame::kSnapshotStopped),
+  parts_.owner->SendSnapshotFrame(to_, FrameId(PeerFrame::kSnapshotStopped),
                                   std::make_unique<std::string>(EncodeSnapshotStopped(stream_, why)));
 }
 

@@ -41,10 +41,21 @@ void CheckAddresses(const ClusterOptions& options, kv::OptionCheck* check) {
   }
 }
 
+// What has members compact by themselves to different ends.
+void CheckReplicable(const Options& storage, kv::OptionCheck* check) {
+  if (storage.compaction_style == CompactionStyle::kFifo) {
+    check->Wrong({kv::OptionName{"compaction_style"}, " is kFifo, and the members would forget at different times"});
+  }
+  if (storage.compaction_filter != nullptr) {
+    check->Wrong({kv::OptionName{"compaction_filter"}, " is set, and the members would differ in what it decides"});
+  }
+}
+
 }  // namespace
 
 void CheckOptions(const ClusterOptions& options, kv::OptionCheck* to) {
   kv::OptionCheck& check = *to;
+  CheckReplicable(options.storage, &check);
   CheckAddresses(options, &check);
   if (options.bootstrap && !options.join.empty()) {
     check.Wrong(

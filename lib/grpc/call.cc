@@ -128,7 +128,7 @@ void Call::OnAccepted() {
     // Its message is not wanted; the door answers in the time that a wrong login takes.
     TellWhoAsks();
     step_ = Step::kStore;
-    if (!poller_->door()->Enter(this)) Finish(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down");
+    if (!Enter()) Finish(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down");
     return;
   }
   Read();
@@ -153,7 +153,7 @@ bool Call::LogIn() {
 void Call::TellWhoAsks() {
   peer_ = ToPeer(context_.peer());
   peer = peer_;
-  connection = poller_->connections()->NumberOf(peer_, !session.is_nobody());
+  connection = poller_->connections()->BeginCall(peer_, session, operation.kind);
 }
 
 void Call::Read() {
@@ -184,7 +184,6 @@ void Call::OnOperationMessage() {
   const bool parsed = Parse(&request_);
   bytes_.Clear();
   if (!parsed) return Finish(::grpc::StatusCode::INTERNAL, "the request is not a message");
-  TellWhoAsks();
   deadline_nanos = DeadlineNanos(context_.raw_deadline());
   operation.key = request_.key();
   if (method_ == Method::kPut) {
@@ -193,11 +192,19 @@ void Call::OnOperationMessage() {
   } else {
     operation.kind = method_ == Method::kGet ? OperationKind::kGet : OperationKind::kDelete;
   }
+  TellWhoAsks();
   step_ = Step::kStore;
-  if (!poller_->door()->Enter(this)) FinishFailed(server::ToFailure(net::Refusal::kShuttingDown));
+  if (!Enter()) FinishFailed(server::ToFailure(net::Refusal::kShuttingDown));
+}
+
+bool Call::Enter() {
+  if (poller_->door()->Enter(this)) return true;
+  poller_->connections()->EndCall(peer_, connection);
+  return false;
 }
 
 void Call::OnEnded() {
+  poller_->connections()->EndCall(peer_, connection);
   if (outcome.failure.code == static_cast<uint16_t>(absl::StatusCode::kUnauthenticated)) {
     return Finish(::grpc::StatusCode::UNAUTHENTICATED, outcome.failure.message);
   }

@@ -56,6 +56,8 @@ class Call final : public server::DoorCall {
   // Whether its metadata say who it is, where there are users.
   bool LogIn();
   void TellWhoAsks();
+  // Into the store; false: it serves nobody any more.
+  bool Enter();
   void Read();
   void Write(const ::google::protobuf::Message& message);
   void WriteAndFinish(const ::google::protobuf::Message& message);

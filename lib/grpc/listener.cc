@@ -50,7 +50,10 @@ absl::Status CheckListen(const std::string& listen) {
 class Listener::Impl {
  public:
   Impl(Server* server, const ListenerOptions& options)
-      : door_(server::Door::Of(server)), options_(options), acceptor_(door_, &connections_) {}
+      : door_(server::Door::Of(server)),
+        options_(options),
+        connections_(door_, !options.tls_certificate_file.empty()),
+        acceptor_(door_, &connections_) {}
   ~Impl();
 
   absl::Status Start();

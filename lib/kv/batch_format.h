@@ -8,7 +8,11 @@
 //               |                                                          kind = delete
 //               | length:varint limit[length]                              kind = range delete, key is its begin
 //   conditions := condition*
-//   condition  := check:u8 length:varint key[length] [length:varint value[length]]     a value only if check = has
+//   condition  := check:u8 length:varint key[length] more
+//   more       := length:varint value[length]                              check = has value
+//               |                                                          check = present, absent
+//               | version:varint                                           check = has version; 0: absent
+//               | length:varint limit[length]                              check = empty range, key is its begin
 //
 // The kinds are those of the internal key (lib/storage/key/internal_key.h), fixed by
 // docs/file-formats.md. In a batch that was not yet committed, `expiry_ms` of a put with expiry is
@@ -18,6 +22,7 @@
 #define BANDB_KV_BATCH_FORMAT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,7 +41,8 @@ enum class Kind : uint8_t {
   kBlobReferenceWithExpiry = 5,
 };
 
-enum class Check : uint8_t { kHasValue = 0, kPresent = 1, kAbsent = 2 };
+// What a condition asks. The numbers are part of the log of a cluster.
+enum class Check : uint8_t { kHasValue = 0, kPresent = 1, kAbsent = 2, kHasVersion = 3, kEmptyRange = 4 };
 
 struct Operation {
   Kind kind = Kind::kPut;
@@ -47,9 +53,14 @@ struct Operation {
 
 struct Condition {
   Check check = Check::kPresent;
-  std::string_view key;
-  std::string_view value;
+  std::string_view key;    // the begin of a range
+  std::string_view value;  // the limit of a range; empty: unbounded
+  uint64_t version = 0;    // of a version
 };
+
+// Whether a condition on a key holds of the key as it is: its value, nothing if it is absent, and
+// its version. Not for a condition on a range.
+bool Holds(const Condition& condition, const std::optional<std::string_view>& value, uint64_t version);
 
 // Walks encoded operations. Usage: while (cursor.Next(&operation)) ...; if (!cursor.ok()) the bytes
 // are malformed.
@@ -79,10 +90,16 @@ class ConditionReader {
 // Whether its key and value may be so long: no door lets more through, and tables could not hold
 // it.
 bool IsWithinLimits(const Operation& operation);
+bool IsWithinLimits(const Condition& condition);
 
-// Appends one encoded operation.
+// Makes room for so many bytes more, which then are appended without an allocation; as the string
+// itself grows, so that many small calls take linear time.
+void ReserveMore(std::string* to, size_t bytes);
+// Appends one encoded operation, one condition; all of it, or std::bad_alloc and nothing.
 void AppendOperation(std::string* to, const Operation& operation);
+void AppendCondition(std::string* to, const Condition& condition);
 size_t EncodedBytes(const Operation& operation);
+size_t EncodedBytes(const Condition& condition);
 
 // Turns the time to live of every put with expiry into the absolute time, in place.
 void ResolveTimeToLive(std::string* operations, uint64_t now_ms);

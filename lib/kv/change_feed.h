@@ -36,6 +36,8 @@ class AwaitableReader : public ChangeReader {
   virtual int64_t Await(ChangeListener* listener) = 0;
   // It is not told any more once this has returned.
   virtual void Forget() = 0;
+  // Of the commits that were read so far, whatever was wanted of them.
+  virtual uint64_t looked_bytes() const = 0;
 };
 
 // Thread safety: any thread.

@@ -38,6 +38,28 @@ uint64_t DerivedBudget(const Options& options) {
   return options.write_buffer_bytes + options.block_cache_bytes + kWorkingSpaceBytes;
 }
 
+void CheckBuiltIn(std::string_view option, Compression compression, OptionCheck* check) {
+  if (BuiltWith(compression)) return;
+  const char* const name = compression == Compression::kLz4 ? "kLz4" : "kZstd";
+  check->Wrong({OptionName{option}, fmt::format(" is {}, which this library was built without", name)});
+}
+
+void CheckFifo(const Options& options, OptionCheck* check) {
+  if (options.fifo_bytes_max != 0 && options.fifo_bytes_max < options.write_buffer_bytes) {
+    check->Wrong({OptionName{"fifo_bytes_max"}, fmt::format(" is {}, less than ", options.fifo_bytes_max),
+                  OptionName{"write_buffer_bytes"}, fmt::format(", {}", options.write_buffer_bytes)});
+  }
+  check->Within("fifo_bytes_max", options.fifo_bytes_max, 0, 1ull << 50);
+  if (options.fifo_age_max < absl::Milliseconds(1)) {
+    check->Wrong({OptionName{"fifo_age_max"}, " is less than a millisecond"});
+  }
+  const bool forgets = options.fifo_bytes_max != 0 || options.fifo_age_max != absl::InfiniteDuration();
+  if (options.compaction_style == CompactionStyle::kFifo && !forgets) {
+    check->Wrong({OptionName{"compaction_style"}, " is kFifo, and neither ", OptionName{"fifo_bytes_max"}, " nor ",
+                  OptionName{"fifo_age_max"}, " says when something is forgotten"});
+  }
+}
+
 }  // namespace
 
 uint64_t OpenFilesMax(const Options& options, uint64_t process_max) {
@@ -77,10 +99,12 @@ void CheckOptions(const Options& options, OptionCheck* check) {
     check->Wrong({OptionName{"error_if_exists"}, " without ", OptionName{"create_if_missing"},
                   " leaves nothing that could be opened"});
   }
-  if (!BuiltWith(options.compression)) {
-    check->Wrong({OptionName{"compression"}, fmt::format(" is {}, which this library was built without",
-                                                         options.compression == Compression::kLz4 ? "kLz4" : "kZstd")});
+  CheckBuiltIn("compression", options.compression, check);
+  if (options.compression_last_level) CheckBuiltIn("compression_last_level", *options.compression_last_level, check);
+  if (options.background_bytes_per_second != 0) {
+    check->Within("background_bytes_per_second", options.background_bytes_per_second, 64 << 10, 1ull << 40);
   }
+  CheckFifo(options, check);
 }
 
 absl::Status Validate(const Options& options) {

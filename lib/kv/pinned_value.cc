@@ -16,6 +16,7 @@ PinnedValue& PinnedValue::operator=(PinnedValue&& other) noexcept {
   other.copy_.clear();
   expires_ = std::exchange(other.expires_, false);
   expiry_ms_ = other.expiry_ms_;
+  version_ = std::exchange(other.version_, 0);
   return *this;
 }
 
@@ -25,6 +26,7 @@ void PinnedValue::Reset() {
   pinned_ = {};
   copy_.clear();
   expires_ = false;
+  version_ = 0;
 }
 
 void PinnedValue::Pin(std::string_view bytes, void* owner, Release release) {
@@ -43,6 +45,7 @@ void PinnedValue::Copy(std::string_view bytes) {
   release_ = nullptr;
   pinned_ = {};
   expires_ = false;
+  version_ = 0;
 }
 
 }  // namespace bandb

@@ -42,7 +42,7 @@ Connection::Connection(ConnectionHost* host, const Endpoint& endpoint, Connectio
       stream_(std::move(stream)),
       refused_(refused),
       output_(&host->pool) {
-  last_frame_nanos_ = last_taken_nanos_ = host_->loop->NowNanos();
+  opened_nanos_ = last_frame_nanos_ = last_taken_nanos_ = host_->loop->NowNanos();
   if (codec_->restricted()) restricted_since_nanos_ = std::max<int64_t>(1, last_frame_nanos_);
   stream_->SetHandler(this);
   WatchReading(!refused);
@@ -86,7 +86,7 @@ bool Connection::ReadIntoShared(base::IoResult* result) {
   const size_t bytes_max = little ? kTightReadBytes : ConnectionHost::kReadBytes;
   *result = stream_->Read(buffer + rest.size(), bytes_max);
   if (result->state != base::IoResult::State::kDone) return false;
-  host_->counters->bytes_read.Add(result->bytes);
+  NoteRead(result->bytes);
   if (!rest.empty()) std::memcpy(buffer, rest.data(), rest.size());
   const std::string_view bytes(buffer, rest.size() + result->bytes);
   KeepRest(bytes.substr(Process(bytes)));
@@ -99,7 +99,7 @@ bool Connection::ReadIntoInput(base::IoResult* result) {
   *result = stream_->Read(input_.data() + before, ConnectionHost::kReadBytes);
   input_.resize(before + (result->state == base::IoResult::State::kDone ? result->bytes : 0));
   if (result->state != base::IoResult::State::kDone) return false;
-  host_->counters->bytes_read.Add(result->bytes);
+  NoteRead(result->bytes);
   ProcessInput();
   if (Unprocessed().size() <= ConnectionHost::kSmallRestBytes) {
     const std::string rest(Unprocessed());
@@ -191,9 +191,8 @@ size_t Connection::Process(std::string_view bytes) {
     }
     if (!StartFrame(frame)) break;
     used += frame_bytes;
-    last_frame_nanos_ = host_->loop->NowNanos();
+    NoteFrame(frame.message_id);
     frame_started_nanos_ = 0;
-    host_->counters->frames_read.Add();
   }
   return used;
 }
@@ -209,8 +208,7 @@ bool Connection::AnswerAtHeader(const Frame& frame, size_t frame_bytes) {
   } else {
     return false;
   }
-  last_frame_nanos_ = host_->loop->NowNanos();
-  host_->counters->frames_read.Add();
+  NoteFrame(frame.message_id);
   return true;
 }
 
@@ -342,6 +340,7 @@ void Connection::Flush() {
     if (result.bytes > 0) {
       output_.Consume(result.bytes);
       host_->counters->bytes_written.Add(result.bytes);
+      bytes_written_ += result.bytes;
       last_taken_nanos_ = host_->loop->NowNanos();
     }
   }

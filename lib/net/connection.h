@@ -34,6 +34,21 @@
 
 namespace bandb::net {
 
+// What an operator is told of a connection. Lifetime: views of it, for use at once.
+struct ConnectionView {
+  ConnectionId id{};
+  std::string_view peer{};
+  const Codec* codec = nullptr;
+  bool is_encrypted = false;
+  int64_t opened_nanos = 0;
+  int64_t last_frame_nanos = 0;  // when it opened, if there was none
+  uint32_t last_message_id = 0;  // 0: there was none
+  size_t in_flight = 0;
+  size_t output_bytes = 0;  // of replies that it has not taken
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;
+};
+
 // Thread safety: the loop's thread. Lifetime: the host must outlive it. It is destroyed only
 // between turns: a closed one is in ConnectionHost::retired.
 class Connection final : private base::StreamHandler {
@@ -80,12 +95,16 @@ class Connection final : private base::StreamHandler {
   // False if nothing waits under this number.
   bool Complete(uint64_t sequence, Reply reply);
 
+  ConnectionView View() const;
+
   // Goes on where it was held up.
   void Resume();
   // Likewise, from a gate; what may not pass now is answered "overloaded" if it `waited_too_long`.
   void ResumeAtGate(bool waited_too_long);
   int64_t gated_since_nanos() const { return gated_since_nanos_; }
   const Gate* gate() const { return gate_; }
+  // Since when what is started now could have been, but for a gate.
+  int64_t waits_since_nanos() const { return passing_gate_ ? gated_since_nanos_ : host_->loop->NowNanos(); }
   // Writes what waits, once, and sees what follows from that.
   void Flush();
   // Closes what took too long.
@@ -154,6 +173,15 @@ class Connection final : private base::StreamHandler {
   void AbandonRequests();
   void WatchReading(bool on);
   void MaybeFinish();
+  void NoteRead(size_t bytes) {
+    host_->counters->bytes_read.Add(bytes);
+    bytes_read_ += bytes;
+  }
+  void NoteFrame(uint32_t message_id) {
+    host_->counters->frames_read.Add();
+    last_frame_nanos_ = host_->loop->NowNanos();
+    last_message_id_ = message_id;
+  }
   void Account();
   std::string_view Unprocessed() const { return std::string_view(input_).substr(input_start_); }
 
@@ -197,6 +225,10 @@ class Connection final : private base::StreamHandler {
   int64_t last_taken_nanos_ = 0;        // when output was last empty or shrank
   size_t unsent_bytes_ = 0;             // of the stream, when last looked at
   int64_t last_frame_nanos_ = 0;
+  int64_t opened_nanos_ = 0;
+  uint32_t last_message_id_ = 0;
+  uint64_t bytes_read_ = 0;
+  uint64_t bytes_written_ = 0;
   int64_t linger_until_nanos_ = 0;
   int64_t accounted_bytes_ = 0;
 };

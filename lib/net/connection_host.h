@@ -19,6 +19,7 @@ namespace bandb::net {
 
 class Connection;
 class Dispatcher;
+class FrameServerObserver;
 
 // Thread safety: the loop's thread. Lifetime: borrows everything it is given.
 class ConnectionHost {
@@ -60,6 +61,7 @@ class ConnectionHost {
   Quota* const quota;
   Counters* const counters;
   Dispatcher* dispatcher = nullptr;
+  FrameServerObserver* observer = nullptr;
 
   BlockPool pool;
   // Idle connections own no buffer: all read into this one, and keep what they cannot use yet.

@@ -55,4 +55,18 @@ void Connection::Account() {
   host_->quota->AddMemory(change);
 }
 
+ConnectionView Connection::View() const {
+  return {.id = id_,
+          .peer = peer(),
+          .codec = codec_.get(),
+          .is_encrypted = stream_ != nullptr && stream_->is_encrypted(),
+          .opened_nanos = opened_nanos_,
+          .last_frame_nanos = last_frame_nanos_,
+          .last_message_id = last_message_id_,
+          .in_flight = in_flight_,
+          .output_bytes = output_.bytes() + replies_.bytes() + (stream_ == nullptr ? 0 : stream_->unsent_bytes()),
+          .bytes_read = bytes_read_,
+          .bytes_written = bytes_written_};
+}
+
 }  // namespace bandb::net

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "net/connection.h"
+#include "net/frame_server.h"
 #include "net/hook_chain.h"
 
 namespace bandb::net {
@@ -16,6 +17,15 @@ std::unique_ptr<AfterContext> MakeAfter(const Route& route, const RequestView& r
   if (route.after.empty()) return nullptr;
   return std::make_unique<AfterContext>(
       AfterContext{&route, request.message_id, std::string(request.payload), std::string(request.user)});
+}
+
+RequestView ViewOf(Connection& connection, const Frame& frame) {
+  return {.connection = connection.id(),
+          .message_id = frame.message_id,
+          .payload = frame.payload,
+          .peer = connection.peer(),
+          .user = connection.codec()->user(),
+          .since_nanos = connection.waits_since_nanos()};
 }
 
 }  // namespace
@@ -118,6 +128,7 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
   }
   if (!connection.MayStart(route->lane)) return Started::kLaneBusy;
   if (const Denial denial = connection.codec()->Admit(frame.message_id); denial.code != 0) {
+    host_->observer->OnDenial(ViewOf(connection, frame), denial);
     connection.AnswerDenial(denial);
     return Started::kYes;
   }
@@ -127,7 +138,7 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
     return Started::kYes;
   }
   if (route->gate != nullptr && !connection.MayPass(route->gate)) return Started::kGateClosed;
-  RequestView request{connection.id(), frame.message_id, frame.payload, connection.peer(), connection.codec()->user()};
+  RequestView request = ViewOf(connection, frame);
   if (route->on_worker) {
     StartOnWorker(connection, *route, request);
     return Started::kYes;

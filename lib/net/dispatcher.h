@@ -4,6 +4,7 @@
 #define BANDB_NET_DISPATCHER_H_
 
 #include <memory>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "base/executor.h"
@@ -25,6 +26,8 @@ class Completions {
   virtual void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) = 0;
   // On the loop. Null if the connection is gone; for use at once.
   virtual Codec* CodecOf(const Ticket& ticket) = 0;
+  // On the loop. HOST:PORT of the client; empty if it is gone. For use at once.
+  virtual std::string_view PeerOf(const Ticket& ticket) = 0;
   // On the loop. Whether the client is gone, or will at least send nothing more: then nothing
   // should be waited for on its behalf.
   virtual bool HasEnded(const Ticket& ticket) = 0;

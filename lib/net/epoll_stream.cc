@@ -18,7 +18,7 @@ namespace bandb::net {
 
 namespace {
 
-constexpr size_t kPiecesMax = 64;
+constexpr size_t kVectorsMax = 64;
 constexpr int kBacklog = 1024;
 
 void SetOption(int fd, int level, int name, int value) {
@@ -101,7 +101,7 @@ base::IoResult EpollStream::Read(char* to, size_t bytes_max) {
 }
 
 base::IoResult EpollStream::Write(absl::Span<const std::string_view> pieces) {
-  std::array<iovec, kPiecesMax> vectors;
+  std::array<iovec, kVectorsMax> vectors;
   const size_t pieces_count = std::min(pieces.size(), vectors.size());
   for (size_t i = 0; i < pieces_count; i++) {
     vectors[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};

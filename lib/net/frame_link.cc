@@ -13,7 +13,7 @@ namespace bandb::net {
 namespace {
 
 // A buffer larger than this is given back once it is empty.
-constexpr size_t kInputKeptBytes = 16 << 10;
+constexpr size_t kFrameInputKeptBytes = 16 << 10;
 
 int64_t Later(int64_t nanos, int64_t timeout_nanos) {
   return timeout_nanos == kNoTimeout ? kNoTimeout : nanos + timeout_nanos;
@@ -148,7 +148,7 @@ void FrameLink::OnResume() {
   if (used < input.size()) {
     input.erase(0, used);
     input_ = std::move(input);
-  } else if (input.capacity() <= kInputKeptBytes) {
+  } else if (input.capacity() <= kFrameInputKeptBytes) {
     input.clear();
     input_ = std::move(input);
   }

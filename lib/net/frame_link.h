@@ -112,6 +112,8 @@ class FrameLink final : private LinkStreamUser {
   bool writable() const { return up() && !over_mark_; }
   // HOST:PORT of the other end, while there is one.
   std::string_view peer() const { return stream_ == nullptr ? std::string_view() : stream_->peer(); }
+  // The connection, and any handshake of its stream.
+  bool established() const { return stream_ != nullptr && stream_->established(); }
   // Bytes that wait to be written.
   size_t output_bytes() const { return stream_ == nullptr ? 0 : stream_->output_bytes(); }
   // Bytes that wait to be understood.

@@ -22,6 +22,7 @@ constexpr int64_t kSweepNanosMax = 1000 * 1000000;
 FrameServer::FrameServer(const Parts& parts, const Limits& limits)
     : parts_(parts), host_(parts.loop, limits, parts.quota, &counters_), dispatcher_(&host_, parts.executor, this) {
   host_.dispatcher = &dispatcher_;
+  host_.observer = parts.observer;
   parts_.loop->AddTurnHandler(this);
   parts_.quota->eviction.Add(parts_.loop, this);
 }
@@ -48,7 +49,7 @@ ConnectionId FrameServer::NewId() {
   return {slot | static_cast<uint32_t>(parts_.number) << 24, slots_[slot].generation};
 }
 
-Connection* FrameServer::Find(ConnectionId id) {
+Connection* FrameServer::Find(ConnectionId id) const {
   const uint32_t slot = id.index & 0xffffff;
   if (id.index >> 24 != parts_.number || slot >= slots_.size() || slots_[slot].generation != id.generation) {
     return nullptr;
@@ -166,6 +167,30 @@ void FrameServer::SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> a
 Codec* FrameServer::CodecOf(const Ticket& ticket) {
   Connection* connection = Find(ticket.connection);
   return connection == nullptr ? nullptr : connection->codec();
+}
+
+std::string_view FrameServer::PeerOf(const Ticket& ticket) {
+  const Connection* const connection = Find(ticket.connection);
+  return connection == nullptr ? std::string_view() : connection->peer();
+}
+
+void FrameServer::ForEach(const std::function<void(const ConnectionView& view)>& tell) const {
+  for (const Slot& slot : slots_) {
+    const Connection* const connection = slot.connection.get();
+    if (connection != nullptr && !connection->closed() && !connection->refused()) tell(connection->View());
+  }
+}
+
+void FrameServer::Tell(ConnectionId id, const std::function<void(const ConnectionView& view)>& tell) const {
+  const Connection* const connection = Find(id);
+  if (connection != nullptr && !connection->refused()) tell(connection->View());
+}
+
+bool FrameServer::Close(ConnectionId id) {
+  Connection* const connection = Find(id);
+  if (connection == nullptr || connection->refused()) return false;
+  connection->Close();
+  return true;
 }
 
 bool FrameServer::HasEnded(const Ticket& ticket) {

@@ -7,6 +7,7 @@
 #define BANDB_NET_FRAME_SERVER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "net/counters.h"
 #include "net/dispatcher.h"
 #include "net/limits.h"
+#include "net/protocol.h"
 #include "net/quota.h"
 #include "net/router.h"
 #include "net/stream_taker.h"
@@ -37,6 +39,8 @@ class FrameServerObserver {
   virtual void OnTurn() = 0;
   // A connection that held `bytes` is being closed, because all together hold more than the limit.
   virtual void OnEvict(std::string_view peer, int64_t bytes) = 0;
+  // The codec of its connection does not admit this.
+  virtual void OnDenial(const RequestView& /*request*/, const Denial& /*denial*/) {}
 
  protected:
   ~FrameServerObserver() = default;
@@ -73,7 +77,15 @@ class FrameServer final : public Completions,
   absl::Status Complete(const Ticket& ticket, Reply reply) override;
   void SetAfter(const Ticket& ticket, std::unique_ptr<AfterContext> after) override;
   Codec* CodecOf(const Ticket& ticket) override;
+  std::string_view PeerOf(const Ticket& ticket) override;
   bool HasEnded(const Ticket& ticket) override;
+
+  // Tells of each connection that is served.
+  void ForEach(const std::function<void(const ConnectionView& view)>& tell) const;
+  // Of this one, if it is served.
+  void Tell(ConnectionId id, const std::function<void(const ConnectionView& view)>& tell) const;
+  // As if it had broken. False: there is none.
+  bool Close(ConnectionId id);
 
   // Refuses new connections, answers what was read, and closes. `done` runs on the loop when
   // nothing is left, or when the time has passed and the rest was closed.
@@ -101,7 +113,7 @@ class FrameServer final : public Completions,
   bool MakeRoom();
   bool MemoryIsOver() const;
   ConnectionId NewId();
-  Connection* Find(ConnectionId id);
+  Connection* Find(ConnectionId id) const;
   void Destroy(Connection* connection);
   void ResumeAndFlush();
   // A connection that was held up may go on.

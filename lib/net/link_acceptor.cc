@@ -1,6 +1,7 @@
 #include "net/link_acceptor.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/assert.h"
@@ -9,6 +10,13 @@
 #include "net/link_host.h"
 
 namespace bandb::net {
+
+namespace {
+
+// How far a handshake has come.
+enum class Progress : uint8_t { kShaking, kSilent, kGreeted };
+
+}  // namespace
 
 // One link before it is up.
 class LinkAcceptor::Handshake final : public LinkHandler {
@@ -22,6 +30,11 @@ class LinkAcceptor::Handshake final : public LinkHandler {
   }
 
   const std::string& peer() const { return peer_; }
+  std::string_view host() const { return std::string_view(peer_).substr(0, peer_.rfind(':')); }
+  Progress progress() const {
+    if (!hello_.empty()) return Progress::kGreeted;
+    return link_->established() ? Progress::kSilent : Progress::kShaking;
+  }
   std::string_view hello() const { return hello_; }
   std::unique_ptr<FrameLink> TakeLink() { return std::move(link_); }
 
@@ -92,9 +105,18 @@ void LinkAcceptor::Begin(std::unique_ptr<base::Stream> stream) {
 
 void LinkAcceptor::DropOne() {
   dropped_handshakes_++;
-  const auto silent = std::find_if(handshakes_.begin(), handshakes_.end(),
-                                   [](const auto& handshake) { return handshake->hello().empty(); });
-  handshakes_.erase(silent == handshakes_.end() ? handshakes_.begin() : silent);
+  Progress least = Progress::kGreeted;
+  for (const auto& handshake : handshakes_) least = std::min(least, handshake->progress());
+  std::map<std::string_view, size_t> by_host;
+  size_t most = 0;
+  for (const auto& handshake : handshakes_) {
+    if (handshake->progress() == least) most = std::max(most, ++by_host[handshake->host()]);
+  }
+  const auto dropped = std::find_if(handshakes_.begin(), handshakes_.end(), [&](const auto& handshake) {
+    return handshake->progress() == least && by_host[handshake->host()] == most;
+  });
+  BANDB_ASSERT(dropped != handshakes_.end());
+  handshakes_.erase(dropped);
 }
 
 std::unique_ptr<LinkAcceptor::Handshake> LinkAcceptor::Take(Handshake* handshake) {

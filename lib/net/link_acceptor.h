@@ -1,9 +1,10 @@
 // Takes incoming links from one address, and gives each away once its handshake is done.
 //
 // Strangers may connect, say nothing, or noise: each costs a descriptor and a small buffer until
-// its handshake times out, and at most `handshakes_max` do at a time. With one more the oldest that
-// has not said its hello is dropped: a peer that is one says it at once, so that those who wait are
-// silent. If all have, it is the oldest of them.
+// its handshake times out, and at most `handshakes_max` do at a time. With one more somebody is
+// dropped: of those that have come least far, which is a handshake of the stream itself (TLS), then
+// silence, then a hello, the oldest of the host that has most of them. A peer that is one goes on
+// at once, so that those who wait are strangers, and many from one host cost none of another host.
 #ifndef BANDB_NET_LINK_ACCEPTOR_H_
 #define BANDB_NET_LINK_ACCEPTOR_H_
 

@@ -10,7 +10,7 @@
 namespace bandb::net {
 
 namespace {
-constexpr size_t kPiecesMax = 64;
+constexpr size_t kLinkPiecesMax = 64;
 }
 
 LinkStream::LinkStream(LinkHost* host, LinkStreamUser* user)
@@ -114,7 +114,7 @@ void LinkStream::Flush() {
 }
 
 void LinkStream::Write() {
-  std::array<std::string_view, kPiecesMax> pieces;
+  std::array<std::string_view, kLinkPiecesMax> pieces;
   const size_t count = output_.Gather(absl::MakeSpan(pieces));
   const base::IoResult result = stream_->Write(absl::MakeConstSpan(pieces.data(), count));
   if (result.state == base::IoResult::State::kFailed) return Lose(false);

@@ -49,6 +49,7 @@ class LinkStream final : private base::StreamHandler {
   void Take(std::unique_ptr<base::Stream> stream);
 
   bool connected() const { return connected_; }
+  bool established() const { return stream_ != nullptr && connected_ && stream_->established(); }
   std::string_view peer() const { return stream_ == nullptr ? std::string_view() : stream_->peer(); }
   // How much is read at a time, at most LinkHost::kReadBytes.
   void SetReadBytes(size_t bytes_max) { read_bytes_max_ = bytes_max; }

@@ -32,6 +32,7 @@ struct RequestView {
   std::string_view payload;
   std::string_view peer;
   std::string_view user{};  // as Codec::user
+  int64_t since_nanos = 0;  // when the turn began in which it was there, or was held up by a gate
 };
 
 struct HookDecision {

@@ -24,8 +24,6 @@ bool ReadFrom(base::ByteReader* reader, FeedPlace* place) {
   return true;
 }
 
-void PutLength(std::string* to, std::string_view bytes) { base::PutFixed32(to, static_cast<uint32_t>(bytes.size())); }
-
 }  // namespace
 
 bool DecodeChanges(std::string_view payload, Changes* changes) {

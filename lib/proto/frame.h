@@ -18,6 +18,11 @@
 
 namespace bandb::proto {
 
+// How messages announce `bytes` that follow, here or further back.
+inline void PutLength(std::string* to, std::string_view bytes) {
+  base::PutFixed32(to, static_cast<uint32_t>(bytes.size()));
+}
+
 inline constexpr size_t kFrameHeaderBytes = 8;
 inline constexpr uint32_t kFrameBytesDefault = 16u << 20;
 inline constexpr uint32_t kFrameBytesHardMax = 65u << 20;

@@ -46,7 +46,8 @@ bool DecodeEntries(base::ByteReader* reader, raft::Message* message) {
   if (!reader->ReadVarint(&count) || count > std::min(kPeerEntriesMax, reader->remaining() / kEntryBytesMin)) {
     return false;
   }
-  message->entries.reserve(count);
+  // Each is many times the least that one takes here: what was announced takes no memory before it
+  // has come.
   for (uint64_t i = 0; i < count; ++i) {
     raft::Entry& entry = message->entries.emplace_back();
     uint8_t kind = 0;

@@ -18,8 +18,6 @@ void AppendHeader(std::string* to, MessageId id, size_t payload_bytes) {
   base::PutFixed32(to, static_cast<uint32_t>(id));
 }
 
-void PutLength(std::string* to, std::string_view bytes) { base::PutFixed32(to, static_cast<uint32_t>(bytes.size())); }
-
 void AppendKeyFrame(std::string* to, MessageId id, std::string_view key) {
   AppendHeader(to, id, sizeof(uint32_t) + key.size());
   PutLength(to, key);

@@ -136,7 +136,8 @@ StepResult CoreState::On(Applied event) {
 StepResult CoreState::On(LogCapacity event) {
   if (!log_full_) full_deadline_ = now_ + options_.heartbeat_interval_nanos;
   log_full_ = event.nearly_full;
-  if (log_full_) {
+  lacks_space_ = event.nearly_full && event.lacks_space;
+  if (lacks_space_) {
     snapshot_asked_ = 0;
     CompactLog();
   }

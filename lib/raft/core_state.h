@@ -246,6 +246,7 @@ class CoreState {
   SnapshotMeta snapshot_;
   bool failed_ = false;
   bool log_full_ = false;
+  bool lacks_space_ = false;  // is why
 
   // Durability of term and vote, and the numbers of writes.
   bool hard_state_dirty_ = false;

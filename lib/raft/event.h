@@ -133,11 +133,13 @@ struct PeerUnreachable {
 
 // The log's disk has room again, or is nearly full. While it is, no proposals are accepted and no
 // entries taken from a leader, who is told; what commits, reads and elections need is still
-// written. A snapshot is asked for, and none of the log is retained for others, so that who is
-// being given a snapshot may need another. A leader hands over to a voter with room, if there is
-// one. If the snapshot fails, giving the event again asks for another.
+// written. A leader hands over to a voter with room, if there is one. If it `lacks_space`, a
+// snapshot is asked for, and none of the log is retained for others, so that who is being given a
+// snapshot may need another; if the snapshot fails, giving the event again asks for another. If
+// not, say for want of descriptors, that would help nobody, and what is retained stays.
 struct LogCapacity {
   bool nearly_full = false;
+  bool lacks_space = true;
 };
 
 // Stand for election now, through a pre-vote, without waiting for the timeout. Errors:

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "raft/core_state.h"
 #include "raft/quorum.h"
 #include "raft/types/configuration_codec.h"
 
@@ -53,6 +54,7 @@ absl::Status Restart::Validate() const {
   if (applied > last) {
     return base::Error(StatusCode::kDataLoss, "applied up to {}, but the log ends at {}", applied, last);
   }
+  if (last > kNumberMax) return base::Error(StatusCode::kDataLoss, "no log comes to entry {}", last);
   // What is stored as committed was durable when it was stored.
   if (hard_state.commit > last) {
     return base::Error(StatusCode::kDataLoss, "committed up to {}, but the log ends at {}", hard_state.commit, last);

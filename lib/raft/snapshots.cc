@@ -32,7 +32,7 @@ StepResult CoreState::On(SnapshotTaken event) {
 // would never grow again.
 bool CoreState::WantsSnapshot() const {
   if (log_.applied() <= snapshot_.index) return false;
-  if (log_full_ && log_.applied() > snapshot_asked_) return true;
+  if (lacks_space_ && log_.applied() > snapshot_asked_) return true;
   // By what is in the log, not by what came into it since the start: a node that is restarted again
   // and again must not have ever more to replay.
   return log_.CostAfter(std::max(snapshot_.index, snapshot_asked_at_)) >= options_.snapshot_log_bytes;
@@ -41,11 +41,10 @@ bool CoreState::WantsSnapshot() const {
 void CoreState::CompactLog() {
   BANDB_ASSERT(snapshot_.index <= log_.applied());
   const Index snapshot = snapshot_.index;
-  // What is kept for peers that are behind is a courtesy, for which a full log has no room: not
-  // even for who is given a snapshot, which may take hours. If it then lacks what follows, it is
-  // given another.
-  Index floor = log_full_ ? snapshot : log_.KeepingBytes(snapshot, options_.retained_log_bytes);
-  if (role_ == Role::kLeader && !log_full_) {
+  // On a full disk nothing is kept for peers that are behind, not even for one that is given a
+  // snapshot, which may take hours. If it then lacks what follows, it is given another.
+  Index floor = lacks_space_ ? snapshot : log_.KeepingBytes(snapshot, options_.retained_log_bytes);
+  if (role_ == Role::kLeader && !lacks_space_) {
     // What everybody has is kept for nobody.
     Index everywhere = snapshot;
     for (const Progress& peer : peers_) everywhere = std::min(everywhere, peer.match);

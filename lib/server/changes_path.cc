@@ -60,6 +60,8 @@ struct ChangesPath::Step final : internal::ChangeListener {
   }
 
   ChangesPath* path = nullptr;
+  uint64_t connection = 0;
+  std::string user;  // empty: there are none
   Pending pending;
   ChangesOptions options;
   uint32_t commits_max = 0;
@@ -118,6 +120,12 @@ void ChangesPath::Read(Request& request, ChangesCommand* command) {
     return request.Answer({.failure = {ToCode(proto::ErrorCode::kOverloaded), "too many wait for changes"}});
   }
   auto step = std::make_unique<Step>();
+  step->connection = request.origin().connection;
+  step->user = request.codec().session().name();
+  if (!Enter(*step)) {
+    return request.Answer({.failure = {ToCode(proto::ErrorCode::kOverloaded),
+                                       "too many requests of this client wait for changes: its share is used up"}});
+  }
   step->path = this;
   step->options = {.from = std::move(command->from),
                    .lower_bound = std::string(command->range.key),
@@ -130,10 +138,26 @@ void ChangesPath::Read(Request& request, ChangesCommand* command) {
   step->writer = std::move(command->writer);
   step->deadline_nanos = loop_->NowNanos() + std::min(absl::ToInt64Nanoseconds(command->wait), kWaitNanosMax);
   step->pending = request.Defer(command->range.ByteSize() + step->options.from.text().size() + sizeof(Step));
-  in_flight_++;
   Steps steps;
   steps.push_back(std::move(step));
   Start(std::move(steps), false);
+}
+
+bool ChangesPath::Enter(const Step& step) {
+  const auto connection = of_connection_.find(step.connection);
+  const auto user = of_user_.find(step.user);
+  if (connection != of_connection_.end() && connection->second >= kOfConnectionMax) return false;
+  if (user != of_user_.end() && user->second >= kOfUserMax) return false;
+  of_connection_[step.connection]++;
+  if (!step.user.empty()) of_user_[step.user]++;
+  in_flight_++;
+  return true;
+}
+
+void ChangesPath::Leave(const Step& step) {
+  in_flight_--;
+  if (--of_connection_[step.connection] == 0) of_connection_.erase(step.connection);
+  if (!step.user.empty() && --of_user_[step.user] == 0) of_user_.erase(step.user);
 }
 
 void ChangesPath::Start(Steps steps, bool again) {
@@ -200,6 +224,7 @@ absl::Status ChangesPath::Step::Collect(bool may_wait) {
   std::string token = reader->token();
   Commit commit;
   uint64_t begin_sequence = 0;
+  const uint64_t looked_before = awaitable == nullptr ? 0 : awaitable->looked_bytes();
   for (uint32_t count = 0; count < commits_max; count++) {
     const absl::Status status = Next(may_wait, &commit);
     if (!status.ok()) {
@@ -227,6 +252,8 @@ absl::Status ChangesPath::Step::Collect(bool may_wait) {
     }
     token = reader->token();
     if (commit.last_sequence - begin_sequence >= kOperationsMax) break;
+    // However little of it was wanted.
+    if (awaitable != nullptr && awaitable->looked_bytes() - looked_before >= kLookedBytesMax) break;
   }
   End(false, token);
   return absl::OkStatus();
@@ -292,13 +319,15 @@ void ChangesPath::LookAgain() {
 }
 
 void ChangesPath::Finish(Step* step) {
-  in_flight_--;
+  Leave(*step);
   // The rights may have changed while it waited.
   auto* const codec = static_cast<Codec*>(context_.completions->CodecOf(step->pending.ticket));
   if (codec != nullptr && step->outcome.ok()) {
     const Operation range{
         .kind = OperationKind::kScan, .key = step->options.lower_bound, .value = step->options.upper_bound};
-    Failure denied = codec->session().Knows() ? CheckKeys(codec->session().user().get(), range) : NobodyFailure();
+    const bool is_known = codec->session().Knows();
+    if (!is_known) codec->session().CountDenial();
+    Failure denied = is_known ? CheckKeys(codec->session().user().get(), range) : NobodyFailure();
     if (denied.code != 0) step->outcome = {.failure = std::move(denied)};
   }
   Complete(context_, step->pending, &step->outcome);

@@ -12,7 +12,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bandb/store.h"
@@ -34,6 +36,11 @@ class ChangesPath {
   static constexpr int64_t kWaitNanosMax = int64_t{60} * 1000000000;
   // More than these at a time, those that wait included, are not taken.
   static constexpr int kInFlightMax = 4096;
+  // Of these, shares of one user, and of one connection, so that there are some for others.
+  static constexpr int kOfUserMax = 1024;
+  static constexpr int kOfConnectionMax = 128;
+  // A request that has looked through so many bytes of logs ends with what it has.
+  static constexpr uint64_t kLookedBytesMax = 16 << 20;
 
   ChangesPath(Store* store, base::EventLoop* loop, const RequestContext& context);
   ~ChangesPath();
@@ -61,7 +68,13 @@ class ChangesPath {
   Store* const store_;
   base::EventLoop* const loop_;
   const RequestContext& context_;
+  // Counts one in, or out. False: the share of its user or connection is used up.
+  bool Enter(const Step& step);
+  void Leave(const Step& step);
+
   int in_flight_ = 0;
+  std::map<uint64_t, int> of_connection_;
+  std::map<std::string, int, std::less<>> of_user_;
   Steps waiting_;
   const std::shared_ptr<Ear> ear_;
   base::TimerId timer_ = base::kNoTimer;

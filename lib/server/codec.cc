@@ -3,6 +3,11 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "base/status.h"
+#include "proto/message_id.h"
+#include "server/message_table.h"
+
 namespace bandb::server {
 
 namespace {
@@ -13,6 +18,13 @@ struct PinnedReply {
 };
 
 }  // namespace
+
+std::string NameOfMessage(uint32_t id) {
+  if (const Message* const message = FindMessage(id); message != nullptr) {
+    return absl::AsciiStrToLower(std::string(message->name));
+  }
+  return id == static_cast<uint32_t>(proto::MessageId::kAdmin) ? "admin" : fmt::format("message {}", id);
+}
 
 net::OwnedBytes Keep(PinnedValue value, net::Quota* quota) {
   auto* const kept = new PinnedReply{std::move(value), quota};

@@ -10,9 +10,13 @@
 #include "net/quota.h"
 #include "net/reply.h"
 #include "server/commands.h"
+#include "server/request_mark.h"
 #include "server/session.h"
 
 namespace bandb::server {
+
+// "put", "admin" or "message 70000".
+std::string NameOfMessage(uint32_t id);
 
 // Up to this a value is copied into the output; above, what it lies in is kept until it was
 // written.
@@ -23,8 +27,13 @@ class Codec : public net::Codec {
  public:
   explicit Codec(UserRegistry* users = nullptr) : session_(users) {}
   virtual Session& session() { return session_; }
+  virtual ClientProtocol protocol() const { return ClientProtocol::kBanDb; }
   bool restricted() const override { return session_.is_nobody(); }
   std::string_view user() const override { return session_.name(); }
+  // What it calls itself. Lifetime: until the next call of anything.
+  virtual std::string_view client_name() const { return {}; }
+  // What the client asked for last, "put" for one. `message_id`: by what BanNet routed it.
+  virtual std::string LastOperation(uint32_t message_id) const { return NameOfMessage(message_id); }
   // Its message ids are those of the table of messages, which hooks may be on.
   virtual bool HasMessages() const { return false; }
   // The command is made of views of the payload. A failure is the answer; `command` is then any.

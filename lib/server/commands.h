@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 #include "bandb/pinned_value.h"
 #include "bandb/server_hooks.h"
 #include "bandb/write_batch.h"
+#include "server/redis_clients.h"
 
 namespace bandb::server {
 
@@ -57,8 +59,10 @@ struct Failure {
 class EntryWriter {
  public:
   virtual ~EntryWriter() = default;
-  // False if it has no room for the entry.
+  // False if it has no room for the entry, and after it for a cursor that holds its key.
   virtual bool Add(std::string_view key, std::string_view value, absl::Time expiry) = 0;
+  // Whether there is room for a cursor that holds a key of so many bytes.
+  virtual bool HasRoomForCursor(size_t key_bytes) const = 0;
   // The whole reply. A `cursor` that is not empty is where to go on.
   virtual std::string Finish(std::string_view cursor) = 0;
   // What it holds by now.
@@ -86,7 +90,8 @@ struct SingleCommand {
 struct BatchCommand {
   std::vector<Condition> conditions;
   std::vector<Operation> operations;
-  size_t bytes = 0;  // of all of them, as the client sent them
+  size_t bytes = 0;      // of all of them, as the client sent them
+  size_t bytes_max = 0;  // what hooks may make of these; 0: as much as a payload may have
 };
 struct ScanCommand {
   Operation range{.kind = OperationKind::kScan};
@@ -131,8 +136,10 @@ class Transaction;
 struct Outcome;
 // Reads, decides and writes as one; see transaction.h.
 struct TransactionCommand {
-  // What the body works on; some of them are keys that it reads, which hooks may change.
+  // What the body works on; some of them are keys that it reads.
   std::shared_ptr<std::vector<std::string>> arguments;
+  // Of keys that hooks changed: by what the client calls them, where they are read.
+  std::map<std::string, std::string, std::less<>> stored_names{};
   std::vector<size_t> read_arguments;
   std::vector<Operation> reads;  // a get of each of these
   std::function<void(Transaction* transaction, std::string* reply)> body;
@@ -141,6 +148,7 @@ struct TransactionCommand {
   bool walks = false;                      // over many keys
   bool many = false;                       // touches more than one key
   size_t steps = 0;                        // commands and keys, as a measure of its time
+  size_t argument_bytes = 0;               // of its arguments alone, as hooks leave them
   size_t bytes = 0;                        // that it keeps until it is done
 };
 // The codec knows the reply by itself.
@@ -161,7 +169,7 @@ struct StatsCommand {};
 
 using Command = std::variant<SingleCommand, BatchCommand, ScanCommand, SnapshotCommand, ChangesCommand,
                              AcknowledgeCommand, CursorsCommand, TransactionCommand, ReadyCommand, LoginCommand,
-                             HelloCommand, PingCommand, StatsCommand>;
+                             HelloCommand, PingCommand, StatsCommand, ClientsCommand>;
 
 // The limits that a client may want to know.
 struct HelloAnswer {

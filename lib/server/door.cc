@@ -1,5 +1,7 @@
 #include "server/door.h"
 
+#include <algorithm>
+
 #include "server/door_queue.h"
 
 namespace bandb::server {
@@ -22,6 +24,29 @@ bool Door::AddConnection() {
   if (quota_->connections.fetch_add(1, std::memory_order_relaxed) < options_.connections_max) return true;
   DropConnection();
   return false;
+}
+
+void Door::AddClients(DoorClients* clients) {
+  base::MutexLock lock(&mutex_);
+  clients_.push_back(clients);
+}
+
+void Door::DropClients(DoorClients* clients) {
+  base::MutexLock lock(&mutex_);
+  clients_.erase(std::remove(clients_.begin(), clients_.end(), clients), clients_.end());
+}
+
+void Door::ListClients(size_t count_max, ClientList* list) const {
+  base::MutexLock lock(&mutex_);
+  for (const DoorClients* clients : clients_) clients->List(count_max, list);
+}
+
+std::string Door::KillClient(uint64_t id) {
+  base::MutexLock lock(&mutex_);
+  for (DoorClients* clients : clients_) {
+    if (std::string address = clients->Kill(id & ~kFirstId); !address.empty()) return address;
+  }
+  return {};
 }
 
 void Door::DropConnection() { quota_->connections.fetch_sub(1, std::memory_order_relaxed); }

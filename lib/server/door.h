@@ -14,6 +14,7 @@
 
 #include "bandb/server.h"
 #include "base/executor.h"
+#include "base/mutex.h"
 #include "net/quota.h"
 #include "server/commands.h"
 #include "server/session.h"
@@ -47,6 +48,16 @@ class DoorCall {
 
 class DoorQueue;
 
+// The connections of those who make such calls. Thread safety: any thread.
+class DoorClients {
+ public:
+  virtual ~DoorClients() = default;
+  // As Server::Clients, without an order.
+  virtual void List(size_t count_max, ClientList* list) const = 0;
+  // Ends this one. Its address; empty: there is none.
+  virtual std::string Kill(uint64_t connection) = 0;
+};
+
 // Thread safety: any thread. Lifetime: that of its server.
 class Door {
  public:
@@ -70,6 +81,18 @@ class Door {
 
   Session NewSession() const { return Session(users_); }
 
+  // For a connection, never used twice.
+  uint64_t NextConnection() { return connections_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  // What hooks and operators call it. Those of BanNet's connections are smaller.
+  static constexpr uint64_t kFirstId = uint64_t{1} << 63;
+  static uint64_t IdOf(uint64_t connection) { return kFirstId | connection; }
+  // From here on they are told of, until they are dropped.
+  void AddClients(DoorClients* clients) ABSL_LOCKS_EXCLUDED(mutex_);
+  void DropClients(DoorClients* clients) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ListClients(size_t count_max, ClientList* list) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Its address; empty: there is none.
+  std::string KillClient(uint64_t id) ABSL_LOCKS_EXCLUDED(mutex_);
+
   const ServerOptions& options() const { return options_; }
 
  private:
@@ -78,6 +101,10 @@ class Door {
   UserRegistry* const users_;
   const ServerOptions options_;
   std::atomic<uint64_t> overloaded_{0};
+  std::atomic<uint64_t> connections_{0};
+  // Before that of the clients.
+  mutable base::Mutex mutex_;
+  std::vector<DoorClients*> clients_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace bandb::server

@@ -17,6 +17,7 @@ class DoorCodec final : public Codec {
   explicit DoorCodec(size_t payload_bytes_max) : payload_bytes_max_(payload_bytes_max) {}
   void Serve(DoorCall* call) { call_ = call; }
 
+  ClientProtocol protocol() const override { return ClientProtocol::kGrpc; }
   Session& session() override { return call_->session; }
   bool restricted() const override { return call_->session.is_nobody(); }
   std::string_view user() const override { return call_->session.name(); }

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "net/limits.h"
 #include "server/frame_codec.h"
+#include "server/host_code.h"
 
 namespace bandb::server {
 
@@ -15,14 +16,9 @@ namespace {
 // What a call holds besides its bytes.
 constexpr size_t kCallOverheadBytes = 256;
 
-// The connections of a door are none of BanNet's, whose numbers stay below this.
-constexpr uint32_t kDoorIndex = 0x80000000;
+net::ConnectionId IdOf(uint64_t connection) { return ToConnection(Door::IdOf(connection)); }
 
-net::ConnectionId IdOf(uint64_t connection) {
-  return {kDoorIndex | static_cast<uint32_t>(connection >> 32), static_cast<uint32_t>(connection)};
-}
-
-bool IsOfDoor(const net::Ticket& ticket) { return (ticket.connection.index & kDoorIndex) != 0; }
+bool IsOfDoor(const net::Ticket& ticket) { return ToNumber(ticket.connection) >= Door::kFirstId; }
 
 Failure DeadlinePassed() {
   return ToFailure(base::Error(absl::StatusCode::kDeadlineExceeded, "the deadline passed while it waited: not done"));
@@ -33,14 +29,15 @@ Failure DeadlinePassed() {
 // A call while the service handles it.
 class DoorQueue::Call final : public net::Call {
  public:
-  Call(DoorQueue* queue, DoorCall* call)
+  Call(DoorQueue* queue, DoorCall* call, int64_t since_nanos)
       : queue_(queue),
         call_(call),
         request_{.connection = IdOf(call->connection),
                  .message_id = 0,
                  .payload = {},
                  .peer = call->peer,
-                 .user = call->session.name()} {}
+                 .user = call->session.name(),
+                 .since_nanos = since_nanos} {}
 
   const net::RequestView& request() const override { return request_; }
   net::Codec* codec() override {
@@ -103,34 +100,34 @@ void DoorQueue::StartOrWait(DoorCall* call) {
   }
   if (call->session.is_nobody() || call->operation.kind == OperationKind::kGet ||
       (waiting_.empty() && writes_->IsOpen()))
-    return Start(call);
+    return Start(call, parts_.loop->NowNanos());
   const int64_t now_nanos = parts_.loop->NowNanos();
   const int64_t patience_nanos = std::min(parts_.stall_timeout_nanos, net::kNoTimeout - now_nanos);
   const int64_t give_up_nanos = std::min(now_nanos + patience_nanos, call->deadline_nanos);
-  waiting_.emplace(++last_sequence_, std::pair(call, give_up_nanos));
+  waiting_.emplace(++last_sequence_, Waiting{call, now_nanos, give_up_nanos});
   give_up_.emplace(give_up_nanos, last_sequence_);
   parts_.quota->AddMemory(static_cast<int64_t>(call->operation.ByteSize() + kCallOverheadBytes));
   if (give_up_.begin()->second == last_sequence_) ScheduleGivingUp();
 }
 
-void DoorQueue::Start(DoorCall* call) {
+void DoorQueue::Start(DoorCall* call, int64_t since_nanos) {
   if (call->deadline_nanos <= parts_.loop->NowNanos()) return Refuse(call, DeadlinePassed());
   codec_.Serve(call);
   if (net::Denial denial = codec_.Admit(0); denial.code != 0) {
     return Refuse(call, {denial.code, std::move(denial.text)});
   }
-  Call handled(this, call);
+  Call handled(this, call, since_nanos);
   service_->Handle(handled);
 }
 
 void DoorQueue::EndTurn() {
   while (!waiting_.empty() && writes_->IsOpen()) {
     const auto first = waiting_.begin();
-    const auto [call, give_up_nanos] = first->second;
+    const auto [call, since_nanos, give_up_nanos] = first->second;
     give_up_.erase({give_up_nanos, first->first});
     waiting_.erase(first);
     parts_.quota->AddMemory(-static_cast<int64_t>(call->operation.ByteSize() + kCallOverheadBytes));
-    Start(call);
+    Start(call, since_nanos);
   }
 }
 
@@ -148,7 +145,7 @@ void DoorQueue::GiveUp() {
   const int64_t now_nanos = parts_.loop->NowNanos();
   while (!give_up_.empty() && give_up_.begin()->first <= now_nanos) {
     const auto found = waiting_.find(give_up_.begin()->second);
-    DoorCall* const call = found->second.first;
+    DoorCall* const call = found->second.call;
     give_up_.erase(give_up_.begin());
     waiting_.erase(found);
     parts_.quota->AddMemory(-static_cast<int64_t>(call->operation.ByteSize() + kCallOverheadBytes));
@@ -171,8 +168,8 @@ void DoorQueue::Close() {
     refused.swap(entered_);
   }
   for (const auto& [sequence, waiting] : waiting_) {
-    parts_.quota->AddMemory(-static_cast<int64_t>(waiting.first->operation.ByteSize() + kCallOverheadBytes));
-    refused.push_back(waiting.first);
+    parts_.quota->AddMemory(-static_cast<int64_t>(waiting.call->operation.ByteSize() + kCallOverheadBytes));
+    refused.push_back(waiting.call);
   }
   waiting_.clear();
   give_up_.clear();
@@ -212,6 +209,13 @@ net::Codec* DoorQueue::CodecOf(const net::Ticket& ticket) {
   BANDB_ASSERT(found != deferred_.end());
   codec_.Serve(found->second);
   return &codec_;
+}
+
+std::string_view DoorQueue::PeerOf(const net::Ticket& ticket) {
+  if (!IsOfDoor(ticket)) return parts_.connections->PeerOf(ticket);
+  const auto found = deferred_.find(ticket.sequence);
+  BANDB_ASSERT(found != deferred_.end());
+  return found->second->peer;
 }
 
 bool DoorQueue::HasEnded(const net::Ticket& ticket) {

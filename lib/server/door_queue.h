@@ -62,14 +62,20 @@ class DoorQueue final : public net::Completions {
   absl::Status Complete(const net::Ticket& ticket, net::Reply reply) override;
   void SetAfter(const net::Ticket& ticket, std::unique_ptr<net::AfterContext> after) override;
   net::Codec* CodecOf(const net::Ticket& ticket) override;
+  std::string_view PeerOf(const net::Ticket& ticket) override;
   bool HasEnded(const net::Ticket& ticket) override;
 
  private:
   class Call;
+  struct Waiting {
+    DoorCall* call = nullptr;
+    int64_t since_nanos = 0;
+    int64_t give_up_nanos = 0;
+  };
 
   void TakeEntered() ABSL_LOCKS_EXCLUDED(mutex_);
   void StartOrWait(DoorCall* call);
-  void Start(DoorCall* call);
+  void Start(DoorCall* call, int64_t since_nanos);
   void Refuse(DoorCall* call, Failure failure);
   void Finish(DoorCall* call);
   void GiveUp();
@@ -86,7 +92,7 @@ class DoorQueue final : public net::Completions {
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 
   // At the closed gate, in the order in which they came, and when each has waited long enough.
-  std::map<uint64_t, std::pair<DoorCall*, int64_t>> waiting_;
+  std::map<uint64_t, Waiting> waiting_;
   std::set<std::pair<int64_t, uint64_t>> give_up_;
   std::map<uint64_t, DoorCall*> deferred_;
   uint64_t last_sequence_ = 0;

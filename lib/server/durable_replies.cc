@@ -9,8 +9,8 @@ namespace bandb::server {
 
 DurableReplies::~DurableReplies() { BANDB_ASSERT(idle()); }
 
-void DurableReplies::Hold(Pending pending, Outcome outcome) {
-  const auto bytes = static_cast<int64_t>(outcome.ByteSize());
+void DurableReplies::Hold(Pending pending, Outcome outcome, int64_t kept_bytes) {
+  const int64_t bytes = static_cast<int64_t>(outcome.ByteSize()) + kept_bytes;
   context_.quota->AddMemory(bytes);
   held_.push_back({std::move(pending), std::move(outcome), bytes});
 }

@@ -23,8 +23,8 @@ class DurableReplies {
       : store_(store), loop_(loop), context_(context) {}
   ~DurableReplies();
 
-  // The read that had this outcome is over.
-  void Hold(Pending pending, Outcome outcome);
+  // What had this outcome is over. `kept_bytes`: what the request keeps besides.
+  void Hold(Pending pending, Outcome outcome, int64_t kept_bytes = 0);
   // Asks for the sync of what the turn held.
   void EndTurn();
   bool idle() const { return in_flight_ == 0 && held_.empty(); }

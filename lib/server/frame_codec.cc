@@ -125,6 +125,10 @@ class FrameEntryWriter final : public EntryWriter {
     return true;
   }
 
+  bool HasRoomForCursor(size_t key_bytes) const override {
+    return reply_.size() - proto::kOkFrameBytes + sizeof(uint32_t) + 1 + key_bytes <= body_bytes_max_;
+  }
+
   std::string Finish(std::string_view cursor) override {
     base::StoreFixed<uint32_t>(reply_.data() + proto::kOkFrameBytes, count_);
     base::PutFixed32(&reply_, static_cast<uint32_t>(cursor.size()));

@@ -78,8 +78,11 @@ absl::Status Validate(const ServerHooks& hooks) {
 // A route of the host's: always answered through a Responder, from whatever thread.
 class HostCode::RouteAdapter final : public net::Handler {
  public:
-  RouteAdapter(const HostCode* host, const RouteHandler* handler) : host_(host), handler_(handler) {}
+  // `name`: null on a worker.
+  RouteAdapter(const HostCode* host, const RouteHandler* handler, const std::string* name)
+      : host_(host), handler_(handler), name_(name) {}
   void Handle(net::Call& call) override {
+    const HookSpot::Within within(name_ == nullptr ? nullptr : host_->spot_, name_);
     const net::Ticket ticket = call.Defer(call.request().payload.size());
     auto sink = std::make_unique<internal::ReplySink>(host_->loop_, host_->completions_, ticket);
     // If the handler throws, the responder that it lets go of answers.
@@ -89,6 +92,7 @@ class HostCode::RouteAdapter final : public net::Handler {
  private:
   const HostCode* const host_;
   const RouteHandler* const handler_;
+  const std::string* const name_;
 };
 
 // ADMIN, the message of an operator: answered by the host, on a worker.
@@ -98,14 +102,18 @@ class HostCode::AdminAdapter final : public net::Handler {
   void Handle(net::Call& call) override {
     std::vector<std::string_view> words;
     const bool well_formed = proto::DecodeAdmin(call.request().payload, &words);
-    const std::vector<std::string> kept(words.begin(), words.end());
+    const net::RequestView& view = call.request();
+    const AdministrationRequest asked{.words = {words.begin(), words.end()},
+                                      .connection = ToNumber(view.connection),
+                                      .peer = std::string(view.peer),
+                                      .user = std::string(view.user)};
     const net::Ticket ticket = call.Defer(call.request().payload.size());
     Responder responder(std::make_unique<internal::ReplySink>(host_->loop_, host_->completions_, ticket));
     if (!well_formed) {
       const Failure failure = MalformedFailure();
       return responder.Error(failure.code, failure.message);
     }
-    const absl::StatusOr<std::string> answer = host_->hooks_->administer(kept);
+    const absl::StatusOr<std::string> answer = host_->hooks_->administer(asked);
     if (!answer.ok()) {
       const Failure failure = ToFailureOfAll(answer.status());
       return responder.Error(failure.code, failure.message);
@@ -119,14 +127,22 @@ class HostCode::AdminAdapter final : public net::Handler {
   const HostCode* const host_;
 };
 
-HostCode::HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions)
-    : hooks_(hooks), loop_(std::move(loop)), completions_(completions) {}
+HostCode::HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
+                   HookSpot* spot)
+    : hooks_(hooks), loop_(std::move(loop)), completions_(completions), spot_(spot) {}
 
 HostCode::~HostCode() = default;
 
+const std::string* HostCode::NameOf(std::string_view kind, uint32_t message_id) {
+  const bool on_worker = std::any_of(hooks_->routes.begin(), hooks_->routes.end(), [message_id](const auto& route) {
+    return route.message_id == message_id && route.options.on_worker;
+  });
+  return on_worker ? nullptr : &names_.emplace_back(fmt::format("{} {}", kind, message_id));
+}
+
 void HostCode::AddTo(net::Router* router) {
   for (const RouteEntry& route : hooks_->routes) {
-    routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler));
+    routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler, NameOf("the route", route.message_id)));
     router->Add(route.message_id, routes_.back().get(), net::kLaneExclusive, route.options.on_worker);
   }
   if (hooks_->administer != nullptr) {
@@ -137,21 +153,28 @@ void HostCode::AddTo(net::Router* router) {
   // Those on BanDB's own messages are for OperationHooks.
   for (const PreHookEntry& entry : hooks_->before) {
     if (IsBanDbMessage(entry.message_id)) continue;
-    router->AddBefore(entry.message_id, [hook = &entry.hook](const net::RequestView& view) {
+    const std::string* const name = NameOf("a hook before the route", entry.message_id);
+    router->AddBefore(entry.message_id, [hook = &entry.hook, spot = spot_, name](const net::RequestView& view) {
+      const HookSpot::Within within(name == nullptr ? nullptr : spot, name);
       return ToDecision((*hook)(ToRequest(view)));
     });
   }
   for (const PostHookEntry& entry : hooks_->after) {
     if (IsBanDbMessage(entry.message_id)) continue;
-    router->AddAfter(entry.message_id, [hook = &entry.hook](const net::RequestView& view, bool ok, uint16_t code) {
+    const std::string* const name = NameOf("a hook after the route", entry.message_id);
+    const auto run = [hook = &entry.hook, spot = spot_, name](const net::RequestView& view, bool ok, uint16_t code) {
+      const HookSpot::Within within(name == nullptr ? nullptr : spot, name);
       (*hook)(ToRequest(view), {ok, code});
-    });
+    };
+    router->AddAfter(entry.message_id, run);
   }
 }
 
 net::HookDecision HostCode::OnConnect(net::ConnectionId id, std::string_view peer, bool* failed) const {
   if (hooks_->on_connect == nullptr) return {};
+  static const std::string& name = *new std::string("on_connect");
   try {
+    const HookSpot::Within within(spot_, &name);
     const absl::Status status = hooks_->on_connect(ToNumber(id), peer);
     if (status.ok()) return {};
     return {net::HookDecision::Verdict::kReject, proto::CodeFor(status), std::string(base::Message(status))};
@@ -163,7 +186,9 @@ net::HookDecision HostCode::OnConnect(net::ConnectionId id, std::string_view pee
 
 bool HostCode::OnDisconnect(net::ConnectionId id) const {
   if (hooks_->on_disconnect == nullptr) return true;
+  static const std::string& name = *new std::string("on_disconnect");
   try {
+    const HookSpot::Within within(spot_, &name);
     hooks_->on_disconnect(ToNumber(id));
     return true;
   } catch (...) {

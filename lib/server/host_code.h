@@ -3,7 +3,9 @@
 #define BANDB_SERVER_HOST_CODE_H_
 
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,6 +13,7 @@
 #include "base/event_loop.h"
 #include "net/dispatcher.h"
 #include "net/router.h"
+#include "server/hook_watch.h"
 
 namespace bandb::server {
 
@@ -19,13 +22,18 @@ absl::Status Validate(const ServerHooks& hooks);
 
 inline uint64_t ToNumber(net::ConnectionId id) { return static_cast<uint64_t>(id.index) << 32 | id.generation; }
 
+inline net::ConnectionId ToConnection(uint64_t number) {
+  return {static_cast<uint32_t>(number >> 32), static_cast<uint32_t>(number)};
+}
+
 // Lifetime: borrows the hooks; the router must not outlive this. Thread safety: as that of the
 // hooks.
 class HostCode {
  public:
   // `loop` is shared with every Responder not yet used, so that an answer after the server's end
-  // finds a loop which nobody runs.
-  HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions);
+  // finds a loop which nobody runs. `spot`: where that notes what it is within.
+  HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
+           HookSpot* spot);
   ~HostCode();
 
   // Adds the host's routes, and its hooks on them.
@@ -36,12 +44,16 @@ class HostCode {
   bool OnDisconnect(net::ConnectionId id) const;
 
  private:
+  // As the log is to call what runs on the loop; null of what runs on a worker.
+  const std::string* NameOf(std::string_view kind, uint32_t message_id);
   class RouteAdapter;
   class AdminAdapter;
 
   const ServerHooks* const hooks_;
   const std::shared_ptr<base::EventLoop> loop_;
   net::Completions* const completions_;
+  HookSpot* const spot_;
+  std::deque<std::string> names_;  // of what runs on the loop
   std::vector<std::unique_ptr<net::Handler>> routes_;
 };
 

@@ -22,6 +22,16 @@ constexpr size_t kWaitingMax = 256;
 constexpr int64_t kLogNanos = int64_t{1} * 1000000000;
 constexpr size_t kNameBytesShown = 64;
 
+// Escaped, and in quotes of which it holds none.
+std::string Quoted(const std::string& name) {
+  std::string quoted = "'";
+  for (const char c : name) {
+    if (c == '\'') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '\'';
+}
+
 std::string_view HostOf(std::string_view peer) { return peer.substr(0, peer.rfind(':')); }
 
 }  // namespace
@@ -61,7 +71,7 @@ void LoginPath::LogIn(Request& request, LoginCommand* command) {
   Outcome outcome = command->answer(right);
   if (right) return request.Answer(std::move(outcome));
   request.codec().session().CountFailedLogin();
-  Log(command->user, peer);
+  Tell(command->user, peer);
   if (closed_) return request.Answer(std::move(outcome));
   // Too many of them wait: such an address learns even less.
   if (waiting_.size() >= kWaitingMax && failures_.Has(peer, now_nanos)) {
@@ -90,13 +100,18 @@ void LoginPath::Close() {
   }
 }
 
-void LoginPath::Log(std::string_view user, std::string_view peer) {
+void LoginPath::Tell(std::string_view user, std::string_view peer) {
+  // Name and token in the wrong order, say, and more people read logs than files of tokens.
+  const bool is_token = tls::HoldsToken(user);
+  const std::string name = is_token ? std::string() : base::Escape(user, kNameBytesShown);
+  context_.Record({.what = "login refused",
+                   .user = name,
+                   .address = std::string(peer),
+                   .detail = is_token ? "a token in the place of a name" : ""});
   ++unlogged_;
   const int64_t now_nanos = loop_->NowNanos();
   if (logger_ == nullptr || (logged_nanos_ != 0 && now_nanos - logged_nanos_ < kLogNanos)) return;
-  // Name and token in the wrong order, say, and more people read logs than files of tokens.
-  const std::string who = tls::LooksLikeToken(user) ? "with a token for a name"
-                                                    : fmt::format("as '{}'", base::Escape(user, kNameBytesShown));
+  const std::string who = is_token ? "with a token for a name" : fmt::format("as {}", Quoted(name));
   logger_->Log(LogSeverity::kWarning,
                fmt::format("a wrong login {} from {}; {} on this loop since the last such line", who, peer, unlogged_));
   logged_nanos_ = now_nanos;

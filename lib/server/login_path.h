@@ -61,7 +61,8 @@ class LoginPath {
   };
 
   void Answer(uint64_t number);
-  void Log(std::string_view user, std::string_view peer);
+  // Of a wrong one.
+  void Tell(std::string_view user, std::string_view peer);
 
   base::EventLoop* const loop_;
   const RequestContext& context_;

@@ -1,8 +1,11 @@
 #include "server/operation_hooks.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "base/status.h"
 #include "proto/frame.h"
 #include "proto/message_id.h"
 #include "proto/request.h"
@@ -73,8 +76,8 @@ absl::Span<const Operation> OperationsOf(const Command& command) {
   return {};
 }
 
-OperationHooks::OperationHooks(const ServerHooks* hooks, ServiceCounters* counters)
-    : hooks_(hooks), counters_(counters) {
+OperationHooks::OperationHooks(const ServerHooks* hooks, ServiceCounters* counters, base::Clock* clock, HookSpot* spot)
+    : counters_(counters), clock_(clock), spot_(spot) {
   // Those on the host's routes are BanNet's.
   const auto place = [this](uint32_t id) -> OfKind* {
     if (FindMessage(id) == nullptr) return nullptr;
@@ -82,30 +85,70 @@ OperationHooks::OperationHooks(const ServerHooks* hooks, ServiceCounters* counte
     return kind.has_value() ? &Of(*kind) : &messages_[id];
   };
   for (const PreHookEntry& entry : hooks->before) {
-    if (OfKind* of = place(entry.message_id)) of->before.push_back(&entry.hook);
+    if (OfKind* of = place(entry.message_id)) {
+      of->before.push_back({&entry.hook, AddTimer("before", FindMessage(entry.message_id)->name)});
+    }
   }
   for (const PostHookEntry& entry : hooks->after) {
-    if (OfKind* of = place(entry.message_id)) of->after.push_back(&entry.hook);
+    if (OfKind* of = place(entry.message_id)) {
+      of->after.push_back({&entry.hook, AddTimer("after", FindMessage(entry.message_id)->name)});
+    }
+  }
+  for (const OperationHook& hook : hooks->before_operations) {
+    before_operations_.push_back({&hook, AddTimer("before", "operations")});
+  }
+  for (const OperationPostHook& hook : hooks->after_operations) {
+    after_operations_.push_back({&hook, AddTimer("after", "operations")});
+  }
+}
+
+HookTimer* OperationHooks::AddTimer(std::string_view when, std::string_view what) {
+  const std::string stem = fmt::format("{} {} ", when, absl::AsciiStrToLower(std::string(what)));
+  const auto number = 1 + std::count_if(timers_.begin(), timers_.end(),
+                                        [&stem](const HookTimer& timer) { return timer.name().starts_with(stem); });
+  return &timers_.emplace_back(fmt::format("{}{}", stem, number));
+}
+
+void OperationHooks::AddTo(std::vector<HookLatency>* latencies) const {
+  for (const HookTimer& timer : timers_) {
+    auto found = std::find_if(latencies->begin(), latencies->end(),
+                              [&timer](const HookLatency& one) { return one.hook == timer.name(); });
+    if (found == latencies->end()) found = latencies->insert(found, {timer.name(), {}});
+    timer.recorder().AddTo(&found->histogram);
   }
 }
 
 bool OperationHooks::WantsBefore(OperationKind kind) const {
-  return !Of(kind).before.empty() || !hooks_->before_operations.empty();
+  return !Of(kind).before.empty() || !before_operations_.empty();
 }
 
 bool OperationHooks::WantsAfter(OperationKind kind) const {
-  return !Of(kind).after.empty() || !hooks_->after_operations.empty();
+  return !Of(kind).after.empty() || !after_operations_.empty();
+}
+
+template <typename Call>
+bool OperationHooks::RunContained(HookTimer* timer, int64_t* spent_nanos, Call call) {
+  const bool is_timed = timer->IsDue();
+  const int64_t begin_nanos = is_timed ? clock_->MonotonicNanos() : 0;
+  bool returned = false;
+  try {
+    const HookSpot::Within within(spot_, &timer->name());
+    call();
+    returned = true;
+  } catch (...) {
+    counters_->hook_failures.Add();
+  }
+  if (is_timed) {
+    const int64_t nanos = clock_->MonotonicNanos() - begin_nanos;
+    timer->Add(nanos);
+    *spent_nanos += nanos;
+  }
+  return returned;
 }
 
 template <typename Hook, typename View>
-bool OperationHooks::Ask(const Hook& hook, const View& view, HookResult* result) {
-  try {
-    *result = hook(view);
-    return true;
-  } catch (...) {
-    counters_->hook_failures.Add();
-    return false;
-  }
+bool OperationHooks::Ask(const Timed<Hook>& hook, const View& view, HookResult* result) {
+  return RunContained(hook.timer, &spent_nanos_, [&] { *result = (*hook.hook)(view); });
 }
 
 OperationHooks::Verdict OperationHooks::Heed(HookResult result, size_t payload_bytes_max, std::string_view* payload,
@@ -136,9 +179,9 @@ bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, M
   if (messages_.empty()) return true;
   const auto found = messages_.find(message->id);
   if (found == messages_.end()) return true;
-  for (const PreHook* hook : found->second.before) {
+  for (const Timed<PreHook>& hook : found->second.before) {
     HookResult result = HookResult::Pass();
-    if (!Ask(*hook, ServerRequest{origin.connection, message->id, message->payload, origin.peer, origin.user},
+    if (!Ask(hook, ServerRequest{origin.connection, message->id, message->payload, origin.peer, origin.user},
              &result)) {
       ending->failure = ToFailure(net::Refusal::kHookFailed);
       return false;
@@ -165,25 +208,25 @@ OperationHooks::Verdict OperationHooks::Judge(const Origin& origin, size_t paylo
   };
   HookResult result = HookResult::Pass();
   const std::optional<uint32_t> id = MessageOf(operation->kind);
-  for (const PreHook* hook : Of(operation->kind).before) {
+  for (const Timed<PreHook>& hook : Of(operation->kind).before) {
     if (payload.empty()) payload = modified->emplace_back(PayloadOf(*operation));
-    if (!Ask(*hook, ServerRequest{origin.connection, *id, payload, origin.peer, origin.user}, &result)) return failed();
+    if (!Ask(hook, ServerRequest{origin.connection, *id, payload, origin.peer, origin.user}, &result)) return failed();
     if (const Verdict verdict = heed(std::move(result)); verdict != Verdict::kGoOn) return verdict;
   }
-  for (const OperationHook& hook : hooks_->before_operations) {
+  for (const Timed<OperationHook>& hook : before_operations_) {
     if (!Ask(hook, ToView(origin, *operation), &result)) return failed();
     if (const Verdict verdict = heed(std::move(result)); verdict != Verdict::kGoOn) return verdict;
   }
   return Verdict::kGoOn;
 }
 
-bool OperationHooks::JudgeAll(const Origin& origin, size_t payload_bytes_max, absl::Span<Operation> operations,
+bool OperationHooks::JudgeAll(const Origin& origin, const BytesMax& bytes_max, absl::Span<Operation> operations,
                               size_t* bytes, ModifiedBytes* modified, Outcome* ending) {
   bool dropped = false;
   for (Operation& operation : operations) {
     if (!WantsBefore(operation.kind)) continue;
     const size_t before_bytes = operation.ByteSize();
-    switch (Judge(origin, payload_bytes_max, &operation, {}, modified, ending)) {
+    switch (Judge(origin, bytes_max.of_one, &operation, {}, modified, ending)) {
       case Verdict::kGoOn:
         break;
       case Verdict::kDropped:
@@ -193,7 +236,7 @@ bool OperationHooks::JudgeAll(const Origin& origin, size_t payload_bytes_max, ab
         return false;
     }
     *bytes += operation.ByteSize() - before_bytes;
-    if (*bytes > payload_bytes_max) {
+    if (*bytes > bytes_max.of_all) {
       ending->failure = ToFailure(net::Refusal::kFrameTooLong);
       return false;
     }
@@ -204,11 +247,13 @@ bool OperationHooks::JudgeAll(const Origin& origin, size_t payload_bytes_max, ab
 bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, Command* command,
                                ModifiedBytes* modified, Outcome* ending) {
   if (auto* batch = std::get_if<BatchCommand>(command)) {
-    return JudgeAll(origin, payload_bytes_max, absl::MakeSpan(batch->operations), &batch->bytes, modified, ending);
+    const size_t bytes_max = batch->bytes_max == 0 ? payload_bytes_max : batch->bytes_max;
+    return JudgeAll(origin, {payload_bytes_max, bytes_max}, absl::MakeSpan(batch->operations), &batch->bytes, modified,
+                    ending);
   }
   if (auto* transaction = std::get_if<TransactionCommand>(command)) {
-    return JudgeAll(origin, payload_bytes_max, absl::MakeSpan(transaction->reads), &transaction->bytes, modified,
-                    ending);
+    return JudgeAll(origin, {payload_bytes_max, payload_bytes_max}, absl::MakeSpan(transaction->reads),
+                    &transaction->argument_bytes, modified, ending);
   }
   auto* const single = std::get_if<SingleCommand>(command);
   auto* const scan = std::get_if<ScanCommand>(command);
@@ -260,12 +305,9 @@ std::unique_ptr<HookRecord> OperationHooks::MakeRecord(const Origin& origin, con
 }
 
 template <typename Hook, typename View>
-void OperationHooks::Tell(const Hook& hook, const View& view, const ServerOutcome& outcome) {
-  try {
-    hook(view, outcome);
-  } catch (...) {
-    counters_->hook_failures.Add();
-  }
+void OperationHooks::Tell(const Timed<Hook>& hook, const View& view, const ServerOutcome& outcome) {
+  int64_t after_nanos = 0;
+  (void)RunContained(hook.timer, &after_nanos, [&] { (*hook.hook)(view, outcome); });
 }
 
 void OperationHooks::RunAfter(const HookRecord& record, bool ok, uint16_t code) {
@@ -273,17 +315,17 @@ void OperationHooks::RunAfter(const HookRecord& record, bool ok, uint16_t code) 
   const ServerOutcome outcome{ok, code};
   for (const Operation& operation : record.operations) {
     std::string payload;
-    for (const PostHook* hook : Of(operation.kind).after) {
+    for (const Timed<PostHook>& hook : Of(operation.kind).after) {
       if (payload.empty()) payload = PayloadOf(operation);
       const uint32_t id = *MessageOf(operation.kind);
-      Tell(*hook, ServerRequest{origin.connection, id, payload, origin.peer, origin.user}, outcome);
+      Tell(hook, ServerRequest{origin.connection, id, payload, origin.peer, origin.user}, outcome);
     }
-    for (const OperationPostHook& hook : hooks_->after_operations) Tell(hook, ToView(origin, operation), outcome);
+    for (const Timed<OperationPostHook>& hook : after_operations_) Tell(hook, ToView(origin, operation), outcome);
   }
   const auto found = messages_.find(record.message_id);
   if (found == messages_.end()) return;
-  for (const PostHook* hook : found->second.after) {
-    Tell(*hook, ServerRequest{origin.connection, record.message_id, record.message_payload, origin.peer, origin.user},
+  for (const Timed<PostHook>& hook : found->second.after) {
+    Tell(hook, ServerRequest{origin.connection, record.message_id, record.message_payload, origin.peer, origin.user},
          outcome);
   }
 }

@@ -10,11 +10,16 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "bandb/server.h"
 #include "bandb/server_hooks.h"
+#include "base/clock.h"
 #include "server/commands.h"
+#include "server/hook_timer.h"
+#include "server/hook_watch.h"
 #include "server/service_counters.h"
 
 namespace bandb::server {
@@ -46,10 +51,11 @@ struct HookRecord {
 // What pre-hooks put in the place of a client's bytes, for as long as a request is handled.
 using ModifiedBytes = std::deque<std::string>;
 
-// Thread safety: one loop's thread. Lifetime: borrows the hooks and counters.
+// Thread safety: one loop's thread, but for AddTo. Lifetime: borrows everything.
 class OperationHooks {
  public:
-  OperationHooks(const ServerHooks* hooks, ServiceCounters* counters);
+  // `spot`: where its loop notes what it is within.
+  OperationHooks(const ServerHooks* hooks, ServiceCounters* counters, base::Clock* clock, HookSpot* spot);
 
   // Runs the hooks in front. False if they ended the request: `ending` is how.
   bool RunBefore(const Origin& origin, size_t payload_bytes_max, MessageView* message, ModifiedBytes* modified,
@@ -62,13 +68,28 @@ class OperationHooks {
                                          absl::Span<const Operation> operations) const;
   void RunAfter(const HookRecord& record, bool ok, uint16_t code);
 
+  // What pre-hooks took since this was last asked, as far as they were timed.
+  int64_t TakeSpentNanos() { return std::exchange(spent_nanos_, 0); }
+  // Adds to the histograms of their hook, which are made if need be. From any thread.
+  void AddTo(std::vector<HookLatency>* latencies) const;
+
  private:
   static constexpr size_t kKinds = 5;
   enum class Verdict : uint8_t { kGoOn, kDropped, kEnded };
+  // What hooks may make of one operation, and of all of a request.
+  struct BytesMax {
+    size_t of_one = 0;
+    size_t of_all = 0;
+  };
 
+  template <typename Hook>
+  struct Timed {
+    const Hook* hook = nullptr;
+    HookTimer* timer = nullptr;
+  };
   struct OfKind {
-    std::vector<const PreHook*> before;
-    std::vector<const PostHook*> after;
+    std::vector<Timed<PreHook>> before;
+    std::vector<Timed<PostHook>> after;
   };
 
   OfKind& Of(OperationKind kind) { return kinds_[static_cast<size_t>(kind)]; }
@@ -79,18 +100,28 @@ class OperationHooks {
   // `payload` is that of a message of its own if it is known, else empty.
   Verdict Judge(const Origin& origin, size_t payload_bytes_max, Operation* operation, std::string_view payload,
                 ModifiedBytes* modified, Outcome* ending);
-  bool JudgeAll(const Origin& origin, size_t payload_bytes_max, absl::Span<Operation> operations, size_t* bytes,
+  bool JudgeAll(const Origin& origin, const BytesMax& bytes_max, absl::Span<Operation> operations, size_t* bytes,
                 ModifiedBytes* modified, Outcome* ending);
   // What one hook said; false if it threw.
   template <typename Hook, typename View>
-  bool Ask(const Hook& hook, const View& view, HookResult* result);
+  bool Ask(const Timed<Hook>& hook, const View& view, HookResult* result);
   Verdict Heed(HookResult result, size_t payload_bytes_max, std::string_view* payload, ModifiedBytes* modified,
                Outcome* ending);
   template <typename Hook, typename View>
-  void Tell(const Hook& hook, const View& view, const ServerOutcome& outcome);
+  void Tell(const Timed<Hook>& hook, const View& view, const ServerOutcome& outcome);
+  // `what`: a message, or "operations".
+  HookTimer* AddTimer(std::string_view when, std::string_view what);
+  // False if the call threw. Adds to `spent_nanos` if it was timed.
+  template <typename Call>
+  bool RunContained(HookTimer* timer, int64_t* spent_nanos, Call call);
 
-  const ServerHooks* const hooks_;
   ServiceCounters* const counters_;
+  base::Clock* const clock_;
+  HookSpot* const spot_;
+  int64_t spent_nanos_ = 0;
+  std::deque<HookTimer> timers_;  // does not change once it is made
+  std::vector<Timed<OperationHook>> before_operations_;
+  std::vector<Timed<OperationPostHook>> after_operations_;
   std::array<OfKind, kKinds> kinds_;
   std::map<uint32_t, OfKind> messages_;  // those that are not operations themselves
 };

@@ -10,7 +10,7 @@ namespace bandb::server {
 
 namespace {
 
-constexpr size_t kKeysPerStep = 64;
+constexpr size_t kReadsPerStep = 64;
 constexpr size_t kBytesPerStep = 1 << 20;
 
 Outcome ToOutcome(const absl::Status& status, PinnedValue value) {
@@ -55,8 +55,9 @@ void ReadPath::EndTurn() {
 
 void ReadPath::StartStep() {
   step_ = std::make_unique<std::vector<Item>>();
-  while (!waiting_.empty() && step_->size() < kKeysPerStep) {
+  while (!waiting_.empty() && step_->size() < kReadsPerStep) {
     step_->push_back(std::move(waiting_.front()));
+    step_->back().pending.mark.submitted_nanos = loop_->NowNanos();
     waiting_.pop_front();
   }
   // The barrier opens on the thread that acknowledges writes; the reading is done elsewhere.

@@ -17,6 +17,8 @@ constexpr resp::ParserLimits kRestrictedLimits{.bulk_bytes_max = 4 << 10,
                                                .line_bytes_max = 4 << 10,
                                                .wrong = "unauthenticated"};
 
+constexpr std::string_view kDone = "administration";
+
 constexpr std::string_view kHelloNotKnown =
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option "
     "can be used to authenticate the client and select the RESP protocol version at the same time";
@@ -46,11 +48,15 @@ bool RedisCodec::MayAccessKeys(const RedisCommand& command, const Grants& grants
 std::string RedisCodec::Denied(const RedisCommand& command) {
   if (!session().has_users() || command.Has(RedisCommand::kUnknown)) {
     const bool logs_in = session().has_users() && (command.name == "auth" || command.name == "hello");
-    return logs_in && in_multi_ ? "ERR Command not allowed inside a transaction" : "";
+    return logs_in && in_multi_ ? std::string(kNotInMulti) : std::string();
   }
   std::string why;
   if (!session().Knows()) {
     why = kNotKnown;
+  } else if (const RedisSubcommand* const sub = Subcommand(); sub != nullptr && sub->Has(RedisSubcommand::kAdmin)) {
+    if (!session().user()->grants.may_administer()) {
+      why = fmt::format("NOPERM this user has no permissions to run the '{}|{}' command", sub->command, sub->name);
+    }
   } else if (!command.Has(RedisCommand::kNoData)) {
     const Grants& grants = session().user()->grants;
     const bool writes = command.Has(RedisCommand::kWrites);
@@ -64,6 +70,22 @@ std::string RedisCodec::Denied(const RedisCommand& command) {
     }
   }
   return why;
+}
+
+void RedisCodec::NoteDenial(std::string_view why) {
+  session().CountDenial();
+  const bool is_for_operators = last_subcommand_ != nullptr && last_subcommand_->Has(RedisSubcommand::kAdmin);
+  if (is_for_operators && why.starts_with("NOPERM")) event_ = "administration denied";
+}
+
+AuditEvent RedisCodec::TakeEvent() {
+  if (event_.empty()) return {};
+  const bool is_done = event_ == kDone;
+  return {.what = std::string(std::exchange(event_, {})), .detail = LastOperation(0) + (is_done ? ": done" : "")};
+}
+
+void RedisCodec::NoteDone() {
+  if (last_subcommand_ != nullptr && last_subcommand_->Has(RedisSubcommand::kChanges)) event_ = kDone;
 }
 
 Command RedisCodec::LogIn(const RedisCommand& command) {

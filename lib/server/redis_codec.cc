@@ -21,10 +21,12 @@ constexpr int kQuickArgumentsMax = 1024;
 // A hello of TLS, which is no beginning of a request; as a line it might never end.
 bool BeginsTls(std::string_view bytes) { return bytes.substr(0, 2) == "\x16\x03"; }
 
-// Runs one command; `change` is what it does to the session.
+// Runs a step of one command; `change` is what it does to the session.
 void RunCommand(const RedisCommand& command, RedisCall& call, RedisChange* change) {
   if (command.Has(RedisCommand::kSession)) return RunRedisSession(call, change);
   command.run(call);
+  call.data->Spend(call.work);
+  if (!call.data->paused()) call.data->Forget();
 }
 
 void AddReads(const RedisCommand& command, size_t first, size_t count, TransactionCommand* to) {
@@ -32,18 +34,22 @@ void AddReads(const RedisCommand& command, size_t first, size_t count, Transacti
   // The command itself takes time, too.
   to->steps += 1 + keys.size();
   if (keys.size() > 1) to->many = true;
-  if (!command.Has(RedisCommand::kReads)) return;
-  for (const size_t at : keys) {
+  for (const size_t at : command.ReadKeys(absl::MakeConstSpan(*to->arguments).subspan(first, count))) {
     to->read_arguments.push_back(first + at);
     to->reads.push_back({.kind = OperationKind::kGet, .key = (*to->arguments)[first + at]});
   }
 }
 
-// What it keeps until it is done.
-size_t BytesOf(const TransactionCommand& transaction) {
-  size_t bytes = transaction.reads.size() * (sizeof(Operation) + sizeof(size_t));
-  for (const std::string& argument : *transaction.arguments) bytes += argument.size() + kArgumentBytes;
+size_t ArgumentBytes(const TransactionCommand& transaction) {
+  size_t bytes = 0;
+  for (const std::string& argument : *transaction.arguments) bytes += argument.size();
   return bytes;
+}
+
+// What it keeps until it is done, but for what its body does.
+size_t BytesOf(const TransactionCommand& transaction) {
+  return ArgumentBytes(transaction) + transaction.arguments->size() * kArgumentBytes +
+         transaction.reads.size() * (sizeof(Operation) + sizeof(size_t));
 }
 
 }  // namespace
@@ -182,7 +188,7 @@ std::string RedisCodec::Malformed(const RedisCommand& command) const {
   }
   if (count == 1 || !HasRedisSubcommands(command.name)) return {};
   const std::string_view name = parser_.arguments()[1];
-  const RedisSubcommand* const sub = FindRedisSubcommand(command.name, name);
+  const RedisSubcommand* const sub = Subcommand();
   if (sub == nullptr) {
     std::string upper(command.name);
     for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
@@ -190,7 +196,13 @@ std::string RedisCodec::Malformed(const RedisCommand& command) const {
   }
   const std::string full = fmt::format("{}|{}", sub->command, sub->name);
   if (!fits(sub->arity)) return fmt::format(kWrongCount, full);
-  return sub->known ? std::string() : fmt::format("ERR BanDB has no command '{}'", full);
+  if (!sub->Has(RedisSubcommand::kKnown)) return fmt::format("ERR BanDB has no command '{}'", full);
+  return sub->Has(RedisSubcommand::kAlone) && in_multi_ ? std::string(kNotInMulti) : std::string();
+}
+
+const RedisSubcommand* RedisCodec::Subcommand() const {
+  const std::vector<std::string_view>& arguments = parser_.arguments();
+  return arguments.size() < 2 ? nullptr : FindRedisSubcommand(ToLower(arguments[0]), arguments[1]);
 }
 
 ReadyCommand RedisCodec::Say(std::string_view line) { return {std::string(line)}; }
@@ -218,9 +230,11 @@ bool RedisCodec::TakePlain(Command* command) const {
 
 Failure RedisCodec::Decode(uint32_t, std::string_view, Command* command) {
   const RedisCommand* const found = FindRedisCommand(name());
+  last_command_ = found;
+  last_subcommand_ = Subcommand();
   if (const std::string why = Refused(found); !why.empty()) {
     multi_failed_ = multi_failed_ || in_multi_;
-    if (why.starts_with("NO")) session().CountDenial();
+    if (why.starts_with("NO")) NoteDenial(why);
     *command = SayError(why);
   } else if (in_multi_ && !found->Has(RedisCommand::kUnqueued)) {
     *command = Queue(found);
@@ -235,7 +249,10 @@ Failure RedisCodec::Decode(uint32_t, std::string_view, Command* command) {
   } else if (!TakePlain(command)) {
     *command = Transact(*found);
   }
-  if (auto* transaction = std::get_if<TransactionCommand>(command)) transaction->bytes = BytesOf(*transaction);
+  if (auto* transaction = std::get_if<TransactionCommand>(command)) {
+    transaction->argument_bytes = ArgumentBytes(*transaction);
+    transaction->bytes += BytesOf(*transaction);
+  }
   return {};
 }
 
@@ -244,11 +261,13 @@ std::shared_ptr<std::vector<std::string>> RedisCodec::CopyArguments() const {
 }
 
 Command RedisCodec::Queue(const RedisCommand* command) {
-  for (const std::string_view argument : parser_.arguments()) queued_bytes_ += argument.size() + kArgumentBytes;
-  if (queued_bytes_ > request_bytes_max_) {
+  size_t bytes = 0;
+  for (const std::string_view argument : parser_.arguments()) bytes += argument.size() + kArgumentBytes;
+  if (queued_bytes_ + bytes > request_bytes_max_) {
     multi_failed_ = true;
     return SayError("ERR the transaction exceeds the limit on requests");
   }
+  queued_bytes_ += bytes;
   queued_.push_back({command, queued_arguments_.size(), parser_.arguments().size()});
   queued_arguments_.insert(queued_arguments_.end(), parser_.arguments().begin(), parser_.arguments().end());
   return Say("+QUEUED\r\n");
@@ -258,8 +277,9 @@ Command RedisCodec::RunNow(const RedisCommand& command) {
   const auto arguments = CopyArguments();
   ReadyCommand ready;
   resp::ReplyWriter writer(&ready.reply, client_.version);
-  RedisCall call{*arguments, command.name, nullptr, &writer, environment_, &client_, environment_->now_ms()};
+  RedisCall call{*arguments, command.name, nullptr, &writer, environment_, &Client(), environment_->now_ms()};
   command.run(call);
+  NoteDone();
   return ready;
 }
 
@@ -285,6 +305,9 @@ Command RedisCodec::ChangeSession(const RedisCommand& command) {
   }
   if (command.name == "unwatch") Unwatch();
   if (session().has_users() && (command.name == "auth" || command.name == "hello")) return LogIn(command);
+  if (const RedisSubcommand* const sub = Subcommand(); sub != nullptr && sub->Has(RedisSubcommand::kClients)) {
+    return AskForClients();
+  }
   const auto arguments = CopyArguments();
   ReadyCommand ready;
   resp::ReplyWriter writer(&ready.reply, client_.version);
@@ -311,10 +334,10 @@ Command RedisCodec::Transact(const RedisCommand& command) {
   transaction.writes = command.Has(RedisCommand::kWrites);
   transaction.walks = command.Has(RedisCommand::kWalks);
   transaction.body = [arguments = transaction.arguments, command = &command, environment = environment_,
-                      client = client_](Transaction* data, std::string* reply) {
+                      client = Client()](Transaction* data, std::string* reply) {
     resp::ReplyWriter writer(reply, client.version);
     RedisCall call{*arguments, command->name, data, &writer, environment, &client, data->now_ms()};
-    command->run(call);
+    RunCommand(*command, call, nullptr);
   };
   return transaction;
 }
@@ -326,12 +349,14 @@ Command RedisCodec::StartWatch(const RedisCommand& command) {
   AddReads(command, 0, transaction.arguments->size(), &transaction);
   auto watched = std::make_shared<EntryMap>();
   transaction.body = [arguments = transaction.arguments, watched](Transaction* data, std::string* reply) {
-    watched->clear();
-    for (size_t i = 1; i < arguments->size(); i++) {
-      const StoredEntry* entry = data->Get((*arguments)[i]);
-      watched->emplace((*arguments)[i], entry == nullptr ? EntryState() : EntryState(*entry));
+    auto& looked = data->Remember<RedisKeyCount>();
+    if (!data->resumed()) watched->clear();
+    for (; looked.next < arguments->size() && !data->Yield(); looked.next++) {
+      const std::string_view key = data->StoredName((*arguments)[looked.next]);
+      const StoredEntry* entry = data->GetStored(key);
+      watched->emplace(key, entry == nullptr ? EntryState() : EntryState(*entry));
     }
-    reply->assign("+OK\r\n");
+    if (!data->paused()) reply->assign("+OK\r\n");
   };
   transaction.done = [watched](Codec* codec) { static_cast<RedisCodec*>(codec)->Watch(std::move(*watched)); };
   return transaction;
@@ -366,24 +391,39 @@ struct RedisCodec::Exec {
   const RedisEnvironment* environment = nullptr;
   RedisClient client;
   std::vector<RedisChange> changes;
+  EntryMap::const_iterator compared;  // the first that was not yet
+  bool begun = false;
+  size_t next = 0;  // of those that were queued
 
-  bool Unchanged(Transaction* data) const {
-    return std::all_of(watched.begin(), watched.end(), [data](const auto& watch) {
-      const StoredEntry* entry = data->Get(watch.first);
-      return entry == nullptr ? !watch.second.has_value() : watch.second == *entry;
-    });
+  // Of the one that is next.
+  bool IsUnchanged(Transaction* data) const {
+    const StoredEntry* entry = data->GetStored(compared->first);
+    return entry == nullptr ? !compared->second.has_value() : compared->second == *entry;
   }
 
   void Run(Transaction* data, std::string* reply) {
-    changes.clear();
     resp::ReplyWriter writer(reply, client.version);
-    if (!Unchanged(data)) return writer.NullArray();
-    writer.ArrayHead(queued.size());
-    for (const Queued& one : queued) {
+    if (!data->resumed()) {
+      changes.clear();
+      compared = watched.begin();
+      begun = false;
+      next = 0;
+    }
+    for (; compared != watched.end(); ++compared) {
+      if (data->Yield()) return;
+      if (!IsUnchanged(data)) return writer.NullArray();
+    }
+    if (!std::exchange(begun, true)) writer.ArrayHead(queued.size());
+    while (next < queued.size() && !data->Yield()) {
+      const Queued& one = queued[next];
       const absl::Span<const std::string> own = absl::MakeConstSpan(*arguments).subspan(one.first, one.count);
       RedisCall call{own, one.command->name, data, &writer, environment, &client, data->now_ms()};
-      RunCommand(*one.command, call, &changes.emplace_back());
-      if (!data->HasRoomFor(writer.bytes())) return;
+      data->Spend(kWorkPerKey);
+      RedisChange change;
+      RunCommand(*one.command, call, &change);
+      if (data->paused() || !data->HasRoomFor(writer.bytes())) return;
+      changes.push_back(std::move(change));
+      next++;
     }
   }
 };
@@ -399,9 +439,11 @@ Command RedisCodec::RunExec() {
   exec->queued = std::move(queued_);
   exec->watched = std::move(watched_);
   exec->environment = environment_;
-  exec->client = client_;
-  EndMulti();
+  exec->client = Client();
   TransactionCommand transaction;
+  // With what each may do to the session.
+  transaction.bytes = watched_bytes_ + exec->queued.capacity() * (sizeof(Queued) + sizeof(RedisChange));
+  EndMulti();
   transaction.arguments = exec->arguments;
   transaction.many = true;
   transaction.steps = exec->watched.size();

@@ -11,8 +11,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "bandb/server.h"
 #include "net/protocol.h"
 #include "net/router.h"
 #include "resp/request_parser.h"
@@ -41,6 +43,10 @@ class RedisCodec final : public Codec {
  public:
   RedisCodec(const RedisEnvironment* environment, size_t request_bytes_max, uint64_t id);
 
+  ClientProtocol protocol() const override { return ClientProtocol::kRedis; }
+  std::string_view client_name() const override { return client_.name; }
+  // "get", or "client|list".
+  std::string LastOperation(uint32_t) const override;
   net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) override;
   size_t payload_bytes_max() const override { return request_bytes_max_; }
   void Skipped() override { parser_.Restart(); }
@@ -60,6 +66,11 @@ class RedisCodec final : public Codec {
   // For what transactions do to the session once they have succeeded.
   void Apply(const RedisChange& change);
   void Watch(EntryMap watched);
+  // What is to be recorded of the request, once for each: that its user was not allowed a command
+  // of operators, "client|kill" for one, or has changed something by one. Else its `what` is empty.
+  AuditEvent TakeEvent();
+  // What it knows of its connection.
+  void Describe(RedisClientRow* row) const;
 
  private:
   struct Queued {
@@ -76,6 +87,10 @@ class RedisCodec final : public Codec {
   std::string Malformed(const RedisCommand& command) const;
   // Likewise, for want of rights.
   std::string Denied(const RedisCommand& command);
+  // Counts it, and keeps it for TakeEvent.
+  void NoteDenial(std::string_view why);
+  // Keeps it, if it is to be recorded that it was done.
+  void NoteDone();
   bool MayAccessKeys(const RedisCommand& command, const Grants& grants) const;
   void ChooseLimits();
   Command LogIn(const RedisCommand& command);
@@ -86,13 +101,21 @@ class RedisCodec final : public Codec {
   Command Transact(const RedisCommand& command);
   Command StartWatch(const RedisCommand& command);
   Command RunExec();
+  // CLIENT INFO, LIST and KILL.
+  Command AskForClients();
+  // Of the request; null: it has none.
+  const RedisSubcommand* Subcommand() const;
   void EndMulti();
   void Unwatch();
   bool TakePlain(Command* command) const;
   static ReadyCommand Say(std::string_view line);
   ReadyCommand SayError(std::string_view text) const;
   std::shared_ptr<std::vector<std::string>> CopyArguments() const;
-  RedisClient Client() const { return client_; }
+  // As it is now.
+  const RedisClient& Client() {
+    client_.user = session().name();
+    return client_;
+  }
 
   const RedisEnvironment* const environment_;
   const size_t request_bytes_max_;
@@ -101,7 +124,10 @@ class RedisCodec final : public Codec {
   bool has_small_limits_ = false;
   RedisClient client_;
   std::string protocol_error_;
+  std::string_view event_;  // AuditEvent::what
 
+  const RedisCommand* last_command_ = nullptr;
+  const RedisSubcommand* last_subcommand_ = nullptr;
   bool in_multi_ = false;
   bool multi_failed_ = false;
   std::vector<Queued> queued_;

@@ -9,41 +9,69 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "base/mutex.h"
 #include "resp/reply_writer.h"
 #include "server/session.h"
+#include "server/slow_log.h"
 #include "server/transaction.h"
 
 namespace bandb::server {
 
-// Where SCAN goes on: a key may be longer than the number that clients get. Bounded; the oldest is
-// forgotten. Thread safety: any thread.
+// Where SCAN goes on: a key may be longer than the number that clients get. Bounded; where there is
+// no room the oldest of who has most is forgotten, so that nobody loses theirs to another who makes
+// many. Thread safety: any thread.
 class RedisCursors {
  public:
-  // Never 0.
-  uint64_t Add(std::string key) ABSL_LOCKS_EXCLUDED(mutex_);
-  // False: it is none, or was forgotten. It can be used again.
+  // `owner`: a user, or a connection where there are none. Never 0.
+  uint64_t Add(std::string key, std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
+  // False: it is none, or was forgotten. Whoever has the number may use it, and again.
   bool Find(uint64_t cursor, std::string* key) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   static constexpr size_t kCursorsMax = 4096;
   static constexpr size_t kBytesMax = 4 << 20;
+  // Either limit is reached with the same weight.
+  static constexpr size_t kWeightOfOne = kBytesMax / kCursorsMax;
+  // Of one owner, while others have use for it.
+  static constexpr size_t kFairShare = 64 * kWeightOfOne;
 
-  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  struct Owner {
+    std::deque<uint64_t> cursors;  // oldest first
+    size_t weight = 0;
+  };
+  using Owners = std::map<std::string, Owner, std::less<>>;
+  struct Cursor {
+    std::string key;
+    Owners::iterator owner;
+  };
+
+  void SetWeight(Owners::iterator owner, size_t weight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetOne() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   base::Mutex mutex_;
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t oldest_ ABSL_GUARDED_BY(mutex_) = 1;  // that may still be known
-  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;     // of the keys that are
-  std::vector<std::pair<uint64_t, std::string>> cursors_ ABSL_GUARDED_BY(mutex_) =
-      std::vector<std::pair<uint64_t, std::string>>(kCursorsMax);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of the keys
+  std::map<uint64_t, Cursor> cursors_ ABSL_GUARDED_BY(mutex_);
+  Owners owners_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::pair<size_t, std::string_view>> by_weight_ ABSL_GUARDED_BY(mutex_);  // views of the owners' names
+};
+
+// Of a command on many keys, between two steps.
+struct RedisKeyCount final : WalkState {
+  size_t next = 1;  // the argument to go on with
+  int64_t count = 0;
+  bool headed = false;  // the reply has begun
 };
 
 // What all connections share. Thread safety: any thread.
@@ -55,6 +83,10 @@ struct RedisEnvironment {
   std::function<int64_t()> now_ms;
   UserRegistry* users = nullptr;  // null: there are none
   bool keys_are_final = true;     // no hook puts another key in the place of a client's
+  SlowLog* slow_log = nullptr;    // null: there is none
+  // HOST:PORT of the listeners, once there is one.
+  std::string address;
+  std::string tls_address;
   std::atomic<int> port{0};
   mutable std::atomic<uint64_t> clients{0};
   mutable RedisCursors cursors;
@@ -65,6 +97,10 @@ struct RedisClient {
   uint64_t id = 0;
   int version = 2;  // of the protocol
   std::string name;
+  std::string user{};  // empty: there are none
+
+  // Whose share of what all have it counts for.
+  std::string Owner() const { return user.empty() ? std::to_string(id) : "user " + user; }
 };
 
 // One command while it runs.
@@ -76,6 +112,7 @@ struct RedisCall {
   const RedisEnvironment* environment = nullptr;
   const RedisClient* client = nullptr;
   int64_t now_ms = 0;
+  uint64_t work = 0;  // that was done besides copying, counted as Transaction::Spend
 
   std::string_view Argument(size_t at) const { return arguments[at]; }
   size_t count() const { return arguments.size(); }
@@ -83,7 +120,7 @@ struct RedisCall {
 
 struct RedisCommand {
   enum Flag : uint32_t {
-    kReads = 1,      // shows what is stored, so that hooks on gets are asked
+    kReads = 1,      // shows what is stored
     kWrites = 2,     // may write
     kWalks = 4,      // over many keys
     kFast = 8,       // as COMMAND tells it
@@ -103,17 +140,28 @@ struct RedisCommand {
   bool Has(Flag flag) const { return (flags & flag) != 0; }
   // The places of its keys.
   std::vector<size_t> Keys(size_t arguments) const;
+  // Of these the keys of which it tells something, or whose values it copies.
+  std::vector<size_t> ReadKeys(absl::Span<const std::string> arguments) const;
 };
 
 // By name, in letters of any case; null: there is none.
 const RedisCommand* FindRedisCommand(std::string_view name);
 absl::Span<const RedisCommand> RedisCommands();
-// Those of CLIENT, COMMAND and CONFIG that Redis 7.0 has.
+// Those of CLIENT, COMMAND, CONFIG and SLOWLOG that Redis 7.0 has.
 struct RedisSubcommand {
   std::string_view command;
   std::string_view name;
   int arity = 0;
-  bool known = false;  // to BanDB
+  uint32_t flags = 0;
+
+  enum Flag : uint32_t {
+    kKnown = 1,     // to BanDB
+    kAdmin = 2,     // needs the right to administer
+    kClients = 4,   // asks all loops about their clients
+    kAlone = 8,     // not within MULTI
+    kChanges = 16,  // what operators change with it is recorded
+  };
+  bool Has(Flag flag) const { return (flags & flag) != 0; }
 };
 bool HasRedisSubcommands(std::string_view command);
 const RedisSubcommand* FindRedisSubcommand(std::string_view command, std::string_view name);
@@ -130,6 +178,9 @@ inline constexpr std::string_view kNotKnown = "NOAUTH Authentication required.";
 inline constexpr std::string_view kWrongPassword = "WRONGPASS invalid username-password pair or user is disabled.";
 inline constexpr std::string_view kKeyDenied =
     "NOPERM this user has no permissions to access one of the keys used as arguments";
+inline constexpr std::string_view kNotInMulti = "ERR Command not allowed inside a transaction";
+// Who everybody is where there are no users.
+inline constexpr std::string_view kDefaultUser = "default";
 inline constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
 void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply);
 // False, with the error replied: it is no number.
@@ -160,6 +211,8 @@ class PatternWalk {
     bytes_ += key.size();
     return MatchesPattern(pattern_, key, &steps_);
   }
+  // Steps since this was last asked.
+  uint64_t TakeSteps() { return steps_ - std::exchange(taken_steps_, steps_); }
   // It has cost far more than what was looked at: no more keys.
   bool spent() const { return steps_ > kStepsMax + kStepsPerByte * bytes_; }
 
@@ -169,8 +222,12 @@ class PatternWalk {
 
   const std::string_view pattern_;
   uint64_t steps_ = 0;
+  uint64_t taken_steps_ = 0;
   uint64_t bytes_ = 0;
 };
+
+// What a step of a match counts as work.
+inline constexpr uint64_t kWorkPerMatchStep = 4;
 
 // Else says so.
 inline constexpr size_t kPatternBytesMax = 1024;
@@ -223,6 +280,7 @@ void Persist(RedisCall& call);
 
 void Ping(RedisCall& call);
 void Echo(RedisCall& call);
+void Slowlog(RedisCall& call);
 void Time(RedisCall& call);
 void Info(RedisCall& call);
 void Config(RedisCall& call);

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "resp/request_parser.h"
 #include "server/redis_command.h"
 
 namespace bandb::server::redis {
@@ -101,6 +104,9 @@ void Info(RedisCall& call) {
   if (section("persistence")) text += "# Persistence\r\nloading:0\r\naof_enabled:1\r\n";
   if (section("replication")) text += "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n";
   if (section("stats")) {
+    // All loops are asked.
+    constexpr uint64_t kWorkOfStats = 64 << 10;
+    call.work += kWorkOfStats;
     text += "# Stats\r\n";
     std::string_view left;
     const std::string stats = call.environment->stats();
@@ -122,18 +128,67 @@ void Config(RedisCall& call) {
   for (size_t i = 2; i < call.count(); i++) {
     if (!FitsAsPattern(call, call.Argument(i))) return;
   }
+  // Some tenths of a millisecond.
+  constexpr uint64_t kStepsMax = 256 << 10;
+  std::vector<std::pair<std::string, std::string>> settings = Settings(*call.environment);
   std::vector<std::pair<std::string, std::string>> found;
-  for (auto& setting : Settings(*call.environment)) {
-    const bool asked = std::any_of(call.arguments.begin() + 2, call.arguments.end(), [&](const std::string& pattern) {
-      return MatchesPattern(ToLower(pattern), setting.first);
-    });
-    if (asked) found.push_back(std::move(setting));
+  uint64_t steps = 0;
+  for (size_t i = 2; i < call.count() && steps <= kStepsMax; i++) {
+    const std::string pattern = ToLower(call.Argument(i));
+    const auto asked = [&](const auto& setting) { return MatchesPattern(pattern, setting.first, &steps); };
+    const auto others = std::stable_partition(settings.begin(), settings.end(), std::not_fn(asked));
+    std::move(others, settings.end(), std::back_inserter(found));
+    settings.erase(others, settings.end());
   }
+  call.work += steps * kWorkPerMatchStep;
+  if (steps > kStepsMax) return call.reply->Error("ERR the patterns take too long to match");
+  std::sort(found.begin(), found.end());
   call.reply->MapHead(found.size());
   for (const auto& [name, value] : found) {
     call.reply->Bulk(name);
     call.reply->Bulk(value);
   }
+}
+
+namespace {
+
+// As a client of Redis would have sent it, as far as that is kept.
+void ReplySlowRequest(const SlowRequest& request, resp::ReplyWriter* reply) {
+  reply->ArrayHead(6);
+  reply->Integer(static_cast<int64_t>(request.number));
+  reply->Integer(absl::ToUnixSeconds(request.time));
+  reply->Integer(absl::ToInt64Microseconds(request.duration));
+  reply->ArrayHead(request.key_bytes == 0 ? 1 : 2);
+  const bool is_set = request.protocol == "redis" && request.operation == "put";
+  reply->Bulk(is_set ? std::string_view("set") : std::string_view(request.operation));
+  if (request.key_bytes != 0) reply->Bulk(request.key);
+  reply->Bulk(request.address);
+  reply->Bulk(request.client_name);
+}
+
+}  // namespace
+
+void Slowlog(RedisCall& call) {
+  SlowLog* const log = call.environment->slow_log;
+  if (EqualsIgnoringCase(call.Argument(1), "reset")) {
+    if (log != nullptr) log->Clear();
+    return call.reply->Ok();
+  }
+  const bool wants_count = EqualsIgnoringCase(call.Argument(1), "len");
+  int64_t count = 10;
+  if (call.count() > 3) {
+    return call.reply->Error(fmt::format(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP.", call.Argument(1)));
+  }
+  if (call.count() == 3 && (!resp::ParseNumber(call.Argument(2), &count) || count < -1)) {
+    return call.reply->Error("ERR count should be greater than or equal to -1");
+  }
+  const size_t count_max = count == -1 || wants_count ? SIZE_MAX : static_cast<size_t>(count);
+  std::vector<SlowRequest> requests;
+  if (log != nullptr) requests = log->List(count_max, call.environment->users, call.client->user);
+  if (wants_count) return call.reply->Integer(static_cast<int64_t>(requests.size()));
+  call.reply->ArrayHead(requests.size());
+  for (const SlowRequest& request : requests) ReplySlowRequest(request, call.reply);
 }
 
 void Command(RedisCall& call) {

@@ -1,6 +1,7 @@
 // Commands on keys, whatever they hold.
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,19 +44,23 @@ void Move(RedisCall& call, bool only_if_absent) {
 }  // namespace
 
 void Del(RedisCall& call) {
-  int64_t count = 0;
-  for (size_t i = 1; i < call.count(); i++) {
-    if (call.data->Get(call.Argument(i)) == nullptr) continue;
-    call.data->Delete(call.Argument(i));
-    count++;
+  auto& keys = call.data->Remember<RedisKeyCount>();
+  for (; keys.next < call.count(); keys.next++) {
+    if (call.data->Yield()) return;
+    if (call.data->Get(call.Argument(keys.next)) == nullptr) continue;
+    call.data->Delete(call.Argument(keys.next));
+    keys.count++;
   }
-  call.reply->Integer(count);
+  call.reply->Integer(keys.count);
 }
 
 void Exists(RedisCall& call) {
-  int64_t count = 0;
-  for (size_t i = 1; i < call.count(); i++) count += call.data->Get(call.Argument(i)) == nullptr ? 0 : 1;
-  call.reply->Integer(count);
+  auto& keys = call.data->Remember<RedisKeyCount>();
+  for (; keys.next < call.count(); keys.next++) {
+    if (call.data->Yield()) return;
+    if (call.data->Get(call.Argument(keys.next)) != nullptr) keys.count++;
+  }
+  call.reply->Integer(keys.count);
 }
 
 void Type(RedisCall& call) { call.reply->Simple(call.data->Get(call.Argument(1)) == nullptr ? "none" : "string"); }
@@ -88,38 +93,71 @@ void Copy(RedisCall& call) {
   call.reply->Integer(1);
 }
 
+namespace {
+
+// One of the keys that were seen, each with the same chance.
+struct RandomChoice final : WalkState {
+  explicit RandomChoice(uint64_t chance) : chance(chance) {}
+
+  bool See(std::string_view seen_key) {
+    chance = Mixed(static_cast<int64_t>(chance + 1));
+    if (chance % ++seen == 0) key = seen_key;
+    return seen < kRandomKeysMax;
+  }
+
+  uint64_t chance;
+  size_t seen = 0;
+  bool from_first = false;  // there are few keys behind the place
+  std::string key;
+};
+
+struct FoundKeys final : WalkState {
+  explicit FoundKeys(std::string_view pattern) : walk(pattern) {}
+
+  std::vector<std::string> keys;
+  size_t bytes = 0;
+  PatternWalk walk;
+};
+
+struct CountedKeys final : WalkState {
+  int64_t count = 0;
+};
+
+}  // namespace
+
 void RandomKey(RedisCall& call) {
   // From a place that nothing but chance chooses, or from the first key if there is none behind it.
   const uint64_t chance = Mixed(call.now_ms * 1000 + static_cast<int64_t>(call.client->id % 1000));
   const std::string place(1, static_cast<char>(chance & 0xff));
-  std::vector<std::string> keys;
-  const auto collect = [&](std::string_view key) {
-    keys.emplace_back(key);
-    return keys.size() < kRandomKeysMax;
-  };
-  call.data->Walk(place, collect);
-  if (keys.size() < kRandomKeysMax) call.data->Walk({}, collect);
-  if (keys.empty()) return call.reply->Null();
-  call.reply->Bulk(keys[(chance >> 8) % keys.size()]);
+  auto& choice = call.data->Remember<RandomChoice>(chance);
+  const auto see = [&choice](std::string_view key) { return choice.See(key); };
+  if (!choice.from_first && !call.data->Walk(place, see)) return;
+  choice.from_first = true;
+  if (choice.seen < kRandomKeysMax && !call.data->Walk({}, see)) return;
+  choice.seen == 0 ? call.reply->Null() : call.reply->Bulk(choice.key);
 }
 
 void Keys(RedisCall& call) {
   const std::string_view pattern = call.Argument(1);
   if (!FitsAsPattern(call, pattern)) return;
   const std::string_view literal = LiteralPrefix(pattern);
-  std::vector<std::string> keys;
-  size_t bytes = 0;
-  PatternWalk walk(pattern);
-  call.data->WalkPrefix(literal, literal, [&](std::string_view key) {
-    if (!walk.Matches(key)) return !walk.spent();
-    keys.emplace_back(key);
-    bytes += key.size() + 16;
-    return HasRoom(call, bytes) && !walk.spent();
+  auto& found = call.data->Remember<FoundKeys>(pattern);
+  const bool ended = call.data->WalkPrefix(literal, literal, [&](std::string_view key) {
+    const bool matches = found.walk.Matches(key);
+    call.data->Spend(found.walk.TakeSteps() * kWorkPerMatchStep);
+    if (!matches) return !found.walk.spent();
+    constexpr size_t kHeadBytes = 16;
+    found.keys.emplace_back(key);
+    found.bytes += key.size() + kHeadBytes;
+    if (!HasRoom(call, found.bytes)) return false;
+    call.data->Keep(key.size() + kHeadBytes);
+    return call.data->status().ok() && !found.walk.spent();
   });
-  if (walk.spent()) return call.reply->Error("ERR the pattern takes too long to match with these keys; use SCAN");
-  if (!HasRoom(call, bytes)) return ReplyTooLong(call);
-  call.reply->ArrayHead(keys.size());
-  for (const std::string& key : keys) call.reply->Bulk(key);
+  if (!ended) return;
+  if (found.walk.spent()) return call.reply->Error("ERR the pattern takes too long to match with these keys; use SCAN");
+  if (!HasRoom(call, found.bytes)) return ReplyTooLong(call);
+  call.reply->ArrayHead(found.keys.size());
+  for (const std::string& key : found.keys) call.reply->Bulk(key);
 }
 
 namespace {
@@ -170,23 +208,26 @@ void Scan(RedisCall& call) {
   std::vector<std::string> keys;
   int64_t looked = 0;
   size_t bytes = 0;
-  std::string next;
-  bool more = false;
+  std::optional<std::string> next;
   const std::string_view literal = LiteralPrefix(options.pattern);
   PatternWalk walk(options.pattern);
-  call.data->WalkPrefix(std::max<std::string_view>(begin, literal), literal, [&](std::string_view key) {
+  const auto look = [&](std::string_view key) {
     if (looked == options.count || walk.spent() || !HasRoom(call, bytes)) {
       next = key;
-      more = true;
       return false;
     }
     looked++;
     if (!options.other_type && walk.Matches(key)) keys.emplace_back(key);
+    call.data->Spend(walk.TakeSteps() * kWorkPerMatchStep);
     bytes += key.size() + 16;
     return true;
-  });
+  };
+  // However many it is to look at, it ends with the step.
+  call.data->WalkSome(std::max<std::string_view>(begin, literal), literal, look, &next);
+  if (!call.data->status().ok()) return;
   call.reply->ArrayHead(2);
-  call.reply->Bulk(more ? std::to_string(call.environment->cursors.Add(std::move(next))) : "0");
+  call.reply->Bulk(
+      next.has_value() ? std::to_string(call.environment->cursors.Add(*std::move(next), call.client->Owner())) : "0");
   call.reply->ArrayHead(keys.size());
   for (const std::string& key : keys) call.reply->Bulk(key);
 }
@@ -194,9 +235,9 @@ void Scan(RedisCall& call) {
 void DbSize(RedisCall& call) {
   // Beyond this it is a lower bound.
   constexpr int64_t kCountMax = 10'000'000;
-  int64_t count = 0;
-  call.data->Walk({}, [&](std::string_view) { return ++count < kCountMax; });
-  call.reply->Integer(count);
+  auto& counted = call.data->Remember<CountedKeys>();
+  const bool ended = call.data->Walk({}, [&](std::string_view) { return ++counted.count < kCountMax; });
+  if (ended) call.reply->Integer(counted.count);
 }
 
 void FlushDb(RedisCall& call) {

@@ -14,12 +14,12 @@ namespace {
 constexpr std::string_view kBadName = "ERR Client names cannot contain spaces, newlines or special characters.";
 
 // A connection keeps it for as long as it lives.
-constexpr size_t kNameBytesMax = 1024;
+constexpr size_t kClientNameBytesMax = 1024;
 
 // Else says so.
 bool IsName(RedisCall& call, std::string_view name) {
-  if (name.size() > kNameBytesMax) {
-    call.reply->Error(fmt::format("ERR Client names cannot be longer than {} bytes.", kNameBytesMax));
+  if (name.size() > kClientNameBytesMax) {
+    call.reply->Error(fmt::format("ERR Client names cannot be longer than {} bytes.", kClientNameBytesMax));
     return false;
   }
   const bool ok = std::all_of(name.begin(), name.end(), [](char c) { return c >= '!' && c <= '~'; });
@@ -28,7 +28,7 @@ bool IsName(RedisCall& call, std::string_view name) {
 }
 
 // Without users there is one, who needs no password.
-bool KnowsUser(std::string_view user) { return user == "default"; }
+bool KnowsUser(std::string_view user) { return user == kDefaultUser; }
 
 void Auth(RedisCall& call) {
   if (call.count() > 3) return call.reply->Error(kSyntaxError);
@@ -121,9 +121,6 @@ void Client(RedisCall& call, RedisChange* change) {
     if (!IsName(call, call.Argument(2))) return;
     change->name = call.arguments[2];
     call.reply->Ok();
-  } else if (what == "info") {
-    call.reply->Verbatim(
-        "txt", fmt::format("id={} name={} db=0 resp={}\n", call.client->id, call.client->name, call.client->version));
   } else if (what == "reply") {
     ClientReply(call, change);
   } else {
@@ -139,7 +136,7 @@ void RunRedisLogin(RedisCall& call, RedisChange* change, RedisLogin* login) {
   if (call.count() > 3) return call.reply->Error(kSyntaxError);
   // A password alone is that of the user "default".
   const bool named = call.count() == 3;
-  *login = {std::string(named ? call.Argument(1) : "default"), std::string(call.Argument(named ? 2 : 1))};
+  *login = {std::string(named ? call.Argument(1) : kDefaultUser), std::string(call.Argument(named ? 2 : 1))};
   call.reply->Ok();
 }
 

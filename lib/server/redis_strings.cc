@@ -208,9 +208,12 @@ void GetSet(RedisCall& call) {
 }
 
 void MGet(RedisCall& call) {
-  call.reply->ArrayHead(call.count() - 1);
-  for (size_t i = 1; i < call.count(); i++) {
-    ReplyEntry(call, call.data->Get(call.Argument(i)));
+  auto& keys = call.data->Remember<RedisKeyCount>();
+  // Once, also where the step ends before the first key.
+  if (!std::exchange(keys.headed, true)) call.reply->ArrayHead(call.count() - 1);
+  for (; keys.next < call.count(); keys.next++) {
+    if (call.data->Yield()) return;
+    ReplyEntry(call, call.data->Get(call.Argument(keys.next)));
     if (call.reply->bytes() > call.environment->reply_bytes_max) return;
   }
 }
@@ -223,8 +226,10 @@ void MSet(RedisCall& call) {
 
 void MSetNx(RedisCall& call) {
   if (call.count() % 2 == 0) return ReplyWrongArity(call.name, call.reply);
-  for (size_t i = 1; i < call.count(); i += 2) {
-    if (call.data->Get(call.Argument(i)) != nullptr) return call.reply->Integer(0);
+  auto& keys = call.data->Remember<RedisKeyCount>();
+  for (; keys.next < call.count(); keys.next += 2) {
+    if (call.data->Yield()) return;
+    if (call.data->Get(call.Argument(keys.next)) != nullptr) return call.reply->Integer(0);
   }
   for (size_t i = 1; i < call.count(); i += 2) call.data->Put(call.Argument(i), call.arguments[i + 1]);
   call.reply->Integer(1);

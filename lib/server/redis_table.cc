@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <initializer_list>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -72,6 +73,7 @@ constexpr RedisCommand kCommands[] = {
     {"setex", 4, F::kBlind | kWrite, 1, 1, 1, redis::SetEx},
     {"setnx", 3, kQuickWrite, 1, 1, 1, redis::SetNx},
     {"setrange", 4, kWrite, 1, 1, 1, redis::SetRange},
+    {"slowlog", -2, F::kNoData, 0, 0, 0, redis::Slowlog},
     {"strlen", 2, kRead, 1, 1, 1, redis::StrLen},
     {"substr", 4, F::kReads, 1, 1, 1, redis::GetRange},
     {"time", 1, F::kNoData | F::kFast, 0, 0, 0, redis::Time},
@@ -94,28 +96,48 @@ constexpr std::string_view kForeign =
     "lpush lpushx lrange lrem lset ltrim memory migrate module monitor move object pfadd pfcount pfmerge "
     "psubscribe psync publish pubsub punsubscribe readonly readwrite replicaof restore role rpop rpoplpush "
     "rpush rpushx sadd save scard script sdiff sdiffstore setbit shutdown sinter sintercard sinterstore "
-    "sismember slaveof slowlog smembers smismember smove sort sort_ro spop spublish srandmember srem sscan "
+    "sismember slaveof smembers smismember smove sort sort_ro spop spublish srandmember srem sscan "
     "ssubscribe subscribe sunion sunionstore sunsubscribe swapdb sync unsubscribe wait xack xadd xautoclaim "
     "xclaim xdel xgroup xinfo xlen xpending xrange xread xreadgroup xrevrange xsetid xtrim zadd zcard zcount "
     "zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin "
     "zrandmember zrange zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank "
     "zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore ";
 
+constexpr uint32_t kKnown = RedisSubcommand::kKnown;
+constexpr uint32_t kForAdmins = RedisSubcommand::kKnown | RedisSubcommand::kAdmin;
 constexpr RedisSubcommand kSubcommands[] = {
-    {"client", "caching", 3, false},   {"client", "getname", 2, true},
-    {"client", "getredir", 2, false},  {"client", "help", 2, false},
-    {"client", "id", 2, true},         {"client", "info", 2, true},
-    {"client", "kill", -3, false},     {"client", "list", -2, false},
-    {"client", "no-evict", 3, true},   {"client", "pause", -3, false},
-    {"client", "reply", 3, true},      {"client", "setname", 3, true},
-    {"client", "tracking", -3, false}, {"client", "trackinginfo", 2, false},
-    {"client", "unblock", -3, false},  {"client", "unpause", 2, false},
-    {"command", "count", 2, true},     {"command", "docs", -2, true},
-    {"command", "getkeys", -4, true},  {"command", "getkeysandflags", -4, false},
-    {"command", "help", 2, false},     {"command", "info", -2, true},
-    {"command", "list", -2, true},     {"config", "get", -3, true},
-    {"config", "help", 2, false},      {"config", "resetstat", 2, true},
-    {"config", "rewrite", 2, false},   {"config", "set", -4, false},
+    {"client", "caching", 3, 0},
+    {"client", "getname", 2, kKnown},
+    {"client", "getredir", 2, 0},
+    {"client", "help", 2, 0},
+    {"client", "id", 2, kKnown},
+    {"client", "info", 2, kKnown | RedisSubcommand::kClients | RedisSubcommand::kAlone},
+    {"client", "kill", -3, kForAdmins | RedisSubcommand::kClients | RedisSubcommand::kAlone},
+    {"client", "list", -2, kForAdmins | RedisSubcommand::kClients | RedisSubcommand::kAlone},
+    {"client", "no-evict", 3, kKnown},
+    {"client", "pause", -3, 0},
+    {"client", "reply", 3, kKnown},
+    {"client", "setname", 3, kKnown},
+    {"client", "tracking", -3, 0},
+    {"client", "trackinginfo", 2, 0},
+    {"client", "unblock", -3, 0},
+    {"client", "unpause", 2, 0},
+    {"command", "count", 2, kKnown},
+    {"command", "docs", -2, kKnown},
+    {"command", "getkeys", -4, kKnown},
+    {"command", "getkeysandflags", -4, 0},
+    {"command", "help", 2, 0},
+    {"command", "info", -2, kKnown},
+    {"command", "list", -2, kKnown},
+    {"config", "get", -3, kKnown},
+    {"config", "help", 2, 0},
+    {"config", "resetstat", 2, kKnown},
+    {"config", "rewrite", 2, 0},
+    {"config", "set", -4, 0},
+    {"slowlog", "get", -2, kForAdmins | RedisSubcommand::kAlone},
+    {"slowlog", "help", 2, 0},
+    {"slowlog", "len", 2, kForAdmins | RedisSubcommand::kAlone},
+    {"slowlog", "reset", 2, kForAdmins | RedisSubcommand::kAlone | RedisSubcommand::kChanges},
 };
 
 }  // namespace
@@ -128,31 +150,46 @@ const RedisSubcommand* FindRedisSubcommand(std::string_view command, std::string
 }
 
 bool HasRedisSubcommands(std::string_view command) {
-  return command == "client" || command == "command" || command == "config";
+  return command == "client" || command == "command" || command == "config" || command == "slowlog";
 }
 
-uint64_t RedisCursors::Add(std::string key) {
+uint64_t RedisCursors::Add(std::string key, std::string_view owner) {
   base::MutexLock lock(&mutex_);
   const uint64_t cursor = ++last_;
+  const auto own = owners_.try_emplace(std::string(owner)).first;
+  own->second.cursors.push_back(cursor);
   bytes_ += key.size();
-  while (cursor - oldest_ >= kCursorsMax || bytes_ > kBytesMax) ForgetOldest();
-  cursors_[cursor % kCursorsMax] = {cursor, std::move(key)};
+  SetWeight(own, own->second.weight + kWeightOfOne + key.size());
+  cursors_.emplace(cursor, Cursor{std::move(key), own});
+  while (cursors_.size() > kCursorsMax || bytes_ > kBytesMax) ForgetOne();
   return cursor;
 }
 
-void RedisCursors::ForgetOldest() {
-  auto& [cursor, key] = cursors_[oldest_ % kCursorsMax];
-  bytes_ -= key.size();
-  cursor = 0;
-  std::string().swap(key);
-  oldest_++;
+void RedisCursors::SetWeight(Owners::iterator owner, size_t weight) {
+  by_weight_.erase({owner->second.weight, owner->first});
+  owner->second.weight = weight;
+  if (weight != 0) by_weight_.emplace(weight, owner->first);
+}
+
+void RedisCursors::ForgetOne() {
+  // The heaviest owner pays if it holds more than a fair share; else the oldest of all goes, never
+  // what was just added.
+  auto owner = owners_.find(by_weight_.rbegin()->second);
+  if (owner->second.weight <= kFairShare || owner->second.cursors.size() == 1) owner = cursors_.begin()->second.owner;
+  const auto oldest = cursors_.find(owner->second.cursors.front());
+  owner->second.cursors.pop_front();
+  const size_t key_bytes = oldest->second.key.size();
+  bytes_ -= key_bytes;
+  SetWeight(owner, owner->second.weight - kWeightOfOne - key_bytes);
+  cursors_.erase(oldest);
+  if (owner->second.cursors.empty()) owners_.erase(owner);
 }
 
 bool RedisCursors::Find(uint64_t cursor, std::string* key) {
   base::MutexLock lock(&mutex_);
-  const auto& found = cursors_[cursor % kCursorsMax];
-  if (cursor == 0 || found.first != cursor) return false;
-  *key = found.second;
+  const auto found = cursors_.find(cursor);
+  if (found == cursors_.end()) return false;
+  *key = found->second.key;
   return true;
 }
 
@@ -191,6 +228,25 @@ std::vector<size_t> RedisCommand::Keys(size_t arguments) const {
   const auto count = static_cast<int>(arguments);
   const int last = last_key < 0 ? count + last_key : last_key;
   for (int at = first_key; at <= last && at < count; at += key_step) keys.push_back(static_cast<size_t>(at));
+  return keys;
+}
+
+std::vector<size_t> RedisCommand::ReadKeys(absl::Span<const std::string> arguments) const {
+  std::vector<size_t> keys = Keys(arguments.size());
+  const auto has_option = [arguments](size_t from, std::initializer_list<std::string_view> options) {
+    return std::any_of(arguments.begin() + static_cast<ptrdiff_t>(std::min(from, arguments.size())), arguments.end(),
+                       [options](const std::string& argument) {
+                         return std::any_of(options.begin(), options.end(), [&argument](std::string_view option) {
+                           return EqualsIgnoringCase(argument, option);
+                         });
+                       });
+  };
+  if (Has(kBlind)) {
+    if (name != "set" || !has_option(3, {"nx", "xx", "get", "keepttl"})) keys.clear();
+  } else if (name == "rename" || (name == "copy" && has_option(3, {"replace"}))) {
+    // What the other one holds is replaced, and nothing is told of it.
+    keys.resize(std::min<size_t>(keys.size(), 1));
+  }
   return keys;
 }
 

@@ -22,8 +22,16 @@ void Complete(const RequestContext& context, const Pending& pending, Outcome* ou
   net::Reply reply{.head = {}, .ok = outcome->ok(), .code = outcome->failure.code};
   std::string bytes;
   auto* const codec = static_cast<Codec*>(context.completions->CodecOf(pending.ticket));
+  if (codec != nullptr && outcome->ok() && pending.done != nullptr) pending.done(codec);
+  // Found out only by and by: of a walk, say, or of keys as hooks have made them.
+  const bool is_denied = outcome->failure.code == proto::ToCode(absl::StatusCode::kPermissionDenied);
+  if (codec != nullptr && is_denied) codec->session().CountDenial();
   if (codec != nullptr) reply = codec->Encode(outcome, context.quota, &bytes);
   if (pending.record != nullptr) context.hooks->RunAfter(*pending.record, reply.ok, reply.code);
+  context.times->Add(pending.mark, [&]() -> RequestSource {
+    if (codec == nullptr) return {context.completions->PeerOf(pending.ticket)};
+    return {context.completions->PeerOf(pending.ticket), codec->user(), codec->client_name()};
+  });
   // A connection that is gone needs no reply.
   context.completions->Complete(pending.ticket, std::move(reply)).IgnoreError();
 }
@@ -46,7 +54,9 @@ std::unique_ptr<HookRecord> Request::MakeRecord() const {
 Pending Request::Defer(size_t held_bytes) {
   std::unique_ptr<HookRecord> record = MakeRecord();
   if (record != nullptr) held_bytes += record->bytes.size();
-  return {call_.Defer(held_bytes), std::move(record)};
+  Pending pending{call_.Defer(held_bytes), std::move(record), mark_};
+  pending.mark.submitted_nanos = context_.times->NowNanos();
+  return pending;
 }
 
 void Request::Answer(Outcome outcome, const HookRecord* record) {
@@ -54,6 +64,9 @@ void Request::Answer(Outcome outcome, const HookRecord* record) {
   std::string bytes;
   net::Reply reply = codec().Encode(&outcome, context_.quota, &bytes);
   if (record != nullptr) context_.hooks->RunAfter(*record, reply.ok, reply.code);
+  context_.times->Add(mark_, [this]() -> RequestSource {
+    return {call_.request().peer, call_.request().user, codec().client_name()};
+  });
   call_.Answer(std::move(reply));
 }
 

@@ -148,7 +148,18 @@ absl::Status ScanPath::Step::Collect() {
     }
   }
   if (it->status().code() == absl::StatusCode::kUnavailable) {
-    cursor.append(1, kCursorAt).append(it->resume_key());
+    const std::string_view rest = it->resume_key();
+    if (writer->HasRoomForCursor(rest.size())) {
+      cursor.append(1, kCursorAt).append(rest);
+    } else if (count > 0) {
+      // For this one room was kept.
+      cursor.append(1, kCursorAfter).append(last);
+    } else {
+      outcome.failure = {
+          ToCode(proto::ErrorCode::kTooLarge),
+          fmt::format("a cursor of {} bytes exceeds the byte limit; ask for more bytes", rest.size() + 1)};
+      return absl::OkStatus();
+    }
   } else {
     BANDB_RETURN_IF_ERROR(it->status());
   }

@@ -2,7 +2,9 @@
 #include "bandb/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -17,12 +19,15 @@
 #include "base/thread_executor.h"
 #include "kv/limits.h"
 #include "net/epoll_loop.h"
+#include "server/client_roster.h"
 #include "server/door.h"
+#include "server/hook_watch.h"
 #include "server/host_code.h"
 #include "server/redis_command.h"
 #include "server/server_options.h"
 #include "server/server_stats.h"
 #include "server/server_unit.h"
+#include "server/slow_log.h"
 #include "server/snapshot_leases.h"
 #include "server/users.h"
 #include "tls/context.h"
@@ -35,6 +40,19 @@ namespace {
 int64_t DeadlineNanos(int64_t now_nanos, absl::Duration timeout) {
   const int64_t timeout_nanos = absl::ToInt64Nanoseconds(timeout);
   return timeout_nanos > base::kForever - now_nanos ? base::kForever : now_nanos + timeout_nanos;
+}
+
+// Null if `audit` is.
+Audit Contained(Audit audit, Logger* logger) {
+  if (audit == nullptr) return nullptr;
+  return [audit = std::move(audit), logger](const AuditEvent& event) {
+    try {
+      audit(event);
+    } catch (...) {
+      if (logger == nullptr) return;
+      logger->Log(LogSeverity::kError, fmt::format("the host's audit has thrown, and may not have: {}", event.what));
+    }
+  };
 }
 
 }  // namespace
@@ -55,7 +73,13 @@ class Server::Impl {
   const std::string& tls_address() const { return loops_[0].unit->tls_address(); }
   const std::string& redis_tls_address() const { return loops_[0].unit->redis_tls_address(); }
   ServerStats Stats() const;
+  ServerLatencies Latencies() const;
+  absl::StatusOr<ClientList> Clients(size_t count_max) const;
+  absl::Status KillClient(uint64_t id);
+  server::SlowLog* slow_log() { return &slow_log_; }
+  const server::UserRegistry* users() const { return users_.get(); }
   absl::Status Reload();
+  bool IsAlive();
   absl::Status Drain() ABSL_LOCKS_EXCLUDED(ending_);
   void Stop() ABSL_LOCKS_EXCLUDED(ending_);
   server::Door* door() { return door_.get(); }
@@ -69,6 +93,8 @@ class Server::Impl {
     std::unique_ptr<server::ServerUnit> unit;
     std::unique_ptr<base::Thread> thread;
     std::unique_ptr<base::Event> ended = std::make_unique<base::Event>();
+    // It has taken the turn that IsAlive asked for.
+    std::shared_ptr<std::atomic<bool>> came_back = std::make_shared<std::atomic<bool>>(true);
   };
 
   void SetUpRedis();
@@ -78,6 +104,12 @@ class Server::Impl {
   absl::Status ListenForTls(const std::vector<server::ServerUnit*>& others);
   absl::StatusOr<server::UserTable> ReadUsers() const;
   absl::Status AddLoop(int number);
+  bool WantsWatch() const {
+    const bool has_hooks = !hooks_.before.empty() || !hooks_.after.empty() || !hooks_.before_operations.empty() ||
+                           !hooks_.after_operations.empty() || !hooks_.routes.empty() || hooks_.on_connect != nullptr ||
+                           hooks_.on_disconnect != nullptr;
+    return has_hooks && options_.hook_time_limit != absl::InfiniteDuration();
+  }
   bool WantsWorkers() const {
     return hooks_.administer != nullptr ||
            std::any_of(hooks_.routes.begin(), hooks_.routes.end(), [](const auto& r) { return r.options.on_worker; });
@@ -91,11 +123,15 @@ class Server::Impl {
   const size_t refused_max_;
   const ServerHooks hooks_;
   base::SystemClock clock_;
+  server::SlowLog slow_log_{options_.slow_log_threshold, options_.slow_log_key_bytes};
   server::SnapshotLeases snapshots_{&clock_, base::SeedFromOs()};
   net::Quota quota_;
   base::ThreadExecutor readers_;
   std::unique_ptr<base::ThreadExecutor> workers_;
   std::vector<ServingLoop> loops_;  // does not change once Start returned
+  server::ClientRoster roster_;     // likewise
+  server::HookWatch hook_watch_{options_.hook_time_limit, options_.logger};
+  std::unique_ptr<server::HookWatchThread> hook_watcher_;  // null: there is nothing to watch
   std::unique_ptr<server::Door> door_;
   std::string address_;
   std::string redis_address_;
@@ -126,10 +162,14 @@ absl::Status Server::Impl::AddLoop(int number) {
                                 .clock = &clock_,
                                 .redis = &redis_,
                                 .snapshots = &snapshots_,
+                                .slow_log = &slow_log_,
+                                .roster = &roster_,
                                 .users = users_.get(),
                                 .tls = tls_.get(),
                                 .stats = [this] { return server::ToText(Stats()); }},
       options_);
+  hook_watch_.Add(serving.unit->hook_spot());
+  roster_.Add({serving.loop, serving.unit.get()});
   loops_.push_back(std::move(serving));
   return absl::OkStatus();
 }
@@ -139,6 +179,7 @@ void Server::Impl::SetUpRedis() {
   // As what a client may leave untaken of other replies: a quarter of all that there is.
   redis_.reply_bytes_max = static_cast<size_t>(options_.memory_bytes_max / 4);
   redis_.users = users_.get();
+  redis_.slow_log = &slow_log_;
   redis_.keys_are_final = hooks_.before.empty() && hooks_.before_operations.empty();
   redis_.sync = options_.durability == Durability::kSync;
   redis_.stats = [this] { return server::ToText(Stats()); };
@@ -185,6 +226,7 @@ absl::Status Server::Impl::ListenForTls(const std::vector<server::ServerUnit*>& 
   }
   if (options_.redis_tls_listen.empty()) return absl::OkStatus();
   BANDB_RETURN_IF_ERROR(first->ListenForRedisTls(options_.redis_tls_listen, others));
+  redis_.tls_address = first->redis_tls_address();
   Log(LogSeverity::kInfo, fmt::format("serving clients of Redis, with TLS, on {}", first->redis_tls_address()));
   return absl::OkStatus();
 }
@@ -201,7 +243,10 @@ absl::Status Server::Impl::Reload() {
   }
   const size_t count = users.users().size();
   if (users_ != nullptr) {
-    users_->Replace(std::move(users));
+    const server::UserTable replaced = users_->Replace(users);
+    for (const std::string& change : server::DescribeChanges(replaced, users)) {
+      if (options_.audit != nullptr) options_.audit({.what = "users changed", .detail = change});
+    }
     Log(LogSeverity::kInfo, fmt::format("reloaded {} users", count));
   }
   if (tls_ != nullptr) {
@@ -228,9 +273,13 @@ absl::Status Server::Impl::Start() {
   if (!options_.redis_listen.empty()) {
     BANDB_RETURN_IF_ERROR(loops_[0].unit->ListenForRedis(options_.redis_listen, others));
     redis_address_ = loops_[0].unit->redis_address();
+    redis_.address = redis_address_;
     redis_.port = std::atoi(redis_address_.c_str() + redis_address_.rfind(':') + 1);
   }
   BANDB_RETURN_IF_ERROR(ListenForTls(others));
+  if (WantsWatch()) {
+    hook_watcher_ = std::make_unique<server::HookWatchThread>(&hook_watch_, &clock_, options_.hook_time_limit);
+  }
   for (ServingLoop& serving : loops_) {
     serving.thread = std::make_unique<base::Thread>([loop = serving.loop.get()] { loop->Run(); });
   }
@@ -251,9 +300,51 @@ ServerStats Server::Impl::Stats() const {
     stats.denials = users_->denials.load(std::memory_order_relaxed);
   }
   stats.snapshots_open = snapshots_.size();
+  stats.hook_overruns = hook_watch_.overruns();
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;
+}
+
+bool Server::Impl::IsAlive() {
+  bool all = true;
+  for (ServingLoop& serving : loops_) {
+    if (!serving.came_back->exchange(false)) {
+      all = false;
+      continue;
+    }
+    serving.loop->Post([came_back = serving.came_back] { came_back->store(true); });
+  }
+  return all;
+}
+
+ServerLatencies Server::Impl::Latencies() const {
+  ServerLatencies latencies;
+  for (const ServingLoop& serving : loops_) serving.unit->AddTo(&latencies);
+  return latencies;
+}
+
+absl::StatusOr<ClientList> Server::Impl::Clients(size_t count_max) const {
+  BANDB_ASSIGN_OR_RETURN(ClientList all, roster_.List(count_max));
+  door_->ListClients(count_max, &all);
+  std::stable_sort(all.clients.begin(), all.clients.end(),
+                   [](const ClientInfo& a, const ClientInfo& b) { return a.age > b.age; });
+  if (all.clients.size() > count_max) {
+    all.omitted += all.clients.size() - count_max;
+    all.clients.resize(count_max);
+  }
+  return all;
+}
+
+absl::Status Server::Impl::KillClient(uint64_t id) {
+  std::string address;
+  if (id < server::Door::kFirstId) {
+    BANDB_ASSIGN_OR_RETURN(address, roster_.Kill(id));
+  } else if (address = door_->KillClient(id); address.empty()) {
+    return base::Error(absl::StatusCode::kNotFound, "there is no client {}", id);
+  }
+  Log(LogSeverity::kInfo, fmt::format("closed client {} from {}, as an operator asked", id, address));
+  return absl::OkStatus();
 }
 
 absl::Status Server::Impl::Drain() {
@@ -315,6 +406,7 @@ void Server::Impl::Stop() {
     abandoned_ = abandoned_ || serving.unit->HasWorkers();
   }
   snapshots_.Clear();
+  hook_watcher_.reset();
   if (abandoned_) {
     return Log(LogSeverity::kError, "a route did not return from its worker: ending without it; its memory is lost");
   }
@@ -336,6 +428,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Store& store, const Server
   const server::ConnectionRoom room = server::RoomFor(options, files_max);
   ServerOptions fitting = options;
   fitting.connections_max = room.connections_max;
+  fitting.audit = Contained(options.audit, options.logger);
   if (options.logger != nullptr && room.connections_max < options.connections_max) {
     options.logger->Log(LogSeverity::kWarning,
                         fmt::format("connections_max is {}, but the {} files that this process may have open (ulimit "
@@ -355,11 +448,28 @@ std::string Server::RedisAddress() const { return impl_->redis_address(); }
 
 ServerStats Server::Stats() const { return impl_->Stats(); }
 
+ServerLatencies Server::Latencies() const { return impl_->Latencies(); }
+
+absl::StatusOr<ClientList> Server::Clients(size_t count_max) const { return impl_->Clients(count_max); }
+
+absl::Status Server::KillClient(uint64_t id) { return impl_->KillClient(id); }
+
+std::vector<SlowRequest> Server::SlowRequests(size_t count_max) const { return impl_->slow_log()->List(count_max); }
+
+std::vector<SlowRequest> Server::SlowRequestsFor(std::string_view user, size_t count_max) const {
+  return impl_->slow_log()->List(count_max, impl_->users(), user);
+}
+
+void Server::ClearSlowRequests() { impl_->slow_log()->Clear(); }
+
+void Server::SetSlowLog(absl::Duration threshold, int key_bytes) { impl_->slow_log()->Set(threshold, key_bytes); }
+
 std::string Server::TlsAddress() const { return impl_->tls_address(); }
 
 std::string Server::RedisTlsAddress() const { return impl_->redis_tls_address(); }
 
 absl::Status Server::Reload() { return impl_->Reload(); }
+bool Server::IsAlive() { return impl_->IsAlive(); }
 
 absl::Status Server::Drain() { return impl_->Drain(); }
 

@@ -9,6 +9,7 @@
 #include "kv/options.h"
 #include "net/address.h"
 #include "proto/frame.h"
+#include "server/request_mark.h"
 
 namespace bandb {
 
@@ -72,6 +73,9 @@ void CheckOptions(const ServerOptions& options, kv::OptionCheck* check) {
         {kv::OptionName{"keepalive"}, fmt::format(" is {}, more than {}", absl::FormatDuration(options.keepalive),
                                                   absl::FormatDuration(kKeepaliveMax))});
   }
+  AtLeast("slow_log_threshold", options.slow_log_threshold, absl::ZeroDuration(), check);
+  check->Within("slow_log_key_bytes", options.slow_log_key_bytes, 0, static_cast<int>(RequestMark::kKeyBytesMax));
+  AtLeast("hook_time_limit", options.hook_time_limit, absl::Milliseconds(1), check);
   AtLeast("drain_timeout", options.drain_timeout, absl::ZeroDuration(), check);
   if (!net::IsAddress(options.listen)) {
     check->Wrong({kv::OptionName{"listen"}, fmt::format(" is '{}', not HOST:PORT", options.listen)});

@@ -6,6 +6,8 @@
 #include "bandb/logger.h"
 #include "base/assert.h"
 #include "base/status.h"
+#include "proto/message_id.h"
+#include "server/message_table.h"
 
 namespace bandb::server {
 
@@ -83,10 +85,15 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
                 .quota = parts.quota,
                 .readers = parts.readers,
                 .snapshots = parts.snapshots,
+                .slow_log = parts.slow_log,
                 .stats = parts.stats,
-                .logger = options.logger},
+                .logger = options.logger,
+                .hook_spot = &hook_spot_,
+                .audit = &options_.audit,
+                .roster = parts.roster,
+                .clients = this},
                ToServiceOptions(options)),
-      host_code_(parts.hooks, parts.loop, &frames_) {
+      host_code_(parts.hooks, parts.loop, &frames_, &hook_spot_) {
   service_.AddMessagesTo(&router_);
   service_.AddRedisTo(&redis_router_);
   service_.AddTo(&door_queue_);
@@ -196,6 +203,77 @@ void ServerUnit::OnEvict(std::string_view peer, int64_t bytes) {
   evicted_unlogged_ = 0;
 }
 
+void ServerUnit::OnDenial(const net::RequestView& request, const net::Denial& denial) {
+  // Of those who are not known there may be many.
+  const bool is_known = denial.code == proto::ToCode(absl::StatusCode::kPermissionDenied);
+  if (options_.audit == nullptr || !is_known || PermissionOf(request.message_id) != Permission::kAdmin) return;
+  options_.audit({.what = "administration denied",
+                  .user = std::string(request.user),
+                  .address = std::string(request.peer),
+                  .detail = NameOfMessage(request.message_id)});
+}
+
+void ServerUnit::ListClients(size_t count_max, ClientList* list) const {
+  const int64_t now_nanos = parts_.loop->NowNanos();
+  frames_.ForEach([&](const net::ConnectionView& view) {
+    if (list->clients.size() >= count_max) {
+      list->omitted++;
+      return;
+    }
+    const auto* const codec = static_cast<const Codec*>(view.codec);
+    list->clients.push_back(
+        {.id = ToNumber(view.id),
+         .address = std::string(view.peer),
+         .user = std::string(codec->user()),
+         .name = std::string(codec->client_name()),
+         .protocol = std::string(NameOf(codec->protocol())),
+         .tls = view.is_encrypted,
+         .age = absl::Nanoseconds(now_nanos - view.opened_nanos),
+         .idle = absl::Nanoseconds(now_nanos - view.last_frame_nanos),
+         .last_operation = view.last_message_id == 0 ? "" : codec->LastOperation(view.last_message_id),
+         .in_flight = view.in_flight,
+         .bytes_read = view.bytes_read,
+         .bytes_written = view.bytes_written,
+         .output_bytes = view.output_bytes});
+  });
+}
+
+std::string ServerUnit::KillClient(uint64_t id) {
+  const net::ConnectionId connection = ToConnection(id);
+  std::string address;
+  frames_.Tell(connection, [&address](const net::ConnectionView& view) { address = view.peer; });
+  return frames_.Close(connection) ? address : std::string();
+}
+
+RedisClientRow ServerUnit::RowOf(const net::ConnectionView& view) const {
+  constexpr int64_t kSecondNanos = 1'000'000'000;
+  const int64_t now_nanos = parts_.loop->NowNanos();
+  RedisClientRow row;
+  static_cast<const RedisCodec*>(view.codec)->Describe(&row);
+  row.connection = ToNumber(view.id);
+  row.address = view.peer;
+  row.local_address = view.is_encrypted ? parts_.redis->tls_address : parts_.redis->address;
+  row.age_seconds = (now_nanos - view.opened_nanos) / kSecondNanos;
+  row.idle_seconds = (now_nanos - view.last_frame_nanos) / kSecondNanos;
+  row.output_bytes = view.output_bytes;
+  return row;
+}
+
+void ServerUnit::ForEachRedisClient(const std::function<void(const RedisClientRow& row)>& tell) const {
+  frames_.ForEach([&](const net::ConnectionView& view) {
+    if (static_cast<const Codec*>(view.codec)->protocol() == ClientProtocol::kRedis) tell(RowOf(view));
+  });
+}
+
+bool ServerUnit::FindRedisClient(uint64_t id, RedisClientRow* row) const {
+  bool found = false;
+  frames_.Tell(ToConnection(id), [&](const net::ConnectionView& view) {
+    found = static_cast<const Codec*>(view.codec)->protocol() == ClientProtocol::kRedis;
+    if (found) *row = RowOf(view);
+  });
+  return found;
+}
+
 void ServerUnit::AddTo(ServerStats* stats) const {
   const net::Counters& net = frames_.counters();
   const DoorCounters& door = door_queue_.counters();
@@ -224,6 +302,7 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->write_operations += service.write_operations.Get();
   stats->reads += service.reads.Get();
   stats->overloaded += net.overloaded.Get() + service.overloaded.Get() + door.overloaded.Get();
+  stats->slow_requests += service_.slow_requests();
   stats->in_flight += net.in_flight.Get() + door.in_flight.Get();
 }
 

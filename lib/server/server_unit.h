@@ -17,6 +17,7 @@
 #include "base/executor.h"
 #include "net/acceptor.h"
 #include "net/frame_server.h"
+#include "server/client_roster.h"
 #include "server/door_queue.h"
 #include "server/frame_codec.h"
 #include "server/host_code.h"
@@ -30,7 +31,7 @@ namespace bandb::server {
 // Thread safety: the loop's thread, or before the loop runs; AddTo from any thread.
 // Lifetime: borrows the store, hooks, executor and quota. To be destroyed when it said that it
 // ended.
-class ServerUnit final : private net::FrameServerObserver {
+class ServerUnit final : public LoopClients, private net::FrameServerObserver {
  public:
   struct Parts {
     std::shared_ptr<base::EventLoop> loop;  // shared with the responders, see HostCode
@@ -44,12 +45,14 @@ class ServerUnit final : private net::FrameServerObserver {
     base::Clock* clock = nullptr;
     const RedisEnvironment* redis = nullptr;
     SnapshotLeases* snapshots = nullptr;
+    SlowLog* slow_log = nullptr;               // may be null
+    const ClientRoster* roster = nullptr;      // of all units; null: there is no other
     UserRegistry* users = nullptr;             // null: everybody may do everything
     const tls::CurrentContext* tls = nullptr;  // for the listeners of TLS
     std::function<std::string()> stats;
   };
   ServerUnit(const Parts& parts, const ServerOptions& options);
-  ~ServerUnit();
+  ~ServerUnit() override;
 
   // Takes connections from this address, for itself and the `others`. For one unit of a server.
   // Errors: as Server::Start.
@@ -76,12 +79,20 @@ class ServerUnit final : private net::FrameServerObserver {
   bool HasWorkers() const { return frames_.work_on_workers() > 0; }
 
   void AddTo(ServerStats* stats) const;
+  void ListClients(size_t count_max, ClientList* list) const override;
+  std::string KillClient(uint64_t id) override;
+  void ForEachRedisClient(const std::function<void(const RedisClientRow& row)>& tell) const override;
+  bool FindRedisClient(uint64_t id, RedisClientRow* row) const override;
+  const HookSpot* hook_spot() const { return &hook_spot_; }
+  // From any thread.
+  void AddTo(ServerLatencies* latencies) const { service_.AddTo(latencies); }
 
  private:
   net::HookDecision OnConnect(net::ConnectionId id, std::string_view peer) override;
   void OnDisconnect(net::ConnectionId id) override;
   void OnTurn() override;
   void OnEvict(std::string_view peer, int64_t bytes) override;
+  void OnDenial(const net::RequestView& request, const net::Denial& denial) override;
 
   const Parts parts_;
   const ServerOptions options_;
@@ -91,6 +102,7 @@ class ServerUnit final : private net::FrameServerObserver {
   absl::Status ListenWith(net::Acceptor* acceptor, const std::string& address, const std::vector<ServerUnit*>& others,
                           MakeTaker make);
   void CloseAcceptors();
+  RedisClientRow RowOf(const net::ConnectionView& view) const;
 
   const FrameProtocol protocol_;
   net::Router router_;
@@ -104,6 +116,7 @@ class ServerUnit final : private net::FrameServerObserver {
   net::Acceptor redis_tls_acceptor_;
   tls::Handshakes handshakes_;
   DoorQueue door_queue_;
+  HookSpot hook_spot_;
   Service service_;
   HostCode host_code_;
   net::Counter connect_hook_failures_;

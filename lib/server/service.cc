@@ -17,18 +17,24 @@ namespace {
 // As many as one command of Redis' may need that names one key or two.
 constexpr size_t kTransactionKeysMin = 8;
 
+// What a name that a hook gave takes besides its bytes.
+constexpr size_t kStoredNameBytes = 2 * sizeof(std::string) + 32;
+
 }  // namespace
 
 Service::Service(const ServiceParts& parts, const ServiceOptions& options)
     : options_(options),
       stats_(parts.stats),
-      hooks_(parts.hooks, &counters_),
+      hooks_(parts.hooks, &counters_, parts.clock, parts.hook_spot),
+      times_(parts.loop, parts.clock, parts.slow_log),
       context_{.completions = parts.completions,
                .counters = &counters_,
                .hooks = &hooks_,
+               .times = &times_,
                .quota = parts.quota,
                .readers = parts.readers,
                .durable = options.sync ? &durable_ : nullptr,
+               .audit = parts.audit,
                .memory_bytes_max = options.memory_bytes_max,
                .store_timeout = options.store_timeout},
       durable_(parts.store, parts.loop, context_),
@@ -43,7 +49,8 @@ Service::Service(const ServiceParts& parts, const ServiceOptions& options)
                     {.sync = options.sync,
                      .keys_max = std::max(kTransactionKeysMin, size_t{options.batch_operations_max}),
                      .bytes_max = static_cast<size_t>(options.memory_bytes_max) / 4}),
-      logins_(parts.loop, context_, parts.logger) {}
+      logins_(parts.loop, context_, parts.logger),
+      clients_(parts.loop, context_, parts.roster, parts.clients, parts.logger) {}
 
 Service::~Service() = default;
 
@@ -80,9 +87,9 @@ void Service::Handle(net::Call& call) {
   const size_t payload_bytes_max = request.codec().payload_bytes_max();
   ModifiedBytes modified;
   Outcome ending;
-  if (!hooks_.RunBefore(request.origin(), payload_bytes_max, &message, &modified, &ending)) {
-    return request.End(std::move(ending));
-  }
+  const bool is_let_in = hooks_.RunBefore(request.origin(), payload_bytes_max, &message, &modified, &ending);
+  request.mark()->hook_nanos = hooks_.TakeSpentNanos();
+  if (!is_let_in) return request.End(std::move(ending));
   request.SetMessage(message);
   Command command;
   Failure failure = request.codec().Decode(id, message.payload, &command);
@@ -90,15 +97,26 @@ void Service::Handle(net::Call& call) {
     if (failure.code == ToCode(proto::ErrorCode::kMalformed)) counters_.malformed.Add();
     return request.Answer({.failure = std::move(failure)});
   }
-  if (!hooks_.RunBefore(request.origin(), payload_bytes_max, &command, &modified, &ending)) {
-    return request.End(std::move(ending));
-  }
+  Record(request);
+  request.mark()->action = ActionOf(command);
+  const bool goes_on = hooks_.RunBefore(request.origin(), payload_bytes_max, &command, &modified, &ending);
+  request.mark()->hook_nanos += hooks_.TakeSpentNanos();
+  if (!goes_on) return request.End(std::move(ending));
   if (Failure denied = CheckKeys(request.codec().session().user().get(), command); denied.code != 0) {
     request.codec().session().CountDenial();
     return request.End({.failure = std::move(denied)});
   }
   request.SetOperations(OperationsOf(command));
   std::visit([this, &request](auto& chosen) { Run(request, &chosen); }, command);
+}
+
+void Service::Record(Request& request) const {
+  if (request.codec().protocol() != ClientProtocol::kRedis) return;
+  AuditEvent event = static_cast<RedisCodec&>(request.codec()).TakeEvent();
+  if (event.what.empty()) return;
+  event.user = request.origin().user;
+  event.address = request.origin().peer;
+  context_.Record(event);
 }
 
 void Service::Run(Request& request, SingleCommand* command) {
@@ -119,11 +137,15 @@ void Service::Run(Request& request, AcknowledgeCommand* command) { cursors_.Ackn
 void Service::Run(Request& request, CursorsCommand* command) { cursors_.Change(request, command); }
 
 void Service::Run(Request& request, TransactionCommand* command) {
-  // What hooks made of the keys.
+  // What hooks made of the keys. The body goes on calling them what the client does, so that what
+  // it writes is shown to hooks by that name, and found by it.
   for (size_t i = 0; i < command->reads.size(); i++) {
-    std::string& argument = (*command->arguments)[command->read_arguments[i]];
-    if (argument.data() != command->reads[i].key.data()) argument = command->reads[i].key;
-    command->reads[i].key = argument;
+    const std::string& argument = (*command->arguments)[command->read_arguments[i]];
+    std::string_view& key = command->reads[i].key;
+    if (argument.data() == key.data()) continue;
+    const auto [stored, added] = command->stored_names.emplace(argument, key);
+    if (added) command->bytes += argument.size() + key.size() + kStoredNameBytes;
+    key = stored->second;
   }
   transactions_.Run(request, command);
 }

@@ -6,10 +6,12 @@
 #include <memory>
 #include <string>
 
+#include "bandb/server.h"
 #include "bandb/store.h"
 #include "base/event_loop.h"
 #include "net/router.h"
 #include "server/changes_path.h"
+#include "server/clients_path.h"
 #include "server/commands.h"
 #include "server/cursor_path.h"
 #include "server/door_queue.h"
@@ -44,8 +46,13 @@ struct ServiceParts {
   net::Quota* quota = nullptr;
   base::Executor* readers = nullptr;     // for reads that may wait for a disk
   SnapshotLeases* snapshots = nullptr;   // of all loops
+  SlowLog* slow_log = nullptr;           // likewise; may be null
   std::function<std::string()> stats{};  // the text of STATS
   Logger* logger = nullptr;              // may be null
+  HookSpot* hook_spot = nullptr;
+  const Audit* audit = nullptr;          // may be null
+  const ClientRoster* roster = nullptr;  // of all loops; null: there is no other
+  LoopClients* clients = nullptr;        // of this one
 };
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
@@ -65,17 +72,27 @@ class Service final : private net::Handler {
     logins_.Close();
     changes_.Close();
     snapshots_.Close();
+    transactions_.Close();
+    clients_.Close();
   }
   // Nobody waits for changes any more: what is owed is to be answered soon.
   void Drain() { changes_.Close(); }
   bool idle() const {
     return writes_.idle() && reads_.idle() && scans_.idle() && snapshots_.idle() && changes_.idle() &&
-           cursors_.idle() && transactions_.idle() && durable_.idle() && logins_.idle();
+           cursors_.idle() && transactions_.idle() && durable_.idle() && logins_.idle() && clients_.idle();
   }
   const ServiceCounters& counters() const { return counters_; }
+  uint64_t slow_requests() const { return times_.slow_requests(); }
+  // From any thread.
+  void AddTo(ServerLatencies* latencies) const {
+    times_.AddTo(&latencies->operations);
+    hooks_.AddTo(&latencies->hooks);
+  }
 
  private:
   void Handle(net::Call& call) override;
+  // What its user did, or was not allowed, if that is what operators do.
+  void Record(Request& request) const;
 
   void Run(Request& request, SingleCommand* command);
   void Run(Request& request, BatchCommand* command);
@@ -90,6 +107,7 @@ class Service final : private net::Handler {
   void Run(Request& request, HelloCommand* command);
   void Run(Request& request, PingCommand* command);
   void Run(Request& request, StatsCommand* command);
+  void Run(Request& request, ClientsCommand* command) { clients_.Run(request, command); }
 
   HelloAnswer HelloOf(Request& request) const;
 
@@ -97,6 +115,7 @@ class Service final : private net::Handler {
   const std::function<std::string()> stats_;
   ServiceCounters counters_;
   OperationHooks hooks_;
+  RequestTimes times_;
   const RequestContext context_;
   DurableReplies durable_;
   WriteCollector writes_;
@@ -107,6 +126,7 @@ class Service final : private net::Handler {
   CursorPath cursors_;
   TransactionPath transactions_;
   LoginPath logins_;
+  ClientsPath clients_;
 };
 
 }  // namespace bandb::server

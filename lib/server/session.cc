@@ -62,6 +62,7 @@ class KeyCheck {
   Failure operator()(const HelloCommand&) const { return {}; }
   Failure operator()(const PingCommand&) const { return {}; }
   Failure operator()(const StatsCommand&) const { return {}; }
+  Failure operator()(const ClientsCommand&) const { return {}; }
 
  private:
   Failure CheckAll() const { return CheckOperation(user_, {.kind = OperationKind::kScan}); }

@@ -1,5 +1,7 @@
 #include "server/snapshot_leases.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -16,7 +18,7 @@ SnapshotLeases::Lease* SnapshotLeases::FindLocked(uint64_t id, std::string_view 
 }
 
 absl::StatusOr<uint64_t> SnapshotLeases::Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos,
-                                             std::string_view owner) {
+                                             std::string_view owner, uint64_t connection) {
   BANDB_ASSERT(snapshot != nullptr);
   BANDB_ASSERT(lease_nanos > 0 && lease_nanos <= kLeaseNanosMax);
   Expire();
@@ -26,16 +28,17 @@ absl::StatusOr<uint64_t> SnapshotLeases::Add(std::shared_ptr<const Snapshot> sna
     return base::Error(absl::StatusCode::kResourceExhausted,
                        "there are {} snapshots: drop one, or wait until its lease runs out", kSnapshotsMax);
   }
-  const auto is_owners = [owner](const auto& lease) { return lease.second.owner == owner; };
-  if (!owner.empty() &&
-      std::count_if(leases_.begin(), leases_.end(), is_owners) >= static_cast<ptrdiff_t>(kSnapshotsOfUserMax)) {
+  const auto is_owners = [owner, connection](const auto& lease) {
+    return lease.second.owner == owner && (!owner.empty() || lease.second.connection == connection);
+  };
+  if (std::count_if(leases_.begin(), leases_.end(), is_owners) >= static_cast<ptrdiff_t>(kSnapshotsOfUserMax)) {
     return base::Error(absl::StatusCode::kResourceExhausted,
-                       "the user {} has {} snapshots: drop one, or wait until its lease runs out", owner,
-                       kSnapshotsOfUserMax);
+                       "{} has {} snapshots: drop one, or wait until its lease runs out",
+                       owner.empty() ? "this connection" : fmt::format("the user {}", owner), kSnapshotsOfUserMax);
   }
   uint64_t id = 0;
   while (id == 0 || leases_.contains(id)) id = random_.Next();
-  leases_.emplace(id, Lease{std::move(snapshot), lease_nanos, now_nanos + lease_nanos, std::string(owner)});
+  leases_.emplace(id, Lease{std::move(snapshot), lease_nanos, now_nanos + lease_nanos, std::string(owner), connection});
   return id;
 }
 

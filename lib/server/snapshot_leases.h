@@ -26,7 +26,7 @@ namespace bandb::server {
 class SnapshotLeases {
  public:
   static constexpr size_t kSnapshotsMax = 64;
-  // Of one user, so that there are some for others.
+  // Of one user, or of one connection where there are no users, so that there are some for others.
   static constexpr size_t kSnapshotsOfUserMax = 16;
   static constexpr int64_t kLeaseNanosDefault = int64_t{60} * 1'000'000'000;
   static constexpr int64_t kLeaseNanosMax = int64_t{3600} * 1'000'000'000;
@@ -36,10 +36,10 @@ class SnapshotLeases {
   SnapshotLeases(base::Clock* clock, uint64_t seed) : clock_(clock), random_(seed) {}
 
   // Keeps it for `owner`, the name of a user, and returns its number, never 0. Who has no name
-  // shares them with all that have none. Errors: kResourceExhausted there are kSnapshotsMax, or
-  // kSnapshotsOfUserMax of this user.
+  // shares them with all that have none; then `connection` is whose share it counts for. Errors:
+  // kResourceExhausted there are kSnapshotsMax, or kSnapshotsOfUserMax of this user or connection.
   absl::StatusOr<uint64_t> Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos,
-                               std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
+                               std::string_view owner = {}, uint64_t connection = 0) ABSL_LOCKS_EXCLUDED(mutex_);
   // Its lease begins once more. Null if the owner has none of this number, or none any more.
   std::shared_ptr<const Snapshot> Use(uint64_t id, std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
   // As Use, with another lease from now on. False: there is none.
@@ -58,6 +58,7 @@ class SnapshotLeases {
     int64_t nanos = 0;
     int64_t end_nanos = 0;
     std::string owner;
+    uint64_t connection = 0;  // that took it
   };
   // Null if there is none of the owner's, or its end has come.
   Lease* FindLocked(uint64_t id, std::string_view owner, int64_t now_nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -61,15 +61,17 @@ void SnapshotPath::Take(Request& request, int64_t lease_nanos) {
     Pending pending;
     Outcome outcome;
     std::string owner;
+    uint64_t connection = 0;
   };
   in_flight_++;
   context_.counters->reads.Add();
   std::string owner(request.codec().session().name());
-  auto step = std::make_shared<Step>(Step{request.Defer(sizeof(Step)), {}, std::move(owner)});
+  auto step =
+      std::make_shared<Step>(Step{request.Defer(sizeof(Step)), {}, std::move(owner), request.origin().connection});
   // As a scan: the barrier opens on the thread that acknowledges writes, and the rest may read.
   store_->ReadBarrierAsync({.timeout = context_.store_timeout}, [this, step, lease_nanos](absl::Status barrier) {
     context_.readers->Post(base::Priority::kNormal, [this, step, lease_nanos, barrier = std::move(barrier)] {
-      step->outcome = TakeNow(barrier, lease_nanos, step->owner);
+      step->outcome = TakeNow(barrier, lease_nanos, step->owner, step->connection);
       loop_->Post([this, step] {
         in_flight_--;
         WatchAnew();
@@ -79,7 +81,8 @@ void SnapshotPath::Take(Request& request, int64_t lease_nanos) {
   });
 }
 
-Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner) {
+Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner,
+                              uint64_t connection) {
   if (!barrier.ok()) return {.failure = ToFailureOfAll(barrier)};
   auto snapshot = std::make_shared<const Snapshot>(store_->GetSnapshot());
   if (snapshot->state() == nullptr) {
@@ -89,7 +92,7 @@ Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos, 
   std::string token;
   const auto changes = store_->ReadChanges({.from = ChangesFrom::Snapshot(*snapshot)});
   if (changes.ok()) token = (*changes)->token();
-  const absl::StatusOr<uint64_t> id = leases_->Add(std::move(snapshot), lease_nanos, owner);
+  const absl::StatusOr<uint64_t> id = leases_->Add(std::move(snapshot), lease_nanos, owner, connection);
   if (!id.ok()) return {.failure = ToFailureOfAll(id.status())};
   SnapshotAnswer answer = AnswerOf(*id, lease_nanos);
   answer.token = std::move(token);

@@ -34,7 +34,7 @@ class SnapshotPath {
  private:
   void Take(Request& request, int64_t lease_nanos);
   // On a reader's thread.
-  Outcome TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner);
+  Outcome TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner, uint64_t connection);
   // Comes back when the next lease may run out.
   void Watch();
   // Likewise, where that may be sooner than it was.

@@ -29,42 +29,99 @@ size_t BytesOf(const EntryMap& entries) {
   return bytes;
 }
 
+Transaction::~Transaction() {
+  if (bounds_.quota != nullptr) bounds_.quota->AddMemory(-static_cast<int64_t>(bytes_ + reply_bytes_));
+}
+
 void Transaction::Hold(size_t bytes) {
   bytes_ += bytes;
-  if (bytes_ <= bytes_max_ || !status_.ok()) return;
-  status_ = base::Error(absl::StatusCode::kResourceExhausted, "it would hold more memory than this server allows");
+  work_ += bytes;
+  if (bounds_.quota != nullptr) bounds_.quota->AddMemory(static_cast<int64_t>(bytes));
+  if (!status_.ok()) return;
+  if (bytes_ > bytes_max_) {
+    status_ = base::Error(absl::StatusCode::kResourceExhausted, "it would hold more memory than this server allows");
+  } else if (bounds_.quota != nullptr &&
+             bounds_.quota->memory_bytes.load(std::memory_order_relaxed) > bounds_.memory_bytes_max) {
+    status_ = base::Error(absl::StatusCode::kUnavailable, "the server is short of memory");
+  }
+}
+
+void Transaction::LetGo(size_t bytes) {
+  bytes_ -= bytes;
+  if (bounds_.quota != nullptr) bounds_.quota->AddMemory(-static_cast<int64_t>(bytes));
+}
+
+void Transaction::Keep(size_t bytes) {
+  kept_bytes_ += bytes;
+  Hold(bytes);
+}
+
+void Transaction::Forget() {
+  walk_state_.reset();
+  LetGo(std::exchange(kept_bytes_, 0));
+}
+
+void Transaction::ForgetReads() {
+  LetGo(BytesOf(seen_));
+  seen_.clear();
+}
+
+bool Transaction::Yield() {
+  if (!status_.ok()) return true;
+  if (!IsSpent()) return false;
+  paused_ = bounds_.may_pause;
+  if (!paused_) status_ = base::Error(absl::StatusCode::kUnavailable, "it takes more than one step");
+  return true;
+}
+
+void Transaction::Resume() {
+  work_ = 0;
+  paused_ = false;
+  resumed_ = true;
 }
 
 bool Transaction::HasRoomFor(size_t reply_bytes) {
+  if (reply_bytes > reply_bytes_) work_ += reply_bytes - reply_bytes_;
+  if (bounds_.quota != nullptr) {
+    bounds_.quota->AddMemory(static_cast<int64_t>(reply_bytes) - static_cast<int64_t>(reply_bytes_));
+  }
+  reply_bytes_ = reply_bytes;
   if (status_.ok() && reply_bytes > bytes_max_) {
     status_ = base::Error(absl::StatusCode::kResourceExhausted, "the reply would be longer than this server allows");
   }
   return status_.ok();
 }
 
+std::string_view Transaction::StoredName(std::string_view key) const {
+  if (bounds_.stored_names == nullptr) return key;
+  const auto found = bounds_.stored_names->find(key);
+  return found == bounds_.stored_names->end() ? key : std::string_view(found->second);
+}
+
 const EntryState& Transaction::Find(std::string_view key) {
   static const EntryState kNothing;
   if (const auto written = written_.find(key); written != written_.end()) return written->second;
-  if (deleted_all_) return kNothing;
-  if (const auto seen = seen_.find(key); seen != seen_.end()) return seen->second;
+  return deleted_all_ ? kNothing : FindStored(StoredName(key));
+}
+
+const EntryState& Transaction::FindStored(std::string_view name) {
+  static const EntryState kNothing;
+  if (const auto seen = seen_.find(name); seen != seen_.end()) return seen->second;
+  if (!bounds_.may_pause && Yield()) return kNothing;
   if (!status_.ok()) return kNothing;
-  if (user_ != nullptr && !user_->grants.Cover(Access::kRead, key)) {
+  if (user_ != nullptr && !user_->grants.Cover(Access::kRead, name)) {
     status_ = absl::PermissionDeniedError(DeniedFailure(*user_, "reading this key").message);
     return kNothing;
   }
   EntryState state;
-  status_ = source_->Read(key, &state);
+  status_ = source_->Read(name, &state);
   if (!status_.ok()) return kNothing;
-  Hold(EntryBytes(key, state));
-  return seen_.emplace(key, std::move(state)).first->second;
+  work_ += bounds_.work_per_lookup;
+  Hold(EntryBytes(name, state));
+  return seen_.emplace(name, std::move(state)).first->second;
 }
 
-const StoredEntry* Transaction::Get(std::string_view key) {
-  const EntryState& state = Find(key);
-  // Of what it wrote itself, what has expired is gone, too.
-  if (!state.has_value() || state->expiry_ms <= now_ms_) return nullptr;
-  return &*state;
-}
+const StoredEntry* Transaction::Get(std::string_view key) { return Shown(Find(key)); }
 
 void Transaction::Put(std::string_view key, std::string value, int64_t expiry_ms) {
   Write(key, StoredEntry{std::move(value), expiry_ms});
@@ -76,32 +133,38 @@ void Transaction::Write(std::string_view key, EntryState state) {
   if (!status_.ok()) return;
   Hold(EntryBytes(key, state));
   const auto [written, added] = written_.try_emplace(std::string(key));
-  if (!added) bytes_ -= EntryBytes(key, written->second);
+  if (!added) LetGo(EntryBytes(key, written->second));
   written->second = std::move(state);
 }
 
 void Transaction::DeleteAll() {
-  bytes_ -= BytesOf(written_);
+  LetGo(BytesOf(written_));
   written_.clear();
   deleted_all_ = true;
 }
 
-void Transaction::WalkPrefix(std::string_view begin, std::string_view prefix,
-                             absl::FunctionRef<bool(std::string_view key)> visit) {
-  if (!status_.ok()) return;
+bool Transaction::MayWalk(std::string_view prefix) {
+  if (!status_.ok()) return false;
   if (user_ != nullptr && !user_->grants.CoverPrefix(Access::kRead, prefix)) {
     status_ = absl::PermissionDeniedError(DeniedFailure(*user_, "a walk over these keys").message);
-    return;
   }
-  WalkAll(begin, [&](std::string_view key) { return key.substr(0, prefix.size()) == prefix && visit(key); });
+  return status_.ok();
 }
 
-void Transaction::Walk(std::string_view begin, absl::FunctionRef<bool(std::string_view key)> visit) {
-  WalkPrefix(begin, {}, visit);
+bool Transaction::WalkPrefix(std::string_view begin, std::string_view prefix, Visit visit) {
+  return MayWalk(prefix) && WalkAll(begin, prefix, visit, nullptr);
 }
 
-void Transaction::WalkAll(std::string_view begin, absl::FunctionRef<bool(std::string_view key)> visit) {
-  auto own = written_.lower_bound(begin);
+void Transaction::WalkSome(std::string_view begin, std::string_view prefix, Visit visit,
+                           std::optional<std::string>* rest) {
+  if (MayWalk(prefix)) WalkAll(begin, prefix, visit, rest);
+}
+
+bool Transaction::WalkAll(std::string_view begin, std::string_view prefix, Visit visit_one,
+                          std::optional<std::string>* rest) {
+  const auto visit = [&](std::string_view key) { return key.substr(0, prefix.size()) == prefix && visit_one(key); };
+  const std::string from = walk_rest_.has_value() ? *std::exchange(walk_rest_, std::nullopt) : std::string(begin);
+  auto own = written_.lower_bound(from);
   // The keys of its own in front of `limit`; all if it is null.
   const auto visit_own = [&](const std::string_view* limit) {
     for (; own != written_.end() && (limit == nullptr || own->first < *limit); ++own) {
@@ -109,27 +172,43 @@ void Transaction::WalkAll(std::string_view begin, absl::FunctionRef<bool(std::st
     }
     return true;
   };
+  const auto pause = [&](std::string_view at) {
+    if (at.substr(0, prefix.size()) > prefix) return true;
+    (rest == nullptr ? walk_rest_ : *rest) = std::string(at);
+    if (rest == nullptr) paused_ = true;
+    return false;
+  };
   if (!deleted_all_) {
-    const std::unique_ptr<Iterator> it = source_->Walk(begin);
+    const std::unique_ptr<Iterator> it = source_->Walk(from);
     if (it == nullptr) {
       status_ = absl::UnavailableError("a walk waits for the disk");
-      return;
+      return false;
     }
+    bool looked = false;
     for (it->SeekToFirst(); it->Valid(); it->Next()) {
+      const std::string_view key = it->key();
+      if (!visit_own(&key)) return status_.ok();
+      if (looked && IsSpent()) return pause(key);
+      looked = true;
+      // A value is not looked at, but has to be passed.
+      work_ += kWorkPerKey + key.size() + it->value().size() / 4;
       if (++walked_keys_ > kWalkedKeysMax) {
         status_ =
             base::Error(absl::StatusCode::kResourceExhausted, "it would walk over more than {} keys", kWalkedKeysMax);
-        return;
+        return false;
       }
-      const std::string_view key = it->key();
-      if (!visit_own(&key)) return;
       if (own != written_.end() && own->first == key) continue;
-      if (!visit(key)) return;
+      if (!visit(key)) return status_.ok();
+    }
+    if (absl::IsUnavailable(it->status())) {
+      const std::string_view at = it->resume_key();
+      return visit_own(&at) ? pause(at) : status_.ok();
     }
     status_ = it->status();
-    if (!status_.ok()) return;
+    if (!status_.ok()) return false;
   }
   visit_own(nullptr);
+  return status_.ok();
 }
 
 std::vector<Condition> Transaction::Conditions() const {

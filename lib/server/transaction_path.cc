@@ -14,6 +14,8 @@ namespace {
 
 // What takes more steps is run on a reader's thread.
 constexpr size_t kLoopStepsMax = 256;
+// Likewise what copies more than this.
+constexpr size_t kLoopBytesMax = 1 << 20;
 // Runs that see what is on its way; and runs in all, after which others are in the way for good.
 constexpr int kHopefulRuns = 3;
 constexpr int kRunsMax = 1000;
@@ -71,6 +73,7 @@ class TransactionPath::StoreSource : public EntrySource {
                                                    .only_cached = !may_wait_,
                                                    .saw_undurable = &undurable,
                                                    .consistency = consistency()});
+    if (status.ok() && !may_wait_ && value.value().size() > kLoopBytesMax) return TooLongForLoop();
     if (status.ok() || status.code() == absl::StatusCode::kNotFound) saw_undurable_ |= undurable;
     if (status.ok()) *state = StoredEntry{std::string(value.value()), ExpiryMillis(value)};
     return status.code() == absl::StatusCode::kNotFound ? absl::OkStatus() : status;
@@ -81,6 +84,7 @@ class TransactionPath::StoreSource : public EntrySource {
     bool undurable = false;
     ReadOptions options{.snapshot = has_snapshot_ ? &snapshot_ : nullptr,
                         .lower_bound = std::string(begin),
+                        .skips_max = kKeysPerStep,
                         .fill_cache = false,
                         .saw_undurable = &undurable,
                         .consistency = Consistency::kLocal};
@@ -90,6 +94,9 @@ class TransactionPath::StoreSource : public EntrySource {
   }
 
   bool saw_undurable() const { return saw_undurable_; }
+
+ protected:
+  static absl::Status TooLongForLoop() { return absl::UnavailableError("it is copied by a thread that has time"); }
 
  private:
   // Who may wait has waited before; who may not, reads what is up to date without, or is told so.
@@ -110,6 +117,7 @@ class TransactionPath::LoopSource final : public StoreSource {
 
   absl::Status Read(std::string_view key, EntryState* state) override {
     if (pending_ == nullptr || !pending_->Find(key, state)) return StoreSource::Read(key, state);
+    if (state->has_value() && (*state)->value.size() > kLoopBytesMax) return TooLongForLoop();
     saw_pending_ = true;
     return absl::OkStatus();
   }
@@ -120,7 +128,7 @@ class TransactionPath::LoopSource final : public StoreSource {
   bool saw_pending_ = false;
 };
 
-// A request on its way. The sources are of one run.
+// A request on its way. Source and transaction are of one run, of one or several steps.
 struct TransactionPath::Running {
   TransactionCommand command;
   Origin origin() const { return {connection, peer, user == nullptr ? std::string_view() : user->name}; }
@@ -130,23 +138,54 @@ struct TransactionPath::Running {
   size_t payload_bytes_max = 0;
   Pending pending;
   int runs = 0;
+  std::unique_ptr<StoreSource> source;
   std::unique_ptr<Transaction> transaction;
   std::string reply;
   bool saw_undurable = false;
   bool saw_pending = false;
   ModifiedBytes modified;
-  int64_t accounted_bytes = 0;  // besides those of the request
+  BatchCommand made;  // of what the transaction wrote, and of `modified`
+  WriteBatch batch;
+  int64_t batch_bytes = 0;  // on the account
+  bool is_pending = false;  // others of this loop see what it writes
+  bool has_turn = false;
+  int64_t kept_bytes = 0;  // of its last step: what its session may keep of it
+  absl::Status failure;    // of the last step
 
-  void RunBody(StoreSource* source, int64_t now_ms, size_t bytes_max) {
+  size_t MadeBytes() const {
+    size_t bytes = 0;
+    for (const Condition& condition : made.conditions) bytes += condition.key.size() + condition.value.size();
+    for (const Operation& operation : made.operations) bytes += operation.ByteSize();
+    return bytes;
+  }
+
+  void MakeBatch() {
+    batch.Clear();
+    for (const Condition& condition : made.conditions) AddTo(condition, &batch);
+    for (const Operation& operation : made.operations) AddTo(operation, &batch);
+  }
+
+  bool has_paused() const { return transaction != nullptr && transaction->paused(); }
+
+  void Begin(std::unique_ptr<StoreSource> from, int64_t now_ms, size_t bytes_max, const Transaction::Bounds& bounds) {
     runs++;
     saw_pending = false;
     reply.clear();
-    transaction = std::make_unique<Transaction>(source, now_ms, bytes_max, user.get());
+    transaction = std::make_unique<Transaction>(from.get(), now_ms, bytes_max, user.get(), bounds);
+    source = std::move(from);
+  }
+
+  void RunBody() {
     command.body(transaction.get(), &reply);
     transaction->HasRoomFor(reply.size());
+    kept_bytes = static_cast<int64_t>(transaction->bytes());
     saw_undurable = source->saw_undurable();
   }
 };
+
+TransactionPath::TransactionPath(Store* store, base::EventLoop* loop, base::Clock* clock, const RequestContext& context,
+                                 const Options& options)
+    : store_(store), loop_(loop), clock_(clock), context_(context), options_(options) {}
 
 TransactionPath::~TransactionPath() { BANDB_ASSERT(in_flight_ == 0); }
 
@@ -162,6 +201,7 @@ void TransactionPath::Run(Request& request, TransactionCommand* command) {
   const size_t bytes = running->command.bytes + sizeof(Running);
   request.SetOperations(running->command.reads);
   running->pending = request.Defer(bytes);
+  running->pending.done = std::move(running->command.done);
   in_flight_++;
   RunSomewhere(std::move(running));
 }
@@ -184,60 +224,149 @@ bool TransactionPath::MayReadNow(const Running& running) const {
 bool TransactionPath::RunOnLoop(Running* running) {
   if (running->command.many && !MayReadNow(*running)) return false;
   const bool hopeful = running->command.writes && running->runs < kHopefulRuns && !pending_.empty();
-  LoopSource source(store_, running->command, hopeful ? &pending_ : nullptr);
-  running->RunBody(&source, clock_->WallMillis(), options_.bytes_max);
-  running->saw_pending = source.saw_pending();
+  auto source = std::make_unique<LoopSource>(store_, running->command, hopeful ? &pending_ : nullptr);
+  const LoopSource* const looked_at = source.get();
+  running->Begin(std::move(source), clock_->WallMillis(), options_.bytes_max,
+                 {.work_max = kLoopBytesMax,
+                  .may_pause = false,
+                  .quota = context_.quota,
+                  .memory_bytes_max = context_.memory_bytes_max,
+                  .stored_names = &running->command.stored_names});
+  running->RunBody();
+  running->saw_pending = looked_at->saw_pending();
   return running->transaction->status().code() != absl::StatusCode::kUnavailable;
 }
 
 void TransactionPath::RunOnReader(std::unique_ptr<Running> running) {
+  // What it holds of a run on the loop is of no use.
+  running->transaction.reset();
   Running* const started = running.release();
   store_->ReadBarrierAsync({.timeout = context_.store_timeout}, [this, started](absl::Status barrier) {
-    context_.readers->Post(base::Priority::kNormal, [this, started, barrier = std::move(barrier)] {
-      if (barrier.ok()) {
-        StoreSource source(store_, started->command, true);
-        started->RunBody(&source, clock_->WallMillis(), options_.bytes_max);
-      }
-      loop_->Post([this, started, barrier] {
-        std::unique_ptr<Running> back(started);
-        if (!barrier.ok()) return End(std::move(back), {.failure = ToFailureOfAll(barrier)});
-        GoOn(std::move(back));
-      });
+    loop_->Post([this, started, barrier = std::move(barrier)] {
+      std::unique_ptr<Running> back(started);
+      if (!barrier.ok()) return End(std::move(back), {.failure = ToFailureOfAll(barrier)});
+      AwaitTurn(std::move(back));
     });
   });
 }
 
+bool TransactionPath::TakesTurns(const Running& running) const {
+  return running.command.walks || running.command.steps > kLookupsPerStep || running.has_paused();
+}
+
+bool TransactionPath::IsInVain(const Running& running) const {
+  if (closed_ && TakesTurns(running)) return true;
+  const net::Ticket& ticket = running.pending.ticket;
+  const bool names_writes = running.command.writes && !running.command.walks;
+  if (!running.command.writes && context_.completions->CodecOf(ticket) == nullptr) return true;
+  return TakesTurns(running) && !names_writes && !waiting_.empty() && context_.completions->HasEnded(ticket);
+}
+
+void TransactionPath::AwaitTurn(std::unique_ptr<Running> running) {
+  if (TakesTurns(*running)) {
+    waiting_.push_back(std::move(running));
+    return NextTurn();
+  }
+  StartStep(std::move(running));
+}
+
+void TransactionPath::NextTurn() {
+  while (!turn_is_taken_ && !waiting_.empty()) {
+    std::unique_ptr<Running> next = std::move(waiting_.front());
+    waiting_.pop_front();
+    StartStep(std::move(next));
+  }
+}
+
+void TransactionPath::Close() {
+  closed_ = true;
+  NextTurn();
+}
+
+void TransactionPath::StartStep(std::unique_ptr<Running> running) {
+  if (IsInVain(*running)) {
+    // No "overloaded": nothing was wanting, and nobody is told.
+    const absl::Status vain = base::Error(absl::StatusCode::kCancelled, "not done: its client has gone");
+    return End(std::move(running), {.failure = ToFailureOfAll(vain)});
+  }
+  running->has_turn = TakesTurns(*running);
+  if (running->has_turn) turn_is_taken_ = true;
+  context_.readers->Post(base::Priority::kNormal, [this, started = running.release()] {
+    RunStep(started);
+    loop_->Post([this, started] { FinishStep(std::unique_ptr<Running>(started)); });
+  });
+}
+
+void TransactionPath::RunStep(Running* running) {
+  if (context_.MemoryIsFull()) {
+    running->failure = base::Error(absl::StatusCode::kUnavailable, "the server is short of memory");
+    return;
+  }
+  if (running->has_paused()) {
+    running->transaction->Resume();
+  } else {
+    running->Begin(std::make_unique<StoreSource>(store_, running->command, true), clock_->WallMillis(),
+                   options_.bytes_max,
+                   {.work_per_lookup = kWorkPerKey * kKeysPerStep / kLookupsPerStep,
+                    .quota = context_.quota,
+                    .memory_bytes_max = context_.memory_bytes_max,
+                    .stored_names = &running->command.stored_names});
+  }
+  running->RunBody();
+  // What was read is no condition of anything, and would be read again as it was. What a session
+  // keeps of it stays on the account.
+  if (!running->command.writes && running->pending.done == nullptr) running->transaction->ForgetReads();
+  if (running->has_paused()) return;
+  // A snapshot is let go of where that may take time.
+  running->source.reset();
+}
+
+void TransactionPath::FinishStep(std::unique_ptr<Running> running) {
+  if (std::exchange(running->has_turn, false)) turn_is_taken_ = false;
+  if (!running->failure.ok()) {
+    const absl::Status failure = running->failure;
+    End(std::move(running), {.failure = ToFailureOfAll(failure)});
+  } else if (running->has_paused() && running->transaction->status().ok()) {
+    AwaitTurn(std::move(running));
+  } else {
+    GoOn(std::move(running));
+  }
+  NextTurn();
+}
+
 void TransactionPath::GoOn(std::unique_ptr<Running> running) {
-  const auto bytes = static_cast<int64_t>(running->transaction->bytes() + running->reply.size());
-  context_.quota->AddMemory(bytes - std::exchange(running->accounted_bytes, bytes));
   const absl::Status status = running->transaction->status();
   if (!status.ok()) return End(std::move(running), {.failure = ToFailureOfAll(status)});
   // What was decided by what is on its way must wait for it, and see that it arrives.
   if (running->transaction->writes() || running->saw_pending) return Commit(std::move(running));
+  // What it does to its session once it has succeeded may keep what it read.
+  const int64_t kept_bytes = running->pending.done == nullptr ? 0 : running->kept_bytes;
   Outcome outcome;
   outcome.answer = EntriesAnswer{std::move(running->reply)};
-  if (running->saw_undurable && context_.durable != nullptr && running->command.done == nullptr) {
+  if (running->saw_undurable && context_.durable != nullptr) {
     in_flight_--;
-    context_.quota->AddMemory(-running->accounted_bytes);
-    return context_.durable->Hold(std::move(running->pending), std::move(outcome));
+    return context_.durable->Hold(std::move(running->pending), std::move(outcome), kept_bytes);
   }
   End(std::move(running), std::move(outcome));
 }
 
-bool TransactionPath::MakeBatch(Running* running, WriteBatch* batch, Outcome* outcome) {
+bool TransactionPath::Judge(Running* running, Outcome* outcome) {
   const Transaction& transaction = *running->transaction;
   running->modified.clear();
-  Command command = BatchCommand{transaction.Conditions(), transaction.Writes(), 0};
-  BatchCommand& made = std::get<BatchCommand>(command);
-  if (made.conditions.size() + made.operations.size() > options_.keys_max) {
+  // Before anything is made of them: of very many that would take the loop too long.
+  if (transaction.commit_size() > options_.keys_max) {
     outcome->failure = ToFailure(base::Error(absl::StatusCode::kInvalidArgument,
                                              "more than {} keys to read and write at once", options_.keys_max));
     return false;
   }
-  if (!context_.hooks->RunBefore(running->origin(), running->payload_bytes_max, &command, &running->modified,
-                                 outcome)) {
-    return false;
-  }
+  // It may come to more than what the client sent for it.
+  Command command = BatchCommand{transaction.Conditions(), transaction.Writes(), 0, options_.bytes_max};
+  BatchCommand& made = std::get<BatchCommand>(command);
+  for (const Operation& operation : made.operations) made.bytes += operation.ByteSize();
+  const bool goes_on =
+      context_.hooks->RunBefore(running->origin(), running->payload_bytes_max, &command, &running->modified, outcome);
+  running->pending.mark.hook_nanos += context_.hooks->TakeSpentNanos();
+  if (!goes_on) return false;
   outcome->failure = CheckKeys(running->user.get(), made);
   if (outcome->failure.code != 0) return false;
   absl::Status status;
@@ -248,27 +377,43 @@ bool TransactionPath::MakeBatch(Running* running, WriteBatch* batch, Outcome* ou
     outcome->failure = ToFailure(status);
     return false;
   }
-  for (const Condition& condition : made.conditions) AddTo(condition, batch);
-  for (const Operation& operation : made.operations) AddTo(operation, batch);
   std::vector<Operation> told = running->command.reads;
   told.insert(told.end(), made.operations.begin(), made.operations.end());
   running->pending.record = context_.hooks->MakeRecord(running->origin(), {}, told);
+  running->made = std::get<BatchCommand>(std::move(command));
   return true;
 }
 
 void TransactionPath::Commit(std::unique_ptr<Running> running) {
-  WriteBatch batch;
   Outcome outcome;
-  if (!MakeBatch(running.get(), &batch, &outcome)) {
+  if (!Judge(running.get(), &outcome)) {
     // As for every request that a pre-hook ended.
     running->pending.record = nullptr;
     return End(std::move(running), std::move(outcome));
   }
+  if (running->MadeBytes() <= kLoopBytesMax) {
+    running->MakeBatch();
+    running->is_pending = true;
+    return Submit(std::move(running));
+  }
+  // It comes to the store after others that began later, so they are not shown what it writes.
+  context_.readers->Post(base::Priority::kNormal, [this, started = running.release()] {
+    started->MakeBatch();
+    loop_->Post([this, started] { Submit(std::unique_ptr<Running>(started)); });
+  });
+}
+
+void TransactionPath::Submit(std::unique_ptr<Running> running) {
   context_.counters->write_operations.Add();
   context_.counters->write_groups.Add();
-  pending_.Add(*running->transaction);
+  if (running->is_pending) pending_.Add(*running->transaction);
+  running->batch_bytes = static_cast<int64_t>(running->batch.ByteSize());
+  if (running->pending.record != nullptr) {
+    running->batch_bytes += static_cast<int64_t>(running->pending.record->bytes.size());
+  }
+  context_.quota->AddMemory(running->batch_bytes);
   Running* const started = running.release();
-  store_->WriteAsync(std::move(batch), {.sync = options_.sync, .timeout = context_.store_timeout},
+  store_->WriteAsync(std::move(started->batch), {.sync = options_.sync, .timeout = context_.store_timeout},
                      [this, started](absl::Status status) {
                        loop_->Post([this, started, status = std::move(status)] {
                          Committed(std::unique_ptr<Running>(started), status);
@@ -277,7 +422,15 @@ void TransactionPath::Commit(std::unique_ptr<Running> running) {
 }
 
 void TransactionPath::Committed(std::unique_ptr<Running> running, const absl::Status& status) {
-  pending_.Remove(*running->transaction);
+  if (std::exchange(running->is_pending, false)) pending_.Remove(*running->transaction);
+  context_.quota->AddMemory(-running->batch_bytes);
+  const bool may_be_done = status.ok() || status.code() == absl::StatusCode::kUnknown;
+  if (may_be_done && running->transaction->deleted_all()) {
+    context_.Record({.what = "keys deleted",
+                     .user = std::string(running->origin().user),
+                     .address = running->peer,
+                     .detail = status.ok() ? "" : "outcome unknown"});
+  }
   if (status.ok()) {
     Outcome outcome;
     outcome.answer = EntriesAnswer{std::move(running->reply)};
@@ -290,15 +443,18 @@ void TransactionPath::Committed(std::unique_ptr<Running> running, const absl::St
     const absl::Status busy = base::Error(absl::StatusCode::kUnavailable, "others keep changing the same keys");
     return End(std::move(running), {.failure = ToFailureOfAll(busy)});
   }
+  // What it did not write post-hooks must not hear of: the next run may write nothing.
+  running->pending.record = context_.hooks->MakeRecord(running->origin(), {}, running->command.reads);
   RunSomewhere(std::move(running));
 }
 
 void TransactionPath::End(std::unique_ptr<Running> running, Outcome outcome) {
   in_flight_--;
-  context_.quota->AddMemory(-running->accounted_bytes);
-  auto* const codec = static_cast<Codec*>(context_.completions->CodecOf(running->pending.ticket));
-  if (codec != nullptr && outcome.ok() && running->command.done != nullptr) running->command.done(codec);
   Complete(context_, running->pending, &outcome);
+  // To let go of very many keys takes the loop too long.
+  if (running->command.steps > kLookupsPerStep) {
+    context_.readers->Post(base::Priority::kNormal, [ended = std::move(running)] {});
+  }
 }
 
 }  // namespace bandb::server

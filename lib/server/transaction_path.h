@@ -1,5 +1,10 @@
-// Transactions: run on the loop where memory suffices, else on a reader's thread; committed under
-// conditions, and run again where these did not hold.
+// Transactions: run on the loop where memory and a moment suffice, else in steps on a reader's
+// thread; committed under conditions, and run again where these did not hold.
+//
+// Walks, and commands that look up more keys than one step may, take turns: of a loop one step at a
+// time is on a reader's thread, so that reads that wait for a disk find one. One whose client has
+// gone, or has said that it sends nothing more, ends where others wait for their turn, unless it
+// names the keys that it writes.
 //
 // A command that writes sees what others of this loop have on their way to the store, so that a
 // counter which everybody counts up takes no turn of the disk for each: each of them is under the
@@ -9,6 +14,7 @@
 #define BANDB_SERVER_TRANSACTION_PATH_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -54,11 +60,12 @@ class TransactionPath {
     size_t bytes_max = 0;
   };
   TransactionPath(Store* store, base::EventLoop* loop, base::Clock* clock, const RequestContext& context,
-                  const Options& options)
-      : store_(store), loop_(loop), clock_(clock), context_(context), options_(options) {}
+                  const Options& options);
   ~TransactionPath();
 
   void Run(Request& request, TransactionCommand* command);
+  // What takes turns ends where it is.
+  void Close();
   bool idle() const { return in_flight_ == 0; }
 
  private:
@@ -72,11 +79,24 @@ class TransactionPath {
   // False: it would have to wait.
   bool RunOnLoop(Running* running);
   void RunOnReader(std::unique_ptr<Running> running);
+  // Has the next step of it run on a reader's thread, once it is its turn.
+  void AwaitTurn(std::unique_ptr<Running> running);
+  void NextTurn();
+  // Whether it goes on only when it is its turn.
+  bool TakesTurns(const Running& running) const;
+  void StartStep(std::unique_ptr<Running> running);
+  // On a reader's thread.
+  void RunStep(Running* running);
+  void FinishStep(std::unique_ptr<Running> running);
+  // Nobody is there for whom it would be worth the time.
+  bool IsInVain(const Running& running) const;
   // The body has run: what follows, on the loop.
   void GoOn(std::unique_ptr<Running> running);
-  // False if hooks or limits ended it: `outcome` is how.
-  bool MakeBatch(Running* running, WriteBatch* batch, Outcome* outcome);
+  // Makes what is to be committed, as hooks and limits leave it. False: they ended it, and
+  // `outcome` is how.
+  bool Judge(Running* running, Outcome* outcome);
   void Commit(std::unique_ptr<Running> running);
+  void Submit(std::unique_ptr<Running> running);
   void Committed(std::unique_ptr<Running> running, const absl::Status& status);
   void End(std::unique_ptr<Running> running, Outcome outcome);
 
@@ -86,6 +106,9 @@ class TransactionPath {
   const RequestContext& context_;
   const Options options_;
   PendingWrites pending_;
+  std::deque<std::unique_ptr<Running>> waiting_;  // for their turn
+  bool turn_is_taken_ = false;
+  bool closed_ = false;
   int in_flight_ = 0;
 };
 

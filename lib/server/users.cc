@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "bandb/iterator.h"
 #include "base/status.h"
 #include "tls/token.h"
 
@@ -11,7 +12,7 @@ namespace bandb::server {
 
 namespace {
 
-constexpr size_t kNameBytesMax = 64;
+constexpr size_t kUserNameBytesMax = 64;
 constexpr size_t kAllowsMax = 256;
 constexpr std::string_view kDigestKind = "sha256:";
 
@@ -62,14 +63,6 @@ std::string ToHex(std::string_view bytes) {
 }
 
 bool StartsWith(std::string_view key, std::string_view prefix) { return key.substr(0, prefix.size()) == prefix; }
-
-// The first key after all that begin with it; empty: there is none.
-std::string EndOfPrefix(std::string_view prefix) {
-  std::string end(prefix);
-  while (!end.empty() && end.back() == '\xff') end.pop_back();
-  if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
-  return end;
-}
 
 std::string_view Trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -220,13 +213,13 @@ bool Grants::CoverPrefix(Access access, std::string_view prefix) const {
 bool Grants::CoverRange(Access access, std::string_view begin, std::string_view limit) const {
   return std::any_of(grants_.begin(), grants_.end(), [&](const Grant& grant) {
     if (!grant.Has(access) || !StartsWith(begin, grant.prefix)) return false;
-    const std::string end = EndOfPrefix(grant.prefix);
+    const std::string end = PrefixLimit(grant.prefix);
     return end.empty() || (!limit.empty() && limit <= end);
   });
 }
 
 bool IsUserName(std::string_view name) {
-  return !name.empty() && name.size() <= kNameBytesMax && std::all_of(name.begin(), name.end(), IsNameCharacter);
+  return !name.empty() && name.size() <= kUserNameBytesMax && std::all_of(name.begin(), name.end(), IsNameCharacter);
 }
 
 absl::StatusOr<UserTable> UserTable::Parse(std::string_view text, std::string_view file) {
@@ -283,11 +276,32 @@ std::shared_ptr<const User> UserTable::Find(std::string_view name) const {
   return found == users_.end() ? nullptr : found->second;
 }
 
-void UserRegistry::Replace(UserTable users) {
-  // The old ones go once the lock is free again.
+std::vector<std::string> DescribeChanges(const UserTable& before, const UserTable& after) {
+  constexpr size_t kBytesMax = 1000;
+  std::vector<std::string> texts;
+  const auto add = [&texts](std::string_view how, const std::string& name) {
+    if (texts.empty() || texts.back().size() >= kBytesMax) texts.emplace_back();
+    texts.back() += fmt::format("{}{} {}", texts.back().empty() ? "" : ", ", how, name);
+  };
+  for (const auto& [name, user] : after.users()) {
+    const std::shared_ptr<const User> old = before.Find(name);
+    if (old == nullptr) {
+      add("added", name);
+    } else if (old->digest != user->digest || old->grants.texts() != user->grants.texts()) {
+      add("changed", name);
+    }
+  }
+  for (const auto& [name, user] : before.users()) {
+    if (after.Find(name) == nullptr) add("removed", name);
+  }
+  return texts;
+}
+
+UserTable UserRegistry::Replace(UserTable users) {
   base::MutexLock lock(&mutex_);
   std::swap(users_, users);
   generation_.fetch_add(1, std::memory_order_release);
+  return users;
 }
 
 std::shared_ptr<const User> UserRegistry::Find(std::string_view name) const {

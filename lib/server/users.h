@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -84,13 +85,17 @@ class UserTable {
   std::map<std::string, std::shared_ptr<const User>, std::less<>> users_;
 };
 
+// Who was added, removed, or has another token or other rights, by name; in texts of bounded
+// length, as many as it takes; none: nobody.
+std::vector<std::string> DescribeChanges(const UserTable& before, const UserTable& after);
+
 // The users of a running server, all loops'. Thread safety: any thread.
 class UserRegistry {
  public:
   explicit UserRegistry(UserTable users) : users_(std::move(users)) {}
 
-  // From now on these.
-  void Replace(UserTable users) ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on these. Those before.
+  UserTable Replace(UserTable users) ABSL_LOCKS_EXCLUDED(mutex_);
   // Another one after each Replace.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   std::shared_ptr<const User> Find(std::string_view name) const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -19,6 +19,8 @@ constexpr size_t kRequestOverheadBytes = 64;
 // and a request that is beyond that limit must not take others along.
 constexpr size_t kOperationBytes = 64;
 constexpr size_t kFreeGroupsMax = 8;
+// Of a batch that was not done: so many of its conditions are looked at.
+constexpr size_t kConditionsLookedAtMax = 64;
 // Two: one is being synced while the next is on its way to the store's thread. One leaves the disk
 // idle in between (a quarter fewer writes a second from 50 clients); more would only make groups
 // smaller.
@@ -37,8 +39,9 @@ struct WriteCollector::Group {
   std::vector<Pending> requests;
   size_t bytes = 0;
   bool alone = false;
+  std::vector<std::string> condition_keys;
   int64_t since_nanos = 0;      // when its first request came
-  int64_t submitted_nanos = 0;  // when the store got it
+  int64_t submitted_nanos = 0;  // when the store got it; 0: not yet
   absl::Status status;
 };
 
@@ -91,7 +94,10 @@ void WriteCollector::Write(Request& request, const BatchCommand& batch) {
   for (size_t i = 0; i < batch.operations.size() && status.ok(); i++) status = CheckOperation(batch.operations[i]);
   if (!status.ok()) return request.Answer({.failure = ToFailure(status)});
   WriteBatch* const to = Join(request, batch.bytes, batch.operations.size(), !batch.conditions.empty());
-  for (const Condition& condition : batch.conditions) AddTo(condition, to);
+  for (const Condition& condition : batch.conditions) {
+    AddTo(condition, to);
+    if (context_.durable != nullptr) current_->condition_keys.emplace_back(condition.key);
+  }
   for (const Operation& operation : batch.operations) AddTo(operation, to);
 }
 
@@ -163,9 +169,30 @@ void WriteCollector::Finish(Group* group) {
   Recycle(std::move(owned));
 }
 
+bool WriteCollector::SawUndurable(const Group& group) const {
+  // Many would take time, and then one sync more does not matter.
+  if (group.condition_keys.size() > kConditionsLookedAtMax) return true;
+  return std::any_of(group.condition_keys.begin(), group.condition_keys.end(), [this](const std::string& key) {
+    PinnedValue value;
+    bool undurable = false;
+    // What is not in memory is in a table, and durable.
+    const absl::Status status = store_->GetPinned(
+        key, &value, {.only_cached = true, .saw_undurable = &undurable, .consistency = Consistency::kLocal});
+    return !absl::IsUnavailable(status) && undurable;
+  });
+}
+
 void WriteCollector::Answer(Group* group) {
   Outcome outcome;
   if (!group->status.ok()) outcome.failure = ToFailureOfAll(group->status);
+  for (Pending& request : group->requests) request.mark.submitted_nanos = group->submitted_nanos;
+  // A condition is a read: that it did not hold may tell of a write that may still be lost.
+  if (absl::IsAborted(group->status)) {
+    for (Pending& request : group->requests) {
+      CompleteDurably(context_, std::move(request), {.failure = outcome.failure}, SawUndurable(*group));
+    }
+    return;
+  }
   for (const Pending& request : group->requests) Complete(context_, request, &outcome);
 }
 
@@ -175,6 +202,8 @@ void WriteCollector::Recycle(std::unique_ptr<Group> group) {
   group->requests.clear();
   group->bytes = 0;
   group->alone = false;
+  group->condition_keys.clear();
+  group->submitted_nanos = 0;
   group->status = absl::OkStatus();
   free_.push_back(std::move(group));
 }

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bandb/store.h"
@@ -54,6 +55,8 @@ class WriteCollector final : public net::Gate {
   void Pump();
   void Finish(Group* group);
   void Answer(Group* group);
+  // Of a group whose conditions did not hold.
+  bool SawUndurable(const Group& group) const;
   // Keeps the group for its memory.
   void Recycle(std::unique_ptr<Group> group);
   void Measure(const Group& group);

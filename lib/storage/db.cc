@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <type_traits>
 #include <utility>
 
 #include "base/assert.h"
@@ -87,6 +88,8 @@ class DbImpl final : public Db {
 
   absl::Status Flush() override;
   absl::Status CompactRange(std::string_view begin, std::string_view limit) override;
+  absl::Status PauseCompactions() override;
+  absl::Status ContinueCompactions() override;
   absl::Status CreateCheckpoint(const std::filesystem::path& dir) override;
   absl::Status VerifyChecksums() override { return engine_->VerifyChecksums(); }
   absl::Status Resume() override;
@@ -97,10 +100,16 @@ class DbImpl final : public Db {
 
  private:
   absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) override;
+  absl::StatusOr<RangeFigures> DoApproximate(std::string_view begin, std::string_view limit) const override;
   absl::Status DoPut(std::string_view key, std::string_view value, const WriteOptions& options) override;
   absl::Status DoDelete(std::string_view key, const WriteOptions& options) override;
   absl::Status DoWrite(const WriteBatch& batch, const WriteOptions& options) override;
-  void DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override;
+  void DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) override {
+    SubmitAsync(std::move(batch), options, std::move(done));
+  }
+  void DoWriteAsyncOrReturn(WriteBatch batch, const WriteOptions& options, ReturningWriteCallback done) override {
+    SubmitAsync(std::move(batch), options, std::move(done));
+  }
   absl::Status DoGet(std::string_view key, PinnedValue* value, const ReadOptions& options) override {
     return engine_->Get(key, options, value);
   }
@@ -126,10 +135,13 @@ class DbImpl final : public Db {
   // Waits for something that ends in a Done.
   absl::Status WaitForDone(const std::function<void(Engine::Done)>& start);
 
-  void Refuse(WriteCallback done, absl::Status refused);
-  // Of a callback that is run outside an AsyncWrite.
   template <typename Callback>
-  void Call(Callback done, absl::Status status);
+  void SubmitAsync(WriteBatch batch, const WriteOptions& options, Callback done);
+  template <typename Callback>
+  void Refuse(WriteBatch batch, Callback done, absl::Status refused);
+  // Of a callback that is run outside an AsyncWrite; `given` is what it gets.
+  template <typename Callback, typename... Given>
+  void Call(Callback done, Given... given);
 
   bool InForkedChild() const { return base::Forks() != forks_; }
   // Errors: kFailedPrecondition in a forked child, which has no part in the database.
@@ -160,6 +172,16 @@ absl::Status DbImpl::CheckProcess() const {
 absl::Status DbImpl::Resume() {
   BANDB_RETURN_IF_ERROR(CheckProcess());
   return engine_->Resume();
+}
+
+absl::Status DbImpl::PauseCompactions() {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  return engine_->PauseCompactions();
+}
+
+absl::Status DbImpl::ContinueCompactions() {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  return engine_->ContinueCompactions();
 }
 
 absl::Status DbImpl::AcceptClock() {
@@ -281,43 +303,56 @@ absl::Status DbImpl::AwaitOutcome(BlockingWrite* write, int64_t timeout_nanos, b
   return write->TakeOutcome();
 }
 
+template <typename Callback, typename... Given>
+void DbImpl::Call(Callback done, Given... given) {
+  if (!kv::RunContained([&]() { std::move(done)(std::move(given)...); })) engine_->NoteException("a callback");
+}
+
 template <typename Callback>
-void DbImpl::Call(Callback done, absl::Status status) {
-  if (!kv::RunContained([&]() { std::move(done)(std::move(status)); })) engine_->NoteException("a callback");
-}
-
-void DbImpl::Refuse(WriteCallback done, absl::Status refused) {
-  callbacks_->Post(base::Priority::kHigh, [this, done = std::move(done), refused = std::move(refused)]() mutable {
-    Call(std::move(done), std::move(refused));
+void DbImpl::Refuse(WriteBatch batch, Callback done, absl::Status refused) {
+  auto task = [this, batch = std::move(batch), done = std::move(done), refused = std::move(refused)]() mutable {
+    if constexpr (std::is_same_v<Callback, WriteCallback>) {
+      Call(std::move(done), std::move(refused));
+    } else {
+      Call(std::move(done), std::move(refused), std::move(batch));
+    }
     engine_->Leave();
-  });
+  };
+  callbacks_->Post(base::Priority::kHigh, std::move(task));
 }
 
-void DbImpl::DoWriteAsync(WriteBatch batch, const WriteOptions& options, WriteCallback done) {
-  if (absl::Status process = CheckProcess(); !process.ok()) return Call(std::move(done), std::move(process));
-  if (!engine_->Enter()) {
-    // Nothing runs on the executor any more.
-    return Call(std::move(done), ClosedError());
+template <typename Callback>
+void DbImpl::SubmitAsync(WriteBatch batch, const WriteOptions& options, Callback done) {
+  // Nothing runs on the executor any more, or it is another process's: the callback runs here.
+  absl::Status gone = CheckProcess();
+  if (gone.ok() && !engine_->Enter()) gone = ClosedError();
+  if (!gone.ok()) {
+    if constexpr (std::is_same_v<Callback, WriteCallback>) {
+      return Call(std::move(done), std::move(gone));
+    } else {
+      return Call(std::move(done), std::move(gone), std::move(batch));
+    }
   }
   if (absl::Status refused = kv::CheckBatch(engine_->limits(), batch); !refused.ok()) {
-    return Refuse(std::move(done), std::move(refused));
+    return Refuse(std::move(batch), std::move(done), std::move(refused));
   }
   const uint64_t bytes = batch.ByteSize() + kAsyncOverheadBytes;
   const uint64_t others = async_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   // One alone may be as large as a batch may be.
   if (others != 0 && others + bytes > async_bytes_max_) {
     async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-    return Refuse(std::move(done), base::Error(absl::StatusCode::kUnavailable,
-                                               "overloaded: {} bytes of asynchronous writes are on their way", others));
+    return Refuse(std::move(batch), std::move(done),
+                  base::Error(absl::StatusCode::kUnavailable,
+                              "overloaded: {} bytes of asynchronous writes are on their way", others));
   }
   engine_->working_bytes()->fetch_add(bytes, std::memory_order_relaxed);
-  auto* write = new AsyncWrite(std::move(batch), options, AsyncDelayNanos(bytes), std::move(done), callbacks_,
-                               [this, bytes](bool threw) {
-                                 if (threw) engine_->NoteException("a callback");
-                                 async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-                                 engine_->working_bytes()->fetch_sub(bytes, std::memory_order_relaxed);
-                                 engine_->Leave();
-                               });
+  auto* write = new AsyncWrite<Callback>(std::move(batch), options, AsyncDelayNanos(bytes), std::move(done), callbacks_,
+                                         [this, bytes](bool threw) {
+                                           if (threw) engine_->NoteException("a callback");
+                                           async_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+                                           engine_->working_bytes()->fetch_sub(bytes, std::memory_order_relaxed);
+                                           engine_->Leave();
+                                         });
   engine_->SubmitUnwaiting(write);
   engine_->SyncInBackground();
 }
@@ -368,6 +403,11 @@ absl::Status DbImpl::DoCheckpoint(const std::filesystem::path& dir, internal::Ch
   return engine_->CreateCheckpoint(path, sink);
 }
 
+absl::StatusOr<Db::RangeFigures> DbImpl::DoApproximate(std::string_view begin, std::string_view limit) const {
+  BANDB_ASSIGN_OR_RETURN(const Engine::RangeFigures figures, engine_->Approximate(begin, limit));
+  return RangeFigures{.bytes = figures.bytes, .keys = figures.keys};
+}
+
 absl::Status DbImpl::Close() {
   // Before the mutex, which another thread may have held when the process forked.
   BANDB_RETURN_IF_ERROR(CheckProcess());
@@ -403,6 +443,8 @@ absl::StatusOr<std::unique_ptr<Db>> OpenDbReadOnly(const base::Env& env, const s
 }
 
 absl::Status CheckInvariants(Db* db) { return static_cast<DbImpl*>(db)->engine()->CheckInvariants(); }
+
+void SetLogBytesMax(Db* db, uint64_t bytes) { static_cast<DbImpl*>(db)->engine()->SetLogBytesMax(bytes); }
 
 // Opens by `begin`, Engine::Open or OpenReadOnly, in a world of the database's own.
 template <typename Begin>

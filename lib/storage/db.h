@@ -2,6 +2,7 @@
 #ifndef BANDB_STORAGE_DB_H_
 #define BANDB_STORAGE_DB_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,9 @@ absl::StatusOr<std::unique_ptr<Db>> OpenDbReadOnly(const base::Env& env, const s
 // For simulations: whether the parts of a database that one of these opened agree with each other,
 // between two steps and while no call on it runs. Errors: kInternal what contradicts what.
 absl::Status CheckInvariants(Db* db);
+
+// For tests, before the first write to one of these: a log ends that has so many bytes.
+void SetLogBytesMax(Db* db, uint64_t bytes);
 
 }  // namespace bandb::storage
 

@@ -21,7 +21,7 @@ bool AreSameDigest(std::string_view, std::string_view) {
   return false;
 }
 
-bool LooksLikeToken(std::string_view) { return false; }
+bool HoldsToken(std::string_view) { return false; }
 
 absl::StatusOr<std::shared_ptr<Context>> Context::ForServer(const ContextFiles&) { return CheckAvailable(); }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,6 +24,12 @@ struct ContextFiles {
   // Of a server: clients need a certificate that one of these signed; empty: they need none. Of a
   // client: who must have signed the server's; empty: one that this system trusts.
   std::string ca{};
+  // Lists of certificates that were taken back, in PEM, one of each authority that has signed a
+  // certificate of a peer; empty: none is asked for.
+  std::string crl{};
+  // Whom else a peer's certificate must name, at least one: a DNS name, one that begins with a dot
+  // for all below it, or an IP address. Empty: whom the authority has signed is enough.
+  std::vector<std::string> names{};
 };
 
 // Thread safety: any thread.
@@ -44,9 +51,12 @@ class Context {
 
  private:
   Context(ssl_ctx_st* context, bool is_server) : context_(context), is_server_(is_server) {}
+  // Whom it believes.
+  absl::Status Believe(const ContextFiles& files);
 
   ssl_ctx_st* const context_;
   const bool is_server_;
+  std::vector<std::string> names_;
 };
 
 // The context that new connections get: certificate and key change together. Thread safety: any

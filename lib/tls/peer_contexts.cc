@@ -10,7 +10,8 @@ absl::StatusOr<std::shared_ptr<PeerTls>> PeerTls::Load(const PeerTlsFiles& files
   if (files.ca.empty() || files.cert.empty() || files.key.empty()) {
     return base::Error(absl::StatusCode::kInvalidArgument, "TLS between nodes needs ca, cert and key");
   }
-  const tls::ContextFiles paths{.certificate = files.cert, .key = files.key, .ca = files.ca};
+  const tls::ContextFiles paths{
+      .certificate = files.cert, .key = files.key, .ca = files.ca, .crl = files.crl, .names = files.names};
   BANDB_ASSIGN_OR_RETURN(std::shared_ptr<tls::Context> accepting, tls::Context::ForServer(paths));
   BANDB_ASSIGN_OR_RETURN(std::shared_ptr<tls::Context> connecting, tls::Context::ForClient(paths));
   return std::shared_ptr<PeerTls>(std::make_shared<tls::PeerContexts>(std::move(accepting), std::move(connecting)));

@@ -45,6 +45,8 @@ class TlsStream final : public base::Stream, private base::StreamHandler {
   void Watch(bool readable, bool writable) override;
   void CloseWrite() override;
   const std::string& peer() const override { return below_->peer(); }
+  bool established() const override { return was_established_; }
+  bool is_encrypted() const override { return true; }
   size_t unsent_bytes() const override { return engine_->unsent().size(); }
   size_t held_bytes() const override { return engine_->held_bytes() + below_->held_bytes(); }
   // Of a connection that was never made below: nothing, for that is no affair of TLS.

@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 
 #include <array>
+#include <cstdint>
 
 #include "base/assert.h"
 #include "base/status.h"
@@ -50,8 +51,9 @@ bool AreSameDigest(std::string_view a, std::string_view b) {
   return ::CRYPTO_memcmp(a.data(), b.data(), kDigestBytes) == 0;
 }
 
-bool LooksLikeToken(std::string_view text) {
-  return text.size() > kTokenBytes && text.substr(0, kTokenPrefix.size()) == kTokenPrefix;
+bool HoldsToken(std::string_view text) {
+  const size_t at = text.find(kTokenPrefix);
+  return at != std::string_view::npos && text.size() - at > kTokenBytes;
 }
 
 absl::StatusOr<std::string> NewToken() {

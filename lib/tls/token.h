@@ -22,8 +22,8 @@ inline constexpr size_t kDigestBytes = 32;
 std::string DigestOf(std::string_view bytes);
 // In a time that does not depend on where they differ. Both have kDigestBytes.
 bool AreSameDigest(std::string_view a, std::string_view b);
-// Whether it has the form of a token: what somebody typed in the place of a name, say.
-bool LooksLikeToken(std::string_view text);
+// Whether a token may be in it: what somebody sent in the place of a name, or together with it.
+bool HoldsToken(std::string_view text);
 // Printable. Errors: kInternal the system gives no random bytes.
 absl::StatusOr<std::string> NewToken();
 

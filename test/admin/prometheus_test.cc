@@ -45,6 +45,10 @@ TEST_CASE("figures have base units, and counters end in _total") {
   CHECK(Has(text, "bandb_store_last_sequence 18446744073709551615"));
   CHECK(Has(text, "bandb_start_time_seconds 1700000000"));
   CHECK(text.find("micros") == std::string::npos);
+  CHECK(text.find("audit") == std::string::npos);
+  Report report = SomeReport();
+  report.audit = {.lines_lost = 4};
+  CHECK(Has(ToPrometheus(report), "# TYPE bandb_audit_lines_lost_total counter\nbandb_audit_lines_lost_total 4"));
 }
 
 TEST_CASE("labels are escaped, and the lines of one name stand together") {
@@ -75,6 +79,27 @@ TEST_CASE("every line is a help text, a type or a sample, and each name comes on
     }
   }
   CHECK(typed.size() > 50);
+}
+
+TEST_CASE("latencies are histograms: buckets that count all up to their limit, a sum and a count") {
+  Report report = SomeReport();
+  LatencyHistogram histogram;
+  histogram.Add(8192, 2);  // the limit of the first bucket that is shown
+  histogram.Add(8193);
+  histogram.Add(60'000'000'000);
+  report.latencies.operations = {{"bandb", "get", histogram}, {"grpc", "put", {}}};
+  report.latencies.hooks = {{"before put 1", histogram}};
+  const std::string text = ToPrometheus(report);
+  const std::string name = "bandb_server_request_duration_seconds";
+  CHECK(Has(text, "# TYPE " + name + " histogram\n" + name +
+                      "_bucket{protocol=\"bandb\",operation=\"get\",le=\"8.192e-06\"} 2"));
+  CHECK(Has(text, name + "_bucket{protocol=\"bandb\",operation=\"get\",le=\"1.6384e-05\"} 3"));
+  CHECK(Has(text, name + "_bucket{protocol=\"bandb\",operation=\"get\",le=\"8.589934592\"} 3"));
+  CHECK(Has(text, name + "_bucket{protocol=\"bandb\",operation=\"get\",le=\"+Inf\"} 4"));
+  CHECK(Has(text, name + "_sum{protocol=\"bandb\",operation=\"get\"} 60.000024577"));
+  CHECK(Has(text, name + "_count{protocol=\"bandb\",operation=\"get\"} 4"));
+  CHECK(Has(text, name + "_count{protocol=\"grpc\",operation=\"put\"} 0"));
+  CHECK(Has(text, "bandb_server_hook_duration_seconds_count{hook=\"before put 1\"} 4"));
 }
 
 TEST_CASE("without a store its figures are left out") {

@@ -20,6 +20,31 @@ TEST_CASE("the object has every figure under its name, exactly") {
   CHECK(object["store"].size() == FiguresOf(*report.store).size() + 1);
   REQUIRE(object["store"]["levels"].size() == 2);
   CHECK(object["store"]["levels"][1]["moved_bytes"] == 6);
+  CHECK(object["audit"].is_null());
+  report.audit = {.lines_lost = 4};
+  CHECK(nlohmann::json::parse(ToJson(report))["audit"]["lines_lost"] == 4);
+}
+
+TEST_CASE("latencies have counts and quantiles, in microseconds") {
+  Report report{.version = "1.2", .start_seconds = 5, .server = {}, .store = {}};
+  LatencyHistogram histogram;
+  histogram.Add(64'000, 99);
+  histogram.Add(2'000'000);
+  report.latencies.operations = {{"redis", "put", histogram}};
+  report.latencies.hooks = {{"after put 1", histogram}};
+  const nlohmann::json object = nlohmann::json::parse(ToJson(report));
+  REQUIRE(object["requests"].size() == 1);
+  const nlohmann::json& one = object["requests"][0];
+  CHECK(one["protocol"] == "redis");
+  CHECK(one["operation"] == "put");
+  CHECK(one["count"] == 100);
+  CHECK(one["sum_micros"] == 8336);
+  CHECK(one["p50_micros"] >= 64);
+  CHECK(one["p50_micros"] <= 68);
+  CHECK(one["p99_micros"] <= 68);
+  CHECK(one["p999_micros"] == 2000);
+  CHECK(one["max_micros"] == 2000);
+  CHECK(object["hooks"][0]["hook"] == "after put 1");
 }
 
 TEST_CASE("a store that cannot tell is null, and odd bytes do no harm") {

@@ -20,9 +20,17 @@ inline constexpr char kRepositoryDir[] = "/backups/of/db";
 
 using Contents = std::map<std::string, std::string>;
 
+// So that opening one takes little memory, which takes time.
+inline Options SmallMemory(Options options = {}) {
+  options.write_buffer_bytes = 128 << 10;
+  options.block_cache_bytes = 1 << 20;
+  return options;
+}
+
 inline Options SmallTables() {
-  Options options;
+  Options options = SmallMemory();
   options.level0_tables = 64;
+  options.changes_keep_bytes = 64 << 20;
   return options;
 }
 
@@ -43,7 +51,12 @@ inline Contents ContentsOf(Db* db) {
 
 inline backup::Repository RepositoryOf(TestEnv* env, const std::string& dir = kRepositoryDir) {
   return backup::Repository(
-      &env->files(), dir, [env] { return env->clock().WallMillis(); }, 7);
+      {.files = &env->files(),
+       .now_ms = [env] { return env->clock().WallMillis(); },
+       .seed = 7,
+       .open = [env](const std::string& restored,
+                     const Options& options) { return storage::OpenDb(env->env(), restored, SmallMemory(options)); }},
+      dir);
 }
 
 // Writes what differs from round to round, in a table of its own.
@@ -59,7 +72,7 @@ inline void WriteRound(Db* db, int round) {
 // What a restored backup has.
 inline Contents RestoredContents(TestEnv* env, backup::Repository* repository, uint64_t number,
                                  const std::string& dir) {
-  REQUIRE_OK(repository->Restore(number, dir));
+  REQUIRE_OK(repository->Restore({.number = number}, dir).status());
   const std::unique_ptr<Db> db = OpenAt(env, dir);
   REQUIRE_OK(db->VerifyChecksums());
   return ContentsOf(db.get());
@@ -72,7 +85,7 @@ struct BackupRig {
   // Makes a backup with what the round writes.
   void BackUp(int round) {
     WriteRound(db.get(), round);
-    REQUIRE_OK(repository.Create(db.get()).status());
+    REQUIRE_OK(repository.Create(db.get(), {}).status());
   }
 
   TestEnv env;

@@ -46,6 +46,43 @@ TEST_CASE("the description of a backup is text that anybody can read, and comes 
   CHECK(backup::Decode(backup::Encode(nothing), "x").value() == nothing);
 }
 
+TEST_CASE("a description with logs says from where they lead, and one with a hole what is missing") {
+  Description description = Sample();
+  description.place = std::string("\x01\xab\0z", 4);
+  description.commit_ms = 1'790'000'000'100;
+  description.after = 6;
+  description.logs = {{.first_sequence = 70,
+                       .last_sequence = 77,
+                       .end_ms = 1'790'000'000'100,
+                       .id = description.database_id,
+                       .stored = {900, 0xdef}}};
+  const std::string text = backup::Encode(description);
+  CHECK(text.find("new 4096\nplace 01ab007a 1790000000100\nafter 6\nfile IDENTITY") != std::string::npos);
+  CHECK(text.find("\nlog 70 77 1790000000100 01112131415161718191a1b1c1d1e1f1 900 0000000000000def\nchecksum ") !=
+        std::string::npos);
+  CHECK(text.starts_with("BanDB backup 2\n"));
+  CHECK(backup::Decode(text, "x").value() == description);
+  description.complete_ms = 1'790'000'000'109;
+  const std::string complete = backup::Encode(description);
+  CHECK(complete.starts_with("BanDB backup 3\n"));
+  CHECK(complete.find("\nplace 01ab007a 1790000000100\ncomplete 1790000000109\nafter 6\nfile") != std::string::npos);
+  CHECK(backup::Decode(complete, "x").value() == description);
+  description.complete_ms.reset();
+  // The state of a backup is there without its logs.
+  CHECK(description.bytes() == 64 + 33 + 2 * 2048);
+  description.after = 0;
+  description.logs.clear();
+  description.hole = {.first = 60, .last = 69};
+  const std::string hole = backup::Encode(description);
+  CHECK(hole.find("\nhole 60 69\n") != std::string::npos);
+  CHECK(backup::Decode(hole, "x").value() == description);
+  for (size_t i = 0; i < text.size(); i++) {
+    std::string changed = text;
+    changed[i] = static_cast<char>(changed[i] ^ 2);
+    CHECK(!backup::Decode(changed, "x").ok());
+  }
+}
+
 TEST_CASE("a description with any byte changed, cut off or put to it is damaged") {
   const std::string text = backup::Encode(Sample());
   for (size_t i = 0; i < text.size(); i++) {
@@ -61,7 +98,7 @@ TEST_CASE("a description with any byte changed, cut off or put to it is damaged"
     CHECK_CODE(backup::Decode(text.substr(0, i), "x").status(), kDataLoss);
   }
   CHECK_CODE(backup::Decode(text + "\n", "x").status(), kDataLoss);
-  CHECK_CODE(backup::Decode("BanDB backup 2\nwhatever", "x").status(), kFailedPrecondition);
+  CHECK_CODE(backup::Decode("BanDB backup 4\nwhatever", "x").status(), kFailedPrecondition);
 }
 
 TEST_CASE("a description with the right checksum leads out of no folder, and says nothing twice") {

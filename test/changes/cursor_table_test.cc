@@ -37,7 +37,7 @@ TEST_CASE("a cursor is found again as it was written down") {
   CHECK_CODE(again.Load(key, value.substr(0, value.size() - 1)), kDataLoss);
   CHECK_CODE(again.Load(key, ""), kDataLoss);
   std::string newer = value;
-  newer[0] = 2;
+  newer[0] = 3;
   CHECK_CODE(again.Load(key, newer), kFailedPrecondition);
 }
 

@@ -20,6 +20,7 @@ class ListedSource final : public CommitSource {
     uint64_t count;
     uint64_t time_ms;
     std::string operations;
+    uint64_t ahead_ms = 0;
   };
 
   absl::StatusOr<bool> Next(LoggedCommit* commit) override {
@@ -30,6 +31,7 @@ class ListedSource final : public CommitSource {
     *commit = {.first_sequence = given_.first_sequence,
                .last_sequence = given_.first_sequence + given_.count - 1,
                .commit_time_ms = given_.time_ms,
+               .ahead_ms = given_.ahead_ms,
                .operations = given_.operations};
     place_.sequence = commit->last_sequence;
     return true;
@@ -131,6 +133,22 @@ TEST_CASE("after the first commit of a time all are given, also where the clock 
     REQUIRE(scene.commit.changes.size() == 1);
     CHECK(scene.commit.changes[0].key == key);
   }
+}
+
+TEST_CASE("where the log is ahead of clocks, all times are given as clocks have shown them") {
+  Scene scene({}, 13'000);
+  std::string operations;
+  for (const uint64_t expiry_ms : {uint64_t{17'000}, uint64_t{INT64_MAX}}) {
+    kv::AppendOperation(&operations,
+                        {.kind = kv::Kind::kPutWithExpiry, .key = "k", .value = "", .expiry_ms = expiry_ms});
+  }
+  scene.source->listed.push_back({1, 1, 12'000, Put("early", ""), 10'000});
+  scene.source->listed.push_back({2, 2, 13'000, operations, 10'000});
+  REQUIRE_OK(scene.reader->Next(&scene.commit, absl::ZeroDuration()));
+  REQUIRE(scene.commit.changes.size() == 2);
+  CHECK(scene.commit.time == absl::FromUnixMillis(3000));
+  CHECK(scene.commit.changes[0].expiry == absl::FromUnixMillis(7000));
+  CHECK(scene.commit.changes[1].expiry == absl::FromUnixMillis(INT64_MAX));
 }
 
 TEST_CASE("an expiry in a thousand years is given as it was written") {

@@ -123,12 +123,17 @@ TEST_CASE("a flush that finds no descriptor is waited out, however long it takes
                              .pattern = "*.tbl",
                              .count = test::Fault::kSticky});
   node.applier().TakeSnapshot();
-  node.RunFor(60 * kSecond);
+  node.RunFor(3 * kSecond);
+  CHECK_OK(node.applier().stalled());
+  node.RunFor(57 * kSecond);
   CHECK(node.failures.empty());
   CHECK(node.durable.empty());
+  // Another node is to lead meanwhile.
+  CHECK_CODE(node.applier().stalled(), kUnavailable);
   node.env().files().ClearFaults();
   node.RunFor(60 * kSecond);
   CHECK(node.failures.empty());
+  CHECK_OK(node.applier().stalled());
   CHECK(node.durable == std::vector<raft::Index>{20});
 }
 
@@ -144,6 +149,81 @@ TEST_CASE("a disk that fails ends the node, though no entry comes") {
   REQUIRE(node.failures.size() == 1);
   CHECK_FALSE(node.applier().failure().ok());
   CHECK(node.durable.empty());
+}
+
+TEST_CASE("a read of a condition that finds no descriptor is waited out, however long it takes") {
+  CommandLog log = Puts(60, 1000);
+  LogCommand command = Put("a", "1");
+  command.write.conditions.push_back({test::ModelCondition::Kind::kPresent, "key0045"});
+  log.Data(1, 100, {command});
+  log.Data(1, 101, {Put("b", "1")});
+  ApplierNode node({}, &log.log());
+  REQUIRE_OK(node.Open(0));
+  node.Feed(60);
+  node.FlushAll();
+  node.Kill();
+  REQUIRE_OK(node.Open(60));
+  node.RunAll();
+  node.env().files().Inject({.kind = FaultKind::kNoDescriptor,
+                             .calls = {FileCall::kOpen, FileCall::kRead},
+                             .pattern = "*.tbl",
+                             .count = test::Fault::kSticky});
+  node.Feed(62);
+  node.RunFor(5 * kSecond);
+  CHECK_OK(node.applier().stalled());
+  node.RunFor(6 * kSecond);
+  // Another node is to lead meanwhile.
+  CHECK_CODE(node.applier().stalled(), kUnavailable);
+  node.RunFor(60 * kSecond);
+  CHECK(node.applier().applied() == 60);
+  CHECK(node.failures.empty());
+  node.env().files().ClearFaults();
+  node.RunFor(2 * kSecond);
+  CHECK_OK(node.applier().stalled());
+  CHECK(node.applier().applied() == 62);
+  CHECK(node.results[61] == "OK");
+}
+
+TEST_CASE("a disk that refuses a read after there was no descriptor for long has as many tries as ever") {
+  for (const bool helps : {true, false}) {
+    CommandLog log = Puts(60, 1000);
+    LogCommand command = Put("a", "1");
+    command.write.conditions.push_back({test::ModelCondition::Kind::kPresent, "key0045"});
+    log.Data(1, 100, {command});
+    ApplierNode node({}, &log.log());
+    REQUIRE_OK(node.Open(0));
+    node.Feed(60);
+    node.FlushAll();
+    node.Kill();
+    REQUIRE_OK(node.Open(60));
+    node.RunAll();
+    const auto refuse = [&](FaultKind kind) {
+      node.env().files().ClearFaults();
+      node.env().files().Inject({.kind = kind,
+                                 .calls = {FileCall::kOpen, FileCall::kRead},
+                                 .pattern = "*.tbl",
+                                 .count = test::Fault::kSticky});
+    };
+    refuse(FaultKind::kNoDescriptor);
+    node.Feed(61);
+    node.RunFor(30 * kSecond);
+    CHECK_CODE(node.applier().stalled(), kUnavailable);
+    // Once, and then again for nine seconds, in between which no descriptor is free.
+    refuse(FaultKind::kIoError);
+    node.RunFor(2 * kSecond);
+    CHECK(node.failures.empty());
+    refuse(FaultKind::kNoDescriptor);
+    node.RunFor(30 * kSecond);
+    CHECK(node.failures.empty());
+    refuse(FaultKind::kIoError);
+    node.RunFor(5 * kSecond);
+    CHECK(node.failures.empty());
+    if (helps) node.env().files().ClearFaults();
+    node.RunFor(6 * kSecond);
+    CHECK(node.applier().applied() == (helps ? 61 : 60));
+    REQUIRE(node.failures.size() == (helps ? 0 : 1));
+    if (!helps) CHECK_CODE(node.failures[0], kInternal);
+  }
 }
 
 TEST_CASE("a read of a condition that is refused is tried again, and ends the node when that does not help") {
@@ -209,9 +289,32 @@ TEST_CASE("an install that finds no room changes nothing, and is done when it co
   }
 }
 
-TEST_CASE("sessions that cannot be read after an install are read later; for good, that ends the node") {
+namespace {
+
+// The state of another node is installed, and not read back yet.
+void InstallFrom(ApplierNode* peer, ApplierNode* node) {
+  raft::SnapshotMeta meta;
+  auto incoming = node->ReceiveFrom(peer, &meta);
+  node->applier().TakeReceived(std::move(incoming), meta);
+  node->ReceiveSnapshot(meta);
+  // From the moment on that the state is another one.
+  for (int i = 0; i < 1000 && node->replica().applied().applied.index == 0; ++i) {
+    node->RunTurns();
+    node->env().executor().RunOne(0);
+  }
+  REQUIRE(node->replica().applied().applied.index == 101);
+}
+
+CommandLog WithSession() {
   CommandLog log = Puts(100, 500);
   log.Data(1, 200, {{.session = 5, .number = kOpenNumber}, Put("a", "1", 5, 1)});
+  return log;
+}
+
+}  // namespace
+
+TEST_CASE("sessions that cannot be read after an install are read later; for good, that ends the node") {
+  const CommandLog log = WithSession();
   ApplierNode peer({.node = 2}, &log.log());
   REQUIRE_OK(peer.Open(0));
   peer.Feed(101);
@@ -219,16 +322,7 @@ TEST_CASE("sessions that cannot be read after an install are read later; for goo
   for (const bool helps : {true, false}) {
     ApplierNode node({}, &log.log());
     REQUIRE_OK(node.Open(0));
-    raft::SnapshotMeta meta;
-    auto incoming = node.ReceiveFrom(&peer, &meta);
-    node.applier().TakeReceived(std::move(incoming), meta);
-    node.ReceiveSnapshot(meta);
-    // From the moment on that the state is another one.
-    for (int i = 0; i < 1000 && node.replica().applied().applied.index == 0; ++i) {
-      node.RunTurns();
-      node.env().executor().RunOne(0);
-    }
-    REQUIRE(node.replica().applied().applied.index == 101);
+    InstallFrom(&peer, &node);
     node.env().files().Inject(
         {.calls = {FileCall::kOpen, FileCall::kRead}, .pattern = "*.tbl", .count = test::Fault::kSticky});
     node.RunFor(3 * kSecond);
@@ -240,6 +334,33 @@ TEST_CASE("sessions that cannot be read after an install are read later; for goo
     CHECK(node.failures.size() == (helps ? 0 : 1));
     if (helps) CHECK(node.applier().sessions() == 1);
   }
+}
+
+TEST_CASE("sessions for which there is no descriptor after an install are waited for, and that is told") {
+  const CommandLog log = WithSession();
+  ApplierNode peer({.node = 2}, &log.log());
+  REQUIRE_OK(peer.Open(0));
+  peer.Feed(101);
+  peer.FlushAll();
+  ApplierNode node({}, &log.log());
+  REQUIRE_OK(node.Open(0));
+  InstallFrom(&peer, &node);
+  node.env().files().Inject({.kind = FaultKind::kNoDescriptor,
+                             .calls = {FileCall::kOpen, FileCall::kRead},
+                             .pattern = "*.tbl",
+                             .count = test::Fault::kSticky});
+  node.RunFor(5 * kSecond);
+  CHECK_OK(node.applier().stalled());
+  node.RunFor(60 * kSecond);
+  CHECK_CODE(node.applier().stalled(), kUnavailable);
+  CHECK(node.env().logger().Text().find("applying waits for a read") != std::string::npos);
+  CHECK(node.installed.empty());
+  CHECK(node.failures.empty());
+  node.env().files().ClearFaults();
+  node.RunFor(2 * kSecond);
+  CHECK_OK(node.applier().stalled());
+  CHECK(node.installed.size() == 1);
+  CHECK(node.applier().sessions() == 1);
 }
 
 }  // namespace bandb::cluster

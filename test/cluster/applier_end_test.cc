@@ -162,6 +162,32 @@ TEST_CASE("an install that nothing was received for, or something else, changes 
   CHECK(node.Dump().user == log.user());
 }
 
+TEST_CASE("what was received and nobody wants leaves nothing on the disk, and what is being installed is wanted") {
+  const CommandLog log = Puts(120, 300);
+  ApplierNode peer({.node = 2}, &log.log());
+  REQUIRE_OK(peer.Open(0));
+  peer.Feed(100);
+  peer.FlushAll();
+  ApplierNode node({}, &log.log());
+  REQUIRE_OK(node.Open(0));
+  node.Feed(40);
+  node.RunToEnd();
+  const auto before = node.env().files().Files();
+  raft::SnapshotMeta meta;
+  node.applier().TakeReceived(node.ReceiveFrom(&peer, &meta), meta);
+  CHECK(node.env().files().Files() != before);
+  node.applier().DropReceived();
+  node.RunAll();
+  CHECK(node.env().files().Files() == before);
+  node.applier().TakeReceived(node.ReceiveFrom(&peer, &meta), meta);
+  node.ReceiveSnapshot(meta);
+  node.RunTurns();
+  node.applier().DropReceived();
+  node.RunAll();
+  CHECK(node.installed == std::vector<bool>{true});
+  CHECK(node.applier().applied() == 100);
+}
+
 TEST_CASE("an install over entries that wait for a job, for room or for a later turn") {
   CommandLog log = WithLarge();
   ApplierNode peer({.node = 2}, &log.log());

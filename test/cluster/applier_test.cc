@@ -209,7 +209,7 @@ TEST_CASE("an entry of an unknown kind, or of a configuration that is none, is n
   CommandLog log;
   ApplierNode node({}, &log.log());
   REQUIRE_OK(node.Open(0));
-  EntryApplier applier(&node.replica(), Sessions());
+  EntryApplier applier(&node.replica(), Sessions(), Cursors(), LogClock());
   AppliedRecord record;
   std::string other;
   raft::Configuration configuration = RigConfiguration();

@@ -2,96 +2,16 @@
 // damage, and that what readers are given is what was appended.
 #include "cluster/change_index.h"
 
-#include <algorithm>
-#include <deque>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "cluster/log_rig.h"
+#include "base/file_system.h"
+#include "base/status.h"
+#include "cluster/index_rig.h"
 #include "support/catch.h"
-#include "support/test_env.h"
 
 namespace bandb::cluster {
-
-namespace {
-
-// The entries are a function of their index.
-ChangeEntry EntryAt(raft::Index index) {
-  ChangeEntry entry;
-  entry.end = {.index = index, .sequence = index * 3 - index % 2, .time_ms = 1000 + index / 4};
-  entry.place = {.segment = 1 + index / 1000,
-                 .offset = index * 70,
-                 .record_bytes = static_cast<uint32_t>(60 + index % 9),
-                 .payload_bytes = 0,
-                 .term = 1 + index / 500};
-  if (index % 7 == 0) entry.undone = std::string("\x05", 1);
-  return entry;
-}
-
-ChangeBound BoundAt(raft::Index index) { return index == 0 ? ChangeBound{} : EntryAt(index).end; }
-
-// An index, its disk, and the turns of its node.
-struct IndexRig {
-  explicit IndexRig(std::unique_ptr<test::CrashFileSystem> files = nullptr)
-      : env(1, files == nullptr ? std::make_unique<test::CrashFileSystem>() : std::move(files)) {
-    // The log's.
-    CHECK_OK(env.files().CreateDirs("log"));
-    CHECK_OK(env.files().SyncDir("."));
-  }
-  absl::Status Open(raft::Index state, raft::Index floor = 0) {
-    ChangeIndex::Parts parts{.directory = {.files = &env.files(), .path = "log", .database_id = RigDatabase()},
-                             .executor = &env.executor(),
-                             .logger = &env.logger(),
-                             .post = [this](base::Task task) { turns.push_back(std::move(task)); },
-                             .durable = [this](raft::Index durable) { told.push_back(durable); },
-                             .random = env.random().Fork()};
-    auto opened = ChangeIndex::Open(std::move(parts), BoundAt(state), floor);
-    if (opened.ok()) index = *std::move(opened);
-    return opened.status();
-  }
-  void Run() {
-    for (env.executor().RunReady(); !turns.empty(); env.executor().RunReady()) {
-      for (base::Task& task : std::exchange(turns, {})) std::move(task)();
-    }
-  }
-  void Append(raft::Index to) {
-    while (index->applied().index < to) index->Append(EntryAt(index->applied().index + 1));
-  }
-  raft::Index Oldest() {
-    const absl::StatusOr<ChangeBound> oldest = index->Oldest();
-    REQUIRE_OK(oldest.status());
-    CHECK(*oldest == BoundAt(oldest->index));
-    return oldest->index;
-  }
-  // All after an index, read in a row.
-  void CheckAllAfter(raft::Index after) {
-    ChangeIndex::Spot spot;
-    while (after < index->applied().index) {
-      const absl::StatusOr<ChangeStretch> stretch = index->AfterIndex(after, &spot);
-      REQUIRE_OK(stretch.status());
-      REQUIRE(!stretch->entries.empty());
-      REQUIRE(stretch->before == BoundAt(after));
-      for (const ChangeEntry& entry : stretch->entries) {
-        const ChangeEntry expected = EntryAt(++after);
-        REQUIRE(entry.end == expected.end);
-        REQUIRE(entry.undone == expected.undone);
-        REQUIRE(entry.place.segment == expected.place.segment);
-        REQUIRE(entry.place.offset == expected.place.offset);
-        REQUIRE(entry.place.record_bytes == expected.place.record_bytes);
-        REQUIRE(entry.place.term == expected.place.term);
-      }
-    }
-  }
-  std::vector<std::string> Names() { return *env.files().List("log"); }
-
-  test::TestEnv env;
-  std::deque<base::Task> turns;
-  std::vector<raft::Index> told;
-  std::shared_ptr<ChangeIndex> index;
-};
-
-}  // namespace
 
 TEST_CASE("readers find what was appended, in memory and in files, by index and by sequence") {
   IndexRig rig;
@@ -138,26 +58,6 @@ TEST_CASE("the last place of a file is found once more by who has been there") {
   rig.CheckAllAfter(0);
 }
 
-TEST_CASE("a file for which there is no descriptor is made once there is one, and nothing is forgotten meanwhile") {
-  IndexRig rig;
-  REQUIRE_OK(rig.Open(0));
-  rig.Append(10);
-  rig.env.files().Inject(
-      {.kind = test::FaultKind::kNoDescriptor, .calls = {test::FileCall::kCreate}, .pattern = "*.chg", .count = 3});
-  rig.index->MakeDurable();
-  for (int i = 0; i < 3; ++i) {
-    rig.Run();
-    CHECK(rig.told.empty());
-    rig.env.clock().AdvanceMillis(100);
-  }
-  rig.Run();
-  REQUIRE(!rig.told.empty());
-  CHECK(rig.told.back() == 10);
-  CHECK(rig.Oldest() == 0);
-  REQUIRE_OK(rig.Open(10));
-  rig.CheckAllAfter(0);
-}
-
 TEST_CASE("an index that the device does not give back is forgotten, and keeps no node down") {
   IndexRig rig;
   REQUIRE_OK(rig.Open(0));
@@ -191,12 +91,62 @@ TEST_CASE("an index reaches as far back as the log, and its files go with it") {
   ChangeIndex::Spot spot;
   CHECK_CODE(rig.index->AfterIndex(180000, &spot).status(), kOutOfRange);
   CHECK_CODE(rig.index->AfterSequence(BoundAt(180000).sequence, &spot).status(), kOutOfRange);
-  rig.index->SetFloor(200000);
-  CHECK(rig.Oldest() == 200000);
   REQUIRE_OK(rig.Open(200000, 190000));
   rig.Run();
   CHECK(rig.Oldest() == 190000);
   rig.CheckAllAfter(190000);
+  rig.index->SetFloor(200000);
+  CHECK(rig.Oldest() == 200000);
+}
+
+TEST_CASE("where the feed begins is looked for once, for each place where it does") {
+  IndexRig rig;
+  REQUIRE_OK(rig.Open(0));
+  rig.Append(9000);
+  rig.index->MakeDurable();
+  rig.Run();
+  REQUIRE_OK(rig.Open(9000, 4000));
+  const auto reads = [&] { return rig.env.files().calls(); };
+  for (const raft::Index floor : {4000, 5000}) {
+    rig.index->SetFloor(floor);
+    const uint64_t before = reads();
+    CHECK(rig.Oldest() == floor);
+    const uint64_t once = reads();
+    CHECK(once > before);
+    for (int i = 0; i < 10; ++i) CHECK(rig.Oldest() == floor);
+    CHECK(reads() == once);
+  }
+}
+
+TEST_CASE("of removed files that a power loss brings back, those that do not lead on are forgotten") {
+  IndexRig rig;
+  // A file for each start.
+  for (const raft::Index to : {20, 40, 60}) {
+    REQUIRE_OK(rig.Open(to - 20));
+    rig.Append(to);
+    rig.index->MakeDurable();
+    rig.Run();
+  }
+  const std::vector<std::string> names = rig.Names();
+  REQUIRE(names.size() == 3);
+  SECTION("a file in between is gone for good") {
+    REQUIRE_OK(rig.env.files().Remove("log/" + ChangeFileName(2)));
+    REQUIRE_OK(rig.Open(60, 10));
+    CHECK(rig.Oldest() == 40);
+    rig.CheckAllAfter(40);
+    rig.Run();
+    CHECK(rig.Names() == std::vector{ChangeFileName(3)});
+    CHECK(rig.env.logger().Text().find("begins after entry 40") != std::string::npos);
+  }
+  SECTION("a number that was given to no file is no hole") {
+    REQUIRE_OK(rig.Open(60));
+    REQUIRE_OK(rig.env.files().Rename("log/" + ChangeFileName(3), "log/" + ChangeFileName(4)));
+    REQUIRE_OK(rig.Open(60, 10));
+    CHECK(rig.Oldest() == 10);
+    rig.CheckAllAfter(10);
+    rig.Run();
+    CHECK(rig.Names().size() == 3);
+  }
 }
 
 TEST_CASE("another state takes the place of all") {
@@ -272,8 +222,18 @@ TEST_CASE("a file that cannot be written keeps nobody waiting: what was noted is
   rig.Run();
   rig.Append(200);
   rig.env.files().SetFreeBytes(0);
+  int let_go = 0;
+  rig.let_go = [&] { ++let_go; };
   rig.index->MakeDurable();
+  // It is waited for room a little.
+  for (int i = 0; i < 10; ++i) {
+    rig.Run();
+    CHECK(rig.told.back() == 100);
+    CHECK(rig.Oldest() == 0);
+    rig.env.clock().AdvanceMillis(100);
+  }
   rig.Run();
+  CHECK(let_go == 11);
   CHECK(rig.told.back() == 200);
   CHECK(rig.Oldest() == 200);
   rig.env.files().SetFreeBytes(UINT64_MAX);
@@ -285,6 +245,37 @@ TEST_CASE("a file that cannot be written keeps nobody waiting: what was noted is
   rig.CheckAllAfter(200);
   REQUIRE_OK(rig.Open(300));
   CHECK(rig.Oldest() == 200);
+}
+
+TEST_CASE("on a full disk what is kept for readers goes, and what was noted is not forgotten") {
+  const bool in_new_file = GENERATE(false, true);
+  IndexRig rig;
+  REQUIRE_OK(rig.Open(0));
+  if (!in_new_file) {
+    rig.Append(100);
+    rig.index->MakeDurable();
+    rig.Run();
+  }
+  rig.Append(200);
+  rig.env.files().SetFreeBytes(0);
+  rig.let_go = [&] {
+    // As the kept segments tell it.
+    rig.index->SetFloor(50);
+    rig.env.files().SetFreeBytes(UINT64_MAX);
+  };
+  rig.index->MakeDurable();
+  rig.Run();
+  rig.env.clock().AdvanceMillis(100);
+  rig.Run();
+  CHECK(rig.told.back() == 200);
+  CHECK(rig.Oldest() == 50);
+  rig.Append(300);
+  rig.index->MakeDurable();
+  rig.Run();
+  rig.CheckAllAfter(50);
+  REQUIRE_OK(rig.Open(300, 50));
+  CHECK(rig.Oldest() == 50);
+  rig.CheckAllAfter(50);
 }
 
 TEST_CASE("every flipped byte is an error for who reads there, or makes the feed begin later") {
@@ -325,6 +316,39 @@ TEST_CASE("every flipped byte is an error for who reads there, or makes the feed
       rig.env.files().FlipByte(path, offset, 0x10);
     }
   }
+}
+
+TEST_CASE("a place that no segment has, and a number that no log comes to, are damage for who reads them") {
+  ChangeBound before = BoundAt(5);
+  ChangeEntry entry = EntryAt(6);
+  absl::StatusCode expected = absl::StatusCode::kDataLoss;
+  SECTION("what is written is read") { expected = absl::StatusCode::kOk; }
+  SECTION("an offset") { entry.place.offset = UINT64_MAX - 50; }
+  SECTION("a length") { entry.place.record_bytes = UINT32_MAX; }
+  SECTION("a sequence") {
+    before.sequence = before.user_sequence = uint64_t{1} << 62;
+    entry.end.sequence = before.sequence + 2;
+    entry.end.user_sequence = before.user_sequence;
+  }
+  SECTION("a sequence of users after the last one") {
+    before.user_sequence = before.sequence + 20;
+    entry.end.user_sequence = before.user_sequence;
+  }
+  SECTION("an index") {
+    before.index = UINT64_MAX - 1;
+    entry.end.index = UINT64_MAX;
+  }
+  test::TestEnv env(1);
+  const storage::FileHeader header{
+      .type = storage::FileType::kChangeIndex, .database_id = RigDatabase(), .file_id = {.bytes = {1}}};
+  std::string bytes = storage::EncodeFileHeader(header);
+  AppendChangeBlock(header.checksum_seed(), bytes.size(), false, before, {entry}, &bytes);
+  REQUIRE_OK(base::InstallFile(&env.files(), "index.chg", bytes));
+  const absl::StatusOr<ChangeFile> file = ChangeFile::Open(&env.files(), "index.chg", RigDatabase());
+  REQUIRE_OK(file.status());
+  uint64_t offset = ChangeFile::kBegin;
+  ChangeStretch block;
+  CHECK(file->ReadBlock(&offset, &block).code() == expected);
 }
 
 }  // namespace bandb::cluster

@@ -1,7 +1,4 @@
 // What happens around a node: its directory moves, its disk has no room, it is set up wrongly.
-#include <sys/resource.h>
-
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -9,6 +6,7 @@
 
 #include "cluster/cluster_rig.h"
 #include "support/catch.h"
+#include "support/length_limit.h"
 
 namespace bandb::test {
 
@@ -18,27 +16,6 @@ namespace {
 void FillLog(Cluster* node, char value) {
   for (int i = 0; i < 24; ++i) REQUIRE_OK(node->Put("key" + std::to_string(i % 8), std::string(1 << 20, value)));
 }
-
-// No file of this process may be longer, as long as it lives.
-class LengthLimit {
- public:
-  explicit LengthLimit(uint64_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
-  }
-  ~LengthLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  LengthLimit(const LengthLimit&) = delete;
-  LengthLimit& operator=(const LengthLimit&) = delete;
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 }  // namespace
 

@@ -1,11 +1,13 @@
 // Exactly once: writes that many threads send through all nodes while leadership moves.
+#include <algorithm>
 #include <atomic>
-#include <set>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cluster/cluster_rig.h"
+#include "kv/checkpoint_sink.h"
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -84,6 +86,51 @@ TEST_CASE("each write is done once and answered once, through whichever node, wh
   for (const char* name : {"a", "b", "c"}) CHECK_OK(nodes[name].Stop());
   for (const std::atomic<int>& count : calls) REQUIRE(count == 1);
   CHECK(aborted == 0);
+}
+
+// The ids of sessions follow the log, and that of the new cluster begins at the beginning.
+TEST_CASE("a cluster that begins with the data of another one has none of its sessions") {
+  constexpr int kSessions = 20;
+  const TempDir dir;
+  ClusterOptions options = Alone(dir);
+  std::vector<uint64_t> before;
+  const auto open = [](Cluster* cluster) {
+    const absl::StatusOr<uint64_t> session = cluster->OpenSession(absl::Seconds(10));
+    REQUIRE_OK(session.status());
+    return *session;
+  };
+  WriteBatch batch;
+  batch.Put("key", "of the first");
+  {
+    const std::unique_ptr<Cluster> first = MustStart(options);
+    for (int i = 0; i < kSessions; ++i) before.push_back(open(first.get()));
+    for (const uint64_t session : before) REQUIRE_OK(first->WriteOnce(session, 1, batch, {}));
+    REQUIRE_OK(internal::DbAccess::Checkpoint(first.get(), dir.File("copy"), nullptr));
+    REQUIRE_OK(first->Stop());
+  }
+  options.dir = dir.File("copy");
+  std::unique_ptr<Cluster> second = MustStart(options);
+  CHECK(second->Get("key").value() == "of the first");
+  CHECK_CODE(second->WriteOnce(before.front(), 2, batch, {}), kFailedPrecondition);
+  // Those that are opened now have what they do done, also under an id that was given before.
+  std::vector<uint64_t> after;
+  for (int i = 0; i < kSessions / 2; ++i) after.push_back(open(second.get()));
+  CHECK(std::count(before.begin(), before.end(), after.back()) == 1);
+  for (const uint64_t session : after) {
+    const std::string key = "key" + std::to_string(session);
+    WriteBatch own;
+    own.Put(key, "of the second");
+    REQUIRE_OK(second->WriteOnce(session, 1, own, {}));
+    CHECK(second->Get(key).value() == "of the second");
+  }
+  CHECK_CODE(second->WriteOnce(before.back(), 1, batch, {}), kFailedPrecondition);
+  // Nor after another start.
+  REQUIRE_OK(second->Stop());
+  second = MustStart(options);
+  CHECK_CODE(second->WriteOnce(before.back(), 1, batch, {}), kFailedPrecondition);
+  CHECK_OK(second->WriteOnce(after.back(), 1, batch, {}));
+  CHECK(second->Get("key").value() == "of the first");
+  REQUIRE_OK(second->Stop());
 }
 
 }  // namespace bandb::test

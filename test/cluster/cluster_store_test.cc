@@ -5,8 +5,10 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "bandb/compaction_filter.h"
 #include "bandb/db.h"
 #include "base/executor.h"
 #include "cluster/cluster_rig.h"
@@ -58,6 +60,28 @@ TEST_CASE("a node of one voter does all that a store does, and finds it again") 
   // While it runs nobody else has the directory.
   CHECK_CODE(Cluster::Start(again).status(), kFailedPrecondition);
   CHECK_CODE(Db::Open(again.dir).status(), kFailedPrecondition);
+}
+
+TEST_CASE("an asynchronous write that a node has not done gives its batch back") {
+  TempDir dir;
+  const std::unique_ptr<Cluster> node = MustStart(Alone(dir));
+  WriteBatch batch;
+  batch.RequireVersion("a", 0);
+  batch.Put("a", "1");
+  for (const bool first : {true, false}) {
+    base::Event called;
+    absl::Status outcome;
+    std::string given;
+    node->WriteAsyncOrReturn(batch, {}, [&](absl::Status status, const WriteBatch& back) {
+      outcome = std::move(status);
+      given = back.Serialize();
+      called.Set();
+    });
+    while (!called.BlockUntilSet(base::kForever)) {
+    }
+    CHECK(outcome.code() == (first ? absl::StatusCode::kOk : absl::StatusCode::kAborted));
+    CHECK(given == (first ? WriteBatch() : batch).Serialize());
+  }
 }
 
 TEST_CASE("what is flushed needs the log no more, and a compaction leaves what is live") {
@@ -187,6 +211,27 @@ TEST_CASE("options that make no sense are refused, all of them named, and nothin
   options.bootstrap = false;
   CHECK_CODE(Cluster::Start(options).status(), kNotFound);
   CHECK_FALSE(std::filesystem::exists(options.dir));
+}
+
+TEST_CASE("what would have members differ by their own compactions is refused") {
+  class KeepAll final : public CompactionFilter {
+    Decision Filter(int, std::string_view, std::string_view, std::string*) override { return Decision::kKeep; }
+  };
+  TempDir dir;
+  KeepAll filter;
+  ClusterOptions options = Alone(dir);
+  options.storage.compaction_filter = &filter;
+  options.storage.compaction_style = CompactionStyle::kFifo;
+  options.storage.fifo_bytes_max = uint64_t{1} << 30;
+  const absl::Status refused = Cluster::Start(options).status();
+  CHECK_CODE(refused, kInvalidArgument);
+  for (const char* name : {"compaction_filter", "compaction_style"}) {
+    INFO(name);
+    CHECK(std::string(refused.message()).find(name) != std::string::npos);
+  }
+  options.storage.compaction_filter = nullptr;
+  options.storage.compaction_style = CompactionStyle::kTiered;
+  CHECK_OK(Cluster::Start(options).status());
 }
 
 TEST_CASE("a forked child has no part in the node, and takes nothing with it") {

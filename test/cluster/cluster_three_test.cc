@@ -1,5 +1,6 @@
 // Three nodes in one process, over loopback, as an application sees them.
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -43,6 +44,43 @@ TEST_CASE("what one node acknowledges, every node reads; and a leader that is go
   CHECK(*nodes["b"].Get("key") == "again");
   REQUIRE_OK(nodes["b"].Put("key", "back"));
   CHECK(*nodes["a"].Get("key") == "back");
+}
+
+TEST_CASE(
+    "a version is the same at every node, and a batch that requires one is judged alike by whom it is sent through") {
+  Nodes nodes(3);
+  REQUIRE_OK(nodes["a"].PutWithTtl("key", "1", absl::Hours(1)));
+  uint64_t version = nodes["a"].GetEntry("key")->version;
+  CHECK(version != 0);
+  int round = 0;
+  for (const char* writer : kNames) {
+    WriteBatch batch;
+    batch.RequireVersion("key", version);
+    batch.RequireEmptyRange(writer, PrefixLimit(writer));
+    batch.Put("key", writer);
+    batch.Put(writer + std::to_string(++round), "done");
+    REQUIRE_OK(nodes[writer].Write(batch));
+    // Another one has the same: so it does not hold any more.
+    CHECK_CODE(nodes[kNames[round % 3]].Write(batch), kAborted);
+    const Entry written = *nodes[writer].GetEntry("key");
+    CHECK(written.value == writer);
+    CHECK(written.version > version);
+    version = written.version;
+    for (const char* reader : kNames) CHECK(nodes[reader].GetEntry("key")->version == version);
+    // The range is not empty now.
+    batch.Clear();
+    batch.RequireEmptyRange(writer, PrefixLimit(writer));
+    batch.Put("key", "never");
+    for (const char* through : kNames) CHECK_CODE(nodes[through].Write(batch), kAborted);
+  }
+  nodes.Kill("b");
+  REQUIRE_OK(nodes["c"].Put("other", "1"));
+  nodes.Start("b");
+  CHECK(nodes["b"].GetEntry("key")->version == version);
+  const std::unique_ptr<Iterator> it = nodes["b"].NewPrefixIterator("key");
+  it->SeekToFirst();
+  REQUIRE(it->Valid());
+  CHECK(it->version() == version);
 }
 
 TEST_CASE("a read that may not wait asks nobody, and says so") {

@@ -104,7 +104,12 @@ std::string FirstSegment(const Nodes& nodes, const std::string& name) {
 
 TEST_CASE("three nodes over TLS agree, lose their leader and go on, and give the database to one that was away") {
   Certificates certificates;
-  Nodes nodes(3, certificates.Adjust());
+  const Nodes::Adjust with_tls = certificates.Adjust();
+  Nodes nodes(3, [&](const std::string& name, ClusterOptions* options) {
+    with_tls(name, options);
+    // What is large takes a sanitizer on a busy machine longer than other tests' timeout.
+    options->election_timeout = absl::Seconds(3);
+  });
   for (const char* writer : kNames) {
     REQUIRE_OK(nodes[writer].Put("key", writer));
     for (const char* reader : kNames) CHECK(*nodes[reader].Get("key") == writer);

@@ -38,8 +38,13 @@ test::ModelWrite RandomWrite(base::Random* random, const CommandLogShape& shape,
     }
   }
   if (!random->OneIn(3)) return write;
-  const auto kind = random->OneIn(2) ? ModelCondition::Kind::kPresent : ModelCondition::Kind::kAbsent;
-  write.conditions.push_back({kind, key()});
+  static constexpr ModelCondition::Kind kKinds[] = {ModelCondition::Kind::kPresent, ModelCondition::Kind::kAbsent,
+                                                    ModelCondition::Kind::kEmptyRange};
+  const auto kind = kKinds[random->Uniform(3)];
+  const uint64_t number = random->Uniform(shape.keys);
+  write.conditions.push_back({kind, NumberedKey(number, 3)});
+  // Of one to three keys.
+  if (kind == ModelCondition::Kind::kEmptyRange) write.conditions[0].value = NumberedKey(number + 1 + number % 3, 3);
   return write;
 }
 

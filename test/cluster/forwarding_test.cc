@@ -94,12 +94,42 @@ TEST_CASE("a session that is lost leaves nothing in doubt, unless results may ha
   CHECK(rig.Take() == Numbers{1, 2});
   const absl::Status lost = absl::FailedPreconditionError("session unknown");
   const std::vector<ClientWritePtr> not_done =
-      rig.forwarding.Applied({.session = rig.session, .number = 1, .status = lost});
+      rig.forwarding.Applied({.session = rig.session, .number = 1, .status = lost, .session_lost = true});
   CHECK(not_done.size() == 1);
   CHECK(rig.ends.empty());
   rig.forwarding.Skipped();
-  CHECK(rig.forwarding.Applied({.session = rig.session, .number = 2, .status = lost}).empty());
+  CHECK(rig.forwarding.Applied({.session = rig.session, .number = 2, .status = lost, .session_lost = true}).empty());
   CHECK_CODE(rig.ends["b"], kUnknown);
+}
+
+TEST_CASE("a client's session that is lost leaves its write in doubt where results may have been missed") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("seen", {.session = 77, .number = 5}));
+  rig.waiting.Add(rig.Make("jumped", {.session = 77, .number = 6}));
+  CHECK(rig.Take() == Numbers{5, 6});
+  const absl::Status lost = absl::FailedPreconditionError("session unknown");
+  CHECK(rig.forwarding.Applied({.session = 77, .number = 5, .status = lost, .session_lost = true}).empty());
+  CHECK_CODE(rig.ends["seen"], kFailedPrecondition);
+  // The first copy was done, then the session expired: only the second one's result is seen here.
+  rig.forwarding.Skipped();
+  CHECK(rig.Take() == Numbers{6});
+  CHECK(rig.forwarding.Applied({.session = 77, .number = 6, .status = lost, .session_lost = true}).empty());
+  CHECK_CODE(rig.ends["jumped"], kUnknown);
+}
+
+TEST_CASE("a command that is refused in itself is no lost session, and is told as it is") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("ahead"));
+  rig.waiting.Add(rig.Make("next"));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1, 2});
+  // As a change of cursors whose token is ahead of the store.
+  const absl::Status refused = absl::FailedPreconditionError("ahead");
+  CHECK(rig.forwarding.Applied({.session = rig.session, .number = 1, .status = refused}).empty());
+  CHECK_CODE(rig.ends["ahead"], kFailedPrecondition);
+  // And the session goes on.
+  rig.waiting.Add(rig.Make("later"));
+  CHECK(rig.Take() == Numbers{3});
 }
 
 TEST_CASE("a refusal counts only for the one copy that there is") {
@@ -141,7 +171,8 @@ TEST_CASE("a write with a session of its client's goes under that, whether the n
   REQUIRE(commands.size() == 1);
   CHECK(commands.front().session == 77);
   CHECK(commands.front().number == 5);
-  rig.forwarding.Applied({.session = 77, .number = 5, .status = absl::FailedPreconditionError("unknown session")});
+  rig.forwarding.Applied(
+      {.session = 77, .number = 5, .status = absl::FailedPreconditionError("unknown session"), .session_lost = true});
   CHECK_CODE(rig.ends["mine"], kFailedPrecondition);
 }
 
@@ -153,12 +184,12 @@ TEST_CASE("writes of a lost session go on under the next one, also those of whic
   CHECK(rig.Take() == Numbers{1, 2});
   const uint64_t first = rig.session;
   const absl::Status lost = absl::FailedPreconditionError("session unknown");
-  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 1, .status = lost}));
+  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 1, .status = lost, .session_lost = true}));
   rig.Open();
   CHECK(rig.session != first);
   CHECK(rig.Take() == Numbers{1});
   // Nothing was done: that is no answer for a client, who knows no session.
-  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 2, .status = lost}));
+  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 2, .status = lost, .session_lost = true}));
   CHECK(rig.ends.empty());
   CHECK(rig.Take() == Numbers{2});
   rig.forwarding.Applied({.session = rig.session, .number = 1});

@@ -104,6 +104,7 @@ TEST_CASE("the newest segments are kept, as many as there may be, and found agai
 TEST_CASE("what does not lead up to the log is not kept, nor what is old, nor anything on a full disk") {
   KeptRig rig;
   REQUIRE_OK(rig.Open(0, 100 * kBytes, 50));
+  rig.kept->KeepAfter(UINT64_MAX);
   for (uint64_t number = 1; number <= 4; ++number) {
     rig.Make(number);
     rig.kept->Retire({KeptRig::Segment(number)}, 1000 + 10 * number);
@@ -129,6 +130,61 @@ TEST_CASE("what does not lead up to the log is not kept, nor what is old, nor an
   rig.Run();
   CHECK(rig.kept->count() == 0);
   CHECK(rig.Names().empty());
+}
+
+TEST_CASE("what a cursor needs is kept whatever its age, as long as there is room") {
+  KeptRig rig;
+  REQUIRE_OK(rig.Open(0, 4 * kBytes, 50));
+  const auto retire = [&](uint64_t number) {
+    rig.Make(number);
+    rig.kept->Retire({KeptRig::Segment(number)}, 1000);
+    rig.Run();
+  };
+  for (uint64_t number = 1; number <= 4; ++number) retire(number);
+  // Before it is known what is needed, all is.
+  rig.kept->Trim(2000);
+  CHECK(rig.floor == 0);
+  rig.kept->KeepAfter(150);
+  rig.kept->Trim(2000);
+  CHECK(rig.floor == 100);
+  rig.kept->KeepAfter(300);
+  rig.kept->Trim(2000);
+  CHECK(rig.floor == 300);
+  rig.Run();
+  for (uint64_t number = 5; number <= 8; ++number) retire(number);
+  // Of these the oldest is needed, and there is no room for it.
+  CHECK(rig.floor == 400);
+  CHECK(rig.kept->count() == 4);
+  CHECK(rig.kept->let_go() == 4);
+  rig.kept->KeepAfter(UINT64_MAX);
+  rig.kept->Trim(2000);
+  CHECK(rig.floor == 800);
+}
+
+TEST_CASE("a move for which there is no descriptor is made once there is one, and nothing is let go meanwhile") {
+  const bool dropped = GENERATE(false, true);
+  for (const test::FileCall call : {test::FileCall::kFileSize, test::FileCall::kRename, test::FileCall::kSyncDir}) {
+    KeptRig rig;
+    REQUIRE_OK(rig.Open(0, 100 * kBytes));
+    for (uint64_t number = 1; number <= 3; ++number) rig.Make(number);
+    rig.env.files().Inject({.kind = test::FaultKind::kNoDescriptor, .calls = {call}, .count = test::Fault::kSticky});
+    rig.kept->Retire({KeptRig::Segment(1), KeptRig::Segment(2)}, 1000);
+    for (int i = 0; i < 30; ++i) {
+      rig.Run();
+      rig.env.clock().AdvanceMillis(1000);
+    }
+    CHECK(rig.kept->count() == 2);
+    CHECK(rig.kept->let_go() == 0);
+    CHECK(rig.floor == 0);
+    // Whichever names they have.
+    if (dropped) rig.kept->DropAll();
+    rig.env.files().ClearFaults();
+    rig.Run();
+    rig.env.clock().AdvanceMillis(1000);
+    rig.Run();
+    CHECK(rig.Names() ==
+          (dropped ? SegmentName(3) + " " : "000001-0-100-1000.kept 000002-100-200-1000.kept " + SegmentName(3) + " "));
+  }
 }
 
 TEST_CASE("names that are no kept segment's are told from those that are") {

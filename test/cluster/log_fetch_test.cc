@@ -35,6 +35,25 @@ TEST_CASE("Entries are read from where they are, across gaps and segments", "[lo
   REQUIRE(entries.ok());
   CHECK(*entries == expected);
 
+  // One was moved, and the other one is being moved: it is where nobody has looked for it first.
+  REQUIRE(files.Rename(directory.PathOf(1), "log/one").ok());
+  REQUIRE(files.Rename(directory.PathOf(2), "log/two").ok());
+  int looks = 0;
+  const auto moving = [&](uint64_t segment, bool second) {
+    ++looks;
+    const std::string moved = segment == 1 ? "log/one" : "log/two";
+    return (segment == 1) != second ? moved : directory.PathOf(segment);
+  };
+  const auto found = FetchEntriesFrom(&files, moving, 1, places);
+  REQUIRE(found.ok());
+  CHECK(*found == expected);
+  REQUIRE(files.Rename("log/one", directory.PathOf(1)).ok());
+  REQUIRE(files.Rename("log/two", "log/elsewhere").ok());
+  looks = 0;
+  CHECK(FetchEntriesFrom(&files, moving, 1, places).status().code() == absl::StatusCode::kNotFound);
+  CHECK(looks < 20);
+  REQUIRE(files.Rename("log/elsewhere", directory.PathOf(2)).ok());
+
   files.FlipByte(directory.PathOf(2), FileOffset(places[6].offset) + 60, 1);
   CHECK(FetchEntries(directory, 1, places).status().code() == absl::StatusCode::kDataLoss);
   REQUIRE(files.Remove(directory.PathOf(1)).ok());

@@ -7,6 +7,7 @@
 #include "raft/types/configuration_codec.h"
 #include "storage/db.h"
 #include "storage/file/file_names.h"
+#include "storage/file/identity.h"
 #include "support/catch.h"
 #include "support/test_env.h"
 
@@ -115,6 +116,27 @@ TEST_CASE("a standalone database is taken over whole, or is whole as it was, whe
   }
   CHECK(standalone > 10);
   CHECK(standalone < at - 1);
+}
+
+TEST_CASE("nobody writes to a standalone database while it is taken over") {
+  TestEnv env(1);
+  LeaveDatabase(&env);
+  bool was_locked = false;
+  bool was_free = false;
+  env.files().SetHook([&](uint64_t) {
+    const std::string path = storage::IdentityPath(kDir);
+    const auto bytes = base::ReadFile(&env.files(), path, storage::kIdentityBytesMax);
+    const absl::StatusOr<storage::Identity> identity =
+        bytes.ok() ? storage::DecodeIdentity(*bytes, path) : absl::StatusOr<storage::Identity>(bytes.status());
+    const bool is_locked = env.files().IsLocked(storage::LockPath(kDir)).value_or(false);
+    was_locked |= is_locked;
+    was_free |= was_locked && !is_locked && identity.ok() && !identity->IsOfCluster();
+  });
+  CHECK_OK(Bootstrap(&env));
+  env.files().SetHook(nullptr);
+  CHECK(was_locked);
+  CHECK_FALSE(was_free);
+  CheckNode(&env, true);
 }
 
 TEST_CASE("a node that joins asks under one id, however often it dies, and begins with nothing") {

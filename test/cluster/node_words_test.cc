@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/coding.h"
 #include "base/status.h"
 #include "support/catch.h"
 
@@ -58,6 +59,16 @@ TEST_CASE("writes without a session, counts beyond the bytes and unknown codes a
   CHECK_FALSE(DecodeWrites("\xff\xff\xff\xff\x0f", &commands));
   NodeAnswer answer;
   CHECK_FALSE(DecodeAnswer(std::string("\x01\x11\x00", 3), &answer));
+}
+
+TEST_CASE("what a member announces takes no memory before it has come", "[node_words]") {
+  std::string bytes;
+  base::PutVarint(&bytes, 1 << 20);
+  // Of a write without a session, the first of so many.
+  bytes.append(4 << 20, '\0');
+  std::vector<Command> commands;
+  CHECK_FALSE(DecodeWrites(bytes, &commands));
+  CHECK(commands.capacity() < 16);
 }
 
 }  // namespace bandb::cluster

@@ -1,6 +1,7 @@
 // Whoever else comes to the port: noise, silence, crowds, and those who ask to be let in.
 #include <algorithm>
 
+#include "cluster/join.h"
 #include "cluster/joiner.h"
 #include "cluster/raw_peer.h"
 #include "net/stream_world.h"
@@ -87,6 +88,27 @@ TEST_CASE("noise on the port is closed, and nobody else notices") {
   // The log does not fill with it.
   const std::string log = world.logger.Text();
   CHECK(std::count(log.begin(), log.end(), '\n') < 30);
+}
+
+TEST_CASE("a node that nobody lets in says so, and fills no log") {
+  PeerWorld world(1);
+  base::Random random(7);
+  const std::shared_ptr<base::EventLoop> loop = world.network.MakePeerLoop();
+  cluster::JoinTask task({.env = {.files = nullptr,
+                                  .clock = world.network.clock(),
+                                  .executor = &world.executor,
+                                  .logger = &world.logger,
+                                  .random = &random},
+                          .loop = loop,
+                          .resolver = world.resolver},
+                         {"nobody:1", "nobody:2"}, {.node = 9, .address = "me:1"});
+  world.RunFor(20 * kSecond);
+  world.RunFor(40 * kSecond);
+  CHECK_FALSE(task.ended());
+  const std::string log = world.logger.Text();
+  CHECK(Has(log, "not let in yet"));
+  CHECK(Has(log, "lines left out"));
+  CHECK(std::count(log.begin(), log.end(), '\n') <= 20);
 }
 
 TEST_CASE("thousands of silent strangers keep no member out") {

@@ -12,7 +12,7 @@ TEST_CASE("all writes of a turn become one entry, in their order") {
   WriteRig rig;
   Proposals proposals;
   for (const char* key : {"a", "b", "c"}) proposals.Add(rig.Make(key));
-  const auto batch = proposals.TakeBatch(7, 0);
+  const auto batch = proposals.TakeBatch({.commit_ms = 7}, 0);
   REQUIRE(batch.has_value());
   CHECK(batch->writes.size() == 3);
   DecodedEntry entry;
@@ -22,7 +22,7 @@ TEST_CASE("all writes of a turn become one entry, in their order") {
   for (size_t i = 0; i < 3; ++i) CHECK(entry.commands[i].operations == batch->writes[i]->content().operations);
   CHECK(proposals.empty());
   CHECK(proposals.bytes() == 0);
-  CHECK_FALSE(proposals.TakeBatch(8, 0).has_value());
+  CHECK_FALSE(proposals.TakeBatch({.commit_ms = 8}, 0).has_value());
   // Nobody can take back what is passed on.
   CHECK_FALSE(batch->writes.front()->Withdraw());
 }
@@ -40,7 +40,7 @@ TEST_CASE("an entry ends before it is too large, and a write that is larger is o
   add("large", 3 << 20);
   add("last", 1);
   std::vector<size_t> sizes;
-  while (const auto batch = proposals.TakeBatch(1, 0)) sizes.push_back(batch->writes.size());
+  while (const auto batch = proposals.TakeBatch({.commit_ms = 1}, 0)) sizes.push_back(batch->writes.size());
   CHECK(sizes == std::vector<size_t>{10, 10, 1, 1});
 }
 
@@ -52,7 +52,7 @@ TEST_CASE("what was withdrawn or is past its deadline is not passed on") {
   proposals.Add(rig.Make("late", {.deadline_nanos = 10}));
   proposals.Add(rig.Make("kept", {.deadline_nanos = 11}));
   CHECK(withdrawn->Withdraw());
-  const auto batch = proposals.TakeBatch(1, 10);
+  const auto batch = proposals.TakeBatch({.commit_ms = 1}, 10);
   REQUIRE(batch.has_value());
   CHECK(batch->writes.size() == 1);
   CHECK_CODE(rig.ends["late"], kDeadlineExceeded);
@@ -89,7 +89,7 @@ TEST_CASE("malformed operations end by themselves, and not the others with them"
   proposals.Add(std::make_shared<ClientWrite>(WriteContent{.operations = "\x07"},
                                               [&end](absl::Status status) { end = std::move(status); }));
   proposals.Add(rig.Make("good"));
-  const auto batch = proposals.TakeBatch(1, 0);
+  const auto batch = proposals.TakeBatch({.commit_ms = 1}, 0);
   CHECK_CODE(end, kInvalidArgument);
   REQUIRE(batch.has_value());
   CHECK(batch->writes.size() == 1);

@@ -128,4 +128,27 @@ TEST_CASE("reads past their deadline end, wherever they wait") {
   CHECK(rig.reads.empty());
 }
 
+TEST_CASE("reads without a deadline give no reason to look whether one has passed") {
+  ReadRig rig;
+  rig.Add("patient");
+  CHECK_FALSE(rig.reads.may_expire());
+  rig.Add("served", 10);
+  CHECK(rig.reads.may_expire());
+  rig.reads.Answered({.id = *rig.reads.Ask(), .index = 7}, 7);
+  CHECK(rig.Take() == Ends{"patient OK", "served OK"});
+  CHECK_FALSE(rig.reads.may_expire());
+  rig.Add("late", 10);
+  rig.Add("later", 11);
+  rig.Add("patient");
+  rig.reads.Refused(*rig.reads.Ask());
+  rig.reads.Expire(10, "no leader is known");
+  CHECK(rig.reads.may_expire());
+  rig.reads.Expire(11, "no leader is known");
+  CHECK_FALSE(rig.reads.may_expire());
+  CHECK_FALSE(rig.reads.empty());
+  rig.Add("stopped", 20);
+  rig.reads.FailAll(absl::FailedPreconditionError("stopped"));
+  CHECK_FALSE(rig.reads.may_expire());
+}
+
 }  // namespace bandb::cluster

@@ -9,8 +9,11 @@ namespace {
 storage::ReplicaState SomeState() {
   storage::ReplicaState state;
   state.database_id.bytes.fill('d');
-  state.position = {
-      .applied = {.index = 12, .term = 3}, .last_sequence = 99, .commit_time_ms = 1000, .membership = "m"};
+  state.position = {.applied = {.index = 12, .term = 3},
+                    .last_sequence = 99,
+                    .user_sequence = 95,
+                    .commit_time_ms = 1000,
+                    .membership = "m"};
   for (int i = 0; i < 3; ++i) {
     storage::StateTable& table = state.tables.emplace_back();
     table.level = i;
@@ -38,6 +41,7 @@ TEST_CASE("a state comes back as it was, but for the numbers of files") {
   CHECK(decoded->position.applied.index == 12);
   CHECK(decoded->position.applied.term == 3);
   CHECK(decoded->position.last_sequence == 99);
+  CHECK(decoded->position.user_sequence == 95);
   CHECK(decoded->position.commit_time_ms == 1000);
   CHECK(decoded->position.membership == "m");
   REQUIRE(decoded->tables.size() == 3);

@@ -49,6 +49,7 @@ class Table {
       if (result.duplicate) text += " (again)";
       const bool opens = result.session != kNoSession && Opens(result.number);
       CHECK((result.opened != kNoSession) == (opens && result.status.ok()));
+      CHECK(result.session_lost == absl::IsFailedPrecondition(result.status));
     }
     return text;
   }

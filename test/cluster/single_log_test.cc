@@ -42,6 +42,17 @@ class Node {
     for (const auto& [path, bytes] : world_files()) count += path.ends_with(".seg") ? 1 : 0;
     return count;
   }
+  // As after a SIGKILL: the room of the segment that is written is still there.
+  void PadCurrent() {
+    std::string current;
+    for (const auto& [path, bytes] : world_files()) {
+      if (path.ends_with(".seg") && !world.files().Content(path).empty()) current = path;
+    }
+    log.reset();
+    std::string content = world.files().Content(current);
+    content.resize(std::max<size_t>(content.size(), kRigSegmentBytes), '\0');
+    world.files().SetContent(current, content);
+  }
   std::map<std::string, uint64_t> world_files() const { return const_cast<LogWorld&>(world).files().Files(); }
 
   LogWorld world;
@@ -178,6 +189,44 @@ TEST_CASE("What a truncation reaches into is not what the log begins with", "[si
   CHECK(node.log->restart().last_term() == 2);
 }
 
+TEST_CASE("What is told to be let go is in no later segment, whatever a truncation has reached into", "[single_log]") {
+  Node node;
+  const auto write = [&](raft::Index first, raft::Index last, raft::Term term) {
+    for (raft::Index i = first; i <= last; ++i) {
+      node.Write(i, i, term, 500);
+      node.world.RunAll();
+    }
+  };
+  write(1, 30, 1);
+  write(8, 12, 2);
+  write(13, 50, 2);
+  std::map<raft::Index, uint64_t> segments;
+  for (raft::Index i = 1; i <= 50; ++i) segments[i] = node.log->Find(i)->segment;
+  std::vector<RetiredSegment> retired;
+  node.log->SetOnRetire([&](const std::vector<RetiredSegment>& some) {
+    retired.insert(retired.end(), some.begin(), some.end());
+    return std::vector<uint64_t>();
+  });
+  for (const raft::Index bound : {12, 40}) {
+    node.log->KeepAfter(bound);
+    node.log->Compact(bound);
+    node.world.RunAll();
+  }
+  REQUIRE(retired.size() > 5);
+  CHECK(retired.back().end == node.log->floor());
+  CHECK(node.log->floor() > 30);
+  raft::Index after = 0;
+  bool reached_into = false;
+  for (const RetiredSegment& segment : retired) {
+    CHECK(segment.after == after);
+    CHECK(segment.end >= segment.after);
+    after = segment.end;
+    reached_into |= segment.end == 7;
+    for (const auto& [index, number] : segments) CHECK((index > segment.end || number <= segment.number));
+  }
+  CHECK(reached_into);
+}
+
 TEST_CASE("A full disk makes no spare, and the log says so until there is room", "[single_log]") {
   Node node;
   node.world.files().SetFreeBytes(1000);
@@ -190,6 +239,23 @@ TEST_CASE("A full disk makes no spare, and the log says so until there is room",
   node.world.RunFor(3'000'000'000);
   CHECK_FALSE(node.listener.nearly_full);
   CHECK(node.listener.log_index == 8);
+}
+
+TEST_CASE("A spare whose name could not be made durable leaves no room taken", "[single_log]") {
+  Node node;
+  const size_t before = node.segments();
+  node.world.files().Inject(
+      {.kind = FaultKind::kIoError, .calls = {FileCall::kSyncDir}, .count = test::Fault::kSticky});
+  // It goes on in the spare, and makes another one.
+  node.Write(1, 7, 1, 500);
+  node.Write(8, 8, 1, 400);
+  node.world.RunFor(5'000'000'000);
+  CHECK(node.listener.nearly_full);
+  CHECK(node.segments() == before);
+  node.world.files().ClearFaults();
+  node.world.RunFor(3'000'000'000);
+  CHECK_FALSE(node.listener.nearly_full);
+  CHECK(node.segments() == before + 1);
 }
 
 TEST_CASE("A reset empties the log, durably, and what was before it goes", "[single_log]") {
@@ -273,6 +339,35 @@ TEST_CASE("Rot of a durable entry is not taken for a torn tail", "[single_log]")
   files.FlipByte(path, last, 1);
   const auto opened = SingleLog::Open(node.world.options(), FloorAt(0, 0));
   CHECK(opened.status().code() == absl::StatusCode::kDataLoss);
+}
+
+TEST_CASE("A process that dies again and again leaves no room behind it", "[single_log]") {
+  Node node;
+  node.Write(1, 3, 1);
+  node.world.RunAll();
+  uint64_t largest = 0;
+  for (int i = 0; i < 10; ++i) {
+    node.PadCurrent();
+    node.Open();
+    uint64_t all = 0;
+    for (const auto& [path, bytes] : node.world_files()) all += path.ends_with(".seg") ? bytes : 0;
+    largest = std::max(largest, all);
+    CHECK(node.log->last() == 3);
+    CHECK(node.log->dropped_bytes() == 0);
+  }
+  // The present one, a spare, and ten of which little was used.
+  CHECK(largest < 2 * kRigSegmentBytes + 11 * kRigSegmentBytes / 4 + 1);
+  CHECK(ReadBack(&node.world, node.log.get(), &node.listener).entries.size() == 3);
+}
+
+TEST_CASE("A log finds a disk too full for a shorter copy, and opens all the same", "[single_log]") {
+  Node node;
+  node.Write(1, 3, 1);
+  node.world.RunAll();
+  node.PadCurrent();
+  node.world.files().Inject({.kind = FaultKind::kNoSpace, .calls = {FileCall::kCreate}, .pattern = "*.seg.tmp"});
+  node.Open();
+  CHECK(node.log->last() == 3);
 }
 
 TEST_CASE("A tail of which a sector was never written is dropped", "[single_log]") {

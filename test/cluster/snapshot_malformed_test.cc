@@ -5,6 +5,7 @@
 #include "cluster/snapshot_frames.h"
 #include "cluster/snapshot_rig.h"
 #include "proto/peer_message.h"
+#include "raft/types/configuration_codec.h"
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -225,12 +226,23 @@ TEST_CASE("a state that makes no sense is refused, and a better one is taken aft
   CHECK(attack.Answer(1).first == static_cast<uint32_t>(PeerFrame::kSnapshotWanted));
 }
 
-TEST_CASE("a state for another place of the log, or with tables of no bytes, closes the link") {
+TEST_CASE("a state for another place of the log, of other members or with tables of no bytes, closes the link") {
   EvilSender attack;
   SECTION("another place") {
     ++attack.state.position.applied.index;
     attack.Offer();
     CHECK(attack.Closed("a state at another place of the log"));
+  }
+  SECTION("members that are none") {
+    attack.state.position.membership = "nobody";
+    attack.Offer();
+    CHECK(attack.Closed("a state of other members"));
+  }
+  SECTION("other members") {
+    attack.state.position.membership.clear();
+    raft::EncodeConfiguration(raft::MakeConfiguration({7, 8}), &attack.state.position.membership);
+    attack.Offer();
+    CHECK(attack.Closed("a state of other members"));
   }
   SECTION("no bytes") {
     attack.state.tables[0].info.file_bytes = 0;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cluster/peer_world.h"
+#include "raft/types/configuration_codec.h"
 #include "storage/replica/replica_pair.h"
 
 namespace bandb::test {
@@ -24,7 +25,7 @@ class SnapshotRig {
                                                                .value_bytes_max = 3000,
                                                                .writes_max = 5,
                                                                .range_deletes = 0})
-      : pair(1, shape), world(seed), sender(&world, kSender), receiver(&world, kReceiver) {
+      : pair(1, WithMembers(shape)), world(seed), sender(&world, kSender), receiver(&world, kReceiver) {
     for (PeerNode* node : {&sender, &receiver}) {
       node->options.snapshots.piece_bytes = 1000;
       node->options.snapshots.window_bytes = 5000;
@@ -38,6 +39,11 @@ class SnapshotRig {
     sender.parts.meta_at = [this](raft::Index index) { return MetaAt(index); };
     receiver.parts.executor = &pair.env().executor();
     receiver.parts.receive = [this](const storage::ReplicaState& state) { return pair.replica().Receive(state); };
+  }
+  // The state and the message that tells of it have the same members.
+  static LogShape WithMembers(LogShape shape) {
+    raft::EncodeConfiguration(raft::MakeConfiguration({kSender, kReceiver}), &shape.members);
+    return shape;
   }
   // The replicas outlive the peers, and what these have given to the executors.
   ~SnapshotRig() {

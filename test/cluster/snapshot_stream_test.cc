@@ -96,6 +96,21 @@ TEST_CASE("a stream whose connection is cut again and again goes on where it end
   rig.pair.CheckAt(200);
 }
 
+TEST_CASE("a stream over a connection of the sender's goes on when the receiver learns the sender's address") {
+  SnapshotRig rig(GENERATE(1, 2, 3));
+  REQUIRE_OK(rig.pair.peer().ApplyTo(200));
+  rig.Start();
+  // As a node that joins, which learns the members from what it is given.
+  rig.receiver.peers->SetMembers({});
+  REQUIRE(rig.RunUntil([&] { return rig.sender.Up(SnapshotRig::kReceiver); }));
+  rig.Send();
+  REQUIRE(rig.RunUntil([&] { return rig.sender.StatusOf(SnapshotRig::kReceiver).snapshot.taken_bytes > 5000; }));
+  rig.receiver.peers->SetMembers(MembersOf({&rig.sender, &rig.receiver}));
+  REQUIRE(rig.RunToTheEnd());
+  CHECK(rig.failures == 0);
+  rig.pair.CheckAt(200);
+}
+
 TEST_CASE("a snapshot that the log does not reach back to is taken anew") {
   SnapshotRig rig(1);
   REQUIRE_OK(rig.pair.peer().ApplyTo(150));

@@ -42,7 +42,7 @@ TEST_CASE("a write is certainly not done when an entry of another term is applie
   Proposals proposals;
   proposals.Add(rig.Make("later"));
   proposals.PutBack(not_done);
-  const auto batch = proposals.TakeBatch(1, 0);
+  const auto batch = proposals.TakeBatch({.commit_ms = 1}, 0);
   REQUIRE(batch.has_value());
   REQUIRE(batch->writes.size() == 2);
   CHECK(batch->writes.front() == not_done.front());

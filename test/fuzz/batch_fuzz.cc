@@ -1,5 +1,5 @@
-// Any bytes as the operations or the conditions of a batch: malformed, or the same when they are
-// written and read again.
+// Any bytes as the operations or the conditions of a batch, or as all of it: malformed, or the same
+// when they are written and read again.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -7,7 +7,11 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/statusor.h"
+#include "bandb/write_batch.h"
 #include "base/assert.h"
+#include "base/checksum.h"
+#include "base/coding.h"
 #include "kv/batch_format.h"
 
 namespace bandb::kv {
@@ -52,6 +56,22 @@ void TryConditions(std::string_view bytes) {
   BANDB_ASSERT(!cursor.Next(&condition));
 }
 
+// As the bytes of a batch, checksum and all; and, so that more than the checksum is tried, with the
+// right one.
+void TrySerialized(std::string_view bytes) {
+  std::string sealed(bytes);
+  base::PutFixed64(&sealed, base::Hash64(sealed));
+  for (const std::string_view given : {bytes, std::string_view(sealed)}) {
+    const absl::StatusOr<WriteBatch> parsed = WriteBatch::Parse(given);
+    if (!parsed.ok()) continue;
+    BANDB_ASSERT(parsed->ByteSize() <= given.size());
+    WriteBatch added;
+    parsed->ForEach([&](const BatchItem& item) { added.Add(item); });
+    BANDB_ASSERT(added.Serialize() == parsed->Serialize());
+    BANDB_ASSERT(WriteBatch::Parse(parsed->Serialize()).ok());
+  }
+}
+
 }  // namespace
 
 }  // namespace bandb::kv
@@ -63,5 +83,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(memory.get(), size);
   bandb::kv::TryOperations(bytes);
   bandb::kv::TryConditions(bytes);
+  bandb::kv::TrySerialized(bytes);
   return 0;
 }

@@ -258,6 +258,7 @@ class FuzzWorld {
                                                                            .readers = &executor_,
                                                                            .quota = &quota_,
                                                                            .number = 0,
+                                                                           .clock = &clock_,
                                                                            .stats = [] { return std::string(); }},
                                                  options_);
     BANDB_ASSERT(unit_->Listen(network_.Address()).ok());

@@ -34,6 +34,14 @@ TEST_CASE("hooks change, drop and reject puts of gRPC, and the store sees what t
   const ServerStats stats = fixture.server->Stats();
   CHECK(stats.hook_drops == 1);
   CHECK(stats.hook_rejections == 1);
+  // They are measured as what they are, whatever became of them.
+  CHECK(GrpcFixture::Eventually([&fixture] {
+    uint64_t puts = 0, others = 0;
+    for (const OperationLatency& one : fixture.server->Latencies().operations) {
+      (one.protocol == "grpc" && one.operation == "put" ? puts : others) += one.histogram.count();
+    }
+    return puts == 4 && others == 2;
+  }));
 }
 
 TEST_CASE("a hook of one message sees its calls, one that throws fails its call alone") {

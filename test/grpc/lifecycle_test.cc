@@ -203,4 +203,45 @@ TEST_CASE("a peer of gRPC's is HOST:PORT") {
   CHECK(grpc::ToPeer("ipv6:[::1]:80") == "[::1]:80");
 }
 
+TEST_CASE("clients of gRPC are listed with what is known of them, and may be ended") {
+  GrpcFixture fixture;
+  Server& server = *fixture.server;
+  KvClient client(fixture.address());
+  REQUIRE(client.Put("k", "v").success);
+  const auto clients = [&server](size_t count_max) {
+    absl::StatusOr<ClientList> list = server.Clients(count_max);
+    REQUIRE_OK(list.status());
+    return *std::move(list);
+  };
+  REQUIRE(clients(10).clients.size() == 1);
+  const ClientInfo listed = clients(10).clients[0];
+  CHECK(listed.protocol == "grpc");
+  CHECK(listed.address.starts_with("127.0.0.1:"));
+  CHECK(listed.last_operation == "put");
+  CHECK(listed.user.empty());
+  CHECK_FALSE(listed.tls);
+  CHECK(listed.age >= listed.idle);
+  CHECK(GrpcFixture::Eventually([&] { return clients(10).clients[0].in_flight == 0; }));
+  fixture.store.SetHolding(true);
+  const std::unique_ptr<GrpcCall> held = client.StartPut("k", "w");
+  CHECK(GrpcFixture::Eventually([&] { return clients(10).clients[0].in_flight == 1; }));
+  fixture.store.SetHolding(false);
+  CHECK(held->Wait().success);
+  // A second listener uses no number twice.
+  absl::StatusOr<std::unique_ptr<grpc::Listener>> second = grpc::Listener::Start(&server, {.listen = "127.0.0.1:0"});
+  REQUIRE_OK(second.status());
+  KvClient other((*second)->Address());
+  REQUIRE(other.Get("k").success);
+  REQUIRE(clients(10).clients.size() == 2);
+  CHECK(clients(10).clients[0].id != clients(10).clients[1].id);
+  CHECK(clients(1).omitted == 1);
+  CHECK_CODE(server.KillClient(listed.id + 1000), kNotFound);
+  REQUIRE_OK(server.KillClient(listed.id));
+  CHECK(GrpcFixture::Eventually([&] { return clients(10).clients.size() == 1; }));
+  CHECK(clients(10).clients[0].last_operation == "get");
+  CHECK_CODE(server.KillClient(listed.id), kNotFound);
+  // gRPC connects again.
+  CHECK(GrpcFixture::Eventually([&] { return client.Get("k").success; }));
+}
+
 }  // namespace bandb::test

@@ -42,7 +42,9 @@ class InstallTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def run_all(self, embedded, served, member):
+    def run_all(self, embedded, served, member, backed_up):
+        self.assertEqual(run(str(backed_up), str(self.project / "backed-up")), "1\n")
+        shutil.rmtree(self.project / "backed-up")
         self.assertEqual(run(str(member), str(self.project / "data-member")), "Alice\n")
         shutil.rmtree(self.project / "data-member")
         self.assertEqual(run(str(embedded), str(self.project / "data-embedded")), "Alice\n")
@@ -55,16 +57,17 @@ class InstallTest(unittest.TestCase):
         run("cmake", "-S", str(self.project), "-B", str(build), "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}",
             f"-DCMAKE_CXX_COMPILER={COMPILER}", f"-DCMAKE_CXX_FLAGS={shlex.join(FLAGS)}")
         run("cmake", "--build", str(build))
-        self.run_all(*(build / f"outside_{program}" for program in ("embedded", "served", "member")))
+        self.run_all(*(build / f"outside_{program}" for program in ("embedded", "served", "member", "backed_up")))
 
     def test_pkg_config(self):
         (libdir,) = {path.parent for path in self.prefix.rglob("bandb.pc")}
         environment = {**os.environ, "PKG_CONFIG_PATH": str(libdir)}
-        for program, *packages in (("embedded", "bandb-storage"), ("served", "bandb"), ("member", "bandb-cluster", "bandb-tls")):
+        for program, *packages in (("embedded", "bandb-storage"), ("served", "bandb"), ("member", "bandb-cluster", "bandb-tls"),
+                                   ("backed_up", "bandb-backup")):
             flags = shlex.split(run("pkg-config", "--cflags", "--libs", *packages, env=environment))
             run(COMPILER, "-std=c++20", *FLAGS, str(self.project / f"{program}.cc"), *flags, "-o",
                 str(self.project / program))
-        self.run_all(*(self.project / program for program in ("embedded", "served", "member")))
+        self.run_all(*(self.project / program for program in ("embedded", "served", "member", "backed_up")))
 
     def test_the_example_of_the_readme_compiles_as_shown_and_works(self):
         (example,) = re.findall(r"```cpp\n(.*?)```", README.read_text(), re.DOTALL)
@@ -81,6 +84,7 @@ class InstallTest(unittest.TestCase):
         self.assertRegex(run(str(self.prefix / "bin" / "bandb_server"), "--version"), r"\d+\.\d+\.\d+")
         self.assertIn("Usage", run(str(self.prefix / "bin" / "bandb"), "help"))
         self.assertIn("net", run(str(self.prefix / "bin" / "bandb_bench"), "--help"))
+        self.assertIn("repair", run(str(self.prefix / "bin" / "bandb_inspect"), "--help"))
 
     def test_only_public_headers_are_installed(self):
         headers = {path.relative_to(self.prefix / "include").parts[0] for path in self.prefix.rglob("*.h")}

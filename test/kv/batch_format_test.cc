@@ -1,5 +1,7 @@
 #include "kv/batch_format.h"
 
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "bandb/write_batch.h"
@@ -70,6 +72,25 @@ TEST_CASE("a batch that is cut at any byte is either whole operations or malform
     int count = 0;
     while (cursor.Next(&operation)) ++count;
     CHECK(cursor.ok() == (count == 1 && length == 1 + 1 + 3 + 8 + 1 + 5));
+  }
+}
+
+TEST_CASE("what is appended has the size that is reserved for it") {
+  const std::string text(200, 'x');
+  for (const std::string_view bytes : {std::string_view(), std::string_view("a"), std::string_view(text)}) {
+    for (const Kind kind : {Kind::kDelete, Kind::kPut, Kind::kPutWithExpiry, Kind::kRangeDelete}) {
+      std::string encoded;
+      const Operation operation{.kind = kind, .key = bytes, .value = bytes, .expiry_ms = 300};
+      AppendOperation(&encoded, operation);
+      CHECK(encoded.size() == EncodedBytes(operation));
+    }
+    for (const Check check :
+         {Check::kHasValue, Check::kPresent, Check::kAbsent, Check::kHasVersion, Check::kEmptyRange}) {
+      std::string encoded;
+      const Condition condition{.check = check, .key = bytes, .value = bytes, .version = 300};
+      AppendCondition(&encoded, condition);
+      CHECK(encoded.size() == EncodedBytes(condition));
+    }
   }
 }
 

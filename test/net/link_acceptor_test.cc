@@ -128,6 +128,31 @@ TEST_CASE("who has said hello is not dropped for those who are silent") {
   CHECK(world.RunUntil([&] { return keeper.links.size() == 1; }));
 }
 
+TEST_CASE("many connections of one host keep nobody of another host out") {
+  LinkWorld world(GENERATE(1, 2, 3));
+  net::LinkAcceptor::Limits limits;
+  limits.handshakes_max = 4;
+  Keeper keeper(&world, limits);
+  const std::unique_ptr<base::EventLoop> elsewhere = world.network()->MakeLoop(1);
+  RecordingEnd slow;
+  auto stream = elsewhere->Connect(keeper.acceptor.address(), &slow);
+  REQUIRE_OK(stream.status());
+  slow.Own(*std::move(stream));
+  REQUIRE(world.RunUntil([&] { return keeper.acceptor.accepted() == 1; }));
+  std::vector<std::unique_ptr<RecordingEnd>> strangers;
+  for (int i = 0; i < 40; i++) {
+    strangers.push_back(std::make_unique<RecordingEnd>());
+    auto another = world.dialing_loop->Connect(keeper.acceptor.address(), strangers.back().get());
+    REQUIRE_OK(another.status());
+    strangers.back()->Own(*std::move(another));
+  }
+  REQUIRE(world.RunUntil([&] { return keeper.acceptor.accepted() == 41; }));
+  CHECK(keeper.acceptor.dropped_handshakes() == 37);
+  CHECK_FALSE(slow.broken);
+  slow.Send(LengthFrame(1, "hello") + LengthFrame(2, ""));
+  CHECK(world.RunUntil([&] { return keeper.links.size() == 1; }));
+}
+
 TEST_CASE("noise on the port costs few lines in the log") {
   LinkWorld world(GENERATE(0, 1));
   Keeper keeper(&world);

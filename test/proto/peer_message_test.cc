@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/coding.h"
 #include "raft/types/configuration.h"
 #include "support/catch.h"
 
@@ -116,6 +117,19 @@ TEST_CASE("A count that the bytes cannot hold allocates nothing", "[peer_message
   bytes += "\xff\xff\xff\xff\x0f";
   raft::Message decoded;
   CHECK_FALSE(DecodePeerMessage(bytes, {}, &decoded));
+}
+
+TEST_CASE("Entries that are announced take no memory before they are there", "[peer_message]") {
+  raft::Message message = Example(raft::MessageKind::kAppend);
+  message.entries.clear();
+  std::string bytes = Encode(message);
+  bytes.pop_back();
+  base::PutVarint(&bytes, 1 << 20);
+  // Of no kind that there is.
+  bytes.append(5 << 20, '\xff');
+  raft::Message decoded;
+  CHECK_FALSE(DecodePeerMessage(bytes, {}, &decoded));
+  CHECK(decoded.entries.capacity() < 16);
 }
 
 TEST_CASE("Two nodes agree on the highest version that both speak", "[peer_message]") {

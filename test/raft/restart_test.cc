@@ -31,6 +31,15 @@ TEST_CASE("a log on disk that is no log is refused", "[raft]") {
   CHECK_CODE(state.AddEntry(configuration), kDataLoss);
 }
 
+TEST_CASE("a log that has come to where no other follows is refused", "[raft]") {
+  Options options;
+  options.self = 1;
+  Restart state = FirstStart(MakeConfiguration({1}));
+  state.floor.index = state.applied = state.hard_state.commit = UINT64_MAX;
+  state.floor.term = state.hard_state.term = 1;
+  CHECK_CODE(Core::Create(options, state, 0).status(), kDataLoss);
+}
+
 TEST_CASE("state that is older or newer than its log is refused", "[raft]") {
   Options options;
   options.self = 1;

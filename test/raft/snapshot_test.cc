@@ -60,6 +60,20 @@ TEST_CASE("a log that fills up is compacted up to the last snapshot", "[raft]") 
   CHECK(core->SnapshotAt(3).has_value());
 }
 
+TEST_CASE("a log that cannot go on for another reason than space keeps what is retained", "[raft]") {
+  const auto core = FollowerWithThreeEntries();
+  REQUIRE(core->Step(2, LogCapacity{.nearly_full = true, .lacks_space = false}).ok());
+  Output output;
+  core->TakeOutput(&output);
+  CHECK_FALSE(output.compact_to.has_value());
+  CHECK_FALSE(output.take_snapshot);
+  // The disk is full besides.
+  REQUIRE(core->Step(3, LogCapacity{.nearly_full = true, .lacks_space = true}).ok());
+  core->TakeOutput(&output);
+  REQUIRE(output.compact_to.has_value());
+  CHECK(*output.compact_to == 3);
+}
+
 TEST_CASE("a log that fills up in the turn that empties it behind a snapshot is not compacted", "[raft]") {
   const auto core = FollowerWithThreeEntries();
   REQUIRE(core->Step(2, Receive{SnapshotAtTen()}).ok());

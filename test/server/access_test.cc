@@ -185,6 +185,19 @@ TEST_CASE("every message is answered to those alone who may ask for it") {
   }
 }
 
+TEST_CASE("clients of Redis are told of others, and of what was slow, if they may administer") {
+  UsersFixture users;
+  const std::unique_ptr<WireClient> all = RedisClientOf(users, "all"), ops = RedisClientOf(users, "ops");
+  for (const char* name : {"client|list", "client|kill", "slowlog|get", "slowlog|len", "slowlog|reset"}) {
+    const std::string line = std::string(name).replace(std::string(name).find('|'), 1, " ");
+    CheckLine(all.get(), line + (line == "client kill" ? " id 99" : ""), NoCommand(name));
+  }
+  CheckLine(all.get(), "client getname", "$-1\r\n");
+  CheckLine(ops.get(), "client kill id 99", ":0\r\n");
+  CheckLine(ops.get(), "client list type pubsub", "$0\r\n\r\n");
+  CheckLine(ops.get(), "slowlog len", ":0\r\n");
+}
+
 TEST_CASE("what was refused was not done, not in part either") {
   UsersFixture users;
   const std::unique_ptr<WireClient> all = ClientOf(users, "all");
@@ -331,8 +344,8 @@ TEST_CASE("what was waited for is not given to a user who was revoked meanwhile,
   REQUIRE(CodeOf(all.get(), PutFrame("o/secret", "v")) == 0);
   const std::optional<OwnedReply> refused = reader->Receive();
   REQUIRE(refused.has_value());
-  CHECK_FALSE(refused->ok);
   CHECK(refused->code == kNobody);
+  CHECK(fixture.server->Stats().denials == 1);
   CHECK(refused->body.find("secret") == std::string::npos);
   const std::optional<OwnedReply> given = other->Receive();
   REQUIRE(given.has_value());
@@ -440,7 +453,9 @@ TEST_CASE("clients of Redis may do what their grants cover, in transactions as w
   for (const char* line : {"GET k/1", "SET k/1 x", "MGET o/1 k/1", "MSET o/1 x k/1 y", "DEL o/1 k/1", "RENAME o/1 k/9",
                            "COPY k/1 o/9", "COPY o/1 k/9", "EXISTS p", "KEYS *", "KEYS o*", "KEYS *o/", "SCAN 0",
                            "SCAN 0 MATCH k/*", "DBSIZE", "RANDOMKEY", "WATCH k/1"}) {
+    const uint64_t denials = users.fixture->server->Stats().denials;
     CheckLine(other.get(), line, kNoKey);
+    CHECK(users.fixture->server->Stats().denials == denials + 1);
   }
   CheckLine(other.get(), "FLUSHALL", NoCommand("flushall"));
   CheckLine(other.get(), "FLUSHDB", NoCommand("flushdb"));

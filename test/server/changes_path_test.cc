@@ -199,6 +199,52 @@ TEST_CASE("hundreds that wait cost no thread: all are answered, and those whose 
   CHECK(fixture.AwaitInFlight(0));
 }
 
+TEST_CASE("no connection takes the room of all that wait") {
+  FeedServer fixture;
+  WireClient writer(fixture.address()), greedy(fixture.address()), other(fixture.address());
+  const std::string now = Ask(&writer, {}).token;
+  constexpr int kShare = 128;
+  std::string frames;
+  for (int i = 0; i <= kShare; i++) frames += ChangesFrame({.from = TokenPlace(now), .wait_ms = kLong});
+  REQUIRE(greedy.Send(frames));
+  REQUIRE(fixture.AwaitInFlight(kShare));
+  REQUIRE(other.Send(ChangesFrame({.from = TokenPlace(now), .wait_ms = kLong})));
+  REQUIRE(fixture.AwaitInFlight(kShare + 1));
+  REQUIRE(writer.Ask(PutFrame("k", "v")) == OkReply());
+  CHECK(PieceOf(*other.Receive()).text == "k=v");
+  const std::vector<OwnedReply> replies = greedy.ReceiveMany(kShare + 1);
+  REQUIRE(replies.size() == kShare + 1);
+  CHECK(PieceOf(replies[kShare - 1]).text == "k=v");
+  CHECK(replies[kShare].code == ToCode(proto::ErrorCode::kOverloaded));
+  // What was counted in is counted out.
+  for (int i = 0; i < 2 * kShare; i++) Ask(&greedy, {});
+}
+
+TEST_CASE("a request looks through so many bytes, however little of them is wanted, and goes on from there") {
+  FeedServer fixture;
+  WireClient client(fixture.address());
+  const std::string begin = Ask(&client, {}).token;
+  constexpr int kCommits = 40;
+  std::string all;
+  for (int i = 0; i < kCommits; i++) {
+    REQUIRE(client.Ask(PutFrame("a", std::string(1 << 20, 'x'))) == OkReply());
+    REQUIRE(client.Ask(PutFrame("z", std::to_string(i))) == OkReply());
+    all += fmt::format("{}z={}", i == 0 ? "" : " ", i);
+  }
+  std::string token = begin, text;
+  int pieces = 0;
+  do {
+    const Piece piece = Ask(&client, {.from = TokenPlace(token), .begin = "b"});
+    if (!text.empty() && !piece.text.empty()) text += " ";
+    text += piece.text;
+    token = piece.token;
+    pieces++;
+  } while (text.size() < all.size() && pieces < 100);
+  CHECK(text == all);
+  CHECK(pieces >= 3);
+  CHECK(pieces <= 5);
+}
+
 TEST_CASE("a reply keeps to its bytes, and a commit that is larger comes in pieces, whole in the end") {
   ServerOptions options;
   options.frame_bytes_max = 64 << 10;

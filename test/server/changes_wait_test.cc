@@ -83,6 +83,7 @@ class WaitingWorld {
                                                                            .readers = &readers,
                                                                            .quota = &quota_,
                                                                            .number = 0,
+                                                                           .clock = network.clock(),
                                                                            .stats = [] { return std::string(); }},
                                                  ServerOptions());
     REQUIRE_OK(unit_->Listen("server:0"));

@@ -233,6 +233,31 @@ TEST_CASE("a scan over deleted keys ends before it has looked at too many, with 
   CHECK(third.cursor.empty());
 }
 
+TEST_CASE("a scan that ends among deleted keys keeps to its byte limit with the cursor") {
+  ServerFixture fixture;
+  WriteBatch batch;
+  // As many as a step passes, and the next one is long.
+  for (int i = 0; i < 50'000; ++i) batch.Delete(fmt::format("k{:06}", i));
+  const std::string far = "l" + std::string(60'000, 'x');
+  batch.Delete(far);
+  batch.Put("a", "first");
+  batch.Put("z", "last");
+  REQUIRE_OK(fixture.store.Write(batch));
+  WireClient client(fixture.address());
+  const auto reply = client.Ask(ScanFrame({.bytes_max = 1000}));
+  REQUIRE(reply.has_value());
+  REQUIRE(reply->ok);
+  CHECK(reply->body.size() + 1 <= 1000);
+  const Piece first = Scan(&client, {.bytes_max = 1000});
+  CHECK(first.entries == Entries{{"a", "first"}});
+  // With no entry before it there is nowhere else to go on from.
+  CHECK(client.Ask(ScanFrame({.bytes_max = 1000, .cursor = first.cursor}))->code ==
+        ToCode(proto::ErrorCode::kTooLarge));
+  const Piece second = Scan(&client, {.bytes_max = 61'000, .cursor = first.cursor});
+  CHECK(second.entries.empty());
+  CHECK(Scan(&client, {.bytes_max = 61'000, .cursor = second.cursor}).entries == Entries{{"z", "last"}});
+}
+
 TEST_CASE("a scan reply keeps to its byte limit, and says so where not one entry fits") {
   ServerFixture fixture;
   WireClient client(fixture.address());

@@ -290,7 +290,9 @@ TEST_CASE("what an operator asks for is done by the host, on a worker, and refus
     CHECK(client.Ask(frame)->code == proto::ToCode(proto::ErrorCode::kUnknownMessage));
   }
   ServerHooks hooks;
-  hooks.administer = [](const std::vector<std::string>& words) -> absl::StatusOr<std::string> {
+  hooks.administer = [](const AdministrationRequest& request) -> absl::StatusOr<std::string> {
+    const std::vector<std::string>& words = request.words;
+    if (request.connection == 0 || !request.peer.starts_with("127.0.0.1:")) return absl::InternalError("from nowhere");
     if (words.empty()) return absl::NotFoundError("/secret/folder/file: nothing");
     if (words[0] == "throw") throw std::runtime_error("administer");
     return words[0] + words.back();

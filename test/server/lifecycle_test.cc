@@ -5,6 +5,7 @@
 #include "bandb/logger.h"
 #include "base/mutex.h"
 #include "base/thread.h"
+#include "server/held_put.h"
 #include "server/server_options.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
@@ -45,6 +46,24 @@ TEST_CASE("connections leave the store the files that it takes by default") {
   options.loops = 4;
   CHECK(server::RoomFor(options, 1 << 20).refused_max == 64);
   CHECK(server::RoomFor(options, 1024).refused_max == 14);
+}
+
+TEST_CASE("a server whose hook does not return is not alive until it does") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 2);
+  HeldPut held;
+  ServerFixture fixture(options, held.Hooks());
+  CHECK(fixture.server->IsAlive());
+  CHECK(fixture.Eventually([&] { return fixture.server->IsAlive(); }));
+  WireClient client(fixture.address());
+  client.Send(PutFrame("k", "v"));
+  REQUIRE(held.entered.BlockUntilSet(base::kForever));
+  // What was asked for before it may have been done; what is asked for now is not.
+  (void)fixture.server->IsAlive();
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(fixture.server->IsAlive());
+  held.go_on.Set();
+  CHECK(client.Receive() == OkReply());
+  CHECK(fixture.Eventually([&] { return fixture.server->IsAlive(); }));
 }
 
 TEST_CASE("an address that is taken or none is refused with its code, whatever the number of loops") {

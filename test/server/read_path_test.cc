@@ -112,4 +112,21 @@ TEST_CASE("a value that may still be lost is not shown before it is durable, on 
   CHECK(fixture.store.synced_batches() == (sync ? 1 : 0));
 }
 
+TEST_CASE("a condition that fails by a value that may still be lost is told once that is durable") {
+  ServerOptions options;
+  options.loops = GENERATE(1, 4);
+  const bool undurable = GENERATE(true, false);
+  ServerFixture fixture(options);
+  REQUIRE_OK(fixture.store.Put("k", "new"));
+  if (undurable) fixture.store.SetUndurable("k");
+  proto::BatchBuilder builder;
+  builder.Require({.check = proto::BatchCheck::kAbsent, .key = "k"});
+  builder.Add({.kind = proto::BatchKind::kPut, .key = "k", .value = "mine"});
+  std::string frame;
+  builder.AppendTo(&frame);
+  WireClient client(fixture.address());
+  CHECK(client.Ask(frame)->code == proto::ToCode(absl::StatusCode::kAborted));
+  CHECK(fixture.store.synced_batches() == (undurable ? 1 : 0));
+}
+
 }  // namespace bandb::test

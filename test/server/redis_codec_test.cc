@@ -151,9 +151,21 @@ TEST_CASE("a transaction that is queued holds no more than one request may") {
   int queued = 0;
   while (rig.Ask(request) == "+QUEUED\r\n") queued++;
   CHECK(queued == 3);
+  // What is refused is held by nobody.
+  for (int i = 0; i < 100; i++) rig.Ask(request);
   CHECK(rig.codec.held_bytes() <= 2 * kRequestBytesMax);
   CHECK(rig.Ask("EXEC\r\n") == Error("EXECABORT Transaction discarded because of previous errors."));
   CHECK(rig.codec.held_bytes() == 0);
+}
+
+TEST_CASE("what commands of a transaction may do to the session is counted with them") {
+  CodecRig rig;
+  CHECK(rig.Ask("MULTI\r\n") == "+OK\r\n");
+  for (int i = 0; i < 50; i++) CHECK(rig.Ask("PING\r\n") == "+QUEUED\r\n");
+  server::Command command = rig.Decode("EXEC\r\n");
+  const auto* const exec = std::get_if<server::TransactionCommand>(&command);
+  REQUIRE(exec != nullptr);
+  CHECK(exec->bytes >= 50 * (sizeof(server::RedisChange) + 32));
 }
 
 TEST_CASE("lengths and counts over the limits end the connection before anything of them is there") {

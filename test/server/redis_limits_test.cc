@@ -205,6 +205,40 @@ TEST_CASE("a command reads and writes as many keys as a batch may have operation
   CheckReply(&client, "EXISTS k0 k1 k2 k3 k4 k5 k6 k7 k8 k9 k10 k11\r\n", ":10\r\n");
 }
 
+TEST_CASE("no reply of Redis' shows what may still be lost, of EXEC and WATCH neither") {
+  const bool sync = GENERATE(true, false);
+  const std::vector<std::string> command = GENERATE(
+      std::vector<std::string>{"MGET k"}, std::vector<std::string>{"SETNX k mine"}, std::vector<std::string>{"WATCH k"},
+      std::vector<std::string>{"MULTI", "GET k", "CLIENT SETNAME me", "EXEC"}, std::vector<std::string>{"KEYS *"},
+      std::vector<std::string>{"SCAN 0"}, std::vector<std::string>{"DBSIZE"}, std::vector<std::string>{"RANDOMKEY"});
+  ServerOptions options = WithRedis(GENERATE(1, 4));
+  options.durability = sync ? Durability::kSync : Durability::kOs;
+  ServerFixture fixture(options);
+  REQUIRE_OK(fixture.store.Put("k", "new"));
+  fixture.store.SetUndurable("k");
+  WireClient client(fixture.server->RedisAddress());
+  for (size_t i = 0; i + 1 < command.size(); i++) {
+    CheckReply(&client, command[i] + "\r\n", i == 0 ? "+OK\r\n" : "+QUEUED\r\n");
+  }
+  CHECK(fixture.store.synced_batches() == 0);
+  REQUIRE(client.Send(command.back() + "\r\n"));
+  CHECK_FALSE(client.ReceiveText(1).empty());
+  CHECK(fixture.store.synced_batches() == (sync ? 1 : 0));
+}
+
+TEST_CASE("a reply that is held changes its session when it leaves, and not if what it saw is lost") {
+  const bool lost = GENERATE(true, false);
+  ServerFixture fixture(WithRedis());
+  REQUIRE_OK(fixture.store.Put("k", "new"));
+  fixture.store.SetUndurable("k");
+  WireClient client(fixture.server->RedisAddress());
+  if (lost) fixture.store.FailWritesWith(absl::FailedPreconditionError("stopped"));
+  CheckReply(&client, "MULTI\r\nGET k\r\nCLIENT SETNAME me\r\nEXEC\r\n",
+             std::string("+OK\r\n+QUEUED\r\n+QUEUED\r\n") + (lost ? "-ERR stopped\r\n" : "*2\r\n$3\r\nnew\r\n+OK\r\n"));
+  CheckReply(&client, "CLIENT GETNAME\r\n", lost ? "$-1\r\n" : "$2\r\nme\r\n");
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().memory_bytes < 10'000; }));
+}
+
 TEST_CASE("a pipeline of Redis is answered in order, whatever waits for a disk") {
   ServerOptions options = WithRedis(GENERATE(1, 4));
   ServerFixture fixture(options);

@@ -108,6 +108,23 @@ TEST_CASE("a cursor is good until so many newer ones were given out") {
   CHECK_FALSE(cursors.Find(UINT64_MAX, &key));
 }
 
+TEST_CASE("who makes many cursors, or has long keys, loses their own and nobody else's") {
+  server::RedisCursors cursors;
+  std::string key;
+  const uint64_t mine = cursors.Add("mine", "ann");
+  for (int i = 0; i < 10'000; i++) cursors.Add("another", "bob");
+  CHECK(cursors.Find(mine, &key));
+  const std::string longest(64 << 10, 'k');
+  for (int i = 0; i < 1000; i++) cursors.Add(longest, "carl");
+  REQUIRE(cursors.Find(mine, &key));
+  CHECK(key == "mine");
+  // Many who have one each: the room is bounded all the same.
+  for (int i = 0; i < 10'000; i++) cursors.Add("k", std::to_string(i));
+  int known = 0;
+  for (uint64_t cursor = 1; cursor <= 21'001; cursor++) known += cursors.Find(cursor, &key) ? 1 : 0;
+  CHECK(known == 4096);
+}
+
 TEST_CASE("cursors keep no more than 4 MiB, however long the keys are") {
   server::RedisCursors cursors;
   std::string key;
@@ -124,6 +141,24 @@ TEST_CASE("cursors keep no more than 4 MiB, however long the keys are") {
   // What was forgotten made room.
   cursors.Add(longest.substr(0, 60'000));
   CHECK(cursors.Find(first + 1, &key));
+}
+
+TEST_CASE("a cursor that was just given is known, however many connections came and went") {
+  server::RedisCursors cursors;
+  for (int owner = 0; owner < 20'000; ++owner) {
+    const uint64_t cursor = cursors.Add(std::string(8 + owner % 57, 'k'), std::to_string(owner));
+    std::string key;
+    REQUIRE(cursors.Find(cursor, &key));
+  }
+  // One that begins again and again loses its own, and nobody else's.
+  const uint64_t another = cursors.Add("key", "another");
+  for (int i = 0; i < 10'000; ++i) {
+    const uint64_t cursor = cursors.Add("k", "again and again");
+    std::string key;
+    REQUIRE(cursors.Find(cursor, &key));
+  }
+  std::string key;
+  CHECK(cursors.Find(another, &key));
 }
 
 }  // namespace bandb::test

@@ -32,6 +32,7 @@ class SimServer {
                                                                           .readers = &executor_,
                                                                           .quota = &quota,
                                                                           .number = 0,
+                                                                          .clock = network.clock(),
                                                                           .snapshots = &snapshots,
                                                                           .stats = [] { return std::string(); }},
                                                 options);

@@ -71,15 +71,29 @@ TEST_CASE("there are so many snapshots and no more, and those that have run out 
   SnapshotLeases leases(&clock, 3);
   std::set<uint64_t> ids;
   for (size_t i = 0; i < SnapshotLeases::kSnapshotsMax; i++) {
-    ids.insert(leases.Add(NewSnapshot(), (i % 2 == 0 ? 10 : 100) * kSecond).value());
+    ids.insert(leases.Add(NewSnapshot(), (i % 2 == 0 ? 10 : 100) * kSecond, {}, i).value());
   }
   CHECK(ids.size() == SnapshotLeases::kSnapshotsMax);
   CHECK_CODE(leases.Add(NewSnapshot(), kSecond).status(), kResourceExhausted);
   clock.Advance(10 * kSecond);
   for (size_t i = 0; i < SnapshotLeases::kSnapshotsMax / 2; i++) {
-    REQUIRE_OK(leases.Add(NewSnapshot(), 100 * kSecond).status());
+    REQUIRE_OK(leases.Add(NewSnapshot(), 100 * kSecond, {}, i).status());
   }
   CHECK_CODE(leases.Add(NewSnapshot(), kSecond).status(), kResourceExhausted);
+}
+
+TEST_CASE("where there are no users no connection has all snapshots, and each may use those of others") {
+  ManualClock clock;
+  SnapshotLeases leases(&clock, 7);
+  const uint64_t id = leases.Add(NewSnapshot(), kSecond, {}, 1).value();
+  for (size_t i = 1; i < SnapshotLeases::kSnapshotsOfUserMax; i++) {
+    REQUIRE_OK(leases.Add(NewSnapshot(), kSecond, {}, 1).status());
+  }
+  CHECK_CODE(leases.Add(NewSnapshot(), kSecond, {}, 1).status(), kResourceExhausted);
+  REQUIRE_OK(leases.Add(NewSnapshot(), kSecond, {}, 2).status());
+  CHECK(leases.Use(id) != nullptr);
+  CHECK(leases.Drop(id));
+  REQUIRE_OK(leases.Add(NewSnapshot(), kSecond, {}, 1).status());
 }
 
 TEST_CASE("the numbers of one run of a server are none of another") {

@@ -147,8 +147,17 @@ TEST_CASE("beyond the limit there is no snapshot, until one is dropped; and none
   CHECK(fixture.store.snapshots() == 0);
   fixture.store.FailBarriersWith(absl::OkStatus());
   std::vector<Taken> all;
-  for (size_t i = 0; i < server::SnapshotLeases::kSnapshotsMax; i++) all.push_back(Take(&client));
-  const std::optional<OwnedReply> full = client.Ask(SnapshotFrame({}));
+  constexpr size_t kShare = server::SnapshotLeases::kSnapshotsOfUserMax;
+  for (size_t i = 0; i < kShare; i++) all.push_back(Take(&client));
+  const std::optional<OwnedReply> used_up = client.Ask(SnapshotFrame({}));
+  REQUIRE(used_up.has_value());
+  CHECK(used_up->message == "this connection has 16 snapshots: drop one, or wait until its lease runs out");
+  while (all.size() < server::SnapshotLeases::kSnapshotsMax) {
+    WireClient another(fixture.address());
+    for (size_t i = 0; i < kShare; i++) all.push_back(Take(&another));
+  }
+  WireClient last(fixture.address());
+  const std::optional<OwnedReply> full = last.Ask(SnapshotFrame({}));
   REQUIRE(full.has_value());
   CHECK(full->code == proto::ToCode(absl::StatusCode::kResourceExhausted));
   CHECK(client.Ask(DropFrame(all[5].id)) == OkReply());

@@ -81,6 +81,10 @@ TEST_CASE("clients of both protocols are served over TLS as they are without") {
   CHECK(Exchange(redis->get(), "PING\r\nSET a b\r\nGET a\r\n", 19) == "+PONG\r\n+OK\r\n$1\r\nb\r\n");
   CHECK(world.fixture->server->Stats().connections_open == 2);
   CHECK(world.fixture->server->Stats().memory_bytes < 200'000);
+  const absl::StatusOr<ClientList> list = world.fixture->server->Clients(10);
+  REQUIRE_OK(list.status());
+  REQUIRE(list->clients.size() == 2);
+  CHECK((list->clients[0].tls && list->clients[1].tls));
 }
 
 TEST_CASE("on a port for TLS whoever speaks something else is told at once, and nobody else is disturbed") {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -169,6 +170,100 @@ TEST_CASE("a transaction that could not read has failed as a whole") {
   Transaction walking(&cold, kNow, 1 << 20);
   CHECK(Walked(&walking).empty());
   CHECK_CODE(walking.status(), kUnavailable);
+}
+
+TEST_CASE("a walk pauses where its step has done enough, and shows each key once, its own among them") {
+  MapSource source;
+  for (const char* key : {"b", "d", "f", "h"}) source.entries[key] = StoredEntry{"1"};
+  // One key of the store in each step.
+  Transaction transaction(&source, kNow, 1 << 20, nullptr, {.work_max = 0});
+  for (const char* key : {"a", "c", "d", "g", "i"}) transaction.Put(key, "2");
+  std::string keys;
+  const auto walk = [&] {
+    return transaction.Walk({}, [&](std::string_view key) {
+      keys += key;
+      return true;
+    });
+  };
+  int steps = 1;
+  while (!walk() && steps < 100) {
+    REQUIRE(transaction.paused());
+    transaction.Resume();
+    steps++;
+  }
+  CHECK(keys == "abcdfghi");
+  CHECK(steps == 4);
+  CHECK(transaction.resumed());
+  CHECK_OK(transaction.status());
+  // Where it would pause it may end, too.
+  std::optional<std::string> rest;
+  transaction.WalkSome(
+      "b", {}, [](std::string_view) { return true; }, &rest);
+  CHECK(rest == "d");
+  CHECK_FALSE(transaction.paused());
+  rest.reset();
+  transaction.WalkSome(
+      "b", "b", [](std::string_view) { return true; }, &rest);
+  CHECK_FALSE(rest.has_value());
+}
+
+TEST_CASE("what is put by of a walk is there in the next step, and on the account until it is forgotten") {
+  struct Count final : server::WalkState {
+    int count = 0;
+  };
+  MapSource source;
+  net::Quota quota;
+  {
+    Transaction transaction(&source, kNow, 1 << 20, nullptr, {.quota = &quota, .memory_bytes_max = 10'000});
+    transaction.Remember<Count>().count = 7;
+    transaction.Keep(1000);
+    CHECK(quota.memory_bytes == 1000);
+    transaction.Resume();
+    CHECK(transaction.Remember<Count>().count == 7);
+    transaction.Forget();
+    CHECK(transaction.Remember<Count>().count == 0);
+    CHECK(quota.memory_bytes == 0);
+    source.entries["a"] = StoredEntry{std::string(1000, 'x')};
+    REQUIRE(transaction.Get("a") != nullptr);
+    CHECK(quota.memory_bytes == static_cast<int64_t>(transaction.bytes()));
+    CHECK(transaction.HasRoomFor(2000));
+    CHECK(quota.memory_bytes == static_cast<int64_t>(transaction.bytes()) + 2000);
+    // What others hold counts.
+    quota.AddMemory(8000);
+    transaction.Put("b", "1");
+    CHECK_CODE(transaction.status(), kUnavailable);
+    quota.AddMemory(-8000);
+  }
+  CHECK(quota.memory_bytes == 0);
+}
+
+TEST_CASE("what may not pause fails where its step has done enough, before it reads more") {
+  MapSource source;
+  source.entries["a"] = StoredEntry{std::string(1000, 'x')};
+  Transaction transaction(&source, kNow, 1 << 20, nullptr, {.work_max = 500, .may_pause = false});
+  REQUIRE(transaction.Get("a") != nullptr);
+  CHECK(transaction.Get("a") != nullptr);
+  CHECK_OK(transaction.status());
+  CHECK(transaction.Get("b") == nullptr);
+  CHECK_CODE(transaction.status(), kUnavailable);
+  CHECK(transaction.Yield());
+  CHECK_FALSE(transaction.paused());
+  CHECK(source.reads == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("a key that is read under another name is written under its own, and is the same key") {
+  MapSource source;
+  source.entries["t:a"] = StoredEntry{"1"};
+  const std::map<std::string, std::string, std::less<>> names = {{"a", "t:a"}};
+  Transaction transaction(&source, kNow, 1 << 20, nullptr, {.stored_names = &names});
+  REQUIRE(transaction.Get("a") != nullptr);
+  transaction.Put("a", "2");
+  CHECK(transaction.Get("a")->value == "2");
+  CHECK(transaction.GetStored("t:a")->value == "1");
+  REQUIRE(transaction.Conditions().size() == 1);
+  CHECK(transaction.Conditions()[0].key == "t:a");
+  REQUIRE(transaction.Writes().size() == 1);
+  CHECK(transaction.Writes()[0].key == "a");
 }
 
 TEST_CASE("what a transaction holds has a limit, by what it reads and what it writes") {

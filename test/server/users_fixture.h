@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/posix_file_system.h"
@@ -49,7 +50,7 @@ inline void WriteUsersTo(const std::string& path, const std::string& without) {
 class UsersFixture {
  public:
   explicit UsersFixture(int loops = 1, absl::Duration login_timeout = absl::Seconds(5), int connections_max = 10000,
-                        Logger* logger = nullptr) {
+                        Logger* logger = nullptr, Audit audit = nullptr) {
     WriteUsers("");
     ServerOptions options;
     options.users_file = path();
@@ -58,8 +59,9 @@ class UsersFixture {
     options.login_timeout = login_timeout;
     options.connections_max = connections_max;
     options.logger = logger;
+    options.audit = std::move(audit);
     ServerHooks hooks;
-    hooks.administer = [](const std::vector<std::string>&) { return std::string("done"); };
+    hooks.administer = [](const AdministrationRequest& request) { return "done for " + request.user; };
     hooks.routes.push_back(
         {kRoute, [](const ServerRequest& request, Responder responder) { responder.Ok(request.user); }, {}});
     fixture = std::make_unique<ServerFixture>(options, std::move(hooks));

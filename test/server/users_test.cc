@@ -41,9 +41,9 @@ TEST_CASE("a token is long, never the same twice, and known by its SHA-256") {
   REQUIRE_OK(other.status());
   CHECK(one->size() == 6 + 43);
   CHECK(*one != *other);
-  CHECK(tls::LooksLikeToken(*one));
+  for (const std::string& text : {*one, "app:" + *one, "\"" + *one + "\"\n"}) CHECK(tls::HoldsToken(text));
   for (const char* other_text : {"", "bandb_app", "a-name-that-is-as-long-as-a-token-would-be-of-this-kind"}) {
-    CHECK_FALSE(tls::LooksLikeToken(other_text));
+    CHECK_FALSE(tls::HoldsToken(other_text));
   }
   // FIPS 180-4, of "abc".
   CHECK(tls::DigestOf("abc").substr(0, 4) == "\xba\x78\x16\xbf");

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Plants the known bugs of a patch into a copy of a library, of which the library itself knows nothing: lib/raft and
-mutants.patch here, lib/cluster and that of test/world.
+mutants.patch here, lib/cluster and that of test/world, lib/storage and that of test/storage.
 
   plant.py apply SOURCE PATCH TARGET    makes TARGET a copy of the folder SOURCE with the patch applied
   plant.py diff SOURCE TARGET           prints the patch that makes TARGET of SOURCE

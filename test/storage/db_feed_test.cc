@@ -68,6 +68,7 @@ TEST_CASE("a commit is given once gets see it, however early it is durable") {
                                   .logs = &logs,
                                   .last_sequence = &last,
                                   .now_ms = [] { return uint64_t{1}; },
+                                  .flushed = nullptr,
                                   .snapshot_sequence = nullptr},
                                  KeepingOptions());
   logs.NoteAppended(5, true);

@@ -153,6 +153,7 @@ void MemoryStore::HoldReadsUntil(base::Event* event) {
 }
 
 void MemoryStore::WaitForReads() {
+  disk_reads_++;
   base::Event* held = nullptr;
   {
     base::MutexLock lock(&mutex_);
@@ -202,21 +203,28 @@ absl::Status MemoryStore::Apply(const WriteBatch& batch, bool sync) {
   base::MutexLock lock(&mutex_);
   if (!write_error_.ok()) return write_error_;
   if (stalled_) return base::Error(absl::StatusCode::kUnavailable, "stalled");
+  // What was not done syncs nothing either.
+  BANDB_RETURN_IF_ERROR(ApplyLocked(batch));
   batches_++;
   if (sync) synced_batches_++;
   if (sync) undurable_.clear();
-  return ApplyLocked(batch);
+  return absl::OkStatus();
 }
 
 absl::Status MemoryStore::ApplyLocked(const WriteBatch& batch) {
   kv::ConditionReader conditions(WriteBatchAccess::Conditions(batch));
   kv::Condition condition;
   while (conditions.Next(&condition)) {
-    const auto found = map_.find(std::string(condition.key));
-    const bool present = found != map_.end();
-    bool holds = present;
-    if (condition.check == kv::Check::kAbsent) holds = !present;
-    if (condition.check == kv::Check::kHasValue) holds = present && found->second == condition.value;
+    if (condition.check == kv::Check::kHasVersion) return absl::UnimplementedError("no versions are kept");
+    bool holds = false;
+    if (condition.check == kv::Check::kEmptyRange) {
+      const auto first = map_.lower_bound(std::string(condition.key));
+      holds = first == map_.end() || (!condition.value.empty() && first->first >= condition.value);
+    } else {
+      const auto found = map_.find(std::string(condition.key));
+      const bool present = found != map_.end();
+      holds = kv::Holds(condition, present ? std::make_optional<std::string_view>(found->second) : std::nullopt, 0);
+    }
     if (!holds) return base::Error(absl::StatusCode::kAborted, "a condition does not hold");
   }
   kv::OperationReader operations(WriteBatchAccess::Operations(batch));

@@ -19,8 +19,9 @@
 
 namespace bandb::test {
 
-// Nothing is durable. Values with a time to live never expire. Async calls take effect at once, in
-// order, and answer on the executor, which may be told to hold the answers back.
+// Nothing is durable. Values with a time to live never expire, and none has a version. Async calls
+// take effect at once, in order, and answer on the executor, which may be told to hold the answers
+// back.
 // Lifetime: the executor must outlive it. Thread safety: any thread.
 class MemoryStore final : public Store {
  public:
@@ -49,6 +50,8 @@ class MemoryStore final : public Store {
   // Null ends it.
   void HoldReadsUntil(base::Event* event) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Reads that might wait for a disk, begun so far.
+  uint64_t disk_reads() const { return disk_reads_.load(); }
   // Snapshots that live.
   int64_t snapshots() const { return snapshots_->load(); }
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -98,6 +101,7 @@ class MemoryStore final : public Store {
   base::Event* reads_held_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // Values that were read, shared with the readers as a memtable's are.
   std::map<std::string, std::shared_ptr<const std::string>> pinned_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> disk_reads_{0};
   // Outlives the store where snapshots do.
   const std::shared_ptr<std::atomic<int64_t>> snapshots_ = std::make_shared<std::atomic<int64_t>>(0);
   uint64_t batches_ ABSL_GUARDED_BY(mutex_) = 0;

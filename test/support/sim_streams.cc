@@ -276,8 +276,9 @@ absl::StatusOr<std::unique_ptr<base::Stream>> SimListener::Accept(base::EventLoo
   waiting_.pop_front();
   link->loops[1] = loop;
   link->hosts[1] = static_cast<SimLoop*>(loop)->host();
-  return std::unique_ptr<base::Stream>(std::make_unique<SimStream>(
-      network_, static_cast<SimLoop*>(loop), std::move(link), 1, "client:" + std::to_string(network_->next_port_++)));
+  std::string peer = "client" + std::to_string(link->hosts[0]) + ":" + std::to_string(network_->next_port_++);
+  return std::unique_ptr<base::Stream>(
+      std::make_unique<SimStream>(network_, static_cast<SimLoop*>(loop), std::move(link), 1, std::move(peer)));
 }
 
 absl::StatusOr<std::unique_ptr<base::Listener>> SimLoop::Listen(const base::ListenOptions& options,

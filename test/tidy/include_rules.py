@@ -30,12 +30,13 @@ ARROWS = {
     "lib/cluster": ["bandb", "storage", "changes", "raft", "proto", "net", "kv", "base"],
     "lib/server": ["bandb", "kv", "resp", "proto", "tls", "net", "base"],
     "lib/admin": ["bandb", "net", "base"],
+    "lib/inspect": ["bandb", "storage", "kv", "base"],
     "lib/grpc": ["bandb", "server", "tls", "net", "base"],
-    "tools": ["bandb", "backup", "admin", "grpc", "server", "cluster", "kv", "proto", "tls", "net", "base"],
+    "tools": ["bandb", "backup", "admin", "inspect", "grpc", "server", "cluster", "kv", "proto", "tls", "net", "base"],
     "examples": ["bandb", "grpc"],
     "test/api": ["bandb", "support"],
     "test/install": ["bandb"],
-    "test": ["bandb", "backup", "admin", "grpc", "server", "cluster", "storage", "changes", "raft", "resp", "proto", "tls", "net", "kv", "base", "support"],
+    "test": ["bandb", "backup", "admin", "inspect", "grpc", "server", "cluster", "storage", "changes", "raft", "resp", "proto", "tls", "net", "kv", "base", "support"],
 }
 
 # What else may be included, and where. The longest matching prefix of the file's path counts.
@@ -142,4 +143,60 @@ def include_guards(tree):
             yield file.violation(1, "include-guards", "#pragma once: one file can be reached by two paths")
 
 
-RULES = {"arrows": arrows, "include-guards": include_guards}
+# What the precompiled headers of the build provide, as a pattern of the code that needs it, and what else provides it.
+PROVIDED = {
+    "algorithm": (r"std::(?:(?:stable_|partial_)?sort|clamp|(?:min|max|minmax)(?:_element)?|find(?:_if|_if_not)?|any_of|all_of|"
+                  r"none_of|count(?:_if)?|copy(?:_n|_if)?|fill(?:_n)?|generate|transform|reverse|rotate|unique|remove(?:_if)?|"
+                  r"lower_bound|upper_bound|equal_range|binary_search|partition(?:_point)?|nth_element|is_sorted|equal|"
+                  r"lexicographical_compare|shuffle|merge|push_heap|pop_heap|make_heap|for_each|mismatch|search)\(", ()),
+    "array": (r"std::array<", ()),
+    "atomic": (r"std::(?:atomic\b|memory_order)", ()),
+    "cstdint": (r"\bu?int(?:8|16|32|64)_t\b", ()),
+    "cstring": (r"std::(?:mem(?:cpy|cmp|set|move|chr)|str(?:len|cmp|error|chr))\b", ()),
+    "deque": (r"std::deque<", ()),
+    "functional": (r"std::(?:(?:function|less|greater|hash|plus)<|c?ref\()", ()),
+    "map": (r"std::(?:multi)?map<", ()),
+    "memory": (r"std::(?:unique_ptr|shared_ptr|weak_ptr|make_unique|make_shared|enable_shared_from_this|addressof)\b", ()),
+    "mutex": (r"std::(?:mutex|lock_guard|unique_lock|scoped_lock|once_flag|call_once)\b", ()),
+    "optional": (r"std::(?:optional|nullopt|make_optional)\b", ()),
+    "set": (r"std::(?:multi)?set<", ()),
+    "string": (r"std::(?:string|to_string|stoi|stoull)\b", ()),
+    "string_view": (r"std::string_view\b", ("string",)),
+    "utility": (r"std::(?:move|forward|exchange|swap|pair|make_pair|in_place|as_const)\b", (
+        "algorithm", "array", "deque", "functional", "map", "memory", "optional", "set", "string", "tuple", "variant", "vector")),
+    "vector": (r"std::vector<", ()),
+    "absl/status/status.h": (r"absl::(?:\w+Error\(|OkStatus\b|Status\b)", ("absl/status/statusor.h",)),
+    "absl/status/statusor.h": (r"absl::StatusOr\b", ()),
+    "absl/time/time.h": (r"absl::(?:(?:Time|Duration)\b|(?:Nano|Micro|Milli)?[Ss]econds\(|FormatTime|FromUnix|ToUnix|ToInt64)", (
+        "absl/time/clock.h",)),
+    "absl/types/span.h": (r"absl::(?:Span<|Make(?:Const)?Span)", ()),
+    "fmt/format.h": (r"fmt::(?:format|format_to|join|memory_buffer)\b", ()),
+}
+
+
+def includes(tree):
+    """What a file takes from a precompiled header, it or what it includes of the project includes by name.
+
+    Where nothing is precompiled, or a standard library brings less along, the file would not compile. Sources of the tests
+    are only built with it.
+    """
+    for file in tree.cxx:
+        if file.path.startswith("test/") and not file.is_header:
+            continue
+        there = {name for part in tree.closure(file) for _, name, _ in part.includes}
+        for name, (pattern, others) in PROVIDED.items():
+            needed = name not in there and not there.intersection(others) and re.search(pattern, file.code)
+            if needed:
+                yield file.violation(file.line_of(needed.start()), "includes", f"{needed.group(0)} needs <{name}>")
+
+
+def precompiled(tree):
+    """The rule `includes` knows every header that the build precompiles."""
+    file = tree.by_path.get("cmake/bandb_settings.cmake")
+    listed = re.search(r"set\(BANDB_PRECOMPILED_HEADERS([^)]*)\)", file.text) if file else None
+    for name in re.findall(r"<([^>]+)>", listed.group(1)) if listed else ():
+        if name not in PROVIDED:
+            yield file.violation(file.line_of(listed.start()), "precompiled", f"test/tidy/include_rules.py knows nothing of <{name}>")
+
+
+RULES = {"arrows": arrows, "include-guards": include_guards, "includes": includes, "precompiled": precompiled}

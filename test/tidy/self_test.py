@@ -68,12 +68,15 @@ BAD = [
     ("arrows", "lib/new_room/widget.cc", "// A room that nobody drew.\n", "not in the table"),
     ("include-guards", "lib/base/widget.h", GOOD["lib/base/widget.h"].replace("BASE_WIDGET", "WIDGET"), "guard must be"),
     ("include-guards", "lib/base/widget.h", "// A widget.\n#pragma once\n" + GOOD["lib/base/widget.h"], "once"),
-    ("headers-compile", "include/bandb/door.h", GOOD["include/bandb/door.h"].replace("int passed", "std::string passed"),
+    ("includes", "lib/base/widget.cc", widget("std::string Count();"), "needs <string>"),
+    ("includes", "test/base/widget.h", "// A widget.\nabsl::Status Count();\n", "needs <absl/status/status.h>"),
+    ("precompiled", "cmake/bandb_settings.cmake", "set(BANDB_PRECOMPILED_HEADERS\n    <vector> <list>)\n", "nothing of <list>"),
+    ("headers-compile", "include/bandb/door.h", GOOD["include/bandb/door.h"].replace("int passed", "std::list<int> passed"),
      "std"),
     # A source hides what its header lacks by including something before it.
     ("headers-compile", "lib/base/widget.h", {
-        "lib/base/widget.h": GOOD["lib/base/widget.h"].replace("int Count", "std::string Count"),
-        "lib/base/widget.cc": "#include <string>\n\n" + GOOD["lib/base/widget.cc"]}, "std"),
+        "lib/base/widget.h": GOOD["lib/base/widget.h"].replace("int Count", "std::list<int> Count"),
+        "lib/base/widget.cc": "#include <list>\n\n" + GOOD["lib/base/widget.cc"]}, "std"),
     ("names", "lib/base/widget.cc", widget("class count {};"), "CamelCase"),
     ("names", "lib/base/widget.cc", widget("class Count {\n  int passed;\n};"), "ends in _"),
     ("names", "lib/base/widget.cc", widget("constexpr int LIMIT = 1;"), "kName"),

@@ -12,8 +12,12 @@ import subprocess
 import sys
 import time
 
+import include_rules
+
 # Each release of clang-format lays some lines out in its own way, so one of them decides: that of Debian 12.
 LAYOUT_RELEASE = 14
+# More sources in one unit save little and take much memory.
+UNIT_FILES_MAX = 16
 HEADER_FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
 
 
@@ -86,7 +90,7 @@ def first_error(output):
 
 
 def built_first(tree, header):
-    """Whether some .cc that clang_tidy compiles has the same name and includes `header` before anything else."""
+    """Whether some .cc of the libraries or programs has the same name and includes `header` before anything else."""
     if header.path.startswith("test/"):
         return False
     for folder in {str(pathlib.PurePosixPath(header.path).parent), "lib/kv", "lib/storage", "lib/server", "lib/cluster"}:
@@ -96,23 +100,41 @@ def built_first(tree, header):
     return False
 
 
+def precompiled_header(context, compiler, flags):
+    """The flags that put a precompiled header before what is compiled, which is made here: what the rule `includes` knows of.
+
+    Without it parsing the standard library takes most of the time of each header.
+    """
+    folder = pathlib.Path(context.build) / "tidy"
+    folder.mkdir(parents=True, exist_ok=True)
+    header = folder / f"{hashlib.sha256((compiler + str(flags)).encode()).hexdigest()[:16]}.h"
+    made = header.with_name(header.name + ".gch")
+    if not made.exists():
+        header.write_text("".join(f"#include <{name}>\n" for name in include_rules.PROVIDED))
+        done = execute(["g++", *(flag for flag in flags if flag != "-fsyntax-only"), "-x", "c++-header", str(header), "-o", str(made)])
+        if done.returncode != 0:
+            raise SystemExit(f"tidy: no precompiled header: {first_error(done.stdout)}")
+    return ["-include", str(header)]
+
+
 def headers_compile(tree, context):
     """Every header compiles alone: with nothing in front of it.
 
-    Where a .cc includes its header first, clang-tidy shows that, which compiles it without a precompiled header. The
-    others are compiled here.
+    Where a .cc of the libraries or programs includes its header first, the build shows that. The others are compiled here.
+    In both cases behind a precompiled header: that nothing of it is missing is for the rule `includes`.
     """
     compiler = version("g++")
     flags = HEADER_FLAGS + [f"-I{tree.root / folder}" for folder in ("include", "lib", "test", "tools")]
-    flags.append(f"-I{pathlib.Path(context.build) / 'generated'}")
+    flags += [f"-I{pathlib.Path(context.build) / 'generated'}", *context.header_flags]
+    precompiled = precompiled_header(context, compiler, flags)
 
     def work():
         for file in tree.cxx:
             if file.is_header and not built_first(tree, file):
                 contents = [part.data for part in tree.closure(file)]
-                extra = context.header_flags
-                command = ["g++", *flags, *extra, "-x", "c++", str(tree.root / file.path)]
-                yield file, key_of(tree, "header", compiler, command, *contents), command
+                path = str(tree.root / file.path)
+                yield (file, key_of(tree, "header", compiler, flags, path, list(include_rules.PROVIDED), *contents),
+                       ["g++", *flags, *precompiled, "-x", "c++", path])
 
     for file, output in Checker(context.cache, context.jobs).run(work()):
         yield file.violation(1, "headers-compile", first_error(output))
@@ -172,8 +194,55 @@ def program_of(entry):
     return match.group(1) if match else ""
 
 
+def sources_of(tree, context):
+    """What the build compiles: {file: (target, flags)}, without what the clang stage of tools/test.sh compiles of the tests.
+
+    A file that two targets build is named once, with the shorter command: the other one only adds to it.
+    """
+    build = pathlib.Path(context.build)
+    listed = build / "clang_stage_programs.txt"
+    elsewhere = set(listed.read_text().split()) if listed.exists() else set()
+    found = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = os.path.relpath(os.path.realpath(os.path.join(entry["directory"], entry["file"])), tree.root)
+        file = tree.by_path.get(pathlib.PurePath(path).as_posix())
+        target = program_of(entry)
+        if file is not None and file.suffix == ".cc" and target not in elsewhere:
+            flags = compile_command(entry) + ["-Wthread-safety"]
+            if file not in found or len(flags) < len(found[file][1]):
+                found[file] = (target, flags)
+    return found
+
+
+def units_of(sources):
+    """`sources` in lists that are checked as one unit, in the order of the build: those of one library together.
+
+    Parsing and searching the headers is nearly all of the time that clang-tidy takes.
+    """
+    units = []
+    for file, (target, flags) in sources.items():
+        last = units[-1] if units else None
+        if last and file.path.startswith("lib/") and (target, flags) == sources[last[-1]] and len(last) < UNIT_FILES_MAX:
+            last.append(file)
+        else:
+            units.append([file])
+    return units
+
+
+def unit_path(tree, context, files):
+    """The file to check for all of `files`: the one, or one that includes them."""
+    paths = [str(tree.root / file.path) for file in files]
+    if len(paths) == 1:
+        return paths[0]
+    folder = pathlib.Path(context.build) / "tidy"
+    folder.mkdir(parents=True, exist_ok=True)
+    unit = folder / (files[0].path.replace("/", "_"))
+    unit.write_text("".join(f'#include "{path}"\n' for path in paths))
+    return str(unit)
+
+
 def clang_tidy(tree, context):
-    """clang-tidy with the checks of .clang-tidy over every translation unit that the build knows.
+    """clang-tidy with the checks of .clang-tidy over every source that the build knows.
 
     Of those of the tests only what clang itself warns of: parsing is half of the time that the other checks take. And of
     these not what the stage of tools/test.sh that builds with clang compiles with the same warnings as errors.
@@ -181,31 +250,20 @@ def clang_tidy(tree, context):
     tool, compiler = version("clang-tidy"), version("clang++")
     config_file = tree.root / ".clang-tidy"
     config = config_file.read_bytes()
-    build = pathlib.Path(context.build)
-    database = json.loads((build / "compile_commands.json").read_text())
-    listed = build / "clang_stage_programs.txt"
-    elsewhere = set(listed.read_text().split()) if listed.exists() else set()
-
-    # A file that two targets build is checked once, with the shorter command: the other one only adds to it.
-    flags_of = {}
-    for entry in database:
-        path = os.path.relpath(os.path.realpath(os.path.join(entry["directory"], entry["file"])), tree.root)
-        file = tree.by_path.get(pathlib.PurePath(path).as_posix())
-        if file is not None and file.suffix == ".cc" and program_of(entry) not in elsewhere:
-            flags = compile_command(entry) + ["-Wthread-safety"]
-            if file not in flags_of or len(flags) < len(flags_of[file]):
-                flags_of[file] = flags
+    sources = sources_of(tree, context)
 
     def work():
-        for file, flags in flags_of.items():
-            contents = [part.data for part in tree.closure(file)]
-            path = str(tree.root / file.path)
-            if file.path.startswith("test/"):
+        for files in units_of(sources):
+            flags = sources[files[0]][1]
+            contents = {part.path: part.data for file in files for part in tree.closure(file)}
+            path = unit_path(tree, context, files)
+            if files[0].path.startswith("test/"):
                 command = ["clang++", "-fsyntax-only", "-Werror", *flags, path]
-                yield file, key_of(tree, "clang", compiler, flags, *contents), command
+                yield files[0], key_of(tree, "clang", compiler, flags, *contents.values()), command
             else:
                 command = ["clang-tidy", "--quiet", f"--config-file={config_file}", path, "--", *flags]
-                yield file, key_of(tree, "tidy", tool, config, flags, *contents), command
+                names = [file.path for file in files]
+                yield files[0], key_of(tree, "tidy", tool, config, flags, names, *contents.values()), command
 
     for file, output in Checker(context.cache, context.jobs).run(work()):
         found = set(re.findall(r"^(\S+?):(\d+):\d+: (?:error|warning): (.*)$", output, re.MULTILINE))

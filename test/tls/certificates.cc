@@ -53,14 +53,14 @@ X509* NewCertificate(const std::string& name, EVP_PKEY* key, long serial, bool e
 }  // namespace
 
 Authority::Authority(const std::string& directory, const std::string& name, const Authority* signer)
-    : directory_(directory), file_(directory + "/" + name + ".crt") {
+    : directory_(directory), file_(directory + "/" + name + ".crt"), list_(directory + "/" + name + ".crl") {
   key_ = ::EVP_EC_gen("P-256");
   REQUIRE(key_ != nullptr);
   certificate_ = NewCertificate(name, key_, 1, false);
   const Authority& by = signer == nullptr ? *this : *signer;
   ::X509_set_issuer_name(certificate_, ::X509_get_subject_name(by.certificate_));
   AddExtension(certificate_, by.certificate_, NID_basic_constraints, "critical,CA:TRUE");
-  AddExtension(certificate_, by.certificate_, NID_key_usage, "critical,keyCertSign");
+  AddExtension(certificate_, by.certificate_, NID_key_usage, "critical,keyCertSign,cRLSign");
   REQUIRE(::X509_sign(certificate_, by.key_, ::EVP_sha256()) != 0);
   WritePem(file_, [this](BIO* bio) { return ::PEM_write_bio_X509(bio, certificate_); });
 }
@@ -83,6 +83,33 @@ CertificateFiles Authority::Issue(const std::string& name, const CertificateOpti
   ::X509_free(certificate);
   ::EVP_PKEY_free(key);
   return files;
+}
+
+std::string Authority::Revoke(const std::vector<CertificateFiles>& revoked, bool out_of_date) {
+  X509_CRL* const list = ::X509_CRL_new();
+  ::X509_CRL_set_version(list, 1);
+  ::X509_CRL_set_issuer_name(list, ::X509_get_subject_name(certificate_));
+  ASN1_TIME* const time = ::X509_gmtime_adj(nullptr, -2 * kDaySeconds);
+  ::X509_CRL_set1_lastUpdate(list, time);
+  for (const CertificateFiles& files : revoked) {
+    BIO* const bio = ::BIO_new_file(files.certificate.c_str(), "r");
+    X509* const certificate = ::PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
+    REQUIRE(certificate != nullptr);
+    X509_REVOKED* const entry = ::X509_REVOKED_new();
+    ::X509_REVOKED_set_serialNumber(entry, ::X509_get_serialNumber(certificate));
+    ::X509_REVOKED_set_revocationDate(entry, time);
+    REQUIRE(::X509_CRL_add0_revoked(list, entry) == 1);
+    ::X509_free(certificate);
+    ::BIO_free(bio);
+  }
+  ::X509_gmtime_adj(time, out_of_date ? -kDaySeconds : kDaySeconds);
+  ::X509_CRL_set1_nextUpdate(list, time);
+  ::ASN1_TIME_free(time);
+  ::X509_CRL_sort(list);
+  REQUIRE(::X509_CRL_sign(list, key_, ::EVP_sha256()) != 0);
+  WritePem(list_, [list](BIO* bio) { return ::PEM_write_bio_X509_CRL(bio, list); });
+  ::X509_CRL_free(list);
+  return list_;
 }
 
 void ShowCertificate(ssl_ctx_st* context, const CertificateFiles& files) {

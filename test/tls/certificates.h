@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 struct evp_pkey_st;
 struct ssl_ctx_st;
@@ -34,10 +35,14 @@ class Authority {
   const std::string& file() const { return file_; }
   // Writes, or replaces, NAME.crt and NAME.key.
   CertificateFiles Issue(const std::string& name, const CertificateOptions& options = {});
+  // Writes, or replaces, its revocation list, which has the certificates of these files, and says
+  // where it is.
+  std::string Revoke(const std::vector<CertificateFiles>& revoked, bool out_of_date = false);
 
  private:
   const std::string directory_;
   const std::string file_;
+  const std::string list_;
   evp_pkey_st* key_ = nullptr;
   x509_st* certificate_ = nullptr;
   long issued_ = 1;

@@ -1,10 +1,9 @@
-// TLS without a network: who is believed, what is refused, and what it costs.
+// TLS without a network: what is refused, and what it costs.
 #include "tls/engine.h"
 
 #include <malloc.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <memory>
@@ -12,97 +11,9 @@
 #include <vector>
 
 #include "support/catch.h"
-#include "support/temp_dir.h"
-#include "tls/certificates.h"
-#include "tls/context.h"
+#include "tls/engine_rig.h"
 
 namespace bandb::test {
-namespace {
-
-using State = base::IoResult::State;
-
-// Bytes on their way to one side.
-class Pipe final : public tls::ByteSource {
- public:
-  base::IoResult Read(char* to, size_t bytes_max) override {
-    if (bytes.empty()) return {broken ? State::kFailed : (ended ? State::kEnd : State::kWouldBlock), 0};
-    const size_t n = std::min({bytes_max, bytes.size(), piece_max});
-    bytes.copy(to, n);
-    bytes.erase(0, n);
-    return {State::kDone, n};
-  }
-  std::string bytes;
-  size_t piece_max = SIZE_MAX;
-  bool ended = false;
-  bool broken = false;
-};
-
-struct Side {
-  Side(const std::shared_ptr<tls::Context>& context, const std::string& host = {}) {
-    absl::StatusOr<std::unique_ptr<tls::Engine>> made = tls::Engine::Create(context, &in, host);
-    REQUIRE_OK(made.status());
-    engine = *std::move(made);
-  }
-  // At most so many bytes at a time.
-  void SendTo(Side* other, size_t piece_max = SIZE_MAX) {
-    const std::string_view unsent = engine->unsent().substr(0, piece_max);
-    other->in.bytes.append(unsent);
-    if (!unsent.empty()) engine->Sent(unsent.size());
-  }
-  std::string ReadAll() {
-    std::string all;
-    std::string buffer(10'000, '\0');
-    while (true) {
-      const base::IoResult result = engine->Read(buffer.data(), buffer.size());
-      last = result.state;
-      if (result.state != State::kDone) return all;
-      all.append(buffer, 0, result.bytes);
-    }
-  }
-  State WriteText(std::string_view text) {
-    return engine->Write(absl::MakeConstSpan(&text, 1)) == text.size() ? State::kDone : State::kFailed;
-  }
-
-  Pipe in;
-  std::unique_ptr<tls::Engine> engine;
-  State last = State::kWouldBlock;
-};
-
-// Both sides shake hands, in pieces of so many bytes, until nothing moves.
-void Shake(Side* client, Side* server, State* of_client, State* of_server, size_t piece_max = SIZE_MAX) {
-  *of_client = *of_server = State::kWouldBlock;
-  for (int i = 0; i < 20'000; i++) {
-    if (*of_client == State::kWouldBlock) *of_client = client->engine->Handshake();
-    client->SendTo(server, piece_max);
-    if (*of_server == State::kWouldBlock) *of_server = server->engine->Handshake();
-    server->SendTo(client, piece_max);
-    const bool nothing = client->engine->unsent().empty() && server->engine->unsent().empty() &&
-                         client->in.bytes.empty() && server->in.bytes.empty();
-    if (*of_client != State::kWouldBlock && *of_server != State::kWouldBlock && nothing) return;
-    if (*of_client == State::kFailed || *of_server == State::kFailed) return;
-  }
-}
-
-class World {
- public:
-  std::shared_ptr<tls::Context> Server(const std::string& client_ca = {}) {
-    const CertificateFiles files = authority.Issue("server");
-    absl::StatusOr<std::shared_ptr<tls::Context>> context =
-        tls::Context::ForServer({files.certificate, files.key, client_ca});
-    REQUIRE_OK(context.status());
-    return *context;
-  }
-  std::shared_ptr<tls::Context> Client(const std::string& ca, const CertificateFiles& own = {}) {
-    absl::StatusOr<std::shared_ptr<tls::Context>> context = tls::Context::ForClient({own.certificate, own.key, ca});
-    REQUIRE_OK(context.status());
-    return *context;
-  }
-  TempDir dir;
-  Authority authority{dir.path(), "authority"};
-  Authority foreign{dir.path(), "foreign"};
-};
-
-}  // namespace
 
 TEST_CASE("bytes arrive as they were sent, whatever the pieces in which they travel") {
   World world;
@@ -165,125 +76,6 @@ TEST_CASE("a connection that breaks off without a last word has failed, at every
   CHECK(server.ReadAll().empty());
   CHECK(server.last == State::kFailed);
   CHECK(server.engine->HasMore());
-}
-
-TEST_CASE("a client believes those alone that its authority signed for the host") {
-  World world;
-  const struct {
-    const char* ca;
-    const char* host;
-    const char* why;
-  } rows[] = {
-      {"authority", "localhost", ""},
-      {"authority", "127.0.0.1", ""},
-      {"authority", "elsewhere", "hostname mismatch"},
-      {"authority", "127.0.0.2", "IP address mismatch"},
-      {"foreign", "localhost", "unable to get local issuer certificate"},
-  };
-  for (const auto& row : rows) {
-    INFO(row.ca << " " << row.host);
-    const std::string ca = std::string(row.ca) == "foreign" ? world.foreign.file() : world.authority.file();
-    Side client(world.Client(ca), row.host);
-    Side server(world.Server());
-    State of_client, of_server;
-    Shake(&client, &server, &of_client, &of_server);
-    CHECK(of_client == (*row.why == '\0' ? State::kDone : State::kFailed));
-    CHECK(client.engine->failure().find(row.why) != std::string::npos);
-  }
-}
-
-TEST_CASE("a server that asks for certificates serves nobody without one of its authority's") {
-  World world;
-  const CertificateFiles good = world.authority.Issue("client");
-  const CertificateFiles other = world.foreign.Issue("other");
-  const struct {
-    CertificateFiles files;
-    bool served;
-  } rows[] = {{good, true}, {other, false}, {{}, false}};
-  for (const auto& row : rows) {
-    Side client(world.Client(world.authority.file(), row.files), "localhost");
-    Side server(world.Server(world.authority.file()));
-    State of_client, of_server;
-    Shake(&client, &server, &of_client, &of_server);
-    CHECK(of_server == (row.served ? State::kDone : State::kFailed));
-    // In TLS 1.3 the client learns it with what it reads next.
-    server.SendTo(&client);
-    client.ReadAll();
-    CHECK((client.last == State::kFailed) == !row.served);
-  }
-}
-
-TEST_CASE("an authority is believed by itself, also where another one has signed it") {
-  World world;
-  Authority department(world.dir.path(), "department", &world.authority);
-  const CertificateFiles own = department.Issue("own");
-  absl::StatusOr<std::shared_ptr<tls::Context>> showing =
-      tls::Context::ForServer({own.certificate, own.key, department.file()});
-  REQUIRE_OK(showing.status());
-  State of_client, of_server;
-  {
-    Side client(world.Client(department.file(), own), "localhost");
-    Side server(*showing);
-    Shake(&client, &server, &of_client, &of_server);
-    CHECK(of_client == State::kDone);
-    CHECK(of_server == State::kDone);
-  }
-  // What its signer has signed besides is not.
-  Side client(world.Client(department.file(), world.authority.Issue("other")), "localhost");
-  Side server(*showing);
-  Shake(&client, &server, &of_client, &of_server);
-  CHECK(of_server == State::kFailed);
-}
-
-TEST_CASE("a certificate that has expired is believed by neither side") {
-  World world;
-  const CertificateFiles old = world.authority.Issue("old", {.expired = true});
-  // Our own contexts refuse such a file.
-  const auto show = [&old](const std::shared_ptr<tls::Context>& context) { ShowCertificate(context->get(), old); };
-  State of_client, of_server;
-  {
-    const std::shared_ptr<tls::Context> context = world.Server();
-    show(context);
-    Side client(world.Client(world.authority.file()), "localhost");
-    Side server(context);
-    Shake(&client, &server, &of_client, &of_server);
-    CHECK(of_client == State::kFailed);
-    CHECK(client.engine->failure().find("certificate has expired") != std::string::npos);
-  }
-  const std::shared_ptr<tls::Context> context = world.Client(world.authority.file());
-  show(context);
-  Side client(context, "localhost");
-  Side server(world.Server(world.authority.file()));
-  Shake(&client, &server, &of_client, &of_server);
-  CHECK(of_server == State::kFailed);
-  CHECK(server.engine->failure().find("certificate has expired") != std::string::npos);
-}
-
-TEST_CASE("files that make no good server are refused, with the reason") {
-  World world;
-  const CertificateFiles one = world.authority.Issue("one");
-  const CertificateFiles two = world.authority.Issue("two");
-  const CertificateFiles old = world.authority.Issue("old", {.expired = true});
-  const struct {
-    tls::ContextFiles files;
-    absl::StatusCode code;
-    const char* why;
-  } rows[] = {
-      {{one.certificate, two.key, {}}, absl::StatusCode::kInvalidArgument, "not the key of"},
-      {{old.certificate, old.key, {}}, absl::StatusCode::kInvalidArgument, "has expired"},
-      {{one.key, one.key, {}}, absl::StatusCode::kInvalidArgument, "no certificate"},
-      {{one.certificate, one.certificate, {}}, absl::StatusCode::kInvalidArgument, "no key"},
-      {{one.certificate, one.key, one.key}, absl::StatusCode::kInvalidArgument, "no certificate"},
-      {{one.certificate, world.dir.File("none"), {}}, absl::StatusCode::kNotFound, "none"},
-  };
-  for (const auto& row : rows) {
-    INFO(row.why);
-    const absl::Status status = tls::Context::ForServer(row.files).status();
-    CHECK(status.code() == row.code);
-    CHECK(std::string(status.message()).find(row.why) != std::string::npos);
-  }
-  REQUIRE(::chmod(one.key.c_str(), 0644) == 0);
-  CHECK_CODE(tls::Context::ForServer({one.certificate, one.key, {}}).status(), kPermissionDenied);
 }
 
 TEST_CASE("what is not TLS 1.3 is refused, and costs no memory") {

@@ -9,8 +9,10 @@
 
 #include "net/frame_link.h"
 #include "net/length_codec.h"
+#include "net/link_acceptor.h"
 #include "net/link_host.h"
 #include "support/catch.h"
+#include "support/memory_logger.h"
 #include "support/sim_streams.h"
 #include "support/temp_dir.h"
 #include "tls/certificates.h"
@@ -105,6 +107,46 @@ class Equals final : private base::AcceptHandler {
   }
 };
 
+// Keeps the links that it is given.
+class Keeper final : public net::LinkAcceptorHandler {
+ public:
+  std::string Hello() override { return "I accept"; }
+  absl::Status OnHello(std::string_view) override { return absl::OkStatus(); }
+  void OnLink(std::unique_ptr<net::FrameLink> link, std::string_view hello) override {
+    hellos.emplace_back(hello);
+    links.push_back(std::move(link));
+  }
+
+  std::vector<std::string> hellos;
+  std::vector<std::unique_ptr<net::FrameLink>> links;
+};
+
+// One end of a connection.
+class End final : public base::StreamHandler {
+ public:
+  void Own(std::unique_ptr<base::Stream> stream) {
+    stream_ = std::move(stream);
+    stream_->Watch(true, true);
+  }
+  void Say(const std::string& bytes) {
+    const std::string_view pieces[] = {bytes};
+    REQUIRE(stream_->Write(pieces).bytes == bytes.size());
+  }
+
+  bool writable = false;
+  bool broken = false;
+
+ private:
+  void OnReadable() override { stream_->Watch(false, !writable); }
+  void OnWritable() override {
+    writable = true;
+    stream_->Watch(true, false);
+  }
+  void OnBroken() override { broken = true; }
+
+  std::unique_ptr<base::Stream> stream_;
+};
+
 }  // namespace
 
 TEST_CASE("equals that believe each other exchange frames both ways") {
@@ -129,6 +171,37 @@ TEST_CASE("equals that believe each other exchange frames both ways") {
     CHECK(equals.at_dialer.frames[0] == large);
     equals.network.BreakAll();
     CHECK(equals.RunUntil([&] { return equals.at_dialer.down && equals.at_acceptor.down; }));
+  }
+}
+
+TEST_CASE("many that never begin with TLS keep out none that did") {
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    INFO(seed);
+    Equals equals(seed, "authority");
+    equals.listener.reset();
+    Keeper keeper;
+    MemoryLogger logger;
+    net::LinkAcceptor::Limits limits;
+    limits.handshakes_max = 4;
+    net::LinkAcceptor acceptor({.host = equals.accepting_host.get(), .logger = &logger, .protocol = &equals.protocol},
+                               limits, &keeper);
+    REQUIRE_OK(acceptor.Listen({.address = "a:0"}));
+    // An equal that is slow to say its hello, and strangers of the same host.
+    End slow;
+    slow.Own(*equals.dialing_loop->Connect(acceptor.address(), &slow));
+    REQUIRE(equals.RunUntil([&] { return slow.writable; }));
+    equals.network.RunFor(kSecond);
+    std::vector<std::unique_ptr<End>> strangers;
+    for (int i = 0; i < 40; i++) {
+      strangers.push_back(std::make_unique<End>());
+      strangers.back()->Own(*equals.dialing_below->Connect(acceptor.address(), strangers.back().get()));
+    }
+    REQUIRE(equals.RunUntil([&] { return acceptor.accepted() == 41; }));
+    CHECK(acceptor.dropped_handshakes() == 37);
+    CHECK(acceptor.handshakes() == 4);
+    CHECK_FALSE(slow.broken);
+    slow.Say(LengthFrame(1, "hello") + LengthFrame(2, ""));
+    CHECK(equals.RunUntil([&] { return keeper.hellos == std::vector<std::string>{"hello"}; }));
   }
 }
 

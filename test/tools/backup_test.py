@@ -5,7 +5,7 @@ import os
 import unittest
 
 from client_fixture import ClientTest
-from programs import CLI, Server, cli, run
+from programs import CLI, SERVER, Server, cli, run
 
 
 class Backups(ClientTest):
@@ -29,7 +29,8 @@ class Backups(ClientTest):
 
     def restored(self, number):
         into = str(self.scratch / f"restored-{number}")
-        self.assertEqual(self.backup("restore", "--repo", self.repo, "--number", str(number), "--into", into).stdout, b"restored\n")
+        done = self.backup("restore", "--repo", self.repo, "--number", str(number), "--into", into)
+        self.assertIn(f"from backup {number} and 0 logs\n".encode(), done.stdout)
         return run(CLI, "export", "--data", into, "--out", "-").stdout
 
     def test_a_server_backs_up_while_it_serves_and_each_backup_restores(self):
@@ -89,7 +90,8 @@ class Backups(ClientTest):
 
     def test_what_makes_no_sense_exits_with_2(self):
         for arguments in ((), ("create", "--repo", self.repo), ("create", "--data", "x"), ("list",), ("prune", "--repo", self.repo),
-                          ("prune", "--repo", self.repo, "--keep", "0"), ("restore", "--repo", self.repo), ("keep",)):
+                          ("prune", "--repo", self.repo, "--keep", "0"), ("restore", "--repo", self.repo), ("keep",), ("create", "--logs"),
+                          ("copy", "--repo", self.repo)):
             self.backup(*arguments, code=2)
 
     def test_a_server_says_why_it_makes_none(self):
@@ -101,7 +103,87 @@ class Backups(ClientTest):
         self.addCleanup(node.close)
         of_cluster = cli(node.address, "backup", "create")
         self.assertEqual(of_cluster.returncode, 3)
-        self.assertIn(b"standalone", of_cluster.stderr)
+        self.assertIn(b"storage.backups", of_cluster.stderr)
+
+    def test_any_state_between_two_backups_of_a_server(self):
+        os.mkdir(self.repo)
+        server = self.standalone(f"storage.backups={self.repo}", "storage.backup_logs=true", "storage.changes_keep_bytes=64 MiB")
+        self.check(cli(server.address, "put", "key", "0"), 0, b"OK\n")
+        self.assertEqual(cli(server.address, "backup", "create").returncode, 0)
+        for i in range(1, 6):
+            self.check(cli(server.address, "put", "key", str(i)), 0, b"OK\n")
+        made = cli(server.address, "backup", "create")
+        self.assertRegex(made.stdout, rb"; 1 logs, from sequence \d+ on")
+        newest = self.list()[-1]
+        self.assertFalse(newest["hole"])
+        self.assertGreaterEqual(newest["sequence"] - newest["from_sequence"], 5)
+        first = newest["from_sequence"]
+        values = set()
+        for sequence in range(first, newest["sequence"] + 1):
+            into = str(self.scratch / f"at-{sequence}")
+            planned = self.backup("restore", "--repo", self.repo, "--to-sequence", str(sequence), "--dry-run").stdout
+            self.assertFalse(os.path.exists(into))
+            done = self.backup("restore", "--repo", self.repo, "--to-sequence", str(sequence), "--into", into).stdout
+            self.assertEqual(planned.replace(b"would restore", b"restored"), done)
+            values.add(json.loads(run(CLI, "export", "--data", into, "--out", "-").stdout)["value"])
+        self.assertEqual(values, {str(i) for i in range(6)})
+        into = str(self.scratch / "by-time")
+        self.backup("restore", "--repo", self.repo, "--to-time", newest["to_time"], "--into", into)
+        self.assertEqual(json.loads(run(CLI, "export", "--data", into, "--out", "-").stdout)["value"], "5")
+        self.backup("restore", "--repo", self.repo, "--to-time", "yesterday", "--dry-run", code=3)
+        self.backup("restore", "--repo", self.repo, "--to-time", "2001-01-01T00:00:00Z", "--dry-run", code=3)
+
+    def test_files_are_handed_to_a_command_once_and_again_where_it_failed(self):
+        data = str(self.scratch / "data")
+        there = self.scratch / "there $(touch x); 'y"
+        command = 'mkdir -p "$(dirname "$THERE/$BANDB_NAME")" && cp "$BANDB_FILE" "$THERE/$BANDB_NAME" && echo "$BANDB_NAME"'
+        os.environ["THERE"] = str(there)
+        self.addCleanup(os.environ.pop, "THERE")
+        for i in range(2):
+            run(CLI, "import", "--data", data, "-", input=b'{"key": "%d", "value": "1"}\n' % i)
+            self.backup("create", "--data", data, "--repo", self.repo)
+        failed = self.backup("copy", "--repo", self.repo, "--exec", command + ' && case "$BANDB_NAME" in *000002.backup) exit 7;; esac', code=3)
+        self.assertIn(b"000002.backup", failed.stderr)
+        self.assertIn(b"exit code 7", failed.stderr)
+        done = self.backup("copy", "--repo", self.repo, "--exec", command).stdout.decode().splitlines()
+        self.assertEqual(done[-2:], ["backups/000002.backup", "1 backups copied"])
+        self.assertFalse(any("000001" in name for name in done))
+        self.assertEqual(self.backup("copy", "--repo", self.repo, "--exec", "false").stdout, b"0 backups copied\n")
+        self.backup("verify", "--repo", str(there))
+        into = str(self.scratch / "from-there")
+        self.backup("restore", "--repo", str(there), "--into", into)
+        self.assertEqual(len(run(CLI, "export", "--data", into, "--out", "-").stdout.splitlines()), 2)
+
+    def test_what_goes_wrong_within_a_copy_is_a_failure_and_no_lack_of_backups(self):
+        data = str(self.scratch / "data")
+        self.backup("copy", "--repo", self.repo, "--exec", "true", code=1)
+        for i in range(2):
+            run(CLI, "import", "--data", data, "-", input=b'{"key": "%d", "value": "1"}\n' % i)
+            self.backup("create", "--data", data, "--repo", self.repo)
+        gone = self.backup("copy", "--repo", self.repo, "--exec", f"rm -f {self.repo}/backups/000002.backup", code=3)
+        self.assertIn(b"000002.backup", gone.stderr)
+
+    def test_a_node_refuses_at_its_start_to_back_up_logs(self):
+        done = run(SERVER, "--data", str(self.scratch / "node"), "--set", "storage.backup_logs=true")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(b"storage.backup_logs", done.stderr)
+
+    def test_a_node_is_backed_up_and_restored_as_a_database_and_as_another_cluster(self):
+        os.mkdir(self.repo)
+        node = Server(str(self.scratch / "node"), "--set", f"storage.backups={self.repo}")
+        self.addCleanup(node.close)
+        self.check(cli(node.address, "put", "key", "value"), 0, b"OK\n")
+        for _ in range(2):
+            made = cli(node.address, "backup", "create")
+            self.assertEqual((made.returncode, made.stderr), (0, b""))
+        self.assertEqual([entry["number"] for entry in self.list()], [1, 2])
+        self.assertEqual(self.list()[0]["tables"], 1)
+        self.check(cli(node.address, "put", "key", "later"), 0, b"OK\n")
+        self.assertEqual(json.loads(self.restored(1))["value"], "value")
+        self.assertEqual(node.terminate(), 0)
+        again = Server(str(self.scratch / "restored-1"))
+        self.addCleanup(again.close)
+        self.check(cli(again.address, "get", "key"), 0, b'"value"\n')
 
 
 if __name__ == "__main__":

@@ -88,6 +88,30 @@ class ChangesBench(ProgramTest):
         self.assertEqual(run(BENCH, "changes", "--addr", "127.0.0.1:1").returncode, 3)
 
 
+class BackupBench(ProgramTest):
+    def test_each_figure_is_measured_and_nothing_is_left(self):
+        directory = str(self.scratch / "backup")
+        arguments = ("backup", "--keys", "3000", "--puts", "2000", "--rounds", "1", "--changed", "10", "--dir", directory)
+        done = run(BENCH, *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done.stdout)
+        figures = done.stdout.decode()
+        sizes = {}
+        for what in ("create", "create again", "verify", "restore"):
+            line = re.search(rf"(?m)^{what} +[\d.]+ MB/s, (\d+) bytes$", figures)
+            self.assertIsNotNone(line, figures)
+            sizes[what] = int(line.group(1))
+        self.assertLess(sizes["create again"], sizes["create"])
+        self.assertGreater(sizes["verify"], sizes["create"])
+        self.assertEqual(sizes["verify"], sizes["restore"])
+        self.assertRegex(figures, r"(?m)^new tables +[\d.]+ bytes copied for each of [1-9]\d*$")
+        self.assertRegex(figures, r"(?m)^puts alone +[1-9]\d* a second$")
+        self.assertRegex(figures, r"(?m)^puts, one backup +\d+ a second, [+-][\d.]+ %$")
+        self.assertFalse(os.path.exists(directory))
+        os.mkdir(directory)
+        self.assertEqual(run(BENCH, *arguments).returncode, 3)
+        self.assertTrue(os.path.exists(directory))
+
+
 class DbBench(ProgramTest):
     line = re.compile(r"^(\w+) +(\w+) +(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) *(\S*)$", re.MULTILINE)
 

@@ -122,7 +122,8 @@ class Disks(FaultTest):
         while EXHAUSTED not in codes:
             codes += self.write(trio[trio.leader()].address, len(codes), 1)
             self.assertLess(len(codes), 1000)
-        self.assertLessEqual(set(codes), {0, EXHAUSTED}, codes)
+        # What a leader has begun when the disks of the others are found full stays open until there is room.
+        self.assertLessEqual(set(codes), {0, UNKNOWN, EXHAUSTED}, codes)
         (value,) = wire.get_many(trio[trio.leader()].address, [b"filler:000000"])
         self.assertEqual(value, self.filler(0))
         for name in "abc":
@@ -283,7 +284,8 @@ class Networks(FaultTest):
         trio, network = self.trio()
         trio.lead("a")
         self.assertEqual(set(self.write(trio["a"].address, 0, 60)), {0})
-        network.bulk_bytes_per_second = 1
+        # Enough for letting it in, which all have to agree on, and far too little for the copy.
+        network.bulk_bytes_per_second = 64 << 10
         node = trio.add("d", f"cluster.join={trio['a'].peer_address}", start=False)
         wait_until(lambda: "leads" in node.error_text(), "it was called")
         self.assertEqual(node.terminate(), 0, node.error_text())
@@ -336,6 +338,11 @@ class Clocks(FaultTest):
             trio.await_well()
         self.assertFalse(any(is_there(name, key) for name in "abc" for key in ("short", "long")))
         self.assertTrue(all(is_there(name, "lasting") for name in "abc"))
+        # Nothing expires until they are there again, or are accepted as they are.
+        self.assertEqual(cli(trio["b"].address, "clock", "accept").returncode, 0)
+        put("c", "brief", "1s")
+        wait_until(lambda: not any(is_there(name, "brief") for name in "abc"), "a second has passed for all")
+        self.assertFalse(any(is_there(name, key) for name in "abc" for key in ("short", "long")))
         recorder.await_progress()
         recorder.finish(self, trio.addresses())
 

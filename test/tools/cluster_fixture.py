@@ -1,5 +1,7 @@
 """What the tests of clusters of bandb_server share: three nodes as processes, and clients that record what they saw."""
 
+import pathlib
+import random
 import socket
 import struct
 import threading
@@ -12,13 +14,29 @@ from programs import DEADLINE_SECONDS, Server, await_voters, cli, json, member_l
 ELECTION_SECONDS = 1.0
 
 
+# What holds the ports that this program chose against other tests on this machine, until it ends.
+HELD_PORTS = []
+
+
+def free_port():
+    """A port on which nobody listens, and that the system gives to no connection that leaves: those have a range."""
+    lowest_given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, max(lowest_given, 20_000))
+        holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            holder.bind(f"\0bandb-test-port-{port}")
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            holder.close()
+            continue
+        HELD_PORTS.append(holder)
+        return port
+
+
 def free_addresses(count):
     """Addresses on which nobody listens, all of them different."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = ["127.0.0.1:%d" % listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return addresses
+    return [f"127.0.0.1:{free_port()}" for _ in range(count)]
 
 
 # The code of a condition that does not hold.

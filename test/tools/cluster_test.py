@@ -36,6 +36,7 @@ class Configuration(ProgramTest):
                 (["cluster.listen=0.0.0.0:7400", "cluster.insecure=true"], "cluster.advertise has to say which one"),
                 ([f"cluster.listen={peers}", "cluster.tls_ca=ca.crt", "cluster.tls_key=node.key"],
                  "cluster.tls_cert is missing, and cluster.tls_ca is not: TLS between nodes needs all three files"),
+                ([f"cluster.listen={peers}", "cluster.tls_crl=node.crl"], "cluster.tls_crl is of no use without cluster.tls_ca"),
                 ([f"cluster.listen={peers}", "cluster.advertise=no-such-host.invalid:7400"],
                  "cluster.advertise is 'no-such-host.invalid:7400'"),
                 (["cluster.listen=no-such-host.invalid:7400"], "cluster.listen is 'no-such-host.invalid:7400'"),
@@ -239,6 +240,12 @@ class Certificates(ProgramTest):
         plain = trio.add("plain", join, start=False)
         wait_until(lambda: "TLS failed: the peer speaks TLS, and this side does not" in plain.error_text(), "it knows why")
         self.assertEqual(plain.terminate(), 0, plain.error_text())
+
+        # Nor is one whose certificate does not name whom it has to.
+        node = trio["c"]
+        strict = trio.add("strict", join, *self.settings("node"), "cluster.tls_names=.db.example", start=False)
+        wait_until(lambda: "hostname mismatch" in strict.error_text(), "it believes nobody")
+        self.assertEqual(strict.terminate(), 0, strict.error_text())
 
         # One that has that of another authority is let in once the files are others.
         self.issue("late", self.authority("other"))

@@ -188,6 +188,17 @@ TEST_CASE("what is served is a cluster of one, but where writes need not be sync
   CHECK_CODE(ParseConfig("[server]\nmode = \"cluster\"\ndurability = \"os\"\n", "file").status(), kInvalidArgument);
 }
 
+TEST_CASE("logs in backups are refused of a node of a cluster, which has none for them") {
+  const std::string refused =
+      "storage.backup_logs = true: a node of a cluster has no logs for its backups; it goes with server.mode = "
+      "\"standalone\" only";
+  CHECK(ComplaintsAbout("[storage]\nbackup_logs = true") == "file:2: " + refused);
+  CHECK(ComplaintsAbout("[server]\nmode = \"cluster\"\n[storage]\nbackup_logs = true") == "file:4: " + refused);
+  CHECK(ComplaintsAbout("", {.settings = {"storage.backup_logs=true"}}) == refused);
+  CHECK_OK(ParseConfig("[server]\nmode = \"standalone\"\n[storage]\nbackup_logs = true", "file").status());
+  CHECK_OK(ParseConfig("[server]\ndurability = \"os\"\n[storage]\nbackup_logs = true", "file").status());
+}
+
 TEST_CASE("a value is told as it is, though it be the name of an option or hold what parts complaints") {
   CHECK(ComplaintsAbout("[server]\nlisten = \"loops; {}: \"\n") ==
         "file:2: server.listen is 'loops; {}: ', not HOST:PORT");
@@ -211,7 +222,8 @@ TEST_CASE("every setting names the option that it sets") {
   for (const Setting& setting : Settings()) {
     INFO(setting.option);
     // "storage.write_buffer_bytes" makes storage.write_buffer.
-    if (setting.section == "log" || setting.key == "data" || setting.key == "backups" || setting.key == "mode") {
+    if (setting.section == "log" || setting.key == "data" || setting.key.starts_with("backup") ||
+        setting.key == "mode") {
       continue;
     }
     if (setting.section == "redis") {

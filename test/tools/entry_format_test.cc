@@ -40,7 +40,7 @@ std::string Written(const Layout& layout, const Pairs& pairs) {
   std::string text;
   writer.Begin(&text);
   for (const auto& [key, value] : pairs) REQUIRE_OK(writer.Append({.key = key, .value = value}, &text));
-  writer.End(&text);
+  REQUIRE_OK(writer.End(&text));
   return text;
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("when an entry expires is kept by every format") {
     std::string text;
     writer.Begin(&text);
     REQUIRE_OK(writer.Append({.key = "k", .value = "v", .expires_ms = 1234567890123}, &text));
-    writer.End(&text);
+    REQUIRE_OK(writer.End(&text));
     const auto reader = MakeEntryReader(format, std::make_unique<StringSource>(text), "input");
     Record record;
     REQUIRE(reader->Next(&record).value());
@@ -265,13 +265,6 @@ TEST_CASE("UTF-8 is told from what only looks like it") {
                                 "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\xff"}) {
     CHECK_FALSE(IsUtf8(bad));
   }
-}
-
-TEST_CASE("what comes after a prefix") {
-  CHECK(AfterPrefix("ab") == "ac");
-  CHECK(AfterPrefix("a\xff\xff") == "b");
-  CHECK(AfterPrefix("\xff").empty());
-  CHECK(AfterPrefix("").empty());
 }
 
 }  // namespace bandb::transfer

@@ -139,6 +139,25 @@ TEST_CASE("an export is read back as it was, and a second one has the same bytes
   }
 }
 
+TEST_CASE("parquet has the same bytes on a second run and when gone on with, and is not imported") {
+  const Map map = SomeEntries();
+  for (const bool compress : {false, true}) {
+    ManifestHead head = SmallHead();
+    head.layout.format = Format::kParquet;
+    head.compress = compress;
+    CrashFileSystem one;
+    CrashFileSystem two;
+    ExportSummary summary;
+    REQUIRE_OK(Export(&one, head, false, map, &summary));
+    CHECK(summary.chunks > 3);
+    REQUIRE_CODE(Export(&two, head, false, map, nullptr, 40), kUnavailable);
+    REQUIRE_OK(Export(&two, head, true, map));
+    CHECK(Contents(one) == Contents(two));
+    CHECK(one.Content("out/dump/part-00000001.parquet").starts_with("PAR1"));
+    CHECK_CODE(Imported(&one).status(), kInvalidArgument);
+  }
+}
+
 TEST_CASE("an export of nothing is complete, too") {
   CrashFileSystem files;
   REQUIRE_OK(Export(&files, SmallHead(), false, {}));

@@ -218,6 +218,37 @@ TEST_CASE("the state of an import is of its inputs alone, and damage in it is to
   }
 }
 
+TEST_CASE("what was passed over is told by every later run, also one that goes on after an interruption") {
+  ImportWorld world;
+  // The state is saved once after 65,536 records, and the end of the input is not reached.
+  world.WriteFile("a.jsonl", "bad\n" + Lines(0, 70'000));
+  const std::vector<ImportInput> broken = {{.path = "in/a.jsonl"}, {.path = "in/b.jsonl"}};
+  CHECK_FALSE(world.Import(broken, "in/state").ok());
+  world.WriteFile("b.jsonl", "bad\nbad\n");
+  REQUIRE_OK(world.Import(broken, "in/state"));
+  CHECK(world.summary().earlier == 65'536);
+  CHECK(world.summary().skipped.at("not JSON").count == 3);
+  CHECK(world.summary().skipped.at("not JSON").first == "in/a.jsonl: record 1");
+  REQUIRE_OK(world.Import(broken, "in/state"));
+  CHECK(world.summary().earlier == 70'003);
+  CHECK(world.summary().skipped.at("not JSON").count == 3);
+  // A state of before, and one that is damaged.
+  world.WriteFile("state", "{\"bandb_import\": 1, \"inputs\": [\"in/b.jsonl\"], \"records\": 2}");
+  REQUIRE_OK(world.Import({{.path = "in/b.jsonl"}}, "in/state"));
+  world.WriteFile("state", "{\"bandb_import\": 1, \"inputs\": [\"in/b.jsonl\"], \"records\": 2, \"skipped\": [1]}");
+  CHECK_CODE(world.Import({{.path = "in/b.jsonl"}}, "in/state"), kDataLoss);
+}
+
+TEST_CASE("however many reasons there are, the summary stays small") {
+  ImportSummary summary;
+  for (int i = 0; i < 1000; i++) summary.Skip(fmt::format("reason {}", i), "here");
+  for (int i = 0; i < 1000; i++) summary.Skip(fmt::format("reason {}", i), "there");
+  CHECK(summary.skipped_records() == 2000);
+  CHECK(summary.skipped.size() == 101);
+  CHECK(summary.skipped.at("reason 0").count == 2);
+  CHECK(summary.skipped.at("for other reasons").first == "here");
+}
+
 TEST_CASE("a store that stops taking writes ends the import with its error") {
   ImportWorld world;
   world.WriteFile("a.jsonl", Lines(0, 2000));

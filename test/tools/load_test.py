@@ -221,6 +221,48 @@ class Load(ClientTest):
         self.assertEqual(cli(server.address, "load", "--overwrite", two).returncode, 0)
         self.assertEqual(server.answer.values[b"line:000000000002"], b"x")
 
+    def test_no_key_of_another_file_is_overwritten_however_late_and_however_slowly_its_lines_come(self):
+        server = self.serve(wire.Table())
+        one = self.write("one", "".join(f"{i}\n" for i in range(3000)))
+        self.assertEqual(cli(server.address, "load", one).returncode, 0)
+        before = dict(server.answer.values)
+        for same in (1, 150, 2900):
+            two = self.write("two", "".join(f"{i if i < same else 'x'}\n" for i in range(4000)))
+            done = cli(server.address, "load", two)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn(b"line:%012d holds another value than line %d" % (same + 1, same + 1), done.stderr)
+            self.assertEqual(server.answer.values, before)
+        # Each line by itself, the next one once the one before was stored.
+        load = subprocess.Popen([CLI, "--addr", server.address, "load", "-"], stdin=subprocess.PIPE,
+                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.addCleanup(load.kill)
+        for line in (b"0\n", b"1\n", b"mine\n"):
+            seen = len(server.requests)
+            load.stdin.write(line)
+            load.stdin.flush()
+            wait_until(lambda: len(server.requests) > seen, "the line has come")
+        load.stdin.close()
+        self.assertIn(b"line:000000000003 holds another value than line 3", load.stderr.read())
+        self.assertEqual(load.wait(DEADLINE_SECONDS), 3)
+        load.stderr.close()
+        self.assertEqual(server.answer.values, before)
+
+    def test_where_to_go_on_names_the_lines_before_it_that_were_refused(self):
+        table = wire.Table()
+
+        def answer(number, message, payload):
+            if b"bad" in payload and message == wire.PUT:
+                return wire.error(wire.INVALID_ARGUMENT, b"not this one")
+            if b"end" in payload and message == wire.PUT:
+                return wire.error(13, b"broken")
+            return table(number, message, payload)
+
+        server = self.serve(answer)
+        done = cli(server.address, "load", "--overwrite", "--window", "1", "-", input=b"a\nbad\nb\nbad\nend\nbad\n")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"to go on where it stopped: --skip 4\n"
+                      b"refused before that, and not stored: lines 2 4\n", done.stderr)
+
     def test_an_interrupted_load_says_where_to_go_on(self):
         table = wire.Table()
         third, release = threading.Event(), threading.Event()

@@ -83,8 +83,9 @@ class Server:
         return self.listen
 
     def error_text(self):
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace")
+        # The process writes where the file stands, and that place is shared: it must not move.
+        file = self.errors.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 
     def kill(self):
         """SIGKILL: nothing is flushed, nobody is told."""
@@ -108,12 +109,12 @@ class Server:
 class Follower(Server):
     """A server that is one of three nodes and does not lead; the two others go with it.
 
-    A second one of the same data finds the two others of the first.
+    A second one of the same data finds the two others of the first. What a Server takes is of the one that does not lead.
     """
 
     others_of = {}
 
-    def __init__(self, data, *arguments, preexec=None):
+    def __init__(self, data, *arguments, **options):
         self.others = []
         if str(data) not in self.others_of:
             first = Server(f"{data}-a", *peer("bootstrap", "true", "a"))
@@ -121,7 +122,7 @@ class Follower(Server):
             self.others = [first, Server(f"{data}-b", *peer("join", join, "b"))]
             self.others_of[str(data)] = first.address, join
         address, join = self.others_of[str(data)]
-        super().__init__(data, *arguments, *peer("join", join, "c"), preexec=preexec)
+        super().__init__(data, *arguments, *peer("join", join, "c"), **options)
         await_voters(address, 3)
 
     def close(self):

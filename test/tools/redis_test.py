@@ -384,6 +384,78 @@ class ProtocolTest(BothServers):
             self.assertEqual(replies[1], replies[0])
 
 
+class ClientsTest(BothServers):
+    loops = 4
+
+    @staticmethod
+    def shape(line):
+        """Of a line of CLIENT LIST: names of its fields in their order, and the values that are no server's own."""
+        fields = [field.split(b"=", 1) for field in line.split(b" ")]
+        same = {b"name", b"flags", b"db", b"sub", b"psub", b"ssub", b"multi", b"oll", b"cmd", b"user", b"redir", b"resp"}
+        return [(name, value if name in same else None) for name, value in fields]
+
+    def text(self, reply):
+        return re.fullmatch(rb"(?:\$|=)\d+\r\n(?:txt:)?(.*)\r\n", reply, re.DOTALL).group(1)
+
+    def test_client_list_and_info_have_the_lines_of_redis(self):
+        pair = self.connect()
+        self.same(pair, "client", "setname", "me")
+        other = self.connect()
+        self.same(other, "multi")
+        self.same(other, "get", "a")
+        for command in (["client", "info"], ["client", "list"], ["client", "list", "type", "normal"]):
+            redis, bandb = ([self.shape(line) for line in self.text(connection.ask(*command)).splitlines()] for connection in pair)
+            self.assertEqual(bandb, redis, command)
+        for connection in pair:
+            connection.ask("hello", "3")
+        redis, bandb = (connection.ask("client", "info") for connection in pair)
+        self.assertEqual((redis[:1], bandb[:1]), (b"=", b"="))
+        self.assertEqual(self.shape(self.text(bandb)), self.shape(self.text(redis)))
+
+    def test_mistakes_are_told_as_redis_tells_them(self):
+        pair = self.connect()
+        for words in ("client", "client list type foo", "client list type pubsub", "client list id x", "client list id 9999", "client list id",
+                      "client list foo", "client list type normal more", "client kill", "client kill 1.2.3.4:5", "client kill id 0",
+                      "client kill id x", "client kill foo bar", "client kill user nobody", "client kill user default addr 1.2.3.4:5",
+                      "client kill type x", "client kill type pubsub", "client kill id 9999 skipme maybe", "client kill id 1 type",
+                      "client info x", "client id x", "slowlog", "slowlog get 1 2", "slowlog get x", "slowlog get -2", "slowlog get 0",
+                      "slowlog len 1", "slowlog reset x", "slowlog foo", "client kill laddr 1.2.3.4:5"):
+            self.same(pair, *words.split())
+
+    def test_clients_are_killed_by_what_is_said_of_them(self):
+        pair = self.connect()
+        for how in ("id", "addr", "old", "self", "old self"):
+            victims = self.connect()
+            for connection, victim in zip(pair, victims):
+                number = victim.ask("client", "id")[1:-2]
+                address = "{}:{}".format(*victim.socket.getsockname())
+                asker = victim if how.endswith("self") else connection
+                reply = asker.ask("client", "kill", *{"id": ["id", number], "addr": ["type", "normal", "addr", address], "old": [address],
+                                                      "self": ["id", number, "skipme", "no"], "old self": [address]}[how])
+                self.assertEqual(reply, b"+OK\r\n" if how.startswith("old") else b":1\r\n")
+                self.assertEqual(victim.rest(), b"")
+                self.assertEqual(connection.ask("ping"), b"+PONG\r\n")
+
+    def test_the_slow_log_has_the_shape_of_redis(self):
+        # What is slow to BanDB its configuration says, so its log is empty here but for what took long.
+        pair = self.connect()
+        self.same(pair, "slowlog", "reset")
+        redis, bandb = pair
+        redis.ask("config", "set", "slowlog-log-slower-than", "0")
+        redis.ask("client", "setname", "me")
+        redis.ask("get", "key")
+        slow = RedisListener(self.scratch / "slow", "--config", self.write(
+            "slow.toml", '[redis]\nlisten = "127.0.0.1:0"\n[server]\nslow_log_threshold = "0 s"\n'))
+        self.addCleanup(slow.close)
+        bandb = Connection(slow.redis_port)
+        self.addCleanup(bandb.close)
+        bandb.ask("client", "setname", "me")
+        bandb.ask("get", "key")
+        own = [re.sub(rb":\d+\r\n", b":N\r\n", re.sub(rb"\$\d+\r\n127\.0\.0\.1:\d+", b"ADDRESS", one.ask("slowlog", "get", "1")))
+               for one in (redis, bandb)]
+        self.assertEqual(own[1], own[0])
+
+
 class AtomicTest(BothServers):
     loops = 4
 

@@ -42,6 +42,8 @@ idle_timeout = "never"
 stall_timeout = "1 s"
 store_timeout = "4 s"
 keepalive = "5 min"
+slow_log_threshold = "100 ms"
+slow_log_key_bytes = 32
 drain_timeout = "10 s"
 
 [tls]
@@ -74,6 +76,8 @@ insecure = false
 tls_ca = "ca.crt"
 tls_cert = "node.crt"
 tls_key = "node.key"
+tls_crl = "node.crl"
+tls_names = [".db.example"]
 election_timeout = "1 s"
 heartbeat_interval = "100 ms"
 priority = 10
@@ -84,6 +88,7 @@ log_retained = "64 MiB"
 [storage]
 data = "/srv/\u0001\"\\"
 backups = "/srv/backups"
+backup_logs = false
 create_if_missing = true
 memory_budget = "0 B"
 background_threads = 2
@@ -106,6 +111,7 @@ insecure = true
 level = "error"
 file = "/var/log/bandb.log"
 format = "json"
+audit_file = "/var/log/bandb-audit.log"
 )";
 
 TEST_CASE("every setting is shown as a file says it") {
@@ -129,6 +135,12 @@ TEST_CASE("a reload takes over what is live, names what needs a restart, and is 
   CHECK(running.server.loops == 1);
   logger.Log(LogSeverity::kDebug, "now");
   CHECK(Says(lines, "now"));
+
+  Reload(Parsed("[log]\nlevel = \"debug\"\n[server]\nslow_log_threshold = \"never\"\nslow_log_key_bytes = 0\n"),
+         &running, &logger);
+  CHECK(Says(lines, "reloaded: server.slow_log_threshold = \"never\", server.slow_log_key_bytes = 0"));
+  CHECK(running.server.slow_log_threshold == absl::InfiniteDuration());
+  CHECK(running.server.slow_log_key_bytes == 0);
 
   Reload(ParseConfig("[log]\nlevel = \"error\"\nx = 1\ny = 1\n", "file"), &running, &logger);
   CHECK(Says(lines, "reload refused: file:3: there is no log.x"));

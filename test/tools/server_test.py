@@ -6,7 +6,9 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import struct
+import subprocess
 import sys
 import unittest
 
@@ -168,6 +170,35 @@ class Ending(ProgramTest):
         self.assertEqual(cli(server.address, "put", "k", "v").returncode, 0)
         self.assertEqual(server.terminate(), 0, server.error_text())
 
+    def test_it_tells_the_manager_of_services_how_it_is(self):
+        path = self.scratch / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(path))
+            manager.settimeout(DEADLINE_SECONDS)
+            server = self.server(environment={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "1000"})
+
+            def told():
+                """What it says next, but for signs of life."""
+                while (lines := manager.recv(4096).decode().splitlines()) == ["WATCHDOG=1"]:
+                    pass
+                return lines
+
+            ready = ["READY=1", f"STATUS=listening on {server.address}"]
+            self.assertEqual(told(), ready)
+            # It lives on.
+            self.assertEqual([manager.recv(4096) for _ in range(3)], [b"WATCHDOG=1\n"] * 3)
+            server.process.send_signal(signal.SIGHUP)
+            reloading, since = told()
+            self.assertEqual(reloading, "RELOADING=1")
+            self.assertRegex(since, r"\AMONOTONIC_USEC=\d+\Z")
+            self.assertEqual(told(), ready)
+            self.assertEqual(server.terminate(), 0, server.error_text())
+            self.assertEqual(told(), ["STOPPING=1", "STATUS=ending"])
+        # One that is gone holds nothing up, and what is no socket is none.
+        for gone in (str(path), "vsock:2:1234", "@" + "x" * 200):
+            server = self.server(environment={"NOTIFY_SOCKET": gone})
+            self.assertEqual(server.terminate(), 0, server.error_text())
+
     def test_sigusr1_opens_the_log_again_and_ends_nothing(self):
         log, moved = self.scratch / "server.log", self.scratch / "server.log.1"
         config = self.write("server.toml", f'[log]\nfile = "{log}"\nformat = "json"\n')
@@ -184,6 +215,21 @@ class Ending(ProgramTest):
         plain.process.send_signal(signal.SIGUSR1)
         wait_until(lambda: "reopened" in plain.error_text(), "it has taken the signal")
         self.assertEqual(cli(plain.address, "put", "k", "v").returncode, 0)
+
+    def test_signals_count_while_a_node_waits_to_be_let_in(self):
+        log, moved = self.scratch / "server.log", self.scratch / "server.log.1"
+        settings = [f"log.file={log}", "cluster.listen=127.0.0.1:0", "cluster.join=127.0.0.1:1"]
+        flags = [word for setting in settings for word in ("--set", setting)]
+        with subprocess.Popen([SERVER, "--data", str(self.scratch / "node"), "--listen", "127.0.0.1:0", *flags]) as node:
+            try:
+                wait_until(log.exists, "it has begun")
+                log.rename(moved)
+                node.send_signal(signal.SIGUSR1)
+                wait_until(lambda: log.exists() and "reopened" in log.read_text(), "it has reopened")
+                node.send_signal(signal.SIGTERM)
+                self.assertEqual(node.wait(DEADLINE_SECONDS), 0)
+            finally:
+                node.kill()
 
     def test_two_listeners_of_one_address_are_a_mistake(self):
         for server, other, section in [("127.0.0.1:7100", "127.0.0.1:7100", "redis"), ("127.0.0.1:7100", "0.0.0.0:7100", "redis"),

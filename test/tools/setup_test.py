@@ -26,7 +26,7 @@ class Setup(ProgramTest):
         self.fake("id", f"echo {user_id}\n")
         if sudo:
             self.fake("sudo", f'echo sudo >>{self.log}\n"$@"\n')
-        for tool in ("bash", "sed", "sort", "grep", "cat", "head", "env"):
+        for tool in ("bash", "sed", "sort", "grep", "cat", "head", "env", "dirname", "mktemp", "mkdir", "mv", "rm"):
             (self.fakes / tool).symlink_to(next(path for path in (pathlib.Path("/usr/bin") / tool,
                                                                   pathlib.Path("/bin") / tool) if path.exists()))
 
@@ -36,7 +36,8 @@ class Setup(ProgramTest):
         path.chmod(0o755)
 
     def setup(self, purpose):
-        environment = {"PATH": str(self.fakes), "BANDB_OS_RELEASE": str(self.scratch / "os-release")}
+        environment = {"PATH": str(self.fakes), "BANDB_OS_RELEASE": str(self.scratch / "os-release"),
+                       "BANDB_READERS": str(self.scratch / "readers")}
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", f". {SETUP}; bandb_setup {purpose}"], env=environment,
                               capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
@@ -70,6 +71,27 @@ class Setup(ProgramTest):
         self.assertEqual(code, 0)
         self.assertIn("  catch2: ", output)
         self.assertNotIn("  cmake: ", output)
+
+    def test_npm_from_elsewhere_will_do_and_installs_the_reader_of_parquet_once(self):
+        self.system('ID=debian\nVERSION_ID="12"\n', [name for name in self.packages("test") if name != "npm"])
+        self.fake("node", "")
+        self.fake("npm", f'echo "npm $*" >>{self.log}\n')
+        code, output, errors = self.setup("test")
+        self.assertEqual((code, errors, output.count("\n")), (0, "", 1))
+        self.assertIn("to read Parquet files back: hyparquet@", output)
+        (command,) = self.commands()
+        self.assertRegex(command, "^npm install .*--ignore-scripts .*hyparquet@")
+        self.assertEqual(self.setup("test"), (0, "", ""))
+        self.assertEqual(len(self.commands()), 1)
+
+    def test_without_the_reader_of_parquet_the_tests_go_on(self):
+        self.system('ID=debian\nVERSION_ID="12"\n', self.packages("test"))
+        self.fake("node", "")
+        self.fake("npm", "exit 1\n")
+        code, _, errors = self.setup("test")
+        self.assertEqual(code, 0)
+        self.assertRegex(errors, "^npm install hyparquet.* failed\n$")
+        self.assertEqual(list((self.scratch / "readers").iterdir()), [])
 
     def test_who_is_not_root_uses_sudo(self):
         self.system('ID=debian\nVERSION_ID="12"\n', [], user_id=1000)
@@ -140,7 +162,7 @@ class Stages(ProgramTest):
         code, last, log = self.run_script()
         self.assertEqual((code, last), (0, "21 passed, 0 failed"))
         stages = (("dev", "all", ""), ("clang-asan", "bandb_unit_tests bandb_fuzz_replays", " -L unit|fuzz"),
-                  ("tsan", "bandb_threaded_tests", " -L unit -LE one_thread"))
+                  ("tsan", "bandb_threaded_tests", " -L threads"))
         for preset, targets, labels in stages:
             self.assertIn(f"cmake --build --preset {preset} --target {targets}\n", log)
             self.assertRegex(log, f"ctest --preset {preset} .*{re.escape(labels)}\n")

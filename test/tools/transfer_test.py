@@ -288,6 +288,16 @@ class Transfer(ClientTest):
         self.assertEqual(done.stderr.count(b"1 passed over"), 2)
         self.check(cli(server.address, "scan", "--format", "raw"), 0, b"a\t3\nb\t2\n")
 
+    def test_what_was_refused_is_told_by_every_later_run(self):
+        server = self.server()
+        state = str(self.scratch / "state")
+        file = self.write("lines.jsonl", b'{"key": "%s", "value": ""}\n{"key": "b", "value": "2"}\nnone\n' % (b"x" * 70_000))
+        for _ in range(3):
+            done = cli(server.address, "import", "--resume", state, file)
+            self.assertEqual(done.returncode, 3)
+            self.assertEqual(done.stderr.count(b"1 passed over"), 2)
+            self.assertIn(b"record 3", done.stderr)
+
     def test_import_keeps_how_far_it_came(self):
         server = self.server()
         state = str(self.scratch / "state")

@@ -1,6 +1,8 @@
 """Users and TLS as an operator meets them: bandb user, the files, the flags of bandb, and a server that takes changes over."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -8,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from programs import CLI, DEADLINE_SECONDS, SERVER, ProgramTest, Server, run
+from programs import CLI, DEADLINE_SECONDS, SERVER, ProgramTest, Server, cli, run
 
 OPENSSL = shutil.which("openssl")
 
@@ -139,6 +141,62 @@ class UsersTest(ProgramTest):
         self.wait_for(server, "reloaded 1 users")
         self.expect(server.address, [*login, "get", "orders/1"], 3, b"UNAUTHENTICATED")
         self.assertEqual(server.terminate(), 0)
+
+    def test_the_slow_log_shows_nobody_a_key_that_is_not_his_to_read(self):
+        app, ops, both = self.token_file(self.add("app", "read,write")), self.add("ops", "admin"), self.add("both", "admin", "read:own/")
+        server = self.start(f'[users]\nfile = "{self.users}"\n[server]\nslow_log_threshold = "0 s"\n')
+        for key in ("own/1", "secret/1"):
+            self.expect(server.address, ["--user", "app", "--token-file", app, "put", key, "v"], 0, b"")
+        shown = {}
+        for name, token in (("ops", ops), ("both", both)):
+            done = cli(server.address, "slowlog", "--json", env=environment(BANDB_USER=name, BANDB_TOKEN=token))
+            self.assertEqual(done.returncode, 0, done)
+            shown[name] = sorted((one["key"], one["key_bytes"]) for one in map(json.loads, done.stdout.decode().splitlines())
+                                 if one["operation"] == "put")
+        self.assertEqual(shown, {"ops": [("", 0), ("", 0)], "both": [("", 0), ("own/1", 5)]})
+
+    def test_it_is_recorded_who_changed_what(self):
+        app, ops = self.token_file(self.add("app", "read,write")), self.add("ops", "admin")
+        audit = self.scratch / "audit.log"
+        server = self.start(f'[users]\nfile = "{self.users}"\n[log]\naudit_file = "{audit}"\nformat = "json"\n')
+        as_ops = environment(BANDB_USER="ops", BANDB_TOKEN=ops)
+        self.expect(server.address, ["--user", "app", "--token-file", app, "put", "a", "v"], 0, b"")
+        self.expect(server.address, ["get", "a"], 3, b"UNAUTHENTICATED", env=environment(BANDB_USER="app", BANDB_TOKEN="x"))
+        self.expect(server.address, ["get", "a"], 3, b"UNAUTHENTICATED", env=environment(BANDB_USER=ops, BANDB_TOKEN="x"))
+        self.expect(server.address, ["--user", "app", "--token-file", app, "flush"], 3, b"PERMISSION_DENIED")
+        self.expect(server.address, ["flush"], 0, b"flushed", env=as_ops)
+        self.expect(server.address, ["compact", "--begin", "a-key", "--limit", "b-key"], 0, b"compacted", env=as_ops)
+        self.expect(server.address, ["clients"], 0, b"", env=as_ops)
+        self.expect(server.address, ["clients", "kill", "7"], 3, b"", env=as_ops)
+        self.assertEqual(run(CLI, "user", "revoke", "app", "--file", self.users).returncode, 0)
+        self.add("new", "read")
+        server.process.send_signal(signal.SIGHUP)
+        self.wait_for(server, "reloaded 2 users")
+        self.assertEqual(server.terminate(), 0)
+        events = [json.loads(line) for line in audit.read_text().splitlines()]
+        told = [(one["event"], one.get("user"), "address" in one, one.get("detail")) for one in events]
+        self.assertEqual(told, [("login refused", "app", True, None),
+                                ("login refused", None, True, "a token in the place of a name"),
+                                ("administration denied", "app", True, "admin"),
+                                ("administration", "ops", True, "flush: done"),
+                                ("administration", "ops", True, "compact ...: done"),
+                                ("administration refused", "ops", True, "clients kill 7: there is no client 7"),
+                                ("users changed", None, False, "added new, removed app"),
+                                ("configuration reloaded", None, False, "by SIGHUP")])
+        self.assertRegex(events[0]["address"], r"^127\.0\.0\.1:\d+$")
+        self.assertNotIn("a-key", audit.read_text())
+        self.assertNotIn(ops, audit.read_text())
+        self.assertEqual(stat.S_IMODE(audit.stat().st_mode) & 0o077, 0)
+
+    def test_a_pipe_is_no_audit_log(self):
+        path, audit = os.path.join(str(self.scratch), "pipe.toml"), os.path.join(str(self.scratch), "audit.pipe")
+        os.mkfifo(audit)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f'[server]\nlisten = "127.0.0.1:0"\n[log]\naudit_file = "{audit}"\n')
+        result = run(SERVER, "--data", os.path.join(str(self.scratch), "data"), "--config", path)
+        self.assertEqual(result.returncode, 1, result)
+        self.assertIn(b"cannot open the audit log", result.stderr)
+        self.assertIn(b"not a regular file", result.stderr)
 
     def test_a_server_does_not_start_where_strangers_could_use_it(self):
         for config, place in (('[server]\nlisten = "0.0.0.0:0"\n', b":2: server.listen is 0.0.0.0:0, which others can reach"),

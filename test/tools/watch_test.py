@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 from cluster_fixture import Trio
-from programs import CLI, DEADLINE_SECONDS, ProgramTest, Server, cli
+from programs import CLI, DEADLINE_SECONDS, ProgramTest, Server, cli, wait_until
 
 KEEP = ("--set", "storage.changes_keep_bytes=64 MiB")
 
@@ -107,10 +107,6 @@ class EveryFeed:
         self.assertEqual(self.lines(server, "--from", token_of(errors), "--count", "1"), ['put\t"b"\t"2"'])
 
 
-class WatchTest(EveryFeed, FeedTest):
-    def feed_server(self):
-        return self.standalone_server(*KEEP)
-
     def test_a_cursor_goes_on_after_what_was_printed(self):
         server = self.feed_server()
         self.assertEqual(self.do(server, "cursors", "create", "c", "--from", "oldest").stdout, b"OK\n")
@@ -127,6 +123,8 @@ class WatchTest(EveryFeed, FeedTest):
         self.assertIn(b'"c"\t0 commits, ', self.do(server, "cursors", "list").stdout)
         self.assertEqual(server.terminate(), 0)
         server.start()
+        # Unavailable until the member has applied what was agreed on before.
+        wait_until(lambda: cli(server.address, "cursors", "list").returncode != 3, "cursors are known")
         self.assertIn(b'"c"\t0 commits, ', self.do(server, "cursors", "list").stdout)
         self.do(server, "cursors", "drop", "c")
         self.do(server, "cursors", "drop", "c", code=1)
@@ -212,16 +210,16 @@ class WatchTest(EveryFeed, FeedTest):
         self.assertIn(b"bandb cursors create", self.do(server, "watch", "--help").stdout)
 
 
+class WatchTest(EveryFeed, FeedTest):
+    def feed_server(self):
+        return self.standalone_server(*KEEP)
+
+
 class ClusterOfOneTest(EveryFeed, FeedTest):
     def feed_server(self):
         server = Server(self.scratch / "cluster")
         self.addCleanup(server.close)
         return server
-
-    def test_it_keeps_no_cursors_and_says_so(self):
-        server = self.feed_server()
-        for command in (["watch", "--cursor", "c"], ["cursors", "list"], ["cursors", "create", "c"]):
-            self.assertIn(b"a cluster keeps no named cursors yet", self.do(server, *command, code=3).stderr)
 
 
 class MembersTest(FeedTest):
@@ -241,6 +239,42 @@ class MembersTest(FeedTest):
         self.do(trio[followers[0]], "put", "next", "v")
         for name in followers:
             self.assertEqual(self.lines(trio[name], "--from", *tokens, "--count", "1"), ['put\t"next"\t"v"'])
+
+    def test_a_cursor_is_at_every_member_and_goes_on_from_another_when_one_is_killed(self):
+        trio = Trio(self)
+        leader = trio.leader()
+        followers = [name for name in "abc" if name != leader]
+        self.do(trio[followers[0]], "cursors", "create", "c")
+        self.do(trio[leader], "cursors", "create", "c", code=3)
+        for i in range(4):
+            self.do(trio["abc"[i % 3]], "put", f"k{i}", "v")
+        self.assertEqual(self.lines(trio[followers[0]], "--cursor", "c", "--count", "3"),
+                         [f'put\t"k{i}"\t"v"' for i in range(3)])
+        # Within a second all know of it, also when the one that took it is no more.
+        for name in (leader, followers[1]):
+            wait_until(lambda at=trio[name]: b'"c"\t1 commits, ' in self.do(at, "cursors", "list").stdout,
+                       "the others know of it")
+        trio[leader].kill()
+        self.assertEqual(self.lines(trio[followers[1]], "--cursor", "c", "--count", "1"), ['put\t"k3"\t"v"'])
+        wait_until(lambda: b'"c"\t0 commits, ' in self.do(trio[followers[0]], "cursors", "list").stdout,
+                   "the others know of it")
+        self.do(trio[followers[0]], "cursors", "drop", "c")
+        self.do(trio[followers[1]], "cursors", "drop", "c", code=1)
+
+    def test_a_watch_waits_until_a_member_that_has_just_started_knows_its_cursors(self):
+        trio = Trio(self)
+        self.do(trio["a"], "cursors", "create", "c")
+        self.do(trio["a"], "put", "k", "v")
+        for name in "abc":
+            wait_until(lambda at=trio[name]: b'"c"\t1 commits, ' in self.do(at, "cursors", "list").stdout, "all know of it")
+        for name in "abc":
+            trio[name].kill()
+        trio["a"].start()
+        self.do(trio["a"], "cursors", "list", code=3)
+        watcher = self.watcher(trio["a"], "--cursor", "c", "--count", "1")
+        trio["b"].start()
+        self.assertEqual(watcher.line(), 'put\t"k"\t"v"\n')
+        self.assertEqual(watcher.end()[0], 0)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,18 @@ Outcome OutcomeOf(const absl::Status& status) {
   return status.code() == StatusCode::kUnknown ? Outcome::kUnknown : Outcome::kNotDone;
 }
 
+// In one of the three ways in which a batch can say it.
+void RequireAbsent(const std::string& key, uint64_t serial, WriteBatch* batch) {
+  switch (serial % 3) {
+    case 0:
+      return batch->RequireAbsent(key);
+    case 1:
+      return batch->RequireVersion(key, 0);
+    default:
+      return batch->RequireEmptyRange(key, key + '\0');
+  }
+}
+
 }  // namespace
 
 Clients::Clients(World* world, const ClientOptions& options, uint64_t seed)
@@ -161,12 +173,12 @@ void Clients::AskWrite(Machine* machine, uint64_t serial, const Flight& flight, 
   WriteBatch batch;
   const std::string key = KeyName(flight.op.key);
   if (!flight.opens) {
-    if (flight.op.kind == OpKind::kCas && flight.op.expected == sim::kAbsent) batch.RequireAbsent(key);
+    if (flight.op.kind == OpKind::kCas && flight.op.expected == sim::kAbsent) RequireAbsent(key, serial, &batch);
     if (flight.op.kind == OpKind::kCas && flight.op.expected != sim::kAbsent) {
       batch.RequireValue(key, ValueOf(flight.op.expected));
     }
     if (!flight.marker.empty()) {
-      batch.RequireAbsent(flight.marker);
+      RequireAbsent(flight.marker, serial, &batch);
       batch.Put(flight.marker, "");
     }
     if (flight.op.kind == OpKind::kDelete) {
@@ -224,6 +236,9 @@ void Clients::HandleAnswer(uint64_t serial, uint64_t attempt, bool by_leader, co
   Flight& flight = at->second;
   if (status.code() == StatusCode::kDataLoss) {
     return world_->Fail(fmt::format("a client was told of damage: {}", base::Message(status)));
+  }
+  if (world_->trace().wordy() && !status.ok()) {
+    world_->trace().Line("client {} is told of {}: {}", flight.op.client, sim::Describe(flight.op), status.ToString());
   }
   if (!flight.by_client && !status.ok()) return Send(serial);
   if (flight.session != 0) return HandleSessionAnswer(serial, status, found, by_leader);

@@ -35,13 +35,14 @@ std::string TextOf(const Commit& commit, const std::string& token) {
   return text;
 }
 
+}  // namespace
+
 bool IsServing(const Machine& machine) {
   return machine.node() != nullptr && machine.node()->health().ok() && !machine.frozen() && !machine.dying();
 }
 
-}  // namespace
-
-std::unique_ptr<internal::ChangeFeed> FeedOf(Machine* machine) {
+std::unique_ptr<internal::ChangeFeed> FeedOf(Machine* machine,
+                                             std::function<absl::Status(std::string changes)> change) {
   cluster::Node* const node = machine->node();
   return std::make_unique<cluster::ClusterFeed>(
       cluster::ClusterFeed::Parts{.replica = &node->replica(),
@@ -49,11 +50,14 @@ std::unique_ptr<internal::ChangeFeed> FeedOf(Machine* machine) {
                                   .kept = node->kept(),
                                   .database = node->identity().database_id,
                                   .cluster = cluster::ClusterIdOf(node->identity()),
+                                  .cursors = node->cursors(),
+                                  .clock = node->log_clock(),
+                                  .change = std::move(change),
                                   .check = [] { return absl::OkStatus(); }});
 }
 
-Consumers::Consumers(World* world, const ConsumerOptions& options, uint64_t seed)
-    : world_(world), options_(options), random_(seed), consumers_(options.consumers) {}
+Consumers::Consumers(World* world, CommitOrder* order, const ConsumerOptions& options, uint64_t seed)
+    : world_(world), order_(order), options_(options), random_(seed), consumers_(options.consumers) {}
 
 Consumers::~Consumers() = default;
 
@@ -129,7 +133,9 @@ bool Consumers::ReadSome(Consumer* consumer, int commits_max) {
     }
     consumer->token = consumer->reader->token();
     if (commit.empty()) return true;
-    Check(consumer, commit);
+    ++counters_.commits;
+    order_->Check(consumer->at, consumer->last_sequence, commit, consumer->token);
+    consumer->last_sequence = commit.last_sequence;
     Take(consumer, commit);
   }
   return true;
@@ -164,21 +170,19 @@ void Consumers::BeginWithSnapshot(Consumer* consumer) {
   consumer->begun = true;
 }
 
-void Consumers::Check(Consumer* consumer, const Commit& commit) {
-  ++counters_.commits;
-  if (commit.first_sequence <= consumer->last_sequence || commit.last_sequence < commit.first_sequence) {
-    return world_->Fail(fmt::format("{}: sequences {} to {} come after {}", consumer->at->name(), commit.first_sequence,
-                                    commit.last_sequence, consumer->last_sequence));
+void CommitOrder::Check(Machine* machine, uint64_t before, const Commit& commit, const std::string& token) {
+  if (commit.first_sequence <= before || commit.last_sequence < commit.first_sequence) {
+    return world_->Fail(fmt::format("{}: sequences {} to {} come after {}", machine->name(), commit.first_sequence,
+                                    commit.last_sequence, before));
   }
-  const std::string text = TextOf(commit, consumer->token);
+  const std::string text = TextOf(commit, token);
   const uint64_t digest = base::Hash64(text);
-  world_->trace().Mix(sim::TraceKind::kNote, {consumer->last_sequence, digest});
-  const uint64_t before = std::exchange(consumer->last_sequence, commit.last_sequence);
+  world_->trace().Mix(sim::TraceKind::kNote, {before, digest});
   if (before == 0) return;
   const auto [at, is_new] = next_.try_emplace(before, Next{digest, text});
   if (is_new || at->second.digest == digest) return;
   world_->Fail(
-      fmt::format("{}: after {} comes {}\nand before it was {}", consumer->at->name(), before, text, at->second.text));
+      fmt::format("{}: after {} comes {}\nand before it was {}", machine->name(), before, text, at->second.text));
 }
 
 void Consumers::Take(Consumer* consumer, const Commit& commit) {
@@ -227,11 +231,14 @@ void Consumers::Compare(const Consumer& consumer, Machine* machine) {
   const absl::Time now = absl::FromUnixMillis(static_cast<int64_t>(replica.commit_time_ms()));
   const std::unique_ptr<Iterator> entries = replica.engine().NewIterator({});
   entries->SeekToFirst();
+  // A consumer is told an expiry as clocks showed it to who wrote, which the log may be ahead of.
+  const absl::Duration ahead = absl::Milliseconds(machine->node()->log_clock()->ahead_ms());
   for (const auto& [key, entry] : consumer.copy) {
-    if (entry.expiry <= now) continue;
     const bool is_there = entries->Valid() && entries->key() == key && entries->value() == entry.value &&
-                          entries->expiry() == entry.expiry;
+                          (entries->expiry() == entry.expiry ||
+                           (entries->expiry() > entry.expiry && entries->expiry() <= entry.expiry + ahead));
     if (!is_there) {
+      if (entry.expiry <= now) continue;
       return world_->Fail(fmt::format("{}: a consumer has {}, and the member {}", machine->name(), base::Escape(key),
                                       entries->Valid() ? base::Escape(entries->key()) : "nothing more"));
     }

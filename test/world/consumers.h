@@ -11,6 +11,7 @@
 #define BANDB_TEST_WORLD_CONSUMERS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@
 
 #include "bandb/changes.h"
 #include "base/random.h"
+#include "kv/change_feed.h"
 #include "world/world.h"
 
 namespace bandb::world {
@@ -30,6 +32,26 @@ struct ConsumerOptions {
   uint64_t moves_one_in = 12;
 };
 
+// What came next after which commit, for whoever read it and wherever.
+class CommitOrder {
+ public:
+  explicit CommitOrder(World* world) : world_(world) {}
+
+  // At this machine, after the commit that ended with `before` (0: not known), this one came, and
+  // the token after it.
+  void Check(Machine* machine, uint64_t before, const Commit& commit, const std::string& token);
+
+ private:
+  struct Next {
+    uint64_t digest = 0;
+    std::string text;
+  };
+
+  World* const world_;
+  // By the sequence with which the one before ended.
+  std::map<uint64_t, Next> next_;
+};
+
 class Consumers {
  public:
   struct Counters {
@@ -39,8 +61,8 @@ class Consumers {
     uint64_t snapshots = 0;  // that a copy was begun with
   };
 
-  // Lifetime: the world outlives it, and what goes on in it.
-  Consumers(World* world, const ConsumerOptions& options, uint64_t seed);
+  // Lifetime: world and order outlive it, and what goes on in the world.
+  Consumers(World* world, CommitOrder* order, const ConsumerOptions& options, uint64_t seed);
   ~Consumers();
 
   void Start();
@@ -65,12 +87,6 @@ class Consumers {
     uint64_t life = 0;
     std::unique_ptr<ChangeReader> reader;
   };
-  // What came next after the commit that ended with this sequence.
-  struct Next {
-    uint64_t digest = 0;
-    std::string text;
-  };
-
   void Plan(size_t number);
   void Look(Consumer* consumer);
   // Reads what there is, some commits at the most. False: it has to begin again.
@@ -78,22 +94,24 @@ class Consumers {
   bool OpenReader(Consumer* consumer);
   void BeginWithSnapshot(Consumer* consumer);
   void Take(Consumer* consumer, const Commit& commit);
-  void Check(Consumer* consumer, const Commit& commit);
   void Compare(const Consumer& consumer, Machine* machine);
   // What may happen to a reader: the process goes, its disk refuses.
   bool IsExcused(const Consumer& consumer, const absl::Status& status) const;
 
   World* const world_;
+  CommitOrder* const order_;
   const ConsumerOptions options_;
   base::Random random_;
   std::vector<Consumer> consumers_;
-  std::map<uint64_t, Next> next_;
   bool stopped_ = false;
   Counters counters_;
 };
 
-// The feed of the node that a machine runs.
-std::unique_ptr<internal::ChangeFeed> FeedOf(Machine* machine);
+// Whether what its node says is to be taken for an answer.
+bool IsServing(const Machine& machine);
+// The feed of the node that a machine runs. `change`: as ClusterFeed::Parts has it.
+std::unique_ptr<internal::ChangeFeed> FeedOf(Machine* machine,
+                                             std::function<absl::Status(std::string changes)> change = nullptr);
 
 }  // namespace bandb::world
 

@@ -189,7 +189,7 @@ void Machine::Wipe() {
   BANDB_ASSERT(process_ == nullptr);
   files_ = std::make_unique<test::CrashFileSystem>();
   kill_at_ = UINT64_MAX;
-  faulty_ = false;
+  faulty_ = lost_power_ = false;
   id_ = raft::kNoNode;
   ArmCrashHook();
 }
@@ -221,6 +221,7 @@ void Machine::Die() {
   if (process_ != nullptr) EndProcess();
   dying_ = false;
   files_ = std::move(image);
+  lost_power_ |= death.power_loss.has_value();
   kill_at_ = UINT64_MAX;
   ArmCrashHook();
   events_->OnDown(this, death.power_loss.has_value() ? "power lost" : "killed");

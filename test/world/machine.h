@@ -87,6 +87,8 @@ class Machine {
   // Its disk was made to fail or to be full, since it was new.
   void NoteFault() { faulty_ = true; }
   bool faulty() const { return faulty_; }
+  // Power was lost, since its disk was new: what was removed may be there again, in part.
+  bool lost_power() const { return lost_power_; }
   // Why it has failed.
   const absl::Status& failure() const { return failure_; }
 
@@ -177,6 +179,7 @@ class Machine {
   bool removed_ = false;
   bool dying_ = false;
   bool faulty_ = false;
+  bool lost_power_ = false;
   absl::Status failure_;
   bool failure_new_ = false;
   // Set by whatever kills it; done after the step.

@@ -52,6 +52,11 @@ constexpr sim::PlantedBug kMutants[] = {
     {26, "a memtable is flushed before the change index is durable"},
     {27, "the change index goes on after an install as if there had been none"},
     {28, "readers of the change feed are not told what the log has let go"},
+    {29, "what acknowledges moves a cursor back"},
+    {30, "what a cursor needs is let go for its age"},
+    {31, "cursors are not read again after an install"},
+    {32, "what acknowledges moves any cursor of that name"},
+    {33, "a member never comes to know its cursors"},
 };
 
 double Seconds() { return static_cast<double>(base::SystemClock().MonotonicNanos()) / 1e9; }

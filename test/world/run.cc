@@ -23,13 +23,16 @@ class Simulation {
         world_(seed, knobs.world, options.sink, options.recent_lines),
         clients_(&world_, knobs.clients, world_.random().Next()),
         storm_(&world_, knobs.storm, world_.random().Next()),
-        consumers_(&world_, knobs.consumers, world_.random().Next()) {}
+        order_(&world_),
+        consumers_(&world_, &order_, knobs.consumers, world_.random().Next()),
+        cursor_consumers_(&world_, &order_, knobs.cursor_consumers, world_.random().Next()) {}
 
   RunReport Run() {
     Begin();
     clients_.Start();
     storm_.Start();
     consumers_.Start();
+    cursor_consumers_.Start();
     world_.RunFor(knobs_.duration);
     if (!world_.violation().has_value()) Heal();
     return Finish();
@@ -53,7 +56,9 @@ class Simulation {
   World world_;
   Clients clients_;
   Storm storm_;
+  CommitOrder order_;
   Consumers consumers_;
+  CursorConsumers cursor_consumers_;
 };
 
 void Simulation::Require(Nanos patience, std::string_view what, const std::function<bool()>& done) {
@@ -146,6 +151,7 @@ void Simulation::Heal() {
   const std::vector<Machine*> members = Members();
   ReadAll(members);
   for (Machine* const machine : members) CheckMarkers(machine);
+  if (!world_.violation().has_value() && !members.empty()) cursor_consumers_.Finish(members);
   // Time goes on for what has a time to live, and nothing else is written.
   Require(kPatienceNanos, "members agree", [this] { return Converged(); });
   for (Machine* const machine : members) {
@@ -188,6 +194,7 @@ RunReport Simulation::Finish() {
   report.world = world_.counters();
   report.clients = clients_.counters();
   report.consumers = consumers_.counters();
+  report.cursors = cursor_consumers_.counters();
   report.storm = storm_.counters();
   report.machines = world_.machines().size();
   if (!options_.with_logs) return report;
@@ -233,6 +240,12 @@ Knobs DrawKnobs(uint64_t seed) {
   for (int i = 0; i < 3; ++i) knobs.storm.weights[random.Uniform(kTroubles)] = 8;
   knobs.storm.weights[static_cast<size_t>(Trouble::kKill)] += 2;
   node.storage.changes_keep_bytes = random.OneIn(2) ? 400 << 10 : 0;
+  // Room for all, and nothing but cursors to keep it for.
+  if (random.OneIn(3)) {
+    node.storage.changes_keep_bytes = 1 << 30;
+    node.storage.changes_keep_for = absl::ZeroDuration();
+    knobs.cursor_consumers.roomy = true;
+  }
   return knobs;
 }
 
@@ -258,6 +271,7 @@ void Totals::Add(const RunReport& report) {
   AddNumbers(&world, report.world);
   AddNumbers(&clients, report.clients);
   AddNumbers(&consumers, report.consumers);
+  AddNumbers(&cursors, report.cursors);
   AddNumbers(&storm, report.storm);
 }
 
@@ -270,14 +284,17 @@ std::string Describe(const Totals& totals) {
       "machines: {} starts, {} deaths ({} while installing), {} failures, {} installs, {} joins, {} removals; {} terms "
       "with a leader\n"
       "consumers: {} commits, {} tokens gone on from, {} gone, {} snapshots\n"
-      "replicas: looked at {} times, compared {} times\nmembership: {} changes, {} refused or unknown\ntroubles:",
+      "cursors: {} commits, {} acknowledged, {} made, put elsewhere or dropped, {} lost\n"
+      "replicas: looked at {} times, compared {} times\nmembership: {} changes, {} refused or unknown\nclocks: "
+      "{} accepted\ntroubles:",
       totals.runs, static_cast<double>(totals.virtual_nanos) / 3600e9, totals.hash, totals.clients.done,
       totals.clients.reads, totals.clients.writes, totals.clients.session_writes, totals.clients.repeats,
       totals.clients.at_followers, totals.clients.not_done, totals.clients.unknown, totals.world.starts,
       totals.world.deaths, totals.world.deaths_while_installing, totals.world.failures, totals.world.installs,
       totals.world.joins, totals.world.removals, totals.world.leaders, totals.consumers.commits,
-      totals.consumers.resumed, totals.consumers.gone, totals.consumers.snapshots, totals.world.looks,
-      totals.world.comparisons, totals.storm.changes_done, totals.storm.changes_not_done);
+      totals.consumers.resumed, totals.consumers.gone, totals.consumers.snapshots, totals.cursors.commits,
+      totals.cursors.acknowledged, totals.cursors.changes_done, totals.cursors.lost, totals.world.looks,
+      totals.world.comparisons, totals.storm.changes_done, totals.storm.changes_not_done, totals.storm.clocks_accepted);
   for (size_t i = 0; i < kTroubles; ++i) {
     text += fmt::format(" {} {},", totals.storm.troubles[i], TroubleName(static_cast<Trouble>(i)));
   }
@@ -300,7 +317,12 @@ std::string Missing(const Totals& totals) {
   require("commits that consumers were given", totals.consumers.commits, 50000);
   require("tokens that they went on from", totals.consumers.resumed, 3000);
   require("tokens of what is gone", totals.consumers.gone, 30);
+  require("commits after cursors", totals.cursors.commits, 30000);
+  require("acknowledgements", totals.cursors.acknowledged, 10000);
+  require("cursors made, put elsewhere or dropped", totals.cursors.changes_done, 300);
+  require("lost cursors", totals.cursors.lost, 10);
   require("session writes", totals.clients.session_writes, 3000);
+  require("accepted clocks", totals.storm.clocks_accepted, 20);
   require("changes of members", totals.storm.changes_done, 20);
   return missing;
 }

@@ -15,6 +15,7 @@
 #include "sim/trace.h"
 #include "world/clients.h"
 #include "world/consumers.h"
+#include "world/cursor_consumers.h"
 #include "world/storm.h"
 #include "world/world.h"
 
@@ -24,6 +25,7 @@ struct Knobs {
   WorldOptions world;
   ClientOptions clients;
   ConsumerOptions consumers;
+  CursorConsumerOptions cursor_consumers;
   StormOptions storm;
   Nanos duration = 0;  // of the storm
 };
@@ -48,6 +50,7 @@ struct RunReport {
   World::Counters world;
   Clients::Counters clients;
   Consumers::Counters consumers;
+  CursorConsumers::Counters cursors;
   Storm::Counters storm;
   uint64_t machines = 0;
 };
@@ -63,6 +66,7 @@ struct Totals {
   World::Counters world;
   Clients::Counters clients;
   Consumers::Counters consumers;
+  CursorConsumers::Counters cursors;
   Storm::Counters storm;
 
   void Add(const RunReport& report);

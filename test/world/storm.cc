@@ -16,9 +16,9 @@ constexpr Nanos kAskNanos = 5 * kSecond;
 
 std::string_view TroubleName(Trouble trouble) {
   static constexpr std::array<std::string_view, kTroubles> kNames = {
-      "kill",    "kill at call", "kill many", "kill install", "ambush",    "partition", "isolate",
-      "one way", "slow links",   "reset",     "disk hangs",   "disk slow", "disk full", "disk fails",
-      "freeze",  "clock",        "transfer",  "remove",       "add",       "replace",   "return"};
+      "kill",       "kill at call", "kill many",  "kill install", "ambush",    "partition",  "isolate", "one way",
+      "slow links", "reset",        "disk hangs", "disk slow",    "disk full", "disk fails", "freeze",  "clock",
+      "clocks",     "transfer",     "remove",     "add",          "replace",   "return"};
   return kNames[static_cast<size_t>(trouble)];
 }
 
@@ -73,6 +73,8 @@ bool Storm::Strike(Trouble trouble) {
       return false;  // whenever one begins
     case Trouble::kAmbush:
       return Ambush();
+    case Trouble::kClocks:
+      return SetClocks();
     case Trouble::kPartition:
     case Trouble::kIsolate:
     case Trouble::kOneWay:
@@ -183,6 +185,30 @@ bool Storm::Ambush() {
       });
     });
   }
+  return true;
+}
+
+// Whoever leads meanwhile tells the log that time.
+bool Storm::SetClocks() {
+  const int64_t ahead_ms = random_.Between(60'000, random_.OneIn(3) ? 400 * int64_t{24} * 3'600'000 : 4 * 3'600'000);
+  for (const auto& machine : world_->machines()) machine->SetWallOffsetMillis(ahead_ms);
+  Later(Exponential(options_.duration_mean), [this] {
+    for (const auto& machine : world_->machines()) machine->SetWallOffsetMillis(random_.Between(-1000, 1000));
+  });
+  if (random_.OneIn(4)) return true;
+  Later(Exponential(3 * options_.duration_mean), [this] {
+    const std::vector<Machine*> up = Up();
+    if (up.empty()) return;
+    Machine* const machine = up[random_.Uniform(up.size())];
+    machine->loop()->Post([this, machine] {
+      if (machine->node() == nullptr) return;
+      cluster::WriteContent content{.kind = cluster::CommandKind::kAcceptClock,
+                                    .deadline_nanos = world_->now() + kAskNanos};
+      machine->node()->Write(std::make_shared<cluster::ClientWrite>(
+          std::move(content),
+          [this](const absl::Status& status) { counters_.clocks_accepted += status.ok() ? 1 : 0; }));
+    });
+  });
   return true;
 }
 

@@ -41,6 +41,7 @@ enum class Trouble : uint8_t {
   kDiskFail,  // some calls are refused
   kFreeze,
   kClock,
+  kClocks,  // all of them, ahead and back; and then one has them accepted, perhaps
   kTransfer,
   kRemove,
   kAdd,  // a machine that was removed, or never was a member
@@ -65,6 +66,7 @@ class Storm {
     std::array<uint64_t, kTroubles> troubles{};
     uint64_t changes_done = 0;
     uint64_t changes_not_done = 0;
+    uint64_t clocks_accepted = 0;
     uint64_t total() const;
   };
 
@@ -86,6 +88,7 @@ class Storm {
   bool Strike(Trouble trouble);
   bool StrikeProcess(Trouble trouble);
   bool Ambush();
+  bool SetClocks();
   bool StrikeNetwork(Trouble trouble);
   bool StrikeDisk(Trouble trouble);
   bool StrikeMembers(Trouble trouble);

@@ -26,10 +26,23 @@ ThreeMachines::ThreeMachines(uint64_t seed, const WorldOptions& options) : world
 }
 
 absl::Status ThreeMachines::Write(Machine* machine, const WriteBatch& batch) {
+  return Await(machine,
+               {.conditions = WriteBatchAccess::Conditions(batch), .operations = WriteBatchAccess::Operations(batch)});
+}
+
+absl::Status ThreeMachines::ChangeCursor(Machine* machine, const cluster::CursorChange& change) {
+  std::string bytes;
+  cluster::AppendCursorChange(change, &bytes);
+  return Await(machine, {.operations = std::move(bytes), .kind = cluster::CommandKind::kCursors});
+}
+
+absl::Status ThreeMachines::AcceptClock(Machine* machine) {
+  return Await(machine, {.kind = cluster::CommandKind::kAcceptClock});
+}
+
+absl::Status ThreeMachines::Await(Machine* machine, cluster::WriteContent content) {
   auto outcome = std::make_shared<std::optional<absl::Status>>();
-  cluster::WriteContent content{.conditions = WriteBatchAccess::Conditions(batch),
-                                .operations = WriteBatchAccess::Operations(batch),
-                                .deadline_nanos = world.now() + 10 * kSecond};
+  content.deadline_nanos = world.now() + 10 * kSecond;
   auto write = std::make_shared<cluster::ClientWrite>(std::move(content),
                                                       [outcome](absl::Status status) { *outcome = std::move(status); });
   machine->loop()->Post([machine, write = std::move(write)] { machine->node()->Write(write); });

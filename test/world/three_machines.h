@@ -21,6 +21,8 @@ class ThreeMachines {
   absl::Status Write(Machine* machine, const WriteBatch& batch);
   absl::Status Put(Machine* machine, std::string_view key, std::string_view value);
   absl::Status PutWithTtl(Machine* machine, std::string_view key, std::string_view value, absl::Duration ttl);
+  absl::Status ChangeCursor(Machine* machine, const cluster::CursorChange& change);
+  absl::Status AcceptClock(Machine* machine);
   // A change of the members, asked of this one.
   absl::Status Change(Machine* machine, const raft::Change& change);
   // Linearizable, and of what is applied there. The value, or the name of an error.
@@ -39,6 +41,9 @@ class ThreeMachines {
   std::string Report();
 
   World world;
+
+ private:
+  absl::Status Await(Machine* machine, cluster::WriteContent content);
 };
 
 }  // namespace bandb::world

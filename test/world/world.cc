@@ -166,6 +166,7 @@ void World::Watch(Machine* machine) {
   const raft::Index applied = node->published().applied.load();
   if (watched.installing && !installing && applied > watched.applied) {
     ++counters_.installs;
+    ++watched.installs;
     trace_.Line("{} has installed a snapshot, up to {}", machine->name(), applied);
     Look(machine);
   }
@@ -229,6 +230,11 @@ void World::Look(Machine* machine) {
                    at->second.life, at->second.dump, machine->name(), machine->lives(), *dump));
 }
 
+uint64_t World::installs_of(const Machine& machine) const {
+  const auto at = watched_.find(machine.host());
+  return at == watched_.end() ? 0 : at->second.installs;
+}
+
 void World::CheckTime(raft::Index index, uint64_t commit_time_ms) {
   const auto [at, is_new] = times_.try_emplace(index, commit_time_ms);
   if (!is_new) return;
@@ -246,8 +252,15 @@ void World::CheckBounds(Machine* machine) {
     Fail(fmt::format("{}: the log begins after {}, and the manifest is at {}", machine->name(), log.floor, flushed));
   }
   const absl::StatusOr<cluster::ChangeBound> oldest = machine->node()->changes()->Oldest();
+  raft::Index begin = log.floor;
+  if (machine->lost_power() && oldest.ok()) {
+    // Of the log more may be there again than of the change index.
+    std::optional<raft::Index>& found = watched_[machine->host()].feed_begin;
+    if (!found.has_value()) found = oldest->index;
+    begin = std::max(begin, *found);
+  }
   // A machine that is being killed reads nothing more.
-  if (!machine->faulty() && !machine->dying() && (!oldest.ok() || oldest->index > log.floor)) {
+  if (!machine->faulty() && !machine->dying() && (!oldest.ok() || oldest->index > begin)) {
     Fail(fmt::format("{}: the log begins after {}, and the change feed after {}", machine->name(), log.floor,
                      oldest.ok() ? fmt::format("{}", oldest->index) : oldest.status().ToString()));
   }

@@ -83,6 +83,8 @@ class World final : private Machine::Events {
   base::Random& random() { return random_; }
   sim::Trace& trace() { return trace_; }
   const Counters& counters() const { return counters_; }
+  // How often another state has taken the place of that of a machine.
+  uint64_t installs_of(const Machine& machine) const;
   // Called when a machine begins to install a snapshot, in no turn of it.
   void SetOnInstall(std::function<void(Machine*)> what) { on_install_ = std::move(what); }
   // The largest time of the log that any replica has come to.
@@ -109,6 +111,8 @@ class World final : private Machine::Events {
   struct Watched {
     raft::Index applied = 0;
     bool installing = false;
+    uint64_t installs = 0;
+    std::optional<raft::Index> feed_begin;  // where the change feed began when it was looked at first
   };
 
   // Machine::Events

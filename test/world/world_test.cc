@@ -179,13 +179,100 @@ TEST_CASE("a leader that has room for its log and none for tables hands over, an
   CHECK(world.RunUntil([&] {
     const std::vector<MemberStatus> members = leader->node()->Status().members;
     return std::any_of(members.begin(), members.end(), [&](const MemberStatus& member) {
-      return member.id == full->id() && member.trouble == "its disk is full";
+      return member.id == full->id() && member.trouble == "its disk is full, or refuses reads";
     });
   }));
   full->files().ClearFaults();
   three.Settle();
   INFO(three.Report());
   CHECK(three.Get(full, "key99") == value);
+  CHECK(!world.violation().has_value());
+}
+
+TEST_CASE("a leader without descriptors hands over, and gives up nothing that it keeps for others") {
+  WorldOptions options = SmallWorld();
+  options.machine.node.storage.changes_keep_bytes = 4 << 20;
+  ThreeMachines three(34, options);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  for (int i = 0; i < 150; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 7), std::string(4000, 'x')));
+  three.Kill(away);
+  for (int i = 0; i < 20; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 7), std::string(4000, 'x')));
+  world.RunFor(kSecond);
+  REQUIRE(three.AwaitLeader() == leader);
+  leader->files().Inject({.kind = test::FaultKind::kNoDescriptor,
+                          .calls = {test::FileCall::kCreate, test::FileCall::kOpen},
+                          .count = test::Fault::kSticky});
+  const cluster::Node& node = *leader->node();
+  const raft::Index floor = node.core()->inspect().floor;
+  const uint64_t kept = node.kept()->count();
+  REQUIRE(node.Status().flushed_index > floor);
+  REQUIRE(kept > 0);
+  for (int i = 0; i < 2000 && node.Status().health.ok(); ++i) {
+    three.Put(&world.machine(0) == away ? leader : &world.machine(0), "more", std::string(4000, 'x')).IgnoreError();
+  }
+  CHECK_CODE(node.Status().health, kUnavailable);
+  three.AwaitLeader(leader);
+  world.RunFor(15 * kSecond);
+  INFO(three.Report());
+  CHECK(node.core()->inspect().floor == floor);
+  CHECK(node.kept()->count() >= kept);
+  CHECK(node.kept()->let_go() == 0);
+  leader->files().ClearFaults();
+  three.Restart(away);
+  CHECK_OK(three.Put(leader, "key", "value"));
+  CHECK(!world.violation().has_value());
+}
+
+TEST_CASE("a leader that finds no descriptor to flush with says so, hands over, and lets nobody wait for a flush") {
+  // What lacks one: the change index, or a table.
+  const std::string pattern = GENERATE("*.chg", "*.tbl");
+  WorldOptions options = SmallWorld();
+  // The log needs no file meanwhile.
+  options.machine.node.segment_bytes = 8 << 20;
+  ThreeMachines three(35, options);
+  World& world = three.world;
+  Machine* const stuck = three.AwaitLeader();
+  Machine* const other = &world.machine(static_cast<size_t>(stuck->host()) % 3);
+  REQUIRE(other != stuck);
+  stuck->NoteFault();
+  // Its file is left for another one.
+  stuck->files().Inject(
+      {.kind = test::FaultKind::kNoSpace, .calls = {test::FileCall::kAppend}, .pattern = "*.chg", .count = 1});
+  stuck->files().Inject({.kind = test::FaultKind::kNoDescriptor,
+                         .calls = {test::FileCall::kCreate},
+                         .pattern = pattern,
+                         .count = test::Fault::kSticky});
+  const cluster::Node& node = *stuck->node();
+  REQUIRE_OK(three.Put(other, "key", "value"));
+  std::optional<absl::Status> flushed;
+  stuck->loop()->Post([&] { stuck->node()->Flush([&](absl::Status status) { flushed = std::move(status); }); });
+  // More than its memtables hold.
+  for (int i = 0; i < 300; ++i) {
+    three.Put(other, "key" + std::to_string(i % 100), std::string(2 << 10, 'x')).IgnoreError();
+  }
+  const bool handed_over = world.RunUntil(
+      [&] {
+        const Machine* const leader = world.Leader();
+        return leader != nullptr && leader != stuck;
+      },
+      15 * kSecond);
+  INFO(three.Report());
+  REQUIRE(handed_over);
+  CHECK_CODE(node.Status().health, kUnavailable);
+  REQUIRE(flushed.has_value());
+  CHECK_CODE(*flushed, kUnavailable);
+  std::optional<absl::Status> again;
+  stuck->loop()->Post([&] { stuck->node()->Flush([&](absl::Status status) { again = std::move(status); }); });
+  REQUIRE(world.RunUntil([&] { return again.has_value(); }, kSecond));
+  CHECK_CODE(*again, kUnavailable);
+  for (int i = 0; i < 20; ++i) CHECK_OK(three.Put(other, "key" + std::to_string(i), "after"));
+  // Once somebody has helped, all of it is as before.
+  stuck->files().ClearFaults();
+  REQUIRE(world.RunUntil([&] { return node.Status().health.ok(); }, 20 * kSecond));
+  three.Settle();
+  CHECK(three.Get(stuck, "key7") == "after");
   CHECK(!world.violation().has_value());
 }
 
@@ -212,6 +299,101 @@ TEST_CASE("a copy of the database whose end was not heard is no trouble once the
   INFO(three.Report());
   CHECK(leader->leads());
   CHECK(well);
+}
+
+TEST_CASE("a flush that an install overtakes ends with it") {
+  ThreeMachines three(18);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  three.Kill(away);
+  const std::string value(2 << 10, 'x');
+  for (int i = 0; i < 300; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 100), value));
+  std::optional<absl::Status> flushed;
+  world.SetOnInstall([&](Machine* machine) {
+    if (machine != away || away->node() == nullptr || flushed.has_value()) return;
+    away->node()->Flush([&](absl::Status status) { flushed = std::move(status); });
+    CHECK_FALSE(flushed.has_value());
+  });
+  world.Start(away);
+  REQUIRE(world.RunUntil([&] { return world.counters().installs > 0; }));
+  world.SetOnInstall(nullptr);
+  three.Settle();
+  CHECK(world.RunUntil([&] { return flushed.has_value(); }));
+  if (flushed.has_value()) CHECK_OK(*flushed);
+}
+
+TEST_CASE("a node whose engine stops while a copy is installed ends, and does not ask for copies for ever") {
+  ThreeMachines three(19);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  three.Kill(away);
+  const std::string value(2 << 10, 'x');
+  for (int i = 0; i < 300; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 100), value));
+  world.SetOnInstall([&](Machine* machine) {
+    if (machine != away) return;
+    machine->NoteFault();
+    machine->files().Inject({.kind = test::FaultKind::kIoError,
+                             .calls = {test::FileCall::kAppend},
+                             .pattern = "*MANIFEST*",
+                             .count = test::Fault::kSticky});
+  });
+  const uint64_t failures = world.counters().failures;
+  world.Start(away);
+  CHECK(world.RunUntil([&] { return world.counters().failures > failures; }));
+  world.SetOnInstall(nullptr);
+  away->files().ClearFaults();
+  three.Kill(away);
+  three.Restart(away);
+  CHECK(three.Local(away, "key7") == value);
+}
+
+TEST_CASE("a node whose engine stopped for want of room is given a copy once there is room, though no entry comes") {
+  ThreeMachines three(20);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const full = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  const std::string value(2 << 10, 'x');
+  for (int i = 0; i < 300; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 100), value));
+  three.Settle();
+  for (const auto& machine : world.machines()) {
+    if (machine.get() == full) continue;
+    world.network().CutHosts(machine->host(), full->host(), true);
+    world.network().CutHosts(full->host(), machine->host(), true);
+  }
+  std::optional<absl::Status> flushed;
+  full->loop()->Post([&] { full->node()->Flush([&](absl::Status status) { flushed = std::move(status); }); });
+  REQUIRE(world.RunUntil([&] { return flushed.has_value(); }));
+  REQUIRE_OK(*flushed);
+  full->NoteFault();
+  full->files().Inject(kNoTables);
+  // A compaction alone finds that out: nothing is applied or flushed meanwhile.
+  std::optional<absl::Status> compacted;
+  full->node()->replica().engine().CompactRange("", "", [&](absl::Status status) { compacted = std::move(status); });
+  REQUIRE(world.RunUntil([&] { return compacted.has_value(); }));
+  REQUIRE_CODE(*compacted, kResourceExhausted);
+  REQUIRE_OK(full->node()->Status().health);
+  for (int i = 0; i < 300; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i % 100), value + "new"));
+  const uint64_t installs = world.counters().installs;
+  world.network().HealHosts();
+  const auto is_known_to_be_full = [&] {
+    const Machine* const leads = world.Leader();
+    if (leads == nullptr) return false;
+    const std::vector<MemberStatus> members = leads->node()->Status().members;
+    return std::any_of(members.begin(), members.end(), [&](const MemberStatus& member) {
+      return member.id == full->id() && member.trouble == "its disk is full, or refuses reads";
+    });
+  };
+  CHECK(world.RunUntil(is_known_to_be_full));
+  CHECK(world.counters().installs == installs);
+  full->files().ClearFaults();
+  three.Settle();
+  INFO(three.Report());
+  CHECK(world.counters().installs == installs + 1);
+  CHECK(three.Local(full, "key99") == value + "new");
+  CHECK(world.RunUntil([&] { return !is_known_to_be_full(); }));
+  CHECK(!world.violation().has_value());
 }
 
 TEST_CASE("where no disk has room writes are refused whoever is asked, and what was agreed on can be read") {

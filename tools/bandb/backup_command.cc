@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -16,6 +18,7 @@
 #include "base/status.h"
 #include "client/client.h"
 #include "offline_store.h"
+#include "processes/piped_command.h"
 #include "progress.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
@@ -32,7 +35,16 @@ constexpr const char* kFooter =
     "A server makes its backups itself, in the directory of its setting storage.backups. With --data, no server may "
     "be\n"
     "running on that directory.\n"
-    "A restored database is one of its own from there on: places in the change feed of after the backup are refused.\n"
+    "With --logs (of a server: storage.backup_logs) the logs since the backup before are in it, too: then each state\n"
+    "between the two can be restored, by --to-time or --to-sequence. The list shows from where to where that goes.\n"
+    "A restored database is one of its own from there on: places in the change feed of after it are refused. That of "
+    "a\n"
+    "cluster's node is opened by a server that is standalone, or begins a cluster, which others join.\n"
+    "copy runs CMD, a command of the shell, for each file that it has not been run for: BANDB_FILE in its environment "
+    "is\n"
+    "the path of the file, BANDB_NAME what it is called in the repository. Where it fails, copy ends and says which "
+    "file\n"
+    "that was; the next one begins again with that backup.\n"
     "\n"
     "Exit codes: 0 done; 1 there is no such backup; 2 usage; 3 damage, or a disk, server or connection error.\n"
     "\n"
@@ -41,7 +53,9 @@ constexpr const char* kFooter =
     "  bandb backup create --data /var/lib/bandb --repo /mnt/backups\n"
     "  bandb backup list --repo /mnt/backups\n"
     "  bandb backup verify --repo /mnt/backups && bandb backup prune --repo /mnt/backups --keep 7\n"
-    "  bandb backup restore --repo /mnt/backups --number 12 --into /var/lib/bandb-restored";
+    "  bandb backup restore --repo /mnt/backups --number 12 --into /var/lib/bandb-restored\n"
+    "  bandb backup restore --repo /mnt/backups --to-time 2026-11-29T08:30:00Z --dry-run\n"
+    "  bandb backup copy --repo /mnt/backups --exec 'rclone copyto \"$BANDB_FILE\" \"s3:bucket/app/$BANDB_NAME\"'";
 
 struct Flags {
   std::string repository;
@@ -49,19 +63,35 @@ struct Flags {
   std::string into;
   uint64_t number = 0;
   uint64_t keep = 0;
+  std::optional<uint64_t> to_sequence;
+  std::string to_time;
+  std::string command;
+  bool logs = false;
+  bool dry_run = false;
   bool json = false;
 };
+
+std::string TimeText(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone()); }
 
 std::string TextOf(const BackupInfo& info, bool json) {
   const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", info.time, absl::UTCTimeZone());
   if (json) {
     if (!info.damage.empty()) return fmt::format(R"({{"number": {}, "damaged": true}})", info.number);
-    return fmt::format(R"({{"number": {}, "time": "{}", "sequence": {}, "tables": {}, "bytes": {}, "new_bytes": {}}})",
-                       info.number, time, info.last_sequence, info.tables, info.bytes, info.new_bytes);
+    return fmt::format(
+        R"({{"number": {}, "time": "{}", "sequence": {}, "tables": {}, "bytes": {}, "new_bytes": {}, "from_sequence": {}, "from_time": "{}", "to_time": "{}", "logs": {}, "hole": {}, "warning": {}}})",
+        info.number, time, info.last_sequence, info.tables, info.bytes, info.new_bytes, info.from_sequence,
+        TimeText(info.from_time), TimeText(info.to_time), info.logs, !info.hole.empty(), !info.warning.empty());
   }
   if (!info.damage.empty()) return fmt::format("{}  damaged: {}", info.number, info.damage);
-  return fmt::format("{}  {}  sequence {}, {} tables, {} bytes, {} of them new", info.number, time, info.last_sequence,
-                     info.tables, Thousands(info.bytes), Thousands(info.new_bytes));
+  std::string text = fmt::format("{}  {}  sequence {}, {} tables, {} bytes, {} of them new", info.number, time,
+                                 info.last_sequence, info.tables, Thousands(info.bytes), Thousands(info.new_bytes));
+  if (info.from_sequence != info.last_sequence) {
+    text += fmt::format("; each state from sequence {} ({}) to {} ({})", info.from_sequence, TimeText(info.from_time),
+                        info.last_sequence, TimeText(info.to_time));
+  }
+  if (!info.hole.empty()) text += fmt::format("; A HOLE: {}", info.hole);
+  if (!info.warning.empty()) text += fmt::format("; BUT {}", info.warning);
+  return text;
 }
 
 absl::Status CreateFrom(const Flags& flags, Backup* backup) {
@@ -69,10 +99,10 @@ absl::Status CreateFrom(const Flags& flags, Backup* backup) {
   options.create_if_missing = false;
   options.changes_keep_bytes = kKeepAllChanges;
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, Db::Open(flags.data, options));
-  BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db));
-  BANDB_RETURN_IF_ERROR(db->Close());
+  BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db, {.logs = flags.logs}));
+  // It is made, whatever becomes of the database.
   Print(stdout, "{}\n", TextOf(made, flags.json));
-  return absl::OkStatus();
+  return db->Close();
 }
 
 absl::Status CreateByServer(const client::Target& target) {
@@ -95,6 +125,42 @@ absl::Status List(const Flags& flags, Backup* backup) {
   return damaged ? base::Error(absl::StatusCode::kDataLoss, "not all backups can be read") : absl::OkStatus();
 }
 
+// Milliseconds since 1970, or as RFC 3339 has it.
+absl::StatusOr<absl::Time> TimeOf(const std::string& typed) {
+  int64_t ms = 0;
+  const auto [end, error] = std::from_chars(typed.data(), typed.data() + typed.size(), ms);
+  if (error == std::errc() && end == typed.data() + typed.size() && ms >= 0) return absl::FromUnixMillis(ms);
+  absl::Time time;
+  std::string ignored;
+  if (absl::ParseTime(absl::RFC3339_full, base::ToAbsl(typed), &time, &ignored)) return time;
+  return base::Error(absl::StatusCode::kInvalidArgument, "{}: not a time, as 2026-11-29T08:30:00Z is one", typed);
+}
+
+absl::Status Restore(const Flags& flags, Backup* backup) {
+  RestoreOptions options{.number = flags.number, .to_sequence = flags.to_sequence, .dry_run = flags.dry_run};
+  if (!flags.to_time.empty()) {
+    BANDB_ASSIGN_OR_RETURN(options.to_time, TimeOf(flags.to_time));
+  }
+  BANDB_ASSIGN_OR_RETURN(const RestoreInfo restored, backup->Restore(options, flags.into));
+  const char* const what = flags.dry_run ? "would restore" : "restored";
+  Print(stdout, "{} sequence {} ({}), from backup {} and {} logs\n", what, restored.last_sequence,
+        TimeText(restored.time), restored.number, restored.logs);
+  return absl::OkStatus();
+}
+
+absl::Status Copy(const Flags& flags, Backup* backup) {
+  const auto run = [&](const std::filesystem::path& file, std::string_view name) -> absl::Status {
+    BANDB_ASSIGN_OR_RETURN(
+        const int code,
+        processes::RunPiped(flags.command, "", {{"BANDB_FILE", file.string()}, {"BANDB_NAME", std::string(name)}}));
+    if (code == 0) return absl::OkStatus();
+    return base::Error(absl::StatusCode::kUnknown, "the command ended with exit code {}", code);
+  };
+  BANDB_ASSIGN_OR_RETURN(const uint64_t copied, backup->HandOverFiles(run));
+  Print(stdout, "{} backups copied\n", copied);
+  return absl::OkStatus();
+}
+
 absl::Status Told(const absl::Status& status, std::string_view text) {
   if (status.ok()) Print(stdout, "{}\n", text);
   return status;
@@ -114,6 +180,7 @@ int RunBackup(const client::Target& target, std::vector<std::string> arguments) 
   };
   CLI::App* const create = declare("create", "make a backup: by the server, or of a directory");
   create->add_option("--data", flags.data, "of the database in this directory, without a server")->type_name("DIR");
+  create->add_flag("--logs", flags.logs, "the logs since the backup before, too");
   create->add_flag("--json", flags.json, "print an object");
   CLI::App* const list = declare("list", "print the backups, oldest first");
   list->add_flag("--json", flags.json, "print an object on each line");
@@ -122,9 +189,12 @@ int RunBackup(const client::Target& target, std::vector<std::string> arguments) 
   const CLI::Validator number = CLI::Range(1.0, 1e15).description("");
   prune->add_option("--keep", flags.keep, "how many of the newest stay")->required()->check(number)->type_name("N");
   CLI::App* const restore = declare("restore", "make a database of a backup");
-  restore->add_option("--into", flags.into, "the directory to make, which must not exist")
-      ->required()
-      ->type_name("DIR");
+  restore->add_option("--into", flags.into, "the directory to make, which must not exist")->type_name("DIR");
+  restore->add_option("--to-time", flags.to_time, "the last state with nothing later than this")->type_name("TIME");
+  restore->add_option("--to-sequence", flags.to_sequence, "the last state with nothing after this")->type_name("N");
+  restore->add_flag("--dry-run", flags.dry_run, "only say what would be restored");
+  CLI::App* const copy = declare("copy", "hand each file to a command that puts it elsewhere");
+  copy->add_option("--exec", flags.command, "the command of the shell")->required()->type_name("CMD");
   for (CLI::App* const command : {verify, restore}) {
     const char* const which = command == verify ? "of the backup [all]" : "of the backup [the newest]";
     command->add_option("--number", flags.number, which)->check(number)->type_name("N");
@@ -137,6 +207,14 @@ int RunBackup(const client::Target& target, std::vector<std::string> arguments) 
                                    : "the server knows where its backups go: say --data and --repo, or neither");
     return kUsage;
   }
+  if (by_server && flags.logs) {
+    Print(stderr, "bandb backup: of a server storage.backup_logs says whether logs are in its backups\n");
+    return kUsage;
+  }
+  if (restore->parsed() && flags.into.empty() && !flags.dry_run) {
+    Print(stderr, "bandb backup: say which directory to make, by --into\n");
+    return kUsage;
+  }
   absl::Status status;
   if (by_server) {
     status = CreateByServer(target);
@@ -147,7 +225,8 @@ int RunBackup(const client::Target& target, std::vector<std::string> arguments) 
              : list->parsed()   ? List(flags, backup->get())
              : verify->parsed() ? Told((*backup)->Verify(flags.number), "every byte is as it was stored")
              : prune->parsed()  ? Told((*backup)->Prune(flags.keep), "pruned")
-                                : Told((*backup)->Restore(flags.number, flags.into), "restored");
+             : copy->parsed()   ? Copy(flags, backup->get())
+                                : Restore(flags, backup->get());
   }
   if (status.ok()) return kDone;
   Print(stderr, "(error) {}\n", base::Message(status));

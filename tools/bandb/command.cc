@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "bandb/iterator.h"
 #include "command_texts.h"
 #include "quoting.h"
 #include "transfer/entry.h"
@@ -258,7 +259,7 @@ class Parser {
     } else if (name == "--limit") {
       command_->limit = std::move(value);
     } else if (name == "--prefix") {
-      command_->limit = transfer::AfterPrefix(value);
+      command_->limit = PrefixLimit(value);
       command_->begin = std::move(value);
       command_->deletes_prefix = command_->verb == Verb::kDelete;
     } else if (name == "--ttl") {

@@ -14,6 +14,8 @@
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/thread_executor.h"
+#include "change_export_command.h"
+#include "export_flags.h"
 #include "export_source.h"
 #include "feed_place.h"
 #include "interrupt_watch.h"
@@ -23,7 +25,6 @@
 #include "standard_streams/standard_streams.h"
 #include "transfer/exporter.h"
 #include "transfer/store_source.h"
-#include "units/units.h"
 
 namespace bandb::cli {
 
@@ -31,105 +32,8 @@ namespace {
 
 using standard_streams::Print;
 
-constexpr const char* kFooter =
-    "Formats:\n"
-    "  jsonl  a JSON object for each entry, with key and value; bytes that are not UTF-8 as {\"base64\": ...}\n"
-    "  csv    columns key, value, expires; tsv: the same with tabs. Text only, unless keys and values are encoded\n"
-    "  raw    lengths, bytes and checksums\n"
-    "DIR gets files part-00000000.FORMAT and manifest.jsonl, which has the keys, size and checksum (xxhsum -H3) of "
-    "each.\n"
-    "The same entries make the same files. With --out - everything goes to standard output as one stream.\n"
-    "An export is of one state, which a server keeps as long as it is read, and for --lease after that. With\n"
-    "--data no server may be running on that directory.\n"
-    "\n"
-    "Exit codes: 0 done; 2 usage; 3 server, connection or disk error, or an entry that the format cannot hold.\n"
-    "\n"
-    "Examples:\n"
-    "  bandb export --out dump --compress zstd\n"
-    "  bandb export --out dump --compress zstd --resume\n"
-    "  bandb export --prefix user: --format csv --out - > users.csv\n"
-    "  bandb export --data /var/lib/bandb/checkpoint --format raw --out dump";
-
-struct Flags {
-  std::string out;
-  std::optional<std::string> prefix;
-  std::string format = "jsonl";
-  std::string key_format = "utf8";
-  std::string value_format = "utf8";
-  std::string chunk_bytes = "32 MiB";
-  std::string compression = "none";
-  std::string data;
-  std::string lease = "10 min";
-  uint32_t lease_ms = 0;
-  bool no_snapshot = false;
-  bool resume = false;
-};
-
-void Declare(CLI::App* app, transfer::ManifestHead* head, Flags* flags) {
-  app->add_option("--out", flags->out, "the directory that the files go into; - is standard output")
-      ->required()
-      ->type_name("DIR");
-  app->add_option("--begin", head->begin, "first key of the range")->type_name("KEY");
-  app->add_option("--limit", head->limit, "first key after the range")->type_name("KEY");
-  app->add_option("--prefix", flags->prefix, "the range of keys that begin with TEXT")->type_name("TEXT");
-  app->add_option("--format", flags->format, "jsonl, csv, tsv or raw [jsonl]")->type_name("F");
-  app->add_option("--key-format", flags->key_format, "how keys are written: utf8, hex or base64 [utf8]")
-      ->type_name("F");
-  app->add_option("--value-format", flags->value_format, "how values are written: utf8, hex or base64 [utf8]")
-      ->type_name("F");
-  app->add_option("--chunk-bytes", flags->chunk_bytes, "size, uncompressed, at which a file is ended [32 MiB]")
-      ->type_name("SIZE");
-  app->add_option("--compress", flags->compression, "none or zstd [none]")->type_name("METHOD");
-  app->add_flag("--resume", flags->resume, "go on with an export into DIR that was cut short");
-  app->add_option("--lease", flags->lease,
-                  "how long the server keeps the state that is exported while nothing is read, so that --resume can go "
-                  "on; 1 s to 1 h [10 min]")
-      ->type_name("DURATION");
-  app->add_flag("--no-snapshot", flags->no_snapshot,
-                "keep no state: each piece of the export is that of its own moment, and --resume may come at any time");
-  app->add_option("--data", flags->data, "export the database in this directory, without a server")->type_name("DIR");
-  app->footer(kFooter);
-}
-
-// Puts the flags into the head; empty, or what is wrong.
-std::string TakeFlags(Flags* given, transfer::ManifestHead* head) {
-  const Flags& flags = *given;
-  const std::optional<absl::Duration> lease = units::ParseDuration(flags.lease);
-  if (!lease.has_value() || *lease < absl::Seconds(1) || *lease > absl::Hours(1)) {
-    return fmt::format("--lease takes 1 s to 1 h, not {}", flags.lease);
-  }
-  given->lease_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(*lease));
-  if (!transfer::ParseFormat(flags.format, &head->layout.format)) {
-    return fmt::format("--format takes jsonl, csv, tsv or raw, not {}", flags.format);
-  }
-  if (!transfer::ParseEncoding(flags.key_format, &head->layout.keys)) {
-    return fmt::format("--key-format takes utf8, hex or base64, not {}", flags.key_format);
-  }
-  if (!transfer::ParseEncoding(flags.value_format, &head->layout.values)) {
-    return fmt::format("--value-format takes utf8, hex or base64, not {}", flags.value_format);
-  }
-  // Bytes need no unit.
-  std::optional<uint64_t> bytes = units::ParseSize(flags.chunk_bytes);
-  if (!bytes.has_value()) bytes = units::ParseSize(flags.chunk_bytes + "B");
-  if (!bytes.has_value() || *bytes < transfer::kChunkBytesMin || *bytes > transfer::kChunkBytesMax) {
-    return fmt::format("--chunk-bytes takes 1 KiB to 1 GiB, not {}", flags.chunk_bytes);
-  }
-  head->chunk_bytes = *bytes;
-  if (flags.compression != "none" && flags.compression != "zstd") {
-    return fmt::format("--compress takes none or zstd, not {}", flags.compression);
-  }
-  head->compress = flags.compression == "zstd";
-  if (flags.prefix.has_value()) {
-    if (!head->begin.empty() || !head->limit.empty()) return "--prefix is a range, as --begin and --limit are";
-    head->begin = *flags.prefix;
-    head->limit = transfer::AfterPrefix(*flags.prefix);
-  }
-  if (flags.out == "-" && flags.resume) return "standard output cannot be resumed";
-  return "";
-}
-
 // For how long an export may be gone on with.
-std::string StateHint(const Flags& flags) {
+std::string StateHint(const ExportFlags& flags) {
   if (!flags.data.empty() || flags.no_snapshot) return "";
   return fmt::format(", within {}", flags.lease);
 }
@@ -142,11 +46,11 @@ absl::Status WriteOut(std::string_view bytes) {
 // One export, from its source to its end.
 class ExportRun {
  public:
-  ExportRun(base::Clock* clock, const client::Target& target, const Flags& flags, transfer::ManifestHead head)
+  ExportRun(base::Clock* clock, const client::Target& target, const ExportFlags& flags)
       : clock_(clock),
         target_(target),
         flags_(flags),
-        head_(std::move(head)),
+        head_(flags.head),
         executor_(1),
         progress_(clock, 0, "entries"),
         begin_nanos_(clock->MonotonicNanos()) {}
@@ -272,7 +176,7 @@ class ExportRun {
 
   base::Clock* const clock_;
   const client::Target target_;
-  const Flags flags_;
+  const ExportFlags flags_;
   transfer::ManifestHead head_;
   base::PosixFileSystem files_;
   base::ThreadExecutor executor_;
@@ -287,15 +191,16 @@ class ExportRun {
 }  // namespace
 
 int RunExport(const client::Target& target, std::vector<std::string> arguments) {
-  CLI::App app("Writes the entries of a range into files, in the order of their keys.", "bandb export");
-  transfer::ManifestHead head;
-  Flags flags;
-  Declare(&app, &head, &flags);
+  CLI::App app("Writes the entries of a range into files, in the order of their keys, or what is written, as it is.",
+               "bandb export");
+  ExportFlags flags;
+  DeclareExport(&app, &flags);
   if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;
-  if (const std::string complaint = TakeFlags(&flags, &head); !complaint.empty()) {
+  if (const std::string complaint = TakeExportFlags(&flags); !complaint.empty()) {
     Print(stderr, "bandb export: {}\n", complaint);
     return kUsage;
   }
+  if (flags.changes) return RunChangeExport(target, flags);
   // Before the first thread: see InterruptWatch.
   const InterruptWatch interrupts([&flags] {
     if (flags.out != "-")
@@ -303,7 +208,7 @@ int RunExport(const client::Target& target, std::vector<std::string> arguments) 
     std::fflush(stderr);
   });
   base::SystemClock clock;
-  return ExportRun(&clock, target, flags, std::move(head)).Run();
+  return ExportRun(&clock, target, flags).Run();
 }
 
 }  // namespace bandb::cli

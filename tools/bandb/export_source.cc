@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "proto/message_id.h"
 #include "proto/request.h"
 #include "proto/response.h"
 
@@ -11,7 +12,6 @@ namespace bandb::cli {
 namespace {
 
 constexpr uint32_t kPieceEntries = 65'536;
-constexpr uint32_t kPieceBytes = 1 << 20;
 constexpr int64_t kBackOffFirstNanos = 50'000'000;
 constexpr int64_t kBackOffMaxNanos = 1'000'000'000;
 
@@ -37,7 +37,7 @@ absl::Status ScanSource::Begin() {
 absl::Status ScanSource::Ask() {
   proto::AppendScan(client_->output(), {.expiries = true,
                                         .entries_max = kPieceEntries,
-                                        .bytes_max = kPieceBytes,
+                                        .bytes_max = bytes_max_,
                                         .begin = options_.begin,
                                         .limit = options_.limit,
                                         .cursor = cursor_,
@@ -50,9 +50,17 @@ absl::Status ScanSource::TryTakePiece() {
   proto::Reply reply;
   while (true) {
     BANDB_ASSIGN_OR_RETURN(const bool got, client_->Next(&reply));
-    if (got) break;
-    BANDB_RETURN_IF_ERROR(client_->Exchange());
+    if (!got) {
+      BANDB_RETURN_IF_ERROR(client_->Exchange());
+      continue;
+    }
+    const bool too_large = !reply.ok && reply.code == proto::ToCode(proto::ErrorCode::kTooLarge);
+    if (!too_large || bytes_max_ == UINT32_MAX) break;
+    // An entry that does not fit into a usual piece: as many bytes as the server sends.
+    bytes_max_ = UINT32_MAX;
+    BANDB_RETURN_IF_ERROR(Ask());
   }
+  bytes_max_ = kPieceBytes;
   BANDB_RETURN_IF_ERROR(reply.ToStatus());
   body_ = reply.body;
   entries_.clear();

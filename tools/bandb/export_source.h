@@ -42,6 +42,8 @@ class ScanSource final : public transfer::EntrySource {
   absl::StatusOr<bool> Next(transfer::Entry* entry) override;
 
  private:
+  static constexpr uint32_t kPieceBytes = 1 << 20;
+
   absl::Status Connect();
   // Sends the request for the piece at cursor_.
   absl::Status Ask();
@@ -54,7 +56,8 @@ class ScanSource final : public transfer::EntrySource {
   const ScanSourceOptions options_;
   std::unique_ptr<client::Client> client_;
   std::string cursor_;
-  bool asked_ = false;  // there is another piece, and it was asked for
+  uint32_t bytes_max_ = kPieceBytes;  // of the next piece
+  bool asked_ = false;                // there is another piece, and it was asked for
   std::string body_;
   std::vector<transfer::Entry> entries_;  // of body_
   size_t next_ = 0;

@@ -45,6 +45,14 @@ bool ParseFeedPlace(std::string_view typed, FeedPlaceText* place) {
   return transfer::Decode(transfer::Encoding::kHex, typed, &place->text);
 }
 
+bool ParsePart(std::string_view typed, uint32_t* part, uint32_t* parts) {
+  const char* const end = typed.data() + typed.size();
+  const auto [slash, first_error] = std::from_chars(typed.data(), end, *part);
+  if (first_error != std::errc() || slash == end || *slash != '/') return false;
+  const auto [rest, second_error] = std::from_chars(slash + 1, end, *parts);
+  return second_error == std::errc() && rest == end && *part < *parts && *parts <= 65536;
+}
+
 std::string ShowToken(std::string_view token) {
   std::string shown;
   transfer::AppendEncoded(transfer::Encoding::kHex, token, &shown);

@@ -25,6 +25,8 @@ struct FeedPlaceText {
 
 // False if it is none of kFeedPlaceHelp.
 bool ParseFeedPlace(std::string_view typed, FeedPlaceText* place);
+// I/N; false if there is no such part.
+bool ParsePart(std::string_view typed, uint32_t* part, uint32_t* parts);
 // A token as ParseFeedPlace takes it.
 std::string ShowToken(std::string_view token);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -44,6 +45,7 @@ constexpr const char* kFooter =
     "the next time; the inputs must be the same.\n"
     "\n"
     "Exit codes: 0 all entries are stored; 2 usage; 3 something was passed over, or server, connection or disk error.\n"
+    "What was passed over is kept in the FILE of --resume as well, so that every later run tells it and exits 3.\n"
     "\n"
     "Examples:\n"
     "  bandb import dump\n"
@@ -144,8 +146,12 @@ absl::Status OpenDestination(const Flags& flags, ServerTargetOptions options, ba
 
 int Import(const Flags& flags, ServerTargetOptions options, const std::vector<transfer::ImportInput>& inputs) {
   // Before the first thread: see InterruptWatch.
-  const InterruptWatch interrupts([&flags] {
+  std::atomic<const transfer::Importer*> running = nullptr;
+  const InterruptWatch interrupts([&flags, &running] {
+    const transfer::Importer* const importer = running;
+    const uint64_t skipped = importer == nullptr ? 0 : importer->skipped_so_far();
     Print(stderr, "\ninterrupted{}\n", flags.state.empty() ? "" : "; to go on: the same command");
+    if (skipped > 0) Print(stderr, "{} records were passed over until then\n", Thousands(skipped));
     std::fflush(stderr);
   });
   base::SystemClock clock;
@@ -161,7 +167,9 @@ int Import(const Flags& flags, ServerTargetOptions options, const std::vector<tr
                                 constexpr uint64_t kRecordsBetween = 256;
                                 if (summary.records % kRecordsBetween == 1) progress.Show(summary.entries, 0);
                               });
+  running = &importer;
   status = importer.Run(inputs);
+  running = nullptr;
   if (destination.data != nullptr) {
     const absl::Status closed = destination.data->Close();
     if (status.ok()) status = closed;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.h"
@@ -46,9 +47,10 @@ absl::Status Loader::Run(LineSource* source) {
   last_progress_nanos_ = clock_->MonotonicNanos();
   NoteSettled();
   BANDB_ASSIGN_OR_RETURN(client_, client::Client::Connect(options_.target, connection_options()));
-  checking_ = options_.delimiter.empty() && !options_.overwrite;
+  const bool looks = options_.delimiter.empty() && !options_.overwrite;
   while (true) {
-    BANDB_RETURN_IF_ERROR(FillWindow(source));
+    checking_ = looks && pending_.empty();
+    if (checking_ || !looks) BANDB_RETURN_IF_ERROR(FillWindow(source));
     if (checking_ && !pending_.empty()) BANDB_RETURN_IF_ERROR(CheckKeys());
     NoteSettled();
     progress_->Show(summary_.acknowledged_lines, source->bytes_read());
@@ -74,35 +76,71 @@ client::ClientOptions Loader::connection_options() const {
 }
 
 absl::Status Loader::CheckKeys() {
-  // Enough to notice another file, whose first lines may well be the same.
-  constexpr size_t kCheckedLines = 100;
-  for (size_t i = 0; i < std::min(pending_.size(), kCheckedLines);) {
-    const absl::Status status = CheckKey(pending_[i]);
-    if (status.ok()) {
-      ++i;
-    } else if (WorthRetrying(status)) {
-      last_failure_ = status;
-      BANDB_RETURN_IF_ERROR(Connect());
-    } else {
-      return status;
-    }
+  while (true) {
+    const absl::Status status = CheckOnce();
+    if (status.ok()) break;
+    if (!WorthRetrying(status)) return status;
+    last_failure_ = status;
+    BANDB_RETURN_IF_ERROR(Connect());
   }
   checking_ = false;
   SendAgain();
   return absl::OkStatus();
 }
 
-absl::Status Loader::CheckKey(const Pending& pending) {
-  const absl::StatusOr<std::string> stored = client_->Get(pending.key);
-  if (absl::IsNotFound(stored.status())) return absl::OkStatus();
-  BANDB_RETURN_IF_ERROR(stored.status());
-  if (*stored == std::string_view(pending.frame).substr(pending.frame.size() - pending.value_bytes))
+absl::Status Loader::CheckOnce() {
+  // Why a GET failed is to be known.
+  BANDB_RETURN_IF_ERROR(client_->Greet());
+  for (const Pending& pending : pending_) proto::AppendGet(client_->output(), pending.key);
+  for (const Pending& pending : pending_) {
+    proto::Reply stored;
+    while (true) {
+      BANDB_ASSIGN_OR_RETURN(const bool got, client_->Next(&stored));
+      if (got) break;
+      BANDB_RETURN_IF_ERROR(client_->Exchange());
+    }
+    BANDB_RETURN_IF_ERROR(CheckKey(pending, stored));
+  }
+  last_progress_nanos_ = clock_->MonotonicNanos();
+  return absl::OkStatus();
+}
+
+absl::Status Loader::CheckKey(const Pending& pending, const proto::Reply& stored) const {
+  if (!stored.ok) {
+    const absl::Status status = stored.ToStatus();
+    return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  }
+  std::string_view value;
+  if (!proto::DecodeValueBody(stored.body, &value)) {
+    return base::Error(absl::StatusCode::kDataLoss, "a reply to GET that is none");
+  }
+  if (value == std::string_view(pending.frame).substr(pending.frame.size() - pending.value_bytes))
     return absl::OkStatus();
-  return base::Error(
-      absl::StatusCode::kAlreadyExists,
-      "{} holds another value than line {}: nothing was stored. Choose keys that are free by --prefix or "
-      "--first, or replace what is there by --overwrite",
-      pending.key, pending.line + 1);
+  const std::string stored_lines = summary_.acknowledged_lines == 0
+                                       ? "nothing was stored"
+                                       : fmt::format("nothing was stored from line {} on", pending_.front().line + 1);
+  return base::Error(absl::StatusCode::kAlreadyExists,
+                     "{} holds another value than line {}: {}. Choose keys that are free by --prefix or --first, or "
+                     "replace what is there by --overwrite",
+                     pending.key, pending.line + 1, stored_lines);
+}
+
+std::string Loader::HowToGoOn() const {
+  // Enough to look at them in the file.
+  constexpr size_t kNamed = 20;
+  const uint64_t settled = settled_lines();
+  std::vector<uint64_t> refused;
+  {
+    base::MutexLock lock(&mutex_);
+    std::copy_if(refused_lines_.begin(), refused_lines_.end(), std::back_inserter(refused),
+                 [settled](uint64_t line) { return line < settled; });
+  }
+  std::string text = fmt::format("--skip {}", settled);
+  if (refused.empty()) return text;
+  std::sort(refused.begin(), refused.end());
+  text += "\nrefused before that, and not stored: lines";
+  for (size_t i = 0; i < std::min(refused.size(), kNamed); i++) text += fmt::format(" {}", refused[i] + 1);
+  return refused.size() > kNamed ? text + " and others" : text;
 }
 
 absl::Status Loader::FillWindow(LineSource* source) {
@@ -161,6 +199,11 @@ void Loader::RefuseLongLine() {
 }
 
 void Loader::Refuse(uint64_t line, std::string_view why) {
+  constexpr size_t kKept = 10'000;
+  {
+    base::MutexLock lock(&mutex_);
+    if (refused_lines_.size() < kKept) refused_lines_.push_back(line);
+  }
   if (summary_.refused_lines++ == 0) summary_.first_refusal = fmt::format("line {}: {}", line + 1, why);
 }
 

@@ -5,6 +5,10 @@
 // the connection breaks, or the server asks to try later, everything from the first line that is
 // not acknowledged is sent again in the same order. Sending a put twice changes nothing, and since
 // the order is kept, the last line of a key wins, as it would have.
+//
+// Where keys are numbers of lines, and other values are not to be replaced, a window of lines is
+// read, then their keys are looked at, then they are sent, so that no line is sent whose key holds
+// another value.
 #ifndef BANDB_TOOLS_BANDB_LOAD_H_
 #define BANDB_TOOLS_BANDB_LOAD_H_
 
@@ -15,11 +19,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/mutex.h"
 #include "client/client.h"
 #include "line_source.h"
 #include "progress.h"
@@ -63,8 +69,9 @@ class Loader {
       : clock_(clock), executor_(executor), progress_(progress), options_(std::move(options)) {}
 
   // Loads all lines. Errors: kUnavailable the server could not be reached, or not any more for
-  // retry_for_nanos · kAlreadyExists the first lines have keys that hold other values, and nothing
-  // was stored; or whatever stopped the server from taking more. summary() tells how far it came.
+  // retry_for_nanos · kAlreadyExists a line has a key that holds another value, and neither it nor
+  // what follows was stored; or whatever stopped the server from taking more. summary() tells how
+  // far it came.
   absl::Status Run(LineSource* source);
 
   const LoadSummary& summary() const { return summary_; }
@@ -72,6 +79,9 @@ class Loader {
   // skipped. Some lines after it may have been as well; loading them again changes nothing.
   // Thread safety: this one may be called from any thread.
   uint64_t settled_lines() const { return settled_lines_.load(std::memory_order_relaxed); }
+  // What to say to who goes on there: the flag, and which lines before were refused, since a run
+  // that skips them knows nothing of them. Thread safety: any thread.
+  std::string HowToGoOn() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Pending {
@@ -86,10 +96,11 @@ class Loader {
   absl::Status BackOff(const absl::Status& cause);
   // Hands all pending frames to the connection, from the first on.
   void SendAgain();
-  // Looks whether the first pending lines would replace values of other lines. Errors:
-  // kAlreadyExists they would.
+  // Looks whether the pending lines would replace values of other lines, and sends them if not.
+  // Errors: kAlreadyExists they would.
   absl::Status CheckKeys();
-  absl::Status CheckKey(const Pending& pending);
+  absl::Status CheckOnce();
+  absl::Status CheckKey(const Pending& pending, const proto::Reply& stored) const;
   client::ClientOptions connection_options() const;
   void NoteSettled();
   // Reads lines into the window while there is room.
@@ -97,7 +108,7 @@ class Loader {
   void AddLine(std::string_view line);
   // Counts a line that is too long to be read.
   void RefuseLongLine();
-  void Refuse(uint64_t line, std::string_view why);
+  void Refuse(uint64_t line, std::string_view why) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status TakeReplies();
   absl::Status OnReply(const proto::Reply& reply);
   // Exchanges bytes with the server; a broken connection is made again.
@@ -116,10 +127,13 @@ class Loader {
   bool sending_again_ = false;  // the first pending line failed; the replies to the others do not count
   absl::Status last_failure_;
   bool end_of_input_ = false;
-  bool checking_ = false;  // nothing is sent yet
+  bool checking_ = false;  // what is pending is sent once its keys were looked at
   std::atomic<uint64_t> settled_lines_ = 0;
   int64_t last_progress_nanos_ = 0;
   int64_t back_off_nanos_ = 0;
+
+  mutable base::Mutex mutex_;
+  std::vector<uint64_t> refused_lines_ ABSL_GUARDED_BY(mutex_);  // the first of them
 };
 
 }  // namespace bandb::cli

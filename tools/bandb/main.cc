@@ -2,11 +2,11 @@
 //
 //   bandb [--addr HOST:PORT] [--tls-ca FILE] [--user NAME --token-file FILE] [--raw] COMMAND ...
 //
-// COMMAND is one of command.h, load, export, import, watch, cursors, backup, cluster, user, config
-// show or help. Without a command bandb reads commands from standard input, at a terminal with
-// line editing and history. Exit codes: 0 done, 1 not found or the condition of cas did not hold,
-// 2 usage, 3 server or connection error, or standard output could not be written; of a script the
-// highest of its commands.
+// COMMAND is one of command.h, load, export, import, watch, cursors, top, latency, clients,
+// slowlog, clock, backup, cluster, user, config show or help. Without a command bandb reads
+// commands from standard input, at a terminal with line editing and history. Exit codes: 0 done, 1
+// not found or the condition of cas did not hold, 2 usage, 3 server or connection error, or
+// standard output could not be written; of a script the highest of its commands.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -29,12 +29,15 @@
 #include "export_command.h"
 #include "import_command.h"
 #include "interrupt_watch.h"
+#include "latency_command.h"
 #include "load.h"
 #include "net/address.h"
+#include "operator_command.h"
 #include "quoting.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
 #include "target_flags.h"
+#include "top_command.h"
 #include "units/units.h"
 #include "user_command.h"
 #include "watch_command.h"
@@ -52,7 +55,12 @@ constexpr std::string_view kOtherCommands =
     "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
     "  watch [OPTIONS] [PREFIX]                  print what is written, as it is written; bandb watch --help says how\n"
     "  cursors list|create|drop ...              places that watch goes on from; bandb cursors --help says how\n"
-    "  backup create|list|verify|prune|restore   backups of a database; bandb backup --help says how\n"
+    "  backup create|list|verify|prune|restore|copy   backups of a database; bandb backup --help says how\n"
+    "  top [--once]                              a screen that shows what a server does; bandb top --help says how\n"
+    "  clients [--json] | clients kill ID        who is connected; bandb clients --help says how\n"
+    "  slowlog [--count N] [--reset]             what took long; bandb slowlog --help says how\n"
+    "  clock accept                              go by the clock as it is now; bandb clock --help says when\n"
+    "  latency [--watch DURATION]                how long requests and hooks take; bandb latency --help says how\n"
     "  cluster try --dir DIR [OPTIONS]           run a cluster on this machine; bandb cluster try --help says how\n"
     "  cluster describe|recover ...              when a majority is lost for good; bandb cluster --help says how\n"
     "  config show [--config FILE]               print every setting of the server and its value\n"
@@ -87,10 +95,13 @@ struct LoadFlags {
 };
 
 constexpr const char* kLoadFooter =
-    "Without --delimiter the key of a line is PREFIX and its number. If keys of the first lines hold other values, as\n"
-    "those of another file would, nothing is stored; choose another --prefix, or say --overwrite.\n"
+    "Without --delimiter the key of a line is PREFIX and its number. Where such a key holds another value, as that of\n"
+    "another file would, it stops before that line; choose another --prefix, or say --overwrite, which is quicker, "
+    "too.\n"
     "Files that gzip or zstd compressed are decompressed. Pipes are files, too.\n"
-    "When it is interrupted, or the server stays away, it prints the --skip to go on with.\n"
+    "When it is interrupted, or the server stays away, it prints the --skip to go on with, and which lines before "
+    "that\n"
+    "were refused: a run that skips them says nothing of them.\n"
     "\n"
     "Exit codes: 0 all lines are stored; 2 usage, or a file cannot be read; 3 a line was refused, or the server or "
     "the\n"
@@ -159,7 +170,7 @@ int RunLoad(base::Clock* clock, LoadOptions options, uint64_t total_bytes, LineS
   std::atomic<const Loader*> running = nullptr;
   const InterruptWatch interrupts([&running] {
     const Loader* const loader = running;
-    if (loader != nullptr) Print(stderr, "\ninterrupted; to go on: --skip {}\n", loader->settled_lines());
+    if (loader != nullptr) Print(stderr, "\ninterrupted; to go on: {}\n", loader->HowToGoOn());
     std::fflush(stderr);
   });
   base::ThreadExecutor executor(1);
@@ -173,7 +184,7 @@ int RunLoad(base::Clock* clock, LoadOptions options, uint64_t total_bytes, LineS
   progress.Finish(summary.acknowledged_lines, source->bytes_read());
   const int code = Report(status, summary, clock->MonotonicNanos() - begin);
   if (!status.ok() && !absl::IsAlreadyExists(status)) {
-    Print(stderr, "to go on where it stopped: --skip {}\n", loader.settled_lines());
+    Print(stderr, "to go on where it stopped: {}\n", loader.HowToGoOn());
   }
   return code;
 }
@@ -280,7 +291,8 @@ bool Help(const CLI::App& app, const std::vector<std::string>& arguments) {
 }
 
 bool HasHelpOfItsOwn(std::string_view command) {
-  constexpr std::string_view kNames[] = {"backup", "cluster", "load", "export", "import", "user", "watch", "cursors"};
+  constexpr std::string_view kNames[] = {"backup",  "cluster", "load",    "export",  "import", "user", "watch",
+                                         "cursors", "latency", "clients", "slowlog", "top",    "clock"};
   return std::find(std::begin(kNames), std::end(kNames), command) != std::end(kNames);
 }
 
@@ -317,6 +329,11 @@ int Run(int argc, char** argv) {
   if (arguments[0] == "import") return RunImport(*target, rest);
   if (arguments[0] == "watch") return RunWatch(*target, rest);
   if (arguments[0] == "cursors") return RunCursors(*target, rest);
+  if (arguments[0] == "clients") return RunClients(*target, rest);
+  if (arguments[0] == "slowlog") return RunSlowLog(*target, rest);
+  if (arguments[0] == "clock") return RunClock(*target, rest);
+  if (arguments[0] == "top") return RunTop(*target, rest);
+  if (arguments[0] == "latency") return RunLatency(*target, rest);
   if (arguments[0] == "backup") return RunBackup(*target, rest);
   if (arguments[0] == "cluster") return RunCluster(rest);
   if (arguments[0] == "user") return RunUser(rest);

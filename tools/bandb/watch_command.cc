@@ -3,22 +3,25 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <charconv>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "arguments.h"
-#include "base/mutex.h"
+#include "bandb/iterator.h"
 #include "base/status.h"
+#include "change_feed.h"
 #include "client/client.h"
 #include "feed_place.h"
+#include "interrupt_gate.h"
 #include "interrupt_watch.h"
 #include "processes/piped_command.h"
 #include "quoting.h"
 #include "shell.h"
 #include "standard_streams/standard_streams.h"
+#include "transfer/change_writer.h"
 #include "transfer/entry.h"
 
 namespace bandb::cli {
@@ -31,6 +34,9 @@ using standard_streams::Write;
 // So long one request waits for changes; well within the patience of a client for a reply.
 constexpr uint32_t kWaitMs = 5000;
 constexpr uint32_t kCommitsPerReply = 1000;
+// How often, and how many times, a member that has just started is asked for a cursor again.
+constexpr int64_t kStartRetryNanos = 200'000'000;
+constexpr int kStartTriesMax = 300;
 // So long an interruption waits for what is being printed.
 constexpr int64_t kEndNanos = int64_t{5} * 1'000'000'000;
 
@@ -45,8 +51,8 @@ constexpr const char* kFooter =
     "watch.\n"
     "With --cursor what was printed, or taken by CMD, is acknowledged, so that the next watch goes on after it. "
     "Without,\n"
-    "it says at its end from where to go on. Any member of a cluster goes on from what another one said; it keeps no\n"
-    "cursors yet.\n"
+    "it says at its end from where to go on. Any member of a cluster goes on from what another one said. One that has\n"
+    "just started is asked for a cursor for up to a minute.\n"
     "\n"
     "Exit codes: 0 done; 1 there is no such cursor; 2 usage; 3 server or connection error, what comes next is not kept "
     "any\n"
@@ -70,15 +76,6 @@ struct Flags {
   std::optional<uint64_t> count;
 };
 
-// I/N; false if there is no such part.
-bool ParsePart(std::string_view typed, uint32_t* part, uint32_t* parts) {
-  const char* const end = typed.data() + typed.size();
-  const auto [slash, first_error] = std::from_chars(typed.data(), end, *part);
-  if (first_error != std::errc() || slash == end || *slash != '/') return false;
-  const auto [rest, second_error] = std::from_chars(slash + 1, end, *parts);
-  return second_error == std::errc() && rest == end && *part < *parts && *parts <= 65536;
-}
-
 // Prints commits until there were enough of them, or it is interrupted: then between two replies,
 // so that what was printed has been acknowledged.
 class Watch {
@@ -88,7 +85,7 @@ class Watch {
         part_(part),
         parts_(parts),
         flags_(std::move(flags)),
-        limit_(transfer::AfterPrefix(flags_.prefix)),
+        limit_(PrefixLimit(flags_.prefix)),
         place_(std::move(place)) {}
 
   absl::Status Run() {
@@ -106,50 +103,55 @@ class Watch {
                                    .skip = skip_,
                                    .begin = flags_.prefix,
                                    .limit = limit_};
-      BANDB_ASSIGN_OR_RETURN(const std::string body, client_->Changes(changes));
-      if (!Enter()) return absl::OkStatus();
-      const absl::Status taken = Take(body);
-      Leave();
+      const absl::StatusOr<std::string> body = AskForChanges(client_.get(), changes, owed_);
+      if (!body.ok() && MayBeKnownLater(body.status())) continue;
+      BANDB_RETURN_IF_ERROR(body.status());
+      if (!gate_.Enter()) return absl::OkStatus();
+      const absl::Status taken = Take(*body);
+      gate_.Leave();
       BANDB_RETURN_IF_ERROR(taken);
     }
     return absl::OkStatus();
   }
 
   // On the thread that is told of an interruption.
-  void Interrupt() ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    over_ = true;
-    if (busy_) idle_.WaitFor(&mutex_, kEndNanos);
-    std::fflush(stdout);
-    if (!busy_) TellPlace();
+  void Interrupt() {
+    gate_.Close(kEndNanos, [this](bool is_idle) {
+      std::fflush(stdout);
+      if (is_idle) TellPlace();
+    });
   }
 
   // From where to go on, if no cursor knows it.
   void TellPlace() const {
-    if (flags_.cursor.empty() && !token_.empty()) {
+    if (owed_.ms != 0) {
+      Print(stderr, "to go on: --from {}\n", owed_.ms);
+      std::fflush(stderr);
+    } else if (flags_.cursor.empty() && !token_.empty()) {
       Print(stderr, "to go on: --from {}\n", ShowToken(token_));
       std::fflush(stderr);
     }
   }
 
  private:
-  bool Enter() ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    busy_ = !over_;
-    return busy_;
-  }
-
-  void Leave() ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    busy_ = false;
-    idle_.SignalAll();
+  // Of what a server has refused: whether it is asked again. Waits before. A member that has just
+  // started does not know its cursors yet.
+  bool MayBeKnownLater(const absl::Status& status) {
+    const bool from_server = client_->last_error_code() != 0;
+    if (flags_.cursor.empty() || !token_.empty() || !from_server || !absl::IsUnavailable(status)) return false;
+    if (++start_tries_ > kStartTriesMax) return false;
+    // An interruption ends the process meanwhile.
+    gate_.Rest(kStartRetryNanos);
+    return true;
   }
 
   absl::Status Take(const std::string& body) {
     proto::ChangesBodyReader reader(body);
     proto::CommitHead head;
     uint64_t commits = 0;
+    const bool at_time = place_.from == proto::FeedFrom::kTime;
     while (reader.NextCommit(&head)) {
+      if (!at_time && owed_.PassesOver(head.time_ms)) continue;
       for (proto::BatchOperation change; reader.NextChange(&change);) lines_ += FormatChange(head, change, flags_.json);
       changes_ += head.changes;
       commits++;
@@ -159,11 +161,13 @@ class Watch {
     }
     // A command gets a commit whole.
     if (!reader.cut() || flags_.command.empty()) BANDB_RETURN_IF_ERROR(HandOn(head));
+    // Known once the first commit has come.
+    if (at_time && head.first_sequence == 0) owed_.ms = place_.time_ms;
     const bool moved = token_ != reader.token();
     token_ = reader.token();
     // A time is a place of its own: the token of before a commit that goes on may be before others
     // that are of before that time.
-    if (!reader.cut() || place_.from != proto::FeedFrom::kTime) {
+    if (!reader.cut() || !at_time) {
       place_ = {.from = proto::FeedFrom::kToken, .text = token_};
     }
     if (reader.cut()) {
@@ -203,7 +207,9 @@ class Watch {
   const Flags flags_;
   const std::string limit_;
   FeedPlaceText place_;
+  OwedTime owed_;  // written while busy
   std::unique_ptr<client::Client> client_;
+  int start_tries_ = 0;
   uint64_t commits_ = 0;
   uint32_t skip_ = 0;
   // What has come and was not handed on.
@@ -211,10 +217,7 @@ class Watch {
   uint64_t changes_ = 0;
   // After what was printed whole. Written while busy.
   std::string token_;
-  base::Mutex mutex_;
-  base::CondVar idle_;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  InterruptGate gate_;
 };
 
 void Declare(CLI::App* app, Flags* flags) {
@@ -244,16 +247,17 @@ std::string FormatChange(const proto::CommitHead& commit, const proto::BatchOper
   const bool is_put = !is_range && change.kind != proto::BatchKind::kDelete;
   const bool expires = change.kind == proto::BatchKind::kPutUntil;
   if (json) {
-    std::string line = fmt::format("{{\"kind\": \"{}\", \"key\": ", is_put     ? "put"
-                                                                    : is_range ? "delete_range"
-                                                                               : "delete");
-    transfer::AppendJsonBytes(transfer::Encoding::kUtf8, change.key, &line);
-    if (is_put || is_range) {
-      line += is_put ? ", \"value\": " : ", \"limit\": ";
-      transfer::AppendJsonBytes(transfer::Encoding::kUtf8, change.value, &line);
-    }
-    if (expires) line += fmt::format(", \"expires\": {}", change.expires_ms);
-    return line + fmt::format(", \"sequence\": {}, \"time\": {}}}\n", commit.first_sequence, commit.time_ms);
+    const transfer::ChangeCommit head{commit.first_sequence, commit.last_sequence, commit.time_ms, {}};
+    transfer::ChangeEntry entry{.kind = is_put     ? ChangeKind::kPut
+                                        : is_range ? ChangeKind::kDeleteRange
+                                                   : ChangeKind::kDelete,
+                                .key = change.key};
+    if (is_put) entry.value = change.value;
+    if (is_range) entry.limit = change.value;
+    if (expires) entry.expires_ms = change.expires_ms;
+    std::string line;
+    transfer::AppendChangeLine({}, head, entry, &line);
+    return line;
   }
   if (is_range) return fmt::format("delete-range\t{}\t{}\n", Quote(change.key), Quote(change.value));
   if (!is_put) return fmt::format("delete\t{}\n", Quote(change.key));

@@ -20,7 +20,12 @@ struct SubjectSettings {
   uint64_t block_cache_bytes = 512 << 20;
   int bloom_bits_per_key = 10;
   int background_threads = 2;
+  // Of BanDB alone: one of kCompactionStyles.
+  std::string compaction_style = "levelled";
 };
+
+// Names for CompactionStyle, in its order.
+inline constexpr const char* kCompactionStyles[] = {"levelled", "tiered", "fifo"};
 
 // Thread safety: any thread.
 class Subject {

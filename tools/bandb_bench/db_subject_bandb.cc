@@ -1,6 +1,8 @@
 // BanDB as a subject of bandb_bench db.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include "bandb/db.h"
 #include "base/status.h"
 #include "db_subject.h"
@@ -58,6 +60,11 @@ SubjectKind BandbKind() {
             options.bloom_bits_per_key = settings.bloom_bits_per_key;
             options.background_threads = settings.background_threads;
             options.compression = Compression::kNone;
+            const auto style = std::find(std::begin(kCompactionStyles), std::end(kCompactionStyles),
+                                         std::string_view(settings.compaction_style));
+            options.compaction_style = static_cast<CompactionStyle>(style - std::begin(kCompactionStyles));
+            // Nothing is forgotten, for all that was written is looked for.
+            options.fifo_bytes_max = uint64_t{1} << 50;
             absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(dir, options);
             if (!db.ok()) return db.status();
             // What was in the log goes to a table in the background; the peers do that before they

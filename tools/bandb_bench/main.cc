@@ -1,11 +1,16 @@
 // bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench
 // db` runs the embedded store beside its peers, `bandb_bench changes` its change feed, `bandb_bench
-// grpc` drives a server through gRPC, `bandb_bench cluster` runs three nodes beside three of etcd.
+// backup` its backups, `bandb_bench grpc` drives a server through gRPC, `bandb_bench cluster` runs
+// three nodes beside three of etcd.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
 #include <string>
+#include <vector>
 
+#include "backup_bench.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "changes_bench.h"
@@ -130,6 +135,9 @@ void DeclareDb(CLI::App* db, DbBenchOptions* options) {
   db->add_option("--background-threads", options->settings.background_threads)
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
+  db->add_option("--compaction-style", options->settings.compaction_style, "of BanDB")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kCompactionStyles), std::end(kCompactionStyles))))
+      ->capture_default_str();
   db->add_option("--seed", options->seed)->capture_default_str();
 }
 
@@ -205,6 +213,47 @@ int RunChanges(const ChangesBenchOptions& options) {
   return kDone;
 }
 
+void DeclareBackup(CLI::App* backup, BackupBenchOptions* options) {
+  const CLI::Range positive(1, 1'000'000'000);
+  backup->add_option("--dir", options->dir, "where the store and its backups are made, and removed again")
+      ->capture_default_str();
+  backup->add_option("--keys", options->keys, "different keys")->check(positive)->capture_default_str();
+  backup->add_option("--value-size", options->value_bytes, "bytes")
+      ->check(CLI::Range(0, 67108864))
+      ->capture_default_str();
+  backup->add_option("--changed", options->changed_percent, "percent of the keys, written again for the second backup")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  backup->add_option("--puts", options->puts, "of a writer, of each round")->check(positive)->capture_default_str();
+  backup->add_option("--rounds", options->rounds)->check(CLI::Range(1, 100))->capture_default_str();
+}
+
+int RunBackup(const BackupBenchOptions& options) {
+  base::SystemClock clock;
+  BackupFigures figures;
+  const absl::Status status = RunBackupBench(&clock, options, &figures);
+  if (!status.ok()) {
+    fmt::print(stderr, "(error) {}\n", base::Message(status));
+    return kServerError;
+  }
+  const auto print = [](std::string_view what, const BackupRate& rate) {
+    fmt::print("{:19} {:>10.1f} MB/s, {} bytes\n", what, static_cast<double>(rate.bytes) / 1e6 / rate.seconds,
+               rate.bytes);
+  };
+  print("create", figures.create);
+  print("create again", figures.create_again);
+  fmt::print("new tables          {:>10.3f} bytes copied for each of {}\n",
+             static_cast<double>(figures.create_again.bytes) /
+                 static_cast<double>(std::max<uint64_t>(figures.changed_bytes, 1)),
+             figures.changed_bytes);
+  print("verify", figures.verify);
+  print("restore", figures.restore);
+  fmt::print("puts alone          {:>10.0f} a second\n", figures.puts_alone);
+  fmt::print("puts, one backup    {:>10.0f} a second, {:+.1f} %\n", figures.puts_beside,
+             100 * (figures.puts_beside / figures.puts_alone - 1));
+  return kDone;
+}
+
 void DeclareCluster(CLI::App* cluster, ClusterBenchOptions* options) {
   const CLI::Range positive(1, 1'000'000'000);
   cluster->add_option("--dir", options->dir, "where the nodes have their files, which are removed again")
@@ -252,6 +301,9 @@ int Run(int argc, char** argv) {
   ChangesBenchOptions changes_options;
   WireFlags wire_flags;
   DeclareChanges(changes, &changes_options, &wire_flags);
+  CLI::App* backup = app.add_subcommand("backup", "back the embedded store up, verify it and restore it");
+  BackupBenchOptions backup_options;
+  DeclareBackup(backup, &backup_options);
   CLI::App* cluster = app.add_subcommand("cluster", "run three nodes beside three of etcd");
   ClusterBenchOptions cluster_options;
   DeclareCluster(cluster, &cluster_options);
@@ -270,6 +322,7 @@ int Run(int argc, char** argv) {
     return RunChangesWire(changes_options, wire_flags.address);
   }
   if (changes->parsed()) return RunChanges(changes_options);
+  if (backup->parsed()) return RunBackup(backup_options);
   if (cluster->parsed()) return RunCluster(cluster_options);
 #ifdef BANDB_BENCH_GRPC
   if (grpc->parsed()) return RunGrpc(grpc_options);

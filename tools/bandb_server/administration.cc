@@ -2,21 +2,89 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 
+#include "absl/strings/numbers.h"
+#include "admin/figure_lines.h"
 #include "base/escape.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
+#include "client_report.h"
 #include "cluster_report.h"
 
 namespace bandb::server_program {
 
 namespace {
 
+// Of bandb clients, if nothing is said.
+constexpr size_t kClientsShown = 1000;
+
 constexpr std::string_view kCommands =
-    "flush; compact BEGIN LIMIT; backup; status [--json]; member list [--json]; member add MEMBER; member remove "
+    "flush; compact BEGIN LIMIT; backup; figures; clients [--json] [--count N]; clients kill ID; slowlog [--json] "
+    "[--count N]; slowlog --reset; "
+    "clock accept; "
+    "status [--json]; member list [--json]; member add MEMBER; member remove "
     "MEMBER; "
     "member replace MEMBER BY; transfer [MEMBER]";
+
+absl::StatusOr<std::string> AcceptClock(DataStore* data) {
+  const uint64_t ahead_ms = data->GetStats().expiry_ahead_ms;
+  const bool is_of_cluster = data->db() == nullptr;
+  BANDB_RETURN_IF_ERROR(is_of_cluster ? data->cluster()->AcceptClock() : data->db()->AcceptClock());
+  return fmt::format("times to live go by the clock {}as it is now; it was {}.{:03} s later once",
+                     is_of_cluster ? "of the leader " : "", ahead_ms / 1000, ahead_ms % 1000);
+}
+
+// What clients and slowlog take: --json and --count N, in any order.
+absl::Status TakeOptions(const std::vector<std::string>& words, bool* json, size_t* count) {
+  for (size_t i = 1; i < words.size(); i++) {
+    const std::string& word = words[i];
+    if (word == "--json") {
+      *json = true;
+      continue;
+    }
+    const bool has_number = word == "--count" && i + 1 < words.size() && absl::SimpleAtoi(words[i + 1], count);
+    if (!has_number) {
+      return base::Error(absl::StatusCode::kInvalidArgument, "{} takes no {}; there are {}", words[0],
+                         base::Escape(word, 64), kCommands);
+    }
+    i++;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> AdministerClients(Server* server, const std::vector<std::string>& words) {
+  // So that the answer is bounded, and the loops are not held up.
+  constexpr size_t kClientsMax = 10'000;
+  size_t count = kClientsShown;
+  bool json = false;
+  uint64_t id = 0;
+  if (words.size() == 3 && words[1] == "kill") {
+    if (!absl::SimpleAtoi(words[2], &id)) {
+      return base::Error(absl::StatusCode::kInvalidArgument, "clients kill takes an id, as bandb clients prints them");
+    }
+    BANDB_RETURN_IF_ERROR(server->KillClient(id));
+    return fmt::format("closed {}", id);
+  }
+  BANDB_RETURN_IF_ERROR(TakeOptions(words, &json, &count));
+  BANDB_ASSIGN_OR_RETURN(const ClientList list, server->Clients(std::min(count, kClientsMax)));
+  return json ? ClientsJson(list) : ShowClients(list);
+}
+
+absl::StatusOr<std::string> AdministerSlowLog(Server* server, const AdministrationRequest& request) {
+  const std::vector<std::string>& words = request.words;
+  if (words.size() == 2 && words[1] == "--reset") {
+    server->ClearSlowRequests();
+    return "forgotten";
+  }
+  size_t count = SIZE_MAX;
+  bool json = false;
+  BANDB_RETURN_IF_ERROR(TakeOptions(words, &json, &count));
+  const std::vector<SlowRequest> requests = server->SlowRequestsFor(request.user, count);
+  return json ? SlowRequestsJson(requests) : ShowSlowRequests(requests);
+}
 
 absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vector<std::string>& words) {
   const std::string& command = words[1];
@@ -38,7 +106,9 @@ absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vecto
   return base::Error(absl::StatusCode::kInvalidArgument, "no such command; there are {}", kCommands);
 }
 
-absl::StatusOr<std::string> Run(DataStore* data, BackupMaker* backups, const std::vector<std::string>& words) {
+absl::StatusOr<std::string> Run(const Administered& administered, const AdministrationRequest& request) {
+  const std::vector<std::string>& words = request.words;
+  DataStore* const data = administered.data;
   const std::string command = words.empty() ? "" : words[0];
   const size_t operands = words.empty() ? 0 : words.size() - 1;
   if (command == "flush" && operands == 0) {
@@ -50,7 +120,11 @@ absl::StatusOr<std::string> Run(DataStore* data, BackupMaker* backups, const std
     BANDB_RETURN_IF_ERROR(data->CompactRange(words[1], words[2]));
     return fmt::format("compacted: {} bytes of tables, {} before", data->GetStats().table_bytes, before);
   }
-  if (command == "backup" && operands == 0) return backups->Make(data->db());
+  if (command == "backup" && operands == 0) return administered.backups->Make(data);
+  if (command == "figures" && operands == 0) return admin::ToLines(administered.report());
+  if (command == "clock" && operands == 1 && words[1] == "accept") return AcceptClock(data);
+  if (command == "clients") return AdministerClients(administered.server, words);
+  if (command == "slowlog") return AdministerSlowLog(administered.server, request);
   const bool wants_json = operands == 1 && words[1] == "--json";
   const bool is_of_cluster = (command == "status" && (operands == 0 || wants_json)) ||
                              (command == "member" && operands > 0) || (command == "transfer" && operands <= 1);
@@ -71,19 +145,23 @@ absl::StatusOr<std::string> Run(DataStore* data, BackupMaker* backups, const std
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<Backup>> BackupMaker::Begin() {
-  BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Backup> backup, Backup::Open(repository_));
+absl::Status BackupMaker::Begin(Backup* backup) {
   base::MutexLock lock(&mutex_);
   if (ended_) return base::Error(absl::StatusCode::kCancelled, "the server is ending");
+  // End must find the one that is under way.
+  if (current_ != nullptr) {
+    return base::Error(absl::StatusCode::kFailedPrecondition, "a backup is under way: try again once it is done");
+  }
   current_ = backup;
-  return backup;
+  return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> BackupMaker::Make(Db* db) {
-  if (db == nullptr) {
-    return base::Error(absl::StatusCode::kUnimplemented,
-                       "a node of a cluster makes no backups yet; a server with server.mode = \"standalone\" does");
-  }
+void BackupMaker::Finish() {
+  base::MutexLock lock(&mutex_);
+  current_ = nullptr;
+}
+
+absl::StatusOr<std::string> BackupMaker::Make(DataStore* data) {
   if (repository_.empty()) {
     return base::Error(absl::StatusCode::kFailedPrecondition,
                        "this server has no directory for backups: set storage.backups");
@@ -94,10 +172,18 @@ absl::StatusOr<std::string> BackupMaker::Make(Db* db) {
     return base::Error(absl::StatusCode::kFailedPrecondition, "{}: the directory for backups is not there: make it",
                        repository_);
   }
-  BANDB_ASSIGN_OR_RETURN(const std::shared_ptr<Backup> backup, Begin());
-  BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db));
-  return fmt::format("backup {}: sequence {}, {} tables, {} bytes, {} of them new", made.number, made.last_sequence,
-                     made.tables, made.bytes, made.new_bytes);
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Backup> backup, open_(repository_));
+  BANDB_RETURN_IF_ERROR(Begin(backup.get()));
+  const absl::StatusOr<BackupInfo> made =
+      data->db() != nullptr ? backup->Create(*data->db(), options_) : backup->Create(*data->cluster(), options_);
+  Finish();
+  BANDB_RETURN_IF_ERROR(made.status());
+  std::string text = fmt::format("backup {}: sequence {}, {} tables, {} bytes, {} of them new", made->number,
+                                 made->last_sequence, made->tables, made->bytes, made->new_bytes);
+  if (made->logs != 0) text += fmt::format("; {} logs, from sequence {} on", made->logs, made->from_sequence);
+  if (!made->hole.empty()) text += fmt::format("; A HOLE: {}", made->hole);
+  if (!made->warning.empty()) text += fmt::format("; BUT {}", made->warning);
+  return text;
 }
 
 void BackupMaker::End() {
@@ -106,8 +192,8 @@ void BackupMaker::End() {
   if (current_ != nullptr) current_->Cancel();
 }
 
-absl::StatusOr<std::string> Administer(DataStore* data, BackupMaker* backups, const std::vector<std::string>& words) {
-  absl::StatusOr<std::string> text = Run(data, backups, words);
+absl::StatusOr<std::string> Administer(const Administered& administered, const AdministrationRequest& request) {
+  absl::StatusOr<std::string> text = Run(administered, request);
   // Which clients take for a key that there is not.
   if (!absl::IsNotFound(text.status())) return text;
   return base::Error(absl::StatusCode::kInvalidArgument, "{}", base::Message(text.status()));

@@ -78,7 +78,15 @@ void CheckPeerTls(const PeerTlsFiles& files, kv::OptionCheck* check) {
   const std::pair<std::string_view, bool> all[] = {
       {"ca", !files.ca.empty()}, {"cert", !files.cert.empty()}, {"key", !files.key.empty()}};
   const auto* const given = std::find_if(std::begin(all), std::end(all), [](const auto& one) { return one.second; });
-  if (given == std::end(all)) return;
+  if (given == std::end(all)) {
+    const char* const alone = !files.crl.empty() ? "crl" : !files.names.empty() ? "names" : nullptr;
+    if (alone != nullptr) {
+      check->Wrong({kv::OptionName{alone}, " is of no use without ", kv::OptionName{"ca"},
+                    ": it says whom of those "
+                    "that the authority has signed to believe"});
+    }
+    return;
+  }
   for (const auto& [name, is_given] : all) {
     if (is_given) continue;
     check->Wrong({kv::OptionName{name}, " is missing, and ", kv::OptionName{given->first},

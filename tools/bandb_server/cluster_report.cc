@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string_view>
 #include <vector>
 
 #include "base/escape.h"
 #include "base/status.h"
+#include "text_table.h"
 
 namespace bandb::server_program {
 
@@ -26,8 +26,6 @@ std::string_view RoleName(NodeRole role) {
 }
 
 // What a column shows; names and addresses are whatever an operator typed.
-std::string Shown(const std::string& text) { return text.empty() ? "-" : base::Escape(text); }
-
 std::string Kind(const MemberStatus& member) { return member.voter ? "voter" : "learner"; }
 
 // A voter takes part in every write: it must have a connection; and of all who asked, this node
@@ -46,23 +44,6 @@ std::string Progress(const ClusterStatus& status, const MemberStatus& member) {
   return index == 0 ? "-" : std::to_string(index);
 }
 
-// Columns as wide as what is in them, the last one ragged.
-std::string Align(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const std::vector<std::string>& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const std::vector<std::string>& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += (text.empty() ? "" : "\n") + line;
-  }
-  return text;
-}
-
 std::string Table(const ClusterStatus& status, bool shows_progress) {
   std::vector<std::vector<std::string>> rows{{"NAME", "ID", "KIND", "PEERS", "CLIENTS"}};
   if (shows_progress) rows[0].emplace_back("LOG");
@@ -76,8 +57,6 @@ std::string Table(const ClusterStatus& status, bool shows_progress) {
   }
   return Align(rows);
 }
-
-std::string Json(std::string_view text) { return '"' + base::EscapeJson(text) + '"'; }
 
 std::string MemberJson(const ClusterStatus& status, const MemberStatus& member) {
   return fmt::format(

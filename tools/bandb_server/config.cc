@@ -247,6 +247,13 @@ void CheckOptions(const Config& config, Mistakes* mistakes) {
   kv::OptionCheck peer_tls;
   CheckPeerTls(config.cluster_tls, &peer_tls);
   AddComplaints(config, "cluster_tls", peer_tls, mistakes);
+  constexpr std::string_view kBackupLogs = "storage.backup_logs";
+  if (config.mode == Mode::kStandalone || !config.backup_logs || mistakes->IsRefused("server.mode")) return;
+  const auto made = config.lines.find(kBackupLogs);
+  mistakes->Add(made == config.lines.end() ? 0 : made->second,
+                fmt::format("{} = true: a node of a cluster has no logs for its backups; it goes with server.mode = "
+                            "\"standalone\" only",
+                            kBackupLogs));
 }
 
 }  // namespace

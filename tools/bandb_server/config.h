@@ -34,11 +34,14 @@ struct Config {
   Mode mode = Mode::kCluster;
   std::string data = "./bandb-data";
   std::string backups{};  // the repository; empty: none
+  bool backup_logs = false;
   LogSeverity log_level = LogSeverity::kInfo;
   // Where lines of the log go; empty: to standard error.
   std::string log_file;
   // Whether they are JSON.
   bool log_json = false;
+  // Where it is recorded who changed something; empty: nowhere.
+  std::string audit_file{};
   Options storage;
   ServerOptions server;
   // As the file says it; ClusterOptionsOf (cluster_config.h) adds what follows from the rest.

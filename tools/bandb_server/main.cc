@@ -36,7 +36,7 @@ constexpr const char* kFooter =
     "Without a [cluster] section it is a cluster of one, which others can join once cluster.listen is set.\n"
     "\n"
     "SIGTERM or SIGINT ends the server in order, a second one at once; SIGHUP reads the configuration again, "
-    "SIGUSR1 opens log.file again.\n"
+    "SIGUSR1 opens log.file and log.audit_file again.\n"
     "\n"
     "Exit codes: 0 ended in order; 1 could not open or close the database, bind the address or keep its directory, or "
     "an\n"

@@ -33,6 +33,8 @@ void Reload(const absl::StatusOr<Config>& fresh, Config* running, LoggerBridge* 
     names += fmt::format("{}{} = {}", names.empty() ? "" : ", ", NameOf(setting), setting.show(*fresh));
   }
   running->log_level = fresh->log_level;
+  running->server.slow_log_threshold = fresh->server.slow_log_threshold;
+  running->server.slow_log_key_bytes = fresh->server.slow_log_key_bytes;
   logger->SetLeast(running->log_level);
   if (!taken.empty()) logger->Log(LogSeverity::kInfo, fmt::format("reloaded: {}", taken));
   if (!waiting.empty()) logger->Log(LogSeverity::kWarning, fmt::format("these need a restart to change: {}", waiting));

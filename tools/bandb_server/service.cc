@@ -13,7 +13,9 @@
 
 #include "admin/http_listener.h"
 #include "administration.h"
+#include "audit_log.h"
 #include "base/clock.h"
+#include "base/line_file.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
 #include "base/stream_logger.h"
@@ -25,6 +27,7 @@
 #include "grpc/listener.h"
 #include "logger_bridge.h"
 #include "net/address.h"
+#include "processes/notify_socket.h"
 #include "reload.h"
 #include "signals.h"
 #include "standard_streams/standard_streams.h"
@@ -35,7 +38,6 @@ namespace {
 
 using standard_streams::Print;
 
-constexpr int64_t kLookNanos = 1'000'000'000;
 constexpr int64_t kEndLookNanos = 20'000'000;
 // For closing the database, after the drain.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(30);
@@ -50,6 +52,12 @@ void RaiseFileLimit(const ServerOptions& options) {
 int Fail(std::string_view what, const absl::Status& status) {
   Print(stderr, "bandb_server: {}: {}: {}\n", what, absl::StatusCodeToString(status.code()), base::Message(status));
   return kFailed;
+}
+
+// Null: there is none.
+absl::StatusOr<std::unique_ptr<base::LineFile>> OpenAudit(const Config& config) {
+  if (config.audit_file.empty()) return nullptr;
+  return base::LineFile::Open(config.audit_file);
 }
 
 absl::StatusOr<std::unique_ptr<base::StreamLogger>> OpenLog(const Config& config, base::Clock* clock) {
@@ -88,11 +96,19 @@ void Announce(const Server& server, const grpc::Listener* grpc, const grpc::List
 // What runs while the server serves, and how it ends.
 class Service {
  public:
-  Service(Config config, base::Clock* clock, base::StreamLogger* lines, LoggerBridge* logger)
+  // `audit_lines` may be null.
+  Service(Config config, base::Clock* clock, base::StreamLogger* lines, base::LineFile* audit_lines,
+          LoggerBridge* logger, processes::NotifySocket* manager)
       : config_(std::move(config)),
         clock_(clock),
         lines_(lines),
+        audit_lines_(audit_lines),
+        audit_({.append = [audit_lines](std::string_view line) { return audit_lines->Append(line); },
+                .clock = clock,
+                .logger = logger,
+                .json = config_.log_json}),
         logger_(logger),
+        manager_(manager),
         start_seconds_(clock->WallMillis() / 1000) {}
 
   int Run(const Signals& signals, const std::function<absl::StatusOr<Config>()>& reread) {
@@ -101,11 +117,16 @@ class Service {
     const DirectoryWatch directory(config_.data);
     Announce(*server_, grpc_.get(), grpc_tls_.get(), admin_.get(), !config_.server.users_file.empty(),
              !config_.server.tls_client_ca_file.empty(), logger_);
+    TellReady();
     while (true) {
-      const int signal = signals.Wait(kLookNanos);
-      if (TellsToEnd(signal)) break;
-      if (signal == SIGUSR1) ReopenLog();
-      if (signal == SIGHUP) ReloadAll(reread());
+      if (TakeSignal(signals, manager_->look_nanos())) break;
+      // While a loop does not come back from what it does, the watchdog of the manager runs out.
+      manager_->Look(server_->IsAlive());
+      if (std::exchange(reload_is_due_, false)) {
+        manager_->TellReloading();
+        ReloadAll(reread());
+        TellReady();
+      }
       lost_ = directory.Look();
       const absl::Status failed = lost_.ok() ? data_->Look() : lost_;
       if (!failed.ok()) {
@@ -117,10 +138,22 @@ class Service {
   }
 
  private:
+  void TellReady() { manager_->TellReady(fmt::format("listening on {}", server_->Address())); }
+
+  // Does what the next signal asks for, if one comes within this time; a reload is only noted.
+  // True: it is to end.
+  bool TakeSignal(const Signals& signals, int64_t timeout_nanos) {
+    const int signal = signals.Wait(timeout_nanos);
+    if (signal == SIGUSR1) ReopenLog();
+    if (signal == SIGHUP) reload_is_due_ = true;
+    return TellsToEnd(signal);
+  }
+
   // Done, and nothing to serve, if it was told to end before.
   int Start(const Signals& signals) {
-    const DataStoreParts parts{.files = &files_, .clock = clock_, .logger = logger_, .told_to_end = [&signals] {
-                                 return TellsToEnd(signals.Wait(0));
+    // A node may wait to be let in for long.
+    const DataStoreParts parts{.files = &files_, .clock = clock_, .logger = logger_, .told_to_end = [this, &signals] {
+                                 return TakeSignal(signals, 0);
                                }};
     if (!config_.cluster_tls.ca.empty()) {
       absl::StatusOr<std::shared_ptr<PeerTls>> tls = PeerTls::Load(config_.cluster_tls);
@@ -140,13 +173,23 @@ class Service {
       options.stall_timeout = options.store_timeout;
     }
     options.logger = logger_;
+    if (audit_lines_ != nullptr) {
+      options.audit = [this](const AuditEvent& event) { audit_.Record(event); };
+    }
     ServerHooks hooks;
-    hooks.administer = [this](const std::vector<std::string>& words) {
-      return Administer(data_.get(), &backups_, words);
+    hooks.administer = [this](const AdministrationRequest& request) {
+      Server* const server = serving_;
+      if (server == nullptr) return absl::StatusOr<std::string>(absl::UnavailableError("the server is starting"));
+      absl::StatusOr<std::string> answer = Administer(
+          {.data = data_.get(), .backups = &backups_, .server = server, .report = [this] { return TakeReport(); }},
+          request);
+      if (audit_lines_ != nullptr) audit_.RecordAdministration(request, answer.status());
+      return answer;
     };
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(data_->store(), options, std::move(hooks));
     if (!server.ok()) return Fail(fmt::format("cannot listen on {}", options.listen), server.status());
     server_ = *std::move(server);
+    serving_ = server_.get();
     if (const int code = StartGrpc(); code != kDone) return code;
     return StartAdmin();
   }
@@ -185,10 +228,15 @@ class Service {
     // The files may have changed though the configuration is as it was; they are taken over whole,
     // or not at all.
     const absl::Status files = fresh.ok() ? ReloadFiles() : absl::OkStatus();
+    if (audit_lines_ != nullptr) {
+      const bool taken = fresh.ok() && files.ok();
+      audit_.Record({.what = "configuration reloaded", .detail = taken ? "by SIGHUP" : "by SIGHUP: refused"});
+    }
     if (!files.ok()) {
       logger_->Log(LogSeverity::kError, fmt::format("reload refused: {}", base::Message(files)));
     } else {
       Reload(fresh, &config_, logger_);
+      server_->SetSlowLog(config_.server.slow_log_threshold, config_.server.slow_log_key_bytes);
     }
   }
 
@@ -206,16 +254,26 @@ class Service {
   }
 
   void ReopenLog() {
+    // First, so that what is told of the other is in the one that is read from now on.
     const absl::Status reopened = lines_->Reopen();
-    if (reopened.ok()) return logger_->Log(LogSeverity::kInfo, "the log was reopened");
-    logger_->Log(LogSeverity::kError, fmt::format("the log goes on where it was: {}", base::Message(reopened)));
+    if (reopened.ok()) {
+      logger_->Log(LogSeverity::kInfo, "the log was reopened");
+    } else {
+      logger_->Log(LogSeverity::kError, fmt::format("the log goes on where it was: {}", base::Message(reopened)));
+    }
+    const absl::Status audit = audit_lines_ == nullptr ? absl::OkStatus() : audit_lines_->Reopen();
+    if (audit.ok()) return;
+    logger_->Log(LogSeverity::kError, fmt::format("the audit log goes on where it was: {}", base::Message(audit)));
   }
 
   admin::Report TakeReport() const {
-    return {.version = BANDB_VERSION,
-            .start_seconds = start_seconds_,
-            .server = server_->Stats(),
-            .store = data_->GetStats()};
+    admin::Report report{.version = BANDB_VERSION,
+                         .start_seconds = start_seconds_,
+                         .server = server_->Stats(),
+                         .store = data_->GetStats(),
+                         .latencies = server_->Latencies()};
+    if (audit_lines_ != nullptr) report.audit = {.lines_lost = audit_.lines_lost()};
+    return report;
   }
 
   absl::Status Ready() const {
@@ -225,11 +283,14 @@ class Service {
 
   int End(const Signals& signals) {
     ending_ = true;
+    manager_->TellEnding();
     backups_.End();
     base::ThreadExecutor executor(1);
     const absl::Duration drain_timeout = config_.server.drain_timeout;
     const auto told_again = [&] {
-      const bool again = TellsToEnd(signals.Wait(kEndLookNanos));
+      // This takes only so long.
+      manager_->Look(true);
+      const bool again = TakeSignal(signals, kEndLookNanos);
       if (again) logger_->Log(LogSeverity::kWarning, "told to end once more: ending at once");
       return again;
     };
@@ -285,17 +346,22 @@ class Service {
   }
 
   Config config_;
-  BackupMaker backups_{config_.backups};
+  BackupMaker backups_{config_.backups, config_.backup_logs};
   base::Clock* const clock_;
   base::StreamLogger* const lines_;
+  base::LineFile* const audit_lines_;  // null: nothing is recorded
+  AuditLog audit_;
   LoggerBridge* const logger_;
+  processes::NotifySocket* const manager_;
   const uint64_t start_seconds_;
   base::PosixFileSystem files_;
   std::unique_ptr<DataStore> data_;
   std::unique_ptr<Server> server_;
+  std::atomic<Server*> serving_ = nullptr;  // server_, once it may be used by any thread
   std::unique_ptr<grpc::Listener> grpc_;
   std::unique_ptr<grpc::Listener> grpc_tls_;
   std::unique_ptr<admin::HttpListener> admin_;
+  bool reload_is_due_ = false;
   std::atomic<bool> ending_ = false;
   absl::Status lost_;  // of the directory
   absl::Status drained_;
@@ -308,10 +374,13 @@ int Serve(Config config, const std::function<absl::StatusOr<Config>()>& reread) 
   const Signals signals;
   RaiseFileLimit(config.server);
   base::SystemClock clock;
+  processes::NotifySocket manager(&clock);
   absl::StatusOr<std::unique_ptr<base::StreamLogger>> lines = OpenLog(config, &clock);
   if (!lines.ok()) return Fail("cannot open the log", lines.status());
+  const absl::StatusOr<std::unique_ptr<base::LineFile>> audit_lines = OpenAudit(config);
+  if (!audit_lines.ok()) return Fail("cannot open the audit log", audit_lines.status());
   LoggerBridge logger(lines->get(), config.log_level);
-  return Service(std::move(config), &clock, lines->get(), &logger).Run(signals, reread);
+  return Service(std::move(config), &clock, lines->get(), audit_lines->get(), &logger, &manager).Run(signals, reread);
 }
 
 }  // namespace bandb::server_program

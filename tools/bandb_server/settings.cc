@@ -197,6 +197,10 @@ void AddServerSettings(std::vector<Setting>* settings) {
   settings->push_back(DurationSetting("server", "stall_timeout", BANDB_OPTION(server.stall_timeout)));
   settings->push_back(DurationSetting("server", "store_timeout", BANDB_OPTION(server.store_timeout)));
   settings->push_back(DurationSetting("server", "keepalive", BANDB_OPTION(server.keepalive)));
+  settings->push_back(DurationSetting("server", "slow_log_threshold", BANDB_OPTION(server.slow_log_threshold)));
+  settings->back().is_live = true;
+  settings->push_back(IntegerSetting("server", "slow_log_key_bytes", BANDB_OPTION(server.slow_log_key_bytes)));
+  settings->back().is_live = true;
   settings->push_back(DurationSetting("server", "drain_timeout", BANDB_OPTION(server.drain_timeout)));
 }
 
@@ -227,6 +231,7 @@ void AddGrpcSettings(std::vector<Setting>* settings) {
 void AddStorageSettings(std::vector<Setting>* settings) {
   settings->push_back(TextSetting("storage", "data", "the path of a directory", BANDB_OPTION(data)));
   settings->push_back(OptionalTextSetting("storage", "backups", "the path of a directory", BANDB_OPTION(backups)));
+  settings->push_back(BooleanSetting("storage", "backup_logs", BANDB_OPTION(backup_logs)));
   settings->push_back(BooleanSetting("storage", "create_if_missing", BANDB_OPTION(storage.create_if_missing)));
   settings->push_back(SizeSetting("storage", "memory_budget", BANDB_OPTION(storage.memory_budget_bytes)));
   settings->push_back(IntegerSetting("storage", "background_threads", BANDB_OPTION(storage.background_threads)));
@@ -262,6 +267,8 @@ void AddClusterSettings(std::vector<Setting>* settings) {
   text("tls_ca", "the path of a file", BANDB_OPTION(cluster_tls.ca));
   text("tls_cert", "the path of a file", BANDB_OPTION(cluster_tls.cert));
   text("tls_key", "the path of a file", BANDB_OPTION(cluster_tls.key));
+  text("tls_crl", "the path of a file", BANDB_OPTION(cluster_tls.crl));
+  settings->push_back(ListSetting("cluster", "tls_names", "a list of names", BANDB_OPTION(cluster_tls.names)));
   settings->push_back(DurationSetting("cluster", "election_timeout", BANDB_OPTION(cluster.election_timeout)));
   settings->push_back(DurationSetting("cluster", "heartbeat_interval", BANDB_OPTION(cluster.heartbeat_interval)));
   settings->push_back(IntegerSetting("cluster", "priority", BANDB_OPTION(cluster.priority)));
@@ -285,6 +292,7 @@ void AddLogSettings(std::vector<Setting>* settings) {
   settings->back().is_live = true;
   settings->push_back(OptionalTextSetting("log", "file", "the path of a file", BANDB_OPTION(log_file)));
   settings->push_back(ChoiceSetting<bool>("log", "format", {{"text", false}, {"json", true}}, BANDB_OPTION(log_json)));
+  settings->push_back(OptionalTextSetting("log", "audit_file", "the path of a file", BANDB_OPTION(audit_file)));
 }
 
 size_t EditDistance(std::string_view a, std::string_view b) {

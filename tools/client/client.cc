@@ -40,6 +40,13 @@ absl::Status Client::Put(std::string_view key, std::string_view value) {
   return CallToChange();
 }
 
+absl::Status Client::Greet() {
+  if (std::exchange(said_hello_, true)) return absl::OkStatus();
+  proto::AppendHello(&output_, {.name = "bandb"});
+  proto::Reply reply;
+  return Call(&reply);
+}
+
 absl::StatusOr<std::string> Client::Get(std::string_view key) {
   proto::Reply reply;
   // Who has not said it is not told why a GET failed, but cut off.

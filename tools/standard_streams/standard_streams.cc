@@ -1,5 +1,6 @@
 #include "standard_streams/standard_streams.h"
 
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +28,14 @@ __attribute__((section(".preinit_array"), used)) void (*const kHoldNumbers)(int,
 void Write(std::FILE* stream, std::string_view text) {
   // The stream remembers that it failed.
   (void)!std::fwrite(text.data(), 1, text.size(), stream);
+}
+
+std::optional<TerminalSize> SizeOfTerminal() {
+  if (::isatty(STDOUT_FILENO) == 0) return std::nullopt;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0)
+    return TerminalSize{80, 24};
+  return TerminalSize{size.ws_col, size.ws_row};
 }
 
 bool Arrived() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }

@@ -9,7 +9,9 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <cstdio>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -23,6 +25,15 @@ template <typename... Args>
 void Print(std::FILE* stream, fmt::format_string<Args...> format, Args&&... args) {
   Write(stream, fmt::format(format, std::forward<Args>(args)...));
 }
+
+// In characters.
+struct TerminalSize {
+  size_t columns = 0;
+  size_t rows = 0;
+};
+// Of the terminal that standard output is; none if it is none. 80 by 24 if the terminal does not
+// know.
+std::optional<TerminalSize> SizeOfTerminal();
 
 // Flushes standard output; false if anything that was ever written to it was lost.
 bool Arrived();

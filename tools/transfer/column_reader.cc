@@ -132,11 +132,16 @@ absl::Status ColumnReader::TakeHead() {
   std::string_view text = row;
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   const std::string complaint = has_row ? Split(text, &fields) : "";
+  bool has_sequence = false;
   for (size_t i = 0; i < fields.size(); ++i) {
     if (IsColumn(fields[i], "key", &key_.encoding)) key_.index = i;
     if (IsColumn(fields[i], "value", &value_.encoding)) value_.index = i;
     if (fields[i] == "expires") expires_.index = i;
+    if (fields[i] == "kind") kind_.index = i;
+    if (fields[i] == "sequence") has_sequence = true;
   }
+  // Without a sequence it is a column of somebody else's.
+  if (!has_sequence) kind_.index = kNone;
   columns_ = fields.size();
   if (complaint.empty() && key_.index != kNone && value_.index != kNone) return absl::OkStatus();
   return base::Error(absl::StatusCode::kInvalidArgument,
@@ -145,6 +150,7 @@ absl::Status ColumnReader::TakeHead() {
 
 std::string ColumnReader::TakeFields(const std::vector<std::string>& fields, Record* record) const {
   if (fields.size() != columns_) return "not as many fields as columns";
+  if (kind_.index != kNone && fields[kind_.index] != "put") return "a change that is no put";
   if (!Decode(key_.encoding, fields[key_.index], &record->key)) return "the key is not encoded as its column says";
   if (!Decode(value_.encoding, fields[value_.index], &record->value)) {
     return "the value is not encoded as its column says";

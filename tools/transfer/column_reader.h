@@ -62,6 +62,7 @@ class ColumnReader final : public EntryReader {
   Column key_;
   Column value_;
   Column expires_;
+  Column kind_;  // of changes
   uint64_t number_ = 0;
 };
 

@@ -12,8 +12,11 @@ namespace bandb::transfer {
 
 namespace {
 
-constexpr std::array<std::pair<Format, std::string_view>, 4> kFormats{
-    {{Format::kJsonLines, "jsonl"}, {Format::kCsv, "csv"}, {Format::kTsv, "tsv"}, {Format::kRaw, "raw"}}};
+constexpr std::array<std::pair<Format, std::string_view>, 5> kFormats{{{Format::kJsonLines, "jsonl"},
+                                                                       {Format::kCsv, "csv"},
+                                                                       {Format::kTsv, "tsv"},
+                                                                       {Format::kRaw, "raw"},
+                                                                       {Format::kParquet, "parquet"}}};
 constexpr std::array<std::pair<Encoding, std::string_view>, 3> kEncodings{
     {{Encoding::kUtf8, "utf8"}, {Encoding::kHex, "hex"}, {Encoding::kBase64, "base64"}}};
 
@@ -174,12 +177,6 @@ void AppendJsonBytes(Encoding encoding, std::string_view bytes, std::string* to)
   to->append(used == Encoding::kHex ? "{\"hex\": \"" : "{\"base64\": \"");
   AppendEncoded(used, bytes, to);
   to->append("\"}");
-}
-
-std::string AfterPrefix(std::string prefix) {
-  while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
-  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
-  return prefix;
 }
 
 }  // namespace bandb::transfer

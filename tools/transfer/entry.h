@@ -16,7 +16,8 @@ struct Entry {
   uint64_t expires_ms = 0;
 };
 
-enum class Format : uint8_t { kJsonLines, kCsv, kTsv, kRaw };
+// kParquet is only written.
+enum class Format : uint8_t { kJsonLines, kCsv, kTsv, kRaw, kParquet };
 
 // How bytes are written in a format that is text.
 enum class Encoding : uint8_t { kUtf8, kHex, kBase64 };
@@ -52,9 +53,6 @@ bool AppendJsonString(std::string_view bytes, std::string* to);
 // Appends a string of JSON; or an object that has it as "base64", or as "hex", if that is what
 // `encoding` asks for or the bytes are not UTF-8.
 void AppendJsonBytes(Encoding encoding, std::string_view bytes, std::string* to);
-
-// The first key after all that begin with `prefix`; empty, which is unbounded, if there is none.
-std::string AfterPrefix(std::string prefix);
 
 }  // namespace bandb::transfer
 

@@ -11,6 +11,20 @@ namespace {
 
 constexpr size_t kPieceBytes = 256 << 10;
 
+// Of what is only written.
+class NoReader final : public EntryReader {
+ public:
+  explicit NoReader(std::string name) : name_(std::move(name)) {}
+  absl::StatusOr<bool> Next(Record*) override {
+    return base::Error(absl::StatusCode::kInvalidArgument,
+                       "{}: parquet is for other programs to read: export jsonl or raw to import it again", name_);
+  }
+  bool Ready() const override { return true; }
+
+ private:
+  const std::string name_;
+};
+
 }  // namespace
 
 absl::StatusOr<bool> RecordWindow::More() {
@@ -47,6 +61,8 @@ std::unique_ptr<EntryReader> MakeEntryReader(Format format, std::unique_ptr<Byte
       return std::make_unique<ColumnReader>(std::move(window), std::move(name), false);
     case Format::kRaw:
       return std::make_unique<RawReader>(std::move(window), std::move(name));
+    case Format::kParquet:
+      return std::make_unique<NoReader>(std::move(name));
   }
   return nullptr;
 }

@@ -5,8 +5,8 @@
 // columns, a record that is longer than any.
 //
 // csv and tsv may have their columns in any order, others besides, and lines that end in \r\n; of
-// csv only the fields that need it are in quotes. jsonl may have other fields; a "kind" other than
-// "put" is no entry.
+// csv only the fields that need it are in quotes. jsonl may have other fields. A "kind" other than
+// "put" is no entry: a change that is none; of csv and tsv where there is a "sequence", too.
 #ifndef BANDB_TOOLS_TRANSFER_ENTRY_READER_H_
 #define BANDB_TOOLS_TRANSFER_ENTRY_READER_H_
 

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "base/status.h"
-#include "transfer/json_bytes.h"
+#include "transfer/json_fields.h"
 
 namespace bandb::transfer {
 
@@ -21,25 +20,6 @@ constexpr uint64_t kVersion = 1;
 
 // The one complaint that the end of a manifest may cause without being damaged.
 constexpr std::string_view kTornLine = "not a JSON object";
-
-bool TakeNumber(const json& object, const char* name, uint64_t* number) {
-  const auto found = object.find(name);
-  if (found == object.end() || !found->is_number_unsigned()) return false;
-  *number = found->get<uint64_t>();
-  return true;
-}
-
-bool TakeText(const json& object, const char* name, std::string* text) {
-  const auto found = object.find(name);
-  if (found == object.end() || !found->is_string()) return false;
-  *text = found->get<std::string>();
-  return true;
-}
-
-bool TakeBytes(const json& object, const char* name, std::string* bytes) {
-  const auto found = object.find(name);
-  return found != object.end() && BytesOfJson(*found, bytes);
-}
 
 bool TakeHead(const json& object, ManifestHead* head) {
   std::string format;
@@ -64,10 +44,7 @@ bool TakeChunk(const json& object, ManifestChunk* chunk) {
       !TakeNumber(object, "bytes", &chunk->bytes) || !TakeText(object, "checksum", &checksum)) {
     return false;
   }
-  const char* const end = checksum.data() + checksum.size();
-  const auto [parsed, error] = std::from_chars(checksum.data(), end, chunk->checksum, 16);
-  return error == std::errc() && parsed == end && checksum.size() == 16 && chunk->entries > 0 &&
-         chunk->first <= chunk->last;
+  return ParseChecksum(checksum, &chunk->checksum) && chunk->entries > 0 && chunk->first <= chunk->last;
 }
 
 // Takes one line; what is wrong with it, or nothing.
@@ -113,8 +90,13 @@ uint64_t Manifest::entries() const {
   return sum;
 }
 
+std::string_view CompressedSuffix(const Layout& layout, bool compress) {
+  return compress && layout.format != Format::kParquet ? ".zst" : "";
+}
+
 std::string ChunkName(const ManifestHead& head, size_t index) {
-  return fmt::format("part-{:08}.{}{}", index, FormatName(head.layout.format), head.compress ? ".zst" : "");
+  return fmt::format("part-{:08}.{}{}", index, FormatName(head.layout.format),
+                     CompressedSuffix(head.layout, head.compress));
 }
 
 std::string HeadLine(const ManifestHead& head) {

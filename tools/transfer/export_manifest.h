@@ -57,6 +57,8 @@ struct Manifest {
   uint64_t entries() const;
 };
 
+// What the name of a file ends in; parquet is compressed within.
+std::string_view CompressedSuffix(const Layout& layout, bool compress);
 // The name of chunk `index`, from 0.
 std::string ChunkName(const ManifestHead& head, size_t index);
 

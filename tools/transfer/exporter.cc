@@ -6,46 +6,22 @@
 #include "base/checksum.h"
 #include "base/status.h"
 #include "transfer/compression.h"
+#include "transfer/export_directory.h"
 
 namespace bandb::transfer {
 
 namespace {
 
-constexpr std::string_view kLockName = "export.lock";
 constexpr std::string_view kTemporary = ".tmp";
 // Of a stream: pieces, and what zstd makes a frame of.
 constexpr size_t kStreamPieceBytes = 1 << 20;
 
 absl::StatusOr<std::string> Packed(const ManifestHead& head, std::string content) {
-  if (!head.compress) return content;
+  if (!head.compress || head.layout.format == Format::kParquet) return content;
   return Compress(content);
 }
 
 }  // namespace
-
-absl::Status DirectoryExporter::MakeDirectory() {
-  // Entries of new directories need a sync of each parent.
-  std::vector<std::string> parents;
-  for (std::string path = directory_;;) {
-    BANDB_ASSIGN_OR_RETURN(const bool exists, files_->Exists(path));
-    std::string parent = base::ParentPath(path);
-    if (exists || parent == path) break;
-    parents.push_back(parent);
-    path = std::move(parent);
-  }
-  if (parents.empty()) return absl::OkStatus();
-  BANDB_RETURN_IF_ERROR(files_->CreateDirs(directory_));
-  for (const std::string& parent : parents) BANDB_RETURN_IF_ERROR(files_->SyncDir(parent));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::unique_ptr<base::FileLock>> DirectoryExporter::Lock() {
-  absl::StatusOr<std::unique_ptr<base::FileLock>> lock = files_->Lock(PathOf(kLockName));
-  if (absl::IsFailedPrecondition(lock.status())) {
-    return base::Error(absl::StatusCode::kFailedPrecondition, "{}: another export is writing here", directory_);
-  }
-  return lock;
-}
 
 absl::Status DirectoryExporter::CheckChunks(const Manifest& earlier) const {
   for (const ManifestChunk& chunk : earlier.chunks) {
@@ -61,7 +37,7 @@ absl::Status DirectoryExporter::CheckChunks(const Manifest& earlier) const {
 absl::Status DirectoryExporter::TakeUp(bool resume) {
   BANDB_ASSIGN_OR_RETURN(std::vector<std::string> names, files_->List(directory_));
   std::erase_if(names, [](const std::string& name) {
-    return name == kLockName || name == kSourceName || name.ends_with(kTemporary);
+    return name == kExportLockName || name == kSourceName || name.ends_with(kTemporary);
   });
   if (!resume) {
     if (names.empty()) return absl::OkStatus();
@@ -121,7 +97,7 @@ absl::Status DirectoryExporter::AppendLine(std::string_view line) {
 }
 
 absl::Status DirectoryExporter::FinishChunk() {
-  writer_.End(&content_);
+  BANDB_RETURN_IF_ERROR(writer_.End(&content_));
   BANDB_ASSIGN_OR_RETURN(const std::string packed, Packed(manifest_.head, std::exchange(content_, {})));
   chunk_.file = ChunkName(manifest_.head, manifest_.chunks.size());
   chunk_.bytes = packed.size();
@@ -147,15 +123,15 @@ absl::Status DirectoryExporter::WriteEntries(EntrySource* source) {
     ++chunk_.entries;
     ++summary_.entries;
     summary_.bytes += entry.key.size() + entry.value.size();
-    if (content_.size() >= manifest_.head.chunk_bytes) BANDB_RETURN_IF_ERROR(FinishChunk());
+    if (writer_.PlainBytes(content_) >= manifest_.head.chunk_bytes) BANDB_RETURN_IF_ERROR(FinishChunk());
     tell_(summary_);
   }
   return chunk_.entries > 0 ? FinishChunk() : absl::OkStatus();
 }
 
 absl::Status DirectoryExporter::Run(bool resume, const OpenSource& open_source) {
-  BANDB_RETURN_IF_ERROR(MakeDirectory());
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, Lock());
+  BANDB_RETURN_IF_ERROR(MakeExportDirectory(files_, directory_));
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, LockExport(files_, directory_));
   BANDB_RETURN_IF_ERROR(TakeUp(resume));
   if (!manifest_.complete) {
     BANDB_RETURN_IF_ERROR(BeginManifest());
@@ -169,14 +145,14 @@ absl::Status DirectoryExporter::Run(bool resume, const OpenSource& open_source) 
   }
   BANDB_ASSIGN_OR_RETURN(const bool has_source, files_->Exists(PathOf(kSourceName)));
   if (has_source) BANDB_RETURN_IF_ERROR(files_->Remove(PathOf(kSourceName)));
-  return files_->Remove(PathOf(kLockName));
+  return files_->Remove(PathOf(kExportLockName));
 }
 
 absl::StatusOr<ExportSummary> ExportToStream(const ManifestHead& head, EntrySource* source,
                                              const std::function<absl::Status(std::string_view)>& write,
                                              const TellExport& tell) {
   ExportSummary summary;
-  EntryWriter writer(head.layout);
+  EntryWriter writer(head.layout, head.compress);
   std::string content;
   writer.Begin(&content);
   Entry entry;
@@ -188,7 +164,7 @@ absl::StatusOr<ExportSummary> ExportToStream(const ManifestHead& head, EntrySour
       summary.bytes += entry.key.size() + entry.value.size();
       tell(summary);
     } else {
-      writer.End(&content);
+      BANDB_RETURN_IF_ERROR(writer.End(&content));
     }
     if (content.empty() || (more && content.size() < kStreamPieceBytes)) continue;
     BANDB_ASSIGN_OR_RETURN(const std::string packed, Packed(head, std::exchange(content, {})));

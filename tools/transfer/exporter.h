@@ -53,7 +53,7 @@ class DirectoryExporter {
  public:
   // `tell` is called after every entry. Lifetime: borrows `files`.
   DirectoryExporter(base::FileSystem* files, std::string directory, ManifestHead head, TellExport tell)
-      : files_(files), directory_(std::move(directory)), tell_(std::move(tell)), writer_(head.layout) {
+      : files_(files), directory_(std::move(directory)), tell_(std::move(tell)), writer_(head.layout, head.compress) {
     manifest_.head = std::move(head);
   }
 
@@ -71,7 +71,6 @@ class DirectoryExporter {
 
  private:
   std::string PathOf(std::string_view name) const { return base::JoinPath(directory_, name); }
-  absl::Status MakeDirectory();
   // Reads what an earlier run left.
   absl::Status TakeUp(bool resume);
   // Errors: kDataLoss a chunk is not there as the manifest has it.
@@ -81,8 +80,6 @@ class DirectoryExporter {
   absl::Status AppendLine(std::string_view line);
   absl::Status WriteEntries(EntrySource* source);
   absl::Status FinishChunk();
-  // The directory is nobody else's while the returned lock lives.
-  absl::StatusOr<std::unique_ptr<base::FileLock>> Lock();
 
   base::FileSystem* const files_;
   const std::string directory_;

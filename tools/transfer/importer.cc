@@ -18,7 +18,31 @@ using nlohmann::json;
 // of an import.
 constexpr uint64_t kRecordsPerSave = 1 << 16;
 constexpr uint64_t kBytesPerSave = 64 << 20;
-constexpr uint64_t kStateBytesMax = 1 << 20;
+constexpr uint64_t kStateBytesMax = 8 << 20;
+constexpr size_t kReasonsMax = 100;
+constexpr size_t kTextBytesMax = 4096;
+constexpr const char* kOtherReasons = "for other reasons";
+
+json ToJson(const std::map<std::string, ImportSummary::Skipped>& skipped) {
+  json list = json::array();
+  for (const auto& [reason, skip] : skipped) {
+    list.push_back({{"reason", reason}, {"count", skip.count}, {"first", skip.first}});
+  }
+  return list;
+}
+
+// False: it is not what ToJson makes.
+bool FromJson(const json& list, std::map<std::string, ImportSummary::Skipped>* skipped) {
+  if (!list.is_array()) return false;
+  for (const json& one : list) {
+    const bool whole = one.is_object() && one.contains("reason") && one["reason"].is_string() &&
+                       one.contains("count") && one["count"].is_number_unsigned() && one.contains("first") &&
+                       one["first"].is_string();
+    if (!whole) return false;
+    (*skipped)[one["reason"].get<std::string>()] = {one["count"].get<uint64_t>(), one["first"].get<std::string>()};
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -28,9 +52,10 @@ uint64_t ImportSummary::skipped_records() const {
   return sum;
 }
 
-void ImportSummary::Skip(const std::string& reason, std::string where) {
-  Skipped& skip = skipped[reason];
-  if (skip.count++ == 0) skip.first = std::move(where);
+void ImportSummary::Skip(const std::string& reason, const std::string& where) {
+  const bool known = skipped.contains(reason) || skipped.size() < kReasonsMax;
+  Skipped& skip = skipped[known ? reason.substr(0, kTextBytesMax) : kOtherReasons];
+  if (skip.count++ == 0) skip.first = where.substr(0, kTextBytesMax);
 }
 
 absl::Status Importer::ReadState(const std::vector<ImportInput>& inputs) {
@@ -55,6 +80,11 @@ absl::Status Importer::ReadState(const std::vector<ImportInput>& inputs) {
     return base::Error(absl::StatusCode::kFailedPrecondition, "{}: the state of an import of other files: {}",
                        state_path_, state["inputs"].dump(-1, ' ', true, json::error_handler_t::replace));
   }
+  // One that an older release has kept says nothing of what was passed over.
+  if (state.contains("skipped") && !FromJson(state["skipped"], &summary_.skipped)) {
+    return base::Error(absl::StatusCode::kDataLoss, "{}: not the state of an import", state_path_);
+  }
+  skipped_so_far_.store(summary_.skipped_records(), std::memory_order_relaxed);
   summary_.earlier = saved_ = state["records"].get<uint64_t>();
   return absl::OkStatus();
 }
@@ -64,7 +94,8 @@ absl::Status Importer::SaveState() {
   if (state_path_.empty() || summary_.records <= saved_) return absl::OkStatus();
   BANDB_RETURN_IF_ERROR(base::InstallFile(
       files_, state_path_,
-      fmt::format("{{\"bandb_import\": 1, \"inputs\": {}, \"records\": {}}}\n", inputs_, summary_.records)));
+      fmt::format("{{\"bandb_import\": 1, \"inputs\": {}, \"records\": {}, \"skipped\": {}}}\n", inputs_,
+                  summary_.records, ToJson(summary_.skipped).dump(-1, ' ', true, json::error_handler_t::replace))));
   saved_ = summary_.records;
   return absl::OkStatus();
 }
@@ -79,12 +110,13 @@ absl::Status Importer::Take(Record record, const std::string& name) {
     if (record.expires_ms <= static_cast<uint64_t>(clock_->WallMillis())) record.complaint = "expired meanwhile";
   }
   if (!record.complaint.empty()) {
-    summary_.Skip(record.complaint, std::move(where));
+    summary_.Skip(record.complaint, where);
   } else {
     entry.where = std::move(where);
     unsaved_bytes_ += entry.key.size() + entry.value.size();
     BANDB_RETURN_IF_ERROR(target_->Add(std::move(entry), &summary_));
   }
+  skipped_so_far_.store(summary_.skipped_records(), std::memory_order_relaxed);
   const bool much = summary_.records >= saved_ + kRecordsPerSave || unsaved_bytes_ >= kBytesPerSave;
   if (state_path_.empty() || !much) return absl::OkStatus();
   BANDB_RETURN_IF_ERROR(target_->Finish(&summary_));

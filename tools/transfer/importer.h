@@ -2,8 +2,12 @@
 // what is no entry, and counts why.
 //
 // The idea: records have numbers over all inputs. From time to time the target is asked to make
-// durable what it has, and the number is kept in a file; a later run passes over so many. What is
-// brought in twice changes nothing, since the order is kept.
+// durable what it has, and the number is kept in a file, with what was passed over up to there; a
+// later run passes over so many records, and still tells what is missing. What is brought in twice
+// changes nothing, since the order is kept.
+//
+//   state := {"bandb_import": 1, "inputs": [path...], "records": N,
+//             "skipped": [{"reason": text, "count": N, "first": place}...]}
 #ifndef BANDB_TOOLS_TRANSFER_IMPORTER_H_
 #define BANDB_TOOLS_TRANSFER_IMPORTER_H_
 
@@ -37,10 +41,11 @@ struct ImportSummary {
   uint64_t entries = 0;                      // stored
   uint64_t bytes = 0;                        // of their keys and values
   uint64_t earlier = 0;                      // records that an earlier run was done with
-  std::map<std::string, Skipped> skipped{};  // by reason
+  std::map<std::string, Skipped> skipped{};  // by reason, those of earlier runs included
 
   uint64_t skipped_records() const;
-  void Skip(const std::string& reason, std::string where);
+  // Beyond some hundred reasons the others are counted together.
+  void Skip(const std::string& reason, const std::string& where);
 };
 
 // An entry on its way into a store.
@@ -92,6 +97,8 @@ class Importer {
   absl::Status Run(const std::vector<ImportInput>& inputs);
 
   const ImportSummary& summary() const { return summary_; }
+  // Records that were passed over so far. Thread safety: this one may be called from any thread.
+  uint64_t skipped_so_far() const { return skipped_so_far_.load(std::memory_order_relaxed); }
 
  private:
   absl::Status ReadState(const std::vector<ImportInput>& inputs);
@@ -111,6 +118,7 @@ class Importer {
   uint64_t saved_ = 0;  // records that the state has
   uint64_t unsaved_bytes_ = 0;
   ImportSummary summary_;
+  std::atomic<uint64_t> skipped_so_far_ = 0;
 };
 
 }  // namespace bandb::transfer

@@ -1,7 +1,10 @@
 #include "storage/commit/write_requests.h"
 
+#include <type_traits>
+
 #include "base/assert.h"
 #include "kv/host_code.h"
+#include "kv/write_outcome.h"
 
 namespace bandb::storage {
 
@@ -73,8 +76,9 @@ bool BlockingWrite::Abandon() {
   return false;
 }
 
-AsyncWrite::AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, WriteCallback callback,
-                       base::Executor* executor, std::function<void(bool threw)> finished)
+template <typename Callback>
+AsyncWrite<Callback>::AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, Callback callback,
+                                 base::Executor* executor, std::function<void(bool threw)> finished)
     : batch_(std::move(batch)),
       delay_nanos_(delay_nanos),
       callback_(std::move(callback)),
@@ -85,9 +89,21 @@ AsyncWrite::AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t de
   fail_if_stalled = options.timeout <= absl::ZeroDuration();
 }
 
-void AsyncWrite::Complete(absl::Status outcome) {
+template <typename Callback>
+void AsyncWrite<Callback>::Tell(absl::Status outcome) {
+  if constexpr (std::is_same_v<Callback, WriteCallback>) {
+    std::move(callback_)(std::move(outcome));
+  } else {
+    // Nothing refers to its bytes any more.
+    WriteBatch given = kv::WasNotDone(outcome) ? std::move(batch_) : WriteBatch();
+    std::move(callback_)(std::move(outcome), std::move(given));
+  }
+}
+
+template <typename Callback>
+void AsyncWrite<Callback>::Complete(absl::Status outcome) {
   base::Task tell = [this, outcome = std::move(outcome)]() mutable {
-    finished_(!kv::RunContained([&]() { std::move(callback_)(std::move(outcome)); }));
+    finished_(!kv::RunContained([&]() { Tell(std::move(outcome)); }));
     delete this;
   };
   if (delay_nanos_ > 0) {
@@ -96,5 +112,8 @@ void AsyncWrite::Complete(absl::Status outcome) {
     executor_->Post(base::Priority::kHigh, std::move(tell));
   }
 }
+
+template class AsyncWrite<WriteCallback>;
+template class AsyncWrite<ReturningWriteCallback>;
 
 }  // namespace bandb::storage

@@ -46,22 +46,29 @@ class BlockingWrite final : public WriteRequest {
   std::string owned_conditions_;
 };
 
-// A write whose outcome a callback gets, on the executor. On the heap; destroys itself.
+// A write whose outcome a callback gets, on the executor: a WriteCallback, or one that gets the
+// batch, too, if it was not done. On the heap; destroys itself.
+template <typename Callback>
 class AsyncWrite final : public WriteRequest {
  public:
   // The executor runs the callback, `delay_nanos` after the outcome is there; `finished` is run
   // after it, and told whether it threw.
-  AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, WriteCallback callback,
+  AsyncWrite(WriteBatch batch, const WriteOptions& options, int64_t delay_nanos, Callback callback,
              base::Executor* executor, std::function<void(bool threw)> finished);
   void Complete(absl::Status outcome) override;
 
  private:
-  const WriteBatch batch_;
+  void Tell(absl::Status outcome);
+
+  WriteBatch batch_;
   const int64_t delay_nanos_;
-  WriteCallback callback_;
+  Callback callback_;
   base::Executor* const executor_;
   const std::function<void(bool threw)> finished_;
 };
+
+extern template class AsyncWrite<WriteCallback>;
+extern template class AsyncWrite<ReturningWriteCallback>;
 
 }  // namespace bandb::storage
 

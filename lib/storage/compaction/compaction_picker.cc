@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "storage/compaction/tiered_picker.h"
 
 namespace bandb::storage {
 
@@ -27,6 +28,14 @@ Bounds BoundsOf(const std::vector<TablePtr>& tables) {
     if (CompareInternalKeys(table->info().largest, bounds.largest) > 0) bounds.largest = table->info().largest;
   }
   return bounds;
+}
+
+std::vector<TablePtr> TablesOf(const Compaction& compaction) {
+  std::vector<TablePtr> all;
+  for (const Compaction::Source& source : compaction.Sources()) {
+    all.insert(all.end(), source.tables.begin(), source.tables.end());
+  }
+  return all;
 }
 
 uint64_t BytesOf(const std::vector<TablePtr>& tables) {
@@ -96,14 +105,17 @@ std::optional<Compaction> Complete(const Version& version, Compaction compaction
   return compaction;
 }
 
-std::optional<Compaction> PickLevel0(const Version& version, int base_level, const RunningCompactions& running) {
+std::optional<Compaction> PickLevel0(const Version& version, const CompactionSettings& settings, int base_level,
+                                     const RunningCompactions& running) {
   Compaction compaction;
   compaction.level = 0;
   compaction.output_level = base_level;
   // All of it: a part would have to be closed under overlap, which with random keys is all of it
-  // anyway.
+  // anyway. Only where another style has left very many it is done in parts, the oldest first.
   const Version::Level& tables = version.level(0);
-  const size_t first = FirstMovableInLevel0(version, running);
+  const size_t inputs_max = std::max(kLevel0InputsMax, static_cast<size_t>(settings.level0_tables) * 8);
+  const size_t first =
+      std::max(FirstMovableInLevel0(version, running), tables.size() - std::min(tables.size(), inputs_max));
   compaction.inputs.assign(tables.begin() + static_cast<ptrdiff_t>(first), tables.end());
   if (compaction.inputs.empty()) return std::nullopt;
   return Complete(version, std::move(compaction), running);
@@ -196,6 +208,8 @@ bool AreDisjoint(const std::vector<TablePtr>& tables) {
 }  // namespace
 
 bool CanMove(const Compaction& compaction, const CompactionSettings& settings) {
+  if (settings.recompresses_last_level && compaction.output_level == kLevels - 1) return false;
+  if (!compaction.between.empty()) return false;
   return compaction.level != compaction.output_level && compaction.output_inputs.empty() &&
          AreDisjoint(compaction.inputs) &&
          BytesOf(compaction.grandparents) <= kGrandparentTables * settings.table_bytes * compaction.inputs.size();
@@ -214,7 +228,21 @@ std::optional<Compaction> CompleteInPlace(const Version& version, Compaction com
   return compaction;
 }
 
-uint64_t Compaction::InputBytes() const { return BytesOf(inputs) + BytesOf(output_inputs); }
+std::optional<Compaction> CompleteRuns(Compaction compaction, const RunningCompactions& running) {
+  const std::vector<TablePtr> all = TablesOf(compaction);
+  if (running.Holds(all) || OutputIsTaken(running, compaction.output_level, BoundsOf(all))) return std::nullopt;
+  return compaction;
+}
+
+std::vector<Compaction::Source> Compaction::Sources() const {
+  std::vector<Source> sources;
+  sources.push_back({level, inputs});
+  sources.insert(sources.end(), between.begin(), between.end());
+  if (!output_inputs.empty()) sources.push_back({output_level, output_inputs});
+  return sources;
+}
+
+uint64_t Compaction::InputBytes() const { return BytesOf(TablesOf(*this)); }
 
 bool RunningCompactions::Holds(const std::vector<TablePtr>& asked) const {
   return std::any_of(asked.begin(), asked.end(), [&](const TablePtr& table) {
@@ -223,8 +251,7 @@ bool RunningCompactions::Holds(const std::vector<TablePtr>& asked) const {
 }
 
 void RunningCompactions::Add(const Compaction& compaction) {
-  std::vector<TablePtr> all = compaction.inputs;
-  all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
+  const std::vector<TablePtr> all = TablesOf(compaction);
   for (const TablePtr& table : all) {
     const bool added = tables.insert(table->info().number).second;
     BANDB_ASSERT(added);
@@ -234,8 +261,7 @@ void RunningCompactions::Add(const Compaction& compaction) {
 }
 
 void RunningCompactions::Remove(const Compaction& compaction) {
-  std::vector<TablePtr> all = compaction.inputs;
-  all.insert(all.end(), compaction.output_inputs.begin(), compaction.output_inputs.end());
+  const std::vector<TablePtr> all = TablesOf(compaction);
   for (const TablePtr& table : all) {
     const bool was_there = tables.erase(table->info().number) == 1;
     BANDB_ASSERT(was_there);
@@ -279,6 +305,10 @@ LevelTargets TargetsFor(const Version& version, const CompactionSettings& settin
 }
 
 uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& settings) {
+  if (settings.style != CompactionStyle::kLevelled) {
+    const std::optional<Compaction> next = PickCompaction(version, settings, RunningCompactions());
+    return next ? next->InputBytes() : 0;
+  }
   const LevelTargets targets = TargetsFor(version, settings);
   uint64_t debt = 0;
   uint64_t arriving = 0;
@@ -302,6 +332,8 @@ uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& s
 size_t StuckInLevel0(const Version& version, const CompactionSettings& settings, const RunningCompactions& running) {
   if (running.set_aside.empty() || version.level(0).empty()) return 0;
   const size_t first = FirstMovableInLevel0(version, running);
+  // Runs are merged with those that they can be merged with.
+  if (settings.style != CompactionStyle::kLevelled) return first;
   const std::vector<TablePtr> movable(version.level(0).begin() + static_cast<ptrdiff_t>(first), version.level(0).end());
   if (movable.empty()) return first;
   const int base_level = TargetsFor(version, settings).base_level;
@@ -313,6 +345,8 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
                                          const RunningCompactions& running) {
   BANDB_ASSERT(settings.level0_tables > 0);
   BANDB_ASSERT(settings.table_bytes > 0);
+  if (settings.style == CompactionStyle::kTiered) return PickTiered(version, settings, running);
+  if (settings.style == CompactionStyle::kFifo) return std::nullopt;
   const LevelTargets targets = TargetsFor(version, settings);
   struct Score {
     double value = 0;
@@ -334,7 +368,7 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
   }
   std::stable_sort(scores.begin(), scores.end(), [](const Score& a, const Score& b) { return a.value > b.value; });
   for (const Score& score : scores) {
-    std::optional<Compaction> compaction = score.level == 0 ? PickLevel0(version, targets.base_level, running)
+    std::optional<Compaction> compaction = score.level == 0 ? PickLevel0(version, settings, targets.base_level, running)
                                                             : PickFromLevel(version, score.level, running);
     if (score.level == 0 && !compaction) compaction = PickWithinLevel0(version, settings, running);
     if (!compaction) continue;
@@ -356,7 +390,11 @@ std::optional<Compaction> PickRange(const Version& version, int level, int outpu
   compaction.inputs = version.Overlapping(level, begin, end);
   if (compaction.inputs.empty()) return std::nullopt;
   // Level 0 overlaps itself: an older table must not stay above a newer one that has moved down.
-  if (level == 0) compaction.inputs = version.level(0);
+  if (level == 0) {
+    const Version::Level& tables = version.level(0);
+    compaction.inputs.assign(tables.end() - static_cast<ptrdiff_t>(std::min(tables.size(), kLevel0InputsMax)),
+                             tables.end());
+  }
   std::optional<Compaction> complete = Complete(version, std::move(compaction), running);
   *blocked = !complete;
   return complete;

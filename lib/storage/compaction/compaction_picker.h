@@ -5,7 +5,8 @@
 // level_compaction_dynamic_level_bytes): the last level that holds data may be as large as it is,
 // each level above a tenth of the one below, and levels that would be smaller than the base size
 // stay empty, so that level 0 is compacted into the first level that is worth having. Space
-// amplification stays near 1.1 whatever the size of the database.
+// amplification stays near 1.1 whatever the size of the database. The other styles have pickers of
+// their own, tiered_picker.h and fifo_picker.h.
 #ifndef BANDB_STORAGE_COMPACTION_COMPACTION_PICKER_H_
 #define BANDB_STORAGE_COMPACTION_COMPACTION_PICKER_H_
 
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "bandb/options.h"
 #include "storage/version/version.h"
 
 namespace bandb::storage {
@@ -26,6 +28,12 @@ struct CompactionSettings {
   uint64_t table_bytes = 32 << 20;
   // Level 0 is compacted into no level below this one, for a table there is set aside.
   int base_level_max = kLevels - 1;
+  CompactionStyle style = CompactionStyle::kLevelled;
+  // Of kFifo; 0 and UINT64_MAX: no such bound.
+  uint64_t fifo_bytes_max = 0;
+  uint64_t fifo_age_max_ms = UINT64_MAX;
+  // The last level is compressed in another way, so that nothing is moved there.
+  bool recompresses_last_level = false;
 };
 
 // A table may overlap so many tables' worth of the level after next: more would make its own
@@ -33,12 +41,25 @@ struct CompactionSettings {
 // than moved.
 inline constexpr uint64_t kGrandparentTables = 10;
 
+// Small tables are joined once so many are neighbours.
+inline constexpr size_t kSmallTablesMin = 8;
+// So many tables of level 0 at the most are merged at a time, where there are very many.
+inline constexpr size_t kLevel0InputsMax = 64;
+
 // Tables that are to be merged into others.
 struct Compaction {
+  // Tables of a level that it reads.
+  struct Source {
+    int level = 0;
+    std::vector<TablePtr> tables;
+  };
+
   int level = 0;
   int output_level = 0;
   // Newest first for level 0, else in key order.
   std::vector<TablePtr> inputs;
+  // All tables of levels between the two, from the uppermost down: of kTiered.
+  std::vector<Source> between;
   // Those of the output level that overlap the inputs, in key order.
   std::vector<TablePtr> output_inputs;
   // Those of the level below the output that overlap, in key order: outputs are cut where they
@@ -50,7 +71,12 @@ struct Compaction {
   bool is_drop = false;
   // Part of a CompactRange: rewrites even where a move would do.
   bool is_manual = false;
+  // Of kFifo: what users have written into the inputs is forgotten, so that no snapshot may see it.
+  // If it is no drop, what the system has written there is kept.
+  bool forgets = false;
 
+  // All that it reads, from the newest down.
+  std::vector<Source> Sources() const;
   uint64_t InputBytes() const;
   bool Rewrites() const { return !is_move && !is_drop; }
 };
@@ -85,20 +111,22 @@ inline bool Level0IsDue(const Version& version, const CompactionSettings& settin
 }
 
 // What compactions have still to rewrite until every level has its target size; level 0 counts from
-// its trigger on.
+// its trigger on. Of kTiered, what they will rewrite next.
 uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& settings);
 
 // How many tables of level 0 no compaction can take out of it, since one that is set aside is in
 // the way: on them writers need not wait.
 size_t StuckInLevel0(const Version& version, const CompactionSettings& settings, const RunningCompactions& running);
 
-// The most pressing compaction that can run beside the running ones. Where level 0 cannot be
-// compacted downward, its tables are merged among themselves.
+// The most pressing compaction that can run beside the running ones, in the settings' style; none
+// for kFifo (fifo_picker.h). Where level 0 cannot be compacted downward, its tables are merged
+// among themselves.
 std::optional<Compaction> PickCompaction(const Version& version, const CompactionSettings& settings,
                                          const RunningCompactions& running);
 
 // A compaction of what `level` holds of spaced keys [begin, end] (empty: unbounded) into
-// `output_level`, which is below it. Nothing if there is nothing to do; `blocked` is set if a
+// `output_level`, which is below it; of very many tables of level 0 the oldest, more than these are
+// left for another one. Nothing if there is nothing to do; `blocked` is set if a
 // running compaction is in the way.
 std::optional<Compaction> PickRange(const Version& version, int level, int output_level, std::string_view begin,
                                     std::string_view end, const RunningCompactions& running, bool* blocked);
@@ -107,6 +135,10 @@ std::optional<Compaction> PickRange(const Version& version, int level, int outpu
 // running one is in the way.
 std::optional<Compaction> CompleteInPlace(const Version& version, Compaction compaction,
                                           const RunningCompactions& running);
+
+// The same for one of any sources, all of whose other members are chosen: each holds all tables of
+// its level, or neighbours of level 0.
+std::optional<Compaction> CompleteRuns(Compaction compaction, const RunningCompactions& running);
 
 // Whether moving the inputs down as they are does as well as merging them.
 bool CanMove(const Compaction& compaction, const CompactionSettings& settings);

@@ -32,7 +32,7 @@ CompactionSchedule::Work CompactionSchedule::Next(const Situation& situation) {
   const bool manual_waits = !manual_.empty() && !manual_.front().begun;
   if (compactions_running_ >= compactions_max_ || manual_waits) return work;
   CompactionSettings picked = settings();
-  if (level0_wanted_) picked.level0_tables = 1;
+  if (level0_wanted_ && picked.style == CompactionStyle::kLevelled) picked.level0_tables = 1;
   std::optional<Compaction> compaction = PickCompaction(*situation.version, picked, running_);
   if (!compaction) compaction = PickSpace(situation);
   if (compaction) StartCompaction(*std::move(compaction), &work);
@@ -61,7 +61,8 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
   const Version& version = *situation.version;
   bool blocked = false;
   std::optional<Compaction> compaction;
-  while (manual.level + 1 < kLevels) {
+  const bool merges = settings_.style != CompactionStyle::kFifo;
+  while (merges && manual.level + 1 < kLevels) {
     const int output_level = manual.level == 0 ? TargetsFor(version, settings()).base_level : manual.level + 1;
     compaction = PickRange(version, manual.level, output_level, manual.begin, manual.end, running_, &blocked);
     if (compaction || blocked) break;
@@ -69,7 +70,7 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
   }
   // Everything has arrived in the last level. What was there before has not been looked at yet, and
   // nothing below it keeps what is gone from being dropped.
-  if (!compaction && !blocked) {
+  if (merges && !compaction && !blocked) {
     compaction =
         PickRewrite(version, kLevels - 1, manual.begin, manual.end, manual.first_new_number, running_, &blocked);
   }
@@ -77,6 +78,7 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
   if (compaction) {
     BANDB_ASSERT(compaction->is_manual);
     manual.running = true;
+    manual.is_part = compaction->level == 0 && compaction->inputs.size() < version.level(0).size();
     StartCompaction(*std::move(compaction), &work);
     return work;
   }
@@ -115,7 +117,7 @@ CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& c
   BANDB_ASSERT(!manual_.empty() && manual_.front().running);
   Manual& manual = manual_.front();
   manual.running = false;
-  ++manual.level;
+  if (!manual.is_part) ++manual.level;
   if (goes_on) return nullptr;
   Done abandoned = std::move(manual.done);
   manual_.pop_front();
@@ -151,6 +153,14 @@ bool CompactionSchedule::SetAside(uint64_t number, int level, bool refused) {
   return true;
 }
 
+void CompactionSchedule::NoteDropped(const Compaction& compaction) {
+  BANDB_ASSERT(compaction.is_drop);
+  for (const TablePtr& table : compaction.inputs) {
+    set_aside_.erase(table->info().number);
+    running_.set_aside.erase(table->info().number);
+  }
+}
+
 bool CompactionSchedule::TakeBackRefused() {
   const size_t taken = std::erase_if(set_aside_, [this](const auto& table) {
     if (table.second.refused) running_.set_aside.erase(table.first);
@@ -175,7 +185,8 @@ WritePressure CompactionSchedule::Pressure(const Version& version) const {
 
 int64_t CompactionSchedule::RenewAllowance(const Version& version) {
   level0_wanted_ = false;
-  if (version.level(0).empty()) return INT64_MAX;
+  // The other styles have more runs on purpose.
+  if (version.level(0).empty() || settings_.style != CompactionStyle::kLevelled) return INT64_MAX;
   const uint64_t bytes = version.LevelBytes(0) + version.LevelBytes(TargetsFor(version, settings()).base_level);
   return std::max(kIteratorsMin, static_cast<int64_t>(bytes / kBytesPerIterator));
 }

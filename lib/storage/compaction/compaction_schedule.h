@@ -5,7 +5,8 @@
 // turn comes, for they don't know which snapshots have gone since they began; then it goes down
 // level by level and at last rewrites what was in the last level before. Between its compactions,
 // and beside them, run those that the picker wants; they begin no more while a CompactRange waits.
-// With nothing else to do, what is waste is given back, one compaction at a time.
+// With nothing else to do, what is waste is given back, one compaction at a time; so is what kFifo
+// forgets, which has no other compactions.
 #ifndef BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
 #define BANDB_STORAGE_COMPACTION_COMPACTION_SCHEDULE_H_
 
@@ -89,6 +90,8 @@ class CompactionSchedule {
   // `refused`: it is not known to be damaged, only that the operating system does not let it be
   // read. False if that was known.
   bool SetAside(uint64_t number, int level, bool refused);
+  // What was dropped is not set aside any more.
+  void NoteDropped(const Compaction& compaction);
   // What was set aside is tried again.
   void TakeBack() { set_aside_.clear(), running_.set_aside.clear(), ++take_backs_; }
   // The same for what was refused. True if there was any.
@@ -130,6 +133,8 @@ class CompactionSchedule {
     uint64_t first_new_number = 0;
     int level = 0;
     bool running = false;
+    // What runs is a part of level 0, and the next one is to follow.
+    bool is_part = false;
   };
 
   // The next compaction of the first CompactRange; its end; or nothing.

@@ -13,7 +13,7 @@ DbSnapshot::DbSnapshot(std::shared_ptr<SnapshotList> list, uint64_t generation,
       generation_(generation),
       place_(list_->Add(last_sequence, now_ms)) {}
 
-DbSnapshot::~DbSnapshot() { list_->Remove(place_); }
+DbSnapshot::~DbSnapshot() { list_->Remove(place_.at); }
 
 SnapshotHorizon SnapshotList::Horizon(uint64_t now_ms) const {
   SnapshotHorizon horizon{.snapshots = {}, .now_ms = now_ms};
@@ -35,11 +35,23 @@ Sequence SnapshotList::Oldest() const {
   return live_.empty() ? 0 : live_.begin()->first;
 }
 
-std::pair<Sequence, uint64_t> SnapshotList::Add(const std::atomic<Sequence>& last_sequence,
-                                                const std::function<uint64_t()>& now_ms) {
+bool SnapshotList::BeginForgetting(Sequence first) {
   base::MutexLock lock(&mutex_);
-  const std::pair<Sequence, uint64_t> place(last_sequence.load(std::memory_order_acquire), now_ms());
-  live_.insert(place);
+  if (!live_.empty() && live_.rbegin()->first >= first) return false;
+  ++forgetting_;
+  return true;
+}
+
+void SnapshotList::EndForgetting() {
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(forgetting_ > 0);
+  --forgetting_;
+}
+
+SnapshotPlace SnapshotList::Add(const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms) {
+  base::MutexLock lock(&mutex_);
+  const SnapshotPlace place{{last_sequence.load(std::memory_order_acquire), now_ms()}, forgetting_ != 0};
+  live_.insert(place.at);
   return place;
 }
 

@@ -17,6 +17,12 @@ namespace bandb::storage {
 
 class SnapshotList;
 
+// What a snapshot is registered with: its sequence and its time.
+struct SnapshotPlace {
+  std::pair<Sequence, uint64_t> at;
+  bool amid_forgetting = false;
+};
+
 // One state to read: everything up to a sequence, at a time.
 class DbSnapshot final : public internal::SnapshotState {
  public:
@@ -28,15 +34,21 @@ class DbSnapshot final : public internal::SnapshotState {
              const std::function<uint64_t()>& now_ms);
   ~DbSnapshot() override;
 
-  Sequence sequence() const { return place_.first; }
-  uint64_t now_ms() const { return place_.second; }
+  Sequence sequence() const { return place_.at.first; }
+  uint64_t now_ms() const { return place_.at.second; }
   uint64_t generation() const { return generation_; }
+  // It was taken while something is forgotten that it may see: then it has to keep a state of its
+  // own, which its owner gives it before others have it.
+  bool amid_forgetting() const { return place_.amid_forgetting; }
+  void Keep(std::shared_ptr<const void> state) { kept_ = std::move(state); }
+  const std::shared_ptr<const void>& kept() const { return kept_; }
 
  private:
   // Shared: a snapshot may outlive its database.
   const std::shared_ptr<SnapshotList> list_;
   const uint64_t generation_;
-  const std::pair<Sequence, uint64_t> place_;
+  const SnapshotPlace place_;
+  std::shared_ptr<const void> kept_;
 };
 
 // Thread safety: any thread.
@@ -51,15 +63,22 @@ class SnapshotList {
   // 0 if there is none.
   Sequence Oldest() const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Before an edit takes something away whose first sequence is this one: false if a live snapshot
+  // sees it. Else those that are taken until EndForgetting, which comes when the edit is installed
+  // or has failed, are told.
+  bool BeginForgetting(Sequence first) ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndForgetting() ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   friend class DbSnapshot;
-  std::pair<Sequence, uint64_t> Add(const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms)
+  SnapshotPlace Add(const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(const std::pair<Sequence, uint64_t>& place) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::function<void()> released_;
   mutable base::Mutex mutex_;
   std::multiset<std::pair<Sequence, uint64_t>> live_ ABSL_GUARDED_BY(mutex_);
+  int forgetting_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace bandb::storage

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "storage/compaction/fifo_picker.h"
 
 namespace bandb::storage {
 
@@ -13,8 +14,6 @@ namespace {
 
 // One part in so many of what is rewritten is to be given back.
 constexpr uint64_t kGainedPart = 4;
-// So many neighbours at least are joined into one.
-constexpr size_t kSmallTablesMin = 8;
 // So many stretches of deleted keys are measured for one table.
 constexpr size_t kFragmentsMax = 256;
 
@@ -80,6 +79,10 @@ class SpacePicker {
         outlook_(outlook) {}
 
   std::optional<Compaction> Pick() {
+    if (settings_.style == CompactionStyle::kFifo) {
+      auto forget = PickFifo(version_, settings_, running_, horizon_, now_ms_, outlook_);
+      return forget ? forget : PickDrop();
+    }
     for (const auto step :
          {&SpacePicker::PickDrop, &SpacePicker::PickRewrites, &SpacePicker::PickSinking, &SpacePicker::PickSmall}) {
       if (std::optional<Compaction> picked = (this->*step)()) return picked;

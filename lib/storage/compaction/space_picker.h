@@ -12,6 +12,8 @@
 // A table that was rewritten holds nothing more of that kind, deletes sink a level each time, and
 // of small neighbours none is larger than the others together: so there is an end to it, and each
 // byte is rewritten a bounded number of times.
+//
+// Of kFifo only the first kind is looked for, after what is to be forgotten (fifo_picker.h).
 #ifndef BANDB_STORAGE_COMPACTION_SPACE_PICKER_H_
 #define BANDB_STORAGE_COMPACTION_SPACE_PICKER_H_
 

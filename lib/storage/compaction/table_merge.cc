@@ -55,7 +55,11 @@ absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {
     started_ = true;
   }
   uint64_t done_bytes = 0;
-  while (cursor.Valid() && done_bytes < bytes) {
+  // Those of the system come first.
+  const auto has_more = [&]() {
+    return cursor.Valid() && (!inputs_.systems_only || cursor.key()[0] == static_cast<char>(Space::kSystem));
+  };
+  while (has_more() && done_bytes < bytes) {
     done_bytes += cursor.key().size() + cursor.value().size();
     ++input_entries_;
     bool new_key = false;
@@ -65,12 +69,11 @@ absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {
     }
     switch (verdict) {
       case VersionKeeper::Verdict::kKeep:
-        BANDB_RETURN_IF_ERROR(AddEntry(cursor.key(), cursor.value()));
+        BANDB_RETURN_IF_ERROR(inputs_.filter ? AddFiltered(cursor.key(), cursor.value())
+                                             : AddEntry(cursor.key(), cursor.value()));
         break;
       case VersionKeeper::Verdict::kKeepAsDelete:
-        key_.assign(SpacedKey(cursor.key()));
-        base::PutFixed64(&key_, MakeTrailer(TrailerSequence(Trailer(cursor.key())), Kind::kDelete));
-        BANDB_RETURN_IF_ERROR(AddEntry(key_, {}));
+        BANDB_RETURN_IF_ERROR(AddAsDelete(cursor.key()));
         break;
       case VersionKeeper::Verdict::kDrop:
         break;
@@ -81,9 +84,39 @@ absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {
     failure_ = Failure::kReading;
     return read;
   }
-  if (cursor.Valid()) return false;
+  if (has_more()) return false;
   BANDB_RETURN_IF_ERROR(FinishTable({}));
   return true;
+}
+
+absl::Status TableMerge::AddAsDelete(std::string_view internal_key) {
+  key_.assign(SpacedKey(internal_key));
+  base::PutFixed64(&key_, MakeTrailer(TrailerSequence(Trailer(internal_key)), Kind::kDelete));
+  return AddEntry(key_, {});
+}
+
+absl::Status TableMerge::AddFiltered(std::string_view internal_key, std::string_view value) {
+  const uint64_t trailer = Trailer(internal_key);
+  const Kind kind = TrailerKind(trailer);
+  const bool is_value = kind == Kind::kPut || kind == Kind::kPutWithExpiry;
+  const bool is_users = internal_key[0] == static_cast<char>(Space::kUser);
+  if (!is_value || !is_users || keeper_.IsSeenBySnapshot(TrailerSequence(trailer))) {
+    return AddEntry(internal_key, value);
+  }
+  const size_t expiry_bytes = HasExpiry(kind) ? sizeof(uint64_t) : 0;
+  BANDB_ASSERT(value.size() >= expiry_bytes);
+  changed_.clear();
+  switch (inputs_.filter(UserKey(SpacedKey(internal_key)), value.substr(expiry_bytes), &changed_)) {
+    case CompactionFilter::Decision::kKeep:
+      break;
+    case CompactionFilter::Decision::kRemove:
+      if (keeper_.JudgeRemoved(internal_key) == VersionKeeper::Verdict::kDrop) return absl::OkStatus();
+      return AddAsDelete(internal_key);
+    case CompactionFilter::Decision::kChange:
+      changed_.insert(0, value.substr(0, expiry_bytes));
+      return AddEntry(internal_key, changed_);
+  }
+  return AddEntry(internal_key, value);
 }
 
 absl::Status TableMerge::AddEntry(std::string_view internal_key, std::string_view value) {
@@ -123,11 +156,15 @@ absl::Status TableMerge::BeginTable() {
 }
 
 absl::Status TableMerge::AddTombstones(std::string_view begin, std::string_view limit) {
-  for (size_t fragment = 0; fragment < tombstones_.fragment_count(); ++fragment) {
+  for (size_t fragment = tombstones_.FirstFrom(begin); fragment < tombstones_.fragment_count(); ++fragment) {
+    if (!limit.empty() && tombstones_.begin(fragment) >= limit) return absl::OkStatus();
+    if (inputs_.systems_only && tombstones_.begin(fragment)[0] != static_cast<char>(Space::kSystem)) {
+      return absl::OkStatus();
+    }
     const std::string_view from = std::max(tombstones_.begin(fragment), begin);
     const std::string_view to =
         limit.empty() ? tombstones_.limit(fragment) : std::min(tombstones_.limit(fragment), limit);
-    if (from >= to) continue;
+    BANDB_ASSERT(from < to);
     const bool nothing_below =
         inputs_.version != nullptr && !inputs_.version->HasRangeBelow(inputs_.output_level, from, to);
     for (const Sequence sequence : keeper_.KeptTombstones(fragment, nothing_below)) {
@@ -146,6 +183,7 @@ absl::Status TableMerge::FinishTable(std::string_view limit) {
   BANDB_ASSIGN_OR_RETURN(const TableSummary summary, builder_->Finish());
   BANDB_RETURN_IF_ERROR(file_->Sync());
   BANDB_RETURN_IF_ERROR(file_->Close());
+  finished_bytes_ += summary.file_bytes;
   builder_.reset();
   file_.reset();
   BANDB_ASSERT(!summary.smallest.empty());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "bandb/compaction_filter.h"
 #include "base/file_system.h"
 #include "base/random.h"
 #include "storage/compaction/version_keeper.h"
@@ -30,6 +31,12 @@ struct MergeInputs {
   int output_level = 0;
   // Outputs are cut where they would overlap too much of these.
   std::vector<TablePtr> grandparents;
+  // What users have written is left out.
+  bool systems_only = false;
+  // If given, asked about the newest value of each user's key that no snapshot sees, without its
+  // expiry, that is: what becomes of it. `*changed` is what takes its place after kChange.
+  std::function<CompactionFilter::Decision(std::string_view key, std::string_view value, std::string* changed)>
+      filter{};
 };
 
 struct MergeOutputs {
@@ -63,10 +70,15 @@ class TableMerge {
   // The tables, in key order, once Step answered true. From then on they are the caller's.
   std::vector<TableInfo> TakeTables();
   uint64_t input_entries() const { return input_entries_; }
+  // Of tables, so far.
+  uint64_t written_bytes() const { return finished_bytes_ + (builder_ == nullptr ? 0 : builder_->FileBytes()); }
 
  private:
   absl::StatusOr<bool> DoStep(uint64_t bytes);
   absl::Status AddEntry(std::string_view internal_key, std::string_view value);
+  // Asks the filter, and adds what it leaves of the entry.
+  absl::Status AddFiltered(std::string_view internal_key, std::string_view value);
+  absl::Status AddAsDelete(std::string_view internal_key);
   bool ShouldCutBefore(std::string_view spaced_key);
   absl::Status BeginTable();
   // Finishes the present table: it ends before `limit` (a spaced key; empty: at the end of all).
@@ -82,6 +94,8 @@ class TableMerge {
   Failure failure_ = Failure::kNone;
   uint64_t input_entries_ = 0;
   std::string key_;  // scratch
+  std::string changed_;
+  uint64_t finished_bytes_ = 0;
 
   // The present table.
   std::unique_ptr<base::AppendableFile> file_;

@@ -44,6 +44,11 @@ VersionKeeper::Verdict VersionKeeper::Judge(std::string_view internal_key, std::
   return kind == Kind::kDelete ? Verdict::kKeep : Verdict::kKeepAsDelete;
 }
 
+VersionKeeper::Verdict VersionKeeper::JudgeRemoved(std::string_view internal_key) const {
+  const bool is_oldest = StripeOf(TrailerSequence(Trailer(internal_key))) == 0;
+  return is_oldest && nothing_below_(SpacedKey(internal_key)) ? Verdict::kDrop : Verdict::kKeepAsDelete;
+}
+
 std::vector<Sequence> VersionKeeper::KeptTombstones(size_t fragment, bool nothing_below) const {
   std::vector<Sequence> kept;
   // From stripe to stripe, not from tombstone to tombstone: where many overlap, all fragments have

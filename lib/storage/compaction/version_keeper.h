@@ -39,6 +39,11 @@ class VersionKeeper {
   // For each entry, in order. True in new_key if the spaced key is not that of the entry before.
   Verdict Judge(std::string_view internal_key, std::string_view value, bool* new_key);
 
+  // Of an entry that was just judged kKeep: whether a snapshot sees it; and what becomes of it if
+  // it is to be gone.
+  bool IsSeenBySnapshot(Sequence sequence) const { return StripeOf(sequence) < horizon_.snapshots.size(); }
+  Verdict JudgeRemoved(std::string_view internal_key) const;
+
   // The number of the stripe that holds the sequence; 0 is the oldest, which every reader sees.
   size_t StripeOf(Sequence sequence) const;
   // The sequences of those tombstones over a fragment that a merge keeps, descending: the newest of

@@ -11,6 +11,9 @@ namespace {
 // Level 0 with this many times its trigger slows writers down, and with this many stops them.
 constexpr int kSlowdownTriggers = 3;
 constexpr int kStopTriggers = 8;
+// Tiered, there are more by design.
+constexpr int kTieredSlowdownTriggers = 6;
+constexpr int kTieredStopTriggers = 12;
 // So many that are stuck don't count: they are merged among themselves, and a logarithmic number of
 // them remains.
 constexpr size_t kStuckTablesMax = 64;
@@ -22,9 +25,12 @@ constexpr double kNanosPerByteAtFullPressure = 1e9 / (8 << 20);
 WritePressure PressureOf(const Version& version, const CompactionSettings& settings, size_t stuck) {
   BANDB_ASSERT(settings.level0_tables > 0);
   BANDB_ASSERT(stuck <= version.level(0).size());
+  // There its tables are not on their way to anywhere.
+  if (settings.style == CompactionStyle::kFifo) return {};
   const int tables = static_cast<int>(version.level(0).size() - std::min(stuck, kStuckTablesMax));
-  const int slow = settings.level0_tables * kSlowdownTriggers;
-  const int stop = settings.level0_tables * kStopTriggers;
+  const bool is_tiered = settings.style == CompactionStyle::kTiered;
+  const int slow = settings.level0_tables * (is_tiered ? kTieredSlowdownTriggers : kSlowdownTriggers);
+  const int stop = settings.level0_tables * (is_tiered ? kTieredStopTriggers : kStopTriggers);
   const int permille = std::clamp((tables - slow) * 1000 / (stop - slow), 0, 1000);
   BANDB_ASSERT((permille == 1000) == (tables >= stop));
   return {.permille = static_cast<uint32_t>(permille), .stops = tables >= stop};

@@ -107,9 +107,7 @@ class CheckpointWriter {
 
   absl::Status CopyTables() {
     internal::CheckpointSink* const sink = source_.sink;
-    if (sink != nullptr) {
-      BANDB_RETURN_IF_ERROR(sink->Begin(source_.database_id.bytes, source_.state.last_sequence));
-    }
+    if (sink != nullptr) BANDB_RETURN_IF_ERROR(sink->Begin(files_, StateForSink(), source_.go_on));
     for (int level = 0; level < kLevels; ++level) {
       for (const TablePtr& table : source_.state.version->level(level)) {
         BANDB_RETURN_IF_ERROR(source_.go_on());
@@ -125,6 +123,22 @@ class CheckpointWriter {
       }
     }
     return absl::OkStatus();
+  }
+
+  internal::CheckpointState StateForSink() const {
+    internal::CheckpointState state{.database_id = source_.database_id.bytes,
+                                    .last_sequence = source_.state.last_sequence,
+                                    .commit_time_ms = source_.state.commit_time_ms,
+                                    .place_at = source_.place_at,
+                                    .keeps_logs = source_.keeps_logs};
+    for (const KeptLog& log : source_.kept_logs) {
+      state.logs.push_back({.path = base::JoinPath(source_.engine_dir, LogName(log.number)),
+                            .bytes = log.bytes,
+                            .first_sequence = log.first_sequence,
+                            .last_sequence = log.last_sequence,
+                            .end_ms = log.end_ms});
+    }
+    return state;
   }
 
   FileHeader Header(FileType type) {

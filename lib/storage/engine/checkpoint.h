@@ -11,12 +11,14 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/file_system.h"
 #include "base/random.h"
 #include "kv/checkpoint_sink.h"
 #include "storage/file/file_header.h"
+#include "storage/log/kept_log.h"
 #include "storage/version/manifest.h"
 
 namespace bandb::storage {
@@ -34,6 +36,10 @@ struct CheckpointSource {
   std::function<absl::Status()> go_on;
   // Takes the tables, which the copy then lacks; null: the copy has them.
   internal::CheckpointSink* sink = nullptr;
+  // For the sink: see CheckpointState.
+  std::function<std::string(uint64_t sequence)> place_at;
+  bool keeps_logs = false;
+  std::vector<KeptLog> kept_logs;
 };
 
 // Errors: kAlreadyExists `dir` is there; what go_on says; what the file system says. Durability:

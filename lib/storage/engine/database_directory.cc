@@ -126,7 +126,7 @@ class DirectoryOpener {
     for (const std::string& name : names) {
       const auto parsed = ParseFileName(name);
       if (!begun && (parsed || name == CurrentName())) return Missing(IdentityPath(dir_), "a database");
-      if (!parsed) continue;
+      if (!parsed || parsed->number > kFileNumbersAhead) continue;
       directory_.leftovers.push_back(name);
       directory_.next_file_number = std::max(directory_.next_file_number, parsed->number + 1);
     }
@@ -194,8 +194,9 @@ absl::StatusOr<DatabaseDirectory> OpenDatabaseDirectory(base::FileSystem* files,
   return DirectoryOpener(files, dir, create, random, node).Run();
 }
 
-absl::StatusOr<DatabaseDirectory> FindDatabaseDirectory(base::FileSystem* files, const std::string& dir) {
-  return DirectoryOpener(files, dir, false, nullptr, nullptr).Find();
+absl::StatusOr<DatabaseDirectory> FindDatabaseDirectory(base::FileSystem* files, const std::string& dir,
+                                                        const Identity* node) {
+  return DirectoryOpener(files, dir, false, nullptr, node).Find();
 }
 
 absl::Status FinishCreation(base::FileSystem* files, const std::string& dir) {

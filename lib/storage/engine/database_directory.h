@@ -44,7 +44,8 @@ absl::StatusOr<DatabaseDirectory> OpenDatabaseDirectory(base::FileSystem* files,
 
 // The same of a directory that is only to be read: nothing in it is locked, written or created.
 // Errors: kNotFound there is no database; else as above.
-absl::StatusOr<DatabaseDirectory> FindDatabaseDirectory(base::FileSystem* files, const std::string& dir);
+absl::StatusOr<DatabaseDirectory> FindDatabaseDirectory(base::FileSystem* files, const std::string& dir,
+                                                        const Identity* node = nullptr);
 
 // Makes a directory that was begun a database. Durability: it is there after power loss when this
 // returns OK.

@@ -17,10 +17,19 @@ namespace {
 // Open reads the manifest as it reads the logs, so it should be small beside them.
 constexpr uint64_t kWriteBuffersInManifest = 64;
 
-CompactionSettings SettingsFrom(const Options& options) {
-  return {.level0_tables = options.level0_tables,
-          .level_base_bytes = options.level_base_bytes,
-          .table_bytes = options.table_bytes};
+CompactionSettings SettingsFrom(const Options& options, bool is_replica) {
+  CompactionSettings settings{.level0_tables = options.level0_tables,
+                              .level_base_bytes = options.level_base_bytes,
+                              .table_bytes = options.table_bytes};
+  // A replica that forgets would differ from others.
+  if (!is_replica || options.compaction_style != CompactionStyle::kFifo) settings.style = options.compaction_style;
+  settings.fifo_bytes_max = options.fifo_bytes_max;
+  if (options.fifo_age_max != absl::InfiniteDuration()) {
+    settings.fifo_age_max_ms = static_cast<uint64_t>(absl::ToInt64Milliseconds(options.fifo_age_max));
+  }
+  settings.recompresses_last_level =
+      options.compression_last_level.value_or(options.compression) != options.compression;
+  return settings;
 }
 
 }  // namespace
@@ -49,10 +58,11 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
       engine_dir_(EngineDir(dir_)),
       options_(options),
       limits_(kv::LimitsFor(kv::MemoryBudgetBytes(options))),
-      settings_(SettingsFrom(options)),
+      settings_(SettingsFrom(options, is_replica)),
       memtable_bytes_(MemtableBytes(options)),
       files_(std::move(files)),
       wake_up_(std::make_shared<WakeUp>([this](WakeUp::Timer timer) { Wake(timer); })),
+      pace_(env, options.background_bytes_per_second, wake_up_),
       snapshots_(std::make_shared<SnapshotList>([wake_up = wake_up_]() { wake_up->Run(WakeUp::kSnapshotGone); })),
       logs_(env.files, engine_dir_),
       feed_({.files = env.files,
@@ -60,6 +70,7 @@ Engine::Engine(const base::Env& env, std::string dir, const Options& options, st
              .logs = &logs_,
              .last_sequence = &last_sequence_,
              .now_ms = [this]() { return NowMs(); },
+             .flushed = [this]() { return FlushedSequences(); },
              .snapshot_sequence = [this](const Snapshot& snapshot) { return SnapshotSequence(snapshot); }},
             options),
       feed_gate_(std::make_shared<FeedGate>(this)),
@@ -122,7 +133,10 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
   }
   SetAside(recovered.damaged_tables, generation_->load(), 0);
   UpdateStall();
-  OpenTables(versions_.version()->RangeTombstoneTables());
+  {
+    base::MutexLock lock(&mutex_);
+    OpenTables(versions_.version()->RangeTombstoneTables());
+  }
   LoadCursors(recovered.has_system_records);
   // Only now does nothing refer to them. What cannot be removed stays until the next open.
   for (const std::string& name : recovered.orphans) {
@@ -276,6 +290,8 @@ absl::Status Engine::Resume() {
   }
   {
     base::MutexLock lock(&mutex_);
+    // Once more: what came meanwhile may have stopped them for good.
+    BANDB_RETURN_IF_ERROR(lifecycle_.MayResume());
     schedule_.TakeBack();
     told_damaged_.clear();
     for (BackOff* const back_off : {&flush_back_off_, &compaction_back_off_, &take_back_back_off_}) back_off->Reset();
@@ -306,6 +322,7 @@ void Engine::BeginClose(Done done) {
     lifecycle_.BeginClose(std::move(done));
     TakeWaiters(&abandoned);
   }
+  pace_.Close();
   feed_gate_->committed.Tell();
   feed_gate_->durable.Tell();
   for (Done& abandon : abandoned) abandon(lifecycle_.MayWrite());

@@ -12,7 +12,8 @@
 //   engine.cc             opening, closing, stopping after an error; views; invariants
 //   engine_write.cc       committing groups; freezing memtables
 //   engine_read.cc        gets, iterators, snapshots
-//   engine_background.cc  flushes and compactions, and what they make of the database
+//   engine_range.cc       what a range holds, about
+//   engine_background.cc  flushes, and what is begun when; engine_compaction.cc compactions
 //   engine_job_end.cc     how they end, and what follows when they fail
 //   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
 //   engine_changes.cc     what the change feed has of the engine: logs that are kept, cursors written down
@@ -56,10 +57,13 @@
 #include "storage/engine/engine_feed.h"
 #include "storage/engine/engine_lifecycle.h"
 #include "storage/engine/feed_gate.h"
+#include "storage/engine/job_end.h"
 #include "storage/engine/read_only_recovery.h"
 #include "storage/engine/recovery.h"
 #include "storage/engine/replica_position.h"
 #include "storage/engine/wake_up.h"
+#include "storage/engine/work_pace.h"
+#include "storage/log/log_reader.h"
 #include "storage/read/db_iterator.h"
 #include "storage/read/read_view.h"
 #include "storage/version/version_set.h"
@@ -77,6 +81,9 @@ struct EngineCounters {
   std::atomic<uint64_t> gets{0}, tables_probed{0}, filter_negatives{0};
   // Of the application: what its listener and its callbacks threw.
   std::atomic<uint64_t> exceptions{0};
+  std::atomic<uint64_t> values_removed{0}, values_changed{0}, forgotten_tables{0}, forgotten_bytes{0};
+
+  void FillStats(Stats* stats) const;
 };
 
 // Thread safety: every method may be called from any thread.
@@ -115,6 +122,12 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
                                                     const ReadOptions& options);
   std::unique_ptr<Iterator> NewIterator(const ReadOptions& options);
   Snapshot GetSnapshot();
+  // See Db::ApproximateSize.
+  struct RangeFigures {
+    uint64_t bytes = 0;
+    uint64_t keys = 0;
+  };
+  absl::StatusOr<RangeFigures> Approximate(std::string_view begin, std::string_view limit);
 
   // Memory that counts, of what is on its way to the engine: added and taken away by its owner.
   std::atomic<uint64_t>* working_bytes() { return tables_->cache()->working_bytes(); }
@@ -150,6 +163,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Compacts level by level what holds keys of [begin, limit), and at last what was in the last
   // level; empty: unbounded.
   void CompactRange(std::string_view begin, std::string_view limit, Done done);
+  // See Db::PauseCompactions.
+  absl::Status PauseCompactions();
+  absl::Status ContinueCompactions() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink = nullptr);
   absl::Status VerifyChecksums();
   absl::Status Resume();
@@ -164,6 +180,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // After that: seals the log and closes the files.
   absl::Status FinishClose();
 
+  // For tests, before the first write.
+  void SetLogBytesMax(uint64_t bytes) { log_bytes_max_ = bytes; }
   // Between two steps of a simulation, while no call on the engine runs. Errors: kInternal what
   // contradicts what.
   absl::Status CheckInvariants() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -181,18 +199,6 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   };
   // kRefused: nothing was changed, and only whoever asked is told. kFailed: writes stop.
   enum class Room : uint8_t { kYes, kStalled, kRefused, kFailed };
-  // How work in the background ended.
-  struct JobEnd {
-    absl::Status status;
-    // lifecycle_.resumes() from before whatever went wrong.
-    uint64_t resumes_seen = 0;
-    // Tables that could not be read were set aside.
-    bool damage_set_aside = false;
-    // The operating system refused what has changed nothing, so that the work may be tried again.
-    bool may_pass = false;
-    // Of the state that the work was done on.
-    uint64_t generation = 0;
-  };
   // Background work; see engine_background.cc.
   class Work;
   class FlushWork;
@@ -253,6 +259,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
   // engine_changes.cc
   // What the manifest will say of epochs and of logs that are kept.
+  EngineFeed::Flushed FlushedSequences() const;
   void StartFeed(const RecoveredDatabase& recovered, ManifestState* state);
   // `recovered_some`: logs held operations of the system.
   void LoadCursors(bool recovered_some);
@@ -287,6 +294,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   bool CommitGroup(const CommitQueue::Group& group) override;
   bool MayBlock(const CommitQueue::Group& group) override;
   void AfterBackgroundCommits() override { SyncInBackground(); }
+  // In the memtable, and in its log.
+  bool HasRoomFor(uint64_t operations, uint64_t payload_bytes) const;
   Room MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure);
   // Freezes the memtable and begins one of this capacity, unless too much is frozen already.
   Room FreezeIfRoom(size_t capacity_bytes, absl::Status* failure);
@@ -296,39 +305,52 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // OK while writes that find no room may wait for a flush. Else why none succeeds.
   absl::Status FlushFailure() const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckConditions(Space space, std::string_view conditions);
+  absl::StatusOr<bool> HoldsNow(Space space, const kv::Condition& condition);
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
   // What was appended to the log, for all to see.
   void PublishGroup(const CommitQueue::Group& group, Sequence first, Sequence last, uint64_t now_ms);
   void InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms);
 
   // engine_admin.cc
+  // NowMs goes by the clock again.
+  void ForgetAhead();
   absl::Status VerifyFiles();
-  // Every byte of every log that counts. What is appended meanwhile is not looked at.
-  // Of those that are needed, or of those that are only kept.
+  // Every byte of every log that is needed, or only kept; not what is appended meanwhile.
   absl::Status VerifyLogs(bool kept) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status VerifyManifest() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // engine_read.cc
+  class ReadTime;
   absl::Status GetIn(Space space, std::string_view key, const ReadOptions& options, PinnedValue* value);
+  // `sequence` becomes that of what was read.
+  absl::Status GetOnce(Space space, std::string_view key, const ReadOptions& options, ReadTime* time,
+                       Sequence* sequence, PinnedValue* value);
   std::unique_ptr<Iterator> NewIteratorIn(Space space, const ReadOptions& options);
+  // Within the bounds of `options`, whose snapshot is left aside, and whatever the memory budget
+  // has room for: for who lets go of it soon.
+  std::unique_ptr<Iterator> NewIteratorAt(ViewRef view, Space space, Sequence sequence, uint64_t now_ms,
+                                          const ReadOptions& options);
   absl::Status ResolveSnapshot(const ReadOptions& options, const ReadView& view, Sequence* sequence,
-                               uint64_t* now_ms) const;
+                               ReadTime* time) const;
+  // The present view, or the one that the snapshot keeps.
+  ViewRef ViewFor(const ReadOptions& options);
   absl::StatusOr<Sequence> SnapshotSequence(const Snapshot& snapshot);
   // `newest` is the sequence of the entry in a memtable that decided; 0 if it was none.
-  absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
+  absl::Status GetAt(const ViewRef& view, const LookupKey& lookup, ReadTime* time, BlockPolicy blocks,
                      PinnedValue* value, Sequence* newest);
   absl::Status GetFromTables(const ReadView& view, const LookupKey& lookup, uint64_t hash, Sequence covering,
-                             uint64_t now_ms, BlockPolicy blocks, PinnedValue* value);
+                             ReadTime* time, BlockPolicy blocks, PinnedValue* value);
   struct TableProbe;
+  class ProbeCount;
   absl::Status ProbeTable(TableProbe* probe, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
-                          Sequence* covering, GetResult* result);
+                          Sequence* covering, GetResult* result) const;
 
   // engine_space.cc
   // Has it looked again for space to give back when a table has expired, or a snapshot is gone.
   void AwaitSpace(uint64_t now_ms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LookForSpace(WakeUp::Timer timer) ABSL_LOCKS_EXCLUDED(mutex_);
   // In the background; then it looks for space once more: see PickForSpace.
-  void OpenTables(std::vector<TablePtr> tables);
+  void OpenTables(std::vector<TablePtr> tables) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // engine_background.cc
   void MaybeScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -336,7 +358,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void StartCompaction(Compaction compaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // For each iterator; see ReadAllowance.
   void CountIterator() ABSL_LOCKS_EXCLUDED(mutex_);
-  MergeOutputs OutputsFor(uint64_t table_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of tables of a level.
+  MergeOutputs OutputsFor(int level) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FileHeader NewHeader(FileType type) override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status MayWriteEdit() const override { return lifecycle_.StopCause(); }
   void InstallEdit(PendingEdit* edit) override ABSL_LOCKS_EXCLUDED(mutex_);
@@ -374,6 +397,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // The end of a snapshot is news for the picker, which has not been told yet.
   std::atomic<bool> waits_for_snapshot_{true};
   const std::shared_ptr<WakeUp> wake_up_;
+  WorkPace pace_;
   // Shared with snapshots, which may outlive the database.
   const std::shared_ptr<SnapshotList> snapshots_;
 
@@ -417,6 +441,9 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
   // The committing thread's; one at a time, handed on through the queue's mutex.
   base::Random commit_random_;
+  // A log that has so many bytes ends, however little of them its memtable holds: far below what
+  // Open reads of one.
+  uint64_t log_bytes_max_ = kLogFileBytesMax / 2;
   // The memtable that is written. Replaced by the committing thread alone, or by an install for
   // which a replica's writer waits, under the mutex: so that thread may use it without the mutex,
   // and any other under it.

@@ -1,13 +1,16 @@
 // The engine's administration: waiting for flushes, compacting on demand, checkpoints,
 // verification, statistics.
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "changes/change_token.h"
 #include "kv/options.h"
 #include "storage/engine/checkpoint.h"
 #include "storage/engine/engine.h"
+#include "storage/engine/log_clock_key.h"
 #include "storage/file/file_names.h"
 #include "storage/file/identity.h"
 #include "storage/file/refused_read.h"
@@ -50,6 +53,27 @@ void Engine::CompactRange(std::string_view begin, std::string_view limit, Done d
   done(stopped);
 }
 
+absl::Status Engine::PauseCompactions() {
+  if (read_only_) return lifecycle_.MayWrite();
+  if (!Enter()) return ClosedError();
+  pace_.Pause();
+  Leave();
+  return absl::OkStatus();
+}
+
+absl::Status Engine::ContinueCompactions() {
+  if (read_only_) return lifecycle_.MayWrite();
+  if (!Enter()) return ClosedError();
+  const bool were_paused = pace_.Continue();
+  {
+    base::MutexLock lock(&mutex_);
+    MaybeScheduleWork();
+  }
+  Leave();
+  if (were_paused) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kFailedPrecondition, "compactions are not paused");
+}
+
 absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink) {
   if (!Enter()) return ClosedError();
   CheckpointSource source{.files = env_.files,
@@ -59,14 +83,21 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::Checkpoi
                           .log_number = 0,
                           .random = base::Random(0),
                           .go_on = [this]() { return lifecycle_.MayContinue(); },
-                          .sink = sink};
+                          .sink = sink,
+                          .place_at = {},
+                          .keeps_logs = !is_replica_ && feed_.keeps_logs(),
+                          .kept_logs = {}};
   {
     base::MutexLock lock(&mutex_);
     source.state = versions_.state();
-    // What was written before it was made is no part of the copy.
+    // What was written before it was made is no part of the copy, but the sink may want it.
+    for (const auto& [number, log] : source.state.kept_logs) source.kept_logs.push_back(log);
     source.state.kept_logs.clear();
     source.log_number = versions_.next_file_number();
     source.random = job_random_.Fork();
+  }
+  if (!is_replica_) {
+    source.place_at = [this](Sequence sequence) { return changes::EncodeToken(feed_.PlaceAt(sequence)); };
   }
   absl::Status written = WriteCheckpoint(std::move(source), dir);
   // From here on the database may be gone.
@@ -76,9 +107,11 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::Checkpoi
 
 // Says in the manifest that earlier times count no more: those of all that was written before it.
 // It waits its turn as an empty write does, so that no write which took its time from the clock as
-// it was comes after it.
+// it was comes after it; before that nothing has changed.
 class Engine::ClockEdit final : public EditSource, public WriteRequest {
  public:
+  class KeyDrop;
+
   ClockEdit(Engine* engine, Done done) : engine_(engine), done_(std::move(done)) {}
 
   // Destroys it, or hands it on.
@@ -86,6 +119,7 @@ class Engine::ClockEdit final : public EditSource, public WriteRequest {
     PendingEdit edit;
     edit.source.reset(this);
     if (!outcome.ok()) return Installed(outcome);
+    engine_->ForgetAhead();
     // The leader of the queue waits for no manifest.
     engine_->env_.executor->Post(base::Priority::kHigh, [engine = engine_, edit = std::move(edit)]() mutable {
       engine->versions_.Apply(std::move(edit));
@@ -107,18 +141,58 @@ class Engine::ClockEdit final : public EditSource, public WriteRequest {
   Done done_;
 };
 
+// In a database that was of a cluster, before it: the clocks that were accepted there count no
+// more, either. Durable first, for a cluster that began with it would go by them again.
+class Engine::ClockEdit::KeyDrop final : public WriteRequest {
+ public:
+  KeyDrop(Engine* engine, std::unique_ptr<ClockEdit> next) : engine_(engine), next_(std::move(next)) {
+    batch_.Delete(kLogClockKey);
+    operations = WriteBatchAccess::Operations(batch_);
+    operation_count = WriteBatchAccess::OperationCount(batch_);
+    payload_bytes = operations.size();
+    system = sync = true;
+  }
+
+  // Destroys it.
+  void Complete(absl::Status outcome) override {
+    const std::unique_ptr<KeyDrop> self(this);
+    ClockEdit* const next = next_.release();
+    // The log takes nothing more, and expiry goes on as it did.
+    if (absl::IsUnknown(outcome)) outcome = base::Error(absl::StatusCode::kInternal, "{}", base::Message(outcome));
+    if (!outcome.ok()) return next->Complete(std::move(outcome));
+    // Whoever syncs or commits waits for nothing.
+    engine_->env_.executor->Post(base::Priority::kHigh, [engine = engine_, next]() { engine->SubmitUnwaiting(next); });
+  }
+
+ private:
+  Engine* const engine_;
+  WriteBatch batch_;
+  std::unique_ptr<ClockEdit> next_;
+};
+
 void Engine::AcceptClock(Done done) {
   BANDB_ASSERT(!is_replica_);
   if (!Enter()) return done(ClosedError());
-  if (read_only_) {
-    done(lifecycle_.MayWrite());
+  absl::Status found = lifecycle_.MayWrite();
+  if (!read_only_) {
+    PinnedValue kept;
+    found = GetIn(Space::kSystem, kLogClockKey, ReadOptions(), &kept);
+  }
+  if (!found.ok() && found.code() != absl::StatusCode::kNotFound) {
+    done(found);
     return Leave();
   }
+  auto edit = std::make_unique<ClockEdit>(this, std::move(done));
+  if (!found.ok()) return queue_.Submit(edit.release());
+  queue_.Submit(std::make_unique<ClockEdit::KeyDrop>(this, std::move(edit)).release());
+  SyncInBackground();
+}
+
+void Engine::ForgetAhead() {
   const uint64_t ahead_ms = AheadMs();
   latest_ms_.store(WallMs(env_.clock), std::memory_order_relaxed);
   env_.logger->Log(base::LogLevel::kWarning, "{}: expiry was {} ms ahead of the clock, and goes by it again", dir_,
                    ahead_ms);
-  queue_.Submit(std::make_unique<ClockEdit>(this, std::move(done)).release());
 }
 
 absl::Status Engine::VerifyChecksums() {
@@ -188,12 +262,31 @@ absl::Status Engine::VerifyManifest() {
   }
 }
 
+void EngineCounters::FillStats(Stats* stats) const {
+  const auto now = [](const std::atomic<uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  stats->operations_written = now(operations);
+  stats->batches_written = now(batches);
+  stats->user_bytes_written = now(user_bytes);
+  stats->log_bytes_written = now(log_bytes);
+  stats->stall_count = now(stalls);
+  stats->stall_micros = now(stall_micros);
+  stats->gets = now(gets);
+  stats->tables_probed = now(tables_probed);
+  stats->filter_negatives = now(filter_negatives);
+  stats->exceptions = now(exceptions);
+  stats->values_removed = now(values_removed);
+  stats->values_changed = now(values_changed);
+  stats->forgotten_tables = now(forgotten_tables);
+  stats->forgotten_bytes = now(forgotten_bytes);
+}
+
 Stats Engine::GetStats() const {
   Stats stats;
   {
     base::MutexLock lock(&mutex_);
     const std::shared_ptr<const Version> version = versions_.version();
-    const LevelTargets targets = TargetsFor(*version, schedule_.settings());
+    LevelTargets targets;
+    if (settings_.style == CompactionStyle::kLevelled) targets = TargetsFor(*version, schedule_.settings());
     stats.levels = level_work_;
     for (int level = 0; level < kLevels; ++level) {
       LevelStats& at = stats.levels[static_cast<size_t>(level)];
@@ -210,29 +303,21 @@ Stats Engine::GetStats() const {
     stats.compaction_debt_bytes = CompactionDebtBytes(*version, schedule_.settings());
     stats.damaged_tables.assign(schedule_.set_aside().begin(), schedule_.set_aside().end());
   }
+  counters_.FillStats(&stats);
+  pace_.FillStats(&stats);
   stats.log_bytes = logs_.TotalBytes();
-  stats.operations_written = counters_.operations.load(std::memory_order_relaxed);
-  stats.batches_written = counters_.batches.load(std::memory_order_relaxed);
-  stats.user_bytes_written = counters_.user_bytes.load(std::memory_order_relaxed);
-  stats.log_bytes_written = counters_.log_bytes.load(std::memory_order_relaxed);
   stats.log_syncs = logs_.syncs();
   uint64_t written = stats.log_bytes_written;
   for (const LevelStats& level : stats.levels) written += level.bytes_written;
   if (stats.user_bytes_written != 0) {
     stats.write_amplification = static_cast<double>(written) / static_cast<double>(stats.user_bytes_written);
   }
-  stats.stall_count = counters_.stalls.load(std::memory_order_relaxed);
-  stats.stall_micros = counters_.stall_micros.load(std::memory_order_relaxed);
-  stats.gets = counters_.gets.load(std::memory_order_relaxed);
-  stats.tables_probed = counters_.tables_probed.load(std::memory_order_relaxed);
-  stats.filter_negatives = counters_.filter_negatives.load(std::memory_order_relaxed);
   const BlockCache::CacheStats cache = tables_->cache()->GetStats();
   stats.cache_hits = cache.hits;
   stats.cache_misses = cache.misses;
   stats.block_reads = cache.misses;
   stats.open_table_files = tables_->open_files();
   stats.descriptor_shortages = files_->descriptor_shortages();
-  stats.exceptions = counters_.exceptions.load(std::memory_order_relaxed);
   stats.cache_bytes = cache.block_bytes;
   stats.pinned_bytes = cache.pinned_charge_bytes + cache.partition_bytes - kept_memtable_bytes_;
   // Memtables that only readers keep are pinned.

@@ -39,6 +39,12 @@ void Engine::StartFeed(const RecoveredDatabase& recovered, ManifestState* state)
   EngineFeed::ForgetEpochs(oldest, last, &state->epochs);
   state->epochs.push_back({.number = epoch_, .branch = commit_random_.Next(), .begin = last});
   feed_.Start(database_id_, state->epochs);
+  feed_.NoteFlushed({.user = state->LastUserSequence(), .last = state->last_sequence});
+}
+
+EngineFeed::Flushed Engine::FlushedSequences() const {
+  const ManifestState state = versions_.state();
+  return {.user = state.LastUserSequence(), .last = state.last_sequence};
 }
 
 bool Engine::MayHaveCursors() const {

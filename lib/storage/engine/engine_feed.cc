@@ -44,7 +44,7 @@ absl::Status EngineFeed::LoadCursor(std::string_view key, std::string_view value
 void EngineFeed::CursorsLoaded(const absl::Status& status) {
   base::MutexLock lock(&mutex_);
   cursors_loaded_ = status;
-  cursors_.Forget(parts_.logs->OldestSequence());
+  cursors_.Forget(NeededFrom());
 }
 
 absl::StatusOr<const changes::Cursor*> EngineFeed::FindCursor(std::string_view name) const {
@@ -85,8 +85,33 @@ absl::Status EngineFeed::Gone() const {
                      changes::TokenText(oldest));
 }
 
+void EngineFeed::NoteFlushed(const Flushed& flushed) {
+  // In this order, so that who reads them in the other one is told no more than is so.
+  idle_from_.store(flushed.user, std::memory_order_release);
+  idle_to_.store(flushed.last, std::memory_order_release);
+}
+
+Sequence EngineFeed::PassOver(Sequence sequence) const {
+  const Sequence to = idle_to_.load(std::memory_order_acquire);
+  const Sequence from = idle_from_.load(std::memory_order_acquire);
+  return sequence >= from && sequence < to ? to : sequence;
+}
+
+Sequence EngineFeed::NeededFrom() const {
+  const Sequence oldest = parts_.logs->OldestSequence();
+  const Sequence to = idle_to_.load(std::memory_order_acquire);
+  const Sequence from = idle_from_.load(std::memory_order_acquire);
+  return from < to && to + 1 >= oldest ? std::min(oldest, from + 1) : oldest;
+}
+
+// One whose log is gone goes on where that ended; then its epoch may be forgotten, too.
+EngineFeed::Beginning EngineFeed::PassOver(const changes::ChangePlace& place) const {
+  if (place.sequence + 1 >= parts_.logs->OldestSequence()) return {.place = place};
+  return {.place = PlaceAt(PassOver(place.sequence))};
+}
+
 absl::Status EngineFeed::CheckKept(Sequence sequence) const {
-  return sequence + 1 < parts_.logs->OldestSequence() ? Gone() : absl::OkStatus();
+  return PassOver(sequence) + 1 < parts_.logs->OldestSequence() ? Gone() : absl::OkStatus();
 }
 
 absl::Status EngineFeed::CheckPlace(const changes::ChangePlace& place) const {
@@ -96,7 +121,8 @@ absl::Status EngineFeed::CheckPlace(const changes::ChangePlace& place) const {
   const auto epoch =
       std::find_if(epochs_.begin(), epochs_.end(), [&](const Epoch& known) { return known.number == place.epoch; });
   // Of one that is forgotten nothing can be read; what it had after its end is lost, or elsewhere.
-  if (epoch == epochs_.end() && place.epoch < epochs_.front().number) BANDB_RETURN_IF_ERROR(CheckKept(place.sequence));
+  const bool is_forgotten = epoch == epochs_.end() && place.epoch < epochs_.front().number;
+  if (is_forgotten && place.sequence + 1 < parts_.logs->OldestSequence()) return Gone();
   const bool known = epoch != epochs_.end() && epoch->branch == place.branch;
   const bool last = known && epoch + 1 == epochs_.end();
   const Sequence end = last ? parts_.last_sequence->load(std::memory_order_acquire) : known ? (epoch + 1)->begin : 0;
@@ -131,20 +157,26 @@ absl::StatusOr<EngineFeed::Beginning> EngineFeed::Resolve(const ChangesFrom& fro
     case Place::kToken: {
       BANDB_ASSIGN_OR_RETURN(const changes::ChangePlace place, changes::DecodeToken(from.text()));
       BANDB_RETURN_IF_ERROR(CheckPlace(place));
-      return Beginning{.place = place};
+      return PassOver(place);
     }
     case Place::kSnapshot: {
       BANDB_ASSERT(from.snapshot() != nullptr);
       BANDB_ASSIGN_OR_RETURN(const Sequence sequence, parts_.snapshot_sequence(*from.snapshot()));
       BANDB_RETURN_IF_ERROR(CheckKept(sequence));
-      return Beginning{.place = PlaceAt(sequence)};
+      return PassOver(PlaceAt(sequence));
     }
     case Place::kCursor: {
       base::MutexLock lock(&mutex_);
       BANDB_ASSIGN_OR_RETURN(const changes::Cursor* const cursor, FindCursor(from.text()));
       if (cursor->lost) return Lost(from.text());
-      BANDB_RETURN_IF_ERROR(CheckPlace(cursor->place));
-      return Beginning{.place = cursor->place};
+      // What the database itself has written down of it is a place that it has, even if the epoch
+      // of that is forgotten.
+      if (cursor->place.sequence + 1 < parts_.logs->OldestSequence()) {
+        BANDB_RETURN_IF_ERROR(CheckKept(cursor->place.sequence));
+      } else {
+        BANDB_RETURN_IF_ERROR(CheckPlace(cursor->place));
+      }
+      return PassOver(cursor->place);
     }
   }
   BANDB_UNREACHABLE();
@@ -159,14 +191,17 @@ std::vector<uint64_t> EngineFeed::LetGoLocked(uint64_t needed_from, const KeepPo
   std::vector<uint64_t> numbers = parts_.logs->LetGo(needed_from, policy);
   for (const uint64_t number : numbers) files_.erase(number);
   if (keeps_logs() || kept_before != 0) let_go_.fetch_add(numbers.size(), std::memory_order_relaxed);
-  cursors_.Forget(parts_.logs->OldestSequence());
+  cursors_.Forget(NeededFrom());
   return numbers;
 }
 
 std::vector<uint64_t> EngineFeed::LetGo(uint64_t needed_from) {
   KeepPolicy policy = policy_;
   policy.now_ms = parts_.now_ms();
+  const Flushed flushed = parts_.flushed();
   base::MutexLock lock(&mutex_);
+  // Before: who finds a log gone knows what was in it.
+  if (flushed.last > idle_to_.load(std::memory_order_relaxed)) NoteFlushed(flushed);
   policy.floor = cursors_loaded_.ok() ? cursors_.Floor(parts_.logs->durable_sequence()) : 0;
   return LetGoLocked(needed_from, policy);
 }
@@ -222,7 +257,7 @@ absl::StatusOr<WriteBatch> EngineFeed::BeginReset(std::string_view name, const C
 absl::Status EngineFeed::EndReset(std::string_view name, bool done) {
   base::MutexLock lock(&mutex_);
   cursors_.EndReset(name, done);
-  cursors_.Forget(parts_.logs->OldestSequence());
+  cursors_.Forget(NeededFrom());
   const changes::Cursor* const cursor = cursors_.Find(name);
   return done && cursor != nullptr && cursor->lost ? Lost(name) : absl::OkStatus();
 }

@@ -35,12 +35,18 @@ namespace bandb::storage {
 // Thread safety: any thread, once Start has run. Lock order: its mutex before that of the LogSet.
 class EngineFeed {
  public:
+  // In tables: the last sequence, and the last one of a user's operation.
+  struct Flushed {
+    Sequence user = 0;
+    Sequence last = 0;
+  };
   struct Parts {
     base::FileSystem* files;
     std::string engine_dir;
     LogSet* logs;
     const std::atomic<Sequence>* last_sequence;
     std::function<uint64_t()> now_ms;
+    std::function<Flushed()> flushed;
     // Of a snapshot of this database.
     std::function<absl::StatusOr<Sequence>(const Snapshot&)> snapshot_sequence;
   };
@@ -52,6 +58,9 @@ class EngineFeed {
   // All cursors were loaded, or cannot be: then who asks for one is answered so. Until then, and if
   // not, as much is kept as may be.
   void CursorsLoaded(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Who has come to the last of a user's operations has seen all that is in tables, whatever the
+  // system wrote after it. By one thread at a time, and it never goes back.
+  void NoteFlushed(const Flushed& flushed);
   // Which of the epochs are needed when these are the oldest operation that can be read, and the
   // last one that there is.
   static void ForgetEpochs(Sequence oldest, Sequence last, std::vector<Epoch>* epochs);
@@ -108,6 +117,12 @@ class EngineFeed {
   // Errors: as Store::ReadChanges for a token.
   absl::Status CheckPlace(const changes::ChangePlace& place) const;
   absl::Status CheckKept(Sequence sequence) const;
+  // The same place, as far as what was written by users goes, but that it may be after what is
+  // gone.
+  Sequence PassOver(Sequence sequence) const;
+  Beginning PassOver(const changes::ChangePlace& place) const;
+  // Cursors before this miss what is gone.
+  Sequence NeededFrom() const;
   absl::StatusOr<Beginning> ResolveTime(absl::Time time, Sequence bound) const;
   absl::Status Lost(std::string_view name) const;
   absl::StatusOr<const changes::Cursor*> FindCursor(std::string_view name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -125,6 +140,9 @@ class EngineFeed {
   std::atomic<Sequence> system_from_{0};
   std::atomic<Sequence> system_to_{0};
   std::atomic<uint64_t> let_go_{0};
+  // No user's operation comes after the one, up to the other.
+  std::atomic<Sequence> idle_from_{0};
+  std::atomic<Sequence> idle_to_{0};
 
   mutable base::Mutex mutex_;
   changes::CursorTable cursors_ ABSL_GUARDED_BY(mutex_);

@@ -23,6 +23,7 @@ void Engine::ReplaceState(const VersionEdit& edit, std::vector<Done>* abandoned)
   const ManifestState state = versions_.state();
   applied_ = {.applied = *state.applied,
               .last_sequence = state.last_sequence,
+              .user_sequence = state.LastUserSequence(),
               .commit_time_ms = state.commit_time_ms,
               .membership = state.membership.value_or(std::string())};
   durable_log_index_ = std::max(durable_log_index_, applied_.applied.index);
@@ -91,6 +92,7 @@ class EngineReplica::InstallJob final : public base::Job {
     edit.edit.log_number = engine_->versions_.NewFileNumber();
     edit.edit.applied = position.applied;
     edit.edit.last_sequence = position.last_sequence;
+    edit.edit.user_sequence = position.user_sequence;
     edit.edit.commit_time_ms = position.commit_time_ms;
     edit.edit.membership = position.membership;
     edit.replaces_all = true;

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "storage/compaction/fifo_picker.h"
 #include "storage/engine/engine.h"
 #include "storage/file/file_names.h"
 
@@ -37,6 +38,8 @@ void Engine::TryAgain(WakeUp::Timer timer) {
       if (timer == WakeUp::kTakeBack) {
         take_back_back_off_.Elapsed();
         schedule_.TakeBackRefused();
+        // What was in the way of giving space back may not be any more.
+        schedule_.WantSpace();
       }
       MaybeScheduleWork();
     }
@@ -47,11 +50,12 @@ void Engine::TryAgain(WakeUp::Timer timer) {
 
 void Engine::Wake(WakeUp::Timer timer) {
   if (timer == WakeUp::kWriteCursors) return WriteCursors();
+  if (timer == WakeUp::kFlushesGoOn || timer == WakeUp::kCompactionsGoOn) return pace_.GoOn(timer);
   return timer >= WakeUp::kTakeBack ? TryAgain(timer) : LookForSpace(timer);
 }
 
 void Engine::JobFailed(const JobEnd& end, bool is_flush) {
-  if (end.status.ok() || end.damage_set_aside || lifecycle_.RefusesWrites()) return;
+  if (end.status.ok() || end.damage_set_aside || end.given_up || lifecycle_.RefusesWrites()) return;
   if (end.generation != *generation_) return;
   if (!end.may_pass && end.status.code() != absl::StatusCode::kUnavailable) {
     return StopWrites(base::Annotate(end.status, is_flush ? "flush" : "compaction"), end.resumes_seen);
@@ -74,6 +78,10 @@ void Engine::SetAside(const std::vector<TableDamage>& damaged, uint64_t generati
     {
       base::MutexLock lock(&mutex_);
       if (generation != *generation_ || take_backs != schedule_.take_backs()) return;
+      const Version::Level& tables = versions_.version()->level(damage.level);
+      const auto is_it = [&](const TablePtr& table) { return table->info().number == damage.table_number; };
+      // Dropped by now.
+      if (std::none_of(tables.begin(), tables.end(), is_it)) continue;
       const bool refused = damage.status.code() == absl::StatusCode::kInternal;
       if (!schedule_.SetAside(damage.table_number, damage.level, refused)) continue;
       if (refused && !take_back_back_off_.waiting()) WaitThenTry(&take_back_back_off_, WakeUp::kTakeBack);
@@ -136,6 +144,15 @@ void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const Co
       level_work_[static_cast<size_t>(compaction.level)].bytes_read += compaction.Rewrites() ? info.input_bytes : 0;
       into.bytes_written += info.output_bytes;
       into.bytes_moved += info.moved ? info.input_bytes : 0;
+      if (compaction.is_drop && end.generation == *generation_) schedule_.NoteDropped(compaction);
+      if (compaction.forgets) {
+        const auto tables = std::count_if(compaction.inputs.begin(), compaction.inputs.end(),
+                                          [](const TablePtr& table) { return HoldsUsers(table->info()); });
+        // What of it is kept may be larger than it was, compressed in another way.
+        const uint64_t bytes = info.input_bytes - std::min(info.input_bytes, info.output_bytes);
+        counters_.forgotten_tables.fetch_add(static_cast<uint64_t>(tables), std::memory_order_relaxed);
+        counters_.forgotten_bytes.fetch_add(bytes, std::memory_order_relaxed);
+      }
     }
     const bool goes_on = status.ok() && !lifecycle_.RefusesWrites();
     if (end.generation == *generation_) abandoned = schedule_.CompactionEnded(compaction, goes_on);

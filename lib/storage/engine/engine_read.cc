@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "kv/options.h"
 #include "storage/engine/engine.h"
+#include "storage/engine/read_time.h"
 #include "storage/engine/write_buffer.h"
 #include "storage/file/refused_read.h"
 #include "storage/key/entry.h"
@@ -34,10 +35,9 @@ void ReleaseView(void* owner) { delete static_cast<ViewRef*>(owner); }
 }  // namespace
 
 absl::Status Engine::ResolveSnapshot(const ReadOptions& options, const ReadView& view, Sequence* sequence,
-                                     uint64_t* now_ms) const {
+                                     ReadTime* time) const {
   if (options.snapshot == nullptr) {
     *sequence = last_sequence_.load(std::memory_order_acquire);
-    *now_ms = NowMs();
     return absl::OkStatus();
   }
   const internal::SnapshotState* state = options.snapshot->state();
@@ -47,8 +47,17 @@ absl::Status Engine::ResolveSnapshot(const ReadOptions& options, const ReadView&
   const auto* snapshot = static_cast<const DbSnapshot*>(state);
   if (snapshot->generation() != view.generation) return ReplacedError();
   *sequence = snapshot->sequence();
-  *now_ms = snapshot->now_ms();
+  time->Set(snapshot->now_ms());
   return absl::OkStatus();
+}
+
+ViewRef Engine::ViewFor(const ReadOptions& options) {
+  ViewRef present = views_.Acquire();
+  if (options.snapshot == nullptr || !present) return present;
+  const internal::SnapshotState* state = options.snapshot->state();
+  if (state == nullptr || state->owner() != snapshots_.get()) return present;
+  const void* const kept = static_cast<const DbSnapshot*>(state)->kept().get();
+  return kept == nullptr ? std::move(present) : static_cast<const ViewRef*>(kept)->Share();
 }
 
 absl::StatusOr<Sequence> Engine::SnapshotSequence(const Snapshot& snapshot) {
@@ -57,8 +66,8 @@ absl::StatusOr<Sequence> Engine::SnapshotSequence(const Snapshot& snapshot) {
   ReadOptions options;
   options.snapshot = &snapshot;
   Sequence sequence = 0;
-  uint64_t now_ms = 0;
-  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, *view, &sequence, &now_ms));
+  ReadTime time(this);
+  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, *view, &sequence, &time));
   return sequence;
 }
 
@@ -67,21 +76,34 @@ absl::Status Engine::Get(std::string_view key, const ReadOptions& options, Pinne
 }
 
 absl::Status Engine::GetIn(Space space, std::string_view key, const ReadOptions& options, PinnedValue* value) {
-  // The view first: its memtables hold whatever was published before the sequence is read.
-  const ViewRef view = views_.Acquire();
-  if (!view) return ClosedError();
-  Sequence sequence = 0;
-  uint64_t now_ms = 0;
-  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, *view, &sequence, &now_ms));
   counters_.gets.fetch_add(1, std::memory_order_relaxed);
-  const LookupKey lookup(space, key, sequence);
+  ReadTime late(this);
+  Sequence sequence = 0;
+  absl::Status status = GetOnce(space, key, options, &late, &sequence, value);
+  // What had expired by then may have been written once more since the sequence was read, and never
+  // have been absent. With the time read first there is no such gap.
+  const bool may_be_renewed = late.is_late() && status.code() == absl::StatusCode::kNotFound &&
+                              last_sequence_.load(std::memory_order_acquire) != sequence;
+  if (!may_be_renewed) return status;
+  ReadTime early(this);
+  early.Set(NowMs());
+  return GetOnce(space, key, options, &early, &sequence, value);
+}
+
+absl::Status Engine::GetOnce(Space space, std::string_view key, const ReadOptions& options, ReadTime* time,
+                             Sequence* sequence, PinnedValue* value) {
+  // The view first: its memtables hold whatever was published before the sequence is read.
+  const ViewRef view = ViewFor(options);
+  if (!view) return ClosedError();
+  BANDB_RETURN_IF_ERROR(ResolveSnapshot(options, *view, sequence, time));
+  const LookupKey lookup(space, key, *sequence);
   Sequence newest = 0;
-  absl::Status status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, value, &newest);
+  absl::Status status = GetAt(view, lookup, time, {options.fill_cache, options.only_cached}, value, &newest);
   if (options.saw_undurable != nullptr) *options.saw_undurable = newest > logs_.durable_sequence();
   return status;
 }
 
-absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_t now_ms, BlockPolicy blocks,
+absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, ReadTime* time, BlockPolicy blocks,
                            PinnedValue* value, Sequence* newest) {
   // One hash for all filters. What the reading of tables will touch first comes while the memtables
   // are asked.
@@ -99,19 +121,19 @@ absl::Status Engine::GetAt(const ViewRef& view, const LookupKey& lookup, uint64_
       if (hit.sequence < covering) return NotFound();
       std::string_view bytes;
       absl::Status malformed;
-      if (!ReadEntry(hit.kind, hit.value, now_ms, &bytes, &malformed)) return NotFoundUnless(malformed);
+      if (!ReadEntry(hit.kind, hit.value, time->For(hit.kind), &bytes, &malformed)) return NotFoundUnless(malformed);
       if (bytes.size() <= kCopiedBytesMax) {
         value->Copy(bytes);
       } else {
         value->Pin(bytes, new ViewRef(view.Share()), &ReleaseView);
       }
-      SetExpiry(hit.kind, hit.value, value);
+      Describe(hit.kind, hit.sequence, hit.value, value);
       return absl::OkStatus();
     }
     // Whatever lies deeper is older than the tombstone.
     if (covering != 0) return NotFound();
   }
-  return GetFromTables(*view, lookup, hash, covering, now_ms, blocks, value);
+  return GetFromTables(*view, lookup, hash, covering, time, blocks, value);
 }
 
 // A table that may hold a key, and what of it is in memory already.
@@ -121,7 +143,7 @@ struct Engine::TableProbe {
 };
 
 absl::Status Engine::ProbeTable(TableProbe* probe, const LookupKey& lookup, uint64_t hash, BlockPolicy blocks,
-                                Sequence* covering, GetResult* result) {
+                                Sequence* covering, GetResult* result) const {
   result->found = false;
   const TableReader* reader = probe->table->ReaderIfOpen();
   if (reader == nullptr) {
@@ -140,10 +162,27 @@ absl::Status Engine::ProbeTable(TableProbe* probe, const LookupKey& lookup, uint
              !read.ok()) {
     return ForReader(std::move(read));
   }
-  auto& counter = result->filtered ? counters_.filter_negatives : counters_.tables_probed;
-  counter.fetch_add(1, std::memory_order_relaxed);
   return absl::OkStatus();
 }
+
+// Counts the tables of one read that were probed, all in one step at its end.
+class Engine::ProbeCount {
+ public:
+  explicit ProbeCount(EngineCounters* counters) : counters_(counters) {}
+  ProbeCount(const ProbeCount&) = delete;
+  ProbeCount& operator=(const ProbeCount&) = delete;
+  ~ProbeCount() {
+    if (filtered_ != 0) counters_->filter_negatives.fetch_add(filtered_, std::memory_order_relaxed);
+    if (probed_ != 0) counters_->tables_probed.fetch_add(probed_, std::memory_order_relaxed);
+  }
+
+  void Add(bool filtered) { (filtered ? filtered_ : probed_) += 1; }
+
+ private:
+  EngineCounters* const counters_;
+  uint64_t filtered_ = 0;
+  uint64_t probed_ = 0;
+};
 
 namespace {
 
@@ -181,10 +220,11 @@ class CandidateTables {
 }  // namespace
 
 absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup, uint64_t hash, Sequence covering,
-                                   uint64_t now_ms, BlockPolicy blocks, PinnedValue* value) {
+                                   ReadTime* time, BlockPolicy blocks, PinnedValue* value) {
   // What the filters of all will touch is asked for together.
   constexpr size_t kTogether = 8;
   GetResult result;
+  ProbeCount probed(&counters_);
   CandidateTables candidates(*view.version, lookup);
   while (true) {
     TableProbe probes[kTogether];
@@ -195,6 +235,7 @@ absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup
     }
     for (size_t i = 0; i < count; ++i) {
       BANDB_RETURN_IF_ERROR(ProbeTable(&probes[i], lookup, hash, blocks, &covering, &result));
+      probed.Add(result.filtered);
       if (!result.found) {
         if (covering != 0) return NotFound();
         continue;
@@ -202,9 +243,10 @@ absl::Status Engine::GetFromTables(const ReadView& view, const LookupKey& lookup
       if (result.sequence < covering) return NotFound();
       std::string_view bytes;
       absl::Status malformed;
-      if (!ReadEntry(result.kind, result.value, now_ms, &bytes, &malformed)) return NotFoundUnless(malformed);
+      if (!ReadEntry(result.kind, result.value, time->For(result.kind), &bytes, &malformed))
+        return NotFoundUnless(malformed);
       value->Pin(bytes, result.block.Detach(), &BlockRef::ReleaseDetached);
-      SetExpiry(result.kind, result.value, value);
+      Describe(result.kind, result.sequence, result.value, value);
       return absl::OkStatus();
     }
     if (count < kTogether) return NotFound();
@@ -215,10 +257,12 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
                                                           const ReadOptions& options) {
   std::vector<absl::StatusOr<std::string>> results;
   results.reserve(keys.size());
-  const ViewRef view = views_.Acquire();
+  // One time for all, and no later than their sequence; see GetIn.
+  ReadTime time(this);
+  if (options.snapshot == nullptr) time.Set(NowMs());
+  const ViewRef view = ViewFor(options);
   Sequence sequence = 0;
-  uint64_t now_ms = 0;
-  const absl::Status ready = view ? ResolveSnapshot(options, *view, &sequence, &now_ms) : ClosedError();
+  const absl::Status ready = view ? ResolveSnapshot(options, *view, &sequence, &time) : ClosedError();
   if (options.saw_undurable != nullptr) *options.saw_undurable = false;
   PinnedValue value;
   for (const std::string_view key : keys) {
@@ -226,7 +270,7 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
     if (status.ok()) {
       const LookupKey lookup(Space::kUser, key, sequence);
       Sequence newest = 0;
-      status = GetAt(view, lookup, now_ms, {options.fill_cache, options.only_cached}, &value, &newest);
+      status = GetAt(view, lookup, &time, {options.fill_cache, options.only_cached}, &value, &newest);
       if (options.saw_undurable != nullptr && newest > logs_.durable_sequence()) *options.saw_undurable = true;
     }
     if (status.ok()) {
@@ -261,9 +305,17 @@ absl::Status CollectSources(const ReadView& view, const TableCursorOptions& opti
     if (view.version->level(level).empty()) continue;
     cursors->push_back(NewLevelCursor(&view.version->level(level), options));
   }
-  for (const TablePtr& table : view.version->RangeTombstoneTables()) {
-    BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
-    parts->tombstones.push_back(&reader->tombstones());
+  for (int level = 0; level < kLevels; ++level) {
+    LevelTombstones of_level;
+    for (const TablePtr& table : view.version->RangeTombstoneTables(level)) {
+      BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
+      if (level == 0) {
+        parts->tombstones.push_back(&reader->tombstones());
+      } else {
+        of_level.Add(table->info().smallest, table->info().largest, &reader->tombstones());
+      }
+    }
+    if (!of_level.empty()) parts->level_tombstones.push_back(std::move(of_level));
   }
   return absl::OkStatus();
 }
@@ -289,20 +341,32 @@ absl::Status Engine::CheckRoomForIterator() const {
 
 std::unique_ptr<Iterator> Engine::NewIteratorIn(Space space, const ReadOptions& options) {
   if (absl::Status room = CheckRoomForIterator(); !room.ok()) return NewErrorIterator(std::move(room));
-  DbIteratorParts parts;
-  parts.space = space;
-  parts.view = views_.Acquire();
-  if (!parts.view) return NewErrorIterator(ClosedError());
-  parts.view.Detach();
-  parts.closed = lifecycle_.closed();
-  if (absl::Status resolved = ResolveSnapshot(options, *parts.view, &parts.sequence, &parts.now_ms); !resolved.ok()) {
+  // As of MultiGet.
+  ReadTime time(this);
+  if (options.snapshot == nullptr) time.Set(NowMs());
+  ViewRef view = ViewFor(options);
+  if (!view) return NewErrorIterator(ClosedError());
+  Sequence sequence = 0;
+  if (absl::Status resolved = ResolveSnapshot(options, *view, &sequence, &time); !resolved.ok()) {
     return NewErrorIterator(std::move(resolved));
   }
+  if (options.saw_undurable != nullptr) *options.saw_undurable = sequence > logs_.durable_sequence();
+  return NewIteratorAt(std::move(view), space, sequence, time.Ms(), options);
+}
+
+std::unique_ptr<Iterator> Engine::NewIteratorAt(ViewRef view, Space space, Sequence sequence, uint64_t now_ms,
+                                                const ReadOptions& options) {
+  DbIteratorParts parts;
+  parts.space = space;
+  parts.view = std::move(view);
+  parts.view.Detach();
+  parts.closed = lifecycle_.closed();
+  parts.sequence = sequence;
+  parts.now_ms = now_ms;
   parts.lower = MakeSpacedKey(space, options.lower_bound);
   parts.upper =
       options.upper_bound.empty() ? MakeSpacedKey(SpaceAfter(space), {}) : MakeSpacedKey(space, options.upper_bound);
   parts.skips_max = options.skips_max;
-  if (options.saw_undurable != nullptr) *options.saw_undurable = parts.sequence > logs_.durable_sequence();
   // Bounds that hold no key: any walk ends at once.
   if (parts.upper < parts.lower) parts.upper = parts.lower;
   std::vector<std::unique_ptr<Cursor>> cursors;
@@ -319,8 +383,17 @@ Snapshot Engine::GetSnapshot() {
   // Of the view's state: one that takes its place meanwhile is none that it could read.
   const ViewRef view = views_.Acquire();
   if (!view) return Snapshot();
-  return Snapshot(
-      std::make_shared<const DbSnapshot>(snapshots_, view->generation, last_sequence_, [this]() { return NowMs(); }));
+  auto snapshot =
+      std::make_shared<DbSnapshot>(snapshots_, view->generation, last_sequence_, [this]() { return NowMs(); });
+  if (snapshot->amid_forgetting()) {
+    // The one that is present now, which has all up to its sequence, whether it has what is being
+    // forgotten or not.
+    auto kept = std::make_shared<ViewRef>(views_.Acquire());
+    if (!*kept) return Snapshot();
+    kept->Detach();
+    snapshot->Keep(std::move(kept));
+  }
+  return Snapshot(std::shared_ptr<const DbSnapshot>(std::move(snapshot)));
 }
 
 }  // namespace bandb::storage

@@ -86,6 +86,7 @@ void Engine::StartFeedToRead(RecoveredDatabase* recovered) {
     epochs.push_back({.number = epoch_ + 1, .branch = commit_random_.Next(), .begin = recovered->last_sequence});
   }
   feed_.Start(database_id_, epochs);
+  feed_.NoteFlushed({.user = recovered->state.LastUserSequence(), .last = recovered->state.last_sequence});
 }
 
 absl::Status Engine::CheckFeed() const {

@@ -7,6 +7,8 @@
 #include "base/status.h"
 #include "kv/batch_format.h"
 #include "kv/options.h"
+#include "storage/engine/read_time.h"
+#include "storage/file/refused_read.h"
 
 namespace bandb::storage {
 
@@ -23,6 +25,7 @@ void Engine::StartPosition(const ReplicaStart& start, ManifestState* state) {
   state->log_ends.clear();
   applied_ = {.applied = *state->applied,
               .last_sequence = state->last_sequence,
+              .user_sequence = state->LastUserSequence(),
               .commit_time_ms = state->commit_time_ms,
               .membership = state->membership.value_or(std::string())};
   base::MutexLock lock(&mutex_);
@@ -55,11 +58,14 @@ absl::Status Engine::CheckPositions() const {
   if (!state.applied) return violated("the manifest has a position");
   ReplicaPosition before{.applied = *state.applied,
                          .last_sequence = state.last_sequence,
+                         .user_sequence = state.LastUserSequence(),
                          .commit_time_ms = state.commit_time_ms,
                          .membership = {}};
   const auto goes_on = [&before](const ReplicaPosition& position) {
     const bool on = position.applied.index >= before.applied.index && position.applied.term >= before.applied.term &&
-                    position.last_sequence >= before.last_sequence && position.commit_time_ms >= before.commit_time_ms;
+                    position.last_sequence >= before.last_sequence && position.user_sequence >= before.user_sequence &&
+                    position.user_sequence <= position.last_sequence &&
+                    position.commit_time_ms >= before.commit_time_ms;
     before = position;
     return on;
   };
@@ -102,28 +108,17 @@ absl::StatusOr<EngineReplica::EntrySize> EngineReplica::Measure(const ReplicaEnt
       return base::Error(absl::StatusCode::kDataLoss, "entry {}: malformed operations", entry.index);
     }
     size.payload_bytes += write.operations.size();
-    size.has_conditions |= !write.conditions.empty() && !write.duplicate;
+    if (write.duplicate) continue;
+    size.has_conditions |= !write.conditions.empty();
+    kv::ConditionReader conditions(write.conditions);
+    for (kv::Condition condition; conditions.Next(&condition);) {
+      size.has_range_conditions |= condition.check == kv::Check::kEmptyRange;
+    }
   }
   size.system_first = size.operations;
   size.operations += entry.system.operations_max;
   size.payload_bytes += entry.system.bytes_max;
   return size;
-}
-
-absl::Status EngineReplica::ReadConditions(const ReplicaEntry& entry, uint64_t now_ms, bool only_cached,
-                                           EntryConditions* conditions) {
-  const ViewRef view = engine_->views_.Acquire();
-  if (!view) return ClosedError();
-  const Sequence sequence = applied().last_sequence;
-  const EntryConditions::Reader read = [&](std::string_view key, PinnedValue* value) {
-    const LookupKey lookup(Space::kUser, key, sequence);
-    Sequence newest = 0;
-    return engine_->GetAt(view, lookup, now_ms, {.fill_cache = true, .only_cached = only_cached}, value, &newest);
-  };
-  for (const ReplicaWrite& write : entry.writes) {
-    if (!write.duplicate) BANDB_RETURN_IF_ERROR(conditions->Read(write.conditions, read));
-  }
-  return absl::OkStatus();
 }
 
 void EngineReplica::AddAll(Space space, std::string_view operations, Sequence first) {
@@ -144,17 +139,88 @@ uint64_t CountOperations(std::string_view operations) {
   return count;
 }
 
+// What an entry answers whose conditions could not all be read.
+absl::Status ConditionUnread(const absl::Status& read) {
+  // The entry waits for a descriptor, however long that takes.
+  if (LacksDescriptors(read))
+    return base::Error(absl::StatusCode::kUnavailable, "a condition: {}", base::Message(read));
+  return base::Annotate(read, "a condition");
+}
+
+// Whether an operation of a user had an effect.
+bool DidSomething(const ReplicaEntry& entry, const AppliedEntry& applied) {
+  for (size_t i = 0; i < entry.writes.size(); ++i) {
+    const ReplicaWrite& write = entry.writes[i];
+    if (!write.duplicate && !write.operations.empty() && applied.outcomes[i].ok()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-void EngineReplica::Insert(const ReplicaEntry& entry, uint64_t now_ms, EntryConditions* conditions,
-                           AppliedEntry* applied) {
+absl::StatusOr<std::vector<bool>> EngineReplica::JudgeConditions(const ReplicaEntry& entry, uint64_t now_ms,
+                                                                 bool only_cached) {
+  const ViewRef view = engine_->views_.Acquire();
+  if (!view) return ClosedError();
+  const Sequence before = applied().last_sequence;
+  EntryConditions conditions({
+      .get =
+          [&](std::string_view key, PinnedValue* value) {
+            const LookupKey lookup(Space::kUser, key, before);
+            Sequence newest = 0;
+            Engine::ReadTime time(engine_.get());
+            time.Set(now_ms);
+            return engine_->GetAt(view, lookup, &time, {.fill_cache = true, .only_cached = only_cached}, value,
+                                  &newest);
+          },
+      .walk =
+          [&](std::string_view begin, std::string_view limit) {
+            ReadOptions options;
+            options.lower_bound = begin;
+            options.upper_bound = limit;
+            return engine_->NewIteratorAt(view.Share(), Space::kUser, before, now_ms, options);
+          },
+  });
+  for (const ReplicaWrite& write : entry.writes) {
+    if (!write.duplicate) BANDB_RETURN_IF_ERROR(conditions.Read(write.conditions));
+  }
+  std::vector<bool> done;
+  Sequence sequence = before + 1;
+  for (const ReplicaWrite& write : entry.writes) {
+    bool holds = false;
+    if (!write.duplicate) {
+      BANDB_ASSIGN_OR_RETURN(holds, conditions.Hold(write.conditions));
+    }
+    if (holds) conditions.Done(write.operations, now_ms, sequence);
+    done.push_back(holds);
+    sequence += CountOperations(write.operations);
+  }
+  return done;
+}
+
+absl::StatusOr<std::vector<bool>> EngineReplica::Judge(const ReplicaEntry& entry, const EntrySize& size,
+                                                       uint64_t now_ms, bool only_cached) {
+  if (!size.has_conditions) {
+    std::vector<bool> done;
+    for (const ReplicaWrite& write : entry.writes) done.push_back(!write.duplicate);
+    return done;
+  }
+  // No walk answers from memory alone.
+  if (size.has_range_conditions && only_cached) return absl::UnavailableError("");
+  absl::StatusOr<std::vector<bool>> done = JudgeConditions(entry, now_ms, only_cached);
+  if (done.ok() || (only_cached && absl::IsUnavailable(done.status()))) return done;
+  return ConditionUnread(done.status());
+}
+
+void EngineReplica::Insert(const ReplicaEntry& entry, const std::vector<bool>& done, AppliedEntry* applied) {
+  BANDB_ASSERT(done.size() == entry.writes.size());
   Sequence sequence = applied->first_sequence;
   applied->outcomes.reserve(entry.writes.size());
-  for (const ReplicaWrite& write : entry.writes) {
+  for (size_t i = 0; i < entry.writes.size(); ++i) {
+    const ReplicaWrite& write = entry.writes[i];
     absl::Status& outcome = applied->outcomes.emplace_back();
-    if (!write.duplicate && conditions->Hold(write.conditions)) {
+    if (done[i]) {
       AddAll(Space::kUser, write.operations, sequence);
-      conditions->Done(write.operations, now_ms);
     } else if (!write.duplicate) {
       outcome = base::Error(absl::StatusCode::kAborted, "a condition of the batch does not hold");
     }
@@ -172,10 +238,11 @@ void EngineReplica::InsertSystem(const ReplicaEntry::System& system, Sequence fi
   AddAll(Space::kSystem, operations, first);
 }
 
-void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence last) {
+void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence last, bool for_users) {
   ReplicaPosition& position = engine_->applied_;
   position.applied = {.index = entry.index, .term = entry.term};
   position.last_sequence = last;
+  if (for_users) position.user_sequence = last;
   position.commit_time_ms = now_ms;
   if (entry.membership) position.membership = *entry.membership;
   engine_->memtable_->EndGroup(now_ms);
@@ -208,15 +275,12 @@ absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, con
     return base::Error(absl::StatusCode::kDataLoss, "entry {}: the sequences are used up", entry.index);
   }
   const uint64_t now_ms = std::max(entry.commit_time_ms, engine_->applied_.commit_time_ms);
-  EntryConditions conditions;
-  if (size.has_conditions) {
-    const absl::Status read = ReadConditions(entry, now_ms, options.only_cached, &conditions);
-    if (options.only_cached && read.code() == absl::StatusCode::kUnavailable) {
-      applied.result = AppliedEntry::Result::kNeedsDisk;
-      return applied;
-    }
-    BANDB_RETURN_IF_ERROR(base::Annotate(read, "a condition"));
+  const absl::StatusOr<std::vector<bool>> done = Judge(entry, size, now_ms, options.only_cached);
+  if (options.only_cached && absl::IsUnavailable(done.status())) {
+    applied.result = AppliedEntry::Result::kNeedsDisk;
+    return applied;
   }
+  BANDB_RETURN_IF_ERROR(done.status());
   if (size.operations != 0) {
     absl::Status failure;
     const uint64_t memtable = engine_->memtable_->log_number();
@@ -229,9 +293,9 @@ absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, con
     }
   }
   applied.first_sequence = before + 1;
-  Insert(entry, now_ms, &conditions, &applied);
+  Insert(entry, *done, &applied);
   InsertSystem(entry.system, applied.first_sequence + size.system_first, applied.outcomes);
-  Publish(entry, now_ms, before + size.operations);
+  Publish(entry, now_ms, before + size.operations, DidSomething(entry, applied));
   engine_->counters_.operations.fetch_add(size.operations, std::memory_order_relaxed);
   engine_->counters_.batches.fetch_add(entry.writes.size(), std::memory_order_relaxed);
   engine_->counters_.user_bytes.fetch_add(size.payload_bytes, std::memory_order_relaxed);
@@ -273,6 +337,7 @@ ReplicaPosition EngineReplica::durable() const {
   ManifestState state = engine_->versions_.state();
   return {.applied = *state.applied,
           .last_sequence = state.last_sequence,
+          .user_sequence = state.LastUserSequence(),
           .commit_time_ms = state.commit_time_ms,
           .membership = std::move(state.membership).value_or(std::string())};
 }

@@ -162,6 +162,7 @@ class EngineReplica {
     uint64_t payload_bytes = 0;
     uint64_t system_first = 0;  // operations before those of the system
     bool has_conditions = false;
+    bool has_range_conditions = false;
   };
 
   // See engine_install.cc.
@@ -172,12 +173,14 @@ class EngineReplica {
 
   absl::Status CheckFollows(const ReplicaEntry& entry) const;
   static absl::StatusOr<EntrySize> Measure(const ReplicaEntry& entry);
-  absl::Status ReadConditions(const ReplicaEntry& entry, uint64_t now_ms, bool only_cached,
-                              EntryConditions* conditions);
-  void Insert(const ReplicaEntry& entry, uint64_t now_ms, EntryConditions* conditions, AppliedEntry* applied);
+  // Which writes are done: those of which all conditions hold, each after those before it.
+  absl::StatusOr<std::vector<bool>> Judge(const ReplicaEntry& entry, const EntrySize& size, uint64_t now_ms,
+                                          bool only_cached);
+  absl::StatusOr<std::vector<bool>> JudgeConditions(const ReplicaEntry& entry, uint64_t now_ms, bool only_cached);
+  void Insert(const ReplicaEntry& entry, const std::vector<bool>& done, AppliedEntry* applied);
   void InsertSystem(const ReplicaEntry::System& system, Sequence first, absl::Span<const absl::Status> outcomes);
   void AddAll(Space space, std::string_view operations, Sequence first);
-  void Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence last);
+  void Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence last, bool for_users);
   // Errors: as Apply.
   absl::Status MayApply() const;
   // Whether a state may follow what is applied.

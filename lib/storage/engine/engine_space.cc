@@ -5,8 +5,22 @@
 #include <utility>
 
 #include "storage/engine/engine.h"
+#include "storage/file/refused_read.h"
 
 namespace bandb::storage {
+
+namespace {
+
+// Of a table that may be gone by now: then any.
+int LevelOf(const Version& version, const TablePtr& table) {
+  for (int level = 1; level < kLevels; ++level) {
+    const Version::Level& tables = version.level(level);
+    if (std::find(tables.begin(), tables.end(), table) != tables.end()) return level;
+  }
+  return 0;
+}
+
+}  // namespace
 
 void Engine::AwaitSpace(uint64_t now_ms) {
   // The bounds are for a wall clock that is set meanwhile, and for tables that expire one by one.
@@ -45,14 +59,32 @@ void Engine::LookForSpace(WakeUp::Timer timer) {
 void Engine::OpenTables(std::vector<TablePtr> tables) {
   std::erase_if(tables, [](const TablePtr& table) { return table->ReaderIfOpen() != nullptr; });
   if (tables.empty() || !lifecycle_.Enter()) return;
-  env_.executor->Post(base::Priority::kLow, [this, tables = std::move(tables)]() mutable {
-    bool any_opened = false;
-    for (const TablePtr& table : tables) any_opened |= lifecycle_.MayContinue().ok() && table->Reader().ok();
+  env_.executor->Post(base::Priority::kLow, [this, tables = std::move(tables), generation = generation_->load(),
+                                             take_backs = schedule_.take_backs()]() mutable {
+    bool any_news = false, may_pass = false;
+    // What is to be forgotten goes in its order: a table whose age nobody can read is in the way.
+    const bool sets_aside = options_.compaction_style == CompactionStyle::kFifo;
+    std::vector<TableDamage> damaged;
+    for (const TablePtr& table : tables) {
+      if (!lifecycle_.MayContinue().ok()) break;
+      const absl::Status opened = table->Reader().status();
+      may_pass |= sets_aside && MayPass(opened);
+      const bool is_damaged = opened.code() == absl::StatusCode::kDataLoss || absl::IsInternal(opened);
+      any_news |= opened.ok() || (sets_aside && is_damaged);
+      if (sets_aside && is_damaged) {
+        damaged.push_back(
+            {.table_number = table->info().number, .level = LevelOf(*versions_.version(), table), .status = opened});
+      }
+    }
     tables.clear();
-    if (any_opened) {
+    SetAside(damaged, generation, take_backs);
+    {
       base::MutexLock lock(&mutex_);
-      schedule_.WantSpace();
-      MaybeScheduleWork();
+      if (may_pass && !take_back_back_off_.waiting()) WaitThenTry(&take_back_back_off_, WakeUp::kTakeBack);
+      if (any_news) {
+        schedule_.WantSpace();
+        MaybeScheduleWork();
+      }
     }
     lifecycle_.Leave();
   });

@@ -85,9 +85,15 @@ void Engine::UpdateStall() {
   if (now != StallState::kStopped) Unpark();
 }
 
+bool Engine::HasRoomFor(uint64_t operations, uint64_t payload_bytes) const {
+  if (!memtable_->HasRoomFor(operations, payload_bytes)) return false;
+  // The log of an empty memtable is empty, too.
+  return is_replica_ || memtable_->empty() || logs_.current()->Size() + payload_bytes <= log_bytes_max_;
+}
+
 Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure) {
   BANDB_ASSERT(memtable_ != nullptr);
-  if (memtable_->HasRoomFor(operations, payload_bytes)) return Room::kYes;
+  if (HasRoomFor(operations, payload_bytes)) return Room::kYes;
   const size_t capacity = std::max(memtable_bytes_, Memtable::CapacityFor(operations, payload_bytes));
   if (memtable_->empty()) {
     // Too small for this batch, and nothing is lost by growing it.
@@ -166,7 +172,7 @@ bool Engine::MayBlock(const CommitQueue::Group& group) {
   }
   // A condition may have to be read, and the end of a memtable is the end of a log.
   return !group.front()->conditions.empty() || group.front()->freeze || operations > kUnwaitingOperationsMax ||
-         !memtable_->HasRoomFor(operations, payload_bytes);
+         !HasRoomFor(operations, payload_bytes);
 }
 
 bool Engine::CommitGroup(const CommitQueue::Group& group) {
@@ -308,16 +314,30 @@ void Engine::InsertGroup(const CommitQueue::Group& group, Sequence first, uint64
   counters_.batches.fetch_add(group.size(), std::memory_order_relaxed);
 }
 
+absl::StatusOr<bool> Engine::HoldsNow(Space space, const kv::Condition& condition) {
+  if (condition.check == kv::Check::kEmptyRange) {
+    ViewRef view = views_.Acquire();
+    if (!view) return ClosedError();
+    ReadOptions options;
+    options.lower_bound = condition.key;
+    options.upper_bound = condition.value;
+    const Sequence sequence = last_sequence_.load(std::memory_order_acquire);
+    const std::unique_ptr<Iterator> keys = NewIteratorAt(std::move(view), space, sequence, NowMs(), options);
+    keys->SeekToFirst();
+    if (!keys->Valid()) BANDB_RETURN_IF_ERROR(keys->status());
+    return !keys->Valid();
+  }
+  PinnedValue value;
+  const absl::Status found = GetIn(space, condition.key, ReadOptions{}, &value);
+  if (!found.ok() && found.code() != absl::StatusCode::kNotFound) return found;
+  return kv::Holds(condition, found.ok() ? std::make_optional(value.value()) : std::nullopt, value.version());
+}
+
 absl::Status Engine::CheckConditions(Space space, std::string_view conditions) {
   kv::ConditionReader reader(conditions);
   kv::Condition condition;
-  PinnedValue value;
   while (reader.Next(&condition)) {
-    const absl::Status found = GetIn(space, condition.key, ReadOptions{}, &value);
-    if (!found.ok() && found.code() != absl::StatusCode::kNotFound) return found;
-    const bool holds = condition.check == kv::Check::kAbsent    ? !found.ok()
-                       : condition.check == kv::Check::kPresent ? found.ok()
-                                                                : found.ok() && value.value() == condition.value;
+    BANDB_ASSIGN_OR_RETURN(const bool holds, HoldsNow(space, condition));
     if (!holds) return base::Error(absl::StatusCode::kAborted, "a condition of the batch does not hold");
   }
   BANDB_ASSERT(reader.ok());

@@ -25,6 +25,8 @@ bool IsSameTable(const TableInfo& a, const TableInfo& b) {
 }  // namespace
 
 absl::Status CheckState(const ReplicaState& state) {
+  if (state.position.user_sequence > state.position.last_sequence)
+    return Malformed("users' sequences after the last one");
   if (state.position.last_sequence > kLastSequenceMax) return Malformed("sequences that nothing has");
   // As the manifest will have them, so that it can be read again.
   VersionEdit edit;

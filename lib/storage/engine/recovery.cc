@@ -7,10 +7,9 @@
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "base/status.h"
-#include "kv/limits.h"
 #include "kv/options.h"
-#include "storage/commit/commit_queue.h"
 #include "storage/engine/database_directory.h"
+#include "storage/engine/log_record.h"
 #include "storage/engine/write_buffer.h"
 #include "storage/file/file_names.h"
 #include "storage/file/refused_read.h"
@@ -19,10 +18,6 @@
 namespace bandb::storage {
 
 namespace {
-
-// Nor more at a time: a record is one batch, or several that are smaller together.
-constexpr uint64_t kRecordOperationsMax = kv::kBatchBytesMax / kv::kBatchBytesPerOperation;
-static_assert(kRecordOperationsMax >= CommitQueue::kGroupOperationsMax);
 
 // A log of the database, read but not yet replayed.
 struct ReadyLog {
@@ -41,7 +36,7 @@ class Recovery {
     BANDB_ASSIGN_OR_RETURN(DatabaseDirectory directory,
                            mode_ == RecoveryMode::kOpen
                                ? OpenDatabaseDirectory(env_.files, dir_, options_.create_if_missing, env_.random, node_)
-                               : FindDatabaseDirectory(env_.files, dir_));
+                               : FindDatabaseDirectory(env_.files, dir_, node_));
     recovered_.files = directory.files;
     recovered_.database_id = directory.database_id;
     recovered_.created = !directory.exists;
@@ -76,6 +71,8 @@ class Recovery {
     return CheckEpochs();
   }
   absl::Status ReadManifest();
+  // Whether there are numbers left to give out: what is written must be read again.
+  absl::Status CheckNumbers();
   absl::Status ListFiles();
   // Of the logs below the log number: which are kept, and which are orphans.
   void SortOutKeptLogs(const std::vector<uint64_t>& numbers);
@@ -105,6 +102,8 @@ class Recovery {
   // Replays the records of a log up to `end`.
   absl::Status ReplayLog(const ReadyLog& log, uint64_t end);
   absl::Status ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset);
+  // Puts what it holds into a memtable.
+  absl::Status StageRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t operations);
   // A memtable for so much of the log. Errors: kResourceExhausted.
   absl::Status AddMemtable(const ReadyLog& log, uint64_t operations, uint64_t payload_bytes);
 
@@ -130,20 +129,38 @@ absl::Status Recovery::ReadManifest() {
   recovered_.dropped_bytes += manifest.dropped_bytes;
   recovered_.last_sequence = recovered_.state.last_sequence;
   recovered_.last_commit_time_ms = recovered_.state.commit_time_ms;
-  return absl::OkStatus();
+  return CheckNumbers();
+}
+
+absl::Status Recovery::CheckNumbers() {
+  uint64_t& next = recovered_.state.next_file_number;
+  uint64_t largest = std::max(next, recovered_.state.epoch);
+  for (int level = 0; level < kLevels; ++level) {
+    for (const TablePtr& table : recovered_.state.version->level(level)) {
+      largest = std::max(largest, table->info().number);
+      if (table->info().number < kFileNumberMax) next = std::max(next, table->info().number + 1);
+    }
+  }
+  const bool writes = mode_ == RecoveryMode::kOpen || mode_ == RecoveryMode::kCheck;
+  if (!writes || largest <= kFoundNumberMax) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the number {}, which no database comes to",
+                     base::JoinPath(engine_dir_, recovered_.manifest_name), kFileHeaderBytes, largest);
 }
 
 absl::Status Recovery::ListFiles() {
   BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_.files->List(engine_dir_));
   std::vector<uint64_t> unneeded;
+  const uint64_t number_max = recovered_.state.next_file_number + kFileNumbersAhead;
   for (const std::string& name : names) {
     const auto parsed = ParseFileName(name);
     if (!parsed) {
       const std::string_view stem = std::string_view(name).substr(0, name.size() - std::min<size_t>(name.size(), 4));
-      const bool temporary = name.ends_with(".tmp") && (stem == "CURRENT" || ParseFileName(stem));
-      if (temporary) recovered_.orphans.push_back(name);
+      // Not CURRENT.tmp: what is left of one goes when the next is staged, and by the time that
+      // orphans are removed there may be one that is about to count.
+      if (name.ends_with(".tmp") && ParseFileName(stem)) recovered_.orphans.push_back(name);
       continue;
     }
+    if (parsed->number > number_max) continue;
     uint64_t& next = recovered_.state.next_file_number;
     next = std::max(next, parsed->number + 1);
     switch (parsed->type) {
@@ -248,7 +265,8 @@ absl::Status Recovery::ReadLogs() {
     ReadyLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
     const auto recorded = recovered_.state.log_ends.find(number);
     const uint64_t bytes_max = recorded == recovered_.state.log_ends.end() ? UINT64_MAX : recorded->second;
-    const auto read = mode_ == RecoveryMode::kOpen ? &ReadLog : &CheckLog;
+    // LeaveLogs looks into them.
+    const auto read = mode_ == RecoveryMode::kOpen || node_ != nullptr ? &ReadLog : &CheckLog;
     BANDB_ASSIGN_OR_RETURN(log.content, read(env_.files, log.path, FileType::kLog, bytes_max));
     if (log.content.has_header && !(log.content.header.database_id == recovered_.database_id)) {
       return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", log.path,
@@ -356,38 +374,35 @@ uint64_t Recovery::SyncedBytes(const ReadyLog& log) const {
   return recorded == recovered_.state.log_ends.end() ? log.content.synced_offset : recorded->second;
 }
 
+absl::Status Recovery::StageRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t operations) {
+  const std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
+  if (memtables.empty() || memtables.back()->log_number() != log.number ||
+      !memtables.back()->HasRoomFor(operations, record.payload.size())) {
+    BANDB_RETURN_IF_ERROR(AddMemtable(log, operations, record.payload.size()));
+  }
+  kv::OperationReader reader(record.payload);
+  kv::Operation operation;
+  Sequence sequence = record.head.first_sequence;
+  const Space space = record.head.type == RecordType::kSystemWrite ? Space::kSystem : Space::kUser;
+  while (reader.Next(&operation)) memtables.back()->Stage(sequence++, space, operation);
+  memtables.back()->EndGroup(record.head.commit_time_ms);
+  return absl::OkStatus();
+}
+
 absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset) {
   if (record.head.type == RecordType::kEnd || record.head.type == RecordType::kSeal) return absl::OkStatus();
-  const bool system = record.head.type == RecordType::kSystemWrite;
-  if (!system && record.head.type != RecordType::kWrite) {
+  if (!HoldsOperations(record.head.type)) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record of another kind of file", log.path,
                        offset);
   }
-  kv::OperationReader cursor(record.payload);
-  kv::Operation operation;
-  uint64_t count = 0;
-  bool within_limits = true;
-  while (count <= kRecordOperationsMax && cursor.Next(&operation)) {
-    ++count;
-    within_limits = within_limits && kv::IsWithinLimits(operation);
-  }
-  const bool in_order = record.head.first_sequence == recovered_.last_sequence + 1 && count != 0;
-  if (!cursor.ok() || !within_limits || count > kRecordOperationsMax || !in_order ||
-      count > kLastSequenceMax - recovered_.last_sequence) {
+  const bool system = record.head.type == RecordType::kSystemWrite;
+  const uint64_t count = CountOperations(record);
+  if (count == 0 || record.head.first_sequence != recovered_.last_sequence + 1) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: a record whose content is malformed", log.path,
                        offset);
   }
-  const std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
-  if (memtables.empty() || memtables.back()->log_number() != log.number ||
-      !memtables.back()->HasRoomFor(count, record.payload.size())) {
-    BANDB_RETURN_IF_ERROR(AddMemtable(log, count, record.payload.size()));
-  }
-  kv::OperationReader again(record.payload);
-  Sequence sequence = record.head.first_sequence;
-  const Space space = system ? Space::kSystem : Space::kUser;
-  while (again.Next(&operation)) memtables.back()->Stage(sequence++, space, operation);
-  memtables.back()->EndGroup(record.head.commit_time_ms);
-  recovered_.last_sequence = sequence - 1;
+  if (mode_ != RecoveryMode::kCheck) BANDB_RETURN_IF_ERROR(StageRecord(log, record, count));
+  recovered_.last_sequence += count;
   if (offset + record.record_bytes <= SyncedBytes(log)) recovered_.synced_sequence = recovered_.last_sequence;
   if (recovered_.last_sequence > recovered_.state.clock_sequence) {
     recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);

@@ -39,6 +39,9 @@ enum class RecoveryMode : uint8_t {
   kRead,
   // The same without the logs that hold what is in no table: the state as of the last flush.
   kReadTables,
+  // Only to know whether kOpen would do: nothing is locked or changed, and what is in the logs is
+  // checked and not kept, whatever memory it would take.
+  kCheck,
 };
 
 struct RecoveredDatabase {

@@ -16,6 +16,8 @@ namespace bandb::storage {
 struct ReplicaPosition {
   AppliedPosition applied;
   Sequence last_sequence = 0;
+  // The same after the last entry that did something for a user; all after it is the owner's own.
+  Sequence user_sequence = 0;
   // The time that reads go by.
   uint64_t commit_time_ms = 0;
   // The committed one, as the owner encodes it.

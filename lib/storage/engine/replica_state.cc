@@ -57,6 +57,7 @@ PinnedState::PinnedState(std::shared_ptr<DatabaseFiles> files, std::string engin
       database_id_(database_id),
       position_({.applied = *state.applied,
                  .last_sequence = state.last_sequence,
+                 .user_sequence = state.LastUserSequence(),
                  .commit_time_ms = state.commit_time_ms,
                  .membership = std::move(state.membership).value_or(std::string())}) {
   for (int level = 0; level < kLevels; ++level) {

@@ -15,13 +15,15 @@ namespace bandb::storage {
 class WakeUp {
  public:
   // What the call comes from: a timer by its number, the end of a snapshot, or the time for what
-  // has failed to be tried again, or for cursors to be written down.
+  // has failed to be tried again, for cursors to be written down, or for what has waited to go on.
   using Timer = uint64_t;
   static constexpr Timer kSnapshotGone = 0;
   static constexpr Timer kFlushAgain = UINT64_MAX;
   static constexpr Timer kCompactAgain = UINT64_MAX - 1;
   static constexpr Timer kTakeBack = UINT64_MAX - 2;
   static constexpr Timer kWriteCursors = UINT64_MAX - 3;
+  static constexpr Timer kFlushesGoOn = UINT64_MAX - 4;
+  static constexpr Timer kCompactionsGoOn = UINT64_MAX - 5;
 
   // `call` takes no lock that is held by those who call Run or Cancel.
   explicit WakeUp(std::function<void(Timer)> call) : call_(std::move(call)) {}

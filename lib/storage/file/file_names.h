@@ -33,6 +33,12 @@ std::string TableName(uint64_t number);
 
 // No database gives out as many; a larger number is damage, or somebody else's.
 inline constexpr uint64_t kFileNumberMax = uint64_t{1} << 48;
+// What a manifest says of them may be half of that where it is to be written on, so that there are
+// others left to give out; likewise of epochs.
+inline constexpr uint64_t kFoundNumberMax = kFileNumberMax / 2;
+// More than are given out between two edits of the manifest. A file whose number is that far beyond
+// what the manifest gives out next is somebody else's, and must not make the numbers jump.
+inline constexpr uint64_t kFileNumbersAhead = uint64_t{1} << 32;
 
 enum class NumberedFile : uint8_t { kManifest, kLog, kTable };
 struct ParsedName {

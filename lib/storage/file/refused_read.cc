@@ -5,6 +5,12 @@
 
 namespace bandb::storage {
 
+namespace {
+
+constexpr absl::string_view kNoDescriptors = "bandb/no-descriptors";
+
+}  // namespace
+
 bool MayPass(const absl::Status& refused) {
   return refused.code() == absl::StatusCode::kResourceExhausted || refused.code() == absl::StatusCode::kUnavailable;
 }
@@ -32,7 +38,11 @@ absl::Status MustBeThere(absl::Status status) {
 
 absl::Status ForReader(absl::Status status) {
   if (!MayPass(status)) return status;
-  return absl::Status(absl::StatusCode::kInternal, status.message());
+  absl::Status shown(absl::StatusCode::kInternal, status.message());
+  if (status.code() == absl::StatusCode::kUnavailable) shown.SetPayload(kNoDescriptors, absl::Cord());
+  return shown;
 }
+
+bool LacksDescriptors(const absl::Status& status) { return status.GetPayload(kNoDescriptors).has_value(); }
 
 }  // namespace bandb::storage

@@ -30,6 +30,9 @@ absl::Status MustBeThere(absl::Status status);
 // The same error for whoever called a read of the database: what is exhausted is not the caller's
 // to know.
 absl::Status ForReader(absl::Status status);
+// Of what ForReader gave, or of a copy: whether it was kUnavailable before, so that the read may
+// succeed once the process has a descriptor.
+bool LacksDescriptors(const absl::Status& status);
 
 }  // namespace bandb::storage
 

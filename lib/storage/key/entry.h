@@ -42,8 +42,10 @@ inline int64_t ExpiryMillis(std::string_view stored) {
   return static_cast<int64_t>(std::min(base::LoadFixed<uint64_t>(stored.data()), uint64_t{INT64_MAX}));
 }
 
-// Tells what was read with ReadEntry when it expires.
-inline void SetExpiry(Kind kind, std::string_view stored, PinnedValue* value) {
+// Says of a value that was read with ReadEntry what there is besides: its version, and when it
+// expires.
+inline void Describe(Kind kind, Sequence sequence, std::string_view stored, PinnedValue* value) {
+  value->SetVersion(sequence);
   if (kind == Kind::kPutWithExpiry) value->SetExpiryMillis(ExpiryMillis(stored));
 }
 

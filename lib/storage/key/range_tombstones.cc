@@ -71,6 +71,10 @@ size_t FragmentedTombstones::Find(std::string_view spaced_key) const {
   return static_cast<size_t>(after - bounds_.begin()) - 1;
 }
 
+size_t FragmentedTombstones::FirstFrom(std::string_view spaced_key) const {
+  return bounds_.empty() || spaced_key < bounds_.front() ? 0 : Find(spaced_key);
+}
+
 Sequence FragmentedTombstones::OlderSequenceAt(size_t fragment, Sequence snapshot) const {
   Sequence newest = 0;
   for (size_t node = leaves_ + fragment; node >= 1; node /= 2) {

@@ -55,6 +55,8 @@ class FragmentedTombstones {
   std::string_view limit(size_t fragment) const { return bounds_[fragment + 1]; }
   // The fragment that holds the key; fragment_count() if none does.
   size_t Find(std::string_view spaced_key) const;
+  // The first fragment of which something is at or after the key; fragment_count() if none.
+  size_t FirstFrom(std::string_view spaced_key) const;
   // The largest sequence <= snapshot of a tombstone that covers the fragment; 0 if none does, or if
   // it is fragment_count().
   Sequence SequenceAt(size_t fragment, Sequence snapshot) const {

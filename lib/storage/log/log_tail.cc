@@ -10,7 +10,7 @@ namespace bandb::storage {
 namespace {
 
 // So much is read at a time: small, for there may be many readers.
-constexpr uint64_t kPieceBytes = 64 << 10;
+constexpr uint64_t kTailPieceBytes = 64 << 10;
 
 }  // namespace
 
@@ -34,7 +34,7 @@ void LogTail::Skip(const ParsedRecord& record) {
 
 absl::Status LogTail::Fill(const base::RandomAccessFile& file, uint64_t bytes) {
   if (offset_ == 0) BANDB_RETURN_IF_ERROR(ReadHeader(file, bytes));
-  uint64_t wanted = kPieceBytes;
+  uint64_t wanted = kTailPieceBytes;
   const std::string_view rest = std::string_view(buffer_).substr(begin_);
   if (rest.size() >= kRecordFixedBytes) {
     wanted = std::max<uint64_t>(wanted, RecordBytesEnough(rest, checksum_seed_));
@@ -50,9 +50,9 @@ absl::Status LogTail::Read(const base::RandomAccessFile& file, uint64_t more) {
   begin_ = 0;
   const size_t have = buffer_.size();
   // After a large record the memory for it is given back.
-  if (have + more <= kPieceBytes && buffer_.capacity() > 2 * kPieceBytes) {
+  if (have + more <= kTailPieceBytes && buffer_.capacity() > 2 * kTailPieceBytes) {
     std::string smaller;
-    smaller.reserve(kPieceBytes);
+    smaller.reserve(kTailPieceBytes);
     smaller.append(buffer_);
     buffer_.swap(smaller);
   }

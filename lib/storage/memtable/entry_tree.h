@@ -96,6 +96,10 @@ class EntryTree {
   // The first entry at or after the internal key; null if there is none.
   const Entry* Seek(std::string_view internal_key) const;
 
+  // About which part of the entries comes before the internal key, 0 to 1, as if nodes of one level
+  // had equally many below them.
+  double PartBefore(std::string_view internal_key) const;
+
   // Ends the process if an invariant does not hold. For tests, of a tree that nobody writes to.
   void CheckInvariants() const;
 
@@ -181,6 +185,8 @@ class EntryTree {
   // To the leaf where the key belongs, with the state in which it belongs there.
   Search Descend(std::string_view key) const;
   bool TryDescend(Search* search) const;
+  // entry_tree_part.cc.
+  bool TryPartBefore(std::string_view key, double* part) const;
 
   // entry_tree_writer.cc.
   template <typename NodeType>

@@ -76,19 +76,27 @@ size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
 
 bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
   if (tombstones_.count() >= kRangeTombstonesMax) return false;
-  return tree_.HasRoomFor(operations, EntryBytesMax(operations, payload_bytes) + tombstones_.memory_bytes());
+  return tree_.HasRoomFor(operations,
+                          EntryBytesMax(operations, payload_bytes) + tombstones_.memory_bytes() + hollow_bytes_);
 }
 
 EntryTree::Entry* Memtable::MakeEntry(Sequence sequence, Space space, const kv::Operation& operation) {
   BANDB_ASSERT(sequence > largest_sequence_ || empty());
   BANDB_ASSERT(sequence <= kSequenceMax);
   largest_sequence_ = sequence;
+  if (space != Space::kSystem) largest_user_sequence_ = sequence;
   operations_.store(operations_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (operation.kind == Kind::kRangeDelete) {
     // An inverted range holds no key.
-    if (operation.key >= operation.value) return nullptr;
+    if (operation.key >= operation.value) {
+      hollow_bytes_ += EntryBytesMax(1, operation.key.size() + operation.value.size());
+      return nullptr;
+    }
     tombstones_.Add({MakeSpacedKey(space, operation.key), MakeSpacedKey(space, operation.value), sequence});
     return nullptr;
+  }
+  if (operation.kind == Kind::kDelete) {
+    deletes_.store(deletes_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   const size_t key_bytes = kSpaceBytes + operation.key.size() + kTrailerBytes;
   const size_t expiry_bytes = operation.kind == Kind::kPutWithExpiry ? sizeof(uint64_t) : 0;
@@ -135,6 +143,8 @@ void Memtable::InsertStaged() {
 }
 
 MemtableHit Memtable::Get(std::string_view lookup_key, uint64_t filter_hash) const {
+  // As after an opening: without a look at the memory of the filter, which nothing has written to.
+  if (empty()) return {};
   if (!filter_.MayContain(filter_hash)) return {};
   const EntryTree::Entry* entry = tree_.Seek(lookup_key);
   if (entry == nullptr || SpacedKey(entry->key()) != SpacedKey(lookup_key)) return {};

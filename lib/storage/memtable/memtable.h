@@ -2,6 +2,7 @@
 #ifndef BANDB_STORAGE_MEMTABLE_MEMTABLE_H_
 #define BANDB_STORAGE_MEMTABLE_MEMTABLE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -51,8 +52,9 @@ class Memtable {
   // The memory that a memtable must have to hold these and nothing else, whatever their keys.
   static size_t CapacityFor(size_t operations, size_t payload_bytes);
 
-  // The writer's. Range deletes need no room of the region, but count as if they did; readers see
-  // them from EndGroup on.
+  // The writer's. Range deletes need no room of the region, but count as if they did, those as well
+  // that hold no key: the log has them, and is only as bounded as this is. Readers see them from
+  // EndGroup on.
   void Add(Sequence sequence, Space space, const kv::Operation& operation);
 
   // The writer's, of a memtable that nobody reads yet: as Add, but InsertStaged puts what was
@@ -78,15 +80,23 @@ class Memtable {
   }
   const MemtableTombstones& tombstones() const { return tombstones_; }
   std::unique_ptr<Cursor> NewCursor() const;
+  // About which part of the entries stands in [begin, limit), two internal keys in order.
+  double PartBetween(std::string_view begin, std::string_view limit) const {
+    return std::max(0.0, tree_.PartBefore(limit) - tree_.PartBefore(begin));
+  }
 
   bool empty() const { return operations() == 0; }
   uint64_t log_number() const { return log_number_; }
   uint64_t operations() const { return operations_.load(std::memory_order_relaxed); }
+  // Those of them that delete one key.
+  uint64_t deletes() const { return deletes_.load(std::memory_order_relaxed); }
   size_t memory_bytes() const { return filter_bytes_ + tree_.UsedBytes() + tombstones_.memory_bytes(); }
   // Something that goes when the memtable does, for its owner's bookkeeping; set once.
   void SetCompanion(std::shared_ptr<const void> companion) const { companion_ = std::move(companion); }
   // Of the operations added; for a memtable that nobody writes to any more.
   Sequence largest_sequence() const { return largest_sequence_; }
+  // Of those that are a user's; 0: none is.
+  Sequence largest_user_sequence() const { return largest_user_sequence_; }
   uint64_t last_commit_time_ms() const { return last_commit_time_ms_; }
   // When the last of them expires; 0: none does. By any thread, of what was published to it.
   uint64_t latest_expiry_ms() const { return latest_expiry_ms_.load(std::memory_order_relaxed); }
@@ -105,10 +115,14 @@ class Memtable {
   std::vector<EntryTree::Entry*> staged_;
   const uint64_t log_number_;
   std::atomic<uint64_t> operations_{0};
+  std::atomic<uint64_t> deletes_{0};
   MemtableTombstones tombstones_;
   // The writer's.
   Sequence largest_sequence_ = 0;
+  Sequence largest_user_sequence_ = 0;
   uint64_t last_commit_time_ms_ = 0;
+  // What operations would take that leave nothing here.
+  size_t hollow_bytes_ = 0;
   std::atomic<uint64_t> latest_expiry_ms_{0};
 };
 

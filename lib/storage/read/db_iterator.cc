@@ -95,6 +95,11 @@ class DbIterator final : public Iterator {
     return ExpiryOf(cursor().key(), cursor().value());
   }
 
+  uint64_t version() const override {
+    if (!valid_) return 0;
+    return forward_ ? TrailerSequence(Trailer(cursor().key())) : copied_version_;
+  }
+
   std::string_view resume_key() const override { return resume_key_; }
 
   absl::Status status() const override { return status_; }
@@ -150,10 +155,13 @@ class DbIterator final : public Iterator {
     return true;
   }
 
-  Sequence CoveringTombstone(std::string_view spaced_key) const {
+  Sequence CoveringTombstone(std::string_view spaced_key) {
     Sequence covering = 0;
     for (const FragmentedTombstones* tombstones : parts_.tombstones) {
       covering = std::max(covering, tombstones->CoveringSequence(spaced_key, parts_.sequence));
+    }
+    for (LevelTombstones& level : parts_.level_tombstones) {
+      covering = std::max(covering, level.CoveringSequence(spaced_key, parts_.sequence));
     }
     return covering;
   }
@@ -225,6 +233,7 @@ class DbIterator final : public Iterator {
           if (shows) {
             copied_value_.assign(value);
             copied_expiry_ = ExpiryOf(internal_key, cursor().value());
+            copied_version_ = TrailerSequence(Trailer(internal_key));
           }
         }
         ++skips_;
@@ -253,6 +262,7 @@ class DbIterator final : public Iterator {
   std::string key_;           // forward: the key to skip; backward: the present key
   std::string copied_value_;  // backward
   absl::Time copied_expiry_;  // likewise
+  Sequence copied_version_ = 0;
   std::string spaced_target_;
   std::string seek_key_;
   uint64_t skips_ = 0;

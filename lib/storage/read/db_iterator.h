@@ -11,6 +11,7 @@
 #include "bandb/snapshot.h"
 #include "storage/key/cursor.h"
 #include "storage/key/range_tombstones.h"
+#include "storage/read/level_tombstones.h"
 #include "storage/read/read_view.h"
 
 namespace bandb::storage {
@@ -20,8 +21,10 @@ struct DbIteratorParts {
   ViewRef view;
   std::shared_ptr<const std::atomic<bool>> closed;
   std::unique_ptr<Cursor> cursor;
-  // Those of memtables and tables; the view keeps them alive.
+  // Those of memtables and of tables of level 0, and those of the other levels; the view keeps them
+  // alive.
   std::vector<const FragmentedTombstones*> tombstones;
+  std::vector<LevelTombstones> level_tombstones;
   // What is seen.
   Sequence sequence = 0;
   uint64_t now_ms = 0;

@@ -21,6 +21,7 @@ TableBuilder::TableBuilder(base::AppendableFile* file, const FileHeader& header,
   BANDB_ASSERT(CompressionIsBuiltIn(options.compression));
   if (options.bloom_bits_per_key > 0) filter_.emplace(options.bloom_bits_per_key);
   properties_.creation_time_ms = options.creation_time_ms;
+  properties_.newest_ms = options.newest_ms;
   Append(EncodeFileHeader(header));
 }
 

@@ -48,6 +48,7 @@ struct TableOptions {
   uint32_t partition_blocks_min = 8;
   // Recorded in the properties. 0: not recorded.
   uint64_t creation_time_ms = 0;
+  uint64_t newest_ms = 0;
 };
 
 // The trailer of TableSummary::largest where the limit of a range tombstone is what lies furthest.

@@ -16,6 +16,8 @@ static_assert(kFooterBytes == kFooterChecksumAt + sizeof(uint64_t) + kFooterMagi
 struct NumberProperty {
   std::string_view name;
   uint64_t TableProperties::*member;
+  // Left out where it is 0.
+  bool is_optional = false;
 };
 constexpr NumberProperty kNumberProperties[] = {
     {"creation_time_ms", &TableProperties::creation_time_ms},
@@ -25,6 +27,7 @@ constexpr NumberProperty kNumberProperties[] = {
     {"earliest_expiry_ms", &TableProperties::earliest_expiry_ms},
     {"entries", &TableProperties::entries},
     {"largest_sequence", &TableProperties::largest_sequence},
+    {"newest_ms", &TableProperties::newest_ms, true},
     {"range_tombstones", &TableProperties::range_tombstones},
     {"raw_key_bytes", &TableProperties::raw_key_bytes},
     {"raw_value_bytes", &TableProperties::raw_value_bytes},
@@ -138,6 +141,7 @@ std::string EncodeProperties(const TableProperties& properties) {
   NamedValues values;
   values.emplace_back(kComparatorProperty, properties.comparator);
   for (const NumberProperty& property : kNumberProperties) {
+    if (property.is_optional && properties.*property.member == 0) continue;
     std::string number;
     base::PutVarint(&number, properties.*property.member);
     values.emplace_back(property.name, std::move(number));
@@ -153,6 +157,7 @@ bool ParseProperties(std::string_view bytes, TableProperties* properties) {
   properties->comparator = *comparator;
   for (const NumberProperty& property : kNumberProperties) {
     const std::string* number = FindNamedValue(values, property.name);
+    if (number == nullptr && property.is_optional) continue;
     if (number == nullptr) return false;
     base::ByteReader reader(*number);
     if (!reader.ReadVarint(&(properties->*property.member)) || !reader.empty()) return false;

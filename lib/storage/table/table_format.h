@@ -144,14 +144,19 @@ struct SpaceFigures {
 };
 
 // What a table says of itself. Each number is stored as a varint under the name of its member, the
-// comparator as text.
+// comparator as text; newest_ms only where it is known.
 struct TableProperties : TableFigures {
   uint64_t raw_key_bytes = 0;  // internal keys, before prefix compression
   uint64_t raw_value_bytes = 0;
   uint64_t data_blocks = 0;
   uint64_t data_bytes = 0;        // of the data blocks as stored
   uint64_t creation_time_ms = 0;  // 0: not recorded
+  // Of a table that was merged of others of level 0: the NewestMs of them. 0: not recorded.
+  uint64_t newest_ms = 0;
   std::string comparator = std::string(kComparatorName);
+
+  // A time at or after the commit times of all that it holds. 0: not known.
+  uint64_t NewestMs() const { return newest_ms == 0 ? creation_time_ms : newest_ms; }
 };
 
 std::string EncodeProperties(const TableProperties& properties);

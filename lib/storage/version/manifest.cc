@@ -1,17 +1,21 @@
 #include "storage/version/manifest.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/status.h"
 #include "storage/file/file_names.h"
 #include "storage/log/log_reader.h"
+#include "storage/version/manifest_replay.h"
 
 namespace bandb::storage {
 
 namespace {
 
 constexpr uint64_t kCurrentBytesMax = 4096;
+// With the head of a record and reserved room it is still one that can be read.
+constexpr uint64_t kFileBytesMax = kLogFileBytesMax - kLogFileBytesMax / 4;
 
 }  // namespace
 
@@ -19,6 +23,10 @@ absl::Status ManifestState::Apply(const VersionEdit& edit, const std::vector<Tab
   if (!edit.added.empty() || !edit.deleted.empty()) {
     BANDB_ASSIGN_OR_RETURN(version, version->Apply(edit, added));
   }
+  return ApplyFields(edit);
+}
+
+absl::Status ManifestState::ApplyFields(const VersionEdit& edit) {
   if (edit.log_number) {
     if (*edit.log_number < log_number) return base::Error(absl::StatusCode::kDataLoss, "the log number goes back");
     log_number = *edit.log_number;
@@ -27,6 +35,8 @@ absl::Status ManifestState::Apply(const VersionEdit& edit, const std::vector<Tab
   if (edit.last_sequence) {
     if (*edit.last_sequence < last_sequence)
       return base::Error(absl::StatusCode::kDataLoss, "the last sequence goes back");
+    // An edit of a release that does not know of it says nothing of what it adds.
+    if (edit.user_sequence || *edit.last_sequence != last_sequence) user_sequence = edit.user_sequence;
     last_sequence = *edit.last_sequence;
   }
   if (edit.clock_accepted) {
@@ -61,6 +71,7 @@ VersionEdit ManifestState::Everything() const {
   edit.log_number = log_number;
   edit.next_file_number = next_file_number;
   edit.last_sequence = last_sequence;
+  edit.user_sequence = user_sequence;
   edit.commit_time_ms = commit_time_ms;
   edit.epoch = epoch;
   edit.begun_log = begun_log;
@@ -76,17 +87,41 @@ VersionEdit ManifestState::Everything() const {
   return edit;
 }
 
-absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const std::string& engine_dir,
-                                                  const Uuid& database_id, const std::shared_ptr<TableStore>& tables) {
+std::vector<VersionEdit> ManifestState::Beginning() const {
+  VersionEdit everything = Everything();
+  std::vector<VersionEdit::AddedTable> tables = std::exchange(everything.added, {});
+  std::vector<VersionEdit> edits = {std::move(everything)};
+  size_t bytes = 0;
+  for (VersionEdit::AddedTable& table : tables) {
+    // More than its numbers take.
+    constexpr size_t kNumbersBytesMax = 256;
+    const size_t table_bytes = kNumbersBytesMax + table.info.smallest.size() + table.info.largest.size();
+    if (bytes + table_bytes > Manifest::kEditBytesMax) {
+      edits.emplace_back();
+      bytes = 0;
+    }
+    bytes += table_bytes;
+    edits.back().added.push_back(std::move(table));
+  }
+  if (edits.size() > 1) edits.front().beginning_edits = edits.size();
+  return edits;
+}
+
+absl::StatusOr<std::string> ReadCurrentName(base::FileSystem* files, const std::string& engine_dir) {
   const std::string current_path = CurrentPath(engine_dir);
   BANDB_ASSIGN_OR_RETURN(const std::string current, base::ReadFile(files, current_path, kCurrentBytesMax));
-  const std::optional<std::string> name = DecodeCurrent(current);
+  std::optional<std::string> name = DecodeCurrent(current);
   if (!name || !ParseFileName(*name) || ParseFileName(*name)->type != NumberedFile::kManifest) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: does not name a manifest", current_path);
   }
+  return *std::move(name);
+}
+
+absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const std::string& engine_dir,
+                                                  const Uuid& database_id, const std::shared_ptr<TableStore>& tables) {
   RecoveredManifest recovered;
-  recovered.name = *name;
-  const std::string path = base::JoinPath(engine_dir, *name);
+  BANDB_ASSIGN_OR_RETURN(recovered.name, ReadCurrentName(files, engine_dir));
+  const std::string path = base::JoinPath(engine_dir, recovered.name);
   absl::StatusOr<LogContent> content = ReadLog(files, path, FileType::kManifest);
   if (!content.ok() && content.status().code() == absl::StatusCode::kNotFound) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: the manifest that CURRENT names is missing", path);
@@ -102,21 +137,10 @@ absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const
   recovered.dropped_bytes = content->dropped_bytes;
   LogReader cursor(*content);
   ParsedRecord record;
-  uint64_t edits = 0;
-  while (cursor.Next(&record)) {
-    const absl::StatusOr<VersionEdit> edit = DecodeEdit(record.payload);
-    const std::string place = fmt::format("{}: offset {}", path, cursor.offset());
-    BANDB_RETURN_IF_ERROR(base::Annotate(edit.status(), place));
-    std::vector<TablePtr> added;
-    for (const VersionEdit::AddedTable& table : edit->added)
-      added.push_back(std::make_shared<LiveTable>(table.info, tables));
-    BANDB_RETURN_IF_ERROR(base::Annotate(recovered.state.Apply(*edit, added), place));
-    ++edits;
-  }
-  // CURRENT was pointed at the manifest only after its first edit was synced.
-  if (edits == 0) {
-    return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: the first edit is damaged", path, kFileHeaderBytes);
-  }
+  ManifestReplay replay(path, tables);
+  while (cursor.Next(&record)) BANDB_RETURN_IF_ERROR(replay.Add(record.payload, cursor.offset()).status());
+  BANDB_RETURN_IF_ERROR(replay.CheckBeginning(content->valid_bytes));
+  BANDB_ASSIGN_OR_RETURN(recovered.state, replay.Build());
   return recovered;
 }
 
@@ -130,7 +154,10 @@ absl::StatusOr<std::unique_ptr<Manifest>> Manifest::Create(base::FileSystem* fil
   std::unique_ptr<Manifest> manifest(new Manifest(std::move(writer), number));
   // Nothing refers to it yet, so a disk that turns out to be full is no more than that.
   bool reserved = false;
-  BANDB_RETURN_IF_ERROR(manifest->Write(state.Everything(), &reserved));
+  for (const VersionEdit& edit : state.Beginning()) {
+    BANDB_RETURN_IF_ERROR(manifest->Write(EncodeEdit(edit), &reserved));
+  }
+  BANDB_RETURN_IF_ERROR(manifest->writer_->Sync());
   BANDB_RETURN_IF_ERROR(files->SyncDir(engine_dir));
   return manifest;
 }
@@ -153,19 +180,22 @@ absl::StatusOr<std::unique_ptr<Manifest>> Manifest::CreateCurrent(base::FileSyst
   return manifest;
 }
 
-absl::Status Manifest::Write(const VersionEdit& edit, bool* reserved) {
+absl::Status Manifest::Write(std::string_view edit, bool* reserved) {
+  if (edit.size() > std::min<uint64_t>(kRecordPayloadBytesMax, kFileBytesMax - std::min(kFileBytesMax, Size()))) {
+    return base::Error(absl::StatusCode::kResourceExhausted, "{}: offset {}: no room for an edit of {} bytes",
+                       writer_->path(), Size(), edit.size());
+  }
+  BANDB_RETURN_IF_ERROR(writer_->Reserve(edit.size()));
+  *reserved = true;
   RecordHead head;
   head.type = RecordType::kEdit;
-  const std::string bytes = EncodeEdit(edit);
-  BANDB_RETURN_IF_ERROR(writer_->Reserve(bytes.size()));
-  *reserved = true;
-  BANDB_RETURN_IF_ERROR(writer_->Append(head, bytes));
-  return writer_->Sync();
+  return writer_->Append(head, edit);
 }
 
-absl::Status Manifest::Append(const VersionEdit& edit) {
+absl::Status Manifest::AppendEncoded(std::string_view edit) {
   bool reserved = false;
-  const absl::Status written = Write(edit, &reserved);
+  absl::Status written = Write(edit, &reserved);
+  if (written.ok()) written = writer_->Sync();
   if (written.ok() || !reserved) return written;
   // Whatever the cause, from here on it is unknown whether the edit is on disk.
   return base::Error(absl::StatusCode::kInternal, "{}: the edit may or may not be durable: {}", writer_->path(),

@@ -32,6 +32,12 @@ uint64_t Version::TableCount() const {
   return count;
 }
 
+Version::Level Version::RangeTombstoneTables() const {
+  Level all;
+  for (const Level& tables : range_tombstone_tables_) all.insert(all.end(), tables.begin(), tables.end());
+  return all;
+}
+
 size_t Version::FindTable(const Level& tables, std::string_view internal_key) {
   const auto at = std::lower_bound(
       tables.begin(), tables.end(), internal_key,
@@ -83,38 +89,60 @@ bool Version::HasRangeBelow(int number, std::string_view begin, std::string_view
 absl::StatusOr<std::shared_ptr<const Version>> Version::Apply(const VersionEdit& edit,
                                                               const std::vector<TablePtr>& added) const {
   BANDB_ASSERT(edit.added.size() == added.size());
-  auto next = std::make_shared<Version>();
-  next->levels_ = levels_;
+  std::array<Level, kLevels> levels = levels_;
   for (const VersionEdit::DeletedTable& gone : edit.deleted) {
-    Level& tables = next->levels_[static_cast<size_t>(gone.level)];
+    Level& tables = levels[static_cast<size_t>(gone.level)];
     const auto at = std::find_if(tables.begin(), tables.end(),
                                  [&](const TablePtr& table) { return table->info().number == gone.number; });
-    if (at == tables.end()) {
-      return base::Error(absl::StatusCode::kDataLoss, "version edit removes table {} from level {}, where it is not",
-                         gone.number, gone.level);
-    }
+    if (at == tables.end()) return NotThere(gone);
     tables.erase(at);
   }
-  for (size_t i = 0; i < added.size(); ++i) {
-    next->levels_[static_cast<size_t>(edit.added[i].level)].push_back(added[i]);
-  }
-  Level& newest_first = next->levels_[0];
-  std::sort(newest_first.begin(), newest_first.end(), [](const TablePtr& a, const TablePtr& b) {
-    return a->info().largest_sequence > b->info().largest_sequence;
-  });
-  for (size_t number = 1; number < kLevels; ++number) {
-    std::sort(next->levels_[number].begin(), next->levels_[number].end(), [](const TablePtr& a, const TablePtr& b) {
-      return CompareInternalKeys(a->info().smallest, b->info().smallest) < 0;
-    });
-  }
-  for (size_t number = 0; number < kLevels; ++number) {
-    for (const TablePtr& table : next->levels_[number]) {
-      next->level_bytes_[number] += table->info().file_bytes;
-      if (table->info().range_tombstones != 0) next->range_tombstone_tables_.push_back(table);
+  for (size_t i = 0; i < added.size(); ++i) levels[static_cast<size_t>(edit.added[i].level)].push_back(added[i]);
+  return Make(std::move(levels));
+}
+
+absl::StatusOr<std::shared_ptr<const Version>> Version::Make(std::array<Level, kLevels> levels) {
+  auto made = std::make_shared<Version>();
+  made->levels_ = std::move(levels);
+  for (int number = 0; number < kLevels; ++number) {
+    Level& tables = made->levels_[static_cast<size_t>(number)];
+    std::sort(tables.begin(), tables.end(),
+              [number](const TablePtr& a, const TablePtr& b) { return StandsFirst(number, *a, *b); });
+    for (const TablePtr& table : tables) {
+      made->level_bytes_[static_cast<size_t>(number)] += table->info().file_bytes;
+      if (table->info().range_tombstones != 0) {
+        made->range_tombstone_tables_[static_cast<size_t>(number)].push_back(table);
+      }
     }
   }
-  BANDB_RETURN_IF_ERROR(next->CheckLevels());
-  return std::shared_ptr<const Version>(std::move(next));
+  BANDB_RETURN_IF_ERROR(made->CheckLevels());
+  return std::shared_ptr<const Version>(std::move(made));
+}
+
+bool Version::StandsFirst(int level, const LiveTable& a, const LiveTable& b) {
+  if (level == 0) return a.info().largest_sequence > b.info().largest_sequence;
+  return CompareInternalKeys(a.info().smallest, b.info().smallest) < 0;
+}
+
+bool Version::FitsAfter(int level, const LiveTable& before, const LiveTable& after) {
+  // Flushes write disjoint ranges of sequences; compactions within level 0 would keep that.
+  if (level == 0) return before.info().smallest_sequence > after.info().largest_sequence;
+  return CompareInternalKeys(before.info().largest, after.info().smallest) < 0 &&
+         EndsBefore(before.info().largest, SpacedKey(after.info().smallest));
+}
+
+absl::Status Version::NotThere(const VersionEdit::DeletedTable& gone) {
+  return base::Error(absl::StatusCode::kDataLoss, "version edit removes table {} from level {}, where it is not",
+                     gone.number, gone.level);
+}
+
+absl::Status Version::IsThereTwice(uint64_t number) {
+  return base::Error(absl::StatusCode::kDataLoss, "table {} is there twice", number);
+}
+
+absl::Status Version::Overlap(int level, const LiveTable& before, const LiveTable& after) {
+  return base::Error(absl::StatusCode::kDataLoss, "tables {} and {} of level {} overlap", before.info().number,
+                     after.info().number, level);
 }
 
 absl::Status Version::CheckLevels() const {
@@ -124,20 +152,11 @@ absl::Status Version::CheckLevels() const {
   }
   std::sort(numbers.begin(), numbers.end());
   const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
-  if (twice != numbers.end()) return base::Error(absl::StatusCode::kDataLoss, "table {} is there twice", *twice);
-  for (size_t number = 0; number < kLevels; ++number) {
-    const Level& tables = levels_[number];
+  if (twice != numbers.end()) return IsThereTwice(*twice);
+  for (int number = 0; number < kLevels; ++number) {
+    const Level& tables = level(number);
     for (size_t i = 1; i < tables.size(); ++i) {
-      const TableInfo& before = tables[i - 1]->info();
-      const TableInfo& after = tables[i]->info();
-      // Flushes write disjoint ranges of sequences; compactions within level 0 would keep that.
-      const bool fits = number == 0 ? before.smallest_sequence > after.largest_sequence
-                                    : CompareInternalKeys(before.largest, after.smallest) < 0 &&
-                                          EndsBefore(before.largest, SpacedKey(after.smallest));
-      if (!fits) {
-        return base::Error(absl::StatusCode::kDataLoss, "tables {} and {} of level {} overlap", before.number,
-                           after.number, number);
-      }
+      if (!FitsAfter(number, *tables[i - 1], *tables[i])) return Overlap(number, *tables[i - 1], *tables[i]);
     }
   }
   return absl::OkStatus();

@@ -34,7 +34,9 @@ class Version {
   uint64_t LevelBytes(int number) const { return level_bytes_[static_cast<size_t>(number)]; }
   uint64_t TableCount() const;
   // The tables that hold range tombstones.
-  const Level& RangeTombstoneTables() const { return range_tombstone_tables_; }
+  Level RangeTombstoneTables() const;
+  // The same of a level, in its order.
+  const Level& RangeTombstoneTables(int level) const { return range_tombstone_tables_[static_cast<size_t>(level)]; }
 
   // The first table of a level below 0 whose largest key is at or after the internal key;
   // level.size() if there is none.
@@ -56,10 +58,22 @@ class Version {
   // Errors: kDataLoss a table is there twice, or the tables of a level overlap.
   absl::Status CheckLevels() const;
 
+  // For those that make versions. Of these tables of each level, in any order. Errors: as
+  // CheckLevels.
+  static absl::StatusOr<std::shared_ptr<const Version>> Make(std::array<Level, kLevels> levels);
+  // Whether `a` comes before `b` in the order of the level.
+  static bool StandsFirst(int level, const LiveTable& a, const LiveTable& b);
+  // Whether `after` may come right after `before` there: they do not overlap.
+  static bool FitsAfter(int level, const LiveTable& before, const LiveTable& after);
+  // The errors of an edit that does not fit.
+  static absl::Status NotThere(const VersionEdit::DeletedTable& gone);
+  static absl::Status IsThereTwice(uint64_t number);
+  static absl::Status Overlap(int level, const LiveTable& before, const LiveTable& after);
+
  private:
   std::array<Level, kLevels> levels_;
   std::array<uint64_t, kLevels> level_bytes_{};
-  Level range_tombstone_tables_;
+  std::array<Level, kLevels> range_tombstone_tables_;
 };
 
 }  // namespace bandb::storage

@@ -29,8 +29,10 @@ enum Tag : uint64_t {
   kEpochBegun = 130,
   kKeptLog = 131,
   kKeptFrom = 132,
+  kUserSequence = 133,
+  kBeginningEdits = 134,
 };
-constexpr uint64_t kTagMax = kKeptFrom;
+constexpr uint64_t kTagMax = kBeginningEdits;
 
 void PutField(std::string* to, Tag tag, std::string_view payload) {
   base::PutVarint(to, tag);
@@ -159,8 +161,13 @@ bool ReadField(uint64_t tag, base::ByteReader* reader, VersionEdit* edit) {
       return ReadKeptLog(reader, &edit->kept_logs.emplace_back());
     case kKeptFrom:
       return ReadNumber(reader, &edit->kept_from);
+    case kUserSequence:
+      return ReadNumber(reader, &edit->user_sequence, kLastSequenceMax);
+    case kBeginningEdits:
+      return ReadNumber(reader, &edit->beginning_edits, UINT64_MAX) && *edit->beginning_edits != 0;
     default:
-      return false;
+      // Of another release, and none that must be understood.
+      return reader->Skip(reader->remaining());
   }
 }
 
@@ -196,6 +203,8 @@ std::string EncodeEdit(const VersionEdit& edit) {
                {log.number, log.bytes, log.first_sequence, log.last_sequence, log.begin_ms, log.end_ms, log.commits});
   }
   if (edit.kept_from) PutNumbers(&bytes, kKeptFrom, {*edit.kept_from});
+  if (edit.user_sequence) PutNumbers(&bytes, kUserSequence, {*edit.user_sequence});
+  if (edit.beginning_edits) PutNumbers(&bytes, kBeginningEdits, {*edit.beginning_edits});
   return bytes;
 }
 

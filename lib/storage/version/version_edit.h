@@ -35,6 +35,11 @@
 //        commits:varint                                            a log that is not needed, and kept for the change
 //                                                                  feed while there is room (KeptLog)
 //   132  number:varint                                             logs below this number are not kept any more
+//   133  sequence:varint                                           no operation of a user in the tables comes after
+//                                                                  this one. Not there: the last one may be one
+//   134  edits:varint                                              in the first edit of a manifest: so many edits, this
+//                                                                  one among them, are its beginning. Written where
+//                                                                  there are several
 //
 // Tags below 128 must be understood by a reader; those from 128 on it may skip.
 #ifndef BANDB_STORAGE_VERSION_VERSION_EDIT_H_
@@ -119,6 +124,8 @@ struct VersionEdit {
   std::vector<Epoch> epochs;
   std::vector<KeptLog> kept_logs;
   std::optional<uint64_t> kept_from;
+  std::optional<uint64_t> beginning_edits;
+  std::optional<Sequence> user_sequence;
 };
 
 std::string EncodeEdit(const VersionEdit& edit);

@@ -16,6 +16,8 @@ namespace {
 // some size.
 constexpr uint64_t kManifestGrowth = 4;
 constexpr uint64_t kManifestBytesMin = 1 << 10;
+// Nor does it grow by more than this, so that it stays one that can be read.
+constexpr uint64_t kManifestGrowthBytesMax = 512 << 20;
 
 // Whether an edit takes a table from one level to another.
 bool IsMoved(const VersionEdit& edit, uint64_t number) {
@@ -31,7 +33,8 @@ VersionSet::VersionSet(base::FileSystem* files, std::string engine_dir, uint64_t
     : files_(files), engine_dir_(std::move(engine_dir)), roll_bytes_min_(roll_bytes_min), owner_(owner) {}
 
 uint64_t VersionSet::RollBytes(uint64_t begun_bytes) const {
-  return std::max({kManifestGrowth * begun_bytes, roll_bytes_min_, kManifestBytesMin});
+  return std::min(std::max({kManifestGrowth * begun_bytes, roll_bytes_min_, kManifestBytesMin}),
+                  begun_bytes + kManifestGrowthBytesMax);
 }
 
 void VersionSet::SetNextFileNumber(uint64_t number) {
@@ -138,7 +141,11 @@ absl::Status VersionSet::Write(PendingEdit* edit) {
   // The new tables, and the log that the edit makes the oldest, must be found before the edit says
   // that they are there.
   absl::Status status = files_->SyncDir(engine_dir_);
-  if (status.ok()) status = manifest()->Append(edit->edit);
+  if (status.ok()) {
+    const std::string encoded = EncodeEdit(edit->edit);
+    if (encoded.size() > Manifest::kEditBytesMax) return ReplaceManifest(edit->result);
+    status = manifest()->AppendEncoded(encoded);
+  }
   // Said here, not by the edit's source: it counts also if writes have been stopped meanwhile by
   // what Resume would mend.
   if (!status.ok() && !MayPass(status)) {
@@ -170,33 +177,35 @@ std::vector<TablePtr> VersionSet::Install(PendingEdit* edit) {
 }
 
 void VersionSet::RollManifest() {
+  if (manifest()->Size() < roll_bytes_ || !owner_->MayWriteEdit().ok()) return;
+  // The old one is still whole; it is tried again when that has grown.
+  if (!ReplaceManifest(state()).ok()) roll_bytes_ *= 2;
+}
+
+absl::Status VersionSet::ReplaceManifest(ManifestState state) {
   const std::shared_ptr<Manifest> old = manifest();
   BANDB_ASSERT(old != nullptr);
-  if (old->Size() < roll_bytes_) return;
   const uint64_t number = NewFileNumber();
   BANDB_ASSERT(number > old->number());
-  if (!owner_->MayWriteEdit().ok()) return;
-  ManifestState state = this->state();
   state.next_file_number = next_file_number();
   const FileHeader header = owner_->NewHeader(FileType::kManifest);
   absl::StatusOr<std::unique_ptr<Manifest>> created = Manifest::Create(files_, engine_dir_, number, header, state);
-  const absl::Status begun = created.ok() ? (*created)->StageCurrent(files_, engine_dir_) : created.status();
+  absl::Status begun = created.ok() ? (*created)->StageCurrent(files_, engine_dir_) : created.status();
   if (!begun.ok()) {
     const std::string path = base::JoinPath(engine_dir_, ManifestName(number));
     // Where there is no file that could not be written, nothing has failed that was written.
     const bool made = created.ok() || files_->Exists(path).value_or(true);
     const bool fatal = !MayPass(begun) && (made || begun.code() == absl::StatusCode::kFailedPrecondition);
-    // The old one still counts, and is still whole; it is tried again when that has grown.
     files_->Remove(path).IgnoreError();
-    roll_bytes_ *= 2;
     if (fatal) owner_->ManifestFailed(base::Annotate(begun, "beginning a manifest"));
-    return;
+    return begun;
   }
   if (const absl::Status pointed = Manifest::MakeCurrent(files_, engine_dir_); !pointed.ok()) {
-    // Both say the same now, and nobody knows which of them counts: neither may say more.
-    owner_->ManifestFailed(
-        base::Error(absl::StatusCode::kInternal, "pointing at a new manifest: {}", base::Message(pointed)));
-    return;
+    // Nobody knows which of them counts: neither may say more.
+    absl::Status unknown =
+        base::Error(absl::StatusCode::kInternal, "pointing at a new manifest: {}", base::Message(pointed));
+    owner_->ManifestFailed(unknown);
+    return unknown;
   }
   roll_bytes_ = RollBytes((*created)->Size());
   {
@@ -206,6 +215,7 @@ void VersionSet::RollManifest() {
   old->Close().IgnoreError();
   // One that cannot be removed now is found at the next open.
   files_->Remove(base::JoinPath(engine_dir_, ManifestName(old->number()))).IgnoreError();
+  return absl::OkStatus();
 }
 
 absl::Status VersionSet::Close(const VersionEdit& last) {

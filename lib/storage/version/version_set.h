@@ -4,7 +4,8 @@
 // that wait for their turn. Edits are written one at a time, in the order they come: a thread that
 // brings one while none is being written writes it, and all that others bring meanwhile. An edit is
 // durable in the manifest before its owner installs it, and installed before the next one is made
-// to fit. Once the manifest has grown, a new one takes its place.
+// to fit. Once the manifest has grown, a new one takes its place; an edit that is too large for a
+// record of its own is written as a new manifest, which says what the edit makes of all.
 //
 // Lock order: the owner's mutex before this one's. The owner is never called with this one's held.
 #ifndef BANDB_STORAGE_VERSION_VERSION_SET_H_
@@ -110,6 +111,9 @@ class VersionSet {
   absl::Status Write(PendingEdit* edit) ABSL_LOCKS_EXCLUDED(mutex_);
   // Begins a new manifest when the present one has grown.
   void RollManifest() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Has one that says `state` take its place. Errors: the present one still counts; but where
+  // something has failed that was written, the owner was told, and no edit may follow.
+  absl::Status ReplaceManifest(ManifestState state) ABSL_LOCKS_EXCLUDED(mutex_);
   // The size at which a manifest that began with so many bytes is replaced.
   uint64_t RollBytes(uint64_t begun_bytes) const;
 

@@ -124,6 +124,34 @@ TEST_CASE("after a sync that failed, all who wait and all who come are told that
   CHECK_CODE(f.logs.Seal({.type = RecordType::kSeal}, &bytes), kInternal);
 }
 
+TEST_CASE("what is appended while a sync runs does not count as synced by it") {
+  Fixture f;
+  REQUIRE_OK(f.StartLog(1));
+  f.Append();
+  f.logs.NoteAppended(1);
+  Waiter waiter;
+  f.logs.AddWaiter(&waiter);
+  bool appending = false;
+  uint64_t bytes_before_sync = 0;
+  f.env.files().SetHook([&](uint64_t) {
+    if (appending) return;
+    appending = true;
+    bytes_before_sync = f.logs.current()->Size();
+    f.Append();
+    f.logs.NoteAppended(f.sequence - 1);
+    appending = false;
+  });
+  REQUIRE_OK(f.logs.SyncWaiting());
+  f.env.files().SetHook(nullptr);
+  // While the name was synced, and while the bytes were.
+  CHECK(f.sequence == 4);
+  CHECK(f.logs.durable_sequence() == 1);
+  CHECK(f.logs.current()->SyncedOffset() == bytes_before_sync);
+  f.logs.AddWaiter(&waiter);
+  REQUIRE_OK(f.logs.SyncWaiting());
+  CHECK(f.logs.durable_sequence() == 3);
+}
+
 TEST_CASE("a log that cannot be begun leaves the one before it as it was") {
   Fixture f;
   REQUIRE_OK(f.StartLog(1));

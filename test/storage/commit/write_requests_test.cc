@@ -76,7 +76,7 @@ TEST_CASE("the callback of an asynchronous write runs on the executor, once, and
   WriteBatch batch;
   batch.Put("a", "1");
   std::string told;
-  auto* write = new AsyncWrite(
+  auto* write = new AsyncWrite<WriteCallback>(
       std::move(batch), WriteOptions{.sync = true}, 0,
       [&](absl::Status status) { told += status.ok() ? "ok " : "error "; }, &env.executor(),
       [&](bool threw) { told += threw ? "threw " : "finished "; });
@@ -92,7 +92,7 @@ TEST_CASE("the callback of an asynchronous write runs on the executor, once, and
 TEST_CASE("an asynchronous write whose callback throws is finished, and says so") {
   test::TestEnv env(1);
   std::string told;
-  auto* write = new AsyncWrite(
+  auto* write = new AsyncWrite<WriteCallback>(
       WriteBatch(), WriteOptions{}, 0, [](const absl::Status&) { throw 1; }, &env.executor(),
       [&](bool threw) { told = threw ? "threw" : "finished"; });
   write->Complete(absl::OkStatus());
@@ -100,10 +100,32 @@ TEST_CASE("an asynchronous write whose callback throws is finished, and says so"
   CHECK(told == "threw");
 }
 
+TEST_CASE("an asynchronous write that was not done gives its batch back, and no other") {
+  test::TestEnv env(1);
+  for (const absl::Status& outcome : {absl::OkStatus(), absl::UnknownError("?"), absl::UnavailableError("no")}) {
+    INFO(outcome.ToString());
+    WriteBatch batch;
+    batch.Put("a", "1");
+    batch.RequireAbsent("a");
+    const std::string bytes = batch.Serialize();
+    std::string given;
+    auto* write = new AsyncWrite<ReturningWriteCallback>(
+        std::move(batch), WriteOptions{}, 0,
+        [&](const absl::Status& status, const WriteBatch& back) {
+          CHECK(status == outcome);
+          given = back.empty() ? "" : back.Serialize();
+        },
+        &env.executor(), [](bool threw) { CHECK_FALSE(threw); });
+    write->Complete(outcome);
+    env.executor().RunReady();
+    CHECK(given == (absl::IsUnavailable(outcome) ? bytes : ""));
+  }
+}
+
 TEST_CASE("an asynchronous write that is slowed down is answered later, and one that must not wait says so") {
   test::TestEnv env(1);
   bool told = false;
-  auto* write = new AsyncWrite(
+  auto* write = new AsyncWrite<WriteCallback>(
       WriteBatch(), WriteOptions{.timeout = absl::ZeroDuration()}, 5'000'000, [&](const absl::Status&) { told = true; },
       &env.executor(), [](bool) {});
   CHECK(write->fail_if_stalled);

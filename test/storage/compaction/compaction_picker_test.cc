@@ -190,6 +190,14 @@ TEST_CASE("on demand a range of a level is compacted, all of level 0, and nothin
   range = PickRange(*version, 0, 5, Spaced(Name(0)), Spaced(Name(1)), {}, &blocked);
   REQUIRE(range.has_value());
   CHECK(Numbers(range->inputs) == std::vector<uint64_t>{21, 20});
+  // Of very many the oldest.
+  for (uint64_t number = 22; number < 22 + kLevel0InputsMax; ++number) {
+    tables.push_back({0, Describe(number, Name(0), Name(1), number, number)});
+  }
+  range = PickRange(*Make(tables), 0, 5, Spaced(Name(0)), Spaced(Name(1)), {}, &blocked);
+  REQUIRE(range.has_value());
+  CHECK(range->inputs.size() == kLevel0InputsMax);
+  CHECK(range->inputs.back()->info().number == 20);
   CHECK_FALSE(PickRange(*version, 5, 6, Spaced(Name(50)), {}, {}, &blocked).has_value());
   CHECK_FALSE(blocked);
   RunningCompactions running;

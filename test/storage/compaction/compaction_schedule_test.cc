@@ -106,6 +106,32 @@ TEST_CASE("a CompactRange waits for what runs when its turn comes, and nothing e
   CHECK(work.compaction.output_level == 6);
 }
 
+TEST_CASE("a CompactRange takes very many tables of level 0 in parts") {
+  std::vector<LevelTable> tables;
+  for (uint64_t number = 1; number <= kLevel0InputsMax + 3; ++number) {
+    tables.push_back({0, Describe(number, "a", "b", number, number)});
+  }
+  Fixture f(Make(tables));
+  f.AddManual();
+  auto work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  REQUIRE(work.compaction.is_manual);
+  CHECK(work.compaction.inputs.size() == kLevel0InputsMax);
+  CHECK(work.compaction.inputs.back()->info().number == 1);
+  tables.erase(tables.begin(), tables.begin() + static_cast<ptrdiff_t>(kLevel0InputsMax));
+  tables.push_back({6, Describe(101, "a", "b", 1, 1)});
+  f.version = Make(tables);
+  CHECK(f.schedule.CompactionEnded(work.compaction, true) == nullptr);
+  work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  REQUIRE(work.compaction.is_manual);
+  CHECK(work.compaction.level == 0);
+  CHECK(work.compaction.inputs.size() == 3);
+  f.version = Make({{6, Describe(102, "a", "b", 1, 1)}});
+  CHECK(f.schedule.CompactionEnded(work.compaction, true) == nullptr);
+  CHECK(f.Next().kind == WorkKind::kManualDone);
+}
+
 TEST_CASE("a CompactRange goes down level by level, and at last rewrites what was in the last one before") {
   Fixture f(NotDue());
   f.AddManual();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/executor.h"
@@ -54,6 +55,41 @@ TEST_CASE("asynchronous writes beyond a bound are refused, and those before it a
   (*db)->WriteAsync(std::move(large), {}, [&](absl::Status status) { outcome = std::move(status); });
   env.executor().RunReady();
   CHECK_OK(outcome);
+}
+
+TEST_CASE("an asynchronous write that is refused gives its batch back: invalid, one too many, or late") {
+  TestEnv env(1);
+  Options options;
+  options.write_buffer_bytes = 1 << 20;
+  auto db = storage::OpenDb(env.env(), "/db", options);
+  REQUIRE_OK(db.status());
+  const auto write = [&](WriteBatch batch, std::vector<std::pair<absl::StatusCode, std::string>>* told) {
+    (*db)->WriteAsyncOrReturn(std::move(batch), {}, [told](const absl::Status& status, const WriteBatch& back) {
+      told->emplace_back(status.code(), back.empty() ? "" : back.Serialize());
+    });
+  };
+  std::vector<std::pair<absl::StatusCode, std::string>> told;
+  WriteBatch invalid;
+  invalid.DeleteRange("a", "");
+  WriteBatch large;
+  large.Put("large", std::string(1 << 20, 'x'));
+  WriteBatch late;
+  late.Put("late", "v");
+  for (const WriteBatch& batch : {invalid, large, late}) write(batch, &told);
+  CHECK(told.empty());
+  env.executor().RunReady();
+  using Code = absl::StatusCode;
+  REQUIRE(told.size() == 3);
+  std::sort(told.begin(), told.end());
+  CHECK(told[0] == std::pair(Code::kOk, std::string()));
+  CHECK(told[1] == std::pair(Code::kInvalidArgument, invalid.Serialize()));
+  // Beside the large one there was no room.
+  CHECK(told[2] == std::pair(Code::kUnavailable, late.Serialize()));
+  REQUIRE_OK((*db)->Close());
+  told.clear();
+  write(late, &told);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0] == std::pair(Code::kFailedPrecondition, late.Serialize()));
 }
 
 TEST_CASE("asynchronous writes wait while the store is stalled, in their order, and are done when it goes on") {

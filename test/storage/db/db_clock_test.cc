@@ -1,6 +1,8 @@
 // Times to live while somebody sets the clock.
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "storage/db/open_db.h"
 #include "support/catch.h"
@@ -201,6 +203,70 @@ TEST_CASE("a clock is accepted once only: what it shows later is held as before"
   db = MustOpen(env.env(), kDir);
   CHECK_CODE(db->Get("brief").status(), kNotFound);
   REQUIRE_OK(storage::CheckInvariants(db.get()));
+}
+
+TEST_CASE("a clock that is not accepted, since writes have stopped, changes nothing of what has expired") {
+  TestEnv env(8);
+  std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
+  ReadAhead(&env, db.get());
+  const uint64_t ahead_ms = db->GetStats().expiry_ahead_ms;
+  REQUIRE(ahead_ms > 0);
+  env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log", .count = 1});
+  REQUIRE_FALSE(db->Put("more", "value", {.sync = true}).ok());
+  CHECK_CODE(db->AcceptClock(), kFailedPrecondition);
+  CHECK(db->GetStats().expiry_ahead_ms == ahead_ms);
+  CHECK_CODE(db->Get("hour").status(), kNotFound);
+}
+
+namespace {
+
+// Each time it is asked, something happens first.
+class EventfulClock final : public base::Clock {
+ public:
+  explicit EventfulClock(base::Clock* clock) : clock_(clock) {}
+
+  int64_t MonotonicNanos() override { return clock_->MonotonicNanos(); }
+  int64_t WallMillis() override {
+    if (const auto event = std::exchange(event_, nullptr); event != nullptr) event();
+    return clock_->WallMillis();
+  }
+  void Before(std::function<void()> event) { event_ = std::move(event); }
+
+ private:
+  base::Clock* const clock_;
+  std::function<void()> event_;
+};
+
+}  // namespace
+
+TEST_CASE("a key that is renewed before it expires is never absent, however long a read takes") {
+  TestEnv env(9);
+  EventfulClock clock(&env.clock());
+  base::Env with_clock = env.env();
+  with_clock.clock = &clock;
+  const bool in_table = GENERATE(false, true);
+  std::unique_ptr<Db> db = MustOpen(with_clock, kDir);
+  const auto put = [&] { return db->PutWithTtl("lease", "held", absl::Milliseconds(100)); };
+  // Whenever a read asks for the time: the key is renewed in time, and then the read is held up.
+  const auto renew = [&] {
+    env.clock().AdvanceMillis(90);
+    REQUIRE_OK(put());
+    env.clock().AdvanceMillis(20);
+  };
+  REQUIRE_OK(put());
+  if (in_table) REQUIRE_OK(db->Flush());
+  for (int i = 0; i < 3; ++i) {
+    clock.Before(renew);
+    CHECK_OK(db->Get("lease").status());
+    clock.Before(renew);
+    CHECK_OK(db->MultiGet({"lease"})[0].status());
+    clock.Before(renew);
+    const auto walk = db->NewIterator();
+    walk->SeekToFirst();
+    CHECK(walk->Valid());
+  }
+  env.clock().AdvanceMillis(100);
+  CHECK_CODE(db->Get("lease").status(), kNotFound);
 }
 
 }  // namespace bandb::test

@@ -1,12 +1,16 @@
 // What happens to those who are still at it when the database closes, stops or resumes.
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bandb/event_listener.h"
+#include "base/forwarding_file_system.h"
+#include "base/status.h"
 #include "base/thread_executor.h"
 #include "storage/db/open_db.h"
 #include "storage/file/file_names.h"
@@ -46,6 +50,28 @@ class ThreadedWorld {
   base::Random random_{1};
   // Last: its threads use the rest.
   base::ThreadExecutor executor_;
+};
+
+// Something happens while a database is about to look how much of the disk is free.
+class FreeBytesHook final : public base::ForwardingFileSystem {
+ public:
+  FreeBytesHook(base::FileSystem* files, std::function<void()>* hook) : ForwardingFileSystem(files), hook_(hook) {}
+
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override {
+    if (*hook_) std::exchange(*hook_, nullptr)();
+    return target().FreeBytes(path);
+  }
+  absl::StatusOr<std::unique_ptr<base::FileSystem>> Pin(const std::string& path) override {
+    BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::FileSystem> pinned, target().Pin(path));
+    return std::unique_ptr<base::FileSystem>(new FreeBytesHook(std::move(pinned), hook_));
+  }
+
+ private:
+  FreeBytesHook(std::unique_ptr<base::FileSystem> pinned, std::function<void()>* hook)
+      : ForwardingFileSystem(pinned.get()), pinned_(std::move(pinned)), hook_(hook) {}
+
+  const std::unique_ptr<base::FileSystem> pinned_;
+  std::function<void()>* const hook_;
 };
 
 }  // namespace
@@ -185,6 +211,30 @@ TEST_CASE("a walk survives its database, and a caller who does not look") {
   CHECK(pinned.value() == std::string(100'000, 'x'));
   db = MustOpen(env.env(), kDir);
   CHECK_CODE(db->Get("a", {.snapshot = &snapshot}).status(), kInvalidArgument);
+}
+
+TEST_CASE("Resume says so where writes stop for good while it looks for room") {
+  TestEnv world(5);
+  std::function<void()> hook;
+  FreeBytesHook files(&world.files(), &hook);
+  base::Env env = world.env();
+  env.files = &files;
+  std::unique_ptr<Db> db = MustOpen(env, kDir);
+  // One that waits for a sync in the background.
+  absl::StatusCode code = absl::StatusCode::kOk;
+  WriteBatch batch;
+  batch.Put("key", "value");
+  db->WriteAsync(batch, {.sync = true}, [&](const absl::Status& status) { code = status.code(); });
+  world.files().Inject({.kind = FaultKind::kNoSpace, .calls = {FileCall::kReserve}, .count = 1});
+  CHECK_CODE(db->Put("more", "value"), kResourceExhausted);
+  REQUIRE(code == absl::StatusCode::kOk);
+  hook = [&]() {
+    world.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log", .count = 1});
+    world.executor().RunReady();
+  };
+  CHECK_CODE(db->Resume(), kFailedPrecondition);
+  CHECK(code == absl::StatusCode::kUnknown);
+  CHECK_CODE(db->Put("more", "value"), kFailedPrecondition);
 }
 
 }  // namespace bandb::test

@@ -132,23 +132,33 @@ TEST_CASE("a cursor that is not lost is not lost by an opening") {
   CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()).substr(0, 3) == "b00");
 }
 
-TEST_CASE("a copy has the cursors, and has lost all of them") {
+TEST_CASE("a copy has the cursors, and has lost those that were not at the end") {
   FeedWorld world;
   world.Put("a");
   REQUIRE_OK(world->CreateCursor("end", ChangesFrom::Now()));
   REQUIRE_OK(world->CreateCursor("begin", ChangesFrom::Oldest()));
   REQUIRE_OK(world->CreateCheckpoint("/copy"));
   TestEnv copy_env(3, world.env().files().CrashImage(Damage::kLost, 4));
-  const std::unique_ptr<Db> copy = MustOpen(copy_env.env(), "/copy", KeepingOptions());
-  const auto cursors = copy->ListCursors();
-  REQUIRE_OK(cursors.status());
-  REQUIRE(cursors->size() == 2);
-  // Even this one is itself written after its place.
-  CHECK((*cursors)[1].name == "end");
-  for (const CursorInfo& cursor : *cursors) CHECK(cursor.lost);
-  REQUIRE_OK(copy->DropCursor("end"));
-  REQUIRE_OK(copy->CreateCursor("end", ChangesFrom::Now()));
-  CHECK_FALSE((*copy->ListCursors())[1].lost);
+  std::unique_ptr<Db> copy;
+  // The epochs of those that write nothing are forgotten.
+  for (int life = 0; life < 3; ++life) {
+    copy.reset();
+    copy = MustOpen(copy_env.env(), "/copy", KeepingOptions());
+    const auto cursors = copy->ListCursors();
+    REQUIRE_OK(cursors.status());
+    REQUIRE(cursors->size() == 2);
+    CHECK((*cursors)[0].lost);
+    CHECK((*cursors)[1].name == "end");
+    CHECK_FALSE((*cursors)[1].lost);
+    CHECK((*cursors)[1].lag_commits == 0);
+    CHECK_CODE(copy->ReadChanges(From(ChangesFrom::Cursor("begin"))).status(), kOutOfRange);
+  }
+  REQUIRE_OK(copy->Put("b", "v", {.sync = true}));
+  const auto reader = copy->ReadChanges(From(ChangesFrom::Cursor("end")));
+  REQUIRE_OK(reader.status());
+  CHECK(Keys(reader->get()) == "b");
+  REQUIRE_OK(copy->Acknowledge("end", (*reader)->token()));
+  CHECK((*copy->ListCursors())[1].lag_commits == 0);
 }
 
 TEST_CASE("a cursor is put at another place, back or on, for good, and a lost one is one again") {
@@ -372,15 +382,48 @@ TEST_CASE("a reader that passes over large commits holds none of them between tw
   CHECK(Keys(reader.get()) == "z");
 }
 
-TEST_CASE("without room for logs even a cursor at the end is lost with a flush: it is written down after itself") {
+TEST_CASE("without room for logs a cursor at the end stays good over flushes, and one that is behind is lost") {
   FeedWorld world(SmallOptions());
+  world.Put("a");
+  REQUIRE_OK(world->CreateCursor("behind", ChangesFrom::Oldest()));
+  REQUIRE_OK(world->CreateCursor("end", ChangesFrom::Now()));
+  const std::string token = world.Read(From(ChangesFrom::Cursor("end")))->token();
+  const auto check_end = [&](const std::string& keys) {
+    CHECK_FALSE((*world->ListCursors())[1].lost);
+    CHECK(Keys(world.Read(From(ChangesFrom::Cursor("end"))).get()) == keys);
+  };
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE_OK(world->Flush());
+    CHECK((*world->ListCursors())[0].lost);
+    check_end("");
+    CHECK(Keys(world.Read(From(ChangesFrom::Token(token))).get()).empty());
+    // Written by the system, too.
+    REQUIRE_OK(world->CreateCursor(fmt::format("other{}", i), ChangesFrom::Now()));
+  }
+  world.Open(SmallOptions());
+  check_end("");
+  world.PowerLoss(SmallOptions());
+  check_end("");
+  world.Put("b");
+  check_end("b");
+  CHECK((*world->ListCursors())[1].lag_commits == 1);
+  REQUIRE_OK(world->Flush());
+  CHECK((*world->ListCursors())[1].lost);
+  CHECK_CODE(world.ReadStatus(ChangesFrom::Cursor("end")), kOutOfRange);
+}
+
+TEST_CASE("a cursor at the end of what a database without cursors was closed with stays good") {
+  FeedWorld world(SmallOptions());
+  world.Put("a");
+  world.Open(SmallOptions());
   REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Now()));
-  REQUIRE_OK(world->Flush());
-  CHECK((*world->ListCursors())[0].lost);
-  world.Open(KeepingOptions());
-  REQUIRE_OK(world->CreateCursor("d", ChangesFrom::Now()));
-  REQUIRE_OK(world->Flush());
-  CHECK_FALSE((*world->ListCursors())[1].lost);
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE_OK(world->Flush());
+    CHECK_FALSE((*world->ListCursors())[0].lost);
+    world.Open(SmallOptions());
+  }
+  world.Put("b");
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()) == "b");
 }
 
 }  // namespace bandb::test

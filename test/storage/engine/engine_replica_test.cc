@@ -449,6 +449,24 @@ TEST_CASE("on a full disk the replica applies what fits into memory, until Resum
   CHECK(node.Keys() == "a b c ");
 }
 
+TEST_CASE("range deletes that hold no key fill the memtable of a replica, so that its node's log can be shortened") {
+  Node node;
+  const std::string high = "b" + std::string(1000, 'x');
+  int froze = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const auto applied = node.TryApply({.writes = {{.write = {.changes = {{Change::kDeleteRange, high, "a"}}}}}});
+    REQUIRE_OK(applied.status());
+    if (applied->result == AppliedEntry::Result::kNoRoom) {
+      node.Flush();
+    } else {
+      froze += applied->froze ? 1 : 0;
+    }
+  }
+  CHECK(froze >= 2);
+  node.Flush();
+  CHECK(node.replica().durable().applied.index > 100);
+}
+
 TEST_CASE("a replica opens the directory of its own node and no other, and a Db does not open a replica's") {
   Node node;
   node.Apply({.writes = {Put("a", "1")}});

@@ -105,4 +105,33 @@ TEST_CASE("when nobody knows which manifest counts, writes stop, and the next op
   }
 }
 
+TEST_CASE("many tables with the longest keys are flushed, merged, copied and found again") {
+  TestEnv env(8);
+  Options options = SmallOptions();
+  options.table_bytes = 64 << 10;
+  options.level_base_bytes = 64 << 10;
+  options.compression = Compression::kNone;
+  auto db = storage::OpenDb(env.env(), kDir, options);
+  REQUIRE_OK(db.status());
+  constexpr int kKeys = 160;
+  const auto key = [](int i) { return std::to_string(1000 + i) + std::string(60'000, 'k'); };
+  for (int i = 0; i < kKeys; ++i) REQUIRE_OK((*db)->Put(key(i), "1"));
+  REQUIRE_OK((*db)->CompactRange({}, {}));
+  REQUIRE((*db)->GetStats().levels.back().tables > 70);
+  // One merge takes all of them out, and puts in as many.
+  for (const int i : {0, kKeys / 2, kKeys - 1}) REQUIRE_OK((*db)->Put(key(i), "2"));
+  REQUIRE_OK((*db)->CompactRange({}, {}));
+  REQUIRE_OK((*db)->VerifyChecksums());
+  REQUIRE_OK((*db)->CreateCheckpoint("/copy"));
+  TestEnv after(9, env.files().CrashImage(Damage::kLost, 3));
+  for (const char* const dir : {kDir, "/copy"}) {
+    auto again = storage::OpenDb(after.env(), dir, options);
+    REQUIRE_OK(again.status());
+    for (int i = 0; i < kKeys; ++i) {
+      REQUIRE(*(*again)->Get(key(i)) == (i == 0 || i == kKeys / 2 || i == kKeys - 1 ? "2" : "1"));
+    }
+    REQUIRE_OK(storage::CheckInvariants(again->get()));
+  }
+}
+
 }  // namespace bandb::test

@@ -6,6 +6,7 @@
 
 #include "kv/limits.h"
 #include "storage/db.h"
+#include "storage/engine/engine_fixture.h"
 #include "storage/file/file_names.h"
 #include "storage/file/identity.h"
 #include "storage/log/log_fixture.h"
@@ -68,6 +69,7 @@ class Scene {
     world_ = std::make_unique<TestEnv>(seed, std::move(image));
   }
   Db& db() { return *db_; }
+  const storage::Uuid& id() const { return id_; }
   std::string Message() const { return last_.ToString(); }
 
  private:
@@ -271,6 +273,74 @@ TEST_CASE("a name with a number that is out of all proportion is not ours") {
   CHECK_FALSE(storage::ParseFileName("7.log"));
   CHECK_FALSE(storage::ParseFileName("MANIFEST-7"));
   CHECK_FALSE(storage::ParseFileName("000007.log.tmp"));
+}
+
+TEST_CASE("the file of another with the largest number there is takes no numbers away: the database opens again") {
+  for (const bool begun : {false, true}) {
+    Scene scene;
+    const std::string path =
+        base::JoinPath(storage::EngineDir(kDir), storage::TableName(storage::kFileNumberMax - (begun ? 1 : 0)));
+    if (begun) {
+      // Its creation was cut short.
+      REQUIRE_OK(scene.files().Rename(storage::IdentityPath(kDir), storage::CreatingPath(kDir)));
+    }
+    REQUIRE_OK((*scene.files().Create(path, base::AppendMode::kWriteThrough))->Close());
+    REQUIRE_OK(scene.files().SyncDir(storage::EngineDir(kDir)));
+    for (int life = 0; life < 3; ++life) {
+      REQUIRE(scene.Open() == absl::StatusCode::kOk);
+      REQUIRE_OK(scene.db().Put("k", "v"));
+      REQUIRE_OK(scene.db().Flush());
+      REQUIRE_OK(storage::CheckInvariants(&scene.db()));
+    }
+    CHECK(scene.files().Exists(path).value());
+  }
+}
+
+TEST_CASE("a manifest of numbers that leave none to give out is refused, and nothing is changed") {
+  for (int what = 0; what < 4; ++what) {
+    CAPTURE(what);
+    Scene scene;
+    const std::string engine_dir = storage::EngineDir(kDir);
+    auto found = storage::RecoverManifest(&scene.files(), engine_dir, scene.id(), nullptr);
+    REQUIRE_OK(found.status());
+    storage::ManifestState state = found->state;
+    const uint64_t number = state.next_file_number + 10;
+    state.next_file_number = number + 1;
+    if (what == 1) state.next_file_number = storage::kFileNumberMax;
+    if (what == 2) state.epoch = storage::kFileNumberMax;
+    if (what == 3) {
+      storage::VersionEdit edit;
+      edit.added.push_back({6, storage::Describe(storage::kFileNumberMax + 1, "a", "b", 1, 1)});
+      edit.last_sequence = 1;
+      REQUIRE_OK(state.Apply(edit, {std::make_shared<storage::LiveTable>(edit.added[0].info, nullptr)}));
+    }
+    const storage::FileHeader header{
+        .type = storage::FileType::kManifest, .database_id = scene.id(), .file_id = storage::Uuid{}};
+    REQUIRE_OK(storage::Manifest::CreateCurrent(&scene.files(), engine_dir, number, header, state).status());
+    const auto before = scene.files().Files();
+    CHECK(scene.Open() == (what == 0 ? absl::StatusCode::kOk : absl::StatusCode::kDataLoss));
+    if (what == 0) continue;
+    CHECK(scene.Message().find(storage::ManifestName(number) + ": offset ") != std::string::npos);
+    CHECK(scene.files().Files() == before);
+  }
+}
+
+TEST_CASE("a CURRENT that was being written is out of the way once the next one counts, and is not removed later") {
+  Scene scene;
+  const std::string path = storage::CurrentPath(storage::EngineDir(kDir)) + ".tmp";
+  REQUIRE_OK((*scene.files().Create(path, base::AppendMode::kWriteThrough))->Close());
+  REQUIRE_OK(scene.files().SyncDir(storage::EngineDir(kDir)));
+  // From there on one may be staged by somebody else.
+  bool counts = false;
+  scene.files().SetHook([&](uint64_t) {
+    const std::string call(scene.files().LastCall());
+    CHECK_FALSE((counts && call.find("CURRENT.tmp") != std::string::npos));
+    counts |= call.find("rename") != std::string::npos && call.find("CURRENT.tmp") != std::string::npos;
+  });
+  CHECK(scene.Open() == absl::StatusCode::kOk);
+  scene.files().SetHook(nullptr);
+  CHECK(counts);
+  CHECK_FALSE(scene.files().Exists(path).value());
 }
 
 }  // namespace bandb::test

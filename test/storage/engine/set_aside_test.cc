@@ -389,4 +389,40 @@ TEST_CASE("where the manifest ends in damage as well, a table that is gone keeps
   CHECK(base::Message(opened).find("the table is missing") != std::string_view::npos);
 }
 
+TEST_CASE("a table that was read wrong once, and is whole, is tried again before long") {
+  size_t read_wrong_once = 0;
+  for (int steps = 0; steps < 12; ++steps) {
+    CAPTURE(steps);
+    World world;
+    for (int i = 0; i < 300; ++i) world.Put(i, 'z');
+    REQUIRE_OK(world.db->CompactRange({}, {}));
+    const auto overwrite = [&]() {
+      for (int i = 0; i < 4; ++i) {
+        world.Put(0, static_cast<char>('a' + i));
+        REQUIRE_OK(world.db->Flush());
+      }
+    };
+    overwrite();
+    world.env.executor().RunReady();
+    // The one in the level into which level 0 goes.
+    const std::string path = world.Tables().back();
+    world.Damage(path);
+    overwrite();
+    for (int step = 0; step < steps; ++step) world.env.executor().RunOne(0);
+    world.Damage(path);
+    world.env.executor().RunReady();
+    // Where the damage was still there to be found, that table is set aside alone, and for good.
+    if (world.list.damages.size() == 1 && world.list.damages[0].status.code() == absl::StatusCode::kDataLoss) continue;
+    read_wrong_once += world.list.damages.empty() ? 0 : 1;
+    for (const TableDamage& damage : world.list.damages) CHECK_CODE(damage.status, kInternal);
+    CHECK(world.list.errors.empty());
+    world.env.executor().RunFor(5'000'000'000);
+    CHECK(world.db->GetStats().damaged_tables.empty());
+    CHECK_OK(world.db->CompactRange({}, {}));
+    for (const auto& [key, value] : world.model) CHECK(*world.db->Get(key) == value);
+    CHECK_OK(storage::CheckInvariants(world.db.get()));
+  }
+  CHECK(read_wrong_once > 0);
+}
+
 }  // namespace bandb::test

@@ -53,6 +53,9 @@ TEST_CASE("fragments answer as the list of tombstones does") {
       const std::string key = RandomKey(&random);
       const Sequence snapshot = random.OneIn(3) ? kSequenceMax : random.Uniform(count + 2);
       REQUIRE(fragments.CoveringSequence(key, snapshot) == CoveringDumb(tombstones, key, snapshot));
+      size_t first = 0;
+      while (first < fragments.fragment_count() && fragments.limit(first) <= key) ++first;
+      REQUIRE(fragments.FirstFrom(key) == first);
       const size_t fragment = fragments.Find(key);
       REQUIRE(fragments.SequenceAt(fragment, snapshot) == CoveringDumb(tombstones, key, snapshot));
       if (fragment == fragments.fragment_count()) continue;

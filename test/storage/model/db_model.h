@@ -4,10 +4,12 @@
 // that only the test moves; the model is a sorted map of what each key holds. A seed decides on the
 // options, on every operation, on the order of the background steps and on all that goes wrong.
 // Each step does one of these:
-//   * writes, as Put, Delete, Write or several WriteAsync at once: batches of puts, puts with a time to live, deletes
-//     and range deletes under conditions, synced or not, in a hurry or not. A write that was refused has done nothing;
+//   * writes, as Put, PutWithTtl, Delete, Write or several WriteAsync at once: batches of puts, puts with a time to
+//     live, deletes and range deletes under conditions, synced or not, in a hurry or not. A write that was refused has
+//     done nothing, and gives its batch back;
 //   * reads, now or through a snapshot: Get, MultiGet, whole walks, and walks of iterators that live on while the
-//     database changes, with all their changes of direction. Pinned values must keep their bytes;
+//     database changes, with all their changes of direction. Pinned values must keep their bytes, and values their
+//     versions, whatever becomes of the database meanwhile;
 //   * flushes, compacts, lets time pass, closes and opens again with other options;
 //   * is opened for reading only, before it is opened again, and while it is open: then it shows the last flush;
 //   * takes a checkpoint, which power loss must leave complete;
@@ -22,6 +24,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -113,6 +116,7 @@ class DbModel {
   void Write();
   Attempt DrawAttempt();
   ModelCondition DrawCondition();
+  ModelCondition DrawVersionCondition(const std::string& key);
   absl::Status WriteAlone(const Attempt& attempt);
   void WriteTogether(std::vector<Attempt>* attempts);
   bool WasDone(const Attempt& attempt);
@@ -122,6 +126,8 @@ class DbModel {
   void FollowFeeds(bool all_durable);
 
   // In db_model_read.cc.
+  // A value that the model has stamped so has the version that it always had.
+  void CheckVersion(uint64_t stamp, uint64_t version);
   void CheckGets(const ModelState& state, uint64_t now_ms, const Snapshot* snapshot);
   void CheckMultiGet(const ModelState& state, uint64_t now_ms, const Snapshot* snapshot);
   void CheckScan(Db* db, const ModelState& state, uint64_t now_ms, const Snapshot* snapshot);
@@ -149,6 +155,8 @@ class DbModel {
   std::vector<std::unique_ptr<HeldSnapshot>> snapshots_;
   std::vector<ModelIterator> iterators_;
   std::vector<HeldValue> pinned_;
+  uint64_t writes_drawn_ = 0;
+  std::map<uint64_t, uint64_t> versions_;  // by stamp
   uint64_t checkpoints_ = 0;
   ModelFeed durable_feed_;
   ModelFeed undurable_feed_;

@@ -112,7 +112,7 @@ void DbModel::FillDisk() {
 
 void DbModel::UseFullDisk() {
   for (int i = 0; i < 40; ++i) {
-    ModelWrite write{.changes = {{ModelChange::Kind::kPut, input_.Key(), input_.Value()}}};
+    ModelWrite write{.changes = {{ModelChange::Kind::kPut, input_.Key(), input_.Value()}}, .number = ++writes_drawn_};
     const bool sync = random_.OneIn(16);
     const absl::Status status = db_->Put(write.changes[0].key, write.changes[0].value, {.sync = sync});
     if (!absl::IsResourceExhausted(status)) {

@@ -32,6 +32,12 @@ ReadOptions DbModel::Bounded(const Snapshot* snapshot) {
   return options;
 }
 
+void DbModel::CheckVersion(uint64_t stamp, uint64_t version) {
+  REQUIRE(version != 0);
+  const auto [at, is_new] = versions_.emplace(stamp, version);
+  REQUIRE(at->second == version);
+}
+
 void DbModel::CheckGets(const ModelState& state, uint64_t now_ms, const Snapshot* snapshot) {
   ReadOptions options;
   options.snapshot = snapshot;
@@ -48,6 +54,12 @@ void DbModel::CheckGets(const ModelState& state, uint64_t now_ms, const Snapshot
     REQUIRE_OK(status);
     REQUIRE(pinned.value() == expected->value);
     REQUIRE(pinned.expiry() == Expiry(*expected));
+    CheckVersion(expected->stamp, pinned.version());
+    const absl::StatusOr<Entry> entry = db_->GetEntry(key, options);
+    REQUIRE_OK(entry.status());
+    REQUIRE(entry->value == expected->value);
+    REQUIRE(entry->expiry == pinned.expiry());
+    REQUIRE(entry->version == pinned.version());
     if (random_.OneIn(10) && pinned_.size() < kPinnedMax) pinned_.push_back({std::move(pinned), expected->value});
   }
 }
@@ -72,7 +84,16 @@ void DbModel::CheckMultiGet(const ModelState& state, uint64_t now_ms, const Snap
 
 void DbModel::CheckScan(Db* db, const ModelState& state, uint64_t now_ms, const Snapshot* snapshot) {
   const ReadOptions options = Bounded(snapshot);
-  ModelIterator iterator(db->NewIterator(options), Visible(state, now_ms, options.lower_bound, options.upper_bound));
+  ModelEntries expected = Visible(state, now_ms, options.lower_bound, options.upper_bound);
+  const std::string prefix = input_.Key().substr(0, random_.Uniform(6));
+  if (random_.OneIn(2)) {
+    std::erase_if(expected, [&](const auto& entry) { return !entry.first.starts_with(prefix); });
+    ModelIterator iterator(db->NewPrefixIterator(prefix, options), expected);
+    iterator.CheckAll();
+    iterator.Walk(&random_, &input_, random_.Uniform(10));
+    return;
+  }
+  ModelIterator iterator(db->NewIterator(options), expected);
   iterator.CheckAll();
   iterator.Walk(&random_, &input_, random_.Uniform(10));
 }

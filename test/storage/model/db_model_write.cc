@@ -36,6 +36,7 @@ DbModel::Attempt DbModel::DrawAttempt() {
   Attempt attempt;
   attempt.write.changes = input_.Changes();
   attempt.write.now_ms = NowMs();
+  attempt.write.number = ++writes_drawn_;
   if (random_.OneIn(6)) attempt.write.conditions.push_back(DrawCondition());
   if (attempt.write.ToBatch().ByteSize() > kBatchBytesMax) attempt.write.changes.clear();
   attempt.options.sync = random_.OneIn(8);
@@ -45,9 +46,13 @@ DbModel::Attempt DbModel::DrawAttempt() {
 
 ModelCondition DbModel::DrawCondition() {
   const std::string key = input_.Key();
-  switch (random_.Uniform(3)) {
+  switch (random_.Uniform(5)) {
     case 0:
       return {ModelCondition::Kind::kPresent, key};
+    case 3:
+      return DrawVersionCondition(key);
+    case 4:
+      return {ModelCondition::Kind::kEmptyRange, key, random_.OneIn(2) ? input_.Key() : key + "\xff"};
     case 1:
       return {ModelCondition::Kind::kAbsent, key};
     default: {
@@ -58,12 +63,36 @@ ModelCondition DbModel::DrawCondition() {
   }
 }
 
+ModelCondition DbModel::DrawVersionCondition(const std::string& key) {
+  ModelCondition condition{ModelCondition::Kind::kVersion, key};
+  const absl::StatusOr<Entry> entry = db_->GetEntry(key);
+  if (entry.ok()) {
+    condition.version = entry->version;
+    condition.stamp = history_.state().at(key).stamp;
+  } else {
+    REQUIRE_CODE(entry.status(), kNotFound);
+  }
+  if (random_.OneIn(3)) {
+    // Of nothing that there will be.
+    condition.version += uint64_t{1} << 40;
+    condition.stamp = ModelCondition::kNoStamp;
+  }
+  return condition;
+}
+
 absl::Status DbModel::WriteAlone(const Attempt& attempt) {
   const ModelWrite& write = attempt.write;
   if (write.changes.size() == 1 && write.conditions.empty() && random_.OneIn(2)) {
     const ModelChange& change = write.changes[0];
     if (change.kind == ModelChange::Kind::kPut) return db_->Put(change.key, change.value, attempt.options);
     if (change.kind == ModelChange::Kind::kDelete) return db_->Delete(change.key, attempt.options);
+    if (change.kind == ModelChange::Kind::kPutWithTtl && random_.OneIn(2)) {
+      return db_->PutWithTtl(change.key, change.value, absl::Milliseconds(change.ttl_ms), attempt.options);
+    }
+    if (change.kind == ModelChange::Kind::kPutWithTtl) {
+      const auto expiry_ms = static_cast<int64_t>(write.now_ms + change.ttl_ms);
+      return db_->PutUntil(change.key, change.value, absl::FromUnixMillis(expiry_ms), attempt.options);
+    }
   }
   return db_->Write(write.ToBatch(), attempt.options);
 }
@@ -73,6 +102,16 @@ void DbModel::WriteTogether(std::vector<Attempt>* attempts) {
   size_t left = attempts->size();
   base::Event done;
   for (Attempt& attempt : *attempts) {
+    if (random_.OneIn(2)) {
+      const auto returned = [&attempt, &left, &done](absl::Status status, const WriteBatch& batch) {
+        const bool refused = !status.ok() && !absl::IsUnknown(status);
+        REQUIRE(batch.Serialize() == (refused ? attempt.write.ToBatch() : WriteBatch()).Serialize());
+        attempt.status = std::move(status);
+        if (--left == 0) done.Set();
+      };
+      db_->WriteAsyncOrReturn(attempt.write.ToBatch(), attempt.options, returned);
+      continue;
+    }
     db_->WriteAsync(attempt.write.ToBatch(), attempt.options, [&attempt, &left, &done](absl::Status status) {
       attempt.status = std::move(status);
       if (--left == 0) done.Set();

@@ -18,6 +18,14 @@ Options ModelInput::DrawOptions() {
   options.block_cache_bytes = random_->OneIn(3) ? 0 : random_->OneIn(2) ? 4096 : 1 << 20;
   const auto compression = static_cast<Compression>(random_->Uniform(3));
   if (storage::CompressionIsBuiltIn(compression)) options.compression = compression;
+  static constexpr CompactionStyle kStyles[] = {CompactionStyle::kLevelled, CompactionStyle::kTiered,
+                                                CompactionStyle::kFifo};
+  options.compaction_style = kStyles[random_->Uniform(std::size(kStyles))];
+  // Nothing is forgotten here; forgetting_model_test.cc is about that.
+  options.fifo_bytes_max = uint64_t{1} << 50;
+  const auto last_level = static_cast<Compression>(random_->Uniform(3));
+  if (random_->OneIn(2) && storage::CompressionIsBuiltIn(last_level)) options.compression_last_level = last_level;
+  if (random_->OneIn(6)) options.background_bytes_per_second = uint64_t{1} << (20 + random_->Uniform(8));
   options.background_threads = static_cast<int>(1 + random_->Uniform(4));
   options.open_files_max = random_->OneIn(2) ? 8 : 0;
   static constexpr uint64_t kKeepBytes[] = {0, 40'000, 400'000, uint64_t{1} << 30};

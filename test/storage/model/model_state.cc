@@ -40,6 +40,10 @@ bool ModelCondition::Holds(const ModelState& state, uint64_t now_ms) const {
       return present;
     case Kind::kAbsent:
       return !present;
+    case Kind::kVersion:
+      return stamp == (present ? at->second.stamp : 0);
+    case Kind::kEmptyRange:
+      return Visible(state, now_ms, key, value).empty();
     case Kind::kValue:
       break;
   }
@@ -52,13 +56,17 @@ bool ModelWrite::Holds(const ModelState& state, uint64_t now_ms) const {
 }
 
 void ModelWrite::Apply(ModelState* state) const {
+  // Far more than a write has changes.
+  constexpr uint64_t kChangesMax = 1 << 20;
+  uint64_t stamp = number * kChangesMax;
   for (const ModelChange& change : changes) {
+    ++stamp;
     switch (change.kind) {
       case ModelChange::Kind::kPut:
-        (*state)[change.key] = ModelValue{change.value};
+        (*state)[change.key] = ModelValue{change.value, ModelValue::kNever, stamp};
         break;
       case ModelChange::Kind::kPutWithTtl:
-        (*state)[change.key] = ModelValue{change.value, now_ms + change.ttl_ms};
+        (*state)[change.key] = ModelValue{change.value, now_ms + change.ttl_ms, stamp};
         break;
       case ModelChange::Kind::kDelete:
         state->erase(change.key);
@@ -82,6 +90,12 @@ WriteBatch ModelWrite::ToBatch() const {
         break;
       case ModelCondition::Kind::kValue:
         batch.RequireValue(condition.key, condition.value);
+        break;
+      case ModelCondition::Kind::kVersion:
+        batch.RequireVersion(condition.key, condition.version);
+        break;
+      case ModelCondition::Kind::kEmptyRange:
+        batch.RequireEmptyRange(condition.key, condition.value);
         break;
     }
   }

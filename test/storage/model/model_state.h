@@ -2,7 +2,8 @@
 // every test that compares a database with a model, DbModel and the rigs alike.
 //
 // An entry that has expired stays in the map, for whether it is seen depends on who looks, and
-// when.
+// when. What a version is only the database knows: here a value has a stamp instead, which says by
+// which change of which write it was put.
 #ifndef BANDB_TEST_STORAGE_MODEL_MODEL_STATE_H_
 #define BANDB_TEST_STORAGE_MODEL_MODEL_STATE_H_
 
@@ -22,6 +23,7 @@ struct ModelValue {
 
   std::string value;
   uint64_t expiry_ms = kNever;
+  uint64_t stamp = 0;
 
   auto operator<=>(const ModelValue&) const = default;
 };
@@ -47,11 +49,16 @@ struct ModelChange {
 };
 
 struct ModelCondition {
-  enum class Kind { kPresent, kAbsent, kValue };
+  enum class Kind { kPresent, kAbsent, kValue, kVersion, kEmptyRange };
 
   Kind kind;
   std::string key;
-  std::string value{};
+  std::string value{};  // or the limit of the range
+  uint64_t version = 0;
+  // Of the value that had the version, 0 if there was none; kNoStamp if there never was one with
+  // it.
+  uint64_t stamp = 0;
+  static constexpr uint64_t kNoStamp = UINT64_MAX;
 
   bool Holds(const ModelState& state, uint64_t now_ms) const;
 };
@@ -62,6 +69,8 @@ struct ModelWrite {
   std::vector<ModelCondition> conditions{};
   bool sync = false;
   uint64_t now_ms = 0;
+  // Of those whose values are told apart, each has another one, and none has 0.
+  uint64_t number = 0;
 
   // Whether all conditions do.
   bool Holds(const ModelState& state, uint64_t now_ms) const;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "storage/db.h"
+#include "storage/engine/log_clock_key.h"
 #include "storage/file/file_names.h"
 #include "storage/file/identity.h"
 #include "storage/replica/replica_crash.h"
@@ -23,16 +24,16 @@ LogWrite Put(const std::string& key, const std::string& value) {
 }
 
 // Makes the directory of a standalone database a node's, as whoever adopts it does.
-void GiveToNode(CrashFileSystem* files) {
-  auto identity = storage::DecodeIdentity(files->Content(kIdentityPath), kIdentityPath);
+void GiveToNode(CrashFileSystem* files, const std::string& path = kIdentityPath) {
+  auto identity = storage::DecodeIdentity(files->Content(path), path);
   REQUIRE_OK(identity.status());
   identity->cluster_id = TestStart().identity.cluster_id;
   identity->node_id = TestStart().identity.node_id;
-  files->SetContent(kIdentityPath, storage::EncodeIdentity(*identity));
+  files->SetContent(path, storage::EncodeIdentity(*identity));
 }
 
-storage::ReplicaStart AdoptedStart(const CrashFileSystem& files) {
-  return {.identity = storage::DecodeIdentity(files.Content(kIdentityPath), kIdentityPath).value(),
+storage::ReplicaStart AdoptedStart(const CrashFileSystem& files, const std::string& path = kIdentityPath) {
+  return {.identity = storage::DecodeIdentity(files.Content(path), path).value(),
           .applied = {.index = 1, .term = 1},
           .membership = "adopted"};
 }
@@ -60,6 +61,7 @@ TEST_CASE("a replica goes on from what a standalone database left in tables, and
     CHECK((*replica)->applied().applied.term == 1);
     CHECK((*replica)->applied().membership == "adopted");
     CHECK((*replica)->applied().last_sequence == 2);
+    CHECK((*replica)->applied().user_sequence == 2);
     const EncodedEntry entry({.writes = {Put("c", "1")}}, 2);
     const auto applied = (*replica)->Apply(entry.entry());
     REQUIRE_OK(applied.status());
@@ -82,6 +84,47 @@ TEST_CASE("writes that a standalone database left in its log alone keep a replic
   auto db = storage::OpenDb(env.env(), kReplicaDir, SmallReplicaOptions());
   REQUIRE_OK(db.status());
   CHECK((*db)->Get("b").value() == "1");
+}
+
+TEST_CASE("the clocks that a cluster accepted go with its database, until that accepts one of its own") {
+  const std::string copy = "/copy";
+  for (const bool accepts : {false, true}) {
+    TestEnv env(1);
+    {
+      auto replica = EngineReplica::Open(env.env(), kReplicaDir, SmallReplicaOptions(), TestStart());
+      REQUIRE_OK(replica.status());
+      const EncodedEntry entry(
+          {.commit_time_ms = 1000, .writes = {Put("a", "1")}, .session = std::string(storage::kLogClockKey)}, 1);
+      REQUIRE_OK((*replica)->Apply(entry.entry()).status());
+      (*replica)->LogIsDurable(1);
+      REQUIRE_OK(FlushReplica(replica->get(), &env.executor()));
+      REQUIRE_OK((*replica)->engine().CreateCheckpoint(copy));
+      REQUIRE_OK(CloseReplica(replica->get(), &env.executor()));
+    }
+    {
+      auto db = storage::OpenDb(env.env(), copy, SmallReplicaOptions());
+      REQUIRE_OK(db.status());
+      if (accepts) {
+        REQUIRE_OK((*db)->AcceptClock());
+        REQUIRE_OK((*db)->AcceptClock());
+      }
+    }
+    // The power may fail at once: what was accepted is known.
+    TestEnv after(2, env.files().CrashImage(Damage::kLost, 3));
+    {
+      auto db = storage::OpenDb(after.env(), copy, SmallReplicaOptions());
+      REQUIRE_OK(db.status());
+      CHECK((*db)->Get("a").value() == "1");
+      REQUIRE_OK((*db)->Flush());
+      REQUIRE_OK((*db)->Close());
+    }
+    const std::string path = storage::IdentityPath(copy);
+    GiveToNode(&after.files(), path);
+    auto replica = EngineReplica::Open(after.env(), copy, SmallReplicaOptions(), AdoptedStart(after.files(), path));
+    REQUIRE_OK(replica.status());
+    CHECK(absl::IsNotFound((*replica)->GetSystem(storage::kLogClockKey).status()) == accepts);
+    REQUIRE_OK(CloseReplica(replica->get(), &after.executor()));
+  }
 }
 
 TEST_CASE("a creation that a Db had begun is nobody's, and a replica begins its own") {

@@ -40,6 +40,8 @@ class ReplicaDb final : public Db {
 
   absl::Status Flush() override;
   absl::Status CompactRange(std::string_view begin, std::string_view limit) override;
+  absl::Status PauseCompactions() override { return replica_->engine().PauseCompactions(); }
+  absl::Status ContinueCompactions() override { return replica_->engine().ContinueCompactions(); }
   absl::Status CreateCheckpoint(const std::filesystem::path& dir) override;
   absl::Status VerifyChecksums() override { return replica_->engine().VerifyChecksums(); }
   absl::Status Resume() override { return replica_->engine().Resume(); }

@@ -70,8 +70,13 @@ LogWrite RandomWrite(base::Random* random, const LogShape& shape, uint64_t now_m
     write.write.changes.push_back(RandomChange(random, shape));
   }
   if (shape.conditions == 0 || !random->OneIn(shape.conditions)) return write;
-  static constexpr ModelCondition::Kind kKinds[] = {ModelCondition::Kind::kPresent, ModelCondition::Kind::kAbsent};
-  write.write.conditions.push_back({kKinds[random->Uniform(2)], NumberedKey(random->Uniform(shape.keys), 3)});
+  static constexpr ModelCondition::Kind kKinds[] = {ModelCondition::Kind::kPresent, ModelCondition::Kind::kAbsent,
+                                                    ModelCondition::Kind::kEmptyRange};
+  const auto kind = kKinds[random->Uniform(shape.range_conditions ? 3 : 2)];
+  const uint64_t key = random->Uniform(shape.keys);
+  ModelCondition condition{kind, NumberedKey(key, 3)};
+  if (kind == ModelCondition::Kind::kEmptyRange) condition.value = NumberedKey(key + 1 + key % 3, 3);
+  write.write.conditions.push_back(std::move(condition));
   return write;
 }
 
@@ -112,10 +117,12 @@ std::string ReplicaModel::Apply(const LogEntry& entry) {
   position.commit_time_ms = std::max(position.commit_time_ms, entry.commit_time_ms);
   if (entry.membership) position.membership = *entry.membership;
   std::vector<absl::Status> outcomes;
+  bool for_users = false;
   for (const LogWrite& write : entry.writes) {
     position.last_sequence += write.write.changes.size();
     const bool done = !write.duplicate && write.write.Holds(user, position.commit_time_ms);
     if (done) write.write.Apply(&user);
+    for_users |= done && !write.write.changes.empty();
     outcomes.push_back(done || write.duplicate ? absl::OkStatus() : absl::AbortedError(""));
   }
   std::string text = OutcomesText(outcomes);
@@ -123,6 +130,7 @@ std::string ReplicaModel::Apply(const LogEntry& entry) {
     position.last_sequence += kSystemOperationsMax;
     system[entry.session] = text;
   }
+  if (for_users) position.user_sequence = position.last_sequence;
   return text;
 }
 
@@ -132,6 +140,7 @@ absl::Status ReplicaModel::Compare(storage::EngineReplica* replica, const ModelS
     return Differs("the applied index");
   }
   if (applied.last_sequence != position.last_sequence) return Differs("the last sequence");
+  if (applied.user_sequence != position.user_sequence) return Differs("the users' last sequence");
   if (applied.commit_time_ms != position.commit_time_ms) return Differs("the time");
   if (applied.membership != position.membership) return Differs("the membership");
   const ModelEntries expected = Visible(user, position.commit_time_ms);
@@ -162,7 +171,7 @@ std::vector<LogEntry> RandomLog(uint64_t seed, const LogShape& shape) {
     if (random.OneIn(20)) ++term;
     LogEntry entry{.term = term, .commit_time_ms = now_ms};
     if (random.OneIn(shape.memberships)) {
-      entry.membership = fmt::format("members {}", i);
+      entry.membership = shape.members.empty() ? fmt::format("members {}", i) : shape.members;
     } else if (!random.OneIn(shape.empty)) {
       const uint64_t count = 1 + random.Uniform(shape.writes_max);
       for (uint64_t j = 0; j < count; ++j) entry.writes.push_back(RandomWrite(&random, shape, now_ms));

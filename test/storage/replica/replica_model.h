@@ -72,11 +72,15 @@ struct LogShape {
   uint64_t writes_max = 3;
   // One of so many; 0 for none.
   uint64_t conditions = 4;
+  // Whether some of them are on ranges.
+  bool range_conditions = true;
   uint64_t duplicates = 8;
   uint64_t times_to_live = 0;
   uint64_t range_deletes = 12;
   uint64_t sessions = 2;
   uint64_t memberships = 15;
+  // What each of these says; empty: something that is another one each time.
+  std::string members{};
   // Of the others, how many hold no write at all.
   uint64_t empty = 6;
 };

@@ -20,7 +20,7 @@ inline constexpr size_t kStatePieceBytes = 10'000;
 
 class ReplicaPair {
  public:
-  explicit ReplicaPair(uint64_t seed = 1, const LogShape& shape = {.entries = 200})
+  explicit ReplicaPair(uint64_t seed = 1, const LogShape& shape = {.entries = 200, .range_conditions = false})
       : course_(RandomLog(seed, shape)), peer_(seed + 100, &course_), env_(std::make_unique<TestEnv>(seed)) {
     Open();
   }

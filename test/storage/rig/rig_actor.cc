@@ -20,6 +20,11 @@ Options RigOptions() {
   return options;
 }
 
+void SetRigStyle(CompactionStyle style, Options* options) {
+  options->compaction_style = style;
+  options->fifo_bytes_max = uint64_t{1} << 50;
+}
+
 absl::StatusOr<std::unique_ptr<Db>> OpenRig(TestEnv* env, const std::string& dir, const Options& options) {
   return storage::OpenDb(env->env(), dir, options);
 }

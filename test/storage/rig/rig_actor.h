@@ -18,6 +18,8 @@ inline constexpr char kRigDir[] = "/db";
 
 // Options with which a few dozen writes already flush and compact.
 Options RigOptions();
+// In this style; nothing is forgotten.
+void SetRigStyle(CompactionStyle style, Options* options);
 
 // Opens the database in `dir` of `env`.
 absl::StatusOr<std::unique_ptr<Db>> OpenRig(TestEnv* env, const std::string& dir, const Options& options);
@@ -55,6 +57,10 @@ class RigActor {
     Close();
     Open();
   }
+  void ReopenIn(CompactionStyle style) {
+    SetRigStyle(style, &options_);
+    Reopen();
+  }
 
   // After each step: the parts of the database must agree with each other.
   void CheckInvariants();
@@ -64,7 +70,7 @@ class RigActor {
   base::Random& random() { return random_; }
 
  private:
-  const Options options_;
+  Options options_;
   RigObserver* const observer_;
   const Prepare prepare_;
   base::Random random_;

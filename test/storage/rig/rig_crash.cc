@@ -75,8 +75,10 @@ std::unique_ptr<TestEnv> CrashRunner::NewEnv(Image image, const Allowed& allowed
 }
 
 absl::StatusOr<uint64_t> CrashRunner::Inspect(TestEnv* env, const Allowed& allowed) {
-  const auto seen = ReadAllReadOnly(env, kRigDir, OptionsOf(plan_), oracle_.state());
-  auto db = OpenRig(env, kRigDir, OptionsOf(plan_));
+  Options options = OptionsOf(plan_);
+  if (plan_.changes_style) SetRigStyle(static_cast<CompactionStyle>(seed_ % 3), &options);
+  const auto seen = ReadAllReadOnly(env, kRigDir, options, oracle_.state());
+  auto db = OpenRig(env, kRigDir, options);
   if (!db.ok()) return base::Annotate(db.status(), "Open");
   BANDB_ASSIGN_OR_RETURN(const ModelEntries found, ReadAll(db->get(), oracle_.state()));
   // One that was never made is none to those who only read.

@@ -36,6 +36,8 @@ struct CrashPlan {
   // Keep all logs for the change feed, which must then give, from the first write on, what makes
   // the database that is found.
   bool feed = false;
+  // Open each image in another style of compaction than the one before it.
+  bool changes_style = false;
   uint64_t until_sync = UINT64_MAX;
 };
 

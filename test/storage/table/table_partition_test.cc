@@ -100,6 +100,18 @@ TEST_CASE("a small table is one partition, and a large one many, of which each h
   }
 }
 
+TEST_CASE("where the versions of one key run on from partition to partition, the filter of each has it") {
+  Entries entries;
+  for (Sequence sequence = 400; sequence > 0; --sequence)
+    entries.emplace_back(Key("key", sequence), "some value of it");
+  const std::string content = BuildTable(entries, Small(1));
+  BlockCache cache(1 << 20);
+  const auto table = OpenTable(content, &cache);
+  REQUIRE_OK(table.status());
+  REQUIRE((*table)->meta().partitions() > 4);
+  for (const auto& [key, value] : entries) REQUIRE(MayContain(**table, key));
+}
+
 TEST_CASE("however long the keys are, what stays in memory is a small part of the index") {
   Entries entries;
   for (size_t i = 0; i < 800; ++i) {

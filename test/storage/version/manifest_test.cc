@@ -2,8 +2,10 @@
 // manifest.
 #include "storage/version/manifest.h"
 
+#include "kv/limits.h"
 #include "storage/engine/engine_fixture.h"
 #include "storage/file/file_names.h"
+#include "storage/log/log_reader.h"
 
 namespace bandb::storage {
 
@@ -87,6 +89,65 @@ TEST_CASE("a manifest that is read again holds the state that it began with, and
   const VersionEdit everything = recovered->state.Everything();
   REQUIRE_OK(again.Apply(everything, {std::make_shared<LiveTable>(everything.added[0].info, nullptr)}));
   CHECK(EncodeEdit(again.Everything()) == EncodeEdit(everything));
+}
+
+TEST_CASE("a manifest begins with as many edits as its tables need, and counts only with all of them") {
+  Fixture f;
+  ManifestState state = StateWith(1, 2000);
+  VersionEdit tables;
+  std::vector<TablePtr> added;
+  const std::string tail(kv::kKeyBytesMax - 10, 'x');
+  for (uint64_t number = 100; number < 300; ++number) {
+    tables.added.push_back(
+        {6, Describe(number, fmt::format("{}a{}", number, tail), fmt::format("{}b{}", number, tail))});
+    added.push_back(std::make_shared<LiveTable>(tables.added.back().info, nullptr));
+  }
+  REQUIRE_OK(state.Apply(tables, added));
+  const std::vector<VersionEdit> beginning = state.Beginning();
+  REQUIRE(beginning.size() == 4);
+  for (const VersionEdit& edit : beginning) CHECK(EncodeEdit(edit).size() <= Manifest::kEditBytesMax);
+  const auto manifest = f.Begin(5, state);
+  std::vector<uint64_t> ends = {kFileHeaderBytes};
+  const std::string path = base::JoinPath(kDir, ManifestName(5));
+  {
+    const auto content = ReadLog(&f.files, path, FileType::kManifest);
+    REQUIRE_OK(content.status());
+    LogReader reader(*content);
+    for (ParsedRecord record; reader.Next(&record);) ends.push_back(reader.offset() + record.record_bytes);
+  }
+  REQUIRE(ends.size() == 5);
+  REQUIRE_OK(manifest->Append(EditTo(2, 1000)));
+  const auto recovered = Recover(f.files.CrashImage(test::Damage::kLost, 1).get());
+  REQUIRE_OK(recovered.status());
+  CHECK(recovered->state.version->level(6).size() == 200);
+  CHECK(recovered->state.version->level(0).size() == 1);
+  CHECK(recovered->state.last_sequence == 2);
+  // Cut, or damaged, anywhere in its beginning: the rest of it is never taken for all.
+  for (size_t i = 0; i + 1 < ends.size(); ++i) {
+    for (const uint64_t length : {ends[i], ends[i] + 1, ends[i + 1] - 1}) {
+      CAPTURE(length);
+      const auto image = f.files.CrashImage(test::Damage::kLost, 1);
+      image->Truncate(path, length);
+      CHECK_CODE(Recover(image.get()).status(), kDataLoss);
+    }
+  }
+  const auto image = f.files.CrashImage(test::Damage::kLost, 1);
+  image->Truncate(path, ends.back());
+  REQUIRE_OK(Recover(image.get()).status());
+  image->FlipByte(path, ends.back() - 1, 1);
+  CHECK_CODE(Recover(image.get()).status(), kDataLoss);
+}
+
+TEST_CASE("an edit that no record may hold is refused, and nothing has changed") {
+  Fixture f;
+  const auto manifest = f.Begin(5, StateWith(10, 20));
+  VersionEdit large;
+  large.membership = std::string(kRecordPayloadBytesMax, 'm');
+  const uint64_t bytes = manifest->Size();
+  CHECK_CODE(manifest->Append(large), kResourceExhausted);
+  CHECK(manifest->Size() == bytes);
+  REQUIRE_OK(manifest->Append(EditTo(11, 11)));
+  CHECK(Recover(&f.files)->state.last_sequence == 11);
 }
 
 TEST_CASE("a manifest that is cut within an edit holds all edits before it, and none of it") {

@@ -48,6 +48,7 @@ VersionEdit FullEdit() {
                      .end_ms = UINT64_MAX,
                      .commits = 17}};
   edit.kept_from = 4;
+  edit.user_sequence = 77;
   return edit;
 }
 
@@ -78,6 +79,7 @@ TEST_CASE("an edit comes back as it was written") {
   CHECK(edit->epochs == FullEdit().epochs);
   CHECK(edit->kept_logs == FullEdit().kept_logs);
   CHECK(edit->kept_from == 4);
+  CHECK(edit->user_sequence == 77);
   CHECK(EncodeEdit(*DecodeEdit("")).empty());
 }
 
@@ -94,7 +96,7 @@ TEST_CASE("an edit that is cut within a field is malformed") {
     }
   }
   // The fields in front of which it can be cut; the empty edit is one.
-  CHECK(whole == 19);
+  CHECK(whole == 20);
 }
 
 TEST_CASE("fields that a reader need not know are skipped, others refused and named") {

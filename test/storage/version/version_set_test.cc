@@ -162,4 +162,78 @@ TEST_CASE("a manifest that has grown makes way for a new one that says the same"
   CHECK(f.Recovered(&f.env.files()).version->level(0).size() == 30);
 }
 
+namespace {
+
+// One that adds more tables with long bounds than a record is to name.
+PendingEdit LargeEdit(Fixture* f) {
+  PendingEdit edit;
+  edit.source = std::make_unique<Fixture::Source>(&f->outcomes);
+  const std::string tail(60'000, 'x');
+  for (int i = 0; i < 100; ++i) {
+    const TableInfo info =
+        Describe(f->versions.NewFileNumber(), fmt::format("{:03}a{}", i, tail), fmt::format("{:03}b{}", i, tail), 1, 1);
+    edit.edit.added.push_back({6, info});
+    edit.added.push_back(std::make_shared<LiveTable>(info, f->tables));
+  }
+  edit.edit.last_sequence = 1;
+  return edit;
+}
+
+}  // namespace
+
+TEST_CASE("an edit that is too large for a record counts by a new manifest, whole or not at all") {
+  Fixture f;
+  const uint64_t first = f.versions.manifest()->number();
+  size_t images = 0, news = 0;
+  f.env.files().SetHook([&](uint64_t) {
+    const auto image = f.env.files().CrashImage(test::Damage::kKept, 1 + images++);
+    const size_t tables = f.Recovered(image.get()).version->level(6).size();
+    REQUIRE((tables == 0 || tables == 100));
+    news += tables == 100 ? 1 : 0;
+  });
+  f.versions.Apply(LargeEdit(&f));
+  f.env.files().SetHook(nullptr);
+  CHECK(images > 5);
+  CHECK(news > 0);
+  CHECK(news < images);
+  REQUIRE(f.outcomes.size() == 1);
+  CHECK_OK(f.outcomes[0]);
+  CHECK(f.versions.manifest()->number() > first);
+  CHECK(f.versions.version()->level(6).size() == 100);
+  CHECK_OK(f.versions.CheckInvariants());
+  f.versions.Apply(f.Flush(f.versions.NewFileNumber(), 2));
+  CHECK_OK(f.outcomes[1]);
+  const auto image = f.env.files().CrashImage(test::Damage::kLost, 1);
+  const ManifestState found = f.Recovered(image.get());
+  CHECK(found.version->level(6).size() == 100);
+  CHECK(found.version->level(0).size() == 1);
+  CHECK(found.last_sequence == 2);
+}
+
+TEST_CASE("one that finds no room changes nothing, and one of which nobody knows whether it counts is the last") {
+  for (const bool full : {true, false}) {
+    Fixture f;
+    f.versions.Apply(f.Flush(f.versions.NewFileNumber(), 1));
+    const uint64_t first = f.versions.manifest()->number();
+    f.env.files().Inject({.kind = full ? test::FaultKind::kNoSpace : test::FaultKind::kIoError,
+                          .calls = {full ? test::FileCall::kReserve : test::FileCall::kRename},
+                          .count = 1});
+    f.versions.Apply(LargeEdit(&f));
+    REQUIRE(f.outcomes.size() == 2);
+    CHECK(f.installed == 1);
+    CHECK(f.versions.manifest()->number() == first);
+    CHECK_OK(f.versions.CheckInvariants());
+    if (full) {
+      CHECK_CODE(f.outcomes[1], kResourceExhausted);
+      CHECK_OK(f.failure);
+      f.versions.Apply(LargeEdit(&f));
+      CHECK_OK(f.outcomes[2]);
+      CHECK(f.Recovered(&f.env.files()).version->level(6).size() == 100);
+    } else {
+      CHECK_CODE(f.outcomes[1], kInternal);
+      CHECK_CODE(f.failure, kInternal);
+    }
+  }
+}
+
 }  // namespace bandb::storage

@@ -1,0 +1,33 @@
+#include "backup/layout.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <system_error>
+
+namespace bandb::backup {
+
+std::string NameOf(uint64_t number) { return fmt::format("{:06}", number); }
+
+uint64_t NumberOf(std::string_view name) {
+  uint64_t number = 0;
+  const char* const end = name.data() + name.size();
+  const auto [parsed, error] = std::from_chars(name.data(), end, number);
+  // As many backups nobody makes: one more must have a number, too.
+  constexpr uint64_t kNumberMax = 1'000'000'000'000;
+  return error == std::errc() && parsed == end && NameOf(number) == name && number <= kNumberMax ? number : 0;
+}
+
+std::string Layout::TablePath(const storage::Uuid& id) const {
+  return base::JoinPath(TablesDir(), storage::ToString(id) + std::string(kTableEnd));
+}
+
+std::string Layout::LogPath(const storage::Uuid& id) const {
+  return base::JoinPath(LogsDir(), storage::ToString(id) + std::string(kLogEnd));
+}
+
+std::string Layout::DescriptionPath(uint64_t number) const {
+  return base::JoinPath(BackupsDir(), NameOf(number) + std::string(kDescriptionEnd));
+}
+
+}  // namespace bandb::backup

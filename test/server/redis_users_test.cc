@@ -1,0 +1,87 @@
+// Clients of Redis with users: what each is shown of others.
+#include <map>
+#include <string>
+#include <utility>
+
+#include "server/users_fixture.h"
+#include "server/wire_client.h"
+#include "support/catch.h"
+
+namespace bandb::test {
+namespace {
+
+std::string Line(WireClient* client) {
+  std::string line;
+  while (!line.ends_with("\r\n")) {
+    const std::string next = client->ReceiveText(1);
+    if (next.empty()) return line;
+    line += next;
+  }
+  return line.substr(0, line.size() - 2);
+}
+
+void WriteUsers(const std::string& path, const std::map<std::string, std::string>& grants) {
+  server::UserTable table;
+  for (const auto& [name, allow] : grants) {
+    server::User user{name, tls::DigestOf(TokenOf(name)), {}};
+    REQUIRE_OK(user.grants.Add(allow));
+    REQUIRE_OK(table.Add(std::move(user)));
+  }
+  base::PosixFileSystem files;
+  REQUIRE_OK(base::ReplaceSecretFile(&files, path, table.ToText()));
+}
+
+void LogIn(WireClient* client, const std::string& name) {
+  REQUIRE(client->Send("AUTH " + name + " " + TokenOf(name) + "\r\n"));
+  REQUIRE(Line(client) == "+OK");
+}
+
+// What SLOWLOG shows of the last request: its operation, and its key, if that is shown.
+std::string LastSlow(WireClient* client) {
+  REQUIRE(client->Send("SLOWLOG GET 1\r\n"));
+  REQUIRE(Line(client) == "*1");
+  REQUIRE(Line(client) == "*6");
+  for (int i = 0; i < 3; i++) REQUIRE(Line(client).starts_with(":"));
+  const std::string words = Line(client);
+  Line(client);
+  std::string told = Line(client);
+  if (words == "*2") {
+    Line(client);
+    told += " " + Line(client);
+  }
+  for (int i = 0; i < 4; i++) Line(client);
+  return told;
+}
+
+}  // namespace
+
+TEST_CASE("SLOWLOG shows a user the keys that this user may read, whoever the connection was before") {
+  TempDir dir;
+  const std::string path = dir.path() + "/users.toml";
+  WriteUsers(path, {{"all", "read,write"}, {"ops", "admin"}, {"chief", "read,admin"}});
+  ServerOptions options;
+  options.users_file = path;
+  options.redis_listen = "127.0.0.1:0";
+  ServerFixture fixture(options);
+  Server* const server = fixture.server.get();
+  WireClient writer(server->RedisAddress()), client(server->RedisAddress());
+  LogIn(&writer, "all");
+  LogIn(&client, "chief");
+  server->SetSlowLog(absl::ZeroDuration(), 32);
+  REQUIRE(writer.Send("SET key value\r\n"));
+  REQUIRE(Line(&writer) == "+OK");
+  // It is kept at the end of the turn that answered it.
+  REQUIRE(fixture.Eventually([&] { return !server->SlowRequests(1).empty(); }));
+  server->SetSlowLog(absl::InfiniteDuration(), 32);
+  // Before any other command, and after some.
+  CHECK(LastSlow(&client) == "set key");
+  REQUIRE(client.Send("EXISTS nothing\r\n"));
+  REQUIRE(Line(&client) == ":0");
+  CHECK(LastSlow(&client) == "set key");
+  LogIn(&client, "ops");
+  CHECK(LastSlow(&client) == "set");
+  LogIn(&client, "chief");
+  CHECK(LastSlow(&client) == "set key");
+}
+
+}  // namespace bandb::test

@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""Plants each known bug into the storage engine, in turn, and looks which of its tests finds it, and how soon.
+
+  hunt.py [--bin DIR] [--mutant N] [--jobs N] [--known] [--list]
+
+The bugs are planted by mutants.patch, as BANDB_STORAGE_MUTANT(n) beside the lines that avoid them, in a copy of
+lib/storage; the tests are those of this folder, linked with that copy. Each bug is hunted by one program after the other,
+the quick ones first, until a test fails, dies or hangs. --known: only those of which a test is noted below that finds them,
+and by that test before all others.
+
+A bug that nothing finds is a hole in the tests: it wants a test, and not another number. One without a note has not been
+hunted to its end yet.
+
+Exit code: 0 if all were caught, 1 if one survived, 2 for wrong usage.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import html
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+
+@dataclasses.dataclass(frozen=True)
+class Bug:
+    number: int
+    what: str
+    # The test that found it last: the program, the case, and for the model the seed.
+    program: str = ""
+    case: str = ""
+    seed: str = ""
+
+
+BUGS = [
+    Bug(1, "what waits for a sync is answered before it",
+        "storage", "after a sync that failed, all who wait and all who come are told that the outcome is unknown"),
+    Bug(2, "the name of a new log is not synced",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(3, "only the present log is synced, and not those before it"),
+    Bug(4, "what was appended during a sync counts as synced",
+        "storage", "what is appended while a sync runs does not count as synced by it"),
+    Bug(5, "a log is appended to before its header is synced"),
+    Bug(6, "a log is not ended when the next one is begun",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(7, "the seal of a log is not synced, and its length is recorded"),
+    Bug(8, "a sync that failed is asked for again, and then believed"),
+    Bug(9, "after a switch writes go on into the log before"),
+    Bug(10, "a group is synced only if its first write asks for it"),
+    Bug(11, "a batch is logged in two records"),
+    Bug(12, "times to live are logged as they came, and not as times",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(13, "no room is reserved before a record is appended"),
+    Bug(14, "the last sequence is published before the memtable holds it"),
+    Bug(15, "a condition that could not be read counts as absent"),
+    Bug(16, "a write under conditions joins a group, which are not looked at",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(17, "readers are not told of the memtable that was frozen"),
+    Bug(18, "recovery stops one record early before a torn tail",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(19, "recovery does not note how much of a torn log counted"),
+    Bug(20, "a hole between two logs is not looked for",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(21, "recovery gives numbers of files that lie about to new ones"),
+    Bug(22, "what a recovery found in a log is not made durable",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(23, "what is not needed is removed before the new manifest counts"),
+    Bug(24, "time begins again with the clock when a database is opened",
+        "db", "it stays away after the database was closed, too"),
+    Bug(25, "damage in synced bytes of a log counts as its torn tail"),
+    Bug(26, "records after damage in a log do not tell what was synced"),
+    Bug(27, "the name of an identity is not made durable at the next open"),
+    Bug(28, "a flush of several memtables notes the last sequence of the first",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(29, "a flush does not ask for snapshots"),
+    Bug(30, "a flush lets go of the logs of memtables that it does not hold",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(31, "logs are removed before the edit of the flush is durable"),
+    Bug(32, "a log that is kept for readers is not synced before its flush"),
+    Bug(33, "a flush of a replica notes how far it is now"),
+    Bug(34, "the name of a table is not synced before the edit that adds it",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(35, "tables are removed before the edit that drops them is durable"),
+    Bug(36, "an edit is lost when the manifest is replaced after it",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(37, "the old manifest is removed before CURRENT names the new one"),
+    Bug(38, "a table is removed while readers still hold it",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(39, "the first edit of a manifest is not synced"),
+    Bug(40, "edits of a manifest are not synced",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(41, "the name of a manifest is not synced before CURRENT has it"),
+    Bug(42, "CURRENT is renamed, and the folder not synced",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(43, "CURRENT is renamed before its bytes are synced"),
+    Bug(44, "a new manifest forgets the clock that was accepted"),
+    Bug(45, "a new manifest forgets where logs end"),
+    Bug(46, "a table is not synced before the edit that adds it",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(47, "a range delete is cut off where an output ends"),
+    Bug(48, "a range delete is dropped if no level below has its first key",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(49, "the level under the output is not asked for what a delete hides"),
+    Bug(50, "range deletes are dropped where no entry is left of an output",
+        "db_model", "a replica answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(51, "versions of one key are cut into two tables"),
+    Bug(52, "a snapshot does not see the version of its own sequence"),
+    Bug(53, "a delete is dropped although a snapshot holds what it hides"),
+    Bug(54, "a range delete drops what a snapshot before it sees",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(55, "a range delete is dropped although a snapshot holds what it hides"),
+    Bug(56, "a merge goes by whole seconds when it drops what has expired",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(57, "an expired value is dropped although it hides an older one"),
+    Bug(58, "a merge drops what has expired since a snapshot was taken",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(59, "a merge within level 0 drops deletes"),
+    Bug(60, "a compaction forgets the range deletes of the level that it goes into",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(61, "a compaction of level 0 leaves its oldest table there"),
+    Bug(62, "a manual compaction of level 0 takes only tables in its range"),
+    Bug(63, "the first key of a partition is in the filter of the one before"),
+    Bug(64, "a filter has only the first version of a key, wherever the next lies",
+        "storage", "a table answers every question as the list of its entries does"),
+    Bug(65, "the checksum of a block says nothing of its place"),
+    Bug(66, "blocks that a compaction reads are not checked",
+        "storage", "damage ahead ends a walk with an error, with all before it told"),
+    Bug(67, "a walk keeps its block when it enters the next partition"),
+    Bug(68, "a table is not compared with what the manifest says of it",
+        "db", "tables that are not what the state says are found out before it is installed"),
+    Bug(69, "backward, a walk ends in the gap between two tables"),
+    Bug(70, "sources that had ended are left out when a walk turns round",
+        "db_model", "a database answers like a sorted map, whatever is done to it and however it ends"),
+    Bug(71, "keys without the common prefix are merged by the wrong bytes"),
+    Bug(72, "backward, a walk passes one version of a key when it turns"),
+    Bug(73, "range deletes of frozen memtables are not heeded by gets"),
+    Bug(74, "a get asks no more than eight tables",
+        "db", "a get asks every table that may hold its key, however many there are"),
+    Bug(75, "a pinned value does not keep its memtable"),
+    Bug(76, "reads of a snapshot go by the present time"),
+    Bug(77, "range deletes of a memtable are lost when they are merged"),
+    Bug(78, "a log is let go though a cursor stands in it"),
+    Bug(79, "the last token of an epoch is that of the one before"),
+    Bug(80, "the change feed gives what is not durable"),
+    Bug(81, "the first log of a flush is not kept in the manifest"),
+    Bug(82, "the name of a checkpoint is not synced"),
+    Bug(83, "a command does not see the range delete of one before in its entry"),
+    Bug(84, "a table that a replica was sent is not synced"),
+    Bug(85, "a snapshot that is taken while tables are forgotten loses what it sees of them",
+        "styles", "a snapshot that is taken while its tables are being forgotten keeps seeing the same"),
+    Bug(86, "what the system has written is forgotten with the rest",
+        "styles", "cursors of the change feed are not forgotten"),
+    Bug(87, "tables of level 0 are forgotten before older ones below",
+        "styles", "what is forgotten brings no older value to light, and nothing that was deleted"),
+    Bug(88, "a tiered merge leaves out the runs between the first and the last",
+        "styles", "runs of about one size are merged into the lowest level above the next older one"),
+    Bug(89, "a value that the filter removes goes without a trace, whatever lies below",
+        "styles", "a removed value hides an older one that lies below what is merged"),
+    Bug(90, "a compaction that is paused takes its next step",
+        "styles", "a database closes with its compactions paused, and opens with them going on"),
+    Bug(91, "tables that are joined are as old as the join",
+        "styles", "small tables that are joined are as old as the newest of them"),
+]
+
+# In the order in which they are tried, each with the seconds after which it hangs.
+PROGRAMS = {"storage": 120, "storage_threads": 120, "styles": 120, "feed": 120, "db": 300, "db_threads": 300, "replica_rig": 300,
+            "db_model": 300, "storage_rig": 900}
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    program: str
+    case: str
+    how: str
+
+
+def run(folder, bug, program, case="", seed=""):
+    """What failed, or None."""
+    environment = dict(os.environ, BANDB_STORAGE_MUTANT=str(bug.number))
+    if seed:
+        environment["BANDB_MODEL_SEEDS"] = seed
+    # In a case's name a comma would separate two.
+    command = [str(folder / f"bandb_{program}_mutants"), "--abort", "--reporter", "xml"]
+    if case:
+        command.append(case.replace(",", "\\,"))
+    try:
+        ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             timeout=PROGRAMS[program], check=False)
+        output, how = ran.stdout, {0: "", 1: "failed"}.get(ran.returncode, "failed" if ran.returncode > 0 else "died")
+    except subprocess.TimeoutExpired as hung:
+        output, how = hung.stdout or b"", "hung"
+    if not how:
+        return None
+    cases = re.findall(r'<TestCase name="([^"]*)"', output.decode(errors="replace"))
+    if case and not cases:
+        sys.exit(f"bandb_{program}_mutants has no case \"{case}\"")
+    return Found(program, html.unescape(cases[-1]) if cases else "", how)
+
+
+def hunt(folder, bug, known):
+    """The line to print, and whether it was caught."""
+    began = time.monotonic()
+    found = None
+    if known:
+        found = run(folder, bug, bug.program, bug.case, bug.seed)
+    for program in PROGRAMS:
+        found = found or run(folder, bug, program)
+    seconds = time.monotonic() - began
+    line = f"{bug.number:>3}  {'caught  ' if found else 'SURVIVED'}  {seconds:>6.1f} s  {bug.what}"
+    if found:
+        line += f"\n{'':>26}{found.how} in {found.program}: {found.case}"
+    return line, found is not None
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(prog="hunt.py", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/dev/bin"), help="where the tests are")
+    parser.add_argument("--mutant", type=int, action="append", help="plant only this bug; may be repeated")
+    parser.add_argument("--jobs", type=int, default=1, help="hunts at a time")
+    parser.add_argument("--known", action="store_true", help="only bugs that a noted test finds, by that test first")
+    parser.add_argument("--list", action="store_true", help="list the bugs and run nothing")
+    options = parser.parse_args(arguments)
+    wanted = [bug for bug in BUGS if (not options.mutant or bug.number in options.mutant) and
+              (bug.program or not options.known)]
+    if not wanted:
+        print(f"there is no planted bug {options.mutant}; --list shows them", file=sys.stderr)
+        return 2
+    if options.list:
+        for bug in wanted:
+            print(f"{bug.number:>3}  {bug.what}")
+        return 0
+    caught = 0
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(hunt, options.bin, bug, options.known)
+                                                     for bug in wanted]):
+            line, is_caught = done.result()
+            caught += is_caught
+            print(line, flush=True)
+    print(f"{caught} of {len(wanted)} planted bugs caught")
+    return 0 if caught == len(wanted) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

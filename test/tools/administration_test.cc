@@ -1,0 +1,88 @@
+// What an operator asks of a server, and what the end of the server does to it.
+#include "administration.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "bandb/db.h"
+#include "support/catch.h"
+#include "support/temp_dir.h"
+
+namespace bandb::server_program {
+namespace {
+
+// One whose Create does what a test says.
+class ScriptedBackup final : public Backup {
+ public:
+  explicit ScriptedBackup(const std::function<void()>* while_it_is_made) : while_it_is_made_(while_it_is_made) {}
+  absl::StatusOr<BackupInfo> Create(Db&, const BackupOptions&) override {
+    const std::function<void()> run = *while_it_is_made_;
+    run();
+    if (cancelled_) return absl::CancelledError("ended");
+    return BackupInfo{.number = 1};
+  }
+  absl::StatusOr<BackupInfo> Create(Cluster&, const BackupOptions&) override {
+    return absl::UnimplementedError("a script of databases");
+  }
+  void Cancel() override { cancelled_ = true; }
+  absl::StatusOr<std::vector<BackupInfo>> List() override { return std::vector<BackupInfo>(); }
+  absl::Status Verify(uint64_t) override { return absl::OkStatus(); }
+  absl::StatusOr<uint64_t> HandOverFiles(const HandOver&) override { return 0; }
+  absl::Status Prune(uint64_t) override { return absl::OkStatus(); }
+  absl::StatusOr<RestoreInfo> Restore(const RestoreOptions&, const std::filesystem::path&) override {
+    return RestoreInfo();
+  }
+
+ private:
+  const std::function<void()>* const while_it_is_made_;
+  bool cancelled_ = false;
+};
+
+// A database of its own, of which nothing else is asked.
+class PlainStore final : public DataStore {
+ public:
+  explicit PlainStore(Db* db) : db_(db) {}
+  Store& store() override { return *db_; }
+  Db* db() override { return db_; }
+  Stats GetStats() const override { return {}; }
+  absl::Status Flush() override { return absl::OkStatus(); }
+  absl::Status CompactRange(std::string_view, std::string_view) override { return absl::OkStatus(); }
+  absl::Status Ready() const override { return absl::OkStatus(); }
+  absl::Status Look() override { return absl::OkStatus(); }
+  bool stopped_for_good() const override { return false; }
+  absl::Status Close() override { return absl::OkStatus(); }
+
+ private:
+  Db* const db_;
+};
+
+}  // namespace
+
+TEST_CASE("the end of a server ends the backup that is under way, whatever was asked for meanwhile") {
+  test::TempDir dir;
+  const absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(dir.File("db"), {});
+  REQUIRE_OK(db.status());
+  PlainStore data(db->get());
+  std::function<void()> meanwhile = [] {};
+  BackupMaker maker(dir.path(), false, [&meanwhile](const std::string&) -> absl::StatusOr<std::unique_ptr<Backup>> {
+    return std::make_unique<ScriptedBackup>(&meanwhile);
+  });
+  CHECK_OK(maker.Make(&data).status());
+  // One at a time; and when one is done there may be another.
+  meanwhile = [&] {
+    meanwhile = [] {};
+    CHECK_CODE(maker.Make(&data).status(), kFailedPrecondition);
+  };
+  CHECK_OK(maker.Make(&data).status());
+  CHECK_OK(maker.Make(&data).status());
+  meanwhile = [&] {
+    meanwhile = [] {};
+    CHECK_CODE(maker.Make(&data).status(), kFailedPrecondition);
+    maker.End();
+  };
+  CHECK_CODE(maker.Make(&data).status(), kCancelled);
+  CHECK_CODE(maker.Make(&data).status(), kCancelled);
+}
+
+}  // namespace bandb::server_program
