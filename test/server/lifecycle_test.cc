@@ -80,39 +80,6 @@ TEST_CASE("an address that is taken or none is refused with its code, whatever t
   CHECK_CODE(Server::Start(store, {.listen = "192.0.2.1:1"}).status(), kInvalidArgument);
 }
 
-TEST_CASE("the writes of many connections become few groups, synced as the durability says") {
-  const bool sync = GENERATE(true, false);
-  ServerOptions options;
-  options.durability = sync ? Durability::kSync : Durability::kOs;
-  ServerFixture fixture(options);
-  fixture.store.SetHolding(true);
-  std::vector<std::unique_ptr<WireClient>> clients;
-  for (int i = 0; i < 20; i++) {
-    clients.push_back(std::make_unique<WireClient>(fixture.address()));
-    std::string frames;
-    for (int j = 0; j < 50; j++) frames += PutFrame(std::to_string(i) + "/" + std::to_string(j), "v");
-    REQUIRE(clients.back()->Send(frames));
-  }
-  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 1000; }));
-  fixture.store.SetHolding(false);
-  for (const auto& client : clients) REQUIRE(client->ReceiveMany(50).size() == 50);
-  CHECK(fixture.store.size() == 1000);
-  CHECK(fixture.store.batches() <= 4);
-  CHECK(fixture.store.synced_batches() == (sync ? fixture.store.batches() : 0));
-  CHECK(fixture.server->Stats().write_operations == 1000);
-  CHECK(fixture.server->Stats().write_groups == fixture.store.batches());
-}
-
-TEST_CASE("no write is acknowledged before the store has it") {
-  ServerFixture fixture;
-  fixture.store.SetHolding(true);
-  WireClient client(fixture.address());
-  REQUIRE(client.Send(PutFrame("a", "1")));
-  CHECK(client.StaysSilent(50));
-  fixture.store.SetHolding(false);
-  CHECK(client.Receive() == OkReply());
-}
-
 TEST_CASE("a drain answers what was asked, closes, and takes nobody new") {
   ServerFixture fixture;
   fixture.store.SetHolding(true);

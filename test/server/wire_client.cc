@@ -44,6 +44,12 @@ std::string DeleteFrame(std::string_view key) {
   return frame;
 }
 
+std::string BatchFrame(const proto::BatchBuilder& builder) {
+  std::string frame;
+  builder.AppendTo(&frame);
+  return frame;
+}
+
 WireClient::WireClient(const std::string& address) {
   auto to = net::ParseAddress(address);
   if (!to.ok()) return;

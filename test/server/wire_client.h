@@ -71,6 +71,7 @@ class WireClient {
 std::string PutFrame(std::string_view key, std::string_view value);
 std::string GetFrame(std::string_view key);
 std::string DeleteFrame(std::string_view key);
+std::string BatchFrame(const proto::BatchBuilder& builder);
 
 // A server over a MemoryStore, on a free port.
 class ServerFixture {
