@@ -36,6 +36,7 @@ std::string ToLines(const Report& report) {
       AppendAll(fmt::format("store.level.{}", i), FiguresOf(report.store->levels[i]), &text);
     }
   }
+  if (report.cluster.has_value()) AppendAll("cluster", FiguresOf(*report.cluster), &text);
   for (const OperationLatency& one : report.latencies.operations) {
     Append(fmt::format("request.{}.{}", one.protocol, one.operation), one.histogram, &text);
   }

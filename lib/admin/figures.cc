@@ -1,5 +1,6 @@
 #include "admin/figures.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 
@@ -126,6 +127,40 @@ std::vector<Figure> FiguresOf(const LevelStats& l) {
   };
   static_assert(sizeof(figures) / sizeof(figures[0]) == sizeof(LevelStats) / sizeof(uint64_t));
   return {std::begin(figures), std::end(figures)};
+}
+
+std::vector<Figure> FiguresOf(const ClusterStatus& c) {
+  const auto voters = std::count_if(c.members.begin(), c.members.end(), [](const MemberStatus& m) { return m.voter; });
+  return {
+      {"is_leader", "1 while this node leads.", kGauge, uint64_t{c.role == NodeRole::kLeader}},
+      {"has_leader", "1 while this node knows of a leader.", kGauge, uint64_t{c.leader != 0}},
+      {"is_healthy", "1 while nothing keeps this node from serving.", kGauge, uint64_t{c.health.ok()}},
+      {"term", "The term: a period with one leader at the most.", kGauge, c.term},
+      {"commit_index", "The last entry of the log that is agreed on, as far as this node knows.", kGauge,
+       c.commit_index},
+      {"applied_index", "The last entry that this node's reads see.", kGauge, c.applied_index},
+      {"last_index", "The last entry in this node's log.", kGauge, c.last_index},
+      {"durable_index", "The last entry that is in it for good.", kGauge, c.durable_index},
+      {"flushed_index", "The last entry that is in this node's tables.", kGauge, c.flushed_index},
+      {"members", "Members of the cluster.", kGauge, c.members.size()},
+      {"voters", "Those of them that vote.", kGauge, static_cast<uint64_t>(voters)},
+      {"members_version", "How often the members were changed.", kGauge, c.members_version},
+  };
+}
+
+std::vector<Figure> FiguresOf(const MemberStatus& m) {
+  return {
+      {"is_voter", "1 of a member that votes.", kGauge, uint64_t{m.voter}},
+      {"is_connected", "1 of a member to which this node has a connection, and of itself.", kGauge,
+       uint64_t{m.self || m.connected}},
+      {"is_well", "1 of a member of which no trouble is known; the leader knows most.", kGauge,
+       uint64_t{m.trouble.empty()}},
+      {"matched_index", "Its log is known to be the same up to here; 0 where this node does not know.", kGauge,
+       m.matched_index},
+      {"snapshot_bytes", "Bytes of the copy of the database that it is being given; 0: of none.", kGauge,
+       m.snapshot_bytes},
+      {"snapshot_sent_bytes", "Those that it has.", kGauge, m.snapshot_bytes_sent},
+  };
 }
 
 std::vector<Figure> FiguresOf(const AuditStats& a) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bandb/cluster.h"
 #include "bandb/server.h"
 #include "bandb/stats.h"
 
@@ -33,6 +34,10 @@ std::vector<Figure> FiguresOf(const Stats& stats);
 // Of one level.
 std::vector<Figure> FiguresOf(const LevelStats& level);
 
+// Of a node and of one member as it sees that, without what is no number.
+std::vector<Figure> FiguresOf(const ClusterStatus& status);
+std::vector<Figure> FiguresOf(const MemberStatus& member);
+
 // Of a server's audit log.
 struct AuditStats {
   uint64_t lines_lost = 0;
@@ -49,6 +54,8 @@ struct Report {
   std::optional<Stats> store;
   // None: there is no audit log.
   std::optional<AuditStats> audit{};
+  // None: the server is no node of a cluster.
+  std::optional<ClusterStatus> cluster{};
   ServerLatencies latencies{};
 };
 

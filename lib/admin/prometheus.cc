@@ -61,18 +61,33 @@ void AppendSamples(std::string_view prefix, const std::vector<Figure>& figures, 
   }
 }
 
-// The format wants all lines of one name together, so the levels go inside.
-void AppendLevels(const std::vector<LevelStats>& levels, std::string* text) {
-  std::vector<std::vector<Figure>> figures;
-  for (const LevelStats& level : levels) figures.push_back(FiguresOf(level));
-  if (figures.empty()) return;
-  for (size_t i = 0; i < figures[0].size(); ++i) {
-    const std::string name = NameOf("bandb_store_level", figures[0][i]);
-    AppendHead(name, figures[0][i], text);
-    for (size_t level = 0; level < figures.size(); ++level) {
-      *text += fmt::format("{}{{level=\"{}\"}} {}\n", name, level, ValueOf(figures[level][i]));
-    }
+// Of several things of a kind, each with its label. The format wants all lines of one name
+// together, so the things go inside.
+void AppendEach(std::string_view prefix, const std::vector<std::pair<std::string, std::vector<Figure>>>& things,
+                std::string* text) {
+  if (things.empty()) return;
+  for (size_t i = 0; i < things[0].second.size(); ++i) {
+    const std::string name = NameOf(prefix, things[0].second[i]);
+    AppendHead(name, things[0].second[i], text);
+    for (const auto& [label, figures] : things) *text += fmt::format("{}{{{}}} {}\n", name, label, ValueOf(figures[i]));
   }
+}
+
+void AppendLevels(const std::vector<LevelStats>& levels, std::string* text) {
+  std::vector<std::pair<std::string, std::vector<Figure>>> things;
+  for (size_t i = 0; i < levels.size(); ++i) {
+    things.emplace_back(fmt::format("level=\"{}\"", i), FiguresOf(levels[i]));
+  }
+  AppendEach("bandb_store_level", things, text);
+}
+
+void AppendMembers(const std::vector<MemberStatus>& members, std::string* text) {
+  std::vector<std::pair<std::string, std::vector<Figure>>> things;
+  for (const MemberStatus& member : members) {
+    things.emplace_back(fmt::format("member=\"{}\",name=\"{}\"", member.id, EscapedLabel(member.name)),
+                        FiguresOf(member));
+  }
+  AppendEach("bandb_cluster_member", things, text);
 }
 
 // The limits of buckets that are shown: powers of two, in nanoseconds.
@@ -127,6 +142,10 @@ std::string ToPrometheus(const Report& report) {
   if (report.store.has_value()) {
     AppendSamples("bandb_store", FiguresOf(*report.store), &text);
     AppendLevels(report.store->levels, &text);
+  }
+  if (report.cluster.has_value()) {
+    AppendSamples("bandb_cluster", FiguresOf(*report.cluster), &text);
+    AppendMembers(report.cluster->members, &text);
   }
   return text;
 }

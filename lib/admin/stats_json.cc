@@ -1,7 +1,10 @@
 #include "admin/stats_json.h"
 
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
+
+#include "admin/cluster_words.h"
 
 namespace bandb::admin {
 
@@ -54,7 +57,51 @@ Json HooksOf(const ServerLatencies& latencies) {
   return all;
 }
 
+Json MembersOf(const ClusterStatus& status) {
+  Json all = Json::array();
+  for (const MemberStatus& member : status.members) {
+    all.push_back({{"name", member.name},
+                   {"id", std::to_string(member.id)},
+                   {"kind", KindOf(member)},
+                   {"peer_address", member.peer_address},
+                   {"client_address", member.client_address},
+                   {"leader", member.leader},
+                   {"self", member.self},
+                   {"connected", member.self || member.connected},
+                   {"matched_index", member.self ? status.durable_index : member.matched_index},
+                   {"snapshot_bytes_sent", member.snapshot_bytes_sent},
+                   {"snapshot_bytes", member.snapshot_bytes},
+                   {"trouble", TroubleOf(status, member)}});
+  }
+  return all;
+}
+
+Json ClusterOf(const ClusterStatus& status) {
+  return {{"cluster_id", std::to_string(status.cluster_id)},
+          {"node_id", std::to_string(status.node_id)},
+          {"role", RoleName(status.role)},
+          {"health", HealthOf(status)},
+          {"leader", std::to_string(status.leader)},
+          {"leader_name", LeaderName(status)},
+          {"term", status.term},
+          {"commit_index", status.commit_index},
+          {"applied_index", status.applied_index},
+          {"last_index", status.last_index},
+          {"durable_index", status.durable_index},
+          {"flushed_index", status.flushed_index},
+          {"members_version", status.members_version},
+          {"members_changing", status.members_changing},
+          {"members", MembersOf(status)}};
+}
+
+// Never throws for bytes that are not UTF-8, wherever they came from.
+std::string OneLine(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 }  // namespace
+
+std::string ToJson(const ClusterStatus& status) { return OneLine(ClusterOf(status)); }
+
+std::string MembersToJson(const ClusterStatus& status) { return OneLine(MembersOf(status)); }
 
 std::string ToJson(const Report& report) {
   Json object = Json::object();
@@ -63,6 +110,7 @@ std::string ToJson(const Report& report) {
   object["server"] = ObjectOf(FiguresOf(report.server));
   object["store"] = report.store.has_value() ? ObjectOf(*report.store) : Json(nullptr);
   object["audit"] = report.audit.has_value() ? ObjectOf(FiguresOf(*report.audit)) : Json(nullptr);
+  object["cluster"] = report.cluster.has_value() ? ClusterOf(*report.cluster) : Json(nullptr);
   object["requests"] = RequestsOf(report.latencies);
   object["hooks"] = HooksOf(report.latencies);
   // Never throws for bytes that are not UTF-8, however the version came to have some.

@@ -5,14 +5,22 @@
 #include <string>
 
 #include "admin/figures.h"
+#include "bandb/cluster.h"
 
 namespace bandb::admin {
 
 // {"version": …, "start_seconds": …, "server": {NAME: …}, "store": {NAME: …, "levels": [{…}]},
-// "requests": [{"protocol": …, "operation": …, "count": …, "p50_micros": …, …}], "hooks": [{"hook":
+// "cluster": {…}, "requests": [{"protocol": …, "operation": …, "count": …, "p50_micros": …, …}], "hooks": [{"hook":
 // …, …}]}, with the names of figures.h. "store" is null while the store cannot tell. Latencies have
 // count, sum_micros, max_micros, p50_micros, p90_micros, p99_micros and p999_micros.
+// "cluster" is what ToJson makes of its state, or null.
 std::string ToJson(const Report& report);
+
+// What a node knows of its cluster, on one line. Ids are strings: they have more bits than a number
+// of JavaScript's.
+std::string ToJson(const ClusterStatus& status);
+// Its "members", by themselves.
+std::string MembersToJson(const ClusterStatus& status);
 
 }  // namespace bandb::admin
 

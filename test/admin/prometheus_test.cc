@@ -58,6 +58,24 @@ TEST_CASE("labels are escaped, and the lines of one name stand together") {
   CHECK(Has(text, "bandb_store_level_written_bytes_total{level=\"1\"} 7"));
 }
 
+TEST_CASE("a node tells its place, and of each member how far it is") {
+  Report report{.version = "1", .start_seconds = 0, .server = {}, .store = {}};
+  CHECK_FALSE(Has(ToPrometheus(report), "bandb_cluster"));
+  report.cluster = ClusterStatus{.role = NodeRole::kLeader, .term = 4, .leader = 1};
+  report.cluster->members = {{.id = 1, .name = "a", .voter = true, .leader = true, .self = true},
+                             {.id = 2, .name = "b\"", .voter = true, .trouble = "slow", .matched_index = 9}};
+  const std::string text = ToPrometheus(report);
+  CHECK(Has(text, "bandb_cluster_is_leader 1"));
+  CHECK(Has(text, "bandb_cluster_has_leader 1"));
+  CHECK(Has(text, "bandb_cluster_term 4"));
+  CHECK(Has(text, "bandb_cluster_voters 2"));
+  CHECK(Has(text,
+            "bandb_cluster_member_matched_index{member=\"1\",name=\"a\"} 0\n"
+            "bandb_cluster_member_matched_index{member=\"2\",name=\"b\\\"\"} 9"));
+  CHECK(Has(text, "bandb_cluster_member_is_connected{member=\"1\",name=\"a\"} 1"));
+  CHECK(Has(text, "bandb_cluster_member_is_well{member=\"2\",name=\"b\\\"\"} 0"));
+}
+
 TEST_CASE("every line is a help text, a type or a sample, and each name comes once") {
   const std::regex comment("# (HELP [a-z_0-9]+ [^\\\\]+|TYPE [a-z_0-9]+ (counter|gauge))");
   const std::regex sample("([a-z_0-9]+)(\\{[a-z]+=\"([^\"\\\\]|\\\\.)*\"\\})? [0-9]+(\\.[0-9]+)?");

@@ -25,6 +25,30 @@ TEST_CASE("the object has every figure under its name, exactly") {
   CHECK(nlohmann::json::parse(ToJson(report))["audit"]["lines_lost"] == 4);
 }
 
+TEST_CASE("of a cluster it has members, ids as text, and what is wrong") {
+  Report report{.version = "1.2", .start_seconds = 5, .server = {}, .store = {}};
+  CHECK(nlohmann::json::parse(ToJson(report))["cluster"].is_null());
+  ClusterStatus status{.cluster_id = UINT64_MAX, .node_id = 7, .role = NodeRole::kLeader, .term = 3, .leader = 7};
+  status.durable_index = 50;
+  status.members = {{.id = 7, .name = "a\"", .voter = true, .leader = true, .self = true},
+                    {.id = 8, .name = "\xff", .trouble = "slow", .connected = true, .matched_index = 40}};
+  status.health = absl::UnavailableError("no room");
+  report.cluster = status;
+  const nlohmann::json object = nlohmann::json::parse(ToJson(report))["cluster"];
+  CHECK(object == nlohmann::json::parse(ToJson(status)));
+  CHECK(ToJson(status).find('\n') == std::string::npos);
+  CHECK(object["cluster_id"] == "18446744073709551615");
+  CHECK(object["role"] == "leader");
+  CHECK(object["leader_name"] == "a\"");
+  CHECK(object["health"] == "no room");
+  CHECK(object["members"] == nlohmann::json::parse(MembersToJson(status)));
+  CHECK(object["members"][0]["trouble"] == "no room");
+  CHECK(object["members"][0]["matched_index"] == 50);
+  CHECK(object["members"][1]["kind"] == "learner");
+  CHECK(object["members"][1]["name"] == "\xef\xbf\xbd");
+  CHECK(object["members"][1]["trouble"] == "slow");
+}
+
 TEST_CASE("latencies have counts and quantiles, in microseconds") {
   Report report{.version = "1.2", .start_seconds = 5, .server = {}, .store = {}};
   LatencyHistogram histogram;

@@ -56,7 +56,7 @@ class Admin(ProgramTest):
         for path in re.findall(r'fetch\("([^"]*)"\)', page):
             self.assertEqual(self.ask(server, "/" + path)[0], 200)
         self.assertNotRegex(page, r"(src|href)\s*=|https?://(?!www\.w3\.org/2000/svg)")
-        for group, name in set(re.findall(r"\b(server|store)\.([a-z_0-9]+)", page)):
+        for group, name in set(re.findall(r"\b(server|store|cluster)\.([a-z_0-9]+)", page)):
             self.assertIn(name, stats[group])
         self.assertEqual(server.terminate(), 0, server.error_text())
 

@@ -14,7 +14,7 @@ from programs import DEADLINE_SECONDS, Server, await_voters, cli, json, member_l
 ELECTION_SECONDS = 1.0
 
 
-# What holds the ports that this program chose against other tests on this machine, until it ends.
+# Descriptors that hold the ports that this program chose against other tests on this machine, until it ends.
 HELD_PORTS = []
 
 
@@ -30,7 +30,7 @@ def free_port():
         except OSError:
             holder.close()
             continue
-        HELD_PORTS.append(holder)
+        HELD_PORTS.append(holder.detach())
         return port
 
 
@@ -67,6 +67,8 @@ class Node(Server):
 class Trio:
     """Three voters a, b and c, over a network, if one is given. `options`: of nodes, by their names."""
 
+    kind = Node
+
     def __init__(self, test, *settings, network=None, options=None):
         self.folder = test.scratch
         self.test = test
@@ -85,7 +87,7 @@ class Trio:
         return self.nodes[name]
 
     def add(self, name, *settings, **options):
-        self.nodes[name] = Node(self.folder, name, *settings, network=self.network, **options)
+        self.nodes[name] = self.kind(self.folder, name, *settings, network=self.network, **options)
         self.test.addCleanup(self.nodes[name].close)
         return self.nodes[name]
 

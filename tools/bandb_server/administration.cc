@@ -7,7 +7,9 @@
 #include <memory>
 
 #include "absl/strings/numbers.h"
+#include "admin/cluster_words.h"
 #include "admin/figure_lines.h"
+#include "admin/stats_json.h"
 #include "base/escape.h"
 #include "base/posix_file_system.h"
 #include "base/status.h"
@@ -90,7 +92,7 @@ absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vecto
   const std::string& command = words[1];
   const size_t operands = words.size() - 2;
   if (command == "list" && operands == 0) return ShowMembers(cluster->GetStatus());
-  if (command == "list" && operands == 1 && words[2] == "--json") return MembersJson(cluster->GetStatus());
+  if (command == "list" && operands == 1 && words[2] == "--json") return admin::MembersToJson(cluster->GetStatus());
   if (command == "add" && operands == 1) {
     BANDB_RETURN_IF_ERROR(cluster->PromoteMember(words[2]));
     return fmt::format("{} votes, or will once it has caught up", words[2]);
@@ -138,9 +140,9 @@ absl::StatusOr<std::string> Run(const Administered& administered, const Administ
                        "there is no cluster: this server is standalone (server.mode, server.durability)");
   }
   if (command == "member") return AdministerMembers(cluster, words);
-  if (command == "status") return wants_json ? StatusJson(cluster->GetStatus()) : ShowStatus(cluster->GetStatus());
+  if (command == "status") return wants_json ? admin::ToJson(cluster->GetStatus()) : ShowStatus(cluster->GetStatus());
   BANDB_RETURN_IF_ERROR(cluster->TransferLeadership(operands == 0 ? std::string_view() : words[1]));
-  return fmt::format("{} leads", LeaderName(cluster->GetStatus()));
+  return fmt::format("{} leads", admin::LeaderName(cluster->GetStatus()));
 }
 
 }  // namespace

@@ -273,6 +273,7 @@ class Service {
                          .store = data_->GetStats(),
                          .latencies = server_->Latencies()};
     if (audit_lines_ != nullptr) report.audit = {.lines_lost = audit_.lines_lost()};
+    if (Cluster* const cluster = data_->cluster(); cluster != nullptr) report.cluster = cluster->GetStatus();
     return report;
   }
 
