@@ -33,26 +33,28 @@ test clang-format checks the layout of the code
 test clang-tidy checks the code for mistakes
 test redis-server answers beside BanDB what clients of Redis ask
 test python3 runs the style checks and the tests of the programs
-test nodejs runs the reader of Parquet files
-test npm installs the reader of Parquet files
+test nodejs runs the reader of Parquet files, and clients of Redis
+test npm installs these
+test python3-redis a client of Redis
+test chromium draws the page for operators
 test ccache makes the second build fast
 PACKAGES
 }
 
-# What reads Parquet files back in the tests. It is a package of npm, since Debian has none that does.
-bandb_parquet_packages="hyparquet@1.33.0 hyparquet-compressors@1.1.2"
+# What reads Parquet files back in the tests, and two clients of Redis. They are packages of npm, since Debian has none of them.
+bandb_npm_packages="hyparquet@1.33.0 hyparquet-compressors@1.1.2 ioredis@6.0.0 redis@6.3.1"
 
-# Prints in its last line the folder with the reader in it, which it installs if it is missing; otherwise says why not.
-bandb_parquet_reader() {
-  local folder=${BANDB_READERS:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/bandb-readers}/${bandb_parquet_packages// /_} new
+# Prints in its last line the folder with these in it, which it installs if they are missing; otherwise says why not.
+bandb_npm_folder() {
+  local folder=${BANDB_NPM:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/bandb-npm}/${bandb_npm_packages// /_} new
   if [ ! -d "$folder" ]; then
     command -v node >/dev/null && command -v npm >/dev/null || { echo "there is no node, or no npm" >&2; return 1; }
-    echo "Installing with npm, to read Parquet files back: $bandb_parquet_packages"
+    echo "Installing with npm, for the tests: $bandb_npm_packages"
     mkdir -p "$(dirname "$folder")"
     new=$(mktemp -d "$folder.XXXXXX")
-    if ! npm install --prefix "$new" --no-audit --no-fund --ignore-scripts --silent $bandb_parquet_packages >&2; then
+    if ! npm install --prefix "$new" --no-audit --no-fund --ignore-scripts --silent $bandb_npm_packages >&2; then
       rm -rf "$new"
-      echo "npm install $bandb_parquet_packages failed" >&2
+      echo "npm install $bandb_npm_packages failed" >&2
       return 1
     fi
     # Somebody else may have been quicker.
@@ -118,5 +120,5 @@ bandb_setup() {
     bandb_install "${missing[@]}"
   fi
   # Without a network the tests go on, and say what was not read.
-  if [ "$purpose" = test ] && command -v npm >/dev/null; then bandb_parquet_reader | sed '$d' || true; fi
+  if [ "$purpose" = test ] && command -v npm >/dev/null; then bandb_npm_folder | sed '$d' || true; fi
 }

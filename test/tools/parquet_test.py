@@ -10,10 +10,9 @@ import sys
 import unittest
 
 from client_fixture import ClientTest
-from programs import CLI, DEADLINE_SECONDS, cli, run, wait_until
+from programs import CLI, DEADLINE_SECONDS, cli, npm_folder, run, wait_until
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-SETUP = FOLDER.parents[1] / "tools" / "setup.sh"
 ALL = bytes(range(256))
 KEEP = ("--set", "storage.changes_keep_bytes=64 MiB")
 SCHEMA = [["key", "BYTE_ARRAY", "REQUIRED", None, None], ["value", "BYTE_ARRAY", "OPTIONAL", None, None],
@@ -31,15 +30,7 @@ class ParquetTest(ClientTest):
 
     @classmethod
     def setUpClass(cls):
-        # What tools/setup.sh installs for the tests; it does so here if need be.
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", f". {SETUP}; bandb_parquet_reader"], capture_output=True,
-                              text=True, check=False)
-        if done.returncode == 0:
-            cls.reader = done.stdout.splitlines()[-1]
-        elif "CI" in os.environ:
-            raise AssertionError(f"there is no reader of Parquet files: {done.stderr}")
-        else:
-            raise unittest.SkipTest(f"no reader of Parquet files could be installed here: {done.stderr}")
+        cls.reader = npm_folder()
 
     def read(self, *paths):
         """What is said of each file, and the rows of all."""

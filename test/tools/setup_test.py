@@ -37,7 +37,7 @@ class Setup(ProgramTest):
 
     def setup(self, purpose):
         environment = {"PATH": str(self.fakes), "BANDB_OS_RELEASE": str(self.scratch / "os-release"),
-                       "BANDB_READERS": str(self.scratch / "readers")}
+                       "BANDB_NPM": str(self.scratch / "npm")}
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", f". {SETUP}; bandb_setup {purpose}"], env=environment,
                               capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
@@ -72,26 +72,26 @@ class Setup(ProgramTest):
         self.assertIn("  catch2: ", output)
         self.assertNotIn("  cmake: ", output)
 
-    def test_npm_from_elsewhere_will_do_and_installs_the_reader_of_parquet_once(self):
+    def test_npm_from_elsewhere_will_do_and_installs_once(self):
         self.system('ID=debian\nVERSION_ID="12"\n', [name for name in self.packages("test") if name != "npm"])
         self.fake("node", "")
         self.fake("npm", f'echo "npm $*" >>{self.log}\n')
         code, output, errors = self.setup("test")
         self.assertEqual((code, errors, output.count("\n")), (0, "", 1))
-        self.assertIn("to read Parquet files back: hyparquet@", output)
+        self.assertIn("for the tests: hyparquet@", output)
         (command,) = self.commands()
         self.assertRegex(command, "^npm install .*--ignore-scripts .*hyparquet@")
         self.assertEqual(self.setup("test"), (0, "", ""))
         self.assertEqual(len(self.commands()), 1)
 
-    def test_without_the_reader_of_parquet_the_tests_go_on(self):
+    def test_without_packages_of_npm_the_tests_go_on(self):
         self.system('ID=debian\nVERSION_ID="12"\n', self.packages("test"))
         self.fake("node", "")
         self.fake("npm", "exit 1\n")
         code, _, errors = self.setup("test")
         self.assertEqual(code, 0)
         self.assertRegex(errors, "^npm install hyparquet.* failed\n$")
-        self.assertEqual(list((self.scratch / "readers").iterdir()), [])
+        self.assertEqual(list((self.scratch / "npm").iterdir()), [])
 
     def test_who_is_not_root_uses_sudo(self):
         self.system('ID=debian\nVERSION_ID="12"\n', [], user_id=1000)
