@@ -10,10 +10,10 @@
 namespace bandb::admin {
 
 // {"version": …, "start_seconds": …, "server": {NAME: …}, "store": {NAME: …, "levels": [{…}]},
-// "cluster": {…}, "requests": [{"protocol": …, "operation": …, "count": …, "p50_micros": …, …}], "hooks": [{"hook":
-// …, …}]}, with the names of figures.h. "store" is null while the store cannot tell. Latencies have
+// "cluster": {…}, "requests": [{"protocol": …, "operation": …, "count": …, "p50_micros": …, …}],
+// "hooks": [{"hook": …, …}]}, with the names of figures.h. "store" is null while the store cannot
+// tell, "cluster" of what is no node; else it is what ToJson makes of its state. Latencies have
 // count, sum_micros, max_micros, p50_micros, p90_micros, p99_micros and p999_micros.
-// "cluster" is what ToJson makes of its state, or null.
 std::string ToJson(const Report& report);
 
 // What a node knows of its cluster, on one line. Ids are strings: they have more bits than a number

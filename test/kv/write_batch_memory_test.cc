@@ -17,8 +17,8 @@ thread_local int allocations = 0;
 
 }  // namespace
 
-// Every form that the standard library asks for: a sanitizer would take what is left to it for its own. Not inlined: the
-// compiler would see malloc and delete meet and take it for a mistake.
+// Every form that the standard library asks for: a sanitizer would take what is left to it for its
+// own. Not inlined: the compiler would see malloc and delete meet and take it for a mistake.
 [[gnu::noinline]] void* operator new(size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
   if (allocations_left >= 0 && allocations_left-- == 0) return nullptr;

@@ -188,7 +188,8 @@ TEST_CASE("a group ends where it would be too large, and what is large or has co
   };
   uint64_t groups = 0;
   for (const Turn& turn : turns) {
-    // What takes both ways to the store first, so that what follows is collected until all of it has come.
+    // What takes both ways to the store first, so that what follows is collected until all of it
+    // has come.
     fixture.store.SetHolding(true);
     WireClient first(fixture.address()), client(fixture.address());
     for (size_t i = 1; i <= 2; ++i) {

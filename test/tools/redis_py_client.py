@@ -57,7 +57,12 @@ def main(port):
     say("scan", [sorted(client.scan_iter("scan:*", count=17)) == [b"scan:%03d" % i for i in range(500)],
                  sorted(text.keys("[ab]*")), len(list(client.scan_iter()))])
     say("size", client.dbsize())
+    together(client, port)
+    ends(client, text, port)
 
+
+def together(client, port):
+    """Pipelines, transactions, and many threads."""
     with client.pipeline(transaction=False) as pipe:
         for i in range(300):
             pipe.set(f"scan:{i:03}", "x").get(f"scan:{i:03}")
@@ -90,6 +95,9 @@ def main(port):
         thread.join()
     say("pool", shared.get("shared"))
 
+
+def ends(client, text, port):
+    """Refusals, connections that end, and what the server tells of itself."""
     refused("a wrong password", redis.Redis(port=port, password="wrong").ping)
     # The server ends a connection: the next call finds another one.
     quitter = redis.Redis(port=port, single_connection_client=False)
