@@ -1,8 +1,8 @@
 // The byte-stream seam: connections, timers and messages between threads, on one thread that runs
 // to completion.
 //
-// In production a loop is net::EpollLoop; in the simulator it is one of many that share a thread, a
-// seed and virtual time (test/support/sim_streams.h). Everything above it (framing, handshakes,
+// In production a loop is net::SocketLoop; in the simulator it is one of many that share a thread,
+// a seed and virtual time (test/support/sim_streams.h). Everything above it (framing, handshakes,
 // reconnects) is the same code in both, so it must bear what the seam allows: a read that gives one
 // byte, a write that takes part, a peer that is gone at any call.
 //
@@ -138,7 +138,7 @@ class EventLoop {
   // it may not be taken · kInternal the operating system refused.
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(const ListenOptions& options, AcceptHandler* handler) = 0;
   // Begins to connect; OnWritable or OnBroken tells how it went.
-  // Errors: kInvalidArgument not an address · kResourceExhausted out of descriptors · kInternal.
+  // Errors: kInvalidArgument not an address · kUnavailable out of descriptors · kInternal.
   virtual absl::StatusOr<std::unique_ptr<Stream>> Connect(const std::string& address, StreamHandler* handler) = 0;
   // As Connect, to an address that was found for `name`, HOST:PORT as well. Where the other side
   // has to prove who it is, it is this host.

@@ -18,8 +18,8 @@
 #include "cluster/node.h"
 #include "cluster/start_options.h"
 #include "kv/host_logger.h"
-#include "net/epoll_loop.h"
 #include "net/resolver.h"
+#include "net/socket_loop.h"
 
 namespace bandb::cluster {
 
@@ -51,12 +51,12 @@ struct OwnWorld {
   base::ThreadExecutor syncs;
   base::ThreadExecutor callbacks;
   absl::Status MakeLoop(const ClusterOptions& options) {
-    BANDB_ASSIGN_OR_RETURN(loop, net::EpollLoop::Create(env.env().clock));
+    BANDB_ASSIGN_OR_RETURN(loop, net::SocketLoop::Create(env.env().clock));
     peer_loop = options.tls == nullptr ? loop : options.tls->Over(loop);
     return absl::OkStatus();
   }
 
-  std::shared_ptr<net::EpollLoop> loop;
+  std::shared_ptr<net::SocketLoop> loop;
   // The same, for connections to other nodes and from them.
   std::shared_ptr<base::EventLoop> peer_loop;
   std::shared_ptr<net::Resolver> resolver = std::make_shared<net::SystemResolver>();

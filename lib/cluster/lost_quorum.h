@@ -21,7 +21,7 @@
 #include "base/env.h"
 
 #include "cluster/node.h"
-#include "net/epoll_loop.h"
+#include "net/socket_loop.h"
 #include "raft/restart.h"
 
 namespace bandb::cluster {
@@ -41,7 +41,7 @@ raft::ClusterId RecoveredClusterId(std::vector<SurvivorPosition> survivors);
 // What both calls work with; the loop is run by them.
 struct StoppedNodeParts {
   base::Env env;
-  std::shared_ptr<net::EpollLoop> loop;
+  std::shared_ptr<net::SocketLoop> loop;
   std::string dir;
   NodeOptions node;
 };

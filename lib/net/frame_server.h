@@ -27,18 +27,18 @@
 
 namespace bandb::net {
 
-// The user of a FrameServer. Called on the loop.
+// The user of a FrameServer, as far as it wants to know. Called on the loop.
 class FrameServerObserver {
  public:
   // A connection may be refused: kReject with a code and a text for the client; everything else
   // lets it in.
-  virtual HookDecision OnConnect(ConnectionId id, std::string_view peer) = 0;
+  virtual HookDecision OnConnect(ConnectionId /*id*/, std::string_view /*peer*/) { return {}; }
   // A connection that was let in is gone.
-  virtual void OnDisconnect(ConnectionId id) = 0;
+  virtual void OnDisconnect(ConnectionId /*id*/) {}
   // Everything that could be read in this turn was; replies made now leave with it.
-  virtual void OnTurn() = 0;
+  virtual void OnTurn() {}
   // A connection that held `bytes` is being closed, because all together hold more than the limit.
-  virtual void OnEvict(std::string_view peer, int64_t bytes) = 0;
+  virtual void OnEvict(std::string_view /*peer*/, int64_t /*bytes*/) {}
   // The codec of its connection does not admit this.
   virtual void OnDenial(const RequestView& /*request*/, const Denial& /*denial*/) {}
 

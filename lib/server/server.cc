@@ -18,7 +18,7 @@
 #include "base/thread.h"
 #include "base/thread_executor.h"
 #include "kv/limits.h"
-#include "net/epoll_loop.h"
+#include "net/socket_loop.h"
 #include "server/client_roster.h"
 #include "server/door.h"
 #include "server/hook_watch.h"
@@ -89,7 +89,7 @@ class Server::Impl {
  private:
   // A loop, its thread and what runs on it.
   struct ServingLoop {
-    std::shared_ptr<net::EpollLoop> loop;  // shared with responders, see server/host_code.h
+    std::shared_ptr<net::SocketLoop> loop;  // shared with responders, see server/host_code.h
     std::unique_ptr<server::ServerUnit> unit;
     std::unique_ptr<base::Thread> thread;
     std::unique_ptr<base::Event> ended = std::make_unique<base::Event>();
@@ -147,7 +147,7 @@ class Server::Impl {
 };
 
 absl::Status Server::Impl::AddLoop(int number) {
-  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<net::EpollLoop> loop, net::EpollLoop::Create(&clock_));
+  BANDB_ASSIGN_OR_RETURN(std::unique_ptr<net::SocketLoop> loop, net::SocketLoop::Create(&clock_));
   ServingLoop serving;
   serving.loop = std::move(loop);
   serving.unit = std::make_unique<server::ServerUnit>(

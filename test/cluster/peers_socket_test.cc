@@ -78,7 +78,7 @@ class SocketNode final : public cluster::Peers::Listener {
 }  // namespace
 
 TEST_CASE("nodes find each other on sockets, by number or by name, and send large entries") {
-  const auto world = MakeSocketWorld();
+  const auto world = MakeWorld(GENERATE(kSockets, kPollSockets));
   base::ThreadExecutor executor(1);
   const std::string host = GENERATE("127.0.0.1", "localhost");
   std::vector<std::unique_ptr<SocketNode>> nodes;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "net/epoll_loop.h"
+#include "net/socket_loop.h"
 #include "support/manual_clock.h"
 #include "support/sim_streams.h"
 
@@ -21,7 +21,7 @@ class Network {
 
   std::unique_ptr<base::EventLoop> MakeLoop() {
     if (!sockets_) return sim_.MakeLoop();
-    auto loop = net::EpollLoop::Create(&clock_);
+    auto loop = net::SocketLoop::Create(&clock_);
     BANDB_ASSERT(loop.ok());
     loops_.push_back(loop->get());
     return *std::move(loop);
@@ -33,7 +33,7 @@ class Network {
       if (!sockets_) {
         sim_.Step();
       } else {
-        for (net::EpollLoop* loop : loops_) loop->RunOnce(0);
+        for (net::SocketLoop* loop : loops_) loop->RunOnce(0);
       }
     }
   }
@@ -42,7 +42,7 @@ class Network {
   const bool sockets_;
   SimNetwork sim_;
   ManualClock clock_;
-  std::vector<net::EpollLoop*> loops_;
+  std::vector<net::SocketLoop*> loops_;
 };
 
 }  // namespace bandb::test

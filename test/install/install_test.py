@@ -69,6 +69,15 @@ class InstallTest(unittest.TestCase):
                 str(self.project / program))
         self.run_all(*(self.project / program for program in ("embedded", "served", "member", "backed_up")))
 
+    def test_bannet_is_there_from_the_sources_and_compiles_nothing_else(self):
+        build = self.project / "build-sources"
+        sources = OUTSIDE.parent / "sources"
+        run("cmake", "-S", str(sources), "-B", str(build), "-G", "Ninja", f"-DBANDB_SOURCES={README.parent}",
+            f"-DCMAKE_CXX_COMPILER={COMPILER}", f"-DCMAKE_CXX_FLAGS={shlex.join(FLAGS)}")
+        commands = run("ninja", "-C", str(build), "-t", "commands", "echo")
+        compiled = set(re.findall(r" -c \S*/(lib/\w+|include|examples|test|tools)/", commands))
+        self.assertEqual(compiled, {"lib/base", "lib/net", "examples"})
+
     def test_the_example_of_the_readme_compiles_as_shown_and_works(self):
         (example,) = re.findall(r"```cpp\n(.*?)```", README.read_text(), re.DOTALL)
         source = self.project / "readme.cc"

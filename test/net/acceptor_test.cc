@@ -9,7 +9,7 @@
 namespace bandb::test {
 
 TEST_CASE("connections are dealt out to all loops alike") {
-  LineWorld world(GENERATE(0, 1, 2), {}, 4);
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2), {}, 4);
   std::vector<std::unique_ptr<RecordingEnd>> clients;
   for (int i = 0; i < 11; i++) {
     clients.push_back(std::make_unique<RecordingEnd>());
@@ -25,7 +25,7 @@ TEST_CASE("connections are dealt out to all loops alike") {
 }
 
 TEST_CASE("a connection that comes while its loop drains is told so, and one that comes later is closed") {
-  LineWorld world(GENERATE(0, 1), {}, 2);
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1), {}, 2);
   // The first client is on loop 0, the next will be on loop 1.
   bool drained = false;
   world.server(1).Drain(int64_t{60} * 1'000'000'000, [&drained](const net::DrainOutcome&) { drained = true; });

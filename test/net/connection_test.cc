@@ -18,7 +18,7 @@ void Turn(LineWorld* world) {
 }  // namespace
 
 TEST_CASE("time in which the process did not run is nobody's timeout") {
-  LineWorld world(LineWorld::kStoppedTime);
+  LineWorld world(GENERATE(LineWorld::kStoppedSockets, LineWorld::kStoppedPollSockets));
   const bool unread = GENERATE(false, true);
   if (unread) {
     // More than the sockets take, for a client that is about to go on reading.
@@ -52,7 +52,7 @@ TEST_CASE("time in which the process did not run is nobody's timeout") {
 }
 
 TEST_CASE("a frame of an unknown message id is answered at its header, and skipped as it comes") {
-  LineWorld world(GENERATE(0, 1, 2));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   world.client.Send("1 first\n99 +50\n12345");
   const std::string unknown = ErrorLine(net::Refusal::kUnknownMessage);
   CHECK(world.Answers(6 + unknown.size()) == fmt::format("first\n{}", unknown));
@@ -63,7 +63,7 @@ TEST_CASE("a frame of an unknown message id is answered at its header, and skipp
 }
 
 TEST_CASE("a connection that once pipelined much gives its memory back when it is idle") {
-  LineWorld world(GENERATE(LineWorld::kStoppedTime, 1));
+  LineWorld world(GENERATE(LineWorld::kStoppedSockets, LineWorld::kStoppedPollSockets, 1));
   std::string asked;
   for (int i = 0; i < 60; i++) asked += "2 x\n";
   world.client.Send(asked);

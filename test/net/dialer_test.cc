@@ -105,7 +105,7 @@ void RunLong(LinkWorld* world, int64_t nanos) {
 }  // namespace
 
 TEST_CASE("a dialer connects, and connects again with a new hello when the link is lost") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   Serving serving(&world);
   Dialing dialing(&world);
   CHECK(dialing.dialer->link() == nullptr);
@@ -147,7 +147,7 @@ TEST_CASE("rests double up to the most, are drawn from their upper half, and dif
 }
 
 TEST_CASE("whatever a peer does wrong, attempts and lines are bounded") {
-  LinkWorld world(GENERATE(0, 1));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
   const std::string kind = GENERATE("nobody", "silent", "garbage", "refuses", "refused here", "closes at once");
   std::unique_ptr<Serving> serving;
   RecordingListener raw;
@@ -207,7 +207,7 @@ TEST_CASE("a link that was up for a while makes the next rest short again") {
 }
 
 TEST_CASE("a name is looked up on the executor, for each attempt, and its addresses are tried in order") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   Serving serving(&world);
   Dialing dialing(&world);
   world.HoldExecutor(true);
@@ -232,7 +232,7 @@ TEST_CASE("a name is looked up on the executor, for each attempt, and its addres
 }
 
 TEST_CASE("a name of the system is looked up on threads, also when the dialer goes meanwhile") {
-  LinkWorld world(0);
+  LinkWorld world(GENERATE(kSockets, kPollSockets));
   Serving serving(&world);
   Dialing handler(&world);
   base::ThreadExecutor threads(2);
@@ -255,7 +255,7 @@ TEST_CASE("a name of the system is looked up on threads, also when the dialer go
 }
 
 TEST_CASE("a name that nobody has fails, and is looked up again until somebody has it") {
-  LinkWorld world(GENERATE(0, 1));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
   Dialing dialing(&world);
   dialing.dialer->Start("name-b:7400");
   RunLong(&world, 20 * kSecond);
@@ -270,7 +270,7 @@ TEST_CASE("a name that nobody has fails, and is looked up again until somebody h
 }
 
 TEST_CASE("a lookup that hangs is one lookup, fails attempts in time, and serves the next when it ends") {
-  LinkWorld world(GENERATE(0, 1));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
   Serving serving(&world);
   Dialing dialing(&world);
   dialing.resolver->names["name-b:7400"] = {serving.acceptor.address()};
@@ -286,7 +286,7 @@ TEST_CASE("a lookup that hangs is one lookup, fails attempts in time, and serves
 }
 
 TEST_CASE("a lookup for an address that is dialed no more is of no use to the next") {
-  LinkWorld world(GENERATE(0, 1));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
   Serving old(&world), serving(&world);
   Dialing dialing(&world);
   dialing.resolver->names["name-a:1"] = {old.acceptor.address()};
@@ -304,7 +304,7 @@ TEST_CASE("a lookup for an address that is dialed no more is of no use to the ne
 }
 
 TEST_CASE("stop is at once, in every state, and start begins again") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   Serving serving(&world);
   RecordingListener silent;
   REQUIRE_OK(silent.Listen(world.serving_loop.get(), world.Anywhere()));
@@ -342,7 +342,7 @@ TEST_CASE("stop is at once, in every state, and start begins again") {
 }
 
 TEST_CASE("a dialer may be stopped, started or destroyed inside its handler") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   Serving serving(&world);
   const std::string when = GENERATE("up", "down", "failed");
   const std::string what = GENERATE("stop", "destroy", "start");
@@ -370,7 +370,7 @@ TEST_CASE("a dialer may be stopped, started or destroyed inside its handler") {
 }
 
 TEST_CASE("out of descriptors, a dialer tries again later") {
-  LinkWorld world(0);
+  LinkWorld world(GENERATE(kSockets, kPollSockets));
   Serving serving(&world);
   Dialing dialing(&world);
   rlimit before{};

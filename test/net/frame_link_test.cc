@@ -41,7 +41,7 @@ struct Stranger {
 }  // namespace
 
 TEST_CASE("both ends are up after a hello each way, and carry frames in order") {
-  LinkWorld world(GENERATE(0, 1, 2, 3, 4));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3, 4));
   LinkPair pair(&world, Small(), Small());
   pair.ConnectUp();
   CHECK(pair.at_dialer.hello == "I serve");
@@ -71,7 +71,7 @@ TEST_CASE("both ends are up after a hello each way, and carry frames in order") 
 }
 
 TEST_CASE("a hello that is refused ends the link at both ends, with the reason") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   const bool acceptor_refuses = GENERATE(true, false);
   LinkPair pair(&world);
   RecordingLink& refusing = acceptor_refuses ? pair.at_acceptor : pair.at_dialer;
@@ -88,7 +88,7 @@ TEST_CASE("a hello that is refused ends the link at both ends, with the reason")
 }
 
 TEST_CASE("what is no handshake is told so and ended") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   LinkPair pair(&world);
   Stranger stranger(&world, &pair);
   std::string header;  // of a hello that is too long: the rest need not come
@@ -114,7 +114,7 @@ TEST_CASE("what is no handshake is told so and ended") {
 }
 
 TEST_CASE("a frame that is too long, or of the handshake, ends a link that is up") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   LinkPair pair(&world, {}, Small());
   Stranger stranger(&world, &pair);
   stranger.end.Send(LengthFrame(kHello, "hello") + LengthFrame(kAccept, "") + LengthFrame(kFirst, "one"));
@@ -129,7 +129,7 @@ TEST_CASE("a frame that is too long, or of the handshake, ends a link that is up
 }
 
 TEST_CASE("a peer that connects or accepts and says nothing is given up in time") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   const bool silent_dialer = GENERATE(true, false);
   LinkPair pair(&world);
   RecordingListener silent;
@@ -153,7 +153,7 @@ TEST_CASE("a peer that connects or accepts and says nothing is given up in time"
 }
 
 TEST_CASE("a peer that speaks TLS is known as one at once, whichever side it is") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   LinkPair pair(&world);
   RecordingListener tls;
   std::unique_ptr<Stranger> stranger;
@@ -175,7 +175,7 @@ TEST_CASE("a peer that speaks TLS is known as one at once, whichever side it is"
 
 TEST_CASE("a connection to nobody fails, and one that is not made in time") {
   SECTION("nobody") {
-    LinkWorld world(GENERATE(0, 1));
+    LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
     LinkPair pair(&world);
     REQUIRE_OK(pair.dialer->Connect(world.Nowhere()));
     REQUIRE(world.RunUntil([&] { return pair.at_dialer.down(); }));
@@ -192,7 +192,7 @@ TEST_CASE("a connection to nobody fails, and one that is not made in time") {
     CHECK(world.now_nanos() < 4 * kSecond);
   }
   SECTION("no address") {
-    LinkWorld world(GENERATE(0, 1));
+    LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
     LinkPair pair(&world);
     CHECK_CODE(pair.dialer->Connect("nonsense"), kInvalidArgument);
     CHECK(pair.at_dialer.events.empty());
@@ -200,7 +200,7 @@ TEST_CASE("a connection to nobody fails, and one that is not made in time") {
 }
 
 TEST_CASE("an idle link ends, unless its peer says something or is not listened to") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   net::LinkOptions patient;
   patient.idle_timeout_nanos = net::kNoTimeout;
   LinkPair pair(&world, {}, patient);
@@ -224,7 +224,7 @@ TEST_CASE("an idle link ends, unless its peer says something or is not listened 
 }
 
 TEST_CASE("a slow reader makes its peer unwritable, in bounded memory, and writable again") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   net::LinkOptions patient = Small();
   patient.idle_timeout_nanos = patient.output_timeout_nanos = net::kNoTimeout;
   LinkPair pair(&world, patient, patient);
@@ -256,7 +256,7 @@ TEST_CASE("a slow reader makes its peer unwritable, in bounded memory, and writa
 }
 
 TEST_CASE("a peer that takes nothing of what waits for it is given up") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   net::LinkOptions options = Small();
   options.idle_timeout_nanos = net::kNoTimeout;
   LinkPair pair(&world, options, options);
@@ -275,7 +275,7 @@ TEST_CASE("a peer that takes nothing of what waits for it is given up") {
 }
 
 TEST_CASE("a link that is closed says all it had to say, and why") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   LinkPair pair(&world);
   pair.ConnectUp();
   for (uint32_t i = 0; i < 50; i++) REQUIRE(pair.dialer->Send(kFirst + i, std::string(1000, 'x')));
@@ -296,7 +296,7 @@ TEST_CASE("a link that is closed says all it had to say, and why") {
 }
 
 TEST_CASE("an acceptor that closes before it saw the accept still tells its reason") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   LinkPair pair(&world);
   // The dialer is up, and the accept on its way.
   pair.at_dialer.then = [&](std::string_view event) {
@@ -322,7 +322,7 @@ TEST_CASE("a link that breaks is lost at both ends, once") {
 }
 
 TEST_CASE("a link whose other end is destroyed is lost") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   LinkPair pair(&world);
   const bool early = GENERATE(true, false);
   if (early) {
@@ -338,7 +338,7 @@ TEST_CASE("a link whose other end is destroyed is lost") {
 }
 
 TEST_CASE("a handler may destroy its link, or close it, inside every callback") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   const std::string when = GENERATE("hello", "up", "frame", "writable", "down");
   const bool dialer_does = GENERATE(true, false);
   const bool close = GENERATE(true, false);
@@ -374,7 +374,7 @@ TEST_CASE("a handler may destroy its link, or close it, inside every callback") 
 }
 
 TEST_CASE("no frame comes while reading is off, and none is lost") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   LinkPair pair(&world);
   pair.ConnectUp();
   // Off after each frame, on again only from outside.
@@ -394,7 +394,7 @@ TEST_CASE("no frame comes while reading is off, and none is lost") {
 }
 
 TEST_CASE("a handler that takes one frame at a time gathers no input") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   net::LinkOptions options;
   options.frame_bytes_max = 20'000;
   LinkPair pair(&world, {}, options);
@@ -412,7 +412,7 @@ TEST_CASE("a handler that takes one frame at a time gathers no input") {
 }
 
 TEST_CASE("a link may change its handler in the middle") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   LinkPair pair(&world);
   RecordingLink heir;
   pair.at_acceptor.then = [&](std::string_view event) {

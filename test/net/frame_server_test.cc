@@ -12,7 +12,7 @@
 namespace bandb::test {
 
 TEST_CASE("frames go to the route of their message id, and replies come in the order of requests") {
-  LineWorld world(GENERATE(0, 1, 2, 3));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   world.client.Send("2 first\n2 second\n1 third\n");
   REQUIRE(world.RunUntil([&] { return world.tickets.size() == 2; }));
   CHECK(world.client.received.empty());
@@ -22,7 +22,7 @@ TEST_CASE("frames go to the route of their message id, and replies come in the o
 }
 
 TEST_CASE("a request of another lane does not start before those in front of it are answered") {
-  LineWorld world(GENERATE(0, 1, 2));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   world.client.Send("2 one\n2 two\n3 other lane\n");
   REQUIRE(world.RunUntil([&] { return world.tickets.size() == 2; }));
   CHECK_OK(world.Complete(world.tickets[0], "1\n"));
@@ -34,7 +34,7 @@ TEST_CASE("a request of another lane does not start before those in front of it 
 }
 
 TEST_CASE("hooks in front of a handler let pass, change, drop and reject, and those behind it see how it ended") {
-  LineWorld world(GENERATE(0, 1, 2));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   world.client.Send("3 pass\n3 change\n3 drop\n3 reject\n");
   CHECK(world.Answers(33) == "pass\nchanged\nok\nerror 7 not here\n");
   // What never came to the handler has no end.
@@ -44,19 +44,19 @@ TEST_CASE("hooks in front of a handler let pass, change, drop and reject, and th
 }
 
 TEST_CASE("a route on a worker answers from there, behind its hooks, and in the order of requests") {
-  LineWorld world(GENERATE(0, 1, 2));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   world.client.Send("4 work\n1 behind\n4 reject\n4 drop\n4 change\n1 end\n");
   CHECK(world.Answers(44) == "work\nbehind\nerror 7 not here\nok\nchanged\nend\n");
 }
 
 TEST_CASE("an unknown message id is answered, and the connection goes on") {
-  LineWorld world(GENERATE(0, 1));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1));
   world.client.Send("99 what\n1 still here\n");
   CHECK(world.Answers(29) == "error 100 refused\nstill here\n");
 }
 
 TEST_CASE("a frame that is too long is answered, and closes its connection and no other") {
-  LineWorld world(GENERATE(0, 1));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1));
   RecordingEnd other;
   world.Connect(&other);
   world.client.Send("1 fits\n1 " + std::string(kLineBytesMax, 'x') + "\n1 never read\n");
@@ -67,7 +67,7 @@ TEST_CASE("a frame that is too long is answered, and closes its connection and n
 }
 
 TEST_CASE("a reply that comes when its connection is gone finds nobody") {
-  LineWorld world(GENERATE(0, 1));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1));
   world.client.Send("2 wait\n");
   REQUIRE(world.RunUntil([&] { return world.tickets.size() == 1; }));
   world.server().CloseAll();
@@ -77,7 +77,7 @@ TEST_CASE("a reply that comes when its connection is gone finds nobody") {
 }
 
 TEST_CASE("what one turn answers leaves in one write") {
-  LineWorld world(0);
+  LineWorld world(GENERATE(kSockets, kPollSockets));
   std::string asked, answered;
   for (int i = 0; i < 100; ++i) {
     asked += fmt::format("1 {}\n", i);
@@ -90,7 +90,7 @@ TEST_CASE("what one turn answers leaves in one write") {
 }
 
 TEST_CASE("a connection that a hook refuses is told why and closed") {
-  LineWorld world(GENERATE(0, 1));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1));
   world.refusal = {.verdict = net::HookDecision::Verdict::kReject, .code = 9, .text = "strangers"};
   RecordingEnd stranger;
   world.Connect(&stranger);
@@ -102,7 +102,7 @@ TEST_CASE("a connection that a hook refuses is told why and closed") {
 }
 
 TEST_CASE("a server that drains answers what it had read, and then has nobody left") {
-  LineWorld world(GENERATE(0, 1));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1));
   world.client.Send("2 wait\n");
   REQUIRE(world.RunUntil([&] { return world.tickets.size() == 1; }));
   std::optional<net::DrainOutcome> outcome;

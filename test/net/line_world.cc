@@ -15,9 +15,10 @@ net::HookDecision Judge(const net::RequestView& request) {
   return {};
 }
 
-std::unique_ptr<StreamWorld> MakeWorld(int which, base::Clock* clock) {
-  if (which == LineWorld::kStoppedTime) return MakeSocketWorld(clock);
-  return which == 0 ? MakeSocketWorld() : MakeSimWorld(static_cast<uint64_t>(which));
+std::unique_ptr<StreamWorld> MakeLineWorld(int which, base::Clock* clock) {
+  if (which == LineWorld::kStoppedSockets) return MakeWorld(kSockets, clock);
+  if (which == LineWorld::kStoppedPollSockets) return MakeWorld(kPollSockets, clock);
+  return MakeWorld(which);
 }
 
 void Echo(net::Call& call) {
@@ -60,7 +61,7 @@ std::string ErrorLine(net::Refusal refusal) {
 }
 
 LineWorld::LineWorld(int which, const net::Limits& limits, int loops)
-    : world_(MakeWorld(which, &clock)),
+    : world_(MakeLineWorld(which, &clock)),
       client_loop_(world_->MakeLoop()),
       executor_(&clock, 1),
       echo_(Echo),

@@ -60,8 +60,9 @@ class LineWorld final : private net::FrameServerObserver {
   static constexpr uint32_t kHooked = 3;
   static constexpr uint32_t kOnWorker = 4;
 
-  // `which`: 0 sockets, kStoppedTime sockets under `clock`, else the seed of a network in memory.
-  static constexpr int kStoppedTime = -1;
+  // `which`: a world of streams, or sockets that go by `clock`.
+  static constexpr int kStoppedSockets = -10;
+  static constexpr int kStoppedPollSockets = -11;
   explicit LineWorld(int which, const net::Limits& limits = {}, int loops = 1);
   ~LineWorld();
 

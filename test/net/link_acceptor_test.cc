@@ -50,7 +50,7 @@ struct Dialing {
 }  // namespace
 
 TEST_CASE("a link is given away once it is up, with its hello, and its first frames follow") {
-  LinkWorld world(GENERATE(0, 1, 2, 3));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   Keeper keeper(&world);
   Dialing dialing(&world, keeper.acceptor.address());
   dialing.recording.then = [&](std::string_view event) {
@@ -69,7 +69,7 @@ TEST_CASE("a link is given away once it is up, with its hello, and its first fra
 }
 
 TEST_CASE("a stranger is refused with the reason, and costs nothing afterwards") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   Keeper keeper(&world);
   Dialing stranger(&world, keeper.acceptor.address(), "stranger");
   REQUIRE(world.RunUntil([&] { return stranger.recording.down(); }));
@@ -81,7 +81,7 @@ TEST_CASE("a stranger is refused with the reason, and costs nothing afterwards")
 }
 
 TEST_CASE("silent connections neither pile up nor keep peers out") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   net::LinkAcceptor::Limits limits;
   limits.handshakes_max = 4;
   Keeper keeper(&world, limits);
@@ -106,7 +106,7 @@ TEST_CASE("silent connections neither pile up nor keep peers out") {
 }
 
 TEST_CASE("who has said hello is not dropped for those who are silent") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   net::LinkAcceptor::Limits limits;
   limits.handshakes_max = 4;
   Keeper keeper(&world, limits);
@@ -154,7 +154,7 @@ TEST_CASE("many connections of one host keep nobody of another host out") {
 }
 
 TEST_CASE("noise on the port costs few lines in the log") {
-  LinkWorld world(GENERATE(0, 1));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
   Keeper keeper(&world);
   for (uint64_t i = 1; i <= 50; i++) {
     RecordingEnd noise;
@@ -180,7 +180,7 @@ TEST_CASE("out of descriptors, the acceptor pauses and goes on") {
 }
 
 TEST_CASE("an acceptor may be closed in the middle of a handshake, and a link dropped as it is given") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   Keeper keeper(&world);
   keeper.close_at_hello = GENERATE(true, false);
   keeper.drop_links = true;
@@ -192,7 +192,7 @@ TEST_CASE("an acceptor may be closed in the middle of a handshake, and a link dr
 }
 
 TEST_CASE("an address that is in use is refused") {
-  LinkWorld world(GENERATE(0, 1));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
   Keeper keeper(&world);
   net::LinkAcceptor second({.host = &world.serving, .logger = &world.logger, .protocol = &world.protocol}, {}, &keeper);
   CHECK_CODE(second.Listen({.address = keeper.acceptor.address()}), kFailedPrecondition);

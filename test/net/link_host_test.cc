@@ -27,7 +27,7 @@ class Sender final : public base::TurnHandler {
 }  // namespace
 
 TEST_CASE("what is sent at the end of a turn, after the links were flushed, leaves without another event") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   LinkPair pair(&world);
   // Comes after the host.
   Sender sender(world.dialing_loop.get());
@@ -40,7 +40,7 @@ TEST_CASE("what is sent at the end of a turn, after the links were flushed, leav
 }
 
 TEST_CASE("no more streams take leave at a time than may, and none for long") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   RecordingListener listener;
   REQUIRE_OK(listener.Listen(world.serving_loop.get(), world.Anywhere()));
   // Peers that accept, read, and never close.
@@ -68,7 +68,7 @@ TEST_CASE("no more streams take leave at a time than may, and none for long") {
 }
 
 TEST_CASE("a link with much that its peer does not read takes no leave") {
-  LinkWorld world(GENERATE(0, 1, 2));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1, 2));
   LinkPair pair(&world);
   pair.ConnectUp();
   pair.acceptor->SetReading(false);
@@ -82,7 +82,7 @@ TEST_CASE("a link with much that its peer does not read takes no leave") {
 }
 
 TEST_CASE("a host may go while streams take leave") {
-  LinkWorld world(GENERATE(0, 1));
+  LinkWorld world(GENERATE(kSockets, kPollSockets, 1));
   auto host = std::make_unique<net::LinkHost>(world.dialing_loop.get());
   RecordingListener listener;
   REQUIRE_OK(listener.Listen(world.serving_loop.get(), world.Anywhere()));

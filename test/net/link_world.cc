@@ -4,7 +4,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
-#include "net/epoll_loop.h"
+#include "net/socket_loop.h"
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -50,15 +50,15 @@ absl::StatusOr<net::AddressList> TableResolver::Resolve(const std::string& addre
 }
 
 LinkWorld::LinkWorld(int which, const SimNetworkOptions& sim)
-    : sockets_(which == 0 ? MakeSocketWorld(&clock_) : nullptr),
-      network_(which == 0 ? nullptr : std::make_unique<SimNetwork>([&] {
+    : sockets_(IsSockets(which) ? MakeWorld(which, &clock_) : nullptr),
+      network_(IsSockets(which) ? nullptr : std::make_unique<SimNetwork>([&] {
         SimNetworkOptions options = sim;
         options.seed = static_cast<uint64_t>(which);
         return options;
       }())),
       executor(&executor_clock_, static_cast<uint64_t>(which)),
-      dialing_loop(which == 0 ? sockets_->MakeLoop() : network_->MakeLoop()),
-      serving_loop(which == 0 ? sockets_->MakeLoop() : network_->MakeLoop()),
+      dialing_loop(sockets_ != nullptr ? sockets_->MakeLoop() : network_->MakeLoop()),
+      serving_loop(sockets_ != nullptr ? sockets_->MakeLoop() : network_->MakeLoop()),
       dialing(dialing_loop.get()),
       serving(serving_loop.get()) {}
 
@@ -86,8 +86,8 @@ void LinkWorld::RunFor(int64_t nanos) {
     clock_.Advance(nanos / kSteps);
     if (!executor_held_) executor.RunReady();
     for (int turns = 0; turns < 4; turns++) {
-      static_cast<net::EpollLoop*>(dialing_loop.get())->RunOnce(0);
-      static_cast<net::EpollLoop*>(serving_loop.get())->RunOnce(0);
+      static_cast<net::SocketLoop*>(dialing_loop.get())->RunOnce(0);
+      static_cast<net::SocketLoop*>(serving_loop.get())->RunOnce(0);
     }
   }
 }

@@ -64,7 +64,7 @@ class TableResolver final : public net::Resolver {
 // Two sides, `dialing` and `serving`, each with a loop and a host.
 class LinkWorld {
  public:
-  // `which`: 0 sockets, else the seed of a network in memory.
+  // `which`: a world of streams. Sockets go by a clock of the test's.
   explicit LinkWorld(int which, const SimNetworkOptions& sim = {});
 
   // Runs until `done`; in memory time passes meanwhile, up to a minute. The executor runs, too.

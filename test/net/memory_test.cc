@@ -22,7 +22,7 @@ std::string Large(size_t bytes) { return fmt::format("2 +{}\n", bytes) + std::st
 }  // namespace
 
 TEST_CASE("what the requests of a client that is gone hold is counted until they are done") {
-  LineWorld world(GENERATE(0, 1, 2), {}, GENERATE(1, 4));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2), {}, GENERATE(1, 4));
   world.later_bytes = 50000;
   RecordingEnd vanishing;
   world.Connect(&vanishing);
@@ -41,7 +41,7 @@ TEST_CASE("what the requests of a client that is gone hold is counted until they
 }
 
 TEST_CASE("clients that ask for much and vanish, again and again, get no further than the limit") {
-  LineWorld world(GENERATE(0, 1), SmallMemory(), GENERATE(1, 4));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1), SmallMemory(), GENERATE(1, 4));
   world.later_bytes = 50000;
   uint64_t answered = 0;
   for (size_t i = 0; i < 30; i++) {
@@ -69,7 +69,7 @@ TEST_CASE("clients that ask for much and vanish, again and again, get no further
 }
 
 TEST_CASE("while memory is tight a large frame is answered overloaded at its header, and the connection goes on") {
-  LineWorld world(GENERATE(0, 1, 2), SmallMemory(), GENERATE(1, 4));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2), SmallMemory(), GENERATE(1, 4));
   world.later_bytes = kLimit / 4 * 3;
   RecordingEnd other;
   world.Connect(&other);
@@ -93,7 +93,7 @@ TEST_CASE("while memory is tight a large frame is answered overloaded at its hea
 }
 
 TEST_CASE("frames half read are given up when memory gets tight, largest demands first, and nobody is closed") {
-  LineWorld world(GENERATE(0, 1), SmallMemory(), GENERATE(1, 4));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1), SmallMemory(), GENERATE(1, 4));
   constexpr size_t kHoarders = 20;
   const std::string frame = Large(60000);
   std::vector<std::unique_ptr<RecordingEnd>> hoarders;
@@ -122,7 +122,7 @@ TEST_CASE("frames half read are given up when memory gets tight, largest demands
 }
 
 TEST_CASE("beyond the limit only the connection that holds more than its share is closed, whichever loop it is on") {
-  LineWorld world(GENERATE(0, 1, 2), SmallMemory(), GENERATE(1, 4));
+  LineWorld world(GENERATE(kSockets, kPollSockets, 1, 2), SmallMemory(), GENERATE(1, 4));
   std::vector<std::unique_ptr<RecordingEnd>> small;
   for (int i = 0; i < 16; i++) {
     small.push_back(std::make_unique<RecordingEnd>());

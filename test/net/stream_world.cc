@@ -2,7 +2,8 @@
 
 #include <array>
 
-#include "net/epoll_loop.h"
+#include "base/assert.h"
+#include "net/socket_loop.h"
 #include "support/sim_streams.h"
 
 namespace bandb::test {
@@ -11,11 +12,11 @@ namespace {
 
 class SocketWorld final : public StreamWorld {
  public:
-  explicit SocketWorld(base::Clock* clock) : clock_(clock == nullptr ? &system_clock_ : clock) {}
-  // Forwards to an EpollLoop that the world also runs.
+  SocketWorld(net::LoopKind kind, base::Clock* clock)
+      : kind_(kind), clock_(clock == nullptr ? &system_clock_ : clock) {}
   std::unique_ptr<base::EventLoop> MakeLoop() override {
-    auto loop = net::EpollLoop::Create(clock_);
-    if (!loop.ok()) return nullptr;
+    auto loop = net::SocketLoop::Create(clock_, kind_);
+    BANDB_ASSERT(loop.ok());
     loops_.push_back(loop->get());
     return *std::move(loop);
   }
@@ -23,15 +24,16 @@ class SocketWorld final : public StreamWorld {
     const int64_t deadline = system_clock_.MonotonicNanos() + int64_t{30} * 1000000000;
     while (!done()) {
       if (system_clock_.MonotonicNanos() > deadline) return false;
-      for (net::EpollLoop* loop : loops_) loop->RunOnce(1000000);
+      for (net::SocketLoop* loop : loops_) loop->RunOnce(1000000);
     }
     return true;
   }
 
  private:
+  const net::LoopKind kind_;
   base::SystemClock system_clock_;
   base::Clock* const clock_;
-  std::vector<net::EpollLoop*> loops_;  // the test keeps them while it runs them
+  std::vector<net::SocketLoop*> loops_;  // the test keeps them while it runs them
 };
 
 class SimWorld final : public StreamWorld {
@@ -46,9 +48,12 @@ class SimWorld final : public StreamWorld {
 
 }  // namespace
 
-std::unique_ptr<StreamWorld> MakeSocketWorld() { return std::make_unique<SocketWorld>(nullptr); }
-std::unique_ptr<StreamWorld> MakeSocketWorld(base::Clock* clock) { return std::make_unique<SocketWorld>(clock); }
-std::unique_ptr<StreamWorld> MakeSimWorld(uint64_t seed) { return std::make_unique<SimWorld>(seed); }
+net::LoopKind KindOf(int which) { return which == kPollSockets ? net::LoopKind::kPoll : net::DefaultLoopKind(); }
+
+std::unique_ptr<StreamWorld> MakeWorld(int which, base::Clock* clock) {
+  if (IsSockets(which)) return std::make_unique<SocketWorld>(KindOf(which), clock);
+  return std::make_unique<SimWorld>(static_cast<uint64_t>(which));
+}
 
 void RecordingEnd::Own(std::unique_ptr<base::Stream> stream) {
   stream_ = std::move(stream);

@@ -1,4 +1,4 @@
-// The two worlds that the byte-stream seam lives in, for tests that both must pass.
+// The worlds that the byte-stream seam lives in, for tests that all of them must pass.
 #ifndef BANDB_TEST_NET_STREAM_WORLD_H_
 #define BANDB_TEST_NET_STREAM_WORLD_H_
 
@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/event_loop.h"
+#include "net/socket_loop.h"
 
 namespace bandb::test {
 
@@ -21,11 +22,15 @@ class StreamWorld {
   virtual bool RunUntil(const std::function<bool()>& done) = 0;
 };
 
-// Real sockets on 127.0.0.1, or streams in memory with this seed.
-std::unique_ptr<StreamWorld> MakeSocketWorld();
-// Sockets under a clock of the test's.
-std::unique_ptr<StreamWorld> MakeSocketWorld(base::Clock* clock);
-std::unique_ptr<StreamWorld> MakeSimWorld(uint64_t seed);
+// Which world: real sockets on 127.0.0.1, watched as they are where nobody chose, or by poll; or,
+// above 0, streams in memory by this seed.
+inline constexpr int kSockets = 0;
+inline constexpr int kPollSockets = -1;
+constexpr bool IsSockets(int which) { return which <= 0; }
+net::LoopKind KindOf(int which);
+
+// Sockets go by `clock` if there is one.
+std::unique_ptr<StreamWorld> MakeWorld(int which, base::Clock* clock = nullptr);
 
 // One end of a connection that remembers what happened to it.
 class RecordingEnd final : public base::StreamHandler {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "net/epoll_loop.h"
+#include "net/socket_loop.h"
 #include "server/hook_timer.h"
 #include "server/request_times.h"
 #include "server/wire_client.h"
@@ -40,7 +40,7 @@ uint64_t CountOf(const Server& server, std::string_view protocol, std::string_vi
 
 // A loop whose time is the test's.
 struct TimedLoop {
-  TimedLoop() : loop(*net::EpollLoop::Create(&clock)), times(loop.get(), &clock, &slow_log) {}
+  TimedLoop() : loop(*net::SocketLoop::Create(&clock)), times(loop.get(), &clock, &slow_log) {}
 
   // One turn that takes so long after `work`.
   void Turn(int64_t nanos, const std::function<void()>& work) {
@@ -62,7 +62,7 @@ struct TimedLoop {
 
   ManualClock clock;
   server::SlowLog slow_log{absl::Milliseconds(100), 32};
-  std::unique_ptr<net::EpollLoop> loop;
+  std::unique_ptr<net::SocketLoop> loop;
   server::RequestTimes times;
 };
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "net/epoll_loop.h"
+#include "net/socket_loop.h"
 #include "server/request_times.h"
 #include "server/users.h"
 #include "server/wire_client.h"
@@ -45,7 +45,7 @@ struct TimedLoop {
   }
 
   ManualClock clock;
-  std::unique_ptr<net::EpollLoop> loop = *net::EpollLoop::Create(&clock);
+  std::unique_ptr<net::SocketLoop> loop = *net::SocketLoop::Create(&clock);
   SlowLog log{absl::Milliseconds(100), 32};
   server::RequestTimes times{loop.get(), &clock, &log};
 };

@@ -1,9 +1,12 @@
 """The examples do what they say."""
 
+import re
+import socket
+import subprocess
 import sys
 import unittest
 
-from programs import BIN, ProgramTest, run
+from programs import BIN, DEADLINE_SECONDS, ProgramTest, run
 
 
 class Examples(ProgramTest):
@@ -31,6 +34,31 @@ class Examples(ProgramTest):
 
     def test_replicated_node(self):
         self.assertEqual(self.example("replicated_node"), b"name was Alice, is Bob\n")
+
+    def test_echo_bannet(self):
+        process = subprocess.Popen([str(BIN / "echo_bannet"), "127.0.0.1:0"], stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        host, port = process.stdout.readline().decode().strip().rsplit(":", 1)
+
+        def said(*pieces):
+            with socket.create_connection((host, int(port)), timeout=DEADLINE_SECONDS) as client:
+                for piece in pieces:
+                    client.sendall(piece)
+                return b"".join(iter(lambda: client.recv(1000), b""))
+
+        self.assertEqual(said(b"one\ntw", b"o\n\nbye\n"), b"one\ntwo\n\nbye\n")
+        # What is no line is refused, and only its connection ends.
+        self.assertEqual(said(b"fits\n" + b"x" * 1000), b"fits\nrefused\n")
+        self.assertEqual(said(b"x" * 999 + b"\nbye\n"), b"x" * 999 + b"\nbye\n")
+        self.assertEqual(run(str(BIN / "echo_bannet"), "nonsense").returncode, 1)
+
+    def test_echo_bannet_holds_nothing_of_any_store(self):
+        names = run("nm", "-C", "--defined-only", str(BIN / "echo_bannet"))
+        self.assertEqual(names.returncode, 0)
+        rooms = set(re.findall(rb"\bbandb::(\w+)::", names.stdout))
+        self.assertEqual(rooms, {b"net", b"base"})
 
     def test_log_ingest_continues_after_what_it_has(self):
         lines = b"".join(b"line %d\n" % i for i in range(1234))

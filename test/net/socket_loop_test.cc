@@ -1,5 +1,5 @@
-// What the byte-stream seam promises, kept by sockets and by the simulation alike.
-#include "base/event_loop.h"
+// What the byte-stream seam promises, kept by sockets, however watched, and by the simulation.
+#include "net/socket_loop.h"
 
 #include <algorithm>
 
@@ -9,10 +9,6 @@
 
 namespace bandb::test {
 namespace {
-
-std::unique_ptr<StreamWorld> MakeWorld(int which) {
-  return which == 0 ? MakeSocketWorld() : MakeSimWorld(static_cast<uint64_t>(which));
-}
 
 // A connection of which both ends are up.
 struct Pair {
@@ -41,7 +37,7 @@ class TurnCounter final : public base::TurnHandler {
 }  // namespace
 
 TEST_CASE("bytes arrive whole and in order, both ways, however they are split on the way") {
-  auto world = MakeWorld(GENERATE(0, 1, 2, 3));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1, 2, 3));
   Pair pair(world.get());
   std::string there, back;
   for (int i = 0; i < 300000; i++) there.push_back(static_cast<char>(i * 7 + i / 256));
@@ -55,7 +51,7 @@ TEST_CASE("bytes arrive whole and in order, both ways, however they are split on
 }
 
 TEST_CASE("the end is read behind the last byte, and the other direction stays open") {
-  auto world = MakeWorld(GENERATE(0, 1, 2));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1, 2));
   Pair pair(world.get());
   pair.client.Send("last words");
   REQUIRE(world->RunUntil([&] { return pair.server().received == "last words"; }));
@@ -68,7 +64,7 @@ TEST_CASE("the end is read behind the last byte, and the other direction stays o
 }
 
 TEST_CASE("a connection to nobody is broken, not an exception") {
-  auto world = MakeWorld(GENERATE(0, 1));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1));
   const auto loop = world->MakeLoop();
   RecordingListener gone;
   REQUIRE_OK(gone.Listen(loop.get(), "127.0.0.1:0"));
@@ -82,7 +78,7 @@ TEST_CASE("a connection to nobody is broken, not an exception") {
 }
 
 TEST_CASE("an address that is taken or none is refused with its code") {
-  auto world = MakeWorld(GENERATE(0, 1));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1));
   const auto loop = world->MakeLoop();
   RecordingListener first, second;
   REQUIRE_OK(first.Listen(loop.get(), "127.0.0.1:0"));
@@ -93,7 +89,7 @@ TEST_CASE("an address that is taken or none is refused with its code") {
 }
 
 TEST_CASE("a writer that nobody reads is held up, and goes on when somebody does") {
-  auto world = MakeWorld(GENERATE(0, 1, 2));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1, 2));
   Pair pair(world.get());
   pair.server().StopReading();
   // More than any socket buffer takes.
@@ -106,7 +102,7 @@ TEST_CASE("a writer that nobody reads is held up, and goes on when somebody does
 }
 
 TEST_CASE("a stream that closes with bytes unread is seen broken by its peer") {
-  auto world = MakeWorld(GENERATE(0, 1, 2));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1, 2));
   Pair pair(world.get());
   pair.client.Send("unread");
   pair.server().close_when_readable = true;
@@ -114,7 +110,7 @@ TEST_CASE("a stream that closes with bytes unread is seen broken by its peer") {
 }
 
 TEST_CASE("handlers may destroy their stream, and each other's, in any turn") {
-  auto world = MakeWorld(GENERATE(0, 1, 2, 3, 4));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1, 2, 3, 4));
   Pair pair(world.get());
   RecordingEnd others[4];
   for (RecordingEnd& other : others) {
@@ -132,7 +128,7 @@ TEST_CASE("handlers may destroy their stream, and each other's, in any turn") {
 }
 
 TEST_CASE("timers run in the order of their times, and not when cancelled") {
-  auto world = MakeWorld(GENERATE(0, 1));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1));
   const auto loop = world->MakeLoop();
   std::string order;
   loop->After(3000000, [&] { order += 'c'; });
@@ -147,7 +143,7 @@ TEST_CASE("timers run in the order of their times, and not when cancelled") {
 }
 
 TEST_CASE("a timer that adds a timer does not keep the loop from its turn's end") {
-  auto world = MakeWorld(GENERATE(0, 1));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1));
   const auto loop = world->MakeLoop();
   TurnCounter counter;
   loop->AddTurnHandler(&counter);
@@ -163,7 +159,7 @@ TEST_CASE("a timer that adds a timer does not keep the loop from its turn's end"
 }
 
 TEST_CASE("tasks posted from many threads all run, each thread's in its order") {
-  auto world = MakeSocketWorld();
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets));
   const auto loop = world->MakeLoop();
   constexpr int kThreads = 4;
   constexpr int kTasks = 2000;
@@ -189,7 +185,7 @@ TEST_CASE("tasks posted from many threads all run, each thread's in its order") 
 }
 
 TEST_CASE("a task posted by a task runs in a later turn") {
-  auto world = MakeWorld(GENERATE(0, 1));
+  auto world = MakeWorld(GENERATE(kSockets, kPollSockets, 1));
   const auto loop = world->MakeLoop();
   TurnCounter counter;
   loop->AddTurnHandler(&counter);
