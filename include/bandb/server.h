@@ -89,8 +89,8 @@ struct ServerOptions {
 
   // The largest payload of a frame, both ways, in bytes. 64 to 65 MiB; default 16 MiB.
   uint32_t frame_bytes_max = 16u << 20;
-  // Operations and conditions of one BATCH; one with more is refused. 1 to 1,000,000; default
-  // 10,000.
+  // Operations and conditions of one BATCH, and of every request to which hooks add operations; one
+  // with more is refused. 1 to 1,000,000; default 10,000.
   int batch_operations_max = 10000;
   // Connections served at once; one more gets an error frame and is closed. 1 to 1,000,000; default
   // 10,000. Fewer if the process may not have so many files open (RLIMIT_NOFILE) and half of them,
@@ -171,10 +171,12 @@ struct ServerStats {
   uint64_t write_calls = 0;
   uint64_t turns = 0;
   uint64_t pauses = 0;         // connections not read for a while, for backpressure
-  uint64_t hook_failures = 0;  // hooks and handlers that threw
+  uint64_t hook_failures = 0;  // hooks and handlers that threw, or whose verdict made no sense
   uint64_t hook_overruns = 0;  // calls that took longer than hook_time_limit
   uint64_t hook_drops = 0;
   uint64_t hook_rejections = 0;
+  uint64_t hook_routes = 0;       // operations that a hook gave another key
+  uint64_t hook_emissions = 0;    // operations that hooks added
   uint64_t write_groups = 0;      // batches handed to the store
   uint64_t write_operations = 0;  // PUT, DELETE and BATCH in them
   uint64_t reads = 0;             // GET and SCAN

@@ -3,6 +3,7 @@
 #ifndef BANDB_SERVER_HOOKS_H_
 #define BANDB_SERVER_HOOKS_H_
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,11 +55,19 @@ struct ServerOperation {
   absl::Duration time_to_live = absl::InfiniteDuration();  // of a put
 };
 
-// What a pre-hook decides about a request.
+// A write that a pre-hook adds to the one that it was shown.
+struct EmittedOperation {
+  OperationKind kind = OperationKind::kPut;  // or kDelete, or kDeleteRange
+  std::string key{};
+  std::string value{};                                     // of a put; of a range: where it ends
+  absl::Duration time_to_live = absl::InfiniteDuration();  // of a put
+};
+
+// What a pre-hook decides about a request. docs/hooks.md says more of each verdict.
 class HookResult {
  public:
   // One for each of the functions below.
-  enum class Verdict : uint8_t { kPass, kModify, kDrop, kReject };
+  enum class Verdict : uint8_t { kPass, kModify, kDrop, kReject, kRoute, kEmit };
 
   // Go on with the request as it is.
   static HookResult Pass() { return HookResult(Verdict::kPass, 0, {}); }
@@ -77,15 +86,32 @@ class HookResult {
   static HookResult Reject(uint16_t code, std::string message) {
     return HookResult(Verdict::kReject, code < kFirstHookErrorCode ? kFirstHookErrorCode : code, std::move(message));
   }
+  // Go on with this key in the place of the one that was asked for: a get reads it, a put writes it
+  // with the same value and time to live, a delete deletes it. Makes no sense of a range, or of a
+  // message that is not one operation.
+  static HookResult Route(std::string_view key) { return HookResult(Verdict::kRoute, 0, std::string(key)); }
+  // Go on, and do these right after the operation: in the same batch, so that either all of it is
+  // done or nothing, with one sync. They are held to the limits of one BATCH, together with what
+  // the client asked for, and to the rights of the client; no hook is shown them, before or after.
+  // Makes no sense of a get or a scan, or of a message that is not one operation.
+  static HookResult Emit(std::vector<EmittedOperation> operations) {
+    return HookResult(Verdict::kEmit, 0, {}).With(std::move(operations));
+  }
+  // This verdict, and these operations besides, as of Emit. Of Drop and Reject nothing is done.
+  HookResult With(std::vector<EmittedOperation> operations) &&;
 
   // What was decided.
   Verdict verdict() const { return verdict_; }
   // The error code of Reject; else 0.
   uint16_t code() const { return code_; }
-  // The payload of Modify or the message of Reject.
+  // The payload of Modify, the message of Reject or the key of Route.
   const std::string& text() const { return text_; }
   // As text(), moved out.
   std::string TakeText() { return std::move(text_); }
+  // The operations of Emit and With.
+  const std::vector<EmittedOperation>& emitted() const { return emitted_; }
+  // As emitted(), moved out.
+  std::vector<EmittedOperation> TakeEmitted() { return std::move(emitted_); }
 
  private:
   HookResult(Verdict verdict, uint16_t code, std::string text)
@@ -94,6 +120,16 @@ class HookResult {
   Verdict verdict_;
   uint16_t code_;
   std::string text_;
+  std::vector<EmittedOperation> emitted_;
+};
+
+// What becomes of a request whose pre-hook failed: it threw, or what it decided makes no sense of
+// that request. Either is counted (ServerStats::hook_failures). What exceeds a limit is no failure
+// of the hook.
+enum class HookFailurePolicy : uint8_t {
+  kReject,  // it is not done, and answered "hook failed"; a payload of Modify that does not add up,
+            // as if the client had sent it
+  kPass,    // it goes on as if this hook had passed it
 };
 
 // How a request ended, as post-hooks see it.
@@ -132,8 +168,8 @@ class Responder {
 
 // Thread safety: these functions are called by the server's loops (see ServerOptions::loops),
 // several at once where there are several, and must not block for long: everybody waits for them.
-// Blocking routes ask for a worker. A function that throws is contained: a hook or route rejects
-// the request with the error code "hook failed", and it is counted.
+// Blocking routes ask for a worker. A function that throws is contained and counted: a route
+// answers the error code "hook failed", and for a pre-hook its HookFailurePolicy decides.
 //
 // Before a request, after it, and in the place of BanDB's own handling.
 using PreHook = std::function<HookResult(const ServerRequest&)>;
@@ -163,6 +199,17 @@ struct RouteOptions {
 struct PreHookEntry {
   uint32_t message_id = 0;
   PreHook hook;
+  HookFailurePolicy on_failure = HookFailurePolicy::kReject;
+};
+// A function for operations of every kind.
+struct OperationHookEntry {
+  // Anything that is an OperationHook.
+  template <std::convertible_to<OperationHook> Hook>
+  OperationHookEntry(Hook&& called, HookFailurePolicy policy = HookFailurePolicy::kReject)  // NOLINT
+      : hook(std::forward<Hook>(called)), on_failure(policy) {}
+
+  OperationHook hook;            // not empty
+  HookFailurePolicy on_failure;  // of the hook
 };
 // Likewise, run when the outcome is known.
 struct PostHookEntry {
@@ -183,9 +230,10 @@ struct RouteEntry {
 // get or delete of a single key, with the payload that it has in a message of its own, also within
 // a batch and from clients of other protocols. One on another message of BanDB is called for that
 // message, before the operations in it. The verdict on a batch is the worst of those on its
-// operations: if one is rejected so is the batch, else if one is dropped so is the batch.
+// operations: if one is rejected so is the batch, else if one is dropped so is the batch. The
+// conditions of a BATCH are gets, to pre-hooks.
 struct ServerHooks {
-  // Run before the operation is checked; the first verdict that is not Pass or Modify ends the
+  // Run before the operation is checked, each on what those before it left; Drop and Reject end the
   // chain. A message that is malformed gets no further than its own hooks.
   std::vector<PreHookEntry> before;
   // Run once the outcome is known, before the reply leaves, and whether or not the client is still
@@ -193,7 +241,7 @@ struct ServerHooks {
   // PreHook ended. While a write is on its way a copy of its payload is kept for them.
   std::vector<PostHookEntry> after;
   // The same for operations of every kind, after those on messages.
-  std::vector<OperationHook> before_operations;
+  std::vector<OperationHookEntry> before_operations;
   std::vector<OperationPostHook> after_operations;
   // Ids from kFirstUserMessage on, each at most once. A request of a route starts when everything
   // before it on its connection has been answered, and what follows it there waits for its answer.

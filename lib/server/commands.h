@@ -33,6 +33,7 @@ struct Operation {
   std::string_view value{};  // of a range: its limit
   absl::Duration time_to_live = absl::InfiniteDuration();
   absl::Time expiry = absl::InfiniteFuture();  // if it is known, it counts and not the time to live
+  bool emitted = false;                        // by a hook, and shown to none
 
   bool IsRange() const { return kind == OperationKind::kDeleteRange || kind == OperationKind::kScan; }
   size_t ByteSize() const { return key.size() + value.size(); }
@@ -92,6 +93,8 @@ struct BatchCommand {
   std::vector<Operation> operations;
   size_t bytes = 0;      // of all of them, as the client sent them
   size_t bytes_max = 0;  // what hooks may make of these; 0: as much as a payload may have
+  // Hooks have seen its conditions, as the gets that led to them.
+  bool conditions_shown = false;
 };
 struct ScanCommand {
   Operation range{.kind = OperationKind::kScan};

@@ -35,6 +35,11 @@ net::HookDecision ToDecision(HookResult result) {
   return {verdict, result.code(), result.TakeText()};
 }
 
+// A route has no operation that could be given another key, and no batch.
+bool MakesSenseOfRoute(const HookResult& result) {
+  return result.verdict() <= HookResult::Verdict::kReject && result.emitted().empty();
+}
+
 static_assert(static_cast<int>(HookResult::Verdict::kPass) == static_cast<int>(net::HookDecision::Verdict::kPass));
 static_assert(static_cast<int>(HookResult::Verdict::kModify) == static_cast<int>(net::HookDecision::Verdict::kModify));
 static_assert(static_cast<int>(HookResult::Verdict::kDrop) == static_cast<int>(net::HookDecision::Verdict::kDrop));
@@ -53,8 +58,8 @@ absl::Status Validate(const ServerHooks& hooks) {
   };
   for (const PreHookEntry& entry : hooks.before) check_hook(entry.message_id, entry.hook != nullptr);
   for (const PostHookEntry& entry : hooks.after) check_hook(entry.message_id, entry.hook != nullptr);
-  for (const OperationHook& hook : hooks.before_operations) {
-    if (hook == nullptr) wrong += "; a hook on operations is empty";
+  for (const OperationHookEntry& entry : hooks.before_operations) {
+    if (entry.hook == nullptr) wrong += "; a hook on operations is empty";
   }
   for (const OperationPostHook& hook : hooks.after_operations) {
     if (hook == nullptr) wrong += "; a hook on operations is empty";
@@ -140,6 +145,24 @@ const std::string* HostCode::NameOf(std::string_view kind, uint32_t message_id) 
   return on_worker ? nullptr : &names_.emplace_back(fmt::format("{} {}", kind, message_id));
 }
 
+net::HookDecision HostCode::Decide(const PreHookEntry& entry, const std::string* name, const net::RequestView& view) {
+  const bool passes = entry.on_failure == HookFailurePolicy::kPass;
+  HookResult result = HookResult::Pass();
+  try {
+    const HookSpot::Within within(name == nullptr ? nullptr : spot_, name);
+    result = entry.hook(ToRequest(view));
+  } catch (...) {
+    // BanNet contains and counts it.
+    if (!passes) throw;
+    failures_.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }
+  if (MakesSenseOfRoute(result)) return ToDecision(std::move(result));
+  failures_.fetch_add(1, std::memory_order_relaxed);
+  if (passes) return {};
+  return {net::HookDecision::Verdict::kReject, ToCode(proto::ErrorCode::kHookFailed), "a hook failed"};
+}
+
 void HostCode::AddTo(net::Router* router) {
   for (const RouteEntry& route : hooks_->routes) {
     routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler, NameOf("the route", route.message_id)));
@@ -154,9 +177,8 @@ void HostCode::AddTo(net::Router* router) {
   for (const PreHookEntry& entry : hooks_->before) {
     if (IsBanDbMessage(entry.message_id)) continue;
     const std::string* const name = NameOf("a hook before the route", entry.message_id);
-    router->AddBefore(entry.message_id, [hook = &entry.hook, spot = spot_, name](const net::RequestView& view) {
-      const HookSpot::Within within(name == nullptr ? nullptr : spot, name);
-      return ToDecision((*hook)(ToRequest(view)));
+    router->AddBefore(entry.message_id, [this, entry = &entry, name](const net::RequestView& view) {
+      return Decide(*entry, name, view);
     });
   }
   for (const PostHookEntry& entry : hooks_->after) {

@@ -2,6 +2,7 @@
 #ifndef BANDB_SERVER_HOST_CODE_H_
 #define BANDB_SERVER_HOST_CODE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -42,10 +43,14 @@ class HostCode {
   net::HookDecision OnConnect(net::ConnectionId id, std::string_view peer, bool* failed) const;
   // False if on_disconnect threw.
   bool OnDisconnect(net::ConnectionId id) const;
+  // Of pre-hooks on routes, of which BanNet knows nothing. From any thread.
+  uint64_t failures() const { return failures_.load(std::memory_order_relaxed); }
 
  private:
   // As the log is to call what runs on the loop; null of what runs on a worker.
   const std::string* NameOf(std::string_view kind, uint32_t message_id);
+  // On the loop or a worker.
+  net::HookDecision Decide(const PreHookEntry& entry, const std::string* name, const net::RequestView& view);
   class RouteAdapter;
   class AdminAdapter;
 
@@ -53,6 +58,7 @@ class HostCode {
   const std::shared_ptr<base::EventLoop> loop_;
   net::Completions* const completions_;
   HookSpot* const spot_;
+  std::atomic<uint64_t> failures_{0};
   std::deque<std::string> names_;  // of what runs on the loop
   std::vector<std::unique_ptr<net::Handler>> routes_;
 };

@@ -6,9 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "base/status.h"
-#include "proto/frame.h"
 #include "proto/message_id.h"
-#include "proto/request.h"
 #include "server/frame_codec.h"
 #include "server/message_table.h"
 
@@ -39,20 +37,6 @@ std::optional<OperationKind> KindOf(uint32_t message_id) {
   return std::nullopt;
 }
 
-bool HasValue(OperationKind kind) { return kind != OperationKind::kGet && kind != OperationKind::kDelete; }
-
-std::string PayloadOf(const Operation& operation) {
-  if (HasValue(operation.kind)) return EncodePutPayload(operation.key, operation.value);
-  std::string frame;
-  proto::AppendGet(&frame, operation.key);
-  return frame.substr(proto::kFrameHeaderBytes);
-}
-
-bool TakePayload(std::string_view payload, Operation* operation) {
-  if (HasValue(operation->kind)) return proto::DecodePut(payload, &operation->key, &operation->value);
-  return proto::DecodeKey(payload, &operation->key);
-}
-
 ServerOperation ToView(const Origin& origin, const Operation& operation) {
   ServerOperation view;
   view.connection = origin.connection;
@@ -63,6 +47,25 @@ ServerOperation ToView(const Origin& origin, const Operation& operation) {
   (operation.IsRange() ? view.limit : view.value) = operation.value;
   view.time_to_live = operation.time_to_live;
   return view;
+}
+
+// Each of the emitted ones after the operation with its number.
+std::vector<Operation> Merge(absl::Span<const Operation> operations, absl::Span<const Operation> emitted,
+                             absl::Span<const size_t> places) {
+  std::vector<Operation> merged;
+  merged.reserve(operations.size() + emitted.size());
+  size_t next = 0;
+  for (size_t i = 0; i < operations.size(); i++) {
+    merged.push_back(operations[i]);
+    for (; next < emitted.size() && places[next] == i; next++) merged.push_back(emitted[next]);
+  }
+  return merged;
+}
+
+size_t BytesOf(absl::Span<const Operation> operations) {
+  size_t bytes = 0;
+  for (const Operation& operation : operations) bytes += operation.ByteSize();
+  return bytes;
 }
 
 }  // namespace
@@ -86,7 +89,7 @@ OperationHooks::OperationHooks(const ServerHooks* hooks, ServiceCounters* counte
   };
   for (const PreHookEntry& entry : hooks->before) {
     if (OfKind* of = place(entry.message_id)) {
-      of->before.push_back({&entry.hook, AddTimer("before", FindMessage(entry.message_id)->name)});
+      of->before.push_back({&entry.hook, AddTimer("before", FindMessage(entry.message_id)->name), entry.on_failure});
     }
   }
   for (const PostHookEntry& entry : hooks->after) {
@@ -94,8 +97,8 @@ OperationHooks::OperationHooks(const ServerHooks* hooks, ServiceCounters* counte
       of->after.push_back({&entry.hook, AddTimer("after", FindMessage(entry.message_id)->name)});
     }
   }
-  for (const OperationHook& hook : hooks->before_operations) {
-    before_operations_.push_back({&hook, AddTimer("before", "operations")});
+  for (const OperationHookEntry& entry : hooks->before_operations) {
+    before_operations_.push_back({&entry.hook, AddTimer("before", "operations"), entry.on_failure});
   }
   for (const OperationPostHook& hook : hooks->after_operations) {
     after_operations_.push_back({&hook, AddTimer("after", "operations")});
@@ -146,114 +149,140 @@ bool OperationHooks::RunContained(HookTimer* timer, int64_t* spent_nanos, Call c
   return returned;
 }
 
-template <typename Hook, typename View>
-bool OperationHooks::Ask(const Timed<Hook>& hook, const View& view, HookResult* result) {
-  return RunContained(hook.timer, &spent_nanos_, [&] { *result = (*hook.hook)(view); });
+template <typename Hook, typename View, typename Follow>
+OperationHooks::Verdict OperationHooks::Ask(const Timed<Hook>& hook, const View& view, Outcome* ending, Follow follow) {
+  HookResult result = HookResult::Pass();
+  if (!RunContained(hook.timer, &spent_nanos_, [&] { result = (*hook.hook)(view); })) {
+    if (hook.on_failure == HookFailurePolicy::kPass) return Verdict::kGoOn;
+    ending->failure = ToFailure(net::Refusal::kHookFailed);
+    return Verdict::kEnded;
+  }
+  const bool routes = result.verdict() == HookResult::Verdict::kRoute;
+  const size_t emissions = result.emitted().size();
+  Failure failure;
+  const Ruling ruling = follow(std::move(result), &failure);
+  if (ruling == Ruling::kGoOn) {
+    if (routes) counters_->hook_routes.Add();
+    if (emissions > 0) counters_->hook_emissions.Add(emissions);
+    return Verdict::kGoOn;
+  }
+  return Heed(ruling, hook.on_failure, std::move(failure), ending);
 }
 
-OperationHooks::Verdict OperationHooks::Heed(HookResult result, size_t payload_bytes_max, std::string_view* payload,
-                                             ModifiedBytes* modified, Outcome* ending) {
-  switch (result.verdict()) {
-    case HookResult::Verdict::kPass:
-      break;
-    case HookResult::Verdict::kModify:
-      if (result.text().size() > payload_bytes_max) {
-        ending->failure = ToFailure(net::Refusal::kFrameTooLong);
-        return Verdict::kEnded;
-      }
-      *payload = modified->emplace_back(result.TakeText());
-      break;
-    case HookResult::Verdict::kDrop:
+OperationHooks::Verdict OperationHooks::Heed(Ruling ruling, HookFailurePolicy on_failure, Failure failure,
+                                             Outcome* ending) {
+  switch (ruling) {
+    case Ruling::kGoOn:
+      return Verdict::kGoOn;
+    case Ruling::kDropped:
       counters_->hook_drops.Add();
       return Verdict::kDropped;
-    case HookResult::Verdict::kReject:
+    case Ruling::kRejected:
       counters_->hook_rejections.Add();
-      ending->failure = {result.code(), result.TakeText()};
-      return Verdict::kEnded;
+      break;
+    case Ruling::kOverLimit:
+      break;
+    case Ruling::kNonsense:
+      if (on_failure == HookFailurePolicy::kPass) {
+        counters_->hook_failures.Add();
+        return Verdict::kGoOn;
+      }
+      // As if the client had sent it.
+      (failure.code == MalformedFailure().code ? counters_->malformed : counters_->hook_failures).Add();
+      break;
   }
-  return Verdict::kGoOn;
+  ending->failure = std::move(failure);
+  return Verdict::kEnded;
 }
 
-bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, MessageView* message,
+bool OperationHooks::RunBefore(const Origin& origin, const HookBounds& bounds, MessageView* message,
                                ModifiedBytes* modified, Outcome* ending) {
   if (messages_.empty()) return true;
   const auto found = messages_.find(message->id);
   if (found == messages_.end()) return true;
   for (const Timed<PreHook>& hook : found->second.before) {
-    HookResult result = HookResult::Pass();
-    if (!Ask(hook, ServerRequest{origin.connection, message->id, message->payload, origin.peer, origin.user},
-             &result)) {
-      ending->failure = ToFailure(net::Refusal::kHookFailed);
-      return false;
-    }
-    if (Heed(std::move(result), payload_bytes_max, &message->payload, modified, ending) != Verdict::kGoOn) return false;
+    const ServerRequest view{origin.connection, message->id, message->payload, origin.peer, origin.user};
+    const Verdict verdict = Ask(hook, view, ending, [&](HookResult result, Failure* failure) {
+      return Follow(std::move(result), bounds.payload_bytes_max, &message->payload, modified, failure);
+    });
+    if (verdict != Verdict::kGoOn) return false;
   }
   return true;
 }
 
-OperationHooks::Verdict OperationHooks::Judge(const Origin& origin, size_t payload_bytes_max, Operation* operation,
-                                              std::string_view payload, ModifiedBytes* modified, Outcome* ending) {
-  // After each hook: what it made is what the next one sees.
-  const auto heed = [&](HookResult result) {
-    const bool modifies = result.verdict() == HookResult::Verdict::kModify;
-    const Verdict verdict = Heed(std::move(result), payload_bytes_max, &payload, modified, ending);
-    if (verdict != Verdict::kGoOn || !modifies || TakePayload(payload, operation)) return verdict;
-    counters_->malformed.Add();
-    ending->failure = MalformedFailure();
-    return Verdict::kEnded;
+OperationHooks::Verdict OperationHooks::Judge(Judging* judging, Operation* operation, std::string_view payload) {
+  JudgedOperation judged{operation, payload, &judging->emitted, judging->emitted_max};
+  const Origin& origin = judging->origin;
+  // What a hook made is what the next one sees.
+  const auto follow = [&](HookResult result, Failure* failure) {
+    return Follow(std::move(result), judging->one_bytes_max, &judged, judging->modified, failure);
   };
-  const auto failed = [&] {
-    ending->failure = ToFailure(net::Refusal::kHookFailed);
-    return Verdict::kEnded;
-  };
-  HookResult result = HookResult::Pass();
   const std::optional<uint32_t> id = MessageOf(operation->kind);
   for (const Timed<PreHook>& hook : Of(operation->kind).before) {
-    if (payload.empty()) payload = modified->emplace_back(PayloadOf(*operation));
-    if (!Ask(hook, ServerRequest{origin.connection, *id, payload, origin.peer, origin.user}, &result)) return failed();
-    if (const Verdict verdict = heed(std::move(result)); verdict != Verdict::kGoOn) return verdict;
+    if (judged.payload.empty()) judged.payload = judging->modified->emplace_back(PayloadOf(*operation));
+    const ServerRequest view{origin.connection, *id, judged.payload, origin.peer, origin.user};
+    if (const Verdict verdict = Ask(hook, view, judging->ending, follow); verdict != Verdict::kGoOn) return verdict;
   }
   for (const Timed<OperationHook>& hook : before_operations_) {
-    if (!Ask(hook, ToView(origin, *operation), &result)) return failed();
-    if (const Verdict verdict = heed(std::move(result)); verdict != Verdict::kGoOn) return verdict;
+    const Verdict verdict = Ask(hook, ToView(origin, *operation), judging->ending, follow);
+    if (verdict != Verdict::kGoOn) return verdict;
   }
   return Verdict::kGoOn;
 }
 
-bool OperationHooks::JudgeAll(const Origin& origin, const BytesMax& bytes_max, absl::Span<Operation> operations,
-                              size_t* bytes, ModifiedBytes* modified, Outcome* ending) {
-  bool dropped = false;
-  for (Operation& operation : operations) {
-    if (!WantsBefore(operation.kind)) continue;
-    const size_t before_bytes = operation.ByteSize();
-    switch (Judge(origin, bytes_max.of_one, &operation, {}, modified, ending)) {
-      case Verdict::kGoOn:
-        break;
-      case Verdict::kDropped:
-        dropped = true;
-        break;
-      case Verdict::kEnded:
-        return false;
-    }
-    *bytes += operation.ByteSize() - before_bytes;
-    if (*bytes > bytes_max.of_all) {
-      ending->failure = ToFailure(net::Refusal::kFrameTooLong);
-      return false;
-    }
-  }
-  return !dropped;
+bool OperationHooks::AddBytes(Judging* judging, size_t before_bytes, size_t after_bytes, size_t* bytes) {
+  *bytes += after_bytes - before_bytes;
+  if (*bytes <= judging->all_bytes_max) return true;
+  judging->ending->failure = ToFailure(net::Refusal::kFrameTooLong);
+  return false;
 }
 
-bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, Command* command,
+bool OperationHooks::JudgeAll(Judging* judging, std::vector<Operation>* operations, size_t* bytes) {
+  for (size_t i = 0; i < operations->size(); i++) {
+    Operation& operation = (*operations)[i];
+    if (!WantsBefore(operation.kind)) continue;
+    const size_t before_bytes = operation.ByteSize();
+    const size_t before_emitted = judging->emitted.size();
+    const Verdict verdict = Judge(judging, &operation, {});
+    if (verdict == Verdict::kEnded) return false;
+    if (verdict == Verdict::kDropped) judging->dropped = true;
+    const size_t emitted_bytes = BytesOf(absl::MakeConstSpan(judging->emitted).subspan(before_emitted));
+    if (!AddBytes(judging, before_bytes, operation.ByteSize() + emitted_bytes, bytes)) return false;
+    judging->places.resize(judging->emitted.size(), i);
+  }
+  if (judging->dropped) return false;
+  if (!judging->emitted.empty()) *operations = Merge(*operations, judging->emitted, judging->places);
+  return true;
+}
+
+bool OperationHooks::JudgeConditions(Judging* judging, std::vector<Condition>* conditions, size_t* bytes) {
+  if (!WantsBefore(OperationKind::kGet)) return true;
+  for (Condition& condition : *conditions) {
+    Operation get{.kind = OperationKind::kGet, .key = condition.key};
+    const Verdict verdict = Judge(judging, &get, {});
+    if (verdict == Verdict::kEnded) return false;
+    if (verdict == Verdict::kDropped) judging->dropped = true;
+    if (!AddBytes(judging, condition.key.size(), get.key.size(), bytes)) return false;
+    condition.key = get.key;
+  }
+  return true;
+}
+
+bool OperationHooks::RunBefore(const Origin& origin, const HookBounds& bounds, Command* command,
                                ModifiedBytes* modified, Outcome* ending) {
+  const size_t bytes_max = bounds.payload_bytes_max;
+  Judging judging{origin, bytes_max, bytes_max, 0, modified, ending};
+  const auto leave_room = [&](size_t count) {
+    judging.emitted_max = bounds.operations_max - std::min(bounds.operations_max, count);
+  };
   if (auto* batch = std::get_if<BatchCommand>(command)) {
-    const size_t bytes_max = batch->bytes_max == 0 ? payload_bytes_max : batch->bytes_max;
-    return JudgeAll(origin, {payload_bytes_max, bytes_max}, absl::MakeSpan(batch->operations), &batch->bytes, modified,
-                    ending);
+    if (batch->bytes_max != 0) judging.all_bytes_max = batch->bytes_max;
+    leave_room(batch->conditions.size() + batch->operations.size());
+    if (!batch->conditions_shown && !JudgeConditions(&judging, &batch->conditions, &batch->bytes)) return false;
+    return JudgeAll(&judging, &batch->operations, &batch->bytes);
   }
   if (auto* transaction = std::get_if<TransactionCommand>(command)) {
-    return JudgeAll(origin, {payload_bytes_max, payload_bytes_max}, absl::MakeSpan(transaction->reads),
-                    &transaction->argument_bytes, modified, ending);
+    return JudgeAll(&judging, &transaction->reads, &transaction->argument_bytes);
   }
   auto* const single = std::get_if<SingleCommand>(command);
   auto* const scan = std::get_if<ScanCommand>(command);
@@ -264,8 +293,16 @@ bool OperationHooks::RunBefore(const Origin& origin, size_t payload_bytes_max, C
                                                     : nullptr;
   if (operation == nullptr) return true;
   if (!WantsBefore(operation->kind)) return true;
+  leave_room(1);
   const std::string_view payload = single != nullptr ? single->payload : std::string_view();
-  return Judge(origin, payload_bytes_max, operation, payload, modified, ending) == Verdict::kGoOn;
+  if (Judge(&judging, operation, payload) != Verdict::kGoOn) return false;
+  if (judging.emitted.empty()) return true;
+  BatchCommand batch;
+  batch.operations = std::move(judging.emitted);
+  batch.operations.insert(batch.operations.begin(), *operation);
+  if (!AddBytes(&judging, 0, BytesOf(batch.operations), &batch.bytes)) return false;
+  *command = std::move(batch);
+  return true;
 }
 
 std::unique_ptr<HookRecord> OperationHooks::MakeRecord(const Origin& origin, const MessageView& message,
@@ -275,7 +312,7 @@ std::unique_ptr<HookRecord> OperationHooks::MakeRecord(const Origin& origin, con
   size_t bytes = of_message ? message.payload.size() : 0;
   size_t count = 0;
   for (const Operation& operation : operations) {
-    if (!WantsAfter(operation.kind)) continue;
+    if (operation.emitted || !WantsAfter(operation.kind)) continue;
     bytes += operation.ByteSize();
     count++;
   }
@@ -296,7 +333,7 @@ std::unique_ptr<HookRecord> OperationHooks::MakeRecord(const Origin& origin, con
   }
   record->operations.reserve(count);
   for (const Operation& operation : operations) {
-    if (!WantsAfter(operation.kind)) continue;
+    if (operation.emitted || !WantsAfter(operation.kind)) continue;
     Operation& kept = record->operations.emplace_back(operation);
     kept.key = keep(operation.key);
     kept.value = keep(operation.value);

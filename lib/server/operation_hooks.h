@@ -18,6 +18,7 @@
 #include "bandb/server_hooks.h"
 #include "base/clock.h"
 #include "server/commands.h"
+#include "server/hook_ruling.h"
 #include "server/hook_timer.h"
 #include "server/hook_watch.h"
 #include "server/service_counters.h"
@@ -48,8 +49,11 @@ struct HookRecord {
   std::vector<Operation> operations;
 };
 
-// What pre-hooks put in the place of a client's bytes, for as long as a request is handled.
-using ModifiedBytes = std::deque<std::string>;
+// What pre-hooks may make of a request.
+struct HookBounds {
+  size_t payload_bytes_max = 0;
+  size_t operations_max = 0;  // and conditions, of a batch to which they add some
+};
 
 // Thread safety: one loop's thread, but for AddTo. Lifetime: borrows everything.
 class OperationHooks {
@@ -57,10 +61,11 @@ class OperationHooks {
   // `spot`: where its loop notes what it is within.
   OperationHooks(const ServerHooks* hooks, ServiceCounters* counters, base::Clock* clock, HookSpot* spot);
 
-  // Runs the hooks in front. False if they ended the request: `ending` is how.
-  bool RunBefore(const Origin& origin, size_t payload_bytes_max, MessageView* message, ModifiedBytes* modified,
+  // Runs the hooks in front. False if they ended the request: `ending` is how. A single command to
+  // which they add operations is a batch afterwards.
+  bool RunBefore(const Origin& origin, const HookBounds& bounds, MessageView* message, ModifiedBytes* modified,
                  Outcome* ending);
-  bool RunBefore(const Origin& origin, size_t payload_bytes_max, Command* command, ModifiedBytes* modified,
+  bool RunBefore(const Origin& origin, const HookBounds& bounds, Command* command, ModifiedBytes* modified,
                  Outcome* ending);
 
   // Null if no hook wants to know.
@@ -76,16 +81,25 @@ class OperationHooks {
  private:
   static constexpr size_t kKinds = 5;
   enum class Verdict : uint8_t { kGoOn, kDropped, kEnded };
-  // What hooks may make of one operation, and of all of a request.
-  struct BytesMax {
-    size_t of_one = 0;
-    size_t of_all = 0;
+  // A request while hooks judge its operations.
+  struct Judging {
+    const Origin& origin;
+    size_t one_bytes_max;  // what hooks may make of one operation
+    size_t all_bytes_max;  // and of all of the request
+    size_t emitted_max;
+    ModifiedBytes* modified;
+    Outcome* ending;
+    // What hooks have added, each with the number of the operation that it follows.
+    std::vector<Operation> emitted{};
+    std::vector<size_t> places{};
+    bool dropped = false;  // one of its operations, or conditions
   };
 
   template <typename Hook>
   struct Timed {
     const Hook* hook = nullptr;
     HookTimer* timer = nullptr;
+    HookFailurePolicy on_failure = HookFailurePolicy::kReject;  // of a pre-hook
   };
   struct OfKind {
     std::vector<Timed<PreHook>> before;
@@ -98,15 +112,18 @@ class OperationHooks {
   bool WantsAfter(OperationKind kind) const;
 
   // `payload` is that of a message of its own if it is known, else empty.
-  Verdict Judge(const Origin& origin, size_t payload_bytes_max, Operation* operation, std::string_view payload,
-                ModifiedBytes* modified, Outcome* ending);
-  bool JudgeAll(const Origin& origin, const BytesMax& bytes_max, absl::Span<Operation> operations, size_t* bytes,
-                ModifiedBytes* modified, Outcome* ending);
-  // What one hook said; false if it threw.
-  template <typename Hook, typename View>
-  bool Ask(const Timed<Hook>& hook, const View& view, HookResult* result);
-  Verdict Heed(HookResult result, size_t payload_bytes_max, std::string_view* payload, ModifiedBytes* modified,
-               Outcome* ending);
+  Verdict Judge(Judging* judging, Operation* operation, std::string_view payload);
+  // False: the request has ended. `bytes` are those of all of it, and become those of what hooks
+  // made of it.
+  bool JudgeConditions(Judging* judging, std::vector<Condition>* conditions, size_t* bytes);
+  // Likewise, of what comes last.
+  bool JudgeAll(Judging* judging, std::vector<Operation>* operations, size_t* bytes);
+  // False: they are more than they may be.
+  static bool AddBytes(Judging* judging, size_t before_bytes, size_t after_bytes, size_t* bytes);
+  // Asks one hook, and has `follow` do what it says.
+  template <typename Hook, typename View, typename Follow>
+  Verdict Ask(const Timed<Hook>& hook, const View& view, Outcome* ending, Follow follow);
+  Verdict Heed(Ruling ruling, HookFailurePolicy on_failure, Failure failure, Outcome* ending);
   template <typename Hook, typename View>
   void Tell(const Timed<Hook>& hook, const View& view, const ServerOutcome& outcome);
   // `what`: a message, or "operations".

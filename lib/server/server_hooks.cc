@@ -1,6 +1,7 @@
 #include "bandb/server_hooks.h"
 
 #include <exception>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -72,6 +73,12 @@ HookResult HookResult::ModifyKey(std::string_view key) {
   std::string frame;
   proto::AppendGet(&frame, key);
   return Modify(frame.substr(proto::kFrameHeaderBytes));
+}
+
+HookResult HookResult::With(std::vector<EmittedOperation> operations) && {
+  emitted_.insert(emitted_.end(), std::make_move_iterator(operations.begin()),
+                  std::make_move_iterator(operations.end()));
+  return std::move(*this);
 }
 
 bool DecodePutPayload(std::string_view payload, std::string_view* key, std::string_view* value) {

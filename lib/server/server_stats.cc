@@ -32,6 +32,8 @@ std::string ToText(const ServerStats& stats) {
       {"hook_overruns", stats.hook_overruns},
       {"hook_drops", stats.hook_drops},
       {"hook_rejections", stats.hook_rejections},
+      {"hook_routes", stats.hook_routes},
+      {"hook_emissions", stats.hook_emissions},
       {"write_groups", stats.write_groups},
       {"write_operations", stats.write_operations},
       {"reads", stats.reads},

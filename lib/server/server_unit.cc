@@ -295,9 +295,12 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->write_calls += net.write_calls.Get();
   stats->turns += net.turns.Get();
   stats->pauses += net.pauses.Get();
-  stats->hook_failures += net.hook_failures.Get() + service.hook_failures.Get() + connect_hook_failures_.Get();
+  stats->hook_failures +=
+      net.hook_failures.Get() + service.hook_failures.Get() + connect_hook_failures_.Get() + host_code_.failures();
   stats->hook_drops += net.hook_drops.Get() + service.hook_drops.Get();
   stats->hook_rejections += net.hook_rejections.Get() + service.hook_rejections.Get();
+  stats->hook_routes += service.hook_routes.Get();
+  stats->hook_emissions += service.hook_emissions.Get();
   stats->write_groups += service.write_groups.Get();
   stats->write_operations += service.write_operations.Get();
   stats->reads += service.reads.Get();

@@ -84,10 +84,10 @@ void Service::Handle(net::Call& call) {
   // Whose name the request has a view of, no matter whose its connection is once it is decoded.
   const std::shared_ptr<const User> asker = request.codec().session().user();
   if (!request.codec().HasMessages()) message.id = 0;
-  const size_t payload_bytes_max = request.codec().payload_bytes_max();
+  const HookBounds bounds{request.codec().payload_bytes_max(), options_.batch_operations_max};
   ModifiedBytes modified;
   Outcome ending;
-  const bool is_let_in = hooks_.RunBefore(request.origin(), payload_bytes_max, &message, &modified, &ending);
+  const bool is_let_in = hooks_.RunBefore(request.origin(), bounds, &message, &modified, &ending);
   request.mark()->hook_nanos = hooks_.TakeSpentNanos();
   if (!is_let_in) return request.End(std::move(ending));
   request.SetMessage(message);
@@ -99,7 +99,7 @@ void Service::Handle(net::Call& call) {
   }
   Record(request);
   request.mark()->action = ActionOf(command);
-  const bool goes_on = hooks_.RunBefore(request.origin(), payload_bytes_max, &command, &modified, &ending);
+  const bool goes_on = hooks_.RunBefore(request.origin(), bounds, &command, &modified, &ending);
   request.mark()->hook_nanos += hooks_.TakeSpentNanos();
   if (!goes_on) return request.End(std::move(ending));
   if (Failure denied = CheckKeys(request.codec().session().user().get(), command); denied.code != 0) {

@@ -15,6 +15,8 @@ struct ServiceCounters {
   net::Counter hook_failures;
   net::Counter hook_drops;
   net::Counter hook_rejections;
+  net::Counter hook_routes;
+  net::Counter hook_emissions;
 };
 
 }  // namespace bandb::server

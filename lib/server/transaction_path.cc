@@ -163,6 +163,8 @@ struct TransactionPath::Running {
     batch.Clear();
     for (const Condition& condition : made.conditions) AddTo(condition, &batch);
     for (const Operation& operation : made.operations) AddTo(operation, &batch);
+    made = {};
+    modified.clear();
   }
 
   bool has_paused() const { return transaction != nullptr && transaction->paused(); }
@@ -360,11 +362,14 @@ bool TransactionPath::Judge(Running* running, Outcome* outcome) {
     return false;
   }
   // It may come to more than what the client sent for it.
-  Command command = BatchCommand{transaction.Conditions(), transaction.Writes(), 0, options_.bytes_max};
+  Command command = BatchCommand{.conditions = transaction.Conditions(),
+                                 .operations = transaction.Writes(),
+                                 .bytes_max = options_.bytes_max,
+                                 .conditions_shown = true};
   BatchCommand& made = std::get<BatchCommand>(command);
   for (const Operation& operation : made.operations) made.bytes += operation.ByteSize();
-  const bool goes_on =
-      context_.hooks->RunBefore(running->origin(), running->payload_bytes_max, &command, &running->modified, outcome);
+  const bool goes_on = context_.hooks->RunBefore(running->origin(), {running->payload_bytes_max, options_.keys_max},
+                                                 &command, &running->modified, outcome);
   running->pending.mark.hook_nanos += context_.hooks->TakeSpentNanos();
   if (!goes_on) return false;
   outcome->failure = CheckKeys(running->user.get(), made);
@@ -391,6 +396,7 @@ void TransactionPath::Commit(std::unique_ptr<Running> running) {
     running->pending.record = nullptr;
     return End(std::move(running), std::move(outcome));
   }
+  Account(running.get(), running->MadeBytes());
   if (running->MadeBytes() <= kLoopBytesMax) {
     running->MakeBatch();
     running->is_pending = true;
@@ -403,15 +409,17 @@ void TransactionPath::Commit(std::unique_ptr<Running> running) {
   });
 }
 
+void TransactionPath::Account(Running* running, size_t bytes) {
+  context_.quota->AddMemory(static_cast<int64_t>(bytes) - running->batch_bytes);
+  running->batch_bytes = static_cast<int64_t>(bytes);
+}
+
 void TransactionPath::Submit(std::unique_ptr<Running> running) {
   context_.counters->write_operations.Add();
   context_.counters->write_groups.Add();
   if (running->is_pending) pending_.Add(*running->transaction);
-  running->batch_bytes = static_cast<int64_t>(running->batch.ByteSize());
-  if (running->pending.record != nullptr) {
-    running->batch_bytes += static_cast<int64_t>(running->pending.record->bytes.size());
-  }
-  context_.quota->AddMemory(running->batch_bytes);
+  const size_t told_bytes = running->pending.record == nullptr ? 0 : running->pending.record->bytes.size();
+  Account(running.get(), running->batch.ByteSize() + told_bytes);
   Running* const started = running.release();
   store_->WriteAsync(std::move(started->batch), {.sync = options_.sync, .timeout = context_.store_timeout},
                      [this, started](absl::Status status) {
@@ -423,7 +431,7 @@ void TransactionPath::Submit(std::unique_ptr<Running> running) {
 
 void TransactionPath::Committed(std::unique_ptr<Running> running, const absl::Status& status) {
   if (std::exchange(running->is_pending, false)) pending_.Remove(*running->transaction);
-  context_.quota->AddMemory(-running->batch_bytes);
+  Account(running.get(), 0);
   const bool may_be_done = status.ok() || status.code() == absl::StatusCode::kUnknown;
   if (may_be_done && running->transaction->deleted_all()) {
     context_.Record({.what = "keys deleted",

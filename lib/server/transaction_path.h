@@ -96,6 +96,8 @@ class TransactionPath {
   // `outcome` is how.
   bool Judge(Running* running, Outcome* outcome);
   void Commit(std::unique_ptr<Running> running);
+  // What is to be committed is so many bytes on the account.
+  void Account(Running* running, size_t bytes);
   void Submit(std::unique_ptr<Running> running);
   void Committed(std::unique_ptr<Running> running, const absl::Status& status);
   void End(std::unique_ptr<Running> running, Outcome outcome);

@@ -60,6 +60,32 @@ TEST_CASE("a hook of one message sees its calls, one that throws fails its call 
   CHECK(fixture.server->Stats().hook_failures == 1);
 }
 
+TEST_CASE("a call of gRPC goes where a hook routes it, and is done with what the hook emits or not at all") {
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back([](const ServerOperation& operation) {
+    const std::string key(operation.key);
+    if (key == "old") return HookResult::Route("new");
+    if (key == "many") return HookResult::Emit(std::vector<EmittedOperation>(1'000'000));
+    if (operation.kind != OperationKind::kPut) return HookResult::Pass();
+    return HookResult::Emit({{.key = "index/" + key, .value = "1"}});
+  });
+  GrpcFixture fixture({}, std::move(hooks));
+  KvClient client(fixture.address());
+  CHECK(client.Put("old", "v").success);
+  CHECK(fixture.store.Get("new").value() == "v");
+  CHECK(client.Get("old").value == "v");
+  CHECK(client.Delete("old").success);
+  CHECK(fixture.store.size() == 0);
+  const uint64_t batches = fixture.store.batches();
+  CHECK(client.Put("a", "v").success);
+  CHECK(fixture.store.Get("index/a").value() == "1");
+  CHECK(fixture.store.batches() == batches + 1);
+  const GrpcReply many = client.Put("many", "v");
+  CHECK_FALSE(many.success);
+  CHECK(many.message == "with what hooks add, more operations than a batch may have");
+  CHECK(fixture.store.size() == 2);
+}
+
 TEST_CASE("hooks after a call are told how it ended, of which client and connection it was") {
   struct Seen {
     uint64_t connection;

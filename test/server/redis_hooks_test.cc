@@ -50,6 +50,19 @@ HookResult Move(const ServerOperation& operation) {
   return HookResult::Pass();
 }
 
+// Keys that begin with "old/" lie under "new/"; a put or delete of "item/X" adds one of "index/X".
+HookResult RouteAndIndex(const ServerOperation& operation) {
+  const std::string key(operation.key);
+  const bool is_write = operation.kind == OperationKind::kPut || operation.kind == OperationKind::kDelete;
+  if (key.starts_with("old/") && (is_write || operation.kind == OperationKind::kGet)) {
+    return HookResult::Route("new/" + key.substr(4));
+  }
+  if (!key.starts_with("item/") || !is_write) return HookResult::Pass();
+  EmittedOperation emitted{.kind = operation.kind, .key = "index/" + key.substr(5)};
+  if (operation.kind == OperationKind::kPut) emitted.value = "of " + std::string(operation.value);
+  return HookResult::Emit({emitted});
+}
+
 }  // namespace
 
 TEST_CASE("a command that tells something of a key, or copies what it holds, is a get of it to hooks") {
@@ -213,6 +226,107 @@ TEST_CASE("a hook may make less of what a command writes") {
   WireClient client(fixture.server->RedisAddress());
   CheckReply(&client, "APPEND a 12345", ":5\r\n");
   CheckReply(&client, "GET a", "$1\r\nx\r\n");
+}
+
+TEST_CASE("commands go where a hook routes their keys, and do with their own what it emits") {
+  ServerFixture fixture(WithRedis(), [] {
+    ServerHooks hooks;
+    hooks.before_operations.emplace_back(RouteAndIndex);
+    return hooks;
+  }());
+  WireClient client(fixture.server->RedisAddress());
+  const struct {
+    const char* command;
+    const char* reply;
+    uint64_t batches;  // that the store has had
+  } rows[] = {
+      {"SET old/a 1", "+OK\r\n", 1},
+      {"GET old/a", "$1\r\n1\r\n", 1},
+      {"GET new/a", "$1\r\n1\r\n", 1},
+      {"INCR old/a", ":2\r\n", 2},
+      {"SETNX old/a 3", ":0\r\n", 2},
+      {"DEL old/a", ":1\r\n", 3},
+      {"EXISTS new/a", ":0\r\n", 3},
+      {"SET item/a 1", "+OK\r\n", 4},
+      {"GET index/a", "$4\r\nof 1\r\n", 4},
+      {"MSET item/b 2 c 3 old/d 4", "+OK\r\n", 5},
+      {"MGET index/b c new/d", "*3\r\n$4\r\nof 2\r\n$1\r\n3\r\n$1\r\n4\r\n", 5},
+      {"RENAME item/a item/e", "+OK\r\n", 6},
+      {"MGET item/a index/a index/e", "*3\r\n$-1\r\n$-1\r\n$4\r\nof 1\r\n", 6},
+      {"MULTI", "+OK\r\n", 6},
+      {"SET item/f 5", "+QUEUED\r\n", 6},
+      {"DEL item/e", "+QUEUED\r\n", 6},
+      {"INCRBY item/f 2", "+QUEUED\r\n", 6},
+      {"EXEC", "*3\r\n+OK\r\n:1\r\n:7\r\n", 7},
+      {"MGET item/f index/f index/e", "*3\r\n$1\r\n7\r\n$4\r\nof 7\r\n$-1\r\n", 7},
+  };
+  for (const auto& row : rows) {
+    CheckReply(&client, row.command, row.reply);
+    CHECK(fixture.store.batches() == row.batches);
+  }
+  CHECK(fixture.store.synced_batches() == fixture.store.batches());
+  CHECK(fixture.server->Stats().hook_emissions == 6);
+}
+
+TEST_CASE("a transaction of which a hook rejects, drops or breaks one part does nothing, and emits nothing") {
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back([](const ServerOperation& operation) {
+    const std::string key(operation.key);
+    if (key == "throw") throw 1;
+    if (key == "reject") return HookResult::Reject(40000, "no");
+    if (key == "drop") return HookResult::Drop();
+    if (operation.kind != OperationKind::kPut) return HookResult::Pass();
+    return HookResult::Modify(key, "changed").With({{.key = "e/" + key}});
+  });
+  ServerFixture fixture(WithRedis(), std::move(hooks));
+  WireClient client(fixture.server->RedisAddress());
+  const struct {
+    const char* key;
+    const char* reply;
+  } rows[] = {{"throw", "-ERR a hook failed\r\n"}, {"reject", "-ERR no\r\n"}, {"drop", "+OK\r\n"}};
+  for (const auto& row : rows) {
+    CheckReply(&client, fmt::format("MSET a 1 {} 2 z 3", row.key), row.reply);
+    CheckReply(&client, "MULTI", "+OK\r\n");
+    CheckReply(&client, "SET a 1", "+QUEUED\r\n");
+    CheckReply(&client, fmt::format("SET {} 2", row.key), "+QUEUED\r\n");
+    CheckReply(&client, "SET z 3", "+QUEUED\r\n");
+    CheckReply(&client, "EXEC", row.reply);
+    CHECK(fixture.store.size() == 0);
+    // The connection is as it was before.
+    CheckReply(&client, "SET a 1", "+OK\r\n");
+    CheckReply(&client, "MGET a e/a", "*2\r\n$7\r\nchanged\r\n$0\r\n\r\n");
+    CheckReply(&client, "FLUSHALL", "+OK\r\n");
+  }
+}
+
+TEST_CASE("what hooks add to a command is held to the limits of the command") {
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back([](const ServerOperation& operation) {
+    if (operation.kind != OperationKind::kPut) return HookResult::Pass();
+    if (operation.value == "many") return HookResult::Emit(std::vector<EmittedOperation>(1'000'000));
+    if (operation.value == "nine") return HookResult::Emit(std::vector<EmittedOperation>(9, {.key = "e"}));
+    if (operation.value == "long") return HookResult::Emit({{.key = std::string(70'000, 'k')}});
+    if (operation.value == "far") return HookResult::Route(std::string(70'000, 'k'));
+    return HookResult::Pass();
+  });
+  ServerOptions options = WithRedis();
+  options.batch_operations_max = 12;
+  ServerFixture fixture(options, std::move(hooks));
+  WireClient client(fixture.server->RedisAddress());
+  const std::string many = "-ERR with what hooks add, more operations than a batch may have\r\n";
+  const std::string far = "-ERR a key of 70000 bytes, more than the limit of 65536\r\n";
+  CheckReply(&client, "SET a many", many);
+  CheckReply(&client, "MSET a 1 b many", many);
+  CheckReply(&client, "MSET a nine b nine", many);
+  CheckReply(&client, "SET a long", far);
+  CheckReply(&client, "MSET a 1 b long", far);
+  CheckReply(&client, "SET a far", far);
+  CheckReply(&client, "MSET a 1 b far", far);
+  CHECK(fixture.store.size() == 0);
+  CheckReply(&client, "MSET a 1 b nine", "+OK\r\n");
+  CHECK(fixture.store.size() == 3);
+  client.Close();
+  CHECK(fixture.Eventually([&] { return fixture.server->Stats().memory_bytes == 0; }));
 }
 
 }  // namespace bandb::test

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from programs import BIN, DEADLINE_SECONDS, ProgramTest, run
+from programs import BIN, DEADLINE_SECONDS, ProgramTest, cli, run
 
 
 class Examples(ProgramTest):
@@ -65,6 +65,36 @@ class Examples(ProgramTest):
         self.assertRegex(self.example("log_ingest", input=lines), rb"\A1234 lines; ")
         self.assertRegex(self.example("log_ingest", input=lines), rb"\A1234 lines; ")
         self.assertRegex(self.example("log_ingest", input=b""), rb"\A0 lines; ")
+
+    def test_indexed_server_routes_old_names_and_writes_an_index_that_clients_cannot(self):
+        process = subprocess.Popen([str(BIN / "indexed_server"), str(self.scratch / "indexed")],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        match = re.fullmatch(rb"listening on (127\.0\.0\.1:\d+)\n", process.stdout.readline())
+        self.assertIsNotNone(match)
+
+        def ask(*arguments, code=0, **options):
+            done = cli(match.group(1).decode(), *arguments, **options)
+            self.assertEqual((arguments, done.returncode, done.stderr if code == 0 else b""), (arguments, code, b""))
+            return done.stdout + done.stderr
+
+        ask("put", "event:b:002", "warm")
+        ask("put", "sample:a:001", "cold")
+        self.assertEqual(ask("get", "sample:a:001"), b'"cold"\n')
+        self.assertEqual(ask("get", "event:a:001"), b'"cold"\n')
+        ask("batch", "-", input=b"put sample:c:000 hot\nput other x\n")
+        self.assertEqual(ask("scan", "--prefix", "time:"),
+                         b'"time:000:c"\t"event:c:000"\n"time:001:a"\t"event:a:001"\n"time:002:b"\t"event:b:002"\n')
+        ask("cas", "sample:a:001", "cold", "cool")
+        self.assertEqual(ask("get", "event:a:001"), b'"cool"\n')
+        ask("delete", "sample:a:001")
+        self.assertEqual(ask("scan"), b'"event:b:002"\t"warm"\n"event:c:000"\t"hot"\n"other"\t"x"\n'
+                                      b'"time:000:c"\t"event:c:000"\n"time:002:b"\t"event:b:002"\n')
+        self.assertIn(b"the index is written by the server", ask("put", "time:003:d", "x", code=3))
+        self.assertIn(b"events are deleted one by one", ask("delete", "--prefix", "event:", code=3))
+        self.assertEqual(process.communicate(timeout=DEADLINE_SECONDS), (b"", b""))
+        self.assertEqual(process.returncode, 0)
 
 
 if __name__ == "__main__":
