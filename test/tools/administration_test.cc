@@ -1,9 +1,11 @@
 // What an operator asks of a server, and what the end of the server does to it.
 #include "administration.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "bandb/db.h"
 #include "support/catch.h"
@@ -47,11 +49,17 @@ class PlainStore final : public DataStore {
   Db* db() override { return db_; }
   Stats GetStats() const override { return {}; }
   absl::Status Flush() override { return absl::OkStatus(); }
-  absl::Status CompactRange(std::string_view, std::string_view) override { return absl::OkStatus(); }
+  absl::Status CompactRange(std::string_view, std::string_view) override {
+    const std::function<void()> run = std::exchange(while_it_compacts, [] {});
+    run();
+    return absl::OkStatus();
+  }
   absl::Status Ready() const override { return absl::OkStatus(); }
   absl::Status Look() override { return absl::OkStatus(); }
   bool stopped_for_good() const override { return false; }
   absl::Status Close() override { return absl::OkStatus(); }
+
+  std::function<void()> while_it_compacts = [] {};
 
  private:
   Db* const db_;
@@ -83,6 +91,24 @@ TEST_CASE("the end of a server ends the backup that is under way, whatever was a
   };
   CHECK_CODE(maker.Make(&data).status(), kCancelled);
   CHECK_CODE(maker.Make(&data).status(), kCancelled);
+}
+
+TEST_CASE("one compact is done at a time, and another is refused at once, as a backup is") {
+  PlainStore data(nullptr);
+  std::atomic<bool> is_compacting = false;
+  const auto compact = [&] {
+    return Administer({.data = &data, .is_compacting = &is_compacting}, {.words = {"compact", "a", "b"}}).status();
+  };
+  int refused = 0;
+  data.while_it_compacts = [&] {
+    CHECK_CODE(compact(), kFailedPrecondition);
+    // Others are not.
+    CHECK_OK(Administer({.data = &data, .is_compacting = &is_compacting}, {.words = {"flush"}}).status());
+    ++refused;
+  };
+  CHECK_OK(compact());
+  CHECK(refused == 1);
+  CHECK_OK(compact());
 }
 
 }  // namespace bandb::server_program
