@@ -28,6 +28,9 @@ within sh -c 'apt-get -qq -y --no-install-recommends install /packages/bandb-ser
 within dpkg --verify bandb-server bandb-tools
 within getent passwd bandb >/dev/null || fail "there is no user"
 [ "$(stat -c %a "$bare/etc/bandb")" = 750 ] || fail "others read /etc/bandb"
+[ "$(within stat -c %U:%G:%a /var/backups/bandb)" = bandb:bandb:750 ] || fail "the server has no place for backups"
+within bandb user add app --file /etc/bandb/users --allow read >/dev/null
+within setpriv --reuid bandb --regid bandb --clear-groups cat /etc/bandb/users >/dev/null || fail "the server cannot read its users"
 
 # As the unit starts it, but for the port and for the directory, which systemd would make.
 install -d -m 700 -o "$(within id -u bandb)" -g "$(within id -g bandb)" "$bare/var/lib/bandb"

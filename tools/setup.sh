@@ -1,9 +1,10 @@
-# Sourced by run.sh and test.sh: `bandb_setup run` or `bandb_setup test` installs the packages that are missing.
+# Sourced by run.sh and test.sh: `bandb_setup run`, `package` or `test` installs the packages that are missing.
 #
 # It supports Debian 12 and later and Ubuntu 24.04 and later. It prints what it will install and why before it does, and
 # asks no questions. When nothing is missing it takes a few hundredths of a second and does not use the network.
 
-# One line for each package: what it is for (run: to build and start the server; test: also for the tests), name, reason.
+# One line for each package: what it is for (run: to build and start the server; package: also for its Debian packages;
+# test: also for the tests), name, reason.
 bandb_packages() {
   cat <<'PACKAGES'
 run g++ the compiler
@@ -23,10 +24,10 @@ run libcpp-httplib-dev answers HTTP on the listener for operators
 run nlohmann-json3-dev reads exports, and writes figures as JSON
 run pkg-config finds the library for HTTP
 test catch2 the test framework
-test libgrpc++-dev the listener for clients of gRPC
-test libprotobuf-dev its messages
-test protobuf-compiler compiles their interface
-test protobuf-compiler-grpc likewise, for clients
+package libgrpc++-dev the listener for clients of gRPC
+package libprotobuf-dev its messages
+package protobuf-compiler compiles their interface
+package protobuf-compiler-grpc likewise, for clients
 test clang the second compiler, with its thread-safety analysis
 test libclang-rt-dev the sanitizers of clang
 test clang-format checks the layout of the code
@@ -98,7 +99,7 @@ bandb_install() {
     bandb_fail "apt-get install failed: see above."
 }
 
-# bandb_setup run|test
+# bandb_setup run|package|test
 bandb_setup() {
   local purpose=$1 unknown user package reason installed missing=()
   unknown=$(bandb_why_unknown)
@@ -107,7 +108,7 @@ bandb_setup() {
       "tools/setup.sh lists by hand and build with CMake as docs/HACKING.md says."
   installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p' | sort -u)
   while read -r user package reason; do
-    [ "$user" = run ] || [ "$purpose" = test ] || continue
+    [ "$user" = run ] || [ "$user" = "$purpose" ] || [ "$purpose" = test ] || continue
     grep -qxF "$package" <<<"$installed" && continue
     # Node.js from elsewhere has it, and does not go together with Debian's package.
     [ "$package" = npm ] && command -v npm >/dev/null && continue

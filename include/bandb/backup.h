@@ -57,9 +57,10 @@ struct BackupInfo {
 struct BackupOptions {
   // The logs since the backup before, too. The database must keep them until then: up to
   // Options::changes_keep_bytes it does so for a cursor of this name, which is made if need be.
-  // Where more was written meanwhile, the backup is made and says that there is a hole.
+  // Empty: `bandb.backup.` and the id of the repository, so that it is no other one's. Where more
+  // was written meanwhile, the backup is made and says that there is a hole.
   bool logs = false;
-  std::string cursor = "backup";
+  std::string cursor{};
 };
 
 // Which state is restored.
@@ -92,7 +93,8 @@ struct RestoreInfo {
 // The backups of one database, in a directory.
 //
 // Errors of all calls: kFailedPrecondition another call, of this process or another one, is in the
-// way, or the repository is of another database; kDataLoss a file is not as it was stored, named
+// way, the repository is of another database, or the directory is no repository and not empty, in
+// which nothing is made or removed; kDataLoss a file is not as it was stored, named
 // in the message; kNotFound there is no such backup; kResourceExhausted the disk is full; kInternal
 // the operating system refused; kPermissionDenied the repository cannot be written to, which Verify
 // and Restore need not. Whatever fails, and whenever the power does, backups that are

@@ -7,6 +7,7 @@
 
 #include "backup/repository.h"
 #include "base/clock.h"
+#include "base/posix_file_lock.h"
 #include "base/posix_file_system.h"
 #include "base/random.h"
 #include "base/status.h"
@@ -35,7 +36,8 @@ class PosixBackup final : public Backup {
       : repository_({.files = &files_,
                      .now_ms = [this] { return clock_.WallMillis(); },
                      .seed = base::SeedFromOs(),
-                     .open = [](const std::string& dir, const Options& options) { return Db::Open(dir, options); }},
+                     .open = [](const std::string& dir, const Options& options) { return Db::Open(dir, options); },
+                     .lock_directory = &base::TakePosixDirectoryLock},
                     std::move(path)) {}
 
   absl::StatusOr<BackupInfo> Create(Db& db, const BackupOptions& options) override {

@@ -25,17 +25,6 @@ bool TakeNumber(std::string_view text, uint64_t* number, int base = 10) {
 
 bool TakeHash(std::string_view text, uint64_t* hash) { return text.size() == 16 && TakeNumber(text, hash, 16); }
 
-bool TakeId(std::string_view text, storage::Uuid* id) {
-  if (text.size() != 2 * id->bytes.size()) return false;
-  for (size_t i = 0; i < id->bytes.size(); i++) {
-    uint64_t byte = 0;
-    if (!TakeNumber(text.substr(2 * i, 2), &byte, 16)) return false;
-    id->bytes[i] = static_cast<char>(byte);
-  }
-  // Digits of one kind, so that no two texts are one id.
-  return storage::ToString(*id) == text;
-}
-
 std::string HexOf(std::string_view bytes) {
   std::string text;
   for (const char byte : bytes) text += fmt::format("{:02x}", static_cast<uint8_t>(byte));
@@ -86,7 +75,7 @@ bool IsInner(std::string_view path) {
 }
 
 bool TakeHeadLine(std::string_view kind, Words* words, DescriptionHead* head) {
-  if (kind == "database") return TakeId(words->Next(), &head->database_id);
+  if (kind == "database") return ParseId(words->Next(), &head->database_id);
   if (kind == "time") return TakeNumber(words->Next(), &head->time_ms);
   if (kind == "sequence") return TakeNumber(words->Next(), &head->last_sequence);
   if (kind == "new") return TakeNumber(words->Next(), &head->new_bytes);
@@ -106,7 +95,7 @@ bool TakeLog(Words* words, LogEntry* log) {
   for (uint64_t* const number : {&log->first_sequence, &log->last_sequence, &log->end_ms}) {
     if (!TakeNumber(words->Next(), number)) return false;
   }
-  return TakeId(words->Next(), &log->id) && TakeStored(words, &log->stored);
+  return ParseId(words->Next(), &log->id) && TakeStored(words, &log->stored);
 }
 
 bool TakeLine(std::string_view line, Description* description) {
@@ -121,7 +110,7 @@ bool TakeLine(std::string_view line, Description* description) {
   } else if (kind == "table") {
     TableEntry table;
     const std::string_view number = words.Next();
-    good = TakeNumber(number, &table.number) && TakeId(words.Next(), &table.id) && TakeStored(&words, &table.stored);
+    good = TakeNumber(number, &table.number) && ParseId(words.Next(), &table.id) && TakeStored(&words, &table.stored);
     description->tables.push_back(table);
   } else if (kind == "log") {
     LogEntry log;
@@ -150,6 +139,17 @@ uint64_t Description::bytes() const {
   for (const FileEntry& file : files) sum += file.stored.bytes;
   for (const TableEntry& table : tables) sum += table.stored.bytes;
   return sum;
+}
+
+bool ParseId(std::string_view text, storage::Uuid* id) {
+  if (text.size() != 2 * id->bytes.size()) return false;
+  for (size_t i = 0; i < id->bytes.size(); i++) {
+    uint64_t byte = 0;
+    if (!TakeNumber(text.substr(2 * i, 2), &byte, 16)) return false;
+    id->bytes[i] = static_cast<char>(byte);
+  }
+  // Digits of one kind, so that no two texts are one id.
+  return storage::ToString(*id) == text;
 }
 
 std::string Encode(const Description& description) {

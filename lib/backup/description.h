@@ -109,6 +109,9 @@ struct Description : DescriptionHead {
 // Every description begins so.
 inline constexpr std::string_view kDescriptionBegin = "BanDB backup ";
 
+// The opposite of storage::ToString; false if that never gives this text.
+bool ParseId(std::string_view text, storage::Uuid* id);
+
 std::string Encode(const Description& description);
 // Errors: kDataLoss it is not what Encode made; kFailedPrecondition a later version. Messages begin
 // with `path`.

@@ -88,6 +88,8 @@ absl::StatusOr<uint64_t> Repository::HandOverAll(const Backup::HandOver& hand_ov
   BANDB_RETURN_IF_ERROR(lock.status());
   BANDB_ASSIGN_OR_RETURN(const Survey survey, ReadSurvey(files_, layout_));
   for (const auto& [number, head] : survey.heads) BANDB_RETURN_IF_ERROR(head.status());
+  // What was handed over may be known again once all of it is back.
+  if (survey.heads.empty()) return 0;
   BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> marks, files_->List(layout_.HandedDir()));
   Survey handed;
   for (const std::string& mark : marks) {

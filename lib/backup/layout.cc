@@ -5,6 +5,8 @@
 #include <charconv>
 #include <system_error>
 
+#include "backup/description.h"
+
 namespace bandb::backup {
 
 std::string NameOf(uint64_t number) { return fmt::format("{:06}", number); }
@@ -16,6 +18,15 @@ uint64_t NumberOf(std::string_view name) {
   // As many backups nobody makes: one more must have a number, too.
   constexpr uint64_t kNumberMax = 1'000'000'000'000;
   return error == std::errc() && parsed == end && NameOf(number) == name && number <= kNumberMax ? number : 0;
+}
+
+bool IsTemporary(std::string_view name) {
+  return name.ends_with(kTemporary) || name.find(std::string(kTemporary) + "-") != std::string_view::npos;
+}
+
+bool IsNameById(std::string_view name, std::string_view end) {
+  storage::Uuid id;
+  return name.ends_with(end) && ParseId(name.substr(0, name.size() - end.size()), &id);
 }
 
 std::string Layout::TablePath(const storage::Uuid& id) const {

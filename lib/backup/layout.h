@@ -1,5 +1,6 @@
 // What lies where in a repository.
 //
+//   REPO/REPOSITORY              what tells it from another directory (repository_mark.h)
 //   REPO/LOCK                    held by the call that makes or prunes
 //   REPO/readers/1/LOCK          one of these, up to 4, is held by each that reads; all by the one that prunes
 //   REPO/tables/ID.tbl           a table, by its id in hexadecimal digits
@@ -27,6 +28,7 @@ inline constexpr std::string_view kDescriptionEnd = ".backup";
 inline constexpr std::string_view kTableEnd = ".tbl";
 inline constexpr std::string_view kLogEnd = ".log";
 inline constexpr std::string_view kLock = "LOCK";
+inline constexpr std::string_view kMark = "REPOSITORY";
 
 // So many read at a time.
 inline constexpr int kReadersMax = 4;
@@ -36,7 +38,9 @@ std::string NameOf(uint64_t number);
 // 0 if it is not a name that NameOf gives.
 uint64_t NumberOf(std::string_view name);
 // Whether a call that did not end may have left it.
-inline bool IsTemporary(std::string_view name) { return name.find(kTemporary) != std::string_view::npos; }
+bool IsTemporary(std::string_view name);
+// Whether it is an id and this ending, as tables and logs are called.
+bool IsNameById(std::string_view name, std::string_view end);
 
 class Layout {
  public:
@@ -48,6 +52,7 @@ class Layout {
   std::string BackupsDir() const { return base::JoinPath(root_, "backups"); }
   std::string ReaderDir(int place) const { return base::JoinPath(root_, "readers/" + std::to_string(place)); }
   std::string HandedDir() const { return base::JoinPath(root_, "handed"); }
+  std::string MarkPath() const { return base::JoinPath(root_, kMark); }
   std::string TablePath(const storage::Uuid& id) const;
   std::string LogPath(const storage::Uuid& id) const;
   std::string DescriptionPath(uint64_t number) const;

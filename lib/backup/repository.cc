@@ -42,6 +42,7 @@ Repository::Repository(Parts parts, std::string path)
       layout_(std::move(path)),
       now_ms_(std::move(parts.now_ms)),
       open_(std::move(parts.open)),
+      lock_directory_(std::move(parts.lock_directory)),
       random_(parts.seed) {}
 
 absl::Status Repository::MakeFolders() {
@@ -57,18 +58,15 @@ absl::Status Repository::MakeFolders() {
   for (const std::string& folder : {layout_.TablesDir(), layout_.LogsDir(), layout_.BackupsDir()}) {
     BANDB_RETURN_IF_ERROR(files_->CreateDirs(folder));
   }
+  // For those who may not make them. They need not survive anything.
+  for (int place = 1; place <= kReadersMax; ++place) {
+    BANDB_RETURN_IF_ERROR(files_->CreateDirs(layout_.ReaderDir(place)));
+  }
   for (const std::string& folder : above) BANDB_RETURN_IF_ERROR(files_->SyncDir(folder));
   return absl::OkStatus();
 }
 
-absl::Status Repository::CheckThere() {
-  BANDB_ASSIGN_OR_RETURN(const bool exists, files_->Exists(layout_.BackupsDir()));
-  if (exists) return absl::OkStatus();
-  return base::Error(absl::StatusCode::kNotFound, "{}: there is no repository of backups", layout_.root());
-}
-
 absl::StatusOr<Repository::Lock> Repository::LockAlone() {
-  BANDB_RETURN_IF_ERROR(CheckThere());
   absl::StatusOr<Lock> lock = files_->Lock(base::JoinPath(layout_.root(), kLock));
   if (absl::IsFailedPrecondition(lock.status())) return Busy("another call is at work on this repository");
   return lock;
@@ -78,11 +76,24 @@ absl::StatusOr<Repository::Lock> Repository::LockToRead() {
   BANDB_RETURN_IF_ERROR(CheckThere());
   for (int place = 1; place <= kReadersMax; ++place) {
     absl::StatusOr<Lock> lock = LockReader(place);
-    // Where nothing can be written nobody prunes.
-    if (absl::IsPermissionDenied(lock.status())) return Lock();
+    if (absl::IsPermissionDenied(lock.status())) {
+      if (!lock_directory_) return Lock();
+      // Who may not write here locks the directory: who prunes asks for that, too.
+      lock = lock_directory_(layout_.ReaderDir(place));
+      // It is not there, or the file system has no such locks.
+      if (!lock.ok() && !absl::IsFailedPrecondition(lock.status())) return Lock();
+    }
     if (!absl::IsFailedPrecondition(lock.status())) return lock;
   }
   return Busy("is being pruned, or read by as many calls as may be");
+}
+
+absl::Status Repository::AsRead(const absl::Status& status, const Lock& lock) const {
+  if (lock != nullptr || !absl::IsDataLoss(status)) return status;
+  return base::Error(absl::StatusCode::kDataLoss,
+                     "{}; it was pruned meanwhile, or damaged: who may not write to {} "
+                     "could not keep a prune from it",
+                     base::Message(status), layout_.root());
 }
 
 absl::StatusOr<Repository::Lock> Repository::LockReader(int place) {
@@ -116,53 +127,10 @@ absl::Status Repository::CheckCancelled() const {
   return base::Error(absl::StatusCode::kCancelled, "{}: the backup was cancelled", layout_.root());
 }
 
-absl::Status Repository::RemoveTree(const std::string& path) {
-  // A file, or a link, which leads to what is not ours.
-  if (files_->Remove(path).ok()) return absl::OkStatus();
-  BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(path));
-  for (const std::string& name : names) BANDB_RETURN_IF_ERROR(RemoveTree(base::JoinPath(path, name)));
-  return files_->RemoveDir(path);
-}
-
-absl::Status Repository::RemoveLeftovers(const Survey& survey) {
-  // That one is not there may be known to nobody but this process.
-  BANDB_RETURN_IF_ERROR(files_->SyncDir(layout_.BackupsDir()));
-  BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> backups, files_->List(layout_.BackupsDir()));
-  for (const std::string& name : backups) {
-    const std::string path = base::JoinPath(layout_.BackupsDir(), name);
-    if (IsTemporary(name) || (NumberOf(name) != 0 && !survey.heads.contains(NumberOf(name)))) {
-      BANDB_RETURN_IF_ERROR(RemoveTree(path));
-    }
-  }
-  BANDB_RETURN_IF_ERROR(
-      RemoveUnneeded(layout_.TablesDir(), kTableEnd, survey.AllReadable() ? &survey.tables : nullptr));
-  return RemoveUnneeded(layout_.LogsDir(), kLogEnd, survey.AllReadable() ? &survey.logs : nullptr);
-}
-
-absl::Status Repository::RemoveUnneeded(const std::string& folder, std::string_view end,
-                                        const Survey::StoredById* needed) {
-  // A repository of before there were logs has no folder for them.
-  BANDB_ASSIGN_OR_RETURN(const bool exists, files_->Exists(folder));
-  if (!exists) return absl::OkStatus();
-  BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(folder));
-  std::set<std::string> needed_names;
-  if (needed != nullptr) {
-    for (const auto& [id, stored] : *needed) needed_names.insert(storage::ToString({id}) + std::string(end));
-  }
-  for (const std::string& name : names) {
-    const std::string path = base::JoinPath(folder, name);
-    if (IsTemporary(name)) {
-      BANDB_RETURN_IF_ERROR(RemoveTree(path));
-    } else if (needed != nullptr && name.ends_with(end) && !needed_names.contains(name)) {
-      BANDB_RETURN_IF_ERROR(files_->Remove(path));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<BackupInfo> Repository::Make(const Checkpoint& checkpoint, const BackupOptions& options,
                                             Survey* survey) {
-  const uint64_t number = survey->heads.empty() ? 1 : survey->heads.rbegin()->first + 1;
+  const bool first = survey->heads.empty();
+  const uint64_t number = first ? 1 : survey->heads.rbegin()->first + 1;
   // What is committed from now on may be missing.
   const uint64_t begun_ms = NowMs();
   Making making(files_, layout_, *survey, options, begun_ms, [this] { return CheckCancelled(); });
@@ -180,7 +148,7 @@ absl::StatusOr<BackupInfo> Repository::Make(const Checkpoint& checkpoint, const 
   // The disk may be full of what is of no use now. Whether the description came to be is asked.
   const absl::StatusOr<bool> is_there = files_->Exists(layout_.DescriptionPath(number));
   if (made.ok() || (is_there.ok() && *is_there)) survey->Add(number, *making.description());
-  if (is_there.ok()) RemoveLeftovers(*survey).IgnoreError();
+  if (is_there.ok()) RemoveLeftovers(*survey, first).IgnoreError();
   BANDB_RETURN_IF_ERROR(made);
   BackupInfo info = InfoOf(number, *survey, *survey->heads.at(number));
   if (!making.hole().empty()) info.hole = making.hole();
@@ -205,36 +173,26 @@ absl::StatusOr<BackupInfo> Repository::Create(Cluster* cluster, const BackupOpti
 }
 
 absl::StatusOr<BackupInfo> Repository::CreateOf(const Checkpoint& checkpoint, Db* db, const BackupOptions& options) {
+  BANDB_RETURN_IF_ERROR(CheckOurs());
   BANDB_RETURN_IF_ERROR(MakeFolders());
   BANDB_ASSIGN_OR_RETURN(const Lock lock, LockAlone());
   BANDB_ASSIGN_OR_RETURN(Survey survey, ReadSurvey(files_, layout_));
-  BANDB_RETURN_IF_ERROR(survey.CheckReadable());
-  BANDB_RETURN_IF_ERROR(RemoveLeftovers(survey));
+  BANDB_ASSIGN_OR_RETURN(const RepositoryMark mark, TakeMark(survey));
+  BANDB_RETURN_IF_ERROR(RemoveLeftovers(survey, mark.first));
   BANDB_RETURN_IF_ERROR(CheckCancelled());
-  if (options.logs) BANDB_RETURN_IF_ERROR(BeginHold(db, options.cursor));
+  LogHold hold(db, options, mark);
+  if (options.logs) BANDB_RETURN_IF_ERROR(hold.Begin(survey));
   BANDB_ASSIGN_OR_RETURN(BackupInfo info, Make(checkpoint, options, &survey));
+  // Where that fails, the next one does it.
+  if (mark.first) TakeMark(survey).IgnoreError();
   if (!options.logs) return info;
-  const absl::Status moved = MoveHold(db, options.cursor, survey.heads.at(info.number)->place);
+  const absl::Status moved = hold.Move(survey.heads.at(info.number)->place);
   if (!moved.ok()) {
     info.warning = fmt::format(
         "the hold on logs for the cursor \"{}\" could not be moved: logs may be kept for longer, or not at all: {}",
-        options.cursor, base::Message(moved));
+        hold.cursor(), base::Message(moved));
   }
   return info;
-}
-
-absl::Status Repository::BeginHold(Db* db, const std::string& cursor) {
-  const absl::Status made = db->CreateCursor(cursor, ChangesFrom::Oldest());
-  return absl::IsAlreadyExists(made) ? absl::OkStatus() : made;
-}
-
-absl::Status Repository::MoveHold(Db* db, const std::string& cursor, const std::string& place) {
-  const absl::Status moved = db->Acknowledge(cursor, place);
-  // Somebody has deleted it meanwhile.
-  if (absl::IsNotFound(moved)) return db->CreateCursor(cursor, ChangesFrom::Token(place));
-  // One that is lost, or of another branch: it begins again here.
-  if (!absl::IsOutOfRange(moved) && !absl::IsFailedPrecondition(moved)) return moved;
-  return db->ResetCursor(cursor, ChangesFrom::Token(place));
 }
 
 absl::StatusOr<std::vector<BackupInfo>> Repository::List() {
@@ -253,6 +211,8 @@ absl::StatusOr<std::vector<BackupInfo>> Repository::List() {
 
 absl::Status Repository::Prune(uint64_t keep) {
   if (keep == 0) return base::Error(absl::StatusCode::kInvalidArgument, "at least one backup is to be kept");
+  BANDB_RETURN_IF_ERROR(CheckThere());
+  BANDB_RETURN_IF_ERROR(CheckOurs());
   BANDB_ASSIGN_OR_RETURN(const Lock lock, LockAlone());
   BANDB_ASSIGN_OR_RETURN(const std::vector<Lock> no_readers, LockReadersOut());
   BANDB_ASSIGN_OR_RETURN(const Survey before, ReadSurvey(files_, layout_));
@@ -265,11 +225,17 @@ absl::Status Repository::Prune(uint64_t keep) {
   }
   BANDB_ASSIGN_OR_RETURN(const Survey left, ReadSurvey(files_, layout_));
   // Which makes sure first that no description names them any more.
-  return RemoveLeftovers(left);
+  return RemoveLeftovers(left, /*first=*/false);
 }
 
 absl::StatusOr<RestoreInfo> Repository::Restore(const RestoreOptions& options, const std::string& dir) {
   BANDB_ASSIGN_OR_RETURN(const Lock lock, LockToRead());
+  absl::StatusOr<RestoreInfo> restored = RestoreLocked(options, dir);
+  if (!restored.ok()) return AsRead(restored.status(), lock);
+  return restored;
+}
+
+absl::StatusOr<RestoreInfo> Repository::RestoreLocked(const RestoreOptions& options, const std::string& dir) {
   BANDB_ASSIGN_OR_RETURN(const Survey survey, ReadSurvey(files_, layout_));
   BANDB_ASSIGN_OR_RETURN(const RestorePlan plan, PlanRestore(files_, layout_, survey, options, NowMs()));
   const RestoreInfo info{.number = plan.number,

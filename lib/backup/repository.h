@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,7 +24,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "backup/layout.h"
+#include "backup/log_hold.h"
 #include "backup/making.h"
+#include "backup/repository_mark.h"
 #include "backup/restoring.h"
 #include "backup/survey.h"
 #include "bandb/backup.h"
@@ -44,6 +47,9 @@ class Repository {
     uint64_t seed = 0;
     // In the same file system.
     OpenRestored open{};
+    // A lock on a directory, for who may only read it, against FileSystem::Lock of a file in it;
+    // may be null.
+    std::function<absl::StatusOr<std::unique_ptr<base::FileLock>>(const std::string& path)> lock_directory{};
   };
   Repository(Parts parts, std::string path);
 
@@ -62,12 +68,24 @@ class Repository {
 
   // Durability: they survive power loss when it returns OK.
   absl::Status MakeFolders();
+  // None: this is no repository, or one of an earlier release. Errors: as DecodeMark.
+  absl::StatusOr<std::optional<RepositoryMark>> ReadMark() const;
   // Errors: kNotFound nothing was ever made here.
   absl::Status CheckThere();
+  // Whether it is a repository, or can become one, which takes nothing from anybody. Errors:
+  // kFailedPrecondition it is another directory, or there is no backup among what is here;
+  // kDataLoss none can be read, or not the mark.
+  absl::StatusOr<std::optional<RepositoryMark>> Recognize(const Survey& survey) const;
+  // The same, before a lock is taken, which makes a file.
+  absl::Status CheckOurs();
+  // The mark, which is made if need be, and says whether there is a backup.
+  absl::StatusOr<RepositoryMark> TakeMark(const Survey& survey) ABSL_LOCKS_EXCLUDED(mutex_);
   // Of who makes or prunes. Errors: kFailedPrecondition another one does.
   absl::StatusOr<Lock> LockAlone();
-  // Against a prune; null where nobody can prune.
+  // Against a prune; null where that cannot be had by who may not write here.
   absl::StatusOr<Lock> LockToRead();
+  // What became of reading under it.
+  absl::Status AsRead(const absl::Status& status, const Lock& lock) const;
   // Of who prunes, against all readers.
   absl::StatusOr<std::vector<Lock>> LockReadersOut();
   absl::StatusOr<Lock> LockReader(int place);
@@ -82,15 +100,14 @@ class Repository {
   // `db`: where logs are asked for.
   absl::StatusOr<BackupInfo> CreateOf(const Checkpoint& checkpoint, Db* db, const BackupOptions& options);
   absl::StatusOr<BackupInfo> Make(const Checkpoint& checkpoint, const BackupOptions& options, Survey* survey);
-  // Has the database keep its logs from the last backup on, as far as it may.
-  static absl::Status BeginHold(Db* db, const std::string& cursor);
-  static absl::Status MoveHold(Db* db, const std::string& cursor, const std::string& place);
   // Removes what calls that did not end have left; tables and logs, too, if it is known which are
-  // needed.
-  absl::Status RemoveLeftovers(const Survey& survey);
+  // needed. `first`: the mark says that there was no backup yet.
+  absl::Status RemoveLeftovers(const Survey& survey, bool first);
   // `needed`: null if that is not known.
   absl::Status RemoveUnneeded(const std::string& folder, std::string_view end, const Survey::StoredById* needed);
   absl::Status RemoveTree(const std::string& path);
+  // Restore, under the lock of one who reads.
+  absl::StatusOr<RestoreInfo> RestoreLocked(const RestoreOptions& options, const std::string& dir);
   // What a file of the repository is called in it.
   std::string_view NameIn(std::string_view path) const;
   // Of a backup that was there just now. Errors: kDataLoss.
@@ -104,6 +121,7 @@ class Repository {
   const Layout layout_;
   const std::function<int64_t()> now_ms_;
   const OpenRestored open_;
+  const std::function<absl::StatusOr<Lock>(const std::string& path)> lock_directory_;
   base::Mutex mutex_;
   base::Random random_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> cancelled_{false};

@@ -282,6 +282,8 @@ class Restoring {
     Options options;
     options.create_if_missing = false;
     BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, tools_.open(dir_, options));
+    // In which shape its tables are kept is not known here.
+    BANDB_RETURN_IF_ERROR(db->PauseCompactions());
     if (const uint64_t found = db->GetStats().last_sequence; found != last_sequence) {
       return base::Error(absl::StatusCode::kInternal, "{}: the logs lead to sequence {} in place of {}", dir_, found,
                          last_sequence);

@@ -37,12 +37,13 @@ bool Survey::AllReadable() const {
   return std::all_of(heads.begin(), heads.end(), [](const auto& head) { return head.second.ok(); });
 }
 
+bool Survey::AnyReadable() const {
+  return std::any_of(heads.begin(), heads.end(), [](const auto& head) { return head.second.ok(); });
+}
+
 absl::Status Survey::CheckReadable() const {
-  for (const auto& [number, head] : heads) {
-    if (head.ok()) return absl::OkStatus();
-  }
   // Of which database they are is not known.
-  return heads.empty() ? absl::OkStatus() : heads.begin()->second.status();
+  return heads.empty() || AnyReadable() ? absl::OkStatus() : heads.begin()->second.status();
 }
 
 std::string Survey::HoleBefore(uint64_t number, const DescriptionHead& head) const {
@@ -67,15 +68,22 @@ absl::StatusOr<Description> ReadDescription(base::FileSystem* files, const Layou
   return Decode(text, path);
 }
 
-absl::StatusOr<Survey> ReadSurvey(base::FileSystem* files, const Layout& layout) {
+absl::StatusOr<std::set<uint64_t>> NumbersIn(base::FileSystem* files, const Layout& layout) {
+  BANDB_ASSIGN_OR_RETURN(const bool exists, files->Exists(layout.BackupsDir()));
+  if (!exists) return std::set<uint64_t>();
   BANDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, files->List(layout.BackupsDir()));
-  // The oldest first, so that those are known from which logs may lead to it.
   std::set<uint64_t> numbers;
   for (const std::string& name : names) {
     if (!name.ends_with(kDescriptionEnd)) continue;
     numbers.insert(NumberOf(name.substr(0, name.size() - kDescriptionEnd.size())));
   }
   numbers.erase(0);
+  return numbers;
+}
+
+absl::StatusOr<Survey> ReadSurvey(base::FileSystem* files, const Layout& layout) {
+  // The oldest first, so that those are known from which logs may lead to it.
+  BANDB_ASSIGN_OR_RETURN(const std::set<uint64_t> numbers, NumbersIn(files, layout));
   Survey survey;
   for (const uint64_t number : numbers) {
     const absl::StatusOr<Description> description = ReadDescription(files, layout, number);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -38,6 +39,8 @@ struct Survey {
 
   // Whether it is known what is needed.
   bool AllReadable() const;
+  // Whether one of them can be read.
+  bool AnyReadable() const;
   // Whether the logs of this backup lead to it from one that is there.
   bool IsReached(const DescriptionHead& head) const { return head.after != 0 && heads.contains(head.after); }
   // Why no logs lead to this backup from the one before it, which is there; empty: they do, or they
@@ -49,6 +52,8 @@ struct Survey {
   void Add(uint64_t number, const Description& description);
 };
 
+// Of the descriptions that there are, damaged ones as well; none: not even their folder is there.
+absl::StatusOr<std::set<uint64_t>> NumbersIn(base::FileSystem* files, const Layout& layout);
 // Errors: those of the file system, of the folder alone.
 absl::StatusOr<Survey> ReadSurvey(base::FileSystem* files, const Layout& layout);
 // Errors: kNotFound it is not there; as Decode.

@@ -20,6 +20,10 @@ class Verifying {
   Verifying(base::FileSystem* files, const Layout& layout, const Survey& survey)
       : files_(files), layout_(layout), survey_(survey) {}
 
+  void CheckMark(const absl::Status& read) {
+    if (!read.ok()) Complain(read);
+  }
+
   void CheckBackup(uint64_t number) {
     const absl::StatusOr<Description> description = ReadDescription(files_, layout_, number);
     if (!description.ok()) return Complain(GoneIsDamage(description.status()));
@@ -71,10 +75,11 @@ absl::Status Repository::Verify(uint64_t number) {
   BANDB_ASSIGN_OR_RETURN(const Survey survey, ReadSurvey(files_, layout_));
   if (survey.heads.empty() || (number != 0 && !survey.heads.contains(number))) return NoSuchBackup(layout_, number);
   Verifying verifying(files_, layout_, survey);
+  verifying.CheckMark(ReadMark().status());
   for (const auto& [which, head] : survey.heads) {
     if (number == 0 || which == number) verifying.CheckBackup(which);
   }
-  return verifying.Result();
+  return AsRead(verifying.Result(), lock);
 }
 
 }  // namespace bandb::backup

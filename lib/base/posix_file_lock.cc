@@ -118,7 +118,7 @@ class PosixFileLock final : public FileLock {
   absl::Status Take(int directory, const std::string& directory_path) {
     ForkedLocks& locks = ForkedLocks::Get();
     MutexLock lock(locks.mutex());
-    absl::Status taken = TakeLocked(directory, directory_path);
+    absl::Status taken = name_.empty() ? TakeDirectoryLocked() : TakeLocked(directory, directory_path);
     if (taken.ok()) {
       locks.AddLocked(&held_);
       listed_ = true;
@@ -134,7 +134,7 @@ class PosixFileLock final : public FileLock {
   }
 
   absl::Status CheckHeld() const override {
-    if (!held_.file.valid()) {
+    if (!(name_.empty() ? held_.directory : held_.file).valid()) {
       return Error(absl::StatusCode::kFailedPrecondition, "{}: a forked child does not hold the lock", path_);
     }
     if (directory_locked_) return absl::OkStatus();
@@ -148,8 +148,9 @@ class PosixFileLock final : public FileLock {
 
  private:
   absl::Status TakeLocked(int directory, const std::string& directory_path);
+  absl::Status TakeDirectoryLocked();
 
-  const std::string name_;
+  const std::string name_;  // empty: the directory alone
   const std::string path_;
   Descriptors held_;
   bool directory_locked_ = false;
@@ -196,7 +197,26 @@ absl::Status PosixFileLock::TakeLocked(int directory, const std::string& directo
   return absl::OkStatus();
 }
 
+absl::Status PosixFileLock::TakeDirectoryLocked() {
+  held_.directory = OpenFd(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY);
+  if (!held_.directory.valid()) return PathError(errno, "lock", path_);
+  const int error = TryLock(held_.directory.get());
+  if (error == EWOULDBLOCK) {
+    return Error(absl::StatusCode::kFailedPrecondition, "{}: another process, or this one, holds the lock", path_);
+  }
+  if (error != 0) return PathError(error, "lock", path_);
+  directory_locked_ = true;
+  Show(held_.directory.get(), F_RDLCK);
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<FileLock>> TakePosixDirectoryLock(const std::string& path) {
+  auto lock = std::make_unique<PosixFileLock>("", path);
+  BANDB_RETURN_IF_ERROR(lock->Take(AT_FDCWD, ""));
+  return lock;
+}
 
 absl::StatusOr<std::unique_ptr<FileLock>> TakePosixFileLock(int directory, const std::string& directory_path,
                                                             const std::string& name, const std::string& path) {

@@ -1,4 +1,4 @@
-// The locks of PosixFileSystem: not for use outside it.
+// The locks of PosixFileSystem: but for that of a directory not for use outside it.
 //
 // A lock is two: flock(2) on the directory, which counts as long as anybody has the directory open,
 // whatever becomes of the names in it; and flock(2) on the lock file, which releases before this
@@ -28,6 +28,11 @@ namespace bandb::base {
 // from `directory`. `path` is for messages. Errors: as FileSystem::Lock.
 absl::StatusOr<std::unique_ptr<FileLock>> TakePosixFileLock(int directory, const std::string& directory_path,
                                                             const std::string& name, const std::string& path);
+
+// The lock on a directory alone, for who may only read it: it and that of a file in it keep each
+// other out. Any caller. Errors: kFailedPrecondition somebody holds either; kInternal the file
+// system does not lock directories; what the operating system says.
+absl::StatusOr<std::unique_ptr<FileLock>> TakePosixDirectoryLock(const std::string& path);
 
 // Whether somebody holds that lock. Errors: as FileSystem::IsLocked.
 absl::StatusOr<bool> IsPosixFileLocked(int directory, const std::string& directory_path, const std::string& name,

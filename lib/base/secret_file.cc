@@ -40,11 +40,28 @@ absl::StatusOr<std::string> EndOfLinks(const std::string& path) {
   return std::string(end.get());
 }
 
+// A file that the superuser has made is of no use to a server that is another user. Where its
+// directory is a group's and closed to all others, as /etc/bandb is, it becomes that group's to
+// read.
+absl::Status GiveToGroup(int fd, const std::string& path) {
+  if (::geteuid() != 0) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(const std::string file, EndOfLinks(path));
+  struct stat directory {};
+  if (::stat(DirectoryOf(file).c_str(), &directory) != 0) return PathError(errno, "stat", DirectoryOf(file));
+  if ((directory.st_mode & S_IRWXO) != 0 || directory.st_gid == ::getegid()) return absl::OkStatus();
+  if (::fchown(fd, static_cast<uid_t>(-1), directory.st_gid) != 0) return PathError(errno, "chown", path);
+  return ::fchmod(fd, kNewFileMode | S_IRGRP) == 0 ? absl::OkStatus() : PathError(errno, "chmod", path);
+}
+
 // Waits until it has the file that now has this name for itself; closing it gives it back.
 absl::StatusOr<UniqueFd> TakeFile(const std::string& path, bool may_be_absent) {
   while (true) {
-    UniqueFd fd = OpenFd(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | (may_be_absent ? O_CREAT : 0), kNewFileMode);
+    struct stat before {};
+    const bool is_new = may_be_absent && ::stat(path.c_str(), &before) != 0 && errno == ENOENT;
+    UniqueFd fd = OpenFd(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | (is_new ? O_CREAT : 0), kNewFileMode);
+    if (!fd.valid() && errno == ENOENT && may_be_absent && !is_new) continue;
     if (!fd.valid()) return PathError(errno, "open", path);
+    if (is_new) BANDB_RETURN_IF_ERROR(GiveToGroup(fd.get(), path));
     if (RetryInterrupted([&] { return ::flock(fd.get(), LOCK_EX); }) != 0) return PathError(errno, "lock", path);
     struct stat ours {
     }, named{};

@@ -53,7 +53,8 @@ inline backup::Repository RepositoryOf(TestEnv* env, const std::string& dir = kR
   return backup::Repository(
       {.files = &env->files(),
        .now_ms = [env] { return env->clock().WallMillis(); },
-       .seed = 7,
+       // So that no two have one id.
+       .seed = 7 + dir.size(),
        .open = [env](const std::string& restored,
                      const Options& options) { return storage::OpenDb(env->env(), restored, SmallMemory(options)); }},
       dir);

@@ -112,6 +112,12 @@ struct HistoryRig {
     return ContentsOf(opened.get());
   }
 
+  // By which the database holds logs for the repository.
+  std::string Cursor() {
+    const std::string mark = env.files().Content(base::JoinPath(kRepositoryDir, "REPOSITORY"));
+    return "bandb.backup." + mark.substr(mark.find("id ") + 3, 32);
+  }
+
   std::vector<std::string> Logs() {
     std::vector<std::string> logs;
     for (const auto& [path, bytes] : env.files().Files()) {

@@ -117,10 +117,82 @@ TEST_CASE("logs are held until they are in a backup, and asked of a database tha
   const auto cursors = rig.db->ListCursors();
   REQUIRE_OK(cursors.status());
   REQUIRE(cursors->size() == 1);
-  CHECK(cursors->front().name == "backup");
+  CHECK(cursors->front().name == rig.Cursor());
   HistoryRig without(5, 0);
   CHECK_CODE(without.repository.Create(without.db.get(), {.logs = true}).status(), kFailedPrecondition);
   REQUIRE_OK(without.repository.Create(without.db.get(), {}).status());
+}
+
+TEST_CASE("a cursor of a user that is called backup is not touched, and two repositories hold logs each for itself") {
+  HistoryRig rig(17);
+  rig.Commit();
+  REQUIRE_OK(rig.db->CreateCursor("backup", ChangesFrom::Oldest()));
+  const std::string place = rig.db->ListCursors()->front().token;
+  backup::Repository other = RepositoryOf(&rig.env, "/other");
+  for (int round = 0; round < 3; round++) {
+    rig.Commit();
+    CHECK(rig.BackUp().hole.empty());
+    const auto made = other.Create(rig.db.get(), {.logs = true});
+    REQUIRE_OK(made.status());
+    CHECK(made->hole.empty());
+  }
+  const auto cursors = rig.db->ListCursors();
+  REQUIRE(cursors->size() == 3);
+  CHECK(cursors->front().name == "backup");
+  CHECK(cursors->front().token == place);
+  CHECK(rig.Restored({.to_sequence = rig.states[2].sequence}) == rig.states[2].contents);
+}
+
+TEST_CASE("the cursor of an earlier release is given up for one of the repository's own, where it is its own") {
+  HistoryRig rig(18);
+  const bool is_ahead = GENERATE(true, false);
+  for (int round = 0; round < 2; round++) {
+    rig.Commit();
+    REQUIRE_OK(rig.repository.Create(rig.db.get(), {.logs = true, .cursor = "backup"}).status());
+  }
+  REQUIRE_OK(rig.env.files().Remove(base::JoinPath(kRepositoryDir, "REPOSITORY")));
+  rig.Commit();
+  if (is_ahead) {
+    // By somebody whom no backup concerns.
+    REQUIRE_OK(rig.db->Flush());
+    REQUIRE_OK(rig.db->ResetCursor("backup", ChangesFrom::Now()));
+  }
+  rig.Commit();
+  CHECK(rig.BackUp().hole.empty());
+  const auto cursors = rig.db->ListCursors();
+  REQUIRE(cursors->size() == (is_ahead ? 2 : 1));
+  CHECK((cursors->front().name == "backup") == is_ahead);
+  CHECK(cursors->back().name.starts_with("bandb.backup."));
+  CHECK(rig.Restored({.to_sequence = rig.states[2].sequence}) == rig.states[2].contents);
+}
+
+TEST_CASE("what is restored has the tables that were backed up, in whatever shape they are kept") {
+  HistoryRig rig(19);
+  REQUIRE_OK(rig.db->PauseCompactions());
+  for (int i = 0; i < 10; i++) {
+    rig.Commit();
+    REQUIRE_OK(rig.db->Flush());
+  }
+  const BackupInfo first = rig.BackUp();
+  CHECK(first.tables >= 10);
+  // Each log is a start of its own.
+  for (int i = 0; i < 12; i++) {
+    rig.Commit();
+    REQUIRE_OK(rig.db->Flush());
+  }
+  rig.BackUp();
+  RestoreInfo info;
+  CHECK(rig.Restored({.to_sequence = rig.states[20].sequence}, &info) == rig.states[20].contents);
+  CHECK(info.logs >= 10);
+  REQUIRE_OK(rig.repository.Restore({.to_sequence = rig.states[20].sequence}, "/shape").status());
+  size_t same = 0;
+  for (const auto& [path, bytes] : rig.env.files().Files()) {
+    if (!path.starts_with("/db/") || !path.ends_with(".tbl")) continue;
+    const std::string there = "/shape" + path.substr(std::string("/db").size());
+    if (rig.env.files().Exists(there).value() && rig.env.files().Content(there) == rig.env.files().Content(path))
+      ++same;
+  }
+  CHECK(same == first.tables);
 }
 
 TEST_CASE("pruning keeps the logs that lead from a backup that stays, and no others") {
@@ -236,6 +308,8 @@ TEST_CASE("of a database that was restored from elsewhere, behind every backup t
     CHECK(made.hole.find("ahead of them") != std::string::npos);
   }
   SECTION("when it has as many operations") {
+    // Its cursor is one, too.
+    REQUIRE_OK(branch->CreateCursor(rig.Cursor(), ChangesFrom::Oldest()));
     while (branch->GetStats().last_sequence < here.last_sequence) REQUIRE_OK(branch->Put("key", "on the branch"));
     const BackupInfo made = back_up();
     CHECK(made.last_sequence == here.last_sequence);
@@ -276,7 +350,8 @@ TEST_CASE("the hold on logs is made again where it was let go, and what it canno
   rig.Commit();
   rig.BackUp();
   rig.Commit();
-  rig.OnceCopied([&] { REQUIRE_OK(rig.db->DropCursor("backup")); });
+  rig.OnceCopied([&] { REQUIRE_OK(rig.db->DropCursor(rig.Cursor())); });
+  const std::string cursor = rig.Cursor();
   const BackupInfo made = rig.BackUp();
   CHECK(made.warning.empty());
   for (int i = 0; i < 3; i++) {
@@ -286,13 +361,13 @@ TEST_CASE("the hold on logs is made again where it was let go, and what it canno
   CHECK(rig.BackUp().hole.empty());
   rig.Commit();
   rig.OnceCopied([&] {
-    REQUIRE_OK(rig.db->DropCursor("backup"));
+    REQUIRE_OK(rig.db->DropCursor(rig.Cursor()));
     rig.env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.log", .count = 1});
     CHECK_FALSE(rig.db->Put("more", "value", {.sync = true}).ok());
     rig.env.files().ClearFaults();
   });
   const BackupInfo without = rig.BackUp();
-  CHECK(without.warning.find("the cursor \"backup\" could not be moved") != std::string::npos);
+  CHECK(without.warning.find(fmt::format("the cursor \"{}\" could not be moved", cursor)) != std::string::npos);
   CHECK(without.warning.find("or not at all") != std::string::npos);
   CHECK(rig.Restored({}) == rig.states.back().contents);
 }

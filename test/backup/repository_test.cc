@@ -41,7 +41,8 @@ TEST_CASE("each backup restores to the state that it was made of, and no table i
     // One new table, and the small files.
     uint64_t stored = 0;
     for (const auto& [path, bytes] : rig.env.files().Files()) {
-      if (path.starts_with(kRepositoryDir) && !path.ends_with(".backup") && !path.ends_with("LOCK")) stored += bytes;
+      const bool counts = !path.ends_with(".backup") && !path.ends_with("LOCK") && !path.ends_with("REPOSITORY");
+      if (path.starts_with(kRepositoryDir) && counts) stored += bytes;
     }
     CHECK(made->new_bytes == stored - stored_before);
     stored_before = stored;
@@ -137,7 +138,8 @@ TEST_CASE("each flipped byte of a repository, and each file that is missing, is 
     rig.env.files().Truncate(path, bytes - 1);
     CHECK_CODE(rig.repository.Verify(0), kDataLoss);
     rig.env.files().SetContent(path, content);
-    if (path.ends_with(".backup")) continue;
+    // Which an earlier release did not make.
+    if (path.ends_with(".backup") || path.ends_with("REPOSITORY")) continue;
     const std::string elsewhere = "/elsewhere";
     REQUIRE_OK(rig.env.files().Rename(path, elsewhere));
     CHECK_CODE(rig.repository.Verify(0), kDataLoss);
@@ -152,7 +154,7 @@ TEST_CASE("nothing that is damaged is restored, and no part of it is left") {
   BackupRig rig(5);
   rig.BackUp(0);
   for (const auto& [path, bytes] : rig.env.files().Files()) {
-    if (!path.starts_with(kRepositoryDir) || path.ends_with("LOCK")) continue;
+    if (!path.starts_with(kRepositoryDir) || path.ends_with("LOCK") || path.ends_with("REPOSITORY")) continue;
     rig.env.files().FlipByte(path, bytes / 2, 4);
     CHECK_CODE(rig.repository.Restore({.number = 1}, "/restored/one").status(), kDataLoss);
     rig.env.files().FlipByte(path, bytes / 2, 4);

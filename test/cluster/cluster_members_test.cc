@@ -1,4 +1,5 @@
 // What is asked of the members of a cluster, at every node.
+#include <filesystem>
 #include <string>
 
 #include "cluster/cluster_rig.h"
@@ -53,6 +54,44 @@ TEST_CASE("a member that is removed is told and rests, whichever it was and whoe
   CHECK(*nodes[last].Get("key") == "last");
   CHECK_CODE(nodes[last].RemoveMember(last), kInvalidArgument);
   CHECK(nodes[last].GetStatus().members.size() == 1);
+}
+
+TEST_CASE("a node that has begun a cluster of its own is not taken for one that joins, however it was started since") {
+  const TempDir dir;
+  Nodes nodes(1);
+  const std::string other = nodes.AddressOf("a");
+  ClusterOptions alone = Alone(dir);
+  for (const char* listen : {"", "127.0.0.1:0"}) {
+    alone.listen = listen;
+    const auto node = MustStart(alone);
+    REQUIRE_OK(node->Put("key", "value"));
+    REQUIRE_OK(node->Stop());
+  }
+  ClusterOptions joining = nodes.OptionsOf("b");
+  joining.dir = alone.dir;
+  const absl::Status refused = Cluster::Start(joining).status();
+  CHECK_CODE(refused, kFailedPrecondition);
+  CHECK(refused.message().find(alone.dir.string()) != std::string::npos);
+  CHECK(refused.message().find("empty directory") != std::string::npos);
+  CHECK(*MustStart(alone)->Get("key") == "value");
+  std::filesystem::remove_all(alone.dir);
+  REQUIRE_OK(MustStart(joining)->Put("other", "value"));
+}
+
+TEST_CASE("a node keeps its list of whom to join when the others are gone, be it the first or one that joined") {
+  const bool first = GENERATE(true, false);
+  Nodes nodes(2);
+  const std::string stays = first ? "a" : "b", goes = first ? "b" : "a";
+  ClusterOptions options = nodes.OptionsOf(stays);
+  options.listen = nodes.AddressOf(stays);
+  options.join = {nodes.AddressOf(goes)};
+  REQUIRE_OK(nodes[stays].RemoveMember(goes));
+  nodes.AwaitVoters(stays, 1);
+  REQUIRE_OK(nodes[stays].Put("key", "value"));
+  nodes.Kill(goes);
+  nodes.Kill(stays);
+  nodes.StartWith(stays, options);
+  CHECK(*nodes[stays].Get("key") == "value");
 }
 
 TEST_CASE("a member that was away when it was removed is told when it comes back, each time") {

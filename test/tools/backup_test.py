@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import unittest
 
 from client_fixture import ClientTest
-from programs import CLI, SERVER, Server, cli, run
+from programs import CLI, SERVER, Server, cli, ignore_children, run
 
 
 class Backups(ClientTest):
@@ -149,6 +150,13 @@ class Backups(ClientTest):
         self.assertEqual(done[-2:], ["backups/000002.backup", "1 backups copied"])
         self.assertFalse(any("000001" in name for name in done))
         self.assertEqual(self.backup("copy", "--repo", self.repo, "--exec", "false").stdout, b"0 backups copied\n")
+        # Also where what became of children is not told by itself.
+        shutil.rmtree(os.path.join(self.repo, "handed"))
+        unasked = run(CLI, "backup", "copy", "--repo", self.repo, "--exec", "exit 7", preexec_fn=ignore_children)
+        self.assertEqual(unasked.returncode, 3)
+        self.assertIn(b"exit code 7", unasked.stderr)
+        unasked = run(CLI, "backup", "copy", "--repo", self.repo, "--exec", command, preexec_fn=ignore_children)
+        self.assertIn(b"2 backups copied", unasked.stdout)
         self.backup("verify", "--repo", str(there))
         into = str(self.scratch / "from-there")
         self.backup("restore", "--repo", str(there), "--into", into)

@@ -12,6 +12,7 @@ from cluster_fixture import free_addresses
 from programs import BIN, DEADLINE_SECONDS, ProgramTest, Server, cli, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNITS = tuple(path.stem for path in (ROOT / "packaging").glob("*.service"))
 
 
 class Machine:
@@ -66,7 +67,8 @@ class Guide(ProgramTest):
             machine.server.command = words
             machine.server.start()
 
-    def systemctl(self, machine, action):
+    def systemctl(self, machine, action, *units):
+        self.assertEqual(units, UNITS)
         if action in ("stop", "restart"):
             self.assertEqual(machine.server.terminate(), 0, machine.server.error_text())
         if action in ("start", "restart"):
@@ -80,7 +82,7 @@ class Guide(ProgramTest):
         if words[0] == "bandb_server" and "--check-config" not in words:
             return self.serve(machine, [str(BIN / words[0]), *words[1:]])
         if words[:1] == ["systemctl"]:
-            return self.systemctl(machine, words[1])
+            return self.systemctl(machine, *words[1:])
         done = subprocess.run(words, capture_output=True, timeout=DEADLINE_SECONDS, check=False,
                               env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"})
         self.assertEqual(done.returncode, 0, f"{line}: {done.stdout} {done.stderr}")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli, run, wait_until
+from programs import CLI, DEADLINE_SECONDS, ProgramTest, cli, ignore_children, run, wait_until
 
 
 class Try(ProgramTest):
@@ -23,9 +23,10 @@ class Try(ProgramTest):
                 continue
         raise AssertionError("no ports are free")
 
-    def begin(self, base):
+    def begin(self, base, preexec_fn=None):
         trial = subprocess.Popen([CLI, "cluster", "try", "--nodes", "3", "--dir", str(self.scratch / "try"), "--port", str(base)],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 preexec_fn=preexec_fn)
         for stream in (trial.stdin, trial.stdout, trial.stderr):
             self.addCleanup(stream.close)
         self.addCleanup(trial.wait)
@@ -49,7 +50,7 @@ class Try(ProgramTest):
         self.assertEqual(errors.decode().splitlines(), ["(error) n1 does not run"] + 2 * [
             "(error) commands are status, stop N, kill N, start N, await, quit; nodes 0 to 2"])
         # What is there goes on.
-        again = self.begin(base)
+        again = self.begin(base, preexec_fn=ignore_children)
         self.assertNotEqual(again.stdout.readline(), b"", "it has started")
         self.assertEqual(cli(f"127.0.0.1:{base}", "get", "name").stdout, b'"Alice"\n')
         self.assertEqual(again.communicate(b"", timeout=DEADLINE_SECONDS)[1], b"")

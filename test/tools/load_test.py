@@ -11,7 +11,7 @@ import unittest
 
 import wire
 from client_fixture import ClientTest, Terminal
-from programs import CLI, DEADLINE_SECONDS, cli, wait_until
+from programs import CLI, DEADLINE_SECONDS, cli, let_pass, wait_until
 
 
 def zstd_frame(data):
@@ -130,6 +130,28 @@ class Load(ClientTest):
         done = cli(again.address, "load", "--skip", "2", "-", input=b"a\nb\nc\nd\n")
         self.assertEqual(done.returncode, 0)
         self.assertEqual(again.answer.values, {b"line:000000000003": b"c", b"line:000000000004": b"d"})
+
+    def test_what_waits_for_its_input_has_not_been_without_progress(self):
+        for flags in ((), ("--overwrite",), ("--delimiter", "=")):
+            table = wire.Table()
+            breaks = []
+
+            def answer(number, *request):
+                return None if breaks and breaks.pop() else table(number, *request)
+
+            server = self.serve(answer)
+            with subprocess.Popen([CLI, "--addr", server.address, "load", *flags, "--retry-for", "4", "-"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as load:
+                self.addCleanup(load.kill)
+                load.stdin.write(b"a=1\n")
+                load.stdin.flush()
+                wait_until(lambda: table.values, "the first line is stored")
+                let_pass(4.3)
+                breaks.append(True)
+                load.stdin.write(b"b=2\n")
+                done = load.communicate(timeout=DEADLINE_SECONDS)
+            self.assertEqual((load.returncode, done[1]), (0, b""), flags)
+            self.assertEqual(len(table.values), 2)
 
     def test_a_line_that_is_too_long_is_told_by_its_number_and_the_others_are_loaded(self):
         table = wire.Table()

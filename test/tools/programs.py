@@ -172,6 +172,17 @@ def wait_until(condition, what):
         time.sleep(0.01)
 
 
+def let_pass(seconds):
+    """For what only the time itself shows."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end, "time has passed")
+
+
+def ignore_children():
+    """In a program that begins, as some supervisors have it: SIGCHLD is ignored."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
 class ProgramTest(unittest.TestCase):
     """A test case with a scratch folder."""
 

@@ -260,7 +260,7 @@ class Ending(ProgramTest):
         server = self.server()
         self.assertEqual(cli(server.address, "put", "k", "v").returncode, 0)
         (self.scratch / "data").rename(self.scratch / "elsewhere")
-        self.assertEqual(server.process.wait(DEADLINE_SECONDS), 1)
+        self.assertEqual(server.process.wait(DEADLINE_SECONDS), 3)
         server.process.stdout.close()
         self.assertIn("data is gone", server.error_text())
         (self.scratch / "elsewhere").rename(self.scratch / "data")
@@ -269,7 +269,7 @@ class Ending(ProgramTest):
         # Another directory in its place is no better.
         (self.scratch / "data").rename(self.scratch / "elsewhere")
         shutil.copytree(self.scratch / "elsewhere", self.scratch / "data")
-        self.assertEqual(server.process.wait(DEADLINE_SECONDS), 1)
+        self.assertEqual(server.process.wait(DEADLINE_SECONDS), 3)
         server.process.stdout.close()
         self.assertIn("was replaced by another", server.error_text())
 

@@ -72,6 +72,16 @@ class Setup(ProgramTest):
         self.assertIn("  catch2: ", output)
         self.assertNotIn("  cmake: ", output)
 
+    def test_the_packages_need_what_their_description_promises(self):
+        self.system('ID=debian\nVERSION_ID="12"\n', self.packages("run"))
+        code, output, _ = self.setup("package")
+        self.assertEqual(code, 0)
+        self.assertIn("  libgrpc++-dev: ", output)
+        self.assertIn("  protobuf-compiler-grpc: ", output)
+        self.assertNotIn("  catch2: ", output)
+        script = (pathlib.Path(SETUP).parent / "package.sh").read_text()
+        self.assertIn("bandb_setup package\n", script)
+
     def test_npm_from_elsewhere_will_do_and_installs_once(self):
         self.system('ID=debian\nVERSION_ID="12"\n', [name for name in self.packages("test") if name != "npm"])
         self.fake("node", "")

@@ -12,7 +12,7 @@ import unittest
 
 import wire
 from client_fixture import ClientTest, Terminal
-from programs import CLI, DEADLINE_SECONDS, Server, cli, run, wait_until
+from programs import CLI, DEADLINE_SECONDS, Server, cli, let_pass, run, wait_until
 
 ALL = bytes(range(256))
 EXPIRES = 33_000_000_000_000
@@ -158,6 +158,10 @@ class Transfer(ClientTest):
         total = json.loads(contents(folder)["manifest.jsonl"].splitlines()[-1])
         self.assertEqual(total["entries"], 20_001)
         self.assertNotIn("export.source", contents(folder))
+        # So is the place from which to go on, which it says again where nothing is left to do.
+        for again in (done, run(*command, str(folder), "--resume")):
+            self.assertIn(b"bandb watch --from %s\n" % total["token"].encode(), again.stdout)
+        self.assertIn(b"k:999999", cli(server.address, "watch", "--from", total["token"], "--count", "1").stdout)
         # A server that was started since has no snapshot of before.
         server.kill()
         server.start()
@@ -276,6 +280,25 @@ class Transfer(ClientTest):
         self.assertEqual(done.returncode, 3)
         self.assertIn(b"imported 0 entries", done.stdout)
         self.assertEqual(cli("127.0.0.1:1", "import", "-", input=b"").returncode, 3)
+
+    def test_an_import_that_waits_for_its_input_has_not_been_without_progress(self):
+        server = self.serve(lambda number, *request: None if number == 0 else wire.ok())
+        with subprocess.Popen([CLI, "--addr", server.address, "import", "--retry-for", "4s", "-"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as load:
+            self.addCleanup(load.kill)
+            wait_until(lambda: server.connections == 1, "it is connected")
+            let_pass(4.3)
+            done = load.communicate(b'{"key": "a", "value": ""}\n', timeout=DEADLINE_SECONDS)
+        self.assertEqual((load.returncode, done[1]), (0, b""))
+        self.assertIn(b"imported 1 entries", done[0])
+
+    def test_an_import_into_a_new_directory_keeps_no_logs_that_nobody_asked_for(self):
+        data = self.scratch / "new"
+        count, value = 100, b"v" * 900_000
+        lines = b"".join(b'{"key": "%03d", "value": "%s"}\n' % (i, value) for i in range(count))
+        self.assertEqual(run(CLI, "import", "--data", str(data), "-", input=lines).returncode, 0)
+        logs = sum(path.stat().st_size for path in data.rglob("*.log"))
+        self.assertLess(logs, count * len(value) * 3 // 4)
 
     def test_what_the_server_refuses_is_counted_and_the_rest_is_stored(self):
         server = self.server()

@@ -87,6 +87,27 @@ class UsersTest(ProgramTest):
         self.assertEqual(readable.returncode, 2)
         self.assertIn(b"chmod 600", readable.stderr)
 
+    @unittest.skipIf(os.getuid() != 0, "only the superuser gives files away")
+    def test_a_file_of_the_superuser_is_for_the_group_of_a_directory_that_is_closed_to_others(self):
+        folder = self.scratch / "etc"
+        folder.mkdir()
+        os.chown(folder, -1, 12345)
+        link = self.scratch / "link"
+        for mode, group, rights in ((0o750, 12345, 0o640), (0o755, os.getegid(), 0o600)):
+            os.chmod(folder, mode)
+            users = folder / f"users-{mode:o}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(users)
+            for name, file in (("app", users), ("ops", users), ("web", link)):
+                self.assertEqual(run(CLI, "user", "add", name, "--file", str(file)).returncode, 0)
+                found = users.stat()
+                self.assertEqual((found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)), (0, group, rights))
+            # What its owner has chosen stays.
+            os.chown(users, -1, 0)
+            os.chmod(users, 0o600)
+            self.assertEqual(run(CLI, "user", "revoke", "app", "--file", str(users)).returncode, 0)
+            self.assertEqual((users.stat().st_gid, stat.S_IMODE(users.stat().st_mode)), (0, 0o600))
+
     def test_changes_at_once_all_arrive(self):
         programs_at_once = [
             subprocess.Popen([CLI, "user", "add", f"u{i}", "--file", self.users, "--allow", "read"], stdout=subprocess.PIPE)

@@ -99,6 +99,8 @@ absl::Status CreateFrom(const Flags& flags, Backup* backup) {
   options.create_if_missing = false;
   options.changes_keep_bytes = kKeepAllChanges;
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Db> db, Db::Open(flags.data, options));
+  // In which shape its tables are kept is its server's to say.
+  BANDB_RETURN_IF_ERROR(db->PauseCompactions());
   BANDB_ASSIGN_OR_RETURN(const BackupInfo made, backup->Create(*db, {.logs = flags.logs}));
   // It is made, whatever becomes of the database.
   Print(stdout, "{}\n", TextOf(made, flags.json));

@@ -1,6 +1,7 @@
 #include "change_feed.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "base/status.h"
@@ -148,12 +149,15 @@ absl::Status ServerFeed::TryRead(uint32_t wait_ms, uint32_t commits_max, FeedPie
 }
 
 absl::Status ServerFeed::Read(uint32_t wait_ms, uint32_t commits_max, FeedPiece* piece) {
-  const int64_t begin_nanos = clock_->MonotonicNanos();
+  std::optional<int64_t> failed_nanos;
   int64_t pause_nanos = 0;
   while (true) {
     const absl::Status status = TryRead(wait_ms, commits_max, piece);
     if (status.ok()) break;
-    if (!MayPass(status) || clock_->MonotonicNanos() - begin_nanos > retry_for_nanos_) return status;
+    // Until then it may have waited long for news, of which there were none.
+    const int64_t now_nanos = clock_->MonotonicNanos();
+    if (!failed_nanos) failed_nanos = now_nanos;
+    if (!MayPass(status) || now_nanos - *failed_nanos >= retry_for_nanos_) return status;
     client_.reset();
     Pause(executor_, &pause_nanos);
   }

@@ -71,8 +71,8 @@ class ExportRun {
     if (summary_.earlier_entries > 0) {
       Print(to, "{} entries were there already\n", Thousands(summary_.earlier_entries));
     }
-    if (!server_snapshot_.token.empty()) {
-      Print(to, "what was written after it: bandb watch --from {}\n", ShowToken(server_snapshot_.token));
+    if (!token_.empty()) {
+      Print(to, "what was written after it: bandb watch --from {}\n", token_);
     }
     Print(to, "exported {} entries, {} bytes, in {:.1f} s: {} entries/s\n", Thousands(summary_.entries),
           Thousands(summary_.bytes), static_cast<double>(nanos) / 1e9, PerSecond(summary_.entries, nanos));
@@ -108,7 +108,7 @@ class ExportRun {
   absl::Status TakeSnapshot(bool goes_on) {
     BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<client::Client> client, client::Client::Connect(target_));
     if (goes_on) {
-      BANDB_ASSIGN_OR_RETURN(server_snapshot_.id, ReadSource());
+      BANDB_ASSIGN_OR_RETURN(server_snapshot_, ReadSource());
       const absl::Status renewed = client->RenewSnapshot(server_snapshot_.id, flags_.lease_ms);
       if (!absl::IsFailedPrecondition(renewed)) return renewed;
       return base::Error(absl::StatusCode::kFailedPrecondition,
@@ -118,7 +118,9 @@ class ExportRun {
     }
     BANDB_ASSIGN_OR_RETURN(server_snapshot_, client->TakeSnapshot(flags_.lease_ms));
     if (flags_.out == "-") return absl::OkStatus();
-    return base::InstallFile(&files_, SourcePath(), fmt::format("snapshot {:016x}\n", server_snapshot_.id));
+    std::string text = fmt::format("snapshot {:016x}\n", server_snapshot_.id);
+    if (!server_snapshot_.token.empty()) text += fmt::format("token {}\n", ShowToken(server_snapshot_.token));
+    return base::InstallFile(&files_, SourcePath(), text);
   }
 
   absl::Status ForgetSource() {
@@ -126,9 +128,10 @@ class ExportRun {
     return exists ? files_.Remove(SourcePath()) : absl::OkStatus();
   }
 
-  absl::StatusOr<uint64_t> ReadSource() {
-    constexpr uint64_t kBytesMax = 100;
-    constexpr std::string_view kWord = "snapshot ";
+  // A file of before there were tokens in it has none.
+  absl::StatusOr<client::TakenSnapshot> ReadSource() {
+    constexpr uint64_t kBytesMax = 1000;
+    constexpr std::string_view kWord = "snapshot ", kTokenWord = "token ";
     const absl::StatusOr<std::string> text = base::ReadFile(&files_, SourcePath(), kBytesMax);
     if (absl::IsNotFound(text.status())) {
       return base::Error(absl::StatusCode::kFailedPrecondition,
@@ -136,12 +139,18 @@ class ExportRun {
                          flags_.out);
     }
     if (!text.ok()) return text.status();
-    uint64_t id = 0;
-    const char* const end = text->data() + text->size() - 1;
-    const bool begins = text->starts_with(kWord) && text->ends_with('\n');
-    if (begins) {
-      const auto [parsed, error] = std::from_chars(text->data() + kWord.size(), end, id, 16);
-      if (error == std::errc() && parsed == end && id != 0) return id;
+    client::TakenSnapshot source;
+    const std::string_view first = std::string_view(*text).substr(0, text->find('\n'));
+    const std::string_view rest = std::string_view(*text).substr(first.size());
+    const char* const end = first.data() + first.size();
+    FeedPlaceText place;
+    const bool has_token = rest.starts_with("\n") && rest.substr(1).starts_with(kTokenWord) && rest.ends_with('\n');
+    if (has_token && ParseFeedPlace(rest.substr(1 + kTokenWord.size(), rest.size() - kTokenWord.size() - 2), &place)) {
+      source.token = place.text;
+    }
+    if (first.starts_with(kWord) && (rest == "\n" || !source.token.empty())) {
+      const auto [parsed, error] = std::from_chars(first.data() + kWord.size(), end, source.id, 16);
+      if (error == std::errc() && parsed == end && source.id != 0) return source;
     }
     return base::Error(absl::StatusCode::kDataLoss, "{}: names no snapshot", SourcePath());
   }
@@ -163,10 +172,16 @@ class ExportRun {
     if (flags_.out == "-") {
       BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<transfer::EntrySource> source, Open(head_.begin));
       BANDB_ASSIGN_OR_RETURN(summary_, transfer::ExportToStream(head_, source.get(), WriteOut, tell));
+      token_ = ShowToken(server_snapshot_.token);
     } else {
       transfer::DirectoryExporter exporter(&files_, flags_.out, head_, tell);
-      const absl::Status status = exporter.Run(flags_.resume, [this](const std::string& begin) { return Open(begin); });
+      const absl::Status status = exporter.Run(flags_.resume, [this, &exporter](const std::string& begin) {
+        auto source = Open(begin);
+        exporter.NoteToken(ShowToken(server_snapshot_.token));
+        return source;
+      });
       summary_ = exporter.summary();
+      token_ = exporter.token();
       BANDB_RETURN_IF_ERROR(status);
     }
     DropSnapshot();
@@ -186,6 +201,7 @@ class ExportRun {
   Snapshot snapshot_;                      // of data_
   client::TakenSnapshot server_snapshot_;  // its id is 0 if there is none
   transfer::ExportSummary summary_;
+  std::string token_;  // of the place in the change feed, in hexadecimal digits
 };
 
 }  // namespace

@@ -77,15 +77,19 @@ absl::Status ServerTarget::Add(transfer::ImportEntry entry, transfer::ImportSumm
   filling_.bytes += bytes;
   filling_.entries.push_back(std::move(entry));
   if (filling_.entries.size() >= kBatchEntries || filling_.bytes >= kBatchBytes) Close();
-  while (pending_.size() >= kBatchesPending || pending_bytes_ >= kPendingBytes) {
-    BANDB_RETURN_IF_ERROR(Advance(summary));
-  }
-  return absl::OkStatus();
+  return AdvanceWhile([this] { return pending_.size() >= kBatchesPending || pending_bytes_ >= kPendingBytes; },
+                      summary);
 }
 
 absl::Status ServerTarget::Finish(transfer::ImportSummary* summary) {
   Close();
-  while (!pending_.empty()) BANDB_RETURN_IF_ERROR(Advance(summary));
+  return AdvanceWhile([this] { return !pending_.empty(); }, summary);
+}
+
+absl::Status ServerTarget::AdvanceWhile(const std::function<bool()>& is_needed, transfer::ImportSummary* summary) {
+  // Before, it was the input that was waited for.
+  if (is_needed()) last_progress_nanos_ = clock_->MonotonicNanos();
+  while (is_needed()) BANDB_RETURN_IF_ERROR(Advance(summary));
   return absl::OkStatus();
 }
 

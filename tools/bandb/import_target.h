@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -55,6 +56,9 @@ class ServerTarget final : public transfer::ImportTarget {
   void SendAgain();
   // Exchanges bytes with the server; a broken connection is made again.
   absl::Status Advance(transfer::ImportSummary* summary);
+  // Until it is not needed any more, which counts as progress; fails once there was none for too
+  // long.
+  absl::Status AdvanceWhile(const std::function<bool()>& is_needed, transfer::ImportSummary* summary);
   absl::Status TakeReplies(transfer::ImportSummary* summary);
   absl::Status OnReply(const proto::Reply& reply, transfer::ImportSummary* summary);
   void Refuse(const proto::Reply& reply, transfer::ImportSummary* summary);

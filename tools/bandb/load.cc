@@ -76,6 +76,7 @@ client::ClientOptions Loader::connection_options() const {
 }
 
 absl::Status Loader::CheckKeys() {
+  last_progress_nanos_ = clock_->MonotonicNanos();
   while (true) {
     const absl::Status status = CheckOnce();
     if (status.ok()) break;
@@ -182,6 +183,8 @@ void Loader::AddLine(std::string_view line) {
   if (value.size() + key.size() + 2 * sizeof(uint32_t) > proto::kFrameBytesHardMax) {
     return Refuse(number, "longer than any frame");
   }
+  // Until it came there was nothing to make progress with.
+  if (pending_.empty()) last_progress_nanos_ = clock_->MonotonicNanos();
   Pending pending{number, key, value.size(), {}};
   proto::AppendPut(&pending.frame, key, value);
   pending_bytes_ += pending.frame.size();

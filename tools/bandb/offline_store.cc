@@ -83,8 +83,10 @@ absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::OpenToRead(const std
 }
 
 absl::StatusOr<std::unique_ptr<OfflineStore>> OfflineStore::OpenToWrite(const std::string& directory) {
+  base::PosixFileSystem files;
   Options options;
-  options.changes_keep_bytes = kKeepAllChanges;
+  BANDB_ASSIGN_OR_RETURN(const bool exists, files.Exists(base::JoinPath(directory, "IDENTITY")));
+  if (exists) options.changes_keep_bytes = kKeepAllChanges;
   absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(directory, options);
   if (!db.ok()) return OpenRefused(directory, db.status());
   return std::make_unique<OfflineDb>(*std::move(db));

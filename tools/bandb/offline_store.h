@@ -14,8 +14,8 @@
 
 namespace bandb::cli {
 
-// Of Options::changes_keep_bytes: what a server kept of its change feed is not for others to let
-// go.
+// Of Options::changes_keep_bytes, for a database that is there: what a server kept of its change
+// feed is not for others to let go.
 inline constexpr uint64_t kKeepAllChanges = uint64_t{1} << 50;
 
 class OfflineStore {
@@ -25,7 +25,8 @@ class OfflineStore {
   // Cluster::Start; kFailedPrecondition somebody has it open; or the node has fellow members,
   // without whom it cannot know what is acknowledged.
   static absl::StatusOr<std::unique_ptr<OfflineStore>> OpenToRead(const std::string& directory);
-  // To write it. A directory that holds nothing gets a database. Errors: as Db::Open, and the same
+  // To write it. A directory that holds nothing gets a database, which keeps no logs for the change
+  // feed. Errors: as Db::Open, and the same
   // of a node.
   static absl::StatusOr<std::unique_ptr<OfflineStore>> OpenToWrite(const std::string& directory);
 

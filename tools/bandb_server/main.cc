@@ -3,8 +3,8 @@
 //   bandb_server [--config FILE] [--listen HOST:PORT] [--data DIR] [--set KEY=VALUE]... [--check-config]
 //                [--show-config] [--version] [--help]
 //
-// Flags override the file. Exit codes: 0 ended in order, 1 failed, 2 usage or configuration;
-// kFooter says it in full.
+// Flags override the file. Exit codes: 0 ended in order, 1 failed, 2 usage or configuration, 3 its
+// directory was lost; kFooter says it in full.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -38,9 +38,11 @@ constexpr const char* kFooter =
     "SIGTERM or SIGINT ends the server in order, a second one at once; SIGHUP reads the configuration again, "
     "SIGUSR1 opens log.file and log.audit_file again.\n"
     "\n"
-    "Exit codes: 0 ended in order; 1 could not open or close the database, bind the address or keep its directory, or "
-    "an\n"
-    "error had stopped the writes, or it ended at once; 2 usage or configuration, nothing was touched.\n"
+    "Exit codes: 0 ended in order; 1 could not open or close the database or bind the address, or an error had stopped "
+    "the\n"
+    "writes, or it ended at once; 2 usage or configuration, nothing was touched; 3 its directory was lost while it "
+    "served:\n"
+    "bring it back before the next start, which would begin another database.\n"
     "\n"
     "Examples:\n"
     "  bandb_server --data /var/lib/bandb\n"

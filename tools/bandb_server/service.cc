@@ -130,6 +130,8 @@ class Service {
       lost_ = directory.Look();
       const absl::Status failed = lost_.ok() ? data_->Look() : lost_;
       if (!failed.ok()) {
+        // That the directory went may have been what failed.
+        if (lost_.ok()) lost_ = directory.Look();
         logger_->Log(LogSeverity::kError, fmt::format("stopping: {}", base::Message(failed)));
         break;
       }
@@ -304,7 +306,7 @@ class Service {
       logger_->Log(LogSeverity::kError, "the server does not end: giving up; acknowledged writes are on disk");
     }
     // What still runs must not lose what it uses: no destructor, and acknowledged writes need none.
-    if (outcome != EndOutcome::kDone) ::_exit(kFailed);
+    if (outcome != EndOutcome::kDone) ::_exit(lost_.ok() ? kFailed : kLost);
     return Report();
   }
 
@@ -338,7 +340,7 @@ class Service {
   }
 
   int Report() {
-    if (!lost_.ok()) return kFailed;
+    if (!lost_.ok()) return kLost;
     if (!closed_.ok()) return Fail("closing the database", closed_);
     if (!drained_.ok()) return Fail("draining", drained_);
     if (data_->stopped_for_good()) {

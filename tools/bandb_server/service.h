@@ -13,6 +13,7 @@ namespace bandb::server_program {
 inline constexpr int kDone = 0;    // ended in order, or there was nothing to serve
 inline constexpr int kFailed = 1;  // could not start, or something failed on the way; docs/operations.md lists what
 inline constexpr int kUsage = 2;   // bad arguments or a bad configuration
+inline constexpr int kLost = 3;    // its directory was lost while it served: a start would begin another database
 
 // Serves until SIGTERM or SIGINT, then drains; a second of these ends the process at once. SIGHUP
 // reads the configuration again by `reread`. Prints "listening on HOST:PORT" on standard output

@@ -29,6 +29,12 @@ constexpr int kNoProgram = 127;
 
 }  // namespace
 
+void KeepEndsOfChildren() {
+  struct sigaction present {};
+  if (::sigaction(SIGCHLD, nullptr, &present) != 0) return;
+  if (present.sa_handler == SIG_IGN || (present.sa_flags & SA_NOCLDWAIT) != 0) std::signal(SIGCHLD, SIG_DFL);
+}
+
 absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const std::vector<std::string>& words,
                                                                   const std::string& output_path) {
   // The shell opens the file, and becomes the program.
@@ -37,6 +43,7 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const std::vec
   std::vector<char*> pointers;
   for (std::string& word : all) pointers.push_back(word.data());
   pointers.push_back(nullptr);
+  KeepEndsOfChildren();
   const pid_t parent = ::getpid();
   const pid_t id = ::fork();
   if (id == 0) Become(pointers, parent);
@@ -52,8 +59,11 @@ ChildProcess::~ChildProcess() {
 bool ChildProcess::Reap(int options) {
   int status = 0;
   if (ended_) return true;
-  if (::waitpid(id_, &status, options) != id_) return false;
+  const pid_t found = ::waitpid(id_, &status, options);
+  if (found == 0 || (found < 0 && errno == EINTR)) return false;
   ended_ = true;
+  // What became of it was told to somebody else.
+  if (found != id_) return true;
   exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return true;
 }

@@ -12,6 +12,10 @@
 
 namespace bandb::processes {
 
+// Has the system keep what became of children until it is asked for: a process that was started
+// with SIGCHLD ignored, as some supervisors do, would never learn it.
+void KeepEndsOfChildren();
+
 // Thread safety: one thread at a time.
 class ChildProcess {
  public:
@@ -29,7 +33,8 @@ class ChildProcess {
   pid_t id() const { return id_; }
   bool IsRunning();
   void Signal(int signal);
-  // Waits for its end; returns its exit code, or 128 and the signal that has ended it.
+  // Waits for its end; returns its exit code, or 128 and the signal that has ended it, or -1 if the
+  // system does not tell.
   int Wait();
 
  private:
@@ -39,7 +44,7 @@ class ChildProcess {
 
   const pid_t id_;
   bool ended_ = false;
-  int exit_code_ = 0;
+  int exit_code_ = -1;
 };
 
 }  // namespace bandb::processes

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "base/status.h"
+#include "processes/child_process.h"
 
 namespace bandb::processes {
 
@@ -79,6 +80,7 @@ absl::StatusOr<int> RunPiped(const std::string& command, std::string_view input,
   struct sigaction before {};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, &before);
+  KeepEndsOfChildren();
   const pid_t parent = ::getpid();
   const pid_t id = ::fork();
   if (id == 0) Become(word_pointers.data(), entry_pointers.data(), ends, parent);
@@ -89,8 +91,11 @@ absl::StatusOr<int> RunPiped(const std::string& command, std::string_view input,
   ::sigaction(SIGPIPE, &before, nullptr);
   if (id < 0) return base::ErrnoStatus(error, command);
   int status = 0;
-  while (::waitpid(id, &status, 0) != id) {
-  }
+  pid_t ended = 0;
+  do {
+    ended = ::waitpid(id, &status, 0);
+  } while (ended < 0 && errno == EINTR);
+  if (ended != id) return base::ErrnoStatus(errno, command);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -21,6 +21,10 @@ constexpr uint64_t kVersion = 1;
 // The one complaint that the end of a manifest may cause without being damaged.
 constexpr std::string_view kTornLine = "not a JSON object";
 
+bool IsHex(std::string_view text) {
+  return text.size() % 2 == 0 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 bool TakeHead(const json& object, ManifestHead* head) {
   std::string format;
   std::string keys;
@@ -64,6 +68,9 @@ std::string TakeLine(std::string_view line, Manifest* manifest) {
   uint64_t chunks = 0;
   if (!TakeNumber(object, "entries", &entries) || !TakeNumber(object, "chunks", &chunks)) return "not a chunk";
   if (entries != manifest->entries() || chunks != manifest->chunks.size()) return "the total does not add up";
+  if (object.contains("token") && (!TakeText(object, "token", &manifest->token) || !IsHex(manifest->token))) {
+    return "not a token";
+  }
   manifest->complete = true;
   return "";
 }
@@ -125,7 +132,8 @@ std::string ChunkLine(const ManifestChunk& chunk) {
 }
 
 std::string TotalLine(const Manifest& manifest) {
-  return fmt::format("{{\"entries\": {}, \"chunks\": {}}}\n", manifest.entries(), manifest.chunks.size());
+  const std::string token = manifest.token.empty() ? "" : fmt::format(", \"token\": \"{}\"", manifest.token);
+  return fmt::format("{{\"entries\": {}, \"chunks\": {}{}}}\n", manifest.entries(), manifest.chunks.size(), token);
 }
 
 absl::StatusOr<Manifest> ParseManifest(std::string_view text) {

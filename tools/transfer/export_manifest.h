@@ -4,12 +4,13 @@
 //   head     := {"bandb_export": 1, "format": ..., "key_format": ..., "value_format": ...,
 //                "compression": "none" | "zstd", "chunk_bytes": n, "begin": bytes, "limit": bytes, "state": string}
 //   chunk    := {"file": name, "first": bytes, "last": bytes, "entries": n, "bytes": n, "checksum": 16 hex digits}
-//   total    := {"entries": n, "chunks": n}
+//   total    := {"entries": n, "chunks": n [, "token": hexadecimal digits]}
 //   bytes    := string | {"base64": string}
 //
 // "bytes" and "checksum" (XXH3-64, as xxhsum -H3 prints it) are of the file as it lies there. The
 // line of a chunk is written once the chunk is durable, the total once all are. So a manifest
-// without a total is of an export that was cut short, and its last line may be torn.
+// without a total is of an export that was cut short, and its last line may be torn. The token is
+// the place in the change feed of the state; older exports have none.
 #ifndef BANDB_TOOLS_TRANSFER_EXPORT_MANIFEST_H_
 #define BANDB_TOOLS_TRANSFER_EXPORT_MANIFEST_H_
 
@@ -53,6 +54,7 @@ struct Manifest {
   ManifestHead head{};
   std::vector<ManifestChunk> chunks{};
   bool complete = false;
+  std::string token{};  // in hexadecimal digits; empty: none is known
 
   uint64_t entries() const;
 };
