@@ -51,6 +51,9 @@ struct PendingEdit {
   bool replaces_all = false;
   // It only lets tables go, and so is written also while a full disk stops all else.
   bool gives_room = false;
+  // What it adds was never in memory: readers see it from now on, and its last sequence is the last
+  // of all.
+  bool publishes = false;
   // What the edit makes of the present state; filled in when its turn comes.
   ManifestState result;
 };
