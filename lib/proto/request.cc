@@ -60,13 +60,13 @@ bool DecodeHello(std::string_view payload, Hello* hello) {
          hello->version_min <= hello->version_max;
 }
 
-BatchCursor::BatchCursor(std::string_view payload) : reader_(payload) {
+BatchReader::BatchReader(std::string_view payload) : reader_(payload) {
   uint8_t flags = 0;
   ok_ = reader_.ReadFixed(&flags) && flags == 0 && reader_.ReadFixed(&conditions_left_) &&
         reader_.ReadFixed(&operations_left_);
 }
 
-bool BatchCursor::NextCondition(BatchCondition* condition) {
+bool BatchReader::NextCondition(BatchCondition* condition) {
   if (!ok_ || conditions_left_ == 0) return false;
   uint8_t check = 0;
   uint32_t key_bytes = 0, value_bytes = 0;
@@ -93,7 +93,7 @@ bool ReadOperation(base::ByteReader* reader, BatchOperation* operation) {
   return ok;
 }
 
-bool BatchCursor::NextOperation(BatchOperation* operation) {
+bool BatchReader::NextOperation(BatchOperation* operation) {
   if (!ok_ || conditions_left_ != 0 || operations_left_ == 0) return false;
   ok_ = ReadOperation(&reader_, operation);
   if (ok_) operations_left_--;

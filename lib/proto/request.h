@@ -90,9 +90,9 @@ inline constexpr size_t kBatchEntryBytesMin = 1 + 2 * sizeof(uint32_t);
 
 // Walks a BATCH. Usage: while (cursor.NextCondition(&c)) ...; while (cursor.NextOperation(&o)) ...;
 // then Complete() tells whether the payload was well-formed.
-class BatchCursor {
+class BatchReader {
  public:
-  explicit BatchCursor(std::string_view payload);
+  explicit BatchReader(std::string_view payload);
   bool NextCondition(BatchCondition* condition);
   bool NextOperation(BatchOperation* operation);
   // Everything announced was there, and nothing else.

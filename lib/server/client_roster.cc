@@ -7,7 +7,7 @@
 
 #include "base/executor.h"
 #include "base/status.h"
-#include "server/host_code.h"
+#include "server/host_hooks.h"
 
 namespace bandb::server {
 

@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "net/limits.h"
 #include "server/frame_codec.h"
-#include "server/host_code.h"
+#include "server/host_hooks.h"
 
 namespace bandb::server {
 

@@ -211,7 +211,7 @@ Failure FrameCodec::DecodeDelete(const FrameCodec&, std::string_view payload, Co
 }
 
 Failure FrameCodec::DecodeBatch(const FrameCodec& codec, std::string_view payload, Command* command) {
-  proto::BatchCursor cursor(payload);
+  proto::BatchReader cursor(payload);
   // A count that the payload has no room for is malformed.
   const uint64_t announced = uint64_t{cursor.conditions_left()} + cursor.operations_left();
   if (announced > payload.size() / proto::kBatchEntryBytesMin) return MalformedFailure();

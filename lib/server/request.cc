@@ -5,7 +5,7 @@
 
 #include "proto/message_id.h"
 #include "server/durable_replies.h"
-#include "server/host_code.h"
+#include "server/host_hooks.h"
 
 namespace bandb::server {
 

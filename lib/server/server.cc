@@ -22,11 +22,11 @@
 #include "server/client_roster.h"
 #include "server/door.h"
 #include "server/hook_watch.h"
-#include "server/host_code.h"
+#include "server/host_hooks.h"
+#include "server/loop_server.h"
 #include "server/redis_command.h"
 #include "server/server_options.h"
 #include "server/server_stats.h"
-#include "server/server_unit.h"
 #include "server/slow_log.h"
 #include "server/snapshot_leases.h"
 #include "server/users.h"
@@ -93,8 +93,8 @@ class Server::Impl {
  private:
   // A loop, its thread and what runs on it.
   struct ServingLoop {
-    std::shared_ptr<net::SocketLoop> loop;  // shared with responders, see server/host_code.h
-    std::unique_ptr<server::ServerUnit> unit;
+    std::shared_ptr<net::SocketLoop> loop;  // shared with responders, see server/host_hooks.h
+    std::unique_ptr<server::LoopServer> unit;
     std::unique_ptr<base::Thread> thread;
     std::unique_ptr<base::Event> ended = std::make_unique<base::Event>();
     // It has taken the turn that IsAlive asked for.
@@ -105,7 +105,7 @@ class Server::Impl {
   absl::Status SetUpUsers();
   absl::Status SetUpTls();
   absl::StatusOr<std::shared_ptr<tls::Context>> ReadTls() const;
-  absl::Status ListenForTls(const std::vector<server::ServerUnit*>& others);
+  absl::Status ListenForTls(const std::vector<server::LoopServer*>& others);
   absl::StatusOr<server::UserTable> ReadUsers() const;
   absl::Status AddLoop(int number);
   bool WantsWatch() const {
@@ -154,8 +154,8 @@ absl::Status Server::Impl::AddLoop(int number) {
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<net::SocketLoop> loop, net::SocketLoop::Create(&clock_));
   ServingLoop serving;
   serving.loop = std::move(loop);
-  serving.unit = std::make_unique<server::ServerUnit>(
-      server::ServerUnit::Parts{.loop = serving.loop,
+  serving.unit = std::make_unique<server::LoopServer>(
+      server::LoopServer::Parts{.loop = serving.loop,
                                 .store = store_,
                                 .hooks = &hooks_,
                                 .executor = workers_.get(),
@@ -222,8 +222,8 @@ absl::Status Server::Impl::SetUpTls() {
   return absl::OkStatus();
 }
 
-absl::Status Server::Impl::ListenForTls(const std::vector<server::ServerUnit*>& others) {
-  server::ServerUnit* const first = loops_[0].unit.get();
+absl::Status Server::Impl::ListenForTls(const std::vector<server::LoopServer*>& others) {
+  server::LoopServer* const first = loops_[0].unit.get();
   if (!options_.tls_listen.empty()) {
     BANDB_RETURN_IF_ERROR(first->ListenForTls(options_.tls_listen, others));
     Log(LogSeverity::kInfo, fmt::format("serving TLS on {}", first->tls_address()));
@@ -271,7 +271,7 @@ absl::Status Server::Impl::Start() {
   for (ServingLoop& serving : loops_) door_queues.push_back(serving.unit->door_queue());
   door_ = std::make_unique<server::Door>(std::move(door_queues), &quota_, users_.get(), options_);
   // One socket for all loops: the first accepts and deals out.
-  std::vector<server::ServerUnit*> others;
+  std::vector<server::LoopServer*> others;
   for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].unit.get());
   BANDB_RETURN_IF_ERROR(loops_[0].unit->Listen(options_.listen, others));
   address_ = loops_[0].unit->address();

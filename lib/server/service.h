@@ -10,20 +10,20 @@
 #include "bandb/store.h"
 #include "base/event_loop.h"
 #include "net/router.h"
-#include "server/changes_path.h"
-#include "server/clients_path.h"
+#include "server/changes_endpoint.h"
+#include "server/clients_endpoint.h"
 #include "server/commands.h"
-#include "server/cursor_path.h"
+#include "server/cursor_endpoint.h"
 #include "server/door_queue.h"
 #include "server/durable_replies.h"
-#include "server/login_path.h"
+#include "server/login_endpoint.h"
 #include "server/operation_hooks.h"
-#include "server/read_path.h"
+#include "server/read_endpoint.h"
 #include "server/request.h"
-#include "server/scan_path.h"
-#include "server/snapshot_path.h"
+#include "server/scan_endpoint.h"
+#include "server/snapshot_endpoint.h"
 #include "server/transaction_path.h"
-#include "server/write_collector.h"
+#include "server/write_endpoint.h"
 
 namespace bandb::server {
 
@@ -118,15 +118,15 @@ class Service final : private net::Handler {
   RequestTimes times_;
   const RequestContext context_;
   DurableReplies durable_;
-  WriteCollector writes_;
-  ReadPath reads_;
-  ScanPath scans_;
-  SnapshotPath snapshots_;
-  ChangesPath changes_;
-  CursorPath cursors_;
+  WriteEndpoint writes_;
+  ReadEndpoint reads_;
+  ScanEndpoint scans_;
+  SnapshotEndpoint snapshots_;
+  ChangesEndpoint changes_;
+  CursorEndpoint cursors_;
   TransactionPath transactions_;
-  LoginPath logins_;
-  ClientsPath clients_;
+  LoginEndpoint logins_;
+  ClientsEndpoint clients_;
 };
 
 }  // namespace bandb::server

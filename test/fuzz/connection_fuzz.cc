@@ -26,7 +26,7 @@
 #include "proto/message_id.h"
 #include "proto/request.h"
 #include "proto/response.h"
-#include "server/server_unit.h"
+#include "server/loop_server.h"
 #include "support/manual_clock.h"
 #include "support/memory_store.h"
 #include "support/step_executor.h"
@@ -251,7 +251,7 @@ class FuzzWorld {
         store_(&executor_),
         server_loop_(network_.MakeLoop()),
         client_loop_(network_.MakeLoop()) {
-    unit_ = std::make_unique<server::ServerUnit>(server::ServerUnit::Parts{.loop = server_loop_,
+    unit_ = std::make_unique<server::LoopServer>(server::LoopServer::Parts{.loop = server_loop_,
                                                                            .store = &store_,
                                                                            .hooks = &hooks_,
                                                                            .executor = &executor_,
@@ -342,7 +342,7 @@ class FuzzWorld {
   net::Quota quota_;
   const std::shared_ptr<base::EventLoop> server_loop_;
   const std::unique_ptr<base::EventLoop> client_loop_;
-  std::unique_ptr<server::ServerUnit> unit_;
+  std::unique_ptr<server::LoopServer> unit_;
   std::vector<std::unique_ptr<FuzzClient>> clients_;
   int connects_ = 0;
 };

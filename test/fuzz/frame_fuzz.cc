@@ -24,7 +24,7 @@ constexpr size_t kPayloadBytesMax = 4096;
 std::string_view PayloadOf(const std::string& frame) { return std::string_view(frame).substr(kFrameHeaderBytes); }
 
 void CheckBatch(std::string_view payload) {
-  BatchCursor cursor(payload);
+  BatchReader cursor(payload);
   BatchBuilder builder;
   BatchCondition condition;
   while (cursor.NextCondition(&condition)) builder.Require(condition);

@@ -21,8 +21,8 @@
 #include "fuzz/fuzz_network.h"
 #include "fuzz/fuzz_program.h"
 #include "net/stream_world.h"
+#include "server/loop_server.h"
 #include "server/redis_command.h"
-#include "server/server_unit.h"
 #include "support/manual_clock.h"
 #include "support/memory_store.h"
 #include "support/step_executor.h"
@@ -242,7 +242,7 @@ class FuzzWorld {
     environment_.reply_bytes_max = options_.memory_bytes_max / 4;
     environment_.stats = [] { return std::string("reads 1\n"); };
     environment_.now_ms = [this] { return clock_.WallMillis(); };
-    unit_ = std::make_unique<server::ServerUnit>(server::ServerUnit::Parts{.loop = server_loop_,
+    unit_ = std::make_unique<server::LoopServer>(server::LoopServer::Parts{.loop = server_loop_,
                                                                            .store = &store_,
                                                                            .hooks = &hooks_,
                                                                            .executor = &executor_,
@@ -341,7 +341,7 @@ class FuzzWorld {
   server::RedisEnvironment environment_;
   const std::shared_ptr<base::EventLoop> server_loop_;
   const std::unique_ptr<base::EventLoop> client_loop_;
-  std::unique_ptr<server::ServerUnit> unit_;
+  std::unique_ptr<server::LoopServer> unit_;
   std::vector<std::unique_ptr<FuzzClient>> clients_;
   int connects_ = 0;
 };

@@ -21,7 +21,7 @@ std::string_view PayloadOf(const std::string& frame_bytes, MessageId id) {
 }
 
 bool BatchIsWellFormed(std::string_view payload) {
-  BatchCursor cursor(payload);
+  BatchReader cursor(payload);
   BatchCondition condition;
   BatchOperation operation;
   while (cursor.NextCondition(&condition)) {
@@ -147,7 +147,7 @@ TEST_CASE("BATCH carries conditions and operations of every kind") {
   builder.AppendTo(&bytes);
   const std::string_view payload = PayloadOf(bytes, MessageId::kBatch);
 
-  BatchCursor cursor(payload);
+  BatchReader cursor(payload);
   BatchCondition condition;
   BatchOperation operation;
   CHECK_FALSE(cursor.NextOperation(&operation));  // not before the conditions were taken

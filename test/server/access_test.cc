@@ -9,7 +9,7 @@
 #include "base/mutex.h"
 #include "proto/changes.h"
 #include "server/feed_server.h"
-#include "server/login_path.h"
+#include "server/login_endpoint.h"
 #include "server/message_table.h"
 #include "server/users_fixture.h"
 #include "support/catch.h"

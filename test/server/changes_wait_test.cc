@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "server/changes_path.h"
+#include "server/changes_endpoint.h"
 #include "server/feed_server.h"
-#include "server/server_unit.h"
+#include "server/loop_server.h"
 #include "storage/db/feed_world.h"
 #include "support/catch.h"
 #include "support/sim_streams.h"
@@ -76,7 +76,7 @@ class WaitingWorld {
         readers(&clock_, 4),
         loop_(network.MakeLoop()),
         clients_(network.MakeLoop()) {
-    unit_ = std::make_unique<server::ServerUnit>(server::ServerUnit::Parts{.loop = loop_,
+    unit_ = std::make_unique<server::LoopServer>(server::LoopServer::Parts{.loop = loop_,
                                                                            .store = &world.db(),
                                                                            .hooks = &hooks_,
                                                                            .executor = &world.env().executor(),
@@ -131,7 +131,7 @@ class WaitingWorld {
   const ServerHooks hooks_;
   const std::shared_ptr<base::EventLoop> loop_;
   const std::unique_ptr<base::EventLoop> clients_;
-  std::unique_ptr<server::ServerUnit> unit_;
+  std::unique_ptr<server::LoopServer> unit_;
   int64_t followed_nanos_ = 0;
 };
 

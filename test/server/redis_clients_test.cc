@@ -12,7 +12,7 @@
 #include "base/executor.h"
 #include "base/mutex.h"
 #include "net/quota.h"
-#include "server/clients_path.h"
+#include "server/clients_endpoint.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "server/server_unit.h"
+#include "server/loop_server.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
 #include "support/manual_clock.h"
@@ -25,7 +25,7 @@ class SimServer {
         executor_(&clock_, network_options.seed),
         store(&executor_),
         loop_(network.MakeLoop()) {
-    unit = std::make_unique<server::ServerUnit>(server::ServerUnit::Parts{.loop = loop_,
+    unit = std::make_unique<server::LoopServer>(server::LoopServer::Parts{.loop = loop_,
                                                                           .store = &store,
                                                                           .hooks = &hooks_,
                                                                           .executor = &executor_,
@@ -77,7 +77,7 @@ class SimServer {
   const std::shared_ptr<base::EventLoop> loop_;
 
  public:
-  std::unique_ptr<server::ServerUnit> unit;
+  std::unique_ptr<server::LoopServer> unit;
 };
 
 // Counts up one key through a pipeline of PUTs and GETs, and checks every reply. A connection that

@@ -1,4 +1,4 @@
-#include "server/host_code.h"
+#include "server/host_hooks.h"
 
 #include <algorithm>
 #include <string>
@@ -81,10 +81,10 @@ absl::Status Validate(const ServerHooks& hooks) {
 }
 
 // A route of the host's: always answered through a Responder, from whatever thread.
-class HostCode::RouteAdapter final : public net::Handler {
+class HostHooks::RouteAdapter final : public net::Handler {
  public:
   // `name`: null on a worker.
-  RouteAdapter(const HostCode* host, const RouteHandler* handler, const std::string* name)
+  RouteAdapter(const HostHooks* host, const RouteHandler* handler, const std::string* name)
       : host_(host), handler_(handler), name_(name) {}
   void Handle(net::Call& call) override {
     const HookSpot::Within within(name_ == nullptr ? nullptr : host_->spot_, name_);
@@ -95,15 +95,15 @@ class HostCode::RouteAdapter final : public net::Handler {
   }
 
  private:
-  const HostCode* const host_;
+  const HostHooks* const host_;
   const RouteHandler* const handler_;
   const std::string* const name_;
 };
 
 // ADMIN, the message of an operator: answered by the host, on a worker.
-class HostCode::AdminAdapter final : public net::Handler {
+class HostHooks::AdminAdapter final : public net::Handler {
  public:
-  explicit AdminAdapter(const HostCode* host) : host_(host) {}
+  explicit AdminAdapter(const HostHooks* host) : host_(host) {}
   void Handle(net::Call& call) override {
     std::vector<std::string_view> words;
     const bool well_formed = proto::DecodeAdmin(call.request().payload, &words);
@@ -129,23 +129,23 @@ class HostCode::AdminAdapter final : public net::Handler {
   }
 
  private:
-  const HostCode* const host_;
+  const HostHooks* const host_;
 };
 
-HostCode::HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
-                   HookSpot* spot)
+HostHooks::HostHooks(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
+                     HookSpot* spot)
     : hooks_(hooks), loop_(std::move(loop)), completions_(completions), spot_(spot) {}
 
-HostCode::~HostCode() = default;
+HostHooks::~HostHooks() = default;
 
-const std::string* HostCode::NameOf(std::string_view kind, uint32_t message_id) {
+const std::string* HostHooks::NameOf(std::string_view kind, uint32_t message_id) {
   const bool on_worker = std::any_of(hooks_->routes.begin(), hooks_->routes.end(), [message_id](const auto& route) {
     return route.message_id == message_id && route.options.on_worker;
   });
   return on_worker ? nullptr : &names_.emplace_back(fmt::format("{} {}", kind, message_id));
 }
 
-net::HookDecision HostCode::Decide(const PreHookEntry& entry, const std::string* name, const net::RequestView& view) {
+net::HookDecision HostHooks::Decide(const PreHookEntry& entry, const std::string* name, const net::RequestView& view) {
   const bool passes = entry.on_failure == HookFailurePolicy::kPass;
   HookResult result = HookResult::Pass();
   try {
@@ -163,7 +163,7 @@ net::HookDecision HostCode::Decide(const PreHookEntry& entry, const std::string*
   return {net::HookDecision::Verdict::kReject, ToCode(proto::ErrorCode::kHookFailed), "a hook failed"};
 }
 
-void HostCode::AddTo(net::Router* router) {
+void HostHooks::AddTo(net::Router* router) {
   for (const RouteEntry& route : hooks_->routes) {
     routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler, NameOf("the route", route.message_id)));
     router->Add(route.message_id, routes_.back().get(), net::kLaneExclusive, route.options.on_worker);
@@ -192,7 +192,7 @@ void HostCode::AddTo(net::Router* router) {
   }
 }
 
-net::HookDecision HostCode::OnConnect(net::ConnectionId id, std::string_view peer, bool* failed) const {
+net::HookDecision HostHooks::OnConnect(net::ConnectionId id, std::string_view peer, bool* failed) const {
   if (hooks_->on_connect == nullptr) return {};
   static const std::string& name = *new std::string("on_connect");
   try {
@@ -206,7 +206,7 @@ net::HookDecision HostCode::OnConnect(net::ConnectionId id, std::string_view pee
   }
 }
 
-bool HostCode::OnDisconnect(net::ConnectionId id) const {
+bool HostHooks::OnDisconnect(net::ConnectionId id) const {
   if (hooks_->on_disconnect == nullptr) return true;
   static const std::string& name = *new std::string("on_disconnect");
   try {

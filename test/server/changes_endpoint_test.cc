@@ -1,5 +1,5 @@
 // The change feed over the wire: CHANGES, ACKNOWLEDGE and CURSORS, of a server over a database.
-#include "server/changes_path.h"
+#include "server/changes_endpoint.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "server/login_path.h"
+#include "server/login_endpoint.h"
 
 #include <fmt/format.h>
 
@@ -62,9 +62,9 @@ bool FailureLog::Has(std::string_view peer, int64_t now_nanos) const {
   return found != failures_.end() && now_nanos - found->second.last_nanos <= kForgottenNanos;
 }
 
-LoginPath::~LoginPath() { BANDB_ASSERT(idle()); }
+LoginEndpoint::~LoginEndpoint() { BANDB_ASSERT(idle()); }
 
-void LoginPath::LogIn(Request& request, LoginCommand* command) {
+void LoginEndpoint::LogIn(Request& request, LoginCommand* command) {
   const int64_t now_nanos = loop_->NowNanos();
   const std::string peer(request.origin().peer);
   const bool right = request.codec().session().LogIn(command->user, command->token);
@@ -85,14 +85,14 @@ void LoginPath::LogIn(Request& request, LoginCommand* command) {
   waiting.timer = loop_->After(delay_nanos, [this, number] { Answer(number); });
 }
 
-void LoginPath::Answer(uint64_t number) {
+void LoginEndpoint::Answer(uint64_t number) {
   const auto found = waiting_.find(number);
   Waiting ended = std::move(found->second);
   waiting_.erase(found);
   Complete(context_, ended.pending, &ended.outcome);
 }
 
-void LoginPath::Close() {
+void LoginEndpoint::Close() {
   closed_ = true;
   while (!waiting_.empty()) {
     loop_->Cancel(waiting_.begin()->second.timer);
@@ -100,7 +100,7 @@ void LoginPath::Close() {
   }
 }
 
-void LoginPath::Tell(std::string_view user, std::string_view peer) {
+void LoginEndpoint::Tell(std::string_view user, std::string_view peer) {
   // Name and token in the wrong order, say, and more people read logs than files of tokens.
   const bool is_token = tls::HoldsToken(user);
   const std::string name = is_token ? std::string() : base::Escape(user, kNameBytesShown);

@@ -1,4 +1,4 @@
-// WriteCollector: what a turn's writes become, and what becomes of them where the store is slow.
+// WriteEndpoint: what a turn's writes become, and what becomes of them where the store is slow.
 #include <memory>
 #include <string>
 #include <vector>

@@ -3,8 +3,8 @@
 // To acknowledge moves a cursor in memory, so that it is done on the loop, and what follows it on
 // its connection sees it. Making, dropping and listing cursors write and read, on a reader's
 // thread. That a cursor was dropped or put elsewhere is told to who keeps account of it.
-#ifndef BANDB_SERVER_CURSOR_PATH_H_
-#define BANDB_SERVER_CURSOR_PATH_H_
+#ifndef BANDB_SERVER_CURSOR_ENDPOINT_H_
+#define BANDB_SERVER_CURSOR_ENDPOINT_H_
 
 #include "bandb/store.h"
 #include "base/event_loop.h"
@@ -14,11 +14,11 @@
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class CursorPath {
+class CursorEndpoint {
  public:
-  CursorPath(Store* store, base::EventLoop* loop, const RequestContext& context)
+  CursorEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context)
       : store_(store), loop_(loop), context_(context) {}
-  ~CursorPath();
+  ~CursorEndpoint();
 
   void Acknowledge(Request& request, const AcknowledgeCommand& command);
   void Change(Request& request, CursorsCommand* command);
@@ -38,4 +38,4 @@ class CursorPath {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_CURSOR_PATH_H_
+#endif  // BANDB_SERVER_CURSOR_ENDPOINT_H_

@@ -1,4 +1,4 @@
-#include "server/server_unit.h"
+#include "server/loop_server.h"
 
 #include <algorithm>
 #include <utility>
@@ -48,7 +48,7 @@ ServiceOptions ToServiceOptions(const ServerOptions& options) {
 
 }  // namespace
 
-ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
+LoopServer::LoopServer(const Parts& parts, const ServerOptions& options)
     : parts_(parts),
       options_(options),
       protocol_({.frame_bytes_max = options.frame_bytes_max,
@@ -93,19 +93,19 @@ ServerUnit::ServerUnit(const Parts& parts, const ServerOptions& options)
                 .roster = parts.roster,
                 .clients = this},
                ToServiceOptions(options)),
-      host_code_(parts.hooks, parts.loop, &frames_, &hook_spot_) {
+      host_hooks_(parts.hooks, parts.loop, &frames_, &hook_spot_) {
   service_.AddMessagesTo(&router_);
   service_.AddRedisTo(&redis_router_);
   service_.AddTo(&door_queue_);
-  host_code_.AddTo(&router_);
+  host_hooks_.AddTo(&router_);
 }
 
-ServerUnit::~ServerUnit() {
+LoopServer::~LoopServer() {
   BANDB_ASSERT(service_.idle());
   BANDB_ASSERT(frames_.idle());
 }
 
-base::ListenOptions ServerUnit::ListenOn(const std::string& address) const {
+base::ListenOptions LoopServer::ListenOn(const std::string& address) const {
   base::ListenOptions listen;
   listen.address = address;
   if (options_.keepalive != absl::InfiniteDuration()) {
@@ -114,50 +114,50 @@ base::ListenOptions ServerUnit::ListenOn(const std::string& address) const {
   return listen;
 }
 
-absl::Status ServerUnit::ListenWith(net::Acceptor* acceptor, const std::string& address,
-                                    const std::vector<ServerUnit*>& others, MakeTaker make) {
+absl::Status LoopServer::ListenWith(net::Acceptor* acceptor, const std::string& address,
+                                    const std::vector<LoopServer*>& others, MakeTaker make) {
   std::vector<net::Acceptor::Taker> takers{make(this)};
-  for (ServerUnit* other : others) takers.push_back(make(other));
+  for (LoopServer* other : others) takers.push_back(make(other));
   return acceptor->Listen(ListenOn(address), std::move(takers));
 }
 
-absl::Status ServerUnit::Listen(const std::string& address, const std::vector<ServerUnit*>& others) {
-  return ListenWith(&acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+absl::Status LoopServer::Listen(const std::string& address, const std::vector<LoopServer*>& others) {
+  return ListenWith(&acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
     return {unit->parts_.loop.get(), &unit->frames_, {&unit->protocol_, &unit->router_}};
   });
 }
 
-absl::Status ServerUnit::ListenForRedis(const std::string& address, const std::vector<ServerUnit*>& others) {
-  return ListenWith(&redis_acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+absl::Status LoopServer::ListenForRedis(const std::string& address, const std::vector<LoopServer*>& others) {
+  return ListenWith(&redis_acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
     return {unit->parts_.loop.get(), &unit->frames_, {&unit->redis_protocol_, &unit->redis_router_}};
   });
 }
 
-absl::Status ServerUnit::ListenForTls(const std::string& address, const std::vector<ServerUnit*>& others) {
-  return ListenWith(&tls_acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+absl::Status LoopServer::ListenForTls(const std::string& address, const std::vector<LoopServer*>& others) {
+  return ListenWith(&tls_acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
     return {unit->parts_.loop.get(), &unit->handshakes_, {&unit->protocol_, &unit->router_}};
   });
 }
 
-absl::Status ServerUnit::ListenForRedisTls(const std::string& address, const std::vector<ServerUnit*>& others) {
-  return ListenWith(&redis_tls_acceptor_, address, others, [](ServerUnit* unit) -> net::Acceptor::Taker {
+absl::Status LoopServer::ListenForRedisTls(const std::string& address, const std::vector<LoopServer*>& others) {
+  return ListenWith(&redis_tls_acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
     return {unit->parts_.loop.get(), &unit->handshakes_, {&unit->redis_protocol_, &unit->redis_router_}};
   });
 }
 
-void ServerUnit::CloseAcceptors() {
+void LoopServer::CloseAcceptors() {
   for (net::Acceptor* acceptor : {&acceptor_, &redis_acceptor_, &tls_acceptor_, &redis_tls_acceptor_})
     acceptor->Close();
   handshakes_.Close();
 }
 
-void ServerUnit::Drain(net::DrainCallback done) {
+void LoopServer::Drain(net::DrainCallback done) {
   CloseAcceptors();
   service_.Drain();
   frames_.Drain(ToNanos(options_.drain_timeout), std::move(done));
 }
 
-void ServerUnit::End(absl::AnyInvocable<void() &&> ended) {
+void LoopServer::End(absl::AnyInvocable<void() &&> ended) {
   BANDB_ASSERT(ended_ == nullptr);
   ended_ = std::move(ended);
   CloseAcceptors();
@@ -168,30 +168,30 @@ void ServerUnit::End(absl::AnyInvocable<void() &&> ended) {
   parts_.loop->Post([] {});
 }
 
-void ServerUnit::AbandonWorkers() {
+void LoopServer::AbandonWorkers() {
   workers_abandoned_ = true;
   parts_.loop->Post([] {});
 }
 
-void ServerUnit::OnTurn() {
+void LoopServer::OnTurn() {
   door_queue_.EndTurn();
   service_.EndTurn();
   if (ended_ == nullptr || !service_.idle()) return;
   if (workers_abandoned_ ? !frames_.has_connections() : frames_.idle()) std::exchange(ended_, nullptr)();
 }
 
-net::HookDecision ServerUnit::OnConnect(net::ConnectionId id, std::string_view peer) {
+net::HookDecision LoopServer::OnConnect(net::ConnectionId id, std::string_view peer) {
   bool failed = false;
-  net::HookDecision decision = host_code_.OnConnect(id, peer, &failed);
+  net::HookDecision decision = host_hooks_.OnConnect(id, peer, &failed);
   if (failed) connect_hook_failures_.Add();
   return decision;
 }
 
-void ServerUnit::OnDisconnect(net::ConnectionId id) {
-  if (!host_code_.OnDisconnect(id)) connect_hook_failures_.Add();
+void LoopServer::OnDisconnect(net::ConnectionId id) {
+  if (!host_hooks_.OnDisconnect(id)) connect_hook_failures_.Add();
 }
 
-void ServerUnit::OnEvict(std::string_view peer, int64_t bytes) {
+void LoopServer::OnEvict(std::string_view peer, int64_t bytes) {
   ++evicted_unlogged_;
   const int64_t now_nanos = parts_.loop->NowNanos();
   if (options_.logger == nullptr || now_nanos - evict_logged_nanos_ < kEvictLogNanos) return;
@@ -203,7 +203,7 @@ void ServerUnit::OnEvict(std::string_view peer, int64_t bytes) {
   evicted_unlogged_ = 0;
 }
 
-void ServerUnit::OnDenial(const net::RequestView& request, const net::Denial& denial) {
+void LoopServer::OnDenial(const net::RequestView& request, const net::Denial& denial) {
   // Of those who are not known there may be many.
   const bool is_known = denial.code == proto::ToCode(absl::StatusCode::kPermissionDenied);
   if (options_.audit == nullptr || !is_known || PermissionOf(request.message_id) != Permission::kAdmin) return;
@@ -213,7 +213,7 @@ void ServerUnit::OnDenial(const net::RequestView& request, const net::Denial& de
                   .detail = NameOfMessage(request.message_id)});
 }
 
-void ServerUnit::ListClients(size_t count_max, ClientList* list) const {
+void LoopServer::ListClients(size_t count_max, ClientList* list) const {
   const int64_t now_nanos = parts_.loop->NowNanos();
   frames_.ForEach([&](const net::ConnectionView& view) {
     if (list->clients.size() >= count_max) {
@@ -238,14 +238,14 @@ void ServerUnit::ListClients(size_t count_max, ClientList* list) const {
   });
 }
 
-std::string ServerUnit::KillClient(uint64_t id) {
+std::string LoopServer::KillClient(uint64_t id) {
   const net::ConnectionId connection = ToConnection(id);
   std::string address;
   frames_.Tell(connection, [&address](const net::ConnectionView& view) { address = view.peer; });
   return frames_.Close(connection) ? address : std::string();
 }
 
-RedisClientRow ServerUnit::RowOf(const net::ConnectionView& view) const {
+RedisClientRow LoopServer::RowOf(const net::ConnectionView& view) const {
   constexpr int64_t kSecondNanos = 1'000'000'000;
   const int64_t now_nanos = parts_.loop->NowNanos();
   RedisClientRow row;
@@ -259,13 +259,13 @@ RedisClientRow ServerUnit::RowOf(const net::ConnectionView& view) const {
   return row;
 }
 
-void ServerUnit::ForEachRedisClient(const std::function<void(const RedisClientRow& row)>& tell) const {
+void LoopServer::ForEachRedisClient(const std::function<void(const RedisClientRow& row)>& tell) const {
   frames_.ForEach([&](const net::ConnectionView& view) {
     if (static_cast<const Codec*>(view.codec)->protocol() == ClientProtocol::kRedis) tell(RowOf(view));
   });
 }
 
-bool ServerUnit::FindRedisClient(uint64_t id, RedisClientRow* row) const {
+bool LoopServer::FindRedisClient(uint64_t id, RedisClientRow* row) const {
   bool found = false;
   frames_.Tell(ToConnection(id), [&](const net::ConnectionView& view) {
     found = static_cast<const Codec*>(view.codec)->protocol() == ClientProtocol::kRedis;
@@ -274,7 +274,7 @@ bool ServerUnit::FindRedisClient(uint64_t id, RedisClientRow* row) const {
   return found;
 }
 
-void ServerUnit::AddTo(ServerStats* stats) const {
+void LoopServer::AddTo(ServerStats* stats) const {
   const net::Counters& net = frames_.counters();
   const DoorCounters& door = door_queue_.counters();
   const ServiceCounters& service = service_.counters();
@@ -296,7 +296,7 @@ void ServerUnit::AddTo(ServerStats* stats) const {
   stats->turns += net.turns.Get();
   stats->pauses += net.pauses.Get();
   stats->hook_failures +=
-      net.hook_failures.Get() + service.hook_failures.Get() + connect_hook_failures_.Get() + host_code_.failures();
+      net.hook_failures.Get() + service.hook_failures.Get() + connect_hook_failures_.Get() + host_hooks_.failures();
   stats->hook_drops += net.hook_drops.Get() + service.hook_drops.Get();
   stats->hook_rejections += net.hook_rejections.Get() + service.hook_rejections.Get();
   stats->hook_routes += service.hook_routes.Get();

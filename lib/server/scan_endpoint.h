@@ -7,8 +7,8 @@
 //
 //   cursor := 0x01 key            the last key sent, to go on after; opaque to clients
 //           | 0x02 key            where a step ended among deleted keys, to go on at
-#ifndef BANDB_SERVER_SCAN_PATH_H_
-#define BANDB_SERVER_SCAN_PATH_H_
+#ifndef BANDB_SERVER_SCAN_ENDPOINT_H_
+#define BANDB_SERVER_SCAN_ENDPOINT_H_
 
 #include "bandb/store.h"
 #include "base/event_loop.h"
@@ -19,11 +19,11 @@
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class ScanPath {
+class ScanEndpoint {
  public:
-  ScanPath(Store* store, base::EventLoop* loop, const RequestContext& context, SnapshotLeases* snapshots)
+  ScanEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context, SnapshotLeases* snapshots)
       : store_(store), loop_(loop), context_(context), snapshots_(snapshots) {}
-  ~ScanPath();
+  ~ScanEndpoint();
 
   void Scan(Request& request, ScanCommand* command);
   bool idle() const { return in_flight_ == 0; }
@@ -44,4 +44,4 @@ class ScanPath {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_SCAN_PATH_H_
+#endif  // BANDB_SERVER_SCAN_ENDPOINT_H_

@@ -2,8 +2,8 @@
 //
 // To take one waits for the barrier that reads wait for, so that it has all that was acknowledged
 // before.
-#ifndef BANDB_SERVER_SNAPSHOT_PATH_H_
-#define BANDB_SERVER_SNAPSHOT_PATH_H_
+#ifndef BANDB_SERVER_SNAPSHOT_ENDPOINT_H_
+#define BANDB_SERVER_SNAPSHOT_ENDPOINT_H_
 
 #include <cstdint>
 #include <string>
@@ -20,11 +20,11 @@ namespace bandb::server {
 Failure NoSnapshotFailure(uint64_t id);
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class SnapshotPath {
+class SnapshotEndpoint {
  public:
-  SnapshotPath(Store* store, base::EventLoop* loop, const RequestContext& context, SnapshotLeases* leases)
+  SnapshotEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context, SnapshotLeases* leases)
       : store_(store), loop_(loop), context_(context), leases_(leases) {}
-  ~SnapshotPath();
+  ~SnapshotEndpoint();
 
   void Run(Request& request, const SnapshotCommand& command);
   // Looks for leases that run out no more.
@@ -51,4 +51,4 @@ class SnapshotPath {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_SNAPSHOT_PATH_H_
+#endif  // BANDB_SERVER_SNAPSHOT_ENDPOINT_H_

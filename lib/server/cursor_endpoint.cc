@@ -1,4 +1,4 @@
-#include "server/cursor_path.h"
+#include "server/cursor_endpoint.h"
 
 #include <memory>
 #include <utility>
@@ -21,21 +21,21 @@ std::string_view EventOf(CursorsCommand::Action action) {
 }  // namespace
 
 // Who has asked for something that is to be accounted for.
-struct CursorPath::Asked {
+struct CursorEndpoint::Asked {
   std::string_view event;
   std::string user;
   std::string address;
   std::string name;
 };
 
-CursorPath::~CursorPath() { BANDB_ASSERT(in_flight_ == 0); }
+CursorEndpoint::~CursorEndpoint() { BANDB_ASSERT(in_flight_ == 0); }
 
-void CursorPath::Acknowledge(Request& request, const AcknowledgeCommand& command) {
+void CursorEndpoint::Acknowledge(Request& request, const AcknowledgeCommand& command) {
   const absl::Status status = store_->Acknowledge(command.cursor, command.token);
   request.Answer(status.ok() ? Outcome() : Outcome{.failure = ToFailure(status)});
 }
 
-void CursorPath::Change(Request& request, CursorsCommand* command) {
+void CursorEndpoint::Change(Request& request, CursorsCommand* command) {
   in_flight_++;
   const Origin origin = request.origin();
   Asked asked{.event = EventOf(command->action), .user = {}, .address = {}, .name = {}};
@@ -58,7 +58,7 @@ void CursorPath::Change(Request& request, CursorsCommand* command) {
   });
 }
 
-void CursorPath::Record(const Asked& asked, const absl::Status& status) const {
+void CursorEndpoint::Record(const Asked& asked, const absl::Status& status) const {
   const bool may_be_done = status.ok() || status.code() == absl::StatusCode::kUnknown;
   if (asked.event.empty() || !may_be_done) return;
   context_.Record({.what = std::string(asked.event),
@@ -68,7 +68,7 @@ void CursorPath::Record(const Asked& asked, const absl::Status& status) const {
 }
 
 // On a reader's thread.
-absl::Status CursorPath::Do(const CursorsCommand& command, Outcome* outcome) {
+absl::Status CursorEndpoint::Do(const CursorsCommand& command, Outcome* outcome) {
   switch (command.action) {
     case CursorsCommand::Action::kList: {
       absl::StatusOr<std::vector<CursorInfo>> cursors = store_->ListCursors();

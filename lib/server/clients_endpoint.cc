@@ -1,4 +1,4 @@
-#include "server/clients_path.h"
+#include "server/clients_endpoint.h"
 
 #include <fmt/format.h>
 
@@ -44,7 +44,7 @@ absl::Status ClientTally::Add(const RedisClientRow& row) {
 }
 
 // What an inquiry is to the loops that it asks; shared with those that may come to it late.
-struct ClientsPath::Question {
+struct ClientsEndpoint::Question {
   Question(ClientsCommand asked, const Origin& origin, size_t loops, net::Quota* quota,
            const ClientTally::Limits& limits)
       : command(std::move(asked)),
@@ -82,7 +82,7 @@ struct ClientsPath::Question {
   std::vector<std::atomic<Step>> steps_;  // of each loop
 };
 
-struct ClientsPath::Inquiry {
+struct ClientsEndpoint::Inquiry {
   Pending pending;
   std::shared_ptr<Question> question;
   int64_t deadline_nanos = 0;
@@ -91,13 +91,13 @@ struct ClientsPath::Inquiry {
   bool is_late = false;
 };
 
-ClientsPath::ClientsPath(base::EventLoop* loop, const RequestContext& context, const ClientRoster* roster,
-                         LoopClients* own, Logger* logger)
+ClientsEndpoint::ClientsEndpoint(base::EventLoop* loop, const RequestContext& context, const ClientRoster* roster,
+                                 LoopClients* own, Logger* logger)
     : loop_(loop), context_(context), roster_(roster), own_(own), logger_(logger) {}
 
-ClientsPath::~ClientsPath() = default;
+ClientsEndpoint::~ClientsEndpoint() = default;
 
-void ClientsPath::Run(Request& request, ClientsCommand* command) {
+void ClientsEndpoint::Run(Request& request, ClientsCommand* command) {
   const Origin origin = request.origin();
   if (command->action == ClientsCommand::Action::kInfo) {
     std::vector<RedisClientRow> rows(1);
@@ -118,7 +118,7 @@ void ClientsPath::Run(Request& request, ClientsCommand* command) {
   StartNext();
 }
 
-void ClientsPath::StartNext() {
+void ClientsEndpoint::StartNext() {
   // An answer may bring the next request of its client.
   if (starting_) return;
   starting_ = true;
@@ -141,7 +141,7 @@ void ClientsPath::StartNext() {
   starting_ = false;
 }
 
-void ClientsPath::AskLoops() {
+void ClientsEndpoint::AskLoops() {
   const std::vector<ClientRoster::Member>& members = roster_->members();
   current_->unanswered = members.size();
   timer_ = loop_->After(current_->deadline_nanos - loop_->NowNanos(), [this] { OnTimer(); });
@@ -153,7 +153,7 @@ void ClientsPath::AskLoops() {
   }
 }
 
-ClientsPath::Part ClientsPath::Ask(LoopClients* clients, Question* question) {
+ClientsEndpoint::Part ClientsEndpoint::Ask(LoopClients* clients, Question* question) {
   Part part;
   const ClientsCommand& command = question->command;
   const bool kills = Kills(command);
@@ -175,7 +175,7 @@ ClientsPath::Part ClientsPath::Ask(LoopClients* clients, Question* question) {
   return part;
 }
 
-void ClientsPath::Take(const std::shared_ptr<Question>& question, Part part) {
+void ClientsEndpoint::Take(const std::shared_ptr<Question>& question, Part part) {
   if (current_ == nullptr || current_->question != question) {
     // It had begun when it was given up.
     question->TakeOwn(&part.rows);
@@ -189,7 +189,7 @@ void ClientsPath::Take(const std::shared_ptr<Question>& question, Part part) {
   StartNext();
 }
 
-void ClientsPath::OnTimer() {
+void ClientsEndpoint::OnTimer() {
   timer_ = base::kNoTimer;
   Inquiry& inquiry = *current_;
   inquiry.unanswered -= inquiry.question->GiveUp();
@@ -203,7 +203,7 @@ void ClientsPath::OnTimer() {
   StartNext();
 }
 
-void ClientsPath::Finish() {
+void ClientsEndpoint::Finish() {
   loop_->Cancel(std::exchange(timer_, base::kNoTimer));
   const std::unique_ptr<Inquiry> inquiry = std::move(current_);
   Question& question = *inquiry->question;
@@ -233,7 +233,7 @@ void ClientsPath::Finish() {
   if (kills_itself) loop_->Post([this, id = question.connection] { own_->KillClient(id); });
 }
 
-void ClientsPath::RecordKilled(const Question& question, const std::vector<RedisClientRow>& rows) const {
+void ClientsEndpoint::RecordKilled(const Question& question, const std::vector<RedisClientRow>& rows) const {
   if (!Kills(question.command) || rows.empty()) return;
   const std::string closed = fmt::format("{} clients of Redis, {} from {} the first, by CLIENT KILL", rows.size(),
                                          rows[0].connection, rows[0].address);
@@ -241,7 +241,7 @@ void ClientsPath::RecordKilled(const Question& question, const std::vector<Redis
   context_.Record({.what = "clients closed", .user = question.user, .address = question.address, .detail = closed});
 }
 
-void ClientsPath::Close() {
+void ClientsEndpoint::Close() {
   closed_ = true;
   if (current_ != nullptr) {
     current_->unanswered -= current_->question->GiveUp();

@@ -1,4 +1,4 @@
-// ScanPath: a range in pieces.
+// ScanEndpoint: a range in pieces.
 #include <fmt/format.h>
 
 #include <map>

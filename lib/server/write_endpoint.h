@@ -10,8 +10,8 @@
 // bounded by time: by what the store took lately in a tenth of a second. When there is more this
 // gate is closed, so that clients wait in turn and are not read; and a group that the store did not
 // take within the stall timeout is answered "overloaded", for it was not done.
-#ifndef BANDB_SERVER_WRITE_COLLECTOR_H_
-#define BANDB_SERVER_WRITE_COLLECTOR_H_
+#ifndef BANDB_SERVER_WRITE_ENDPOINT_H_
+#define BANDB_SERVER_WRITE_ENDPOINT_H_
 
 #include <cstddef>
 #include <deque>
@@ -28,14 +28,14 @@
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class WriteCollector final : public net::Gate {
+class WriteEndpoint final : public net::Gate {
  public:
   struct Options {
     bool sync = true;
     int64_t stall_timeout_nanos = 0;
   };
-  WriteCollector(Store* store, base::EventLoop* loop, const RequestContext& context, const Options& options);
-  ~WriteCollector();
+  WriteEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context, const Options& options);
+  ~WriteEndpoint();
 
   // A put or delete.
   void Write(Request& request, const Operation& operation);
@@ -80,4 +80,4 @@ class WriteCollector final : public net::Gate {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_WRITE_COLLECTOR_H_
+#endif  // BANDB_SERVER_WRITE_ENDPOINT_H_

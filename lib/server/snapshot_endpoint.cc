@@ -1,4 +1,4 @@
-#include "server/snapshot_path.h"
+#include "server/snapshot_endpoint.h"
 
 #include <fmt/format.h>
 
@@ -33,12 +33,12 @@ Failure NoSnapshotFailure(uint64_t id) {
           fmt::format("there is no snapshot {:016x}: its lease ran out, or it was dropped", id)};
 }
 
-SnapshotPath::~SnapshotPath() {
+SnapshotEndpoint::~SnapshotEndpoint() {
   BANDB_ASSERT(in_flight_ == 0);
   Close();
 }
 
-void SnapshotPath::Run(Request& request, const SnapshotCommand& command) {
+void SnapshotEndpoint::Run(Request& request, const SnapshotCommand& command) {
   const int64_t lease_nanos = LeaseNanos(command.lease_ms);
   switch (command.action) {
     case SnapshotCommand::Action::kTake:
@@ -56,7 +56,7 @@ void SnapshotPath::Run(Request& request, const SnapshotCommand& command) {
   }
 }
 
-void SnapshotPath::Take(Request& request, int64_t lease_nanos) {
+void SnapshotEndpoint::Take(Request& request, int64_t lease_nanos) {
   struct Step {
     Pending pending;
     Outcome outcome;
@@ -81,8 +81,8 @@ void SnapshotPath::Take(Request& request, int64_t lease_nanos) {
   });
 }
 
-Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner,
-                              uint64_t connection) {
+Outcome SnapshotEndpoint::TakeNow(const absl::Status& barrier, int64_t lease_nanos, const std::string& owner,
+                                  uint64_t connection) {
   if (!barrier.ok()) return {.failure = ToFailureOfAll(barrier)};
   auto snapshot = std::make_shared<const Snapshot>(store_->GetSnapshot());
   if (snapshot->state() == nullptr) {
@@ -99,20 +99,20 @@ Outcome SnapshotPath::TakeNow(const absl::Status& barrier, int64_t lease_nanos, 
   return {.answer = std::move(answer)};
 }
 
-void SnapshotPath::WatchAnew() {
+void SnapshotEndpoint::WatchAnew() {
   // The next one to run out may be another than before.
   if (timer_ != base::kNoTimer) loop_->Cancel(std::exchange(timer_, base::kNoTimer));
   Watch();
 }
 
-void SnapshotPath::Watch() {
+void SnapshotEndpoint::Watch() {
   timer_ = base::kNoTimer;
   const int64_t next_nanos = leases_->Expire();
   if (closed_ || next_nanos == base::kForever) return;
   timer_ = loop_->After(std::max(next_nanos, kWatchNanosMin), [this] { Watch(); });
 }
 
-void SnapshotPath::Close() {
+void SnapshotEndpoint::Close() {
   closed_ = true;
   if (timer_ != base::kNoTimer) loop_->Cancel(std::exchange(timer_, base::kNoTimer));
 }

@@ -1,6 +1,6 @@
 // The host's hooks and routes (include/bandb/server_hooks.h), as BanNet's router wants them.
-#ifndef BANDB_SERVER_HOST_CODE_H_
-#define BANDB_SERVER_HOST_CODE_H_
+#ifndef BANDB_SERVER_HOST_HOOKS_H_
+#define BANDB_SERVER_HOST_HOOKS_H_
 
 #include <atomic>
 #include <cstdint>
@@ -29,13 +29,13 @@ inline net::ConnectionId ToConnection(uint64_t number) {
 
 // Lifetime: borrows the hooks; the router must not outlive this. Thread safety: as that of the
 // hooks.
-class HostCode {
+class HostHooks {
  public:
   // `loop` is shared with every Responder not yet used, so that an answer after the server's end
   // finds a loop which nobody runs. `spot`: where that notes what it is within.
-  HostCode(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
-           HookSpot* spot);
-  ~HostCode();
+  HostHooks(const ServerHooks* hooks, std::shared_ptr<base::EventLoop> loop, net::Completions* completions,
+            HookSpot* spot);
+  ~HostHooks();
 
   // Adds the host's routes, and its hooks on them.
   void AddTo(net::Router* router);
@@ -65,4 +65,4 @@ class HostCode {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_HOST_CODE_H_
+#endif  // BANDB_SERVER_HOST_HOOKS_H_

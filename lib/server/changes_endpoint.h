@@ -6,8 +6,8 @@
 // longer time they look for half, so that however much is written, and however many wait, they do
 // not starve others. What a request holds meanwhile is its reader, which at the end of the feed
 // holds neither a file nor a piece of one.
-#ifndef BANDB_SERVER_CHANGES_PATH_H_
-#define BANDB_SERVER_CHANGES_PATH_H_
+#ifndef BANDB_SERVER_CHANGES_ENDPOINT_H_
+#define BANDB_SERVER_CHANGES_ENDPOINT_H_
 
 #include <atomic>
 #include <cstddef>
@@ -25,7 +25,7 @@
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class ChangesPath {
+class ChangesEndpoint {
  public:
   // So often it is looked whether the clients of those that wait are still there; and at what a
   // reader may have that tells nobody.
@@ -42,8 +42,8 @@ class ChangesPath {
   // A request that has looked through so many bytes of logs ends with what it has.
   static constexpr uint64_t kLookedBytesMax = 16 << 20;
 
-  ChangesPath(Store* store, base::EventLoop* loop, const RequestContext& context);
-  ~ChangesPath();
+  ChangesEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context);
+  ~ChangesEndpoint();
 
   void Read(Request& request, ChangesCommand* command);
   // Answers those that wait, and from now on at once.
@@ -53,7 +53,7 @@ class ChangesPath {
  private:
   struct Step;
   using Steps = std::vector<std::unique_ptr<Step>>;
-  // What outlives the path, for those that tell it of news on their threads.
+  // What outlives the endpoint, for those that tell it of news on their threads.
   struct Ear;
 
   // Has them read on a reader's thread, and what became of it told on the loop.
@@ -89,4 +89,4 @@ class ChangesPath {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_CHANGES_PATH_H_
+#endif  // BANDB_SERVER_CHANGES_ENDPOINT_H_

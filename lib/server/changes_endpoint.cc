@@ -1,4 +1,4 @@
-#include "server/changes_path.h"
+#include "server/changes_endpoint.h"
 
 #include <fmt/format.h>
 
@@ -35,31 +35,31 @@ void Clip(std::string_view lower, std::string_view upper, Commit* commit) {
 
 }  // namespace
 
-// Thread safety: Tell on any thread; `path` on the loop's.
-struct ChangesPath::Ear : std::enable_shared_from_this<Ear> {
-  explicit Ear(ChangesPath* whose) : path(whose), loop(whose->loop_) {}
+// Thread safety: Tell on any thread; `endpoint` on the loop's.
+struct ChangesEndpoint::Ear : std::enable_shared_from_this<Ear> {
+  explicit Ear(ChangesEndpoint* whose) : endpoint(whose), loop(whose->loop_) {}
 
   // Lifetime: the loop is there as long as anybody waits.
   void Tell() {
     if (told.exchange(true, std::memory_order_acq_rel)) return;
     loop->Post([ear = shared_from_this()] {
       ear->told.store(false, std::memory_order_release);
-      if (ear->path != nullptr) ear->path->LookAgain();
+      if (ear->endpoint != nullptr) ear->endpoint->LookAgain();
     });
   }
 
-  ChangesPath* path;
+  ChangesEndpoint* endpoint;
   base::EventLoop* const loop;
   std::atomic<bool> told{false};
 };
 
 // One request, from the loop to a reader's thread and back, perhaps several times.
-struct ChangesPath::Step final : internal::ChangeListener {
+struct ChangesEndpoint::Step final : internal::ChangeListener {
   ~Step() {
     if (awaitable != nullptr) awaitable->Forget();
   }
 
-  ChangesPath* path = nullptr;
+  ChangesEndpoint* endpoint = nullptr;
   uint64_t connection = 0;
   std::string user;  // empty: there are none
   Pending pending;
@@ -90,7 +90,7 @@ struct ChangesPath::Step final : internal::ChangeListener {
   void Await(int64_t now_nanos);
   void HasNews() override {
     told.store(true, std::memory_order_release);
-    path->ear_->Tell();
+    endpoint->ear_->Tell();
   }
   absl::Status FirstCommit(const Commit& commit, bool* cut);
   void End(bool cut, const std::string& token) {
@@ -99,16 +99,16 @@ struct ChangesPath::Step final : internal::ChangeListener {
   }
 };
 
-ChangesPath::ChangesPath(Store* store, base::EventLoop* loop, const RequestContext& context)
+ChangesEndpoint::ChangesEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context)
     : store_(store), loop_(loop), context_(context), ear_(std::make_shared<Ear>(this)) {}
 
-ChangesPath::~ChangesPath() {
+ChangesEndpoint::~ChangesEndpoint() {
   BANDB_ASSERT(in_flight_ == 0);
   if (timer_ != base::kNoTimer) loop_->Cancel(timer_);
-  ear_->path = nullptr;
+  ear_->endpoint = nullptr;
 }
 
-void ChangesPath::Read(Request& request, ChangesCommand* command) {
+void ChangesEndpoint::Read(Request& request, ChangesCommand* command) {
   context_.counters->reads.Add();
   const ChangesFrom::Place place = command->from.place();
   if (command->skip != 0 && place != ChangesFrom::Place::kToken && place != ChangesFrom::Place::kTime) {
@@ -126,7 +126,7 @@ void ChangesPath::Read(Request& request, ChangesCommand* command) {
     return request.Answer({.failure = {ToCode(proto::ErrorCode::kOverloaded),
                                        "too many requests of this client wait for changes: its share is used up"}});
   }
-  step->path = this;
+  step->endpoint = this;
   step->options = {.from = std::move(command->from),
                    .lower_bound = std::string(command->range.key),
                    .upper_bound = std::string(command->range.value),
@@ -143,7 +143,7 @@ void ChangesPath::Read(Request& request, ChangesCommand* command) {
   Start(std::move(steps), false);
 }
 
-bool ChangesPath::Enter(const Step& step) {
+bool ChangesEndpoint::Enter(const Step& step) {
   const auto connection = of_connection_.find(step.connection);
   const auto user = of_user_.find(step.user);
   if (connection != of_connection_.end() && connection->second >= kOfConnectionMax) return false;
@@ -154,13 +154,13 @@ bool ChangesPath::Enter(const Step& step) {
   return true;
 }
 
-void ChangesPath::Leave(const Step& step) {
+void ChangesEndpoint::Leave(const Step& step) {
   in_flight_--;
   if (--of_connection_[step.connection] == 0) of_connection_.erase(step.connection);
   if (!step.user.empty() && --of_user_[step.user] == 0) of_user_.erase(step.user);
 }
 
-void ChangesPath::Start(Steps steps, bool again) {
+void ChangesEndpoint::Start(Steps steps, bool again) {
   const int64_t now_nanos = loop_->NowNanos();
   context_.readers->Post(base::Priority::kNormal, [this, steps = std::move(steps), again, now_nanos]() mutable {
     for (const std::unique_ptr<Step>& step : steps) step->Run(now_nanos);
@@ -169,10 +169,10 @@ void ChangesPath::Start(Steps steps, bool again) {
 }
 
 // On a reader's thread.
-void ChangesPath::Step::Run(int64_t now_nanos) {
-  const bool may_wait = now_nanos < deadline_nanos && !path->closed_.load(std::memory_order_relaxed);
+void ChangesEndpoint::Step::Run(int64_t now_nanos) {
+  const bool may_wait = now_nanos < deadline_nanos && !endpoint->closed_.load(std::memory_order_relaxed);
   absl::Status status;
-  if (path->context_.MemoryIsFull()) {
+  if (endpoint->context_.MemoryIsFull()) {
     status = base::Error(absl::StatusCode::kUnavailable, "the server is short of memory");
   } else {
     status = Collect(may_wait);
@@ -183,24 +183,24 @@ void ChangesPath::Step::Run(int64_t now_nanos) {
   }
   if (!done) return Await(now_nanos);
   produced_bytes = static_cast<int64_t>(outcome.ByteSize());
-  path->context_.quota->AddMemory(produced_bytes);
+  endpoint->context_.quota->AddMemory(produced_bytes);
 }
 
-void ChangesPath::Step::Await(int64_t now_nanos) {
+void ChangesEndpoint::Step::Await(int64_t now_nanos) {
   told.store(false, std::memory_order_relaxed);
   const int64_t again_nanos = awaitable != nullptr ? awaitable->Await(this) : kLookNanos;
   due_nanos = std::min(deadline_nanos, now_nanos + std::min(again_nanos, kWaitNanosMax));
 }
 
-absl::Status ChangesPath::Step::Open() {
+absl::Status ChangesEndpoint::Step::Open() {
   if (reader != nullptr) return absl::OkStatus();
-  BANDB_ASSIGN_OR_RETURN(reader, path->store_->ReadChanges(options));
+  BANDB_ASSIGN_OR_RETURN(reader, endpoint->store_->ReadChanges(options));
   // Another store's reader may be no such, and is looked at now and then.
   awaitable = dynamic_cast<internal::AwaitableReader*>(reader.get());
   return absl::OkStatus();
 }
 
-absl::Status ChangesPath::Step::FirstCommit(const Commit& commit, bool* cut) {
+absl::Status ChangesEndpoint::Step::FirstCommit(const Commit& commit, bool* cut) {
   if (skip > commit.changes.size()) {
     return base::Error(absl::StatusCode::kInvalidArgument, "the commit has {} changes, of which {} are to be skipped",
                        commit.changes.size(), skip);
@@ -219,7 +219,7 @@ absl::Status ChangesPath::Step::FirstCommit(const Commit& commit, bool* cut) {
   return absl::OkStatus();
 }
 
-absl::Status ChangesPath::Step::Collect(bool may_wait) {
+absl::Status ChangesEndpoint::Step::Collect(bool may_wait) {
   BANDB_RETURN_IF_ERROR(Open());
   std::string token = reader->token();
   Commit commit;
@@ -259,7 +259,7 @@ absl::Status ChangesPath::Step::Collect(bool may_wait) {
   return absl::OkStatus();
 }
 
-void ChangesPath::Settle(Steps steps, bool again) {
+void ChangesEndpoint::Settle(Steps steps, bool again) {
   const int64_t now_nanos = loop_->NowNanos();
   bool due = false;
   for (std::unique_ptr<Step>& step : steps) {
@@ -280,7 +280,7 @@ void ChangesPath::Settle(Steps steps, bool again) {
   if (due) LookAgain();
 }
 
-void ChangesPath::WakeAt(int64_t nanos) {
+void ChangesEndpoint::WakeAt(int64_t nanos) {
   if (timer_ != base::kNoTimer) {
     if (timer_nanos_ <= nanos) return;
     loop_->Cancel(timer_);
@@ -292,7 +292,7 @@ void ChangesPath::WakeAt(int64_t nanos) {
   });
 }
 
-void ChangesPath::LookAgain() {
+void ChangesEndpoint::LookAgain() {
   // The end of the look, or of the rest, leads here again.
   if (waiting_.empty() || looking_ != 0) return;
   const int64_t now_nanos = loop_->NowNanos();
@@ -318,7 +318,7 @@ void ChangesPath::LookAgain() {
   for (Steps& piece : pieces) Start(std::move(piece), true);
 }
 
-void ChangesPath::Finish(Step* step) {
+void ChangesEndpoint::Finish(Step* step) {
   Leave(*step);
   // The rights may have changed while it waited.
   auto* const codec = static_cast<Codec*>(context_.completions->CodecOf(step->pending.ticket));
@@ -334,7 +334,7 @@ void ChangesPath::Finish(Step* step) {
   context_.quota->AddMemory(-step->produced_bytes);
 }
 
-void ChangesPath::Close() {
+void ChangesEndpoint::Close() {
   closed_.store(true, std::memory_order_relaxed);
   if (timer_ != base::kNoTimer) loop_->Cancel(std::exchange(timer_, base::kNoTimer));
   Settle(std::exchange(waiting_, {}), false);

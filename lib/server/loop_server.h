@@ -2,8 +2,8 @@
 // above it.
 //
 // Knows no thread and no socket: it runs on whatever loop it is given, the simulator's too.
-#ifndef BANDB_SERVER_SERVER_UNIT_H_
-#define BANDB_SERVER_SERVER_UNIT_H_
+#ifndef BANDB_SERVER_LOOP_SERVER_H_
+#define BANDB_SERVER_LOOP_SERVER_H_
 
 #include <functional>
 #include <memory>
@@ -20,7 +20,7 @@
 #include "server/client_roster.h"
 #include "server/door_queue.h"
 #include "server/frame_codec.h"
-#include "server/host_code.h"
+#include "server/host_hooks.h"
 #include "server/redis_codec.h"
 #include "server/service.h"
 #include "server/snapshot_leases.h"
@@ -31,10 +31,10 @@ namespace bandb::server {
 // Thread safety: the loop's thread, or before the loop runs; AddTo from any thread.
 // Lifetime: borrows the store, hooks, executor and quota. To be destroyed when it said that it
 // ended.
-class ServerUnit final : public LoopClients, private net::FrameServerObserver {
+class LoopServer final : public LoopClients, private net::FrameServerObserver {
  public:
   struct Parts {
-    std::shared_ptr<base::EventLoop> loop;  // shared with the responders, see HostCode
+    std::shared_ptr<base::EventLoop> loop;  // shared with the responders, see HostHooks
     Store* store = nullptr;
     const ServerHooks* hooks = nullptr;
     base::Executor* executor = nullptr;  // for routes on workers
@@ -51,17 +51,17 @@ class ServerUnit final : public LoopClients, private net::FrameServerObserver {
     const tls::CurrentContext* tls = nullptr;  // for the listeners of TLS
     std::function<std::string()> stats;
   };
-  ServerUnit(const Parts& parts, const ServerOptions& options);
-  ~ServerUnit() override;
+  LoopServer(const Parts& parts, const ServerOptions& options);
+  ~LoopServer() override;
 
   // Takes connections from this address, for itself and the `others`. For one unit of a server.
   // Errors: as Server::Start.
-  absl::Status Listen(const std::string& address, const std::vector<ServerUnit*>& others = {});
+  absl::Status Listen(const std::string& address, const std::vector<LoopServer*>& others = {});
   const std::string& address() const { return acceptor_.address(); }
   // Likewise for clients of Redis, and for those that speak TLS.
-  absl::Status ListenForRedis(const std::string& address, const std::vector<ServerUnit*>& others = {});
-  absl::Status ListenForTls(const std::string& address, const std::vector<ServerUnit*>& others = {});
-  absl::Status ListenForRedisTls(const std::string& address, const std::vector<ServerUnit*>& others = {});
+  absl::Status ListenForRedis(const std::string& address, const std::vector<LoopServer*>& others = {});
+  absl::Status ListenForTls(const std::string& address, const std::vector<LoopServer*>& others = {});
+  absl::Status ListenForRedisTls(const std::string& address, const std::vector<LoopServer*>& others = {});
   const std::string& redis_address() const { return redis_acceptor_.address(); }
   const std::string& tls_address() const { return tls_acceptor_.address(); }
   const std::string& redis_tls_address() const { return redis_tls_acceptor_.address(); }
@@ -98,8 +98,8 @@ class ServerUnit final : public LoopClients, private net::FrameServerObserver {
   const ServerOptions options_;
   base::ListenOptions ListenOn(const std::string& address) const;
   // A taker of this unit and of each of the others, as `make` makes it.
-  using MakeTaker = net::Acceptor::Taker (*)(ServerUnit* unit);
-  absl::Status ListenWith(net::Acceptor* acceptor, const std::string& address, const std::vector<ServerUnit*>& others,
+  using MakeTaker = net::Acceptor::Taker (*)(LoopServer* unit);
+  absl::Status ListenWith(net::Acceptor* acceptor, const std::string& address, const std::vector<LoopServer*>& others,
                           MakeTaker make);
   void CloseAcceptors();
   RedisClientRow RowOf(const net::ConnectionView& view) const;
@@ -118,7 +118,7 @@ class ServerUnit final : public LoopClients, private net::FrameServerObserver {
   DoorQueue door_queue_;
   HookSpot hook_spot_;
   Service service_;
-  HostCode host_code_;
+  HostHooks host_hooks_;
   net::Counter connect_hook_failures_;
   int64_t evict_logged_nanos_ = 0;
   uint64_t evicted_unlogged_ = 0;
@@ -128,4 +128,4 @@ class ServerUnit final : public LoopClients, private net::FrameServerObserver {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_SERVER_UNIT_H_
+#endif  // BANDB_SERVER_LOOP_SERVER_H_

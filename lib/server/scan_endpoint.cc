@@ -1,4 +1,4 @@
-#include "server/scan_path.h"
+#include "server/scan_endpoint.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include "base/assert.h"
 #include "base/status.h"
 #include "proto/message_id.h"
-#include "server/snapshot_path.h"
+#include "server/snapshot_endpoint.h"
 
 namespace bandb::server {
 
@@ -46,8 +46,8 @@ bool RestOfRange(const ScanCommand& scan, ReadOptions* options) {
 }  // namespace
 
 // One request on its way to a reader's thread and back.
-struct ScanPath::Step {
-  ScanPath* path = nullptr;
+struct ScanEndpoint::Step {
+  ScanEndpoint* endpoint = nullptr;
   Pending pending;
   ReadOptions options;
   uint64_t snapshot_id = 0;
@@ -66,9 +66,9 @@ struct ScanPath::Step {
   absl::Status Collect();
 };
 
-ScanPath::~ScanPath() { BANDB_ASSERT(in_flight_ == 0); }
+ScanEndpoint::~ScanEndpoint() { BANDB_ASSERT(in_flight_ == 0); }
 
-void ScanPath::Scan(Request& request, ScanCommand* command) {
+void ScanEndpoint::Scan(Request& request, ScanCommand* command) {
   auto step = std::make_unique<Step>();
   if (!RestOfRange(*command, &step->options)) {
     context_.counters->malformed.Add();
@@ -82,7 +82,7 @@ void ScanPath::Scan(Request& request, ScanCommand* command) {
     step->options.snapshot = step->snapshot.get();
   }
   context_.counters->reads.Add();
-  step->path = this;
+  step->endpoint = this;
   step->reverse = command->reverse;
   step->keys_only = command->keys_only;
   step->nothing_left = command->reverse && command->cursor.size() == 1 && command->cursor[0] == kCursorAfter;
@@ -100,34 +100,34 @@ void ScanPath::Scan(Request& request, ScanCommand* command) {
   if (started->snapshot != nullptr) return Start(started, absl::OkStatus());
   // The barrier opens on the thread that acknowledges writes; the scanning is done elsewhere.
   store_->ReadBarrierAsync({.timeout = context_.store_timeout},
-                           [started](const absl::Status& barrier) { started->path->Start(started, barrier); });
+                           [started](const absl::Status& barrier) { started->endpoint->Start(started, barrier); });
 }
 
 // On any thread.
-void ScanPath::Start(Step* step, const absl::Status& barrier) {
+void ScanEndpoint::Start(Step* step, const absl::Status& barrier) {
   context_.readers->Post(base::Priority::kNormal, [step, barrier] {
     step->Run(barrier);
-    step->path->loop_->Post([step] { step->path->Finish(step); });
+    step->endpoint->loop_->Post([step] { step->endpoint->Finish(step); });
   });
 }
 
 // On a reader's thread.
-void ScanPath::Step::Run(const absl::Status& barrier) {
+void ScanEndpoint::Step::Run(const absl::Status& barrier) {
   absl::Status status = barrier;
-  if (status.ok() && path->context_.MemoryIsFull()) {
+  if (status.ok() && endpoint->context_.MemoryIsFull()) {
     status = base::Error(absl::StatusCode::kUnavailable, "the server is short of memory");
   }
   if (status.ok()) status = Collect();
   if (outcome.ok() && !status.ok()) outcome = {.failure = ToFailureOfAll(status)};
   produced_bytes = static_cast<int64_t>(outcome.ByteSize());
-  path->context_.quota->AddMemory(produced_bytes);
+  endpoint->context_.quota->AddMemory(produced_bytes);
 }
 
-absl::Status ScanPath::Step::Collect() {
+absl::Status ScanEndpoint::Step::Collect() {
   uint32_t count = 0;
   std::string cursor;
   std::string last;
-  const std::unique_ptr<Iterator> it = path->store_->NewIterator(options);
+  const std::unique_ptr<Iterator> it = endpoint->store_->NewIterator(options);
   if (!nothing_left) {
     reverse ? it->SeekToLast() : it->SeekToFirst();
     for (; it->Valid(); reverse ? it->Prev() : it->Next()) {
@@ -167,7 +167,7 @@ absl::Status ScanPath::Step::Collect() {
   return absl::OkStatus();
 }
 
-void ScanPath::Finish(Step* step) {
+void ScanEndpoint::Finish(Step* step) {
   const std::unique_ptr<Step> owned(step);
   in_flight_--;
   // The lease runs from when the piece is there.

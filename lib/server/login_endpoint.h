@@ -3,8 +3,8 @@
 //
 // A right token always works, so that nobody is locked out by a neighbour; and since a client that
 // is not known has one request under way at a time, each of its connections waits for its answer.
-#ifndef BANDB_SERVER_LOGIN_PATH_H_
-#define BANDB_SERVER_LOGIN_PATH_H_
+#ifndef BANDB_SERVER_LOGIN_ENDPOINT_H_
+#define BANDB_SERVER_LOGIN_ENDPOINT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -42,11 +42,11 @@ class FailureLog {
 };
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class LoginPath {
+class LoginEndpoint {
  public:
-  LoginPath(base::EventLoop* loop, const RequestContext& context, Logger* logger)
+  LoginEndpoint(base::EventLoop* loop, const RequestContext& context, Logger* logger)
       : loop_(loop), context_(context), logger_(logger) {}
-  ~LoginPath();
+  ~LoginEndpoint();
 
   void LogIn(Request& request, LoginCommand* command);
   // Answers what waits, and from now on at once.
@@ -77,4 +77,4 @@ class LoginPath {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_LOGIN_PATH_H_
+#endif  // BANDB_SERVER_LOGIN_ENDPOINT_H_

@@ -1,4 +1,4 @@
-#include "server/read_path.h"
+#include "server/read_endpoint.h"
 
 #include <memory>
 #include <utility>
@@ -25,18 +25,18 @@ Outcome ToOutcome(const absl::Status& status, PinnedValue value) {
 
 }  // namespace
 
-ReadPath::ReadPath(Store* store, base::EventLoop* loop, const RequestContext& context, bool reads_inline)
+ReadEndpoint::ReadEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context, bool reads_inline)
     : store_(store), loop_(loop), context_(context), reads_inline_(reads_inline) {}
 
-ReadPath::~ReadPath() { BANDB_ASSERT(step_ == nullptr); }
+ReadEndpoint::~ReadEndpoint() { BANDB_ASSERT(step_ == nullptr); }
 
-void ReadPath::Get(Request& request, std::string_view key) {
+void ReadEndpoint::Get(Request& request, std::string_view key) {
   context_.counters->reads.Add();
   if (reads_inline_ && !request.behind_others() && GetInline(request, key)) return;
   waiting_.push_back({.pending = request.Defer(key.size() + sizeof(Item)), .key = std::string(key)});
 }
 
-bool ReadPath::GetInline(Request& request, std::string_view key) {
+bool ReadEndpoint::GetInline(Request& request, std::string_view key) {
   PinnedValue value;
   bool saw_undurable = false;
   const absl::Status status = store_->GetPinned(key, &value, {.only_cached = true, .saw_undurable = &saw_undurable});
@@ -49,11 +49,11 @@ bool ReadPath::GetInline(Request& request, std::string_view key) {
   return true;
 }
 
-void ReadPath::EndTurn() {
+void ReadEndpoint::EndTurn() {
   if (step_ == nullptr && !waiting_.empty()) StartStep();
 }
 
-void ReadPath::StartStep() {
+void ReadEndpoint::StartStep() {
   step_ = std::make_unique<std::vector<Item>>();
   while (!waiting_.empty() && step_->size() < kReadsPerStep) {
     step_->push_back(std::move(waiting_.front()));
@@ -70,7 +70,7 @@ void ReadPath::StartStep() {
 }
 
 // On a reader's thread.
-void ReadPath::ReadStep(const absl::Status& barrier) {
+void ReadEndpoint::ReadStep(const absl::Status& barrier) {
   size_t bytes = 0;
   for (Item& item : *step_) {
     if (bytes > kBytesPerStep) return;
@@ -87,14 +87,14 @@ void ReadPath::ReadStep(const absl::Status& barrier) {
   }
 }
 
-void ReadPath::Read(Item* item) {
+void ReadEndpoint::Read(Item* item) {
   PinnedValue value;
   const absl::Status status =
       store_->GetPinned(item->key, &value, {.saw_undurable = &item->saw_undurable, .consistency = Consistency::kLocal});
   item->outcome = ToOutcome(status, std::move(value));
 }
 
-void ReadPath::FinishStep() {
+void ReadEndpoint::FinishStep() {
   const std::unique_ptr<std::vector<Item>> step = std::move(step_);
   // What the step did not come to goes first in the next.
   while (!step->empty() && !step->back().read) {

@@ -3,8 +3,8 @@
 // Of one loop one inquiry is under way at a time, so that what they gather is bounded; the others
 // wait. A loop that is held up makes an inquiry fail within seconds, and what it was asked to do is
 // not done later.
-#ifndef BANDB_SERVER_CLIENTS_PATH_H_
-#define BANDB_SERVER_CLIENTS_PATH_H_
+#ifndef BANDB_SERVER_CLIENTS_ENDPOINT_H_
+#define BANDB_SERVER_CLIENTS_ENDPOINT_H_
 
 #include <atomic>
 #include <cstddef>
@@ -63,12 +63,12 @@ class ClientTally {
 };
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class ClientsPath {
+class ClientsEndpoint {
  public:
   // `roster`: of all loops; null: there is no other than this one. `own`: those of this loop.
-  ClientsPath(base::EventLoop* loop, const RequestContext& context, const ClientRoster* roster, LoopClients* own,
-              Logger* logger);
-  ~ClientsPath();
+  ClientsEndpoint(base::EventLoop* loop, const RequestContext& context, const ClientRoster* roster, LoopClients* own,
+                  Logger* logger);
+  ~ClientsEndpoint();
 
   void Run(Request& request, ClientsCommand* command);
   // What other loops have not answered yet fails: they may have ended.
@@ -108,4 +108,4 @@ class ClientsPath {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_CLIENTS_PATH_H_
+#endif  // BANDB_SERVER_CLIENTS_ENDPOINT_H_

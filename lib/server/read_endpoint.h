@@ -5,8 +5,8 @@
 // for a quorum, is collected and made behind one read barrier, on the store's thread, one step of
 // bounded keys and bytes at a time, in the order of arrival. A read behind one that waits takes the
 // same way: so reads of one connection take effect in request order.
-#ifndef BANDB_SERVER_READ_PATH_H_
-#define BANDB_SERVER_READ_PATH_H_
+#ifndef BANDB_SERVER_READ_ENDPOINT_H_
+#define BANDB_SERVER_READ_ENDPOINT_H_
 
 #include <deque>
 #include <memory>
@@ -22,10 +22,10 @@
 namespace bandb::server {
 
 // Thread safety: the loop's thread. Lifetime: borrows everything; to be destroyed when idle.
-class ReadPath {
+class ReadEndpoint {
  public:
-  ReadPath(Store* store, base::EventLoop* loop, const RequestContext& context, bool reads_inline);
-  ~ReadPath();
+  ReadEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context, bool reads_inline);
+  ~ReadEndpoint();
 
   void Get(Request& request, std::string_view key);
   void EndTurn();
@@ -59,4 +59,4 @@ class ReadPath {
 
 }  // namespace bandb::server
 
-#endif  // BANDB_SERVER_READ_PATH_H_
+#endif  // BANDB_SERVER_READ_ENDPOINT_H_

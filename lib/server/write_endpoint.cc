@@ -1,4 +1,4 @@
-#include "server/write_collector.h"
+#include "server/write_endpoint.h"
 
 #include <algorithm>
 #include <string>
@@ -33,8 +33,8 @@ constexpr double kLastGroupWeight = 0.2;
 
 }  // namespace
 
-struct WriteCollector::Group {
-  WriteCollector* collector = nullptr;
+struct WriteEndpoint::Group {
+  WriteEndpoint* endpoint = nullptr;
   WriteBatch batch;
   std::vector<Pending> requests;
   size_t bytes = 0;
@@ -45,20 +45,19 @@ struct WriteCollector::Group {
   absl::Status status;
 };
 
-WriteCollector::WriteCollector(Store* store, base::EventLoop* loop, const RequestContext& context,
-                               const Options& options)
+WriteEndpoint::WriteEndpoint(Store* store, base::EventLoop* loop, const RequestContext& context, const Options& options)
     : store_(store), loop_(loop), context_(context), options_(options) {}
 
-WriteCollector::~WriteCollector() {
+WriteEndpoint::~WriteEndpoint() {
   BANDB_ASSERT(in_flight_ == 0);
   loop_->Cancel(expiry_timer_);
 }
 
-bool WriteCollector::IsOpen() const {
+bool WriteEndpoint::IsOpen() const {
   return queued_bytes_ < std::max(kQueueBytesMin, static_cast<size_t>(bytes_per_second_ * kQueueSeconds));
 }
 
-WriteBatch* WriteCollector::Join(Request& request, size_t bytes, size_t operations, bool alone) {
+WriteBatch* WriteEndpoint::Join(Request& request, size_t bytes, size_t operations, bool alone) {
   const size_t weight_bytes = bytes + operations * kOperationBytes;
   alone = alone || weight_bytes > kGroupBytesMax;
   if (current_ != nullptr && (alone || current_->alone || current_->bytes + weight_bytes > kGroupBytesMax)) {
@@ -67,7 +66,7 @@ WriteBatch* WriteCollector::Join(Request& request, size_t bytes, size_t operatio
   if (current_ == nullptr) {
     if (free_.empty()) {
       current_ = std::make_unique<Group>();
-      current_->collector = this;
+      current_->endpoint = this;
     } else {
       current_ = std::move(free_.back());
       free_.pop_back();
@@ -82,13 +81,13 @@ WriteBatch* WriteCollector::Join(Request& request, size_t bytes, size_t operatio
   return &current_->batch;
 }
 
-void WriteCollector::Write(Request& request, const Operation& operation) {
+void WriteEndpoint::Write(Request& request, const Operation& operation) {
   const absl::Status status = CheckOperation(operation);
   if (!status.ok()) return request.Answer({.failure = ToFailure(status)});
   AddTo(operation, Join(request, operation.ByteSize(), 1, false));
 }
 
-void WriteCollector::Write(Request& request, const BatchCommand& batch) {
+void WriteEndpoint::Write(Request& request, const BatchCommand& batch) {
   absl::Status status;
   for (size_t i = 0; i < batch.conditions.size() && status.ok(); i++) status = CheckCondition(batch.conditions[i]);
   for (size_t i = 0; i < batch.operations.size() && status.ok(); i++) status = CheckOperation(batch.operations[i]);
@@ -101,13 +100,13 @@ void WriteCollector::Write(Request& request, const BatchCommand& batch) {
   for (const Operation& operation : batch.operations) AddTo(operation, to);
 }
 
-void WriteCollector::CloseCurrent() {
+void WriteEndpoint::CloseCurrent() {
   if (current_ == nullptr) return;
   queue_.push_back(std::move(current_));
   Pump();
 }
 
-void WriteCollector::Pump() {
+void WriteEndpoint::Pump() {
   while (in_flight_ < kGroupsInFlightMax && !queue_.empty()) {
     Group* group = queue_.front().release();
     queue_.pop_front();
@@ -118,18 +117,18 @@ void WriteCollector::Pump() {
     store_->WriteAsync(std::move(group->batch), {.sync = options_.sync, .timeout = context_.store_timeout},
                        [group](absl::Status status) {
                          group->status = std::move(status);
-                         group->collector->loop_->Post([group] { group->collector->Finish(group); });
+                         group->endpoint->loop_->Post([group] { group->endpoint->Finish(group); });
                        });
   }
 }
 
-void WriteCollector::EndTurn() {
+void WriteEndpoint::EndTurn() {
   Pump();
   if (in_flight_ < kGroupsInFlightMax) CloseCurrent();
   ScheduleExpiry();
 }
 
-void WriteCollector::ScheduleExpiry() {
+void WriteEndpoint::ScheduleExpiry() {
   if (expiry_timer_ != base::kNoTimer || options_.stall_timeout_nanos == net::kNoTimeout) return;
   if (queue_.empty() && current_ == nullptr) return;
   const int64_t since_nanos = queue_.empty() ? current_->since_nanos : queue_.front()->since_nanos;
@@ -140,7 +139,7 @@ void WriteCollector::ScheduleExpiry() {
   });
 }
 
-void WriteCollector::Expire() {
+void WriteEndpoint::Expire() {
   const int64_t before_nanos = loop_->NowNanos() - options_.stall_timeout_nanos;
   if (current_ != nullptr && current_->since_nanos <= before_nanos) CloseCurrent();
   while (!queue_.empty() && queue_.front()->since_nanos <= before_nanos) {
@@ -153,7 +152,7 @@ void WriteCollector::Expire() {
   }
 }
 
-void WriteCollector::Measure(const Group& group) {
+void WriteEndpoint::Measure(const Group& group) {
   const int64_t now_nanos = loop_->NowNanos();
   const int64_t took_nanos = now_nanos - std::max(group.submitted_nanos, finished_nanos_);
   finished_nanos_ = now_nanos;
@@ -161,7 +160,7 @@ void WriteCollector::Measure(const Group& group) {
   bytes_per_second_ += (rate - bytes_per_second_) * kLastGroupWeight;
 }
 
-void WriteCollector::Finish(Group* group) {
+void WriteEndpoint::Finish(Group* group) {
   std::unique_ptr<Group> owned(group);
   in_flight_--;
   Measure(*group);
@@ -169,7 +168,7 @@ void WriteCollector::Finish(Group* group) {
   Recycle(std::move(owned));
 }
 
-bool WriteCollector::SawUndurable(const Group& group) const {
+bool WriteEndpoint::SawUndurable(const Group& group) const {
   // Many would take time, and then one sync more does not matter.
   if (group.condition_keys.size() > kConditionsLookedAtMax) return true;
   return std::any_of(group.condition_keys.begin(), group.condition_keys.end(), [this](const std::string& key) {
@@ -182,7 +181,7 @@ bool WriteCollector::SawUndurable(const Group& group) const {
   });
 }
 
-void WriteCollector::Answer(Group* group) {
+void WriteEndpoint::Answer(Group* group) {
   Outcome outcome;
   if (!group->status.ok()) outcome.failure = ToFailureOfAll(group->status);
   for (Pending& request : group->requests) request.mark.submitted_nanos = group->submitted_nanos;
@@ -196,7 +195,7 @@ void WriteCollector::Answer(Group* group) {
   for (const Pending& request : group->requests) Complete(context_, request, &outcome);
 }
 
-void WriteCollector::Recycle(std::unique_ptr<Group> group) {
+void WriteEndpoint::Recycle(std::unique_ptr<Group> group) {
   if (free_.size() >= kFreeGroupsMax || group->bytes > kGroupBytesMax) return;
   group->batch.Clear();
   group->requests.clear();
