@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bandb/db.h"
 #include "support/catch.h"
@@ -96,19 +97,24 @@ TEST_CASE("the end of a server ends the backup that is under way, whatever was a
 TEST_CASE("one compact is done at a time, and another is refused at once, as a backup is") {
   PlainStore data(nullptr);
   std::atomic<bool> is_compacting = false;
-  const auto compact = [&] {
-    return Administer({.data = &data, .is_compacting = &is_compacting}, {.words = {"compact", "a", "b"}}).status();
+  Administered administered;
+  administered.data = &data;
+  administered.is_compacting = &is_compacting;
+  const auto ask = [&administered](std::vector<std::string> words) {
+    AdministrationRequest request;
+    request.words = std::move(words);
+    return Administer(administered, request).status();
   };
   int refused = 0;
   data.while_it_compacts = [&] {
-    CHECK_CODE(compact(), kFailedPrecondition);
+    CHECK_CODE(ask({"compact", "c", "d"}), kFailedPrecondition);
     // Others are not.
-    CHECK_OK(Administer({.data = &data, .is_compacting = &is_compacting}, {.words = {"flush"}}).status());
+    CHECK_OK(ask({"flush"}));
     ++refused;
   };
-  CHECK_OK(compact());
+  CHECK_OK(ask({"compact", "a", "b"}));
   CHECK(refused == 1);
-  CHECK_OK(compact());
+  CHECK_OK(ask({"compact", "a", "b"}));
 }
 
 }  // namespace bandb::server_program
