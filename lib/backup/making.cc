@@ -84,8 +84,9 @@ void Making::TakeTimes(const internal::CheckpointState& state) {
     description_.complete_ms = state.commit_time_ms;
     return;
   }
-  // What the database commits once the checkpoint has begun is of the time of then, or a later one.
-  uint64_t complete_ms = std::max<uint64_t>(description_.time_ms, 1) - 1;
+  // What the database commits once the checkpoint has begun is of the time of then, or a later one;
+  // by the clock of the database, which may have been set back since the time was read here.
+  uint64_t complete_ms = std::max<uint64_t>(std::min(description_.time_ms, state.cut_ms), 1) - 1;
   // The time of the tables is not before the last commit, and the log knows it.
   const bool is_exact = !state.logs.empty() && state.logs.back().last_sequence == state.last_sequence;
   description_.commit_ms = is_exact ? state.logs.back().end_ms : state.commit_time_ms;

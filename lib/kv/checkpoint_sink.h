@@ -29,6 +29,7 @@ struct CheckpointState {
   std::array<char, 16> database_id{};
   uint64_t last_sequence = 0;
   uint64_t commit_time_ms = 0;  // no commit in it is later
+  uint64_t cut_ms = 0;          // of a Db: no commit that is not in it is earlier, however its clock is set
   // Names the place after this sequence in the history of the database: another history has another
   // name for it. Empty: it has no feed. For sequences that can still be read, and the one before
   // them.

@@ -399,8 +399,10 @@ absl::Status DbImpl::CreateCheckpoint(const std::filesystem::path& dir) { return
 
 absl::Status DbImpl::DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) {
   BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir.string()));
+  // Before what is in the copy is known: what comes later is of no earlier time.
+  const uint64_t cut_ms = engine_->NowMs();
   BANDB_RETURN_IF_ERROR(Flush());
-  return engine_->CreateCheckpoint(path, sink);
+  return engine_->CreateCheckpoint(path, sink, cut_ms);
 }
 
 absl::StatusOr<Db::RangeFigures> DbImpl::DoApproximate(std::string_view begin, std::string_view limit) const {

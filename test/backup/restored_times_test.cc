@@ -3,6 +3,7 @@
 #include <string>
 
 #include "backup/history_rig.h"
+#include "bandb/changes.h"
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -31,6 +32,40 @@ TEST_CASE("a backup has all that was committed before its making began, and of l
   REQUIRE_OK(rig.repository.Create(rig.db.get(), {.logs = true}).status());
   CHECK(rig.Restored({.to_time = rig.states[1].time}) == rig.states[1].contents);
   CHECK(rig.Restored({.to_time = rig.states[1].time - absl::Milliseconds(1)}) == rig.states[0].contents);
+}
+
+TEST_CASE("a clock that is set back while a backup is made does not have it claim what it lacks") {
+  HistoryRig rig(16);
+  rig.BackUp();
+  rig.Commit();
+  REQUIRE_OK(rig.db->Flush());
+  rig.env.clock().AdvanceMillis(10 * HistoryRig::kMinuteMillis);
+  rig.OnceCopied([&] {
+    rig.env.clock().JumpWallMillis(-5 * HistoryRig::kMinuteMillis);
+    rig.Commit();
+  });
+  // With logs the database is asked for the time before.
+  const auto made = rig.repository.Create(rig.db.get(), {});
+  REQUIRE_OK(made.status());
+  REQUIRE(rig.states.size() == 2);
+  REQUIRE(made->last_sequence < rig.states[1].sequence);
+  // When it was committed, as the database has it.
+  ChangesOptions all;
+  all.from = ChangesFrom::Oldest();
+  all.undurable = true;
+  const auto reader = rig.db->ReadChanges(all);
+  REQUIRE_OK(reader.status());
+  Commit commit;
+  do {
+    REQUIRE_OK((*reader)->Next(&commit, absl::ZeroDuration()));
+    REQUIRE_FALSE(commit.empty());
+  } while (commit.last_sequence < rig.states[1].sequence);
+  // The backup lacks a commit of that time, and so does not say that it has all.
+  const auto restored_to = [&](absl::Time time) {
+    return rig.repository.Restore({.to_time = time, .dry_run = true}, "");
+  };
+  CHECK_CODE(restored_to(commit.time).status(), kOutOfRange);
+  CHECK(restored_to(made->time - absl::Milliseconds(1))->last_sequence == rig.states[0].sequence);
 }
 
 TEST_CASE("what is to expire is restored though the clock was ahead before, and expires in its time") {

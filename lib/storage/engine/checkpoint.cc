@@ -129,6 +129,7 @@ class CheckpointWriter {
     internal::CheckpointState state{.database_id = source_.database_id.bytes,
                                     .last_sequence = source_.state.last_sequence,
                                     .commit_time_ms = source_.state.commit_time_ms,
+                                    .cut_ms = source_.cut_ms,
                                     .place_at = source_.place_at,
                                     .keeps_logs = source_.keeps_logs};
     for (const KeptLog& log : source_.kept_logs) {

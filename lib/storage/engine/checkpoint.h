@@ -37,6 +37,7 @@ struct CheckpointSource {
   // Takes the tables, which the copy then lacks; null: the copy has them.
   internal::CheckpointSink* sink = nullptr;
   // For the sink: see CheckpointState.
+  uint64_t cut_ms = 0;
   std::function<std::string(uint64_t sequence)> place_at;
   bool keeps_logs = false;
   std::vector<KeptLog> kept_logs;

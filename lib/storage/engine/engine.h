@@ -11,8 +11,7 @@
 //
 //   engine.cc             opening, closing, stopping after an error; views; invariants
 //   engine_write.cc       committing groups; freezing memtables
-//   engine_read.cc        gets, iterators, snapshots
-//   engine_range.cc       what a range holds, about
+//   engine_read.cc        gets, iterators, snapshots; engine_range.cc what a range holds, about
 //   engine_background.cc  flushes, and what is begun when; engine_compaction.cc compactions
 //   engine_job_end.cc     how they end, and what follows when they fail
 //   engine_admin.cc       compacting on demand, checkpoint, verification, statistics
@@ -99,6 +98,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // After Close has finished, or an Open that failed.
   ~Engine() override;
 
+  // The clock that times to live are compared with. Never goes back, not even over a restart as far
+  // as the manifest tells. A replica's is that of the log.
+  uint64_t NowMs() const;
+
   // Writing. The request is completed once, perhaps before this returns.
   void Submit(WriteRequest* request) { queue_.Submit(request); }
   // The calling thread commits nothing that may wait for a disk, or takes long.
@@ -166,7 +169,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // See Db::PauseCompactions.
   absl::Status PauseCompactions();
   absl::Status ContinueCompactions() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink = nullptr);
+  absl::Status CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink = nullptr, uint64_t cut_ms = 0);
   absl::Status VerifyChecksums();
   absl::Status Resume();
   // See Db::AcceptClock. Not of a replica, whose time is the log's.
@@ -238,9 +241,6 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void TellListener(const Tell& tell) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes the waiters whose background work has not started and will not be done now.
   void TakeWaiters(std::vector<Done>* waiters) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The clock that times to live are compared with. Never goes back, not even over a restart as far
-  // as the manifest tells. A replica's is that of the log.
-  uint64_t NowMs() const;
   static uint64_t WallMs(base::Clock* clock);
   // How far NowMs, as far as it is known, is ahead of the system's clock.
   uint64_t AheadMs() const;

@@ -74,7 +74,7 @@ absl::Status Engine::ContinueCompactions() {
   return base::Error(absl::StatusCode::kFailedPrecondition, "compactions are not paused");
 }
 
-absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink) {
+absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::CheckpointSink* sink, uint64_t cut_ms) {
   if (!Enter()) return ClosedError();
   CheckpointSource source{.files = env_.files,
                           .engine_dir = engine_dir_,
@@ -84,6 +84,7 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::Checkpoi
                           .random = base::Random(0),
                           .go_on = [this]() { return lifecycle_.MayContinue(); },
                           .sink = sink,
+                          .cut_ms = cut_ms,
                           .place_at = {},
                           .keeps_logs = !is_replica_ && feed_.keeps_logs(),
                           .kept_logs = {}};
