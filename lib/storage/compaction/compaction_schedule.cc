@@ -27,7 +27,17 @@ CompactionSchedule::Work CompactionSchedule::Next(const Situation& situation) {
     return {.kind = Work::Kind::kFlush, .compaction = {}, .done = nullptr, .status = {}};
   }
   if (!situation.may_compact) return {};
-  Work work = NextManual(situation);
+  Work work;
+  if (situation.only_drops) {
+    std::optional<Compaction> drop = PickSpace(situation);
+    if (drop && drop->is_drop) {
+      StartCompaction(*std::move(drop), &work);
+    } else if (drop) {
+      PutOffSpace();
+    }
+    return work;
+  }
+  work = NextManual(situation);
   if (work.kind != Work::Kind::kNothing) return work;
   const bool manual_waits = !manual_.empty() && !manual_.front().begun;
   if (compactions_running_ >= compactions_max_ || manual_waits) return work;

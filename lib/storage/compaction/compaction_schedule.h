@@ -53,6 +53,8 @@ class CompactionSchedule {
     // There is something to flush, and a flush may be begun; and whether a compaction may.
     bool may_flush = false;
     bool may_compact = true;
+    // The disk is full: of compactions only those that drop tables as they are may be begun.
+    bool only_drops = false;
     uint64_t next_file_number = 0;
     // As PickForSpace has them; null: it is not asked.
     const SnapshotHorizon* horizon = nullptr;
@@ -109,6 +111,8 @@ class CompactionSchedule {
   // passed.
   void WantSpace() { space_wanted_ = true; }
   bool wants_space() const { return space_wanted_; }
+  // There is no room to give it back now.
+  void PutOffSpace() { space_wanted_ = false; }
   // What there will be, as of the last look; complete if no more is wanted.
   const SpaceOutlook& space_outlook() const { return space_outlook_; }
   // Of that, the tables to be opened; given out once.

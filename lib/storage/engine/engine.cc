@@ -262,6 +262,7 @@ void Engine::StopWrites(const absl::Status& status, uint64_t resumes_seen) {
     if (status.code() == absl::StatusCode::kResourceExhausted && resumes_seen != lifecycle_.resumes()) return;
     news = lifecycle_.Stop(status);
     TakeWaiters(&abandoned);
+    if (news) DropSome();
   }
   for (Done& done : abandoned) done(status);
   // Those who wait for room would wait for ever.
@@ -276,9 +277,24 @@ void Engine::NoteException(std::string_view code) {
   env_.logger->Log(base::LogLevel::kError, "{}: {} threw an exception, which was dropped", dir_, code);
 }
 
+bool Engine::IsFullBuffer() const {
+  return options_.compaction_style == CompactionStyle::kFifo && !is_replica_ && lifecycle_.WaitsForResume();
+}
+
+void Engine::DropSome() {
+  if (!IsFullBuffer()) return;
+  schedule_.WantSpace();
+  MaybeScheduleWork();
+}
+
 absl::Status Engine::Resume() {
   constexpr uint64_t kSpareBytes = 1 << 20;
   BANDB_RETURN_IF_ERROR(lifecycle_.MayResume());
+  {
+    // What there was no room for may go now, so that there is more the next time.
+    base::MutexLock lock(&mutex_);
+    DropSome();
+  }
   if (!lifecycle_.StopCause().ok()) {
     // Room for what is waiting to be flushed, and to go on.
     const uint64_t wanted_bytes = memtable_bytes_ + kSpareBytes;
@@ -296,7 +312,8 @@ absl::Status Engine::Resume() {
     told_damaged_.clear();
     for (BackOff* const back_off : {&flush_back_off_, &compaction_back_off_, &take_back_back_off_}) back_off->Reset();
     flush_failure_ = absl::OkStatus();
-    lifecycle_.Resume();
+    // What else could be given back was put off.
+    if (lifecycle_.Resume()) schedule_.WantSpace();
     MaybeScheduleWork();
   }
   UpdateStall();

@@ -202,13 +202,12 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   };
   // kRefused: nothing was changed, and only whoever asked is told. kFailed: writes stop.
   enum class Room : uint8_t { kYes, kStalled, kRefused, kFailed };
-  // Background work; see engine_background.cc.
+  // Background work; see engine_background.cc and engine_changes.cc.
   class Work;
   class FlushWork;
   class CompactionWork;
   class ClockEdit;
   class WorkJob;
-  // See engine_changes.cc.
   class DurableLogs;
   class CursorWrite;
   class ReaderSync;
@@ -233,9 +232,11 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void ChargeViewed(const ReadView& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the budget has room for what one more iterator keeps.
   absl::Status CheckRoomForIterator() const;
-  // `resumes_seen`: lifecycle_.resumes() from before the error. A full disk of before a Resume
-  // stops nothing.
+  // `resumes_seen`: from before the error. A full disk of before a Resume stops nothing.
   void StopWrites(const absl::Status& status, uint64_t resumes_seen) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A full disk stops the writes of a buffer: what is due to be forgotten goes all the same.
+  bool IsFullBuffer() const;
+  void DropSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Tells the listener, if there is one.
   template <typename Tell>
   void TellListener(const Tell& tell) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -266,8 +267,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Without reading a table.
   bool MayHaveCursors() const;
   absl::Status ReadCursors();
-  // The edit of a flush, applied once the logs that it makes unneeded are durable, if they are
-  // kept.
+  // The edit of a flush, applied once the logs that it makes unneeded are durable, if kept.
   void ApplyFlush(PendingEdit edit) ABSL_LOCKS_EXCLUDED(mutex_);
   // What it says of the logs that are kept from then on.
   void KeepLogs(const ManifestState& present, VersionEdit* edit) const;

@@ -14,8 +14,10 @@ base::Job::Next Engine::WorkJob::Step() {
   BANDB_ASSERT(work_ != nullptr);
   work_->BeginStep();
   if (engine_->lifecycle_.RefusesWrites()) {
-    // OK if Resume came in between: then go on.
-    if (const absl::Status stopped = engine_->lifecycle_.MayWrite(); !stopped.ok()) return End(stopped);
+    // OK if Resume came in between: then go on. So does what gives room.
+    const absl::Status stopped = engine_->lifecycle_.MayWrite();
+    const bool gives_room = work_->is_drop() && absl::IsResourceExhausted(stopped);
+    if (!stopped.ok() && !gives_room) return End(stopped);
     work_->BeginStep();
   }
   if (const absl::Status replaced = work_->CheckState(); !replaced.ok()) return End(replaced);
@@ -28,6 +30,7 @@ base::Job::Next Engine::WorkJob::Step() {
   const absl::StatusOr<bool> done = work_->Step(&edit);
   if (!done.ok()) return End(done.status());
   if (!*done) return Next::kAgain;
+  edit.gives_room = work_->is_drop();
   edit.source = std::move(work_);
   if (edit.edit.log_number) {
     engine_->ApplyFlush(std::move(edit));
@@ -128,7 +131,8 @@ MergeOutputs Engine::OutputsFor(int level) {
 
 void Engine::MaybeScheduleWork() {
   using Kind = CompactionSchedule::Work::Kind;
-  if (lifecycle_.phase() != Lifecycle::Phase::kRunning) return;
+  const bool only_drops = IsFullBuffer();
+  if (!only_drops && lifecycle_.phase() != Lifecycle::Phase::kRunning) return;
   const std::shared_ptr<const Version> version = versions_.version();
   // A snapshot that goes after this look brings about another one.
   waits_for_snapshot_.store(true, std::memory_order_seq_cst);
@@ -138,8 +142,9 @@ void Engine::MaybeScheduleWork() {
   while (true) {
     CompactionSchedule::Work work =
         schedule_.Next({.version = version.get(),
-                        .may_flush = !flush_back_off_.waiting() && FlushableMemtables() != 0,
+                        .may_flush = !only_drops && !flush_back_off_.waiting() && FlushableMemtables() != 0,
                         .may_compact = !compaction_back_off_.waiting() && !pace_.IsPaused(),
+                        .only_drops = only_drops,
                         .next_file_number = versions_.next_file_number(),
                         .horizon = &horizon,
                         .now_ms = now_ms});

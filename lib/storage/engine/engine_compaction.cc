@@ -54,6 +54,8 @@ class Engine::CompactionWork final : public Work {
     engine_->pace_.Begin(progress_);
   }
 
+  bool is_drop() const override { return compaction_.is_drop; }
+
   absl::StatusOr<bool> Step(PendingEdit* edit) override {
     if (!failure_.ok()) return LookForDamage();
     if (compaction_.Rewrites()) {

@@ -156,6 +156,8 @@ void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const Co
     }
     const bool goes_on = status.ok() && !lifecycle_.RefusesWrites();
     if (end.generation == *generation_) abandoned = schedule_.CompactionEnded(compaction, goes_on);
+    // Not even for an edit: the next Resume has it tried again.
+    if (absl::IsResourceExhausted(status) && IsFullBuffer()) schedule_.PutOffSpace();
   }
   // Whatever it was the last to hold goes before a CompactRange can end.
   compaction = Compaction();

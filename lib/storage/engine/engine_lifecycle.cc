@@ -50,6 +50,11 @@ bool Lifecycle::Stop(const absl::Status& status) {
   return news;
 }
 
+bool Lifecycle::WaitsForResume() const {
+  base::MutexLock lock(&mutex_);
+  return phase_ == Phase::kStopped && cause_->resumable;
+}
+
 absl::Status Lifecycle::MayResume() const {
   base::MutexLock lock(&mutex_);
   if (phase_ >= Phase::kClosing) return ClosedError();

@@ -43,6 +43,8 @@ class Lifecycle {
   // An error stops writes; kResourceExhausted until Resume, any other for good. True if that is
   // news: nothing had stopped them before, or something that could be resumed.
   bool Stop(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Writes are stopped by what Resume would mend: a full disk.
+  bool WaitsForResume() const ABSL_LOCKS_EXCLUDED(mutex_);
   // OK if Resume would help, or if nothing is stopped. Errors: kFailedPrecondition.
   absl::Status MayResume() const ABSL_LOCKS_EXCLUDED(mutex_);
   // True if writes had been stopped and are not any more.

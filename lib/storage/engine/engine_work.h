@@ -23,6 +23,8 @@ class Engine::Work : public EditSource {
         generation_(engine->generation_->load(std::memory_order_relaxed)),
         resumes_seen_(engine->lifecycle_.resumes()) {}
   bool is_flush() const { return is_flush_; }
+  // Nothing is written but the edit, which lets tables go.
+  virtual bool is_drop() const { return false; }
   void BeginStep() { resumes_seen_ = engine_->lifecycle_.resumes(); }
   // One step. True once *edit says what the work has made.
   virtual absl::StatusOr<bool> Step(PendingEdit* edit) = 0;

@@ -132,7 +132,8 @@ void VersionSet::Apply(PendingEdit edit) {
 absl::Status VersionSet::Write(PendingEdit* edit) {
   // After a failed edit nothing may be appended; while closing, what is done already may still
   // count.
-  BANDB_RETURN_IF_ERROR(owner_->MayWriteEdit());
+  const absl::Status may_write = owner_->MayWriteEdit();
+  if (!may_write.ok() && !(edit->gives_room && absl::IsResourceExhausted(may_write))) return may_write;
   edit->result = state();
   BANDB_RETURN_IF_ERROR(edit->source->Prepare(edit->result, edit));
   // An edit that does not fit comes of tables that are not what the manifest says of them, and must

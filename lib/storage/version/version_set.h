@@ -49,6 +49,8 @@ struct PendingEdit {
   std::unique_ptr<EditSource> source;
   // Nothing of what memory holds beside the tables stays.
   bool replaces_all = false;
+  // It only lets tables go, and so is written also while a full disk stops all else.
+  bool gives_room = false;
   // What the edit makes of the present state; filled in when its turn comes.
   ManifestState result;
 };
