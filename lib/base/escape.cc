@@ -60,7 +60,8 @@ size_t Utf8CharacterLength(std::string_view bytes) {
     const bool control = character >= 0x80 && character < 0xa0;
     // Line and paragraph separators, and the marks that turn the direction of what follows, would
     // spoil a line.
-    const bool turns = (character >= 0x2028 && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069);
+    const bool turns = (character >= 0x2028 && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069) ||
+                       character == 0x200e || character == 0x200f || character == 0x061c;
     if (character < form.smallest || character > 0x10ffff || surrogate || control || turns) return 0;
     return form.length;
   }

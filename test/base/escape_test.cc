@@ -28,6 +28,28 @@ TEST_CASE("bytes that are no UTF-8, and characters that spoil a line, are escape
   CHECK(Escape("\xc2\x85") == "\\xc2\\x85");                    // next line
   CHECK(Escape("\xe2\x80\xa8") == "\\xe2\\x80\\xa8");           // line separator
   CHECK(Escape("\xe2\x80\xae") == "\\xe2\\x80\\xae");           // right to left from here
+  // All marks of direction, and none of their neighbours.
+  constexpr uint32_t kMarks[] = {0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c,
+                                 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069};
+  const auto encoded = [](uint32_t character) {
+    std::string bytes;
+    if (character < 0x800) {
+      bytes = {static_cast<char>(0xc0 | character >> 6), static_cast<char>(0x80 | (character & 0x3f))};
+    } else {
+      bytes = {static_cast<char>(0xe0 | character >> 12), static_cast<char>(0x80 | (character >> 6 & 0x3f)),
+               static_cast<char>(0x80 | (character & 0x3f))};
+    }
+    return bytes;
+  };
+  for (const uint32_t mark : kMarks) {
+    CAPTURE(mark);
+    CHECK(Escape(encoded(mark)).substr(0, 2) == "\\x");
+    CHECK(EscapeJson(encoded(mark)).substr(0, 3) == "\\\\x");
+  }
+  for (const uint32_t neighbour : {0x061bU, 0x061dU, 0x200dU, 0x2010U, 0x2027U, 0x202fU, 0x2065U, 0x206aU}) {
+    CAPTURE(neighbour);
+    CHECK(Escape(encoded(neighbour)) == encoded(neighbour));
+  }
 }
 
 TEST_CASE("a long text is cut, and says how long it was") {
