@@ -1,6 +1,7 @@
 #include "base/stream_logger.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,12 +27,32 @@ bool WriteLine(int fd, std::string_view line) {
   return true;
 }
 
+// What the system says of a pipe without a reader, and of a socket, is that there is no device.
+absl::Status OpenError(int error, const std::string& path) {
+  struct stat status {};
+  const bool is_known = error == ENXIO && ::stat(path.c_str(), &status) == 0;
+  if (is_known && S_ISFIFO(status.st_mode)) {
+    return Error(absl::StatusCode::kFailedPrecondition, "{}: a pipe that nobody reads", path);
+  }
+  if (is_known && S_ISSOCK(status.st_mode)) {
+    return Error(absl::StatusCode::kFailedPrecondition, "{}: a socket, which cannot be opened", path);
+  }
+  return ErrnoStatus(error, fmt::format("{}: open for logging", path));
+}
+
 absl::StatusOr<int> OpenForLogging(const std::string& path) {
   int fd = -1;
   do {
-    fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    // O_NONBLOCK: opening a pipe would wait for a reader.
+    fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
   } while (fd < 0 && errno == EINTR);
-  if (fd < 0) return ErrnoStatus(errno, fmt::format("{}: open for logging", path));
+  if (fd < 0) return OpenError(errno, path);
+  // A reader that is slow gets all lines, as that of standard error does.
+  if (::fcntl(fd, F_SETFL, O_APPEND) != 0) {
+    const int error = errno;
+    ::close(fd);
+    return ErrnoStatus(error, fmt::format("{}: open for logging", path));
+  }
   return fd;
 }
 

@@ -1,6 +1,8 @@
 #include "base/stream_logger.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -134,6 +136,41 @@ TEST_CASE("the system environment has every part") {
   env.executor->Post(Priority::kNormal, [&] { done.Set(); });
   CHECK(env.executor->Wait(&done, kForever));
   system.Shutdown();
+}
+
+TEST_CASE("a pipe that nobody reads is refused, and one that is read gets whole lines, however slowly") {
+  test::TempDir dir;
+  test::ManualClock clock;
+  const std::string path = dir.File("pipe");
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  const absl::Status refused = StreamLogger::ToFile(path, &clock).status();
+  REQUIRE_CODE(refused, kFailedPrecondition);
+  CHECK(Message(refused).find("pipe that nobody reads") != std::string_view::npos);
+  const int reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  REQUIRE(reader >= 0);
+  auto logger = StreamLogger::ToFile(path, &clock);
+  REQUIRE_OK(logger.status());
+  // More than a pipe holds: who writes waits for the reader.
+  constexpr size_t kLines = 40;
+  const std::string text(4000, 'x');
+  std::thread writer([&] {
+    for (size_t i = 0; i < kLines; ++i) (*logger)->Write(LogLevel::kInfo, text);
+  });
+  REQUIRE(::fcntl(reader, F_SETFL, 0) == 0);
+  std::string got;
+  std::string piece(1 << 16, '\0');
+  size_t lines = 0;
+  while (lines < kLines) {
+    const ssize_t bytes = ::read(reader, piece.data(), piece.size());
+    REQUIRE(bytes > 0);
+    got.append(piece, 0, static_cast<size_t>(bytes));
+    lines = static_cast<size_t>(std::count(got.begin(), got.end(), '\n'));
+  }
+  writer.join();
+  CHECK((*logger)->dropped_lines() == 0);
+  REQUIRE_OK((*logger)->Reopen());
+  ::close(reader);
+  CHECK_CODE((*logger)->Reopen(), kFailedPrecondition);
 }
 
 }  // namespace bandb::base
