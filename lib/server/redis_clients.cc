@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "resp/request_parser.h"
@@ -41,8 +42,7 @@ std::string ParseList(const std::vector<std::string_view>& arguments, RedisClien
 }
 
 // One option of CLIENT KILL and its value. What is wrong with it, or nothing.
-std::string TakeOption(std::string_view option, std::string_view value, const RedisEnvironment& environment,
-                       ClientsCommand* command) {
+std::string TakeOption(std::string_view option, std::string_view value, ClientsCommand* command) {
   RedisClientFilter& filter = command->filter;
   if (EqualsIgnoringCase(option, "id")) {
     int64_t id = 0;
@@ -55,8 +55,6 @@ std::string TakeOption(std::string_view option, std::string_view value, const Re
   } else if (EqualsIgnoringCase(option, "laddr")) {
     filter.local_address = value;
   } else if (EqualsIgnoringCase(option, "user")) {
-    const bool known = environment.users == nullptr ? value == kDefaultUser : environment.users->Find(value) != nullptr;
-    if (!known) return fmt::format("ERR No such user '{}'", value);
     filter.user = value;
   } else if (EqualsIgnoringCase(option, "skipme")) {
     command->skip_me = EqualsIgnoringCase(value, "yes");
@@ -67,8 +65,7 @@ std::string TakeOption(std::string_view option, std::string_view value, const Re
   return {};
 }
 
-std::string ParseKill(const std::vector<std::string_view>& arguments, const RedisEnvironment& environment,
-                      ClientsCommand* command) {
+std::string ParseKill(const std::vector<std::string_view>& arguments, ClientsCommand* command) {
   // The old form: an address, the client's own as well.
   if (arguments.size() == 3) {
     command->filter.address = arguments[2];
@@ -77,9 +74,7 @@ std::string ParseKill(const std::vector<std::string_view>& arguments, const Redi
   command->skip_me = true;
   for (size_t i = 2; i < arguments.size(); i += 2) {
     if (i + 1 == arguments.size()) return std::string(kSyntaxError);
-    if (std::string wrong = TakeOption(arguments[i], arguments[i + 1], environment, command); !wrong.empty()) {
-      return wrong;
-    }
+    if (std::string wrong = TakeOption(arguments[i], arguments[i + 1], command); !wrong.empty()) return wrong;
   }
   return {};
 }
@@ -98,10 +93,13 @@ std::string ReplyLines(const Rows& rows, const RedisClientFilter& filter, int ve
   return reply;
 }
 
-std::string ReplyKilled(const Rows& rows, bool old_form, int version) {
+// `no_such_user`: who is named and is no user; one that was removed may have connections still.
+std::string ReplyKilled(const Rows& rows, bool old_form, const std::optional<std::string>& no_such_user, int version) {
   std::string reply;
   resp::ReplyWriter writer(&reply, version);
-  if (!old_form) {
+  if (rows.empty() && no_such_user.has_value()) {
+    writer.Error(fmt::format("ERR No such user '{}'", *no_such_user));
+  } else if (!old_form) {
     writer.Integer(static_cast<int64_t>(rows.size()));
   } else if (rows.empty()) {
     writer.Error("ERR No such client");
@@ -160,12 +158,19 @@ Command RedisCodec::AskForClients() {
     wrong = ParseList(arguments, &command.filter);
   } else if (EqualsIgnoringCase(arguments[1], "kill")) {
     command.action = ClientsCommand::Action::kKill;
-    wrong = ParseKill(arguments, *environment_, &command);
+    wrong = ParseKill(arguments, &command);
   }
   if (!wrong.empty()) return SayError(wrong);
   if (command.action == ClientsCommand::Action::kKill) {
-    command.reply = [old_form = arguments.size() == 3, version = client_.version](const Rows& rows) {
-      return ReplyKilled(rows, old_form, version);
+    std::optional<std::string> no_such_user = command.filter.user;
+    if (no_such_user.has_value()) {
+      const UserRegistry* const users = environment_->users;
+      const bool known = users == nullptr ? *no_such_user == kDefaultUser : users->Find(*no_such_user) != nullptr;
+      if (known) no_such_user.reset();
+    }
+    command.reply = [old_form = arguments.size() == 3, no_such_user = std::move(no_such_user),
+                     version = client_.version](const Rows& rows) {
+      return ReplyKilled(rows, old_form, no_such_user, version);
     };
   } else {
     command.reply = [filter = command.filter, version = client_.version](const Rows& rows) {

@@ -84,4 +84,27 @@ TEST_CASE("SLOWLOG shows a user the keys that this user may read, whoever the co
   CHECK(LastSlow(&client) == "set key");
 }
 
+TEST_CASE("CLIENT KILL USER ends the connections of a user that has been removed") {
+  UsersFixture users(GENERATE(1, 3));
+  WireClient ops(users.redis()), gone(users.redis()), stays(users.redis());
+  LogIn(&ops, "ops");
+  LogIn(&gone, "reader");
+  LogIn(&stays, "writer");
+  users.WriteUsers("reader");
+  REQUIRE_OK(users.fixture->server->Reload());
+  const auto kill = [&ops](const std::string& user) {
+    REQUIRE(ops.Send("CLIENT KILL USER " + user + "\r\n"));
+    return Line(&ops);
+  };
+  CHECK(kill("reader") == ":1");
+  CHECK(gone.SeesEnd());
+  // Of whom there is nothing any more, and of whom there never was.
+  CHECK(kill("reader") == "-ERR No such user 'reader'");
+  CHECK(kill("nobody") == "-ERR No such user 'nobody'");
+  // Who is a user and has no connection is none that there is not.
+  CHECK(kill("all") == ":0");
+  CHECK(kill("writer") == ":1");
+  CHECK(stays.SeesEnd());
+}
+
 }  // namespace bandb::test
