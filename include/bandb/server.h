@@ -37,7 +37,8 @@ enum class Durability : int {
 // Something done to a server that somebody may have to account for.
 struct AuditEvent {
   // "login refused", "administration denied", "administration" (SLOWLOG RESET), "users changed",
-  // "clients closed" (by CLIENT KILL) or "keys deleted" (all of them, by FLUSHALL or FLUSHDB).
+  // "clients closed" (by CLIENT KILL), "keys deleted" (all of them, by FLUSHALL or FLUSHDB),
+  // "cursor dropped" or "cursor reset" (a named place in the change feed).
   std::string what{};
   std::string user{};     // who did it, or said to; empty: there are no users, or nobody is known
   std::string address{};  // from where; empty: from the server's own machine

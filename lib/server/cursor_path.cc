@@ -4,8 +4,29 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/escape.h"
 
 namespace bandb::server {
+
+namespace {
+
+constexpr size_t kNameBytesShown = 64;
+
+// What is to be accounted for; empty: nothing. Whoever reads by a cursor loses its place by these.
+std::string_view EventOf(CursorsCommand::Action action) {
+  if (action == CursorsCommand::Action::kDrop) return "cursor dropped";
+  return action == CursorsCommand::Action::kReset ? "cursor reset" : "";
+}
+
+}  // namespace
+
+// Who has asked for something that is to be accounted for.
+struct CursorPath::Asked {
+  std::string_view event;
+  std::string user;
+  std::string address;
+  std::string name;
+};
 
 CursorPath::~CursorPath() { BANDB_ASSERT(in_flight_ == 0); }
 
@@ -16,38 +37,52 @@ void CursorPath::Acknowledge(Request& request, const AcknowledgeCommand& command
 
 void CursorPath::Change(Request& request, CursorsCommand* command) {
   in_flight_++;
+  const Origin origin = request.origin();
+  Asked asked{.event = EventOf(command->action), .user = {}, .address = {}, .name = {}};
+  if (!asked.event.empty()) {
+    asked = {asked.event, std::string(origin.user), std::string(origin.peer),
+             base::Escape(command->name, kNameBytesShown)};
+  }
   Pending pending = request.Defer(command->name.size() + command->from.text().size() + sizeof(CursorsCommand));
-  context_.readers->Post(base::Priority::kNormal,
-                         [this, pending = std::move(pending), command = std::move(*command)]() mutable {
-                           Outcome outcome = Do(command);
-                           loop_->Post([this, pending = std::move(pending), outcome = std::move(outcome)]() mutable {
-                             in_flight_--;
-                             Complete(context_, pending, &outcome);
-                           });
-                         });
+  context_.readers->Post(base::Priority::kNormal, [this, pending = std::move(pending), asked = std::move(asked),
+                                                   command = std::move(*command)]() mutable {
+    Outcome outcome;
+    absl::Status status = Do(command, &outcome);
+    loop_->Post([this, pending = std::move(pending), asked = std::move(asked), status = std::move(status),
+                 outcome = std::move(outcome)]() mutable {
+      in_flight_--;
+      if (!status.ok()) outcome = {.failure = ToFailure(status)};
+      Record(asked, status);
+      Complete(context_, pending, &outcome);
+    });
+  });
+}
+
+void CursorPath::Record(const Asked& asked, const absl::Status& status) const {
+  const bool may_be_done = status.ok() || status.code() == absl::StatusCode::kUnknown;
+  if (asked.event.empty() || !may_be_done) return;
+  context_.Record({.what = std::string(asked.event),
+                   .user = asked.user,
+                   .address = asked.address,
+                   .detail = status.ok() ? asked.name : asked.name + ": outcome unknown"});
 }
 
 // On a reader's thread.
-Outcome CursorPath::Do(const CursorsCommand& command) {
-  absl::Status status;
+absl::Status CursorPath::Do(const CursorsCommand& command, Outcome* outcome) {
   switch (command.action) {
     case CursorsCommand::Action::kList: {
       absl::StatusOr<std::vector<CursorInfo>> cursors = store_->ListCursors();
-      if (cursors.ok()) return {.answer = CursorsAnswer{*std::move(cursors)}};
-      status = cursors.status();
-      break;
+      if (cursors.ok()) *outcome = {.answer = CursorsAnswer{*std::move(cursors)}};
+      return cursors.status();
     }
     case CursorsCommand::Action::kCreate:
-      status = store_->CreateCursor(command.name, command.from);
-      break;
+      return store_->CreateCursor(command.name, command.from);
     case CursorsCommand::Action::kReset:
-      status = store_->ResetCursor(command.name, command.from);
-      break;
+      return store_->ResetCursor(command.name, command.from);
     case CursorsCommand::Action::kDrop:
-      status = store_->DropCursor(command.name);
-      break;
+      return store_->DropCursor(command.name);
   }
-  return status.ok() ? Outcome() : Outcome{.failure = ToFailure(status)};
+  BANDB_UNREACHABLE();
 }
 
 }  // namespace bandb::server

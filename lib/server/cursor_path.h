@@ -2,7 +2,7 @@
 //
 // To acknowledge moves a cursor in memory, so that it is done on the loop, and what follows it on
 // its connection sees it. Making, dropping and listing cursors write and read, on a reader's
-// thread.
+// thread. That a cursor was dropped or put elsewhere is told to who keeps account of it.
 #ifndef BANDB_SERVER_CURSOR_PATH_H_
 #define BANDB_SERVER_CURSOR_PATH_H_
 
@@ -25,7 +25,10 @@ class CursorPath {
   bool idle() const { return in_flight_ == 0; }
 
  private:
-  Outcome Do(const CursorsCommand& command);
+  struct Asked;
+
+  absl::Status Do(const CursorsCommand& command, Outcome* outcome);
+  void Record(const Asked& asked, const absl::Status& status) const;
 
   Store* const store_;
   base::EventLoop* const loop_;

@@ -8,6 +8,8 @@
 
 #include "bandb/logger.h"
 #include "base/mutex.h"
+#include "proto/changes.h"
+#include "server/feed_server.h"
 #include "server/users_fixture.h"
 #include "support/catch.h"
 
@@ -134,6 +136,32 @@ TEST_CASE("no change of users is left out, however many there are") {
   }
   for (int i = 0; i < 500; i++) CHECK(all.find(fmt::format("added a{}, ", i)) != std::string::npos);
   for (const auto& [name, allows] : Users()) CHECK(all.find(fmt::format("removed {}, ", name)) != std::string::npos);
+}
+
+TEST_CASE("it is told who dropped a cursor of the change feed, or put it elsewhere") {
+  KeptEvents events;
+  ServerOptions options;
+  options.audit = events.Keep();
+  FeedServer fixture(1, 64 << 20, {}, options);
+  WireClient client(fixture.address());
+  const auto ask = [&](proto::CursorAction action, const std::string& name) {
+    std::string frame;
+    proto::FeedPlace from;
+    if (action == proto::CursorAction::kCreate || action == proto::CursorAction::kReset) {
+      from.from = proto::FeedFrom::kOldest;
+    }
+    proto::AppendCursors(&frame, {.action = action, .from = from, .name = name});
+    return CodeOf(&client, frame);
+  };
+  CHECK(ask(proto::CursorAction::kCreate, "in\ndexer") == 0);
+  CHECK(ask(proto::CursorAction::kReset, "in\ndexer") == 0);
+  CHECK(ask(proto::CursorAction::kList, "") == 0);
+  CHECK(ask(proto::CursorAction::kDrop, "in\ndexer") == 0);
+  // Nothing was done by these.
+  CHECK(ask(proto::CursorAction::kDrop, "in\ndexer") != 0);
+  CHECK(ask(proto::CursorAction::kReset, "other") != 0);
+  CHECK(events.Take() == std::vector<std::string>{"cursor reset: , in\\ndexer", "cursor dropped: , in\\ndexer"});
+  CHECK(events.from_clients());
 }
 
 TEST_CASE("a host that throws when it is told ends nothing") {
