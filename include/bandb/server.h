@@ -81,7 +81,8 @@ struct ServerOptions {
   // Threads that serve connections. 1 to 64; default 1, which is fastest on two cores.
   int loops = 1;
   // Threads for scans and for reads that wait for a disk; and as many for routes that ask for a
-  // worker, if there is such a route. 1 to 64; default 2.
+  // worker and for ServerHooks::administer, if there is either, and two more for the latter. 1 to
+  // 64; default 2.
   int worker_threads = 2;
   // Answer GET on the loop if memory suffices for it, which is quickest. What must wait for a disk,
   // and if false every read, goes to a thread of its own, so that it holds nobody up. SCAN always

@@ -37,6 +37,10 @@ namespace bandb {
 
 namespace {
 
+// What operators ask for may take long, a compaction and a backup at once; threads for these, so
+// that the rest does not wait for them.
+constexpr int kLongCommandsMax = 2;
+
 int64_t DeadlineNanos(int64_t now_nanos, absl::Duration timeout) {
   const int64_t timeout_nanos = absl::ToInt64Nanoseconds(timeout);
   return timeout_nanos > base::kForever - now_nanos ? base::kForever : now_nanos + timeout_nanos;
@@ -260,7 +264,8 @@ absl::Status Server::Impl::Start() {
   BANDB_RETURN_IF_ERROR(SetUpUsers());
   BANDB_RETURN_IF_ERROR(SetUpTls());
   SetUpRedis();
-  if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads);
+  const int for_operators = hooks_.administer == nullptr ? 0 : kLongCommandsMax;
+  if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads + for_operators);
   for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
   std::vector<server::DoorQueue*> door_queues;
   for (ServingLoop& serving : loops_) door_queues.push_back(serving.unit->door_queue());

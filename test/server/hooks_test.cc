@@ -280,6 +280,35 @@ TEST_CASE("a route on a worker blocks its own connection, in order, and nobody e
   CHECK(other.Ask(GetFrame("k")) == ValueReply("2"));
 }
 
+TEST_CASE("what takes long for two operators holds up no other, however few workers there are") {
+  base::Event go_on;
+  ServerHooks hooks;
+  hooks.administer = [&go_on](const AdministrationRequest& request) -> absl::StatusOr<std::string> {
+    // In the end also where a test fails.
+    if (request.words[0] == "long") go_on.BlockUntilSet(int64_t{20} * 1'000'000'000);
+    return request.words[0];
+  };
+  ServerOptions options;
+  options.worker_threads = 1;
+  ServerFixture fixture(options, std::move(hooks));
+  const auto frame = [](std::string_view word) {
+    std::string bytes;
+    const std::string_view words[] = {word};
+    proto::AppendAdmin(&bytes, words);
+    return bytes;
+  };
+  WireClient first(fixture.address()), second(fixture.address()), third(fixture.address());
+  REQUIRE(first.Send(frame("long")));
+  REQUIRE(second.Send(frame("long")));
+  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().in_flight == 2; }));
+  CHECK(third.Ask(frame("short"))->ok);
+  CHECK_FALSE(go_on.IsSet());
+  CHECK(fixture.server->Stats().in_flight == 2);
+  go_on.Set();
+  CHECK(first.Receive()->ok);
+  CHECK(second.Receive()->ok);
+}
+
 TEST_CASE("what an operator asks for is done by the host, on a worker, and refused without one") {
   std::string frame;
   const std::string_view asked[] = {"flush", "now"};

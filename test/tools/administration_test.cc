@@ -1,9 +1,12 @@
 // What an operator asks of a server, and what the end of the server does to it.
 #include "administration.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bandb/db.h"
 #include "support/catch.h"
@@ -47,11 +50,17 @@ class PlainStore final : public DataStore {
   Db* db() override { return db_; }
   Stats GetStats() const override { return {}; }
   absl::Status Flush() override { return absl::OkStatus(); }
-  absl::Status CompactRange(std::string_view, std::string_view) override { return absl::OkStatus(); }
+  absl::Status CompactRange(std::string_view, std::string_view) override {
+    const std::function<void()> run = std::exchange(while_it_compacts, [] {});
+    run();
+    return absl::OkStatus();
+  }
   absl::Status Ready() const override { return absl::OkStatus(); }
   absl::Status Look() override { return absl::OkStatus(); }
   bool stopped_for_good() const override { return false; }
   absl::Status Close() override { return absl::OkStatus(); }
+
+  std::function<void()> while_it_compacts = [] {};
 
  private:
   Db* const db_;
@@ -83,6 +92,29 @@ TEST_CASE("the end of a server ends the backup that is under way, whatever was a
   };
   CHECK_CODE(maker.Make(&data).status(), kCancelled);
   CHECK_CODE(maker.Make(&data).status(), kCancelled);
+}
+
+TEST_CASE("one compact is done at a time, and another is refused at once, as a backup is") {
+  PlainStore data(nullptr);
+  std::atomic<bool> is_compacting = false;
+  Administered administered;
+  administered.data = &data;
+  administered.is_compacting = &is_compacting;
+  const auto ask = [&administered](std::vector<std::string> words) {
+    AdministrationRequest request;
+    request.words = std::move(words);
+    return Administer(administered, request).status();
+  };
+  int refused = 0;
+  data.while_it_compacts = [&] {
+    CHECK_CODE(ask({"compact", "c", "d"}), kFailedPrecondition);
+    // Others are not.
+    CHECK_OK(ask({"flush"}));
+    ++refused;
+  };
+  CHECK_OK(ask({"compact", "a", "b"}));
+  CHECK(refused == 1);
+  CHECK_OK(ask({"compact", "a", "b"}));
 }
 
 }  // namespace bandb::server_program

@@ -106,6 +106,19 @@ absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vecto
   return base::Error(absl::StatusCode::kInvalidArgument, "no such command; there are {}", kCommands);
 }
 
+absl::StatusOr<std::string> Compact(const Administered& administered, const std::vector<std::string>& words) {
+  // One after the other in any case; those that wait would hold up the commands of others.
+  if (administered.is_compacting->exchange(true)) {
+    return base::Error(absl::StatusCode::kFailedPrecondition, "a compact is under way: try again once it is done");
+  }
+  DataStore* const data = administered.data;
+  const uint64_t before = data->GetStats().table_bytes;
+  const absl::Status compacted = data->CompactRange(words[1], words[2]);
+  administered.is_compacting->store(false);
+  BANDB_RETURN_IF_ERROR(compacted);
+  return fmt::format("compacted: {} bytes of tables, {} before", data->GetStats().table_bytes, before);
+}
+
 absl::StatusOr<std::string> Run(const Administered& administered, const AdministrationRequest& request) {
   const std::vector<std::string>& words = request.words;
   DataStore* const data = administered.data;
@@ -115,11 +128,7 @@ absl::StatusOr<std::string> Run(const Administered& administered, const Administ
     BANDB_RETURN_IF_ERROR(data->Flush());
     return "flushed";
   }
-  if (command == "compact" && operands == 2) {
-    const uint64_t before = data->GetStats().table_bytes;
-    BANDB_RETURN_IF_ERROR(data->CompactRange(words[1], words[2]));
-    return fmt::format("compacted: {} bytes of tables, {} before", data->GetStats().table_bytes, before);
-  }
+  if (command == "compact" && operands == 2) return Compact(administered, words);
   if (command == "backup" && operands == 0) return administered.backups->Make(data);
   if (command == "figures" && operands == 0) return admin::ToLines(administered.report());
   if (command == "clock" && operands == 1 && words[1] == "accept") return AcceptClock(data);

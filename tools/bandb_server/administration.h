@@ -2,6 +2,7 @@
 #ifndef BANDB_TOOLS_BANDB_SERVER_ADMINISTRATION_H_
 #define BANDB_TOOLS_BANDB_SERVER_ADMINISTRATION_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -47,6 +48,7 @@ class BackupMaker {
 struct Administered {
   DataStore* data = nullptr;
   BackupMaker* backups = nullptr;
+  std::atomic<bool>* is_compacting = nullptr;  // on an operator's behalf
   Server* server = nullptr;
   std::function<admin::Report()> report;
 };

@@ -180,9 +180,12 @@ class Service {
     hooks.administer = [this](const AdministrationRequest& request) {
       Server* const server = serving_;
       if (server == nullptr) return absl::StatusOr<std::string>(absl::UnavailableError("the server is starting"));
-      absl::StatusOr<std::string> answer = Administer(
-          {.data = data_.get(), .backups = &backups_, .server = server, .report = [this] { return TakeReport(); }},
-          request);
+      absl::StatusOr<std::string> answer = Administer({.data = data_.get(),
+                                                       .backups = &backups_,
+                                                       .is_compacting = &is_compacting_,
+                                                       .server = server,
+                                                       .report = [this] { return TakeReport(); }},
+                                                      request);
       if (audit_lines_ != nullptr) audit_.RecordAdministration(request, answer.status());
       return answer;
     };
@@ -347,6 +350,7 @@ class Service {
 
   Config config_;
   BackupMaker backups_{config_.backups, config_.backup_logs};
+  std::atomic<bool> is_compacting_ = false;
   base::Clock* const clock_;
   base::StreamLogger* const lines_;
   base::LineFile* const audit_lines_;  // null: nothing is recorded
