@@ -213,6 +213,32 @@ TEST_CASE("after an error nothing more is written or acknowledged") {
   CHECK(acknowledged == 0);
 }
 
+TEST_CASE("an export of changes that failed leaves nothing that says it goes on") {
+  CrashFileSystem files;
+  FakeFeed feed(2);
+  {
+    ChangeExporter exporter(&files, kDirectory, {}, 1000, [](std::string_view) { return absl::OkStatus(); });
+    REQUIRE_OK(exporter.Begin());
+    REQUIRE_OK(exporter.Add(feed.commits[0]));
+    REQUIRE_OK(exporter.Passed("t"));
+    ChangeExporter other(&files, kDirectory, {}, 1000, [](std::string_view) { return absl::OkStatus(); });
+    CHECK_CODE(other.Begin(), kFailedPrecondition);
+    files.Inject({.kind = test::FaultKind::kNoSpace, .calls = {test::FileCall::kAppend}});
+    CHECK_CODE(exporter.Finish(), kResourceExhausted);
+    CHECK_CODE(exporter.Close(), kResourceExhausted);
+    CHECK(*files.Exists(std::string(kDirectory) + "/export.lock"));
+  }
+  CHECK_FALSE(*files.Exists(std::string(kDirectory) + "/export.lock"));
+  // Nor does one that cannot begin.
+  {
+    ChangeExporter exporter(&files, kDirectory, {.cursor = "another"}, 1000,
+                            [](std::string_view) { return absl::OkStatus(); });
+    CHECK_CODE(exporter.Begin(), kFailedPrecondition);
+    CHECK(*files.Exists(std::string(kDirectory) + "/export.lock"));
+  }
+  CHECK_FALSE(*files.Exists(std::string(kDirectory) + "/export.lock"));
+}
+
 TEST_CASE("a cursor that was put back writes nothing twice, and one that is ahead leaves no gap") {
   CrashFileSystem files;
   FakeFeed feed(30);

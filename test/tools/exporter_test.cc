@@ -305,6 +305,23 @@ TEST_CASE("a directory that holds something else, or damage, is left alone") {
   CHECK_CODE(Export(&files, SmallHead(), true, map), kDataLoss);
 }
 
+TEST_CASE("an export that failed leaves nothing that says it goes on, and what it could not begin is another's") {
+  const Map map = SomeEntries();
+  CrashFileSystem files;
+  CHECK_CODE(Export(&files, SmallHead(), false, map, nullptr, 30), kUnavailable);
+  CHECK_FALSE(*files.Exists("out/dump/export.lock"));
+  CHECK_CODE(Export(&files, SmallHead(), false, map), kAlreadyExists);
+  CHECK_FALSE(*files.Exists("out/dump/export.lock"));
+  {
+    const auto lock = files.Lock("out/dump/export.lock");
+    REQUIRE_OK(lock.status());
+    CHECK_CODE(Export(&files, SmallHead(), true, map), kFailedPrecondition);
+    CHECK(*files.Exists("out/dump/export.lock"));
+  }
+  REQUIRE_OK(Export(&files, SmallHead(), true, map));
+  CHECK_FALSE(*files.Exists("out/dump/export.lock"));
+}
+
 TEST_CASE("while one export writes into a directory, another is refused") {
   const Map map = SomeEntries();
   CrashFileSystem files;

@@ -314,11 +314,15 @@ absl::Status ChangeExporter::Close() {
   BANDB_RETURN_IF_ERROR(Finish());
   if (lock_ == nullptr) return absl::OkStatus();
   BANDB_RETURN_IF_ERROR(Note(manifest_->Close()));
+  return Note(Unlock());
+}
+
+absl::Status ChangeExporter::Unlock() {
+  if (lock_ == nullptr) return absl::OkStatus();
   // Somebody may have swept it away.
   const absl::Status removed = files_->Remove(PathOf(kExportLockName));
-  if (!absl::IsNotFound(removed)) BANDB_RETURN_IF_ERROR(Note(removed));
   lock_.reset();
-  return absl::OkStatus();
+  return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
 }
 
 }  // namespace bandb::transfer

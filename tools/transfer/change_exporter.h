@@ -58,6 +58,9 @@ class ChangeExporter {
         chunk_bytes_(chunk_bytes),
         acknowledge_(std::move(acknowledge)),
         writer_(head_.layout, head_.compress) {}
+  ~ChangeExporter() { Unlock().IgnoreError(); }
+  ChangeExporter(const ChangeExporter&) = delete;
+  ChangeExporter& operator=(const ChangeExporter&) = delete;
 
   // Makes the directory, or takes up what is there, finishes what counts, and acknowledges it.
   // Errors: kFailedPrecondition what is there is of other changes, in another format or for another
@@ -91,6 +94,8 @@ class ChangeExporter {
   std::string PathOf(std::string_view name) const { return base::JoinPath(directory_, name); }
   // `status`, which is the answer from now on if it is an error.
   absl::Status Note(absl::Status status);
+  // The directory is let go, and what says that it is not.
+  absl::Status Unlock();
   absl::Status TakeUp();
   absl::Status TakeUpPlace(const ChangesManifest& manifest, const absl::Status& damage,
                            const std::vector<std::string>& names);

@@ -132,6 +132,12 @@ absl::Status DirectoryExporter::WriteEntries(EntrySource* source) {
 absl::Status DirectoryExporter::Run(bool resume, const OpenSource& open_source) {
   BANDB_RETURN_IF_ERROR(MakeExportDirectory(files_, directory_));
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::FileLock> lock, LockExport(files_, directory_));
+  const absl::Status done = RunLocked(resume, open_source);
+  const absl::Status removed = files_->Remove(PathOf(kExportLockName));
+  return done.ok() ? removed : done;
+}
+
+absl::Status DirectoryExporter::RunLocked(bool resume, const OpenSource& open_source) {
   BANDB_RETURN_IF_ERROR(TakeUp(resume));
   if (!manifest_.complete) {
     BANDB_RETURN_IF_ERROR(BeginManifest());
@@ -144,8 +150,7 @@ absl::Status DirectoryExporter::Run(bool resume, const OpenSource& open_source) 
     BANDB_RETURN_IF_ERROR(manifest_file_->Close());
   }
   BANDB_ASSIGN_OR_RETURN(const bool has_source, files_->Exists(PathOf(kSourceName)));
-  if (has_source) BANDB_RETURN_IF_ERROR(files_->Remove(PathOf(kSourceName)));
-  return files_->Remove(PathOf(kExportLockName));
+  return has_source ? files_->Remove(PathOf(kSourceName)) : absl::OkStatus();
 }
 
 absl::StatusOr<ExportSummary> ExportToStream(const ManifestHead& head, EntrySource* source,

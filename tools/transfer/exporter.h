@@ -71,6 +71,8 @@ class DirectoryExporter {
 
  private:
   std::string PathOf(std::string_view name) const { return base::JoinPath(directory_, name); }
+  // Once the directory is nobody else's.
+  absl::Status RunLocked(bool resume, const OpenSource& open_source);
   // Reads what an earlier run left.
   absl::Status TakeUp(bool resume);
   // Errors: kDataLoss a chunk is not there as the manifest has it.
