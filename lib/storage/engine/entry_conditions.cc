@@ -81,6 +81,8 @@ absl::StatusOr<bool> EntryConditions::IsEmpty(std::string_view begin, std::strin
   if (!IsBelow(begin, limit)) return true;
   const auto set = set_.lower_bound(begin);
   if (set != set_.end() && IsBelow(*set, limit)) return false;
+  const auto found = found_.lower_bound(begin);
+  if (found != found_.end() && IsBelow(*found, limit)) return false;
   // Nothing that this entry has set is there. Of what was there before, all that it has not
   // removed. What is known to be empty at either end is not walked.
   std::string_view first = begin, end = limit;
@@ -103,12 +105,24 @@ absl::StatusOr<bool> EntryConditions::IsEmpty(std::string_view begin, std::strin
     } else if (removed_.contains(keys->key())) {
       keys->Next();
     } else {
+      NoteFound(keys->key());
       return false;
     }
   }
   BANDB_RETURN_IF_ERROR(keys->status());
   NoteEmptied(begin, limit);
   return true;
+}
+
+void EntryConditions::NoteFound(std::string_view key) {
+  if (found_bytes_ + key.size() > kFoundBytesMax) return;
+  found_bytes_ += key.size();
+  found_.emplace(key);
+}
+
+void EntryConditions::ForgetFound(std::set<std::string, std::less<>>::iterator at) {
+  found_bytes_ -= at->size();
+  found_.erase(at);
 }
 
 void EntryConditions::NoteEmptied(std::string_view begin, std::string_view limit) {
@@ -134,6 +148,7 @@ void EntryConditions::RangeDone(std::string_view begin, std::string_view limit) 
   if (!has_ranges_) return;
   set_.erase(set_.lower_bound(begin), set_.lower_bound(limit));
   removed_.erase(removed_.lower_bound(begin), removed_.lower_bound(limit));
+  for (auto at = found_.lower_bound(begin); at != found_.end() && *at < limit;) ForgetFound(at++);
   NoteEmptied(begin, limit);
 }
 
@@ -147,6 +162,7 @@ void EntryConditions::KeyDone(const kv::Operation& operation, uint64_t now_ms, S
     }
   }
   if (!has_ranges_) return;
+  if (const auto at = found_.find(operation.key); at != found_.end() && !shows) ForgetFound(at);
   (shows ? set_ : removed_).insert(operation.key);
   (shows ? removed_ : set_).erase(operation.key);
 }

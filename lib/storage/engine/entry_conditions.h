@@ -8,7 +8,7 @@
 //
 // What the writes of the entry do to keys in ranges is kept only where ranges are asked for: which
 // keys they have set or removed, and which ranges they have emptied before that. A range that was
-// walked and found empty is kept as one of these.
+// walked and found empty is kept as one of these; of one that was not, the key that was met there.
 #ifndef BANDB_STORAGE_ENGINE_ENTRY_CONDITIONS_H_
 #define BANDB_STORAGE_ENGINE_ENTRY_CONDITIONS_H_
 
@@ -36,6 +36,8 @@ namespace bandb::storage {
 // Thread safety: one thread at a time.
 class EntryConditions {
  public:
+  static constexpr size_t kFoundBytesMax = 1 << 20;
+
   // The state before the entry.
   struct Before {
     // Answers as Store::Get.
@@ -72,6 +74,9 @@ class EntryConditions {
   void RangeDone(std::string_view begin, std::string_view limit);
   void KeyDone(const kv::Operation& operation, uint64_t now_ms, Sequence sequence);
   absl::StatusOr<bool> IsEmpty(std::string_view begin, std::string_view limit);
+  // A key of before that is there now.
+  void NoteFound(std::string_view key);
+  void ForgetFound(std::set<std::string, std::less<>>::iterator at);
   // Nothing of before is left in this range; an empty limit is unbounded.
   void NoteEmptied(std::string_view begin, std::string_view limit);
 
@@ -82,6 +87,10 @@ class EntryConditions {
   // Keys that are there now, and that are not, by what was done to them last.
   std::set<std::string_view> set_;
   std::set<std::string_view> removed_;
+  // Keys of before that walks have met, and that are there still. No more of them than fit into
+  // kFoundBytesMax.
+  std::set<std::string, std::less<>> found_;
+  size_t found_bytes_ = 0;
   // Ranges of which nothing of before is left; apart from each other. The limit of the last may be
   // empty, unbounded.
   std::map<std::string_view, std::string_view> emptied_;

@@ -272,6 +272,47 @@ TEST_CASE("a range that was found empty once is not walked again") {
   CHECK(world.Hold(EmptyRange("b", "z") + EmptyRange("z0", "")));
 }
 
+TEST_CASE("a range that was found not empty is not walked again while what was met is there") {
+  EntryWorld world(Values{{"b", "1"}, {"f", "1"}, {"m", "1"}});
+  REQUIRE_OK(world.conditions.Read(EmptyRange("a", "")));
+  CHECK_FALSE(world.Hold(EmptyRange("a", "d")));
+  CHECK(world.walks == 1);
+  CHECK_FALSE(world.Hold(EmptyRange("a", "d")));
+  CHECK_FALSE(world.Hold(EmptyRange("b", "c")));
+  CHECK_FALSE(world.Hold(EmptyRange("", "")));
+  CHECK(world.walks == 1);
+  // Where it is not, there may be others.
+  CHECK_FALSE(world.Hold(EmptyRange("c", "g")));
+  CHECK(world.walks == 2);
+  world.Done(Put("b", "2"), 100);
+  CHECK_FALSE(world.Hold(EmptyRange("a", "d")));
+  CHECK(world.walks == 2);
+  world.Done(Delete("b"), 100);
+  CHECK(world.Hold(EmptyRange("a", "d")));
+  CHECK(world.walks == 3);
+  world.Done(DeleteRange("e", "g"), 100);
+  CHECK(world.Hold(EmptyRange("c", "g")));
+  CHECK_FALSE(world.Hold(EmptyRange("c", "n")));
+  const int walks = world.walks;
+  CHECK_FALSE(world.Hold(EmptyRange("l", "")));
+  CHECK(world.walks == walks);
+}
+
+TEST_CASE("what is kept of what was met is bounded, and the answers are the same without") {
+  // Larger than all that may be kept together.
+  const std::string large(EntryConditions::kFoundBytesMax / 2 + 1, 'x');
+  EntryWorld world(Values{{"a" + large, "1"}, {"b" + large, "1"}});
+  REQUIRE_OK(world.conditions.Read(EmptyRange("a", "")));
+  for (int i = 0; i < 2; ++i) {
+    CHECK_FALSE(world.Hold(EmptyRange("a", "b")));
+    CHECK_FALSE(world.Hold(EmptyRange("b", "c")));
+  }
+  CHECK(world.walks == 3);
+  world.Done(DeleteRange("a", "b"), 100);
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(world.Hold(EmptyRange("b", "c")));
+  CHECK(world.walks == 4);
+}
+
 TEST_CASE("what has expired by the time of the entry is absent for its conditions") {
   EntryWorld world;
   REQUIRE_OK(world.conditions.Read(Present("a")));
