@@ -171,6 +171,9 @@ void Node::HandleRefused(const RefusedWrites& refused) {
 // ---- What only the leader can do. ----
 
 void Node::HandleAsk(raft::NodeId from, const NodeAsk& ask) {
+  // Who is no member asks for nothing. If it was removed it is told so; if it is not known here
+  // yet, another node leads, which it hears of.
+  if (driver_->core().configuration().Find(from) == nullptr) return OnStranger(from);
   Serve(ask, [this, from, number = ask.number](const absl::Status& status) {
     if (peers_ == nullptr) return;
     peers_->SendFrame(from, static_cast<uint32_t>(NodeFrame::kAnswer), EncodeAnswer({number, status}));

@@ -80,6 +80,38 @@ TEST_CASE("a node is let in though the first that it asks was removed itself, an
   }
 }
 
+TEST_CASE("a node that was removed and does not know it yet changes nothing") {
+  bool any = false;
+  for (const uint64_t seed : {15, 16, 17, 18}) {
+    ThreeMachines three(seed);
+    World& world = three.world;
+    Machine* const leader = three.AwaitLeader();
+    three.Settle();
+    // One that made its connection to the leader, which stays: the lower id dials.
+    Machine* out = nullptr;
+    Machine* other = nullptr;
+    for (const auto& machine : world.machines()) {
+      if (machine.get() != leader) (machine->id() < leader->id() && out == nullptr ? out : other) = machine.get();
+    }
+    if (out == nullptr || other == nullptr) continue;
+    any = true;
+    const auto remove = [](Machine* machine) {
+      return raft::Change{.kind = raft::ChangeKind::kRemove, .node = machine->id(), .other = 0, .address = {}};
+    };
+    out->Freeze(true);
+    REQUIRE_OK(three.Change(leader, remove(out)));
+    out->Freeze(false);
+    const absl::Status refused = three.Change(out, remove(other));
+    INFO(refused.ToString() << three.Report());
+    CHECK_FALSE(refused.ok());
+    REQUIRE(world.RunUntil([&] { return out->removed(); }));
+    CHECK(leader->node()->core()->configuration().Find(other->id()) != nullptr);
+    REQUIRE_OK(three.Put(leader, "key", "value"));
+    CHECK(!world.violation().has_value());
+  }
+  CHECK(any);
+}
+
 // Its request is heard late: when another member had let it in, and it was removed, before it knew
 // of either.
 TEST_CASE("a node that was removed is never let in again, whoever is asked, and comes as another one") {
