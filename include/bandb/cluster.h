@@ -167,8 +167,9 @@ class Cluster : public Store {
   // that is still ahead and leads later has all expire that much too early. What had expired by the
   // log stays gone, unlike in a Db; what had not keeps what was left of its time; and times that
   // users see or give are by the clocks. Only a copy opened as a Db goes on by the log, until it
-  // accepts its clock. Nodes of releases before this call end when they come to such an entry:
-  // first have all nodes of this one. Errors: as of a write. Durability: as a write.
+  // accepts its clock. Errors: as of a write; kUnimplemented a member is of a release before this
+  // call, or has not been reached since the leader started. One that comes later ends when it gets
+  // to such an entry: first have all nodes of this release. Durability: as a write.
   virtual absl::Status AcceptClock(absl::Duration timeout = absl::Seconds(10)) = 0;
 
   // Both are of the database in this node alone, as for Db. What is applied goes into tables, so

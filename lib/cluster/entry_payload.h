@@ -28,6 +28,8 @@ namespace bandb::cluster {
 inline constexpr uint8_t kCommandVersion = 1;
 inline constexpr uint8_t kCommandKindsVersion = 2;
 inline constexpr uint8_t kAheadVersion = 3;
+// The highest that this code understands.
+inline constexpr uint8_t kEntryVersionMax = kAheadVersion;
 inline constexpr uint64_t kNoSession = 0;
 
 enum class CommandKind : uint8_t { kWrite = 0, kCursors = 1, kAcceptClock = 2 };

@@ -140,7 +140,8 @@ bool Forwarding::Refused(uint64_t session, uint64_t number, const absl::Status& 
   const auto at = flights_.find({session, number});
   if (at == flights_.end()) return false;
   // Another copy may have been taken; and who does not lead may know who does, soon.
-  const bool final = status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kInvalidArgument;
+  const bool final = status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kInvalidArgument ||
+                     status.code() == StatusCode::kUnimplemented;
   if (at->second.copies > 1 || !final) return false;
   const Flight flight = std::move(at->second);
   flights_.erase(at);

@@ -133,7 +133,8 @@ absl::Status Node::BeginPeers() {
   const PeerSelf self{.cluster = ClusterIdOf(directory_->identity()),
                       .node = id(),
                       .incarnation = DrawId(parts_.env.random),
-                      .versions = {}};
+                      .versions = {},
+                      .entry_version = options_.peers.entry_version};
   const Peers::Parts parts{.loop = parts_.loop,
                            .resolver = parts_.resolver,
                            .host = &host_,
@@ -357,7 +358,8 @@ void Node::ProposeWrites() {
   if (!KnowsTime()) return;
   while (MayPropose()) {
     const EntryTime time = commit_clock_.Next(parts_.env.clock->WallMillis());
-    std::optional<Proposals::Batch> batch = proposals_.TakeBatch(time, Now());
+    std::optional<Proposals::Batch> batch =
+        proposals_.TakeBatch(time, Now(), [this](CommandKind kind) { return CheckUnderstood(kind); });
     if (!batch.has_value() || !Propose(*std::move(batch), time.commit_ms)) break;
   }
   if (!proposals_.empty()) proposals_.FailImpatient(base::Error(StatusCode::kUnavailable, "{}", WhyNotNow()));

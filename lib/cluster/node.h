@@ -257,6 +257,8 @@ class Node final : private Driver::Host,
   bool MayPropose() const;
   // Of a leader: whether it can tell the commit time of its next entry.
   bool KnowsTime();
+  // Errors: kUnimplemented a member would end at such a command, or might.
+  absl::Status CheckUnderstood(CommandKind kind) const;
   void ArmTimeMark();
   // What has a time to live expires by the time of the log, even if nobody writes.
   void ProposeTimeMark();

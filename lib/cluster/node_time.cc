@@ -45,6 +45,22 @@ bool Node::KnowsTime() {
   return true;
 }
 
+absl::Status Node::CheckUnderstood(CommandKind kind) const {
+  if (kind != CommandKind::kAcceptClock || peers_ == nullptr) return absl::OkStatus();
+  for (const raft::Member& member : driver_->core().configuration().members) {
+    if (member.id == id()) continue;
+    const uint8_t version = peers_->EntryVersionOf(member.id);
+    if (version >= kAheadVersion) continue;
+    MemberAddress address;
+    if (!DecodeMemberAddress(member.address, &address)) address = {};
+    return base::Error(StatusCode::kUnimplemented,
+                       "member {} ({}) does not say that it knows accepted clocks: it is of an older release, or has "
+                       "not been reached since the leader started",
+                       member.id, address.name);
+  }
+  return absl::OkStatus();
+}
+
 void Node::ArmTimeMark() {
   if (!leads() || time_mark_ != base::kNoTimer) return;
   time_mark_ = parts_.loop->After(kTimeMarkNanos, [this] {

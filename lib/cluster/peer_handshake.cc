@@ -39,7 +39,8 @@ proto::PeerHello MakeHello(const PeerSelf& self, proto::HelloKind kind, proto::L
           .cluster = self.cluster,
           .node = self.node,
           .expected = expected,
-          .incarnation = self.incarnation};
+          .incarnation = self.incarnation,
+          .entry_version = self.entry_version};
 }
 
 absl::Status CheckCaller(const PeerSelf& self, const proto::PeerHello& hello) {

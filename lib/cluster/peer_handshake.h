@@ -20,6 +20,8 @@ struct PeerSelf {
   // Drawn at each start, so that two processes on copies of one directory are told apart.
   uint64_t incarnation = 0;
   proto::VersionRange versions;
+  // The highest of entries (entry_payload.h) that it understands; 0: it does not say.
+  uint8_t entry_version = 0;
 };
 
 // `expected`: kNoNode when this side was called, or takes whoever answers.

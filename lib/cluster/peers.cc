@@ -120,6 +120,11 @@ void Peers::SetMembers(const raft::Configuration& configuration) {
   }
 }
 
+uint8_t Peers::EntryVersionOf(raft::NodeId id) const {
+  const auto found = peers_.find(id);
+  return found == peers_.end() ? uint8_t{0} : found->second->entry_version;
+}
+
 // --- Who calls and who answers ---
 
 std::string Peers::Hello(const PeerLink& link) {
@@ -140,6 +145,7 @@ absl::Status Peers::OnAnswer(PeerLink* link, std::string_view hello) {
   BANDB_RETURN_IF_ERROR(CheckIncarnation(peer, answer.incarnation));
   peer->incarnation = answer.incarnation;
   peer->version = *proto::AgreeOnVersion(self_.versions, answer.versions);
+  peer->entry_version = answer.entry_version;
   return absl::OkStatus();
 }
 
@@ -164,6 +170,7 @@ void Peers::OnLink(std::unique_ptr<net::FrameLink> link, std::string_view hello)
   Peer* const peer = Add(caller.node);
   peer->incarnation = caller.incarnation;
   peer->version = *proto::AgreeOnVersion(self_.versions, caller.versions);
+  peer->entry_version = caller.entry_version;
   if (caller.link_class == LinkClass::kPrompt) link->SetFrameBytesMax(kPromptFrameBytesMax);
   LinkFor(peer, caller.link_class)->TakeIncoming(std::move(link));
 }

@@ -27,6 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/random.h"
+#include "cluster/entry_payload.h"
 #include "cluster/join_desk.h"
 #include "cluster/member_address.h"
 #include "cluster/peer_handshake.h"
@@ -56,6 +57,8 @@ struct PeersOptions {
   size_t strangers_max = 32;
   JoinDesk::Limits joins;
   SnapshotOptions snapshots;
+  // The highest version of entries that the node says it understands.
+  uint8_t entry_version = kEntryVersionMax;
 };
 
 // Thread safety: the loop's thread, or before the loop runs.
@@ -146,6 +149,9 @@ class Peers final : public Transport,
   // installed, or why not.
   void SnapshotInstalled(const absl::Status& status);
 
+  // The highest version of entries that a node understands, as it said when it was linked last; 0:
+  // it was not, since this one has started, or did not say.
+  uint8_t EntryVersionOf(raft::NodeId id) const;
   std::vector<PeerStatus> Status() const;
   // Leaves all peers, who are told why, and says nothing more.
   void Close(std::string_view reason);
@@ -157,7 +163,8 @@ class Peers final : public Transport,
     std::string name;
     // Of the process that the links lead to.
     uint64_t incarnation = 0;
-    uint8_t version = 0;  // the highest that it understands
+    uint8_t version = 0;        // the highest that it understands
+    uint8_t entry_version = 0;  // likewise, of entries; 0: it did not say, or no link was up yet
     std::array<std::unique_ptr<PeerLink>, proto::kLinkClasses> links;
     int64_t told_unreachable_nanos = INT64_MIN;
     uint64_t dropped_messages = 0;

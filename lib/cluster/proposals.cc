@@ -24,7 +24,7 @@ ClientWritePtr Proposals::TakeOne() {
   return write;
 }
 
-std::optional<Proposals::Batch> Proposals::TakeBatch(const EntryTime& time, int64_t now_nanos) {
+std::optional<Proposals::Batch> Proposals::TakeBatch(const EntryTime& time, int64_t now_nanos, Check check) {
   Batch batch;
   EntryBuilder builder(time);
   while (!queue_.empty()) {
@@ -36,6 +36,10 @@ std::optional<Proposals::Batch> Proposals::TakeBatch(const EntryTime& time, int6
       continue;
     }
     if (!write->PassOn()) continue;
+    if (const absl::Status allowed = check(write->content().kind); !allowed.ok()) {
+      write->Complete(allowed);
+      continue;
+    }
     if (!builder.Add(write->command())) {
       write->Complete(base::Error(StatusCode::kInvalidArgument, "malformed operations or conditions"));
       continue;

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "cluster/client_write.h"
 
@@ -30,9 +31,14 @@ class Proposals {
   };
 
   void Add(ClientWritePtr write);
+  // Whether a command of a kind may be in the log now, or why not.
+  using Check = absl::FunctionRef<absl::Status(CommandKind kind)>;
+  static absl::Status Any(CommandKind) { return absl::OkStatus(); }
+
   // The next entry; nothing if no write waits. Malformed writes end with kInvalidArgument, those
-  // that were withdrawn or are past their deadline are dropped.
-  std::optional<Batch> TakeBatch(const EntryTime& time, int64_t now_nanos);
+  // that may not be in the log with what `check` says of them; those that were withdrawn or are
+  // past their deadline are dropped.
+  std::optional<Batch> TakeBatch(const EntryTime& time, int64_t now_nanos, Check check = Any);
   // The next one; null if there is none.
   const ClientWrite* front() const { return queue_.empty() ? nullptr : queue_.front().get(); }
   ClientWritePtr TakeOne();

@@ -19,6 +19,7 @@ std::string EncodePeerHello(const PeerHello& hello) {
   for (const uint64_t number : {hello.cluster, hello.node, hello.expected, hello.incarnation}) {
     base::PutFixed64(&bytes, number);
   }
+  if (hello.entry_version != 0) base::PutFixed8(&bytes, hello.entry_version);
   return bytes;
 }
 
@@ -34,6 +35,7 @@ bool DecodePeerHello(std::string_view bytes, PeerHello* hello) {
   for (uint64_t* const number : {&hello->cluster, &hello->node, &hello->expected, &hello->incarnation}) {
     if (!reader.ReadFixed(number)) return false;
   }
+  if (!reader.ReadFixed(&hello->entry_version)) hello->entry_version = 0;
   if (kind != static_cast<uint8_t>(HelloKind::kMember) && kind != static_cast<uint8_t>(HelloKind::kJoin)) return false;
   if (link_class >= kLinkClasses || hello->versions.min > hello->versions.max) return false;
   hello->kind = static_cast<HelloKind>(kind);

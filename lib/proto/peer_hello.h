@@ -8,10 +8,11 @@
 //            node:u64           who says this
 //            expected:u64       who it takes the other side for; 0: whoever it is
 //            incarnation:u64    drawn at each start of the node
+//            entry_version:u8   the highest of entries' payloads that it understands
 //            bytes              of later versions, ignored
 //
-// 44 bytes, so far. Every version must be able to read this much of every other, or it could not
-// say why it refuses it.
+// Every version must be able to read the first 44 bytes of every other, or it could not say why it
+// refuses it. What comes after that may be missing, of a node of an earlier release.
 #ifndef BANDB_PROTO_PEER_HELLO_H_
 #define BANDB_PROTO_PEER_HELLO_H_
 
@@ -40,6 +41,7 @@ struct PeerHello {
   uint64_t node = 0;
   uint64_t expected = 0;
   uint64_t incarnation = 0;
+  uint8_t entry_version = 0;  // 0: it does not say
   friend bool operator==(const PeerHello&, const PeerHello&) = default;
 };
 

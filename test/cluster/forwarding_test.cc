@@ -150,6 +150,15 @@ TEST_CASE("a refusal counts only for the one copy that there is") {
   CHECK_CODE(rig.ends["twice"], kUnknown);
 }
 
+TEST_CASE("what a member would not understand is refused for good") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("clock"));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1});
+  rig.forwarding.Refused(rig.session, 1, absl::UnimplementedError("older"));
+  CHECK_CODE(rig.ends["clock"], kUnimplemented);
+}
+
 TEST_CASE("where the node's own session is refused, who waits for it can be told") {
   ForwardingRig rig;
   rig.waiting.Add(rig.Make("waits"));

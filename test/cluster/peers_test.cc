@@ -79,4 +79,23 @@ TEST_CASE("a node that knows nobody answers over the connections that others mad
   CHECK(learner.StatusOf(leader.self.node).member);
 }
 
+TEST_CASE("nodes say which entries they understand, and what an earlier release says nothing of is not known") {
+  PeerWorld world(GENERATE(1, 2, 3));
+  PeerNode node(&world, 5), newer(&world, GENERATE(1, 9)), older(&world, 7);
+  newer.self.entry_version = 3;
+  older.self.entry_version = 0;
+  for (PeerNode* each : {&node, &newer, &older}) each->Start();
+  const std::vector<const PeerNode*> all{&node, &newer, &older};
+  CHECK(node.peers->EntryVersionOf(newer.self.node) == 0);
+  for (PeerNode* each : {&node, &newer, &older}) each->peers->SetMembers(MembersOf(all));
+  REQUIRE(world.RunUntil([&] { return node.Up(newer.self.node) && node.Up(7); }, 2 * kSecond));
+  CHECK(node.peers->EntryVersionOf(newer.self.node) == 3);
+  CHECK(node.peers->EntryVersionOf(7) == 0);
+  // Who has been replaced by an earlier release is known to be one.
+  newer.self.entry_version = 0;
+  newer.Restart();
+  newer.peers->SetMembers(MembersOf(all));
+  REQUIRE(world.RunUntil([&] { return node.peers->EntryVersionOf(newer.self.node) == 0; }));
+}
+
 }  // namespace bandb::test

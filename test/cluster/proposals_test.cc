@@ -95,4 +95,19 @@ TEST_CASE("malformed operations end by themselves, and not the others with them"
   CHECK(batch->writes.size() == 1);
 }
 
+TEST_CASE("what may not be in the log is told why, and the rest goes") {
+  WriteRig rig;
+  Proposals proposals;
+  proposals.Add(rig.Make("first"));
+  proposals.Add(rig.Make("clock", {.kind = CommandKind::kAcceptClock}));
+  proposals.Add(rig.Make("last"));
+  const auto batch = proposals.TakeBatch({.commit_ms = 1}, 0, [](CommandKind kind) {
+    return kind == CommandKind::kWrite ? absl::OkStatus() : absl::UnimplementedError("older");
+  });
+  REQUIRE(batch.has_value());
+  CHECK(batch->writes.size() == 2);
+  CHECK_CODE(rig.ends["clock"], kUnimplemented);
+  CHECK(proposals.empty());
+}
+
 }  // namespace bandb::cluster

@@ -157,6 +157,25 @@ TEST_CASE("an accepted clock is known after restarts, to who leads next, and to 
   CHECK(!world.violation().has_value());
 }
 
+TEST_CASE("no clock is accepted while a member does not say that it knows what that is") {
+  WorldOptions options = SmallWorld();
+  options.machine.node.peers.entry_version = 0;
+  ThreeMachines three(47, options);
+  World& world = three.world;
+  JumpAheadAndBack(&three, three.AwaitLeader());
+  for (const auto& machine : world.machines()) {
+    const absl::Status refused = three.AcceptClock(machine.get());
+    INFO(machine->name() << ": " << refused.ToString());
+    CHECK_CODE(refused, kUnimplemented);
+  }
+  three.Settle();
+  for (const auto& machine : world.machines()) CHECK(AheadOf(machine.get()) == 0);
+  REQUIRE_OK(three.Put(three.AwaitLeader(), "key", "value"));
+  three.Settle();
+  CHECK(Everywhere(&three, "key") == "value");
+  CHECK(!world.violation().has_value());
+}
+
 TEST_CASE("a clock that is right is accepted, and nothing changes") {
   ThreeMachines three(46);
   World& world = three.world;
