@@ -21,6 +21,7 @@ using absl::StatusCode;
 
 // What is counted for a list may be let go meanwhile.
 constexpr int kListTries = 100;
+constexpr int kTimeTries = 10;
 
 absl::Time FromMs(uint64_t ms) { return absl::FromUnixMillis(static_cast<int64_t>(std::min<uint64_t>(ms, INT64_MAX))); }
 
@@ -76,7 +77,7 @@ absl::StatusOr<ClusterFeed::Beginning> ClusterFeed::ResolveTime(absl::Time time)
   // There may have been some at that time.
   if (log_ms <= oldest.time_ms && oldest.sequence != 0) return GoneError(*parts_.index, PlaceAt(0));
   if (before.index < oldest.index) before = oldest;
-  return Beginning{.place = PlaceAt(before.sequence), .not_before_ms = log_ms};
+  return Beginning{.place = PlaceAt(before.sequence), .not_before_ms = log_ms, .before = before};
 }
 
 absl::StatusOr<ClusterFeed::Beginning> ClusterFeed::Resolve(const ChangesFrom& from) const {
@@ -132,16 +133,49 @@ absl::Status ClusterFeed::Change(const CursorChange& change) {
   return base::Error(StatusCode::kUnknown, "cursor \"{}\": it was refused, and why is not known here", change.name);
 }
 
+absl::StatusOr<bool> ClusterFeed::WalkToTime(uint64_t log_ms, ChangeBound* at, ChangeIndex::Spot* spot) const {
+  if (at->index >= parts_.index->applied().index) return true;
+  BANDB_ASSIGN_OR_RETURN(const ChangeStretch next, parts_.index->AfterIndex(at->index, spot));
+  // It was let go meanwhile, or another state has taken the place of what was there.
+  if (next.before.index != at->index) return GoneError(*parts_.index, PlaceAt(0));
+  for (const ChangeEntry& entry : next.entries) {
+    const bool is_users = entry.end.sequence != at->sequence && entry.end.sequence == entry.end.user_sequence;
+    if (is_users && entry.end.time_ms >= log_ms) return true;
+    *at = entry.end;
+  }
+  return false;
+}
+
+absl::StatusOr<changes::ChangePlace> ClusterFeed::FindPlace(const ChangesFrom& from) const {
+  absl::StatusOr<bool> found = false;
+  ChangeBound at;
+  for (int tries = 0; tries < kTimeTries; ++tries) {
+    BANDB_RETURN_IF_ERROR(Enter());
+    const absl::StatusOr<Beginning> beginning = Resolve(from);
+    parts_.replica->engine().Leave();
+    BANDB_RETURN_IF_ERROR(beginning.status());
+    if (beginning->not_before_ms == 0) return beginning->place;
+    at = beginning->before;
+    found = false;
+    ChangeIndex::Spot spot;
+    while (found.ok() && !*found) {
+      BANDB_RETURN_IF_ERROR(Enter());
+      found = WalkToTime(beginning->not_before_ms, &at, &spot);
+      parts_.replica->engine().Leave();
+    }
+    if (!absl::IsOutOfRange(found.status())) break;
+  }
+  BANDB_RETURN_IF_ERROR(storage::ForReader(found.status()));
+  return PlaceAt(at.sequence);
+}
+
 absl::Status ClusterFeed::PutCursor(CursorChangeKind kind, std::string_view name, const ChangesFrom& from) {
   BANDB_RETURN_IF_ERROR(changes::CheckCursorName(name));
-  BANDB_RETURN_IF_ERROR(Enter());
-  const absl::StatusOr<Beginning> beginning = Resolve(from);
-  parts_.replica->engine().Leave();
-  BANDB_RETURN_IF_ERROR(beginning.status());
-  BANDB_RETURN_IF_ERROR(Change({.kind = kind, .name = name, .place = beginning->place}));
+  BANDB_ASSIGN_OR_RETURN(const changes::ChangePlace place, FindPlace(from));
+  BANDB_RETURN_IF_ERROR(Change({.kind = kind, .name = name, .place = place}));
   // What was there may have been let go before the cursor was.
   BANDB_RETURN_IF_ERROR(Enter());
-  const absl::Status kept = CheckKept(beginning->place.sequence);
+  const absl::Status kept = CheckKept(place.sequence);
   parts_.replica->engine().Leave();
   return base::Annotate(kept, fmt::format("cursor \"{}\" is lost", name));
 }

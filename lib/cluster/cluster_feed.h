@@ -59,6 +59,7 @@ class ClusterFeed final : public internal::ChangeFeed {
   struct Beginning {
     changes::ChangePlace place;
     uint64_t not_before_ms = 0;
+    ChangeBound before{};  // of a time: that of the place
   };
 
   // OK: the engine was entered.
@@ -72,6 +73,11 @@ class ClusterFeed final : public internal::ChangeFeed {
   absl::Status CheckHistory(const changes::ChangePlace& place) const;
   // Whether what comes next for a cursor is gone, or was of another history.
   bool IsLost(const changes::StoredCursor& cursor, const ChangeBound& oldest) const;
+  // Where a cursor is to stand: before the first commit of a user that is not earlier than a time,
+  // or after all that was applied. The engine is entered for a stretch of the index at a time.
+  absl::StatusOr<changes::ChangePlace> FindPlace(const ChangesFrom& from) const;
+  // A stretch on. True: it is there.
+  absl::StatusOr<bool> WalkToTime(uint64_t log_ms, ChangeBound* at, ChangeIndex::Spot* spot) const;
   absl::Status PutCursor(CursorChangeKind kind, std::string_view name, const ChangesFrom& from);
   absl::Status Change(const CursorChange& change);
   absl::Status FillLags(const CursorMap& cursors, std::vector<CursorInfo>* infos) const;

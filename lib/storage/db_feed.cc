@@ -14,6 +14,20 @@ namespace {
 
 constexpr int kWriteTries = 10;
 constexpr int kListTries = 100;
+// What is looked through for a time may be let go meanwhile.
+constexpr int kTimeTries = 10;
+
+// The place before the first commit of no earlier time, or after all that there is. The engine is
+// entered for a piece of a log at a time.
+absl::StatusOr<changes::ChangePlace> WalkToTime(changes::CommitSource* source, uint64_t not_before_ms) {
+  changes::LoggedCommit commit;
+  while (true) {
+    const changes::ChangePlace before = source->place();
+    BANDB_ASSIGN_OR_RETURN(const bool found, source->Next(&commit));
+    if (!found) return source->place();
+    if (commit.commit_time_ms >= not_before_ms) return before;
+  }
+}
 
 }  // namespace
 
@@ -41,9 +55,26 @@ absl::StatusOr<std::unique_ptr<ChangeReader>> DbFeed::ReadChanges(const ChangesO
       std::make_unique<changes::FeedReader>(std::move(source), std::move(filter), beginning->not_before_ms));
 }
 
+absl::StatusOr<ChangesFrom> DbFeed::FindTime(const ChangesFrom& from) {
+  if (from.place() != ChangesFrom::Place::kTime) return from;
+  absl::StatusOr<changes::ChangePlace> found;
+  for (int tries = 0; tries < kTimeTries; ++tries) {
+    BANDB_RETURN_IF_ERROR(Enter());
+    const absl::StatusOr<EngineFeed::Beginning> beginning = engine_->feed().Resolve(from, false);
+    engine_->Leave();
+    BANDB_RETURN_IF_ERROR(beginning.status());
+    LogCommitSource source(engine_->feed_gate(), beginning->place, false, spots_);
+    found = WalkToTime(&source, beginning->not_before_ms);
+    if (!absl::IsOutOfRange(found.status())) break;
+  }
+  BANDB_RETURN_IF_ERROR(found.status());
+  return ChangesFrom::Token(changes::EncodeToken(*found));
+}
+
 absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from) {
+  BANDB_ASSIGN_OR_RETURN(const ChangesFrom place, FindTime(from));
   BANDB_RETURN_IF_ERROR(EnterToWrite());
-  const absl::StatusOr<WriteBatch> batch = engine_->feed().AddCursor(name, from);
+  const absl::StatusOr<WriteBatch> batch = engine_->feed().AddCursor(name, place);
   absl::Status written = batch.status();
   if (batch.ok()) {
     written = write_(*batch);
@@ -54,11 +85,12 @@ absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from
 }
 
 absl::Status DbFeed::ResetCursor(std::string_view name, const ChangesFrom& from) {
+  BANDB_ASSIGN_OR_RETURN(const ChangesFrom place, FindTime(from));
   BANDB_RETURN_IF_ERROR(Enter());
   absl::Status reset;
   // What was acknowledged for it may be on its way meanwhile: then it is tried again.
   for (int tries = 0; tries < kWriteTries; ++tries) {
-    const absl::StatusOr<WriteBatch> batch = engine_->feed().BeginReset(name, from);
+    const absl::StatusOr<WriteBatch> batch = engine_->feed().BeginReset(name, place);
     reset = batch.status();
     if (!reset.ok()) break;
     reset = write_(*batch);

@@ -37,6 +37,9 @@ class DbFeed final : public internal::ChangeFeed {
   absl::Status Enter();
   // The same, if cursors can be written.
   absl::Status EnterToWrite();
+  // A time as the place before the first commit that is not earlier; anything else as it is. Reads
+  // the log in which that is. Errors: as Store::ReadChanges.
+  absl::StatusOr<ChangesFrom> FindTime(const ChangesFrom& from);
   // Errors: kOutOfRange a log was let go meanwhile.
   absl::Status FillLags(std::vector<CursorInfo>* infos);
 

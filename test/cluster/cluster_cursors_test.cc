@@ -2,6 +2,7 @@
 // has them.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -113,6 +114,37 @@ TEST_CASE(
   REQUIRE_OK(node->DropCursor("a"));
   CHECK_CODE(node->Acknowledge("a", first), kNotFound);
   CHECK(node->GetStats().cursors == 1);
+}
+
+TEST_CASE("a cursor of a cluster from a time stands before the first commit that is not earlier") {
+  TempDir dir;
+  auto node = MustStart(Alone(dir));
+  // More than the change index gives at once.
+  constexpr int kCommits = 600;
+  std::vector<absl::Time> times;
+  const auto reader = Read(*node, ChangesFrom::Oldest());
+  for (int i = 0; i < kCommits; ++i) {
+    REQUIRE_OK(node->Put(fmt::format("k{}", i), "1"));
+    Commit commit;
+    REQUIRE_OK(reader->Next(&commit, absl::Seconds(20)));
+    times.push_back(commit.time);
+  }
+  REQUIRE_OK(node->CreateCursor("old", ChangesFrom::Now()));
+  for (const int wanted : {0, 1, 300, kCommits - 1}) {
+    const absl::Time time = times[static_cast<size_t>(wanted)];
+    const auto first = std::find(times.begin(), times.end(), time) - times.begin();
+    const std::string name = fmt::format("c{}", wanted);
+    REQUIRE_OK(node->CreateCursor(name, ChangesFrom::Time(time)));
+    CHECK(NextKey(Read(*node, ChangesFrom::Cursor(name)).get()) == fmt::format("k{}", first));
+    CHECK(InfoOf(*node, name).lag_commits == static_cast<uint64_t>(kCommits - first));
+    REQUIRE_OK(node->ResetCursor("old", ChangesFrom::Time(time)));
+    CHECK(NextKey(Read(*node, ChangesFrom::Cursor("old")).get()) == fmt::format("k{}", first));
+  }
+  // Those of the system are no commits of a user's, and a time to come is the end.
+  REQUIRE_OK(node->CreateCursor("later", ChangesFrom::Time(times.back() + absl::Hours(1))));
+  CHECK(InfoOf(*node, "later").lag_commits == 0);
+  REQUIRE_OK(node->Put("last", "1"));
+  CHECK(NextKey(Read(*node, ChangesFrom::Cursor("later")).get()) == "last");
 }
 
 TEST_CASE("a consumer at the end comes to rest: its own acknowledgements are nothing to acknowledge") {

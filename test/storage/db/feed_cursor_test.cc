@@ -426,4 +426,47 @@ TEST_CASE("a cursor at the end of what a database without cursors was closed wit
   CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()) == "b");
 }
 
+TEST_CASE("a cursor from a time stands before the first commit that is not earlier") {
+  FeedWorld world;
+  const absl::Time begin = absl::FromUnixMillis(world.env().clock().WallMillis());
+  REQUIRE_OK(world->CreateCursor("old", ChangesFrom::Now()));
+  for (const char* key : {"a", "b", "c", "d"}) {
+    world.Put(key);
+    if (*key == 'b') world.FillLog("-");
+    world.env().executor().RunFor(1'000'000'000);
+  }
+  // Of two commits of one log, and with a log in between.
+  int made = 0;
+  const auto keys_from = [&](absl::Time time) {
+    const std::string name = fmt::format("c{}", ++made);
+    REQUIRE_OK(world->CreateCursor(name, ChangesFrom::Time(time)));
+    REQUIRE_OK(world->ResetCursor("old", ChangesFrom::Time(time)));
+    const std::string keys = Keys(world.Read(From(ChangesFrom::Cursor(name))).get());
+    CHECK(Keys(world.Read(From(ChangesFrom::Cursor("old"))).get()) == keys);
+    return keys;
+  };
+  CHECK(keys_from(absl::InfinitePast()).substr(0, 2) == "ab");
+  CHECK(keys_from(begin + absl::Milliseconds(500)).substr(0, 2) == "b-");
+  CHECK(keys_from(begin + absl::Milliseconds(1001)) == "cd");
+  CHECK(keys_from(begin + absl::Milliseconds(2500)) == "d");
+  CHECK(keys_from(begin + absl::Hours(1)).empty());
+  // One that was made for a time to come gives what comes next.
+  world.Put("e");
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("old"))).get()) == "e");
+  world.Open(KeepingOptions());
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c4"))).get()) == "de");
+}
+
+TEST_CASE("a cursor from a time of which something may be gone is refused") {
+  FeedWorld world(SmallOptions());
+  const absl::Time begin = absl::FromUnixMillis(world.env().clock().WallMillis());
+  world.FillLog("a");
+  world.env().executor().RunFor(1'000'000'000);
+  world.Put("b");
+  CHECK_CODE(world->CreateCursor("c", ChangesFrom::Time(begin)), kOutOfRange);
+  CHECK_CODE(world->ResetCursor("c", ChangesFrom::Time(begin + absl::Milliseconds(900))), kNotFound);
+  REQUIRE_OK(world->CreateCursor("c", ChangesFrom::Time(begin + absl::Milliseconds(900))));
+  CHECK(Keys(world.Read(From(ChangesFrom::Cursor("c"))).get()) == "b");
+}
+
 }  // namespace bandb::test
