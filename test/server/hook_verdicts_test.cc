@@ -283,11 +283,13 @@ TEST_CASE("what hooks emit and where they route is held to the limits of what a 
   ServerFixture fixture(options, Before([](const ServerOperation& operation) {
                           const std::string_view what = operation.value;
                           std::vector<EmittedOperation> three(3, {.key = "e", .value = "v"});
+                          std::vector<EmittedOperation> long_ones(2, {.key = "e", .value = std::string(45'000, 'v')});
                           if (what == "three") return HookResult::Emit(std::move(three));
                           if (what == "four") return HookResult::Emit(std::move(three)).With({{.key = "e"}});
                           if (what == "million") return HookResult::Emit(std::vector<EmittedOperation>(1'000'000));
                           if (what == "long")
                             return HookResult::Emit({{.key = "e", .value = std::string(70'000, 'v')}});
+                          if (what == "longer") return HookResult::Emit(std::move(long_ones));
                           if (what == "key") return HookResult::Emit({{.key = std::string(65'537, 'k')}});
                           if (what == "endless") {
                             return HookResult::Emit({{.kind = OperationKind::kDeleteRange, .key = "e"}});
@@ -304,6 +306,7 @@ TEST_CASE("what hooks emit and where they route is held to the limits of what a 
   };
   CHECK(CodeOf(&client, PutFrame("a", "four")) == kTooLarge);
   CHECK(CodeOf(&client, PutFrame("a", "million")) == kTooLarge);
+  CHECK(CodeOf(&client, PutFrame("a", "longer")) == kTooLarge);
   CHECK(CodeOf(&client, PutFrame("a", "key")) == kInvalid);
   CHECK(CodeOf(&client, PutFrame("a", "endless")) == kInvalid);
   CHECK(CodeOf(&client, PutFrame("a", "far")) == kInvalid);
