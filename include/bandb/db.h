@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bandb/ingest.h"
 #include "bandb/options.h"
 #include "bandb/stats.h"
 #include "bandb/store.h"
@@ -93,6 +94,28 @@ class Db : public Store {
   // Errors: kFailedPrecondition they are not paused; else as PauseCompactions.
   virtual absl::Status ContinueCompactions() = 0;
 
+  // Writes a large sorted batch, any number of entries, as tables: all of it or, on any error but
+  // kUnknown, none, which leaves nothing on disk. Each byte is written once, and neither to the log
+  // nor into a memtable. The calling thread asks the source and writes the tables, while all else
+  // goes on. Then writers wait for the flush of what was written since the flush that this call
+  // begins with, and for the manifest: everything that was written before is in tables then, and
+  // what was ingested comes right after it, ahead of what is written later. Meanwhile a write that
+  // must not wait is kUnavailable, as when writes are stalled.
+  // The tables go as far down as nothing of what is there lies in the range between the first key
+  // and the last; a range that level 0 holds some of puts them into level 0, where each counts as
+  // one that was flushed. Where another ingest that began later has ended before this one, or very
+  // much was written meanwhile, the tables are written once more before they count.
+  // Returns Entry::version of the last entry; 0 if there was no entry, and nothing was done.
+  // Snapshots and iterators of before do not see it. Options::background_bytes_per_second does not
+  // bound it.
+  // Errors: kInvalidArgument a key that is not greater than the one before, which the message
+  // names, or one of the sizes that Put refuses; kFailedPrecondition the change feed would have a
+  // gap (see IngestOptions), the database was closed meanwhile or is only read, or writes are
+  // stopped; kResourceExhausted the disk is full; kUnavailable no file descriptor is free;
+  // kInternal the operating system refused; kUnknown it may have been done; what the source said.
+  // Durability: survives power loss when it returns OK, and so does all that was written before.
+  absl::StatusOr<uint64_t> Ingest(IngestSource next, const IngestOptions& options = {});
+
   // About how many bytes the keys of [begin, limit) take, in memory and, as they are stored, in
   // tables; empty means unbounded. Reads no data, and answers soon however large the range is. Of a
   // table it knows no more than blocks, and of one whose index is not in memory no more than parts
@@ -160,6 +183,8 @@ class Db : public Store {
   friend struct internal::DbAccess;
   // As CreateCheckpoint, but that the tables go to the sink. Errors: kUnimplemented it makes none.
   virtual absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink);
+  // Errors: kUnimplemented it takes none.
+  virtual absl::StatusOr<uint64_t> DoIngest(IngestSource next, const IngestOptions& options);
   // Errors: kUnimplemented it tells none.
   virtual absl::StatusOr<RangeFigures> DoApproximate(std::string_view begin, std::string_view limit) const;
 };

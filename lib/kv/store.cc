@@ -160,6 +160,12 @@ absl::StatusOr<uint64_t> Db::ApproximateCount(std::string_view begin, std::strin
   return figures.ok() ? absl::StatusOr<uint64_t>(std::max(figures->keys, counted)) : figures.status();
 }
 
+absl::StatusOr<uint64_t> Db::Ingest(IngestSource next, const IngestOptions& options) { return DoIngest(next, options); }
+
+absl::StatusOr<uint64_t> Db::DoIngest(IngestSource /*next*/, const IngestOptions& /*options*/) {
+  return absl::UnimplementedError("this database ingests no tables");
+}
+
 absl::StatusOr<Db::RangeFigures> Db::DoApproximate(std::string_view /*begin*/, std::string_view /*limit*/) const {
   return absl::UnimplementedError("this database tells no figures of a range");
 }

@@ -16,6 +16,7 @@
 #include "kv/options.h"
 #include "storage/commit/write_requests.h"
 #include "storage/db_feed.h"
+#include "storage/db_ingest.h"
 #include "storage/engine/engine.h"
 
 namespace bandb::storage {
@@ -100,6 +101,7 @@ class DbImpl final : public Db {
 
  private:
   absl::Status DoCheckpoint(const std::filesystem::path& dir, internal::CheckpointSink* sink) override;
+  absl::StatusOr<uint64_t> DoIngest(IngestSource next, const IngestOptions& options) override;
   absl::StatusOr<RangeFigures> DoApproximate(std::string_view begin, std::string_view limit) const override;
   absl::Status DoPut(std::string_view key, std::string_view value, const WriteOptions& options) override;
   absl::Status DoDelete(std::string_view key, const WriteOptions& options) override;
@@ -401,6 +403,18 @@ absl::Status DbImpl::DoCheckpoint(const std::filesystem::path& dir, internal::Ch
   BANDB_ASSIGN_OR_RETURN(const std::string path, DirectoryPath(dir.string()));
   BANDB_RETURN_IF_ERROR(Flush());
   return engine_->CreateCheckpoint(path, sink);
+}
+
+absl::StatusOr<uint64_t> DbImpl::DoIngest(IngestSource next, const IngestOptions& options) {
+  BANDB_RETURN_IF_ERROR(CheckProcess());
+  return IngestTables(engine_.get(), next, options, [this](IngestCommit* ingest) {
+    // While writers wait, what was written since then is flushed, and no more than that.
+    BANDB_RETURN_IF_ERROR(Flush());
+    BlockingWrite write;
+    write.ingest = ingest;
+    bool abandoned = false;
+    return AwaitOutcome(&write, base::kForever, &abandoned);
+  });
 }
 
 absl::StatusOr<Db::RangeFigures> DbImpl::DoApproximate(std::string_view begin, std::string_view limit) const {

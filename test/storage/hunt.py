@@ -164,10 +164,24 @@ BUGS = [
         "styles", "a database closes with its compactions paused, and opens with them going on"),
     Bug(91, "tables that are joined are as old as the join",
         "styles", "small tables that are joined are as old as the newest of them"),
+    Bug(92, "what is ingested goes below level 0, whatever is there",
+        "ingest", "tables go as far down as nothing is in their way, and those that level 0 has a part of stay there"),
+    Bug(93, "what is ingested goes where a compaction writes",
+        "storage", "no compaction begins to write where tables are about to be put, and none goes where one writes"),
+    Bug(94, "logs of before an ingest are kept for the change feed",
+        "ingest", "whoever reads on from before an ingest is told that what comes next is gone, whatever he had read"),
+    Bug(95, "readers of the change feed look for what was ingested in the log after it",
+        "ingest", "whoever reads on from before an ingest is told that what comes next is gone, whatever he had read"),
+    Bug(96, "logs of before an ingest are removed before it is durable",
+        "ingest", "logs that were kept are let go once the ingest is durable, and not before"),
+    Bug(97, "what is ingested gets its name after the edit that adds it",
+        "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
+    Bug(98, "tables of an ingest that were written once more stay on the disk",
+        "ingest", "an ingest that a later one has overtaken comes after it nevertheless"),
 ]
 
 # In the order in which they are tried, each with the seconds after which it hangs.
-PROGRAMS = {"storage": 120, "storage_threads": 120, "styles": 120, "feed": 120, "db": 300, "db_threads": 300, "replica_rig": 300,
+PROGRAMS = {"storage": 120, "storage_threads": 120, "styles": 120, "feed": 120, "ingest": 120, "db": 300, "db_threads": 300, "replica_rig": 300,
             "db_model": 300, "storage_rig": 900}
 
 

@@ -38,8 +38,8 @@ void CommitQueue::TakeGroup(Group* group) {
   while (front_ != nullptr) {
     WriteRequest* request = front_;
     // A request with conditions must see what stands before it applied, so it begins a group. So
-    // does one that freezes, and one of another space.
-    const bool alone = !request->conditions.empty() || request->freeze || request->system;
+    // does one that freezes or ingests, and one of another space.
+    const bool alone = !request->conditions.empty() || request->freeze || request->ingest != nullptr || request->system;
     const bool full =
         bytes + request->payload_bytes > kGroupBytesMax || operations + request->operation_count > kGroupOperationsMax;
     if (!group->empty() && (alone || full)) return;

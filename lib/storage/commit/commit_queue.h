@@ -20,6 +20,8 @@
 
 namespace bandb::storage {
 
+struct IngestCommit;
+
 // One write on its way. The bytes that it refers to must stay until it is committed or failed.
 class WriteRequest {
  public:
@@ -41,6 +43,8 @@ class WriteRequest {
   bool fail_if_stalled = false;
   // Writes nothing: freezes the memtable.
   bool freeze = false;
+  // Writes nothing: has tables become part of the database (engine/ingest_commit.h).
+  IngestCommit* ingest = nullptr;
   // Operations and conditions are in the space of the system.
   bool system = false;
 

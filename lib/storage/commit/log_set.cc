@@ -65,6 +65,17 @@ absl::Status LogSet::StartLog(uint64_t number, const FileHeader& header, const R
   return absl::OkStatus();
 }
 
+void LogSet::SkipTo(uint64_t sequence, uint64_t time_ms) {
+  base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(!logs_.empty());
+  KeptLog& present = logs_.back().what;
+  BANDB_ASSERT(present.first_sequence == appended_sequence_.load(std::memory_order_acquire) + 1);
+  BANDB_ASSERT(present.first_sequence <= sequence);
+  present.first_sequence = sequence + 1;
+  present.begin_ms = time_ms;
+  NoteAppended(sequence, true);
+}
+
 void LogSet::AddWaiter(WriteRequest* request) {
   absl::Status failure;
   {

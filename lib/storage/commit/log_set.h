@@ -52,6 +52,9 @@ class LogSet {
            !durable_sequence_.compare_exchange_weak(durable, sequence, std::memory_order_seq_cst)) {
     }
   }
+  // Nothing was appended to the present log, and what comes next has the sequence after this one,
+  // and no earlier time: all up to it is in tables, and in no log what was between.
+  void SkipTo(uint64_t sequence, uint64_t time_ms) ABSL_LOCKS_EXCLUDED(mutex_);
   // What was appended is a commit of users.
   void CountCommit() { commits_.store(commits_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
   // Completes the request once what was appended so far is durable.

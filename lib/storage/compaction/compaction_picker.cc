@@ -267,12 +267,34 @@ void RunningCompactions::Remove(const Compaction& compaction) {
     BANDB_ASSERT(was_there);
   }
   const Bounds bounds = BoundsOf(all);
+  RemoveOutput(compaction.output_level, bounds.smallest, bounds.largest);
+}
+
+void RunningCompactions::RemoveOutput(int level, std::string_view smallest, std::string_view largest) {
   const auto at = std::find_if(outputs.begin(), outputs.end(), [&](const Output& output) {
-    return output.level == compaction.output_level && output.smallest == bounds.smallest &&
-           output.largest == bounds.largest;
+    return output.level == level && output.smallest == smallest && output.largest == largest;
   });
   BANDB_ASSERT(at != outputs.end());
   outputs.erase(at);
+}
+
+int LowestLevelFor(const Version& version, const CompactionSettings& settings, const RunningCompactions& running,
+                   std::string_view smallest, std::string_view largest) {
+  // Which of its tables is the oldest, kFifo knows by the order of level 0.
+  if (settings.style == CompactionStyle::kFifo) return 0;
+  const Bounds bounds{smallest, largest};
+  const auto overlaps = [&](const TablePtr& table) {
+    return KeyRangesOverlap(table->info().smallest, table->info().largest, smallest, largest);
+  };
+  const Version::Level& level0 = version.level(0);
+  if (std::any_of(level0.begin(), level0.end(), overlaps)) return 0;
+  const int last = settings.recompresses_last_level ? kLevels - 2 : kLevels - 1;
+  int lowest = 0;
+  while (lowest < last && OverlappingBounds(version, lowest + 1, bounds).empty() &&
+         !OutputIsTaken(running, lowest + 1, bounds)) {
+    ++lowest;
+  }
+  return lowest;
 }
 
 LevelTargets TargetsFor(const Version& version, const CompactionSettings& settings) {

@@ -96,6 +96,7 @@ struct RunningCompactions {
   bool Holds(const std::vector<TablePtr>& tables_asked) const;
   void Add(const Compaction& compaction);
   void Remove(const Compaction& compaction);
+  void RemoveOutput(int level, std::string_view smallest, std::string_view largest);
 };
 
 // What the levels should be.
@@ -117,6 +118,12 @@ uint64_t CompactionDebtBytes(const Version& version, const CompactionSettings& s
 // How many tables of level 0 no compaction can take out of it, since one that is set aside is in
 // the way: on them writers need not wait.
 size_t StuckInLevel0(const Version& version, const CompactionSettings& settings, const RunningCompactions& running);
+
+// The lowest level into which tables within these bounds can be put as they are, though what they
+// hold is newer than all there is: no table of a level down to it overlaps the bounds, and nothing
+// that is being written there. 0 if there is no lower one.
+int LowestLevelFor(const Version& version, const CompactionSettings& settings, const RunningCompactions& running,
+                   std::string_view smallest, std::string_view largest);
 
 // The most pressing compaction that can run beside the running ones, in the settings' style; none
 // for kFifo (fifo_picker.h). Where level 0 cannot be compacted downward, its tables are merged

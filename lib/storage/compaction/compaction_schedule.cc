@@ -74,7 +74,7 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
     compaction =
         PickRewrite(version, kLevels - 1, manual.begin, manual.end, manual.first_new_number, running_, &blocked);
   }
-  if (blocked && compactions_running_ > 0) return work;
+  if (blocked && (compactions_running_ > 0 || holds_ > 0)) return work;
   if (compaction) {
     BANDB_ASSERT(compaction->is_manual);
     manual.running = true;
@@ -97,7 +97,7 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
 void CompactionSchedule::StartCompaction(Compaction compaction, Work* work) {
   ++compactions_running_;
   running_.Add(compaction);
-  BANDB_ASSERT(running_.outputs.size() == static_cast<size_t>(compactions_running_));
+  BANDB_ASSERT(running_.outputs.size() == static_cast<size_t>(compactions_running_) + holds_);
   work->kind = Work::Kind::kCompaction;
   work->compaction = std::move(compaction);
 }
@@ -122,6 +122,20 @@ CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& c
   Done abandoned = std::move(manual.done);
   manual_.pop_front();
   return abandoned;
+}
+
+int CompactionSchedule::BeginHold(const Version& version, std::string_view smallest, std::string_view largest) {
+  const int level = LowestLevelFor(version, settings(), running_, smallest, largest);
+  ++holds_;
+  running_.outputs.push_back({level, std::string(smallest), std::string(largest)});
+  return level;
+}
+
+void CompactionSchedule::EndHold(int level, std::string_view smallest, std::string_view largest) {
+  BANDB_ASSERT(holds_ > 0);
+  --holds_;
+  running_.RemoveOutput(level, smallest, largest);
+  space_wanted_ = true;
 }
 
 void CompactionSchedule::AddManual(std::string begin, std::string end, Done done) {
@@ -195,8 +209,8 @@ absl::Status CompactionSchedule::CheckInvariants(const Version& version) const {
   const auto violated = [](std::string_view what) {
     return base::Error(absl::StatusCode::kInternal, "the compaction schedule: {}", what);
   };
-  if (running_.outputs.size() != static_cast<size_t>(compactions_running_)) {
-    return violated("each running compaction has one output range");
+  if (running_.outputs.size() != static_cast<size_t>(compactions_running_) + holds_) {
+    return violated("each running compaction has one output range, and so has each hold");
   }
   for (size_t i = 1; i < manual_.size(); ++i) {
     if (manual_[i].begun || manual_[i].running) return violated("one CompactRange runs after the other");

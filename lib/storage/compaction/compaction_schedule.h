@@ -77,6 +77,11 @@ class CompactionSchedule {
   // `goes_on`: a CompactRange that it is part of is not given up. Returns its Done if it is.
   Done CompactionEnded(const Compaction& compaction, bool goes_on);
 
+  // Tables within these bounds, internal keys, are to be put into the level that is returned; see
+  // LowestLevelFor. No compaction begins to write there until EndHold.
+  int BeginHold(const Version& version, std::string_view smallest, std::string_view largest);
+  void EndHold(int level, std::string_view smallest, std::string_view largest);
+
   // Compacts what holds spaced keys of [begin, end], when its turn comes.
   void AddManual(std::string begin, std::string end, Done done);
   // Gives up every CompactRange of which nothing is running, and hands out its Done.
@@ -146,6 +151,7 @@ class CompactionSchedule {
   const int compactions_max_;
   bool flush_running_ = false;
   int compactions_running_ = 0;
+  size_t holds_ = 0;
   RunningCompactions running_;
   bool level0_wanted_ = false;
   // Nobody has looked since the version changed.

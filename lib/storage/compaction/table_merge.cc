@@ -24,8 +24,12 @@ TableMerge::~TableMerge() {
   file_.reset();
   for (const uint64_t number : unclaimed_) {
     // What cannot be removed now is found at the next open.
-    outputs_.files->Remove(base::JoinPath(outputs_.engine_dir, TableName(number))).IgnoreError();
+    outputs_.files->Remove(PathOf(number)).IgnoreError();
   }
+}
+
+std::string TableMerge::PathOf(uint64_t number) const {
+  return base::JoinPath(outputs_.engine_dir, TableName(number) + outputs_.name_suffix);
 }
 
 std::vector<TableInfo> TableMerge::TakeTables() {
@@ -139,9 +143,8 @@ bool TableMerge::ShouldCutBefore(std::string_view spaced_key) {
 
 absl::Status TableMerge::BeginTable() {
   number_ = outputs_.new_file_number();
-  const std::string path = base::JoinPath(outputs_.engine_dir, TableName(number_));
   absl::StatusOr<std::unique_ptr<base::AppendableFile>> made =
-      outputs_.files->Create(path, base::AppendMode::kBuffered);
+      outputs_.files->Create(PathOf(number_), base::AppendMode::kBuffered);
   if (!made.ok()) {
     failure_ = Failure::kMaking;
     return made.status();

@@ -48,6 +48,8 @@ struct MergeOutputs {
   uint64_t table_bytes = UINT64_MAX;
   std::function<uint64_t()> new_file_number;
   base::Random random{0};
+  // What comes after the name of each table, which then is none yet.
+  std::string name_suffix{};
   // Counts what the table that is being made holds in memory, if given. Outlives the merge.
   std::atomic<uint64_t>* memory_bytes = nullptr;
 };
@@ -80,6 +82,7 @@ class TableMerge {
   absl::Status AddFiltered(std::string_view internal_key, std::string_view value);
   absl::Status AddAsDelete(std::string_view internal_key);
   bool ShouldCutBefore(std::string_view spaced_key);
+  std::string PathOf(uint64_t number) const;
   absl::Status BeginTable();
   // Finishes the present table: it ends before `limit` (a spaced key; empty: at the end of all).
   absl::Status FinishTable(std::string_view limit);

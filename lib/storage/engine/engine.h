@@ -11,6 +11,7 @@
 //
 //   engine.cc             opening, closing, stopping after an error; views; invariants
 //   engine_write.cc       committing groups; freezing memtables
+//   engine_ingest.cc      committing tables
 //   engine_read.cc        gets, iterators, snapshots
 //   engine_range.cc       what a range holds, about
 //   engine_background.cc  flushes, and what is begun when; engine_compaction.cc compactions
@@ -54,6 +55,7 @@
 #include "storage/compaction/snapshot_list.h"
 #include "storage/compaction/table_merge.h"
 #include "storage/engine/back_off.h"
+#include "storage/engine/engine_counters.h"
 #include "storage/engine/engine_feed.h"
 #include "storage/engine/engine_lifecycle.h"
 #include "storage/engine/feed_gate.h"
@@ -73,18 +75,6 @@ class CheckpointSink;
 }
 
 namespace bandb::storage {
-
-// Counters that the hot paths raise without a lock.
-struct EngineCounters {
-  std::atomic<uint64_t> operations{0}, batches{0}, user_bytes{0}, log_bytes{0};
-  std::atomic<uint64_t> stalls{0}, stall_micros{0};
-  std::atomic<uint64_t> gets{0}, tables_probed{0}, filter_negatives{0};
-  // Of the application: what its listener and its callbacks threw.
-  std::atomic<uint64_t> exceptions{0};
-  std::atomic<uint64_t> values_removed{0}, values_changed{0}, forgotten_tables{0}, forgotten_bytes{0};
-
-  void FillStats(Stats* stats) const;
-};
 
 // Thread safety: every method may be called from any thread.
 class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
@@ -188,6 +178,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
  private:
   friend class EngineReplica;
+  friend class EngineIngest;
   struct FlushWaiter {
     uint64_t log_number = 0;  // memtables of logs below this
     Done done;
@@ -310,6 +301,12 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // What was appended to the log, for all to see.
   void PublishGroup(const CommitQueue::Group& group, Sequence first, Sequence last, uint64_t now_ms);
   void InsertGroup(const CommitQueue::Group& group, Sequence first, uint64_t now_ms);
+
+  // engine_ingest.cc
+  // The edit is durable: the log goes on after what it adds. Returns the logs that go.
+  std::vector<uint64_t> SkipLogs(const VersionEdit& edit) ABSL_LOCKS_EXCLUDED(mutex_);
+  // And it is installed: what it adds is there for all to see.
+  void PublishIngest(const VersionEdit& edit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // engine_admin.cc
   // NowMs goes by the clock again.
@@ -464,6 +461,8 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // The memtables of the present view.
   std::vector<std::weak_ptr<const Memtable>> viewed_ ABSL_GUARDED_BY(mutex_);
   base::Random job_random_ ABSL_GUARDED_BY(mutex_);
+  // The last sequence that was reserved for an ingest.
+  Sequence reserved_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   bool sync_posted_ ABSL_GUARDED_BY(mutex_) = false;
   // A timer will have cursors written down, or they are being written: by one write at a time.
   bool cursors_due_ ABSL_GUARDED_BY(mutex_) = false;

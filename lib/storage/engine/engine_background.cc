@@ -207,6 +207,10 @@ void Engine::InstallEdit(PendingEdit* edit) {
   ViewHolder::Retired retired;
   std::vector<TablePtr> obsolete;
   std::vector<Done> abandoned;
+  std::vector<uint64_t> gone;
+  // Before anybody sees its last sequence: who then asks for what comes after the one before must
+  // find no log that ends there.
+  if (edit->publishes) gone = SkipLogs(edit->edit);
   {
     base::MutexLock lock(&mutex_);
     const std::vector<VersionEdit::DeletedTable>& deleted = edit->edit.deleted;
@@ -221,6 +225,7 @@ void Engine::InstallEdit(PendingEdit* edit) {
     while (!frozen_.empty() && frozen_.front()->log_number() < log_number) frozen_.pop_front();
     frozen_positions_.erase(frozen_positions_.begin(), frozen_positions_.lower_bound(log_number));
     InstallView(&retired);
+    if (edit->publishes) PublishIngest(edit->edit);
     if (level0_is_new) read_allowance_.Renew(schedule_.RenewAllowance(*versions_.version()));
   }
   for (Done& done : abandoned) {
@@ -228,8 +233,10 @@ void Engine::InstallEdit(PendingEdit* edit) {
   }
   if (!edit->edit.log_number) return;
   logs_.NoteDurable(edit->edit.last_sequence.value_or(0));
-  RemoveLogs(feed_.LetGo(*edit->edit.log_number));
+  if (!edit->publishes) gone = feed_.LetGo(*edit->edit.log_number);
+  RemoveLogs(gone);
   feed_gate_->durable.Tell();
+  if (edit->publishes) feed_gate_->committed.Tell();
 }
 
 }  // namespace bandb::storage

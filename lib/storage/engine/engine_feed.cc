@@ -195,8 +195,16 @@ std::vector<uint64_t> EngineFeed::LetGoLocked(uint64_t needed_from, const KeepPo
   return numbers;
 }
 
-std::vector<uint64_t> EngineFeed::LetGo(uint64_t needed_from) {
-  KeepPolicy policy = policy_;
+std::vector<uint64_t> EngineFeed::LetGo(uint64_t needed_from) { return LetGoBy(policy_, needed_from); }
+
+std::vector<uint64_t> EngineFeed::LetAllGo(uint64_t needed_from) { return LetGoBy({.keep_bytes = 0}, needed_from); }
+
+bool EngineFeed::HasCursors() const {
+  base::MutexLock lock(&mutex_);
+  return !cursors_loaded_.ok() || cursors_.all().size() > cursors_.lost();
+}
+
+std::vector<uint64_t> EngineFeed::LetGoBy(KeepPolicy policy, uint64_t needed_from) {
   policy.now_ms = parts_.now_ms();
   const Flushed flushed = parts_.flushed();
   base::MutexLock lock(&mutex_);

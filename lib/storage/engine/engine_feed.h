@@ -80,9 +80,13 @@ class EngineFeed {
   absl::Status Gone() const;
 
   // Logs.
+  // Some that are not lost; true while they are not known.
+  bool HasCursors() const ABSL_LOCKS_EXCLUDED(mutex_);
   bool keeps_logs() const { return policy_.keep_bytes != 0; }
   // As LogSet::LetGo; cursors whose logs go are lost from then on.
   std::vector<uint64_t> LetGo(uint64_t needed_from) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same where what comes next is in none: nothing is kept, and every cursor is lost.
+  std::vector<uint64_t> LetAllGo(uint64_t needed_from) ABSL_LOCKS_EXCLUDED(mutex_);
   // Of those that are kept, the oldest, whatever it is kept for. Empty: none is.
   std::vector<uint64_t> LetOldestGo() ABSL_LOCKS_EXCLUDED(mutex_);
   LogSet& logs() const { return *parts_.logs; }
@@ -127,6 +131,7 @@ class EngineFeed {
   absl::Status Lost(std::string_view name) const;
   absl::StatusOr<const changes::Cursor*> FindCursor(std::string_view name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Sequence LastUserSequence() const;
+  std::vector<uint64_t> LetGoBy(KeepPolicy policy, uint64_t needed_from) ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<uint64_t> LetGoLocked(uint64_t needed_from, const KeepPolicy& policy)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

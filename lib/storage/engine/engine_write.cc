@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "storage/compaction/write_pressure.h"
 #include "storage/engine/engine.h"
+#include "storage/engine/engine_ingest.h"
 #include "storage/engine/write_buffer.h"
 
 namespace bandb::storage {
@@ -171,12 +172,13 @@ bool Engine::MayBlock(const CommitQueue::Group& group) {
     payload_bytes += request->payload_bytes;
   }
   // A condition may have to be read, and the end of a memtable is the end of a log.
-  return !group.front()->conditions.empty() || group.front()->freeze || operations > kUnwaitingOperationsMax ||
-         !HasRoomFor(operations, payload_bytes);
+  return !group.front()->conditions.empty() || group.front()->freeze || group.front()->ingest != nullptr ||
+         operations > kUnwaitingOperationsMax || !HasRoomFor(operations, payload_bytes);
 }
 
 bool Engine::CommitGroup(const CommitQueue::Group& group) {
   BANDB_ASSERT(!group.empty());
+  if (group.front()->ingest != nullptr) return EngineIngest(this).Commit(group.front());
   if (lifecycle_.RefusesWrites()) {
     // OK if Resume came in between: then go on, for nothing is written yet.
     if (const absl::Status stopped = lifecycle_.MayWrite(); !stopped.ok()) {

@@ -49,6 +49,9 @@ struct PendingEdit {
   std::unique_ptr<EditSource> source;
   // Nothing of what memory holds beside the tables stays.
   bool replaces_all = false;
+  // What it adds was never in memory: readers see it from now on, and its last sequence is the last
+  // of all.
+  bool publishes = false;
   // What the edit makes of the present state; filled in when its turn comes.
   ManifestState result;
 };

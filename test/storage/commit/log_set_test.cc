@@ -188,6 +188,23 @@ TEST_CASE("logs that are no longer needed are forgotten, and named so that they 
   CHECK(f.logs.Extents().size() == 1);
 }
 
+TEST_CASE("a log of which nothing was written may begin later, and then what is between is in none") {
+  Fixture f;
+  REQUIRE_OK(f.StartLog(1));
+  f.Append();
+  f.logs.NoteAppended(1);
+  REQUIRE_OK(f.StartLog(3));
+  f.logs.SkipTo(100, 1234);
+  CHECK(f.logs.LetGo(3, {.keep_bytes = 0}) == std::vector<uint64_t>{1});
+  CHECK_OK(f.logs.CheckInvariants());
+  CHECK(f.logs.OldestSequence() == 101);
+  CHECK(f.logs.durable_sequence() == 100);
+  CHECK_FALSE(f.logs.Find(2).has_value());
+  CHECK_FALSE(f.logs.Find(100).has_value());
+  CHECK(f.logs.Find(101)->number == 3);
+  CHECK(f.logs.All()[0].begin_ms == 1234);
+}
+
 TEST_CASE("sealing makes everything durable, the seal last") {
   Fixture f;
   REQUIRE_OK(f.StartLog(1));

@@ -180,6 +180,58 @@ TEST_CASE("a CompactRange that is given up while it runs ends with its compactio
   CHECK(f.Next().kind == WorkKind::kNothing);
 }
 
+TEST_CASE("what newer tables can be put under is below none of what overlaps them, and held until they are there") {
+  const auto version = Make({{0, Describe(5, "a", "b", 9, 9)},
+                             {1, Describe(3, "d", "f", 7, 8)},
+                             {4, Describe(2, "k", "p", 5, 6)},
+                             {6, Describe(1, "a", "z", 1, 2)}});
+  const auto level_of = [&](const char* begin, const char* end, const CompactionSettings& settings = kSettings) {
+    CompactionSchedule schedule(settings, 1);
+    const TableInfo info = Describe(9, begin, end, 20, 21);
+    const int level = schedule.BeginHold(*version, info.smallest, info.largest);
+    CHECK_OK(schedule.CheckInvariants(*version));
+    schedule.EndHold(level, info.smallest, info.largest);
+    CHECK_OK(schedule.CheckInvariants(*version));
+    return level;
+  };
+  CHECK(level_of("b", "c") == 0);
+  CHECK(level_of("c", "d") == 0);
+  CHECK(level_of("g", "k") == 3);
+  CHECK(level_of("g", "h") == 5);
+  // Between two tables, and over one.
+  CHECK(level_of("c", "g") == 0);
+  CHECK(level_of("zz", "zzz") == 6);
+  CompactionSettings other = kSettings;
+  other.recompresses_last_level = true;
+  CHECK(level_of("zz", "zzz", other) == 5);
+  other.style = CompactionStyle::kFifo;
+  CHECK(level_of("zz", "zzz", other) == 0);
+}
+
+TEST_CASE("no compaction begins to write where tables are about to be put, and none goes where one writes") {
+  const auto version = Make({{0, Describe(3, "a", "c", 5, 6)},
+                             {0, Describe(4, "k", "m", 7, 8)},
+                             {6, Describe(1, "a", "b")},
+                             {6, Describe(2, "m", "n")}});
+  Fixture f(version, 2);
+  const TableInfo between = Describe(9, "e", "f", 20, 21);
+  int level = f.schedule.BeginHold(*version, between.smallest, between.largest);
+  CHECK(level == 6);
+  // Level 0 would be merged into it, over all of it.
+  CHECK(f.Next().kind == WorkKind::kNothing);
+  f.AddManual();
+  CHECK(f.Next().kind == WorkKind::kNothing);
+  CHECK(f.outcomes.empty());
+  f.schedule.EndHold(level, between.smallest, between.largest);
+  CompactionSchedule::Work work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  CHECK(work.compaction.output_level == 6);
+  level = f.schedule.BeginHold(*version, between.smallest, between.largest);
+  CHECK(level == 5);
+  f.schedule.EndHold(level, between.smallest, between.largest);
+  f.schedule.CompactionEnded(work.compaction, true);
+}
+
 TEST_CASE("iterators that have used up their allowance have level 0 compacted, however few tables it has") {
   Fixture f(NotDue());
   CHECK(f.Next().kind == WorkKind::kNothing);

@@ -86,6 +86,8 @@ void DbModel::Step() {
     CheckRefusedRange();
   } else if (what < 992) {
     FollowFeeds(false);
+  } else if (what < 994) {
+    Ingest();
   } else {
     env_->executor().RunOne();
   }

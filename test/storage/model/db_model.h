@@ -12,6 +12,7 @@
 //     versions, whatever becomes of the database meanwhile;
 //   * flushes, compacts, lets time pass, closes and opens again with other options;
 //   * is opened for reading only, before it is opened again, and while it is open: then it shows the last flush;
+//   * ingests, where that is not refused for the sake of the change feed;
 //   * takes a checkpoint, which power loss must leave complete;
 //   * has consumers read on in the change feed (model_feed.h);
 //   * fills the disk for some calls: what was refused is not done, what was acknowledged stays;
@@ -50,6 +51,7 @@ class DbModel {
     uint64_t deaths = 0;
     uint64_t full_disks = 0;
     uint64_t checkpoints = 0;
+    uint64_t ingests = 0;
     ModelFeed::Counts feed{};
   };
 
@@ -61,6 +63,8 @@ class DbModel {
     std::function<uint64_t(Db*)> time_ms{};
     // Whether it makes copies that can be opened.
     bool makes_checkpoints = true;
+    // Whether it ingests.
+    bool ingests = true;
     // Whether it has a change feed.
     bool has_feed = true;
     // How it is opened for reading only; null: it cannot be.
@@ -122,6 +126,8 @@ class DbModel {
   bool WasDone(const Attempt& attempt);
   void Learn(const std::vector<Attempt>& attempts);
   void CheckRefusedRange();
+  void Ingest();
+  absl::Status IngestOnce(const IngestOptions& options);
   void FlushAll();
   void FollowFeeds(bool all_durable);
 

@@ -92,7 +92,7 @@ void DbModel::FillDisk() {
   ++counts_->full_disks;
   static constexpr FileCall kCalls[] = {FileCall::kReserve, FileCall::kCreate, FileCall::kAppend};
   const FileCall call = kCalls[random_.Uniform(std::size(kCalls))];
-  static constexpr const char* kFiles[] = {"*.tbl", "*.tbl", "*MANIFEST*", "*.log"};
+  static constexpr const char* kFiles[] = {"*.tbl*", "*.tbl", "*MANIFEST*", "*.log"};
   const char* const pattern = call == FileCall::kAppend ? "*.tbl" : kFiles[random_.Uniform(std::size(kFiles))];
   INFO("no space: " << FileCallName(call) << " of " << pattern);
   env_->files().Inject({.kind = FaultKind::kNoSpace,
@@ -127,6 +127,10 @@ void DbModel::UseFullDisk() {
         REQUIRE_OK(flushed);
         history_.AllDurable();
       }
+    }
+    if (subject_.ingests && random_.OneIn(12)) {
+      const absl::Status ingested = IngestOnce({.allow_gap_in_changes = true});
+      if (!absl::IsResourceExhausted(ingested)) REQUIRE_OK(ingested);
     }
     if (random_.OneIn(12)) {
       const absl::Status compacted = db_->CompactRange("", "");

@@ -23,9 +23,11 @@ TEST_CASE("a database answers like a sorted map, whatever is done to it and howe
     DbModel(seed, &counts).Run(kSteps);
   }
   if (seeds.named) {
-    fmt::print("{} writes, {} more aborted and {} refused, {} power losses, {} deaths, {} full disks, {} checkpoints\n",
-               counts.writes, counts.aborted, counts.refused, counts.power_losses, counts.deaths, counts.full_disks,
-               counts.checkpoints);
+    fmt::print(
+        "{} writes, {} more aborted and {} refused, {} power losses, {} deaths, {} full disks, {} checkpoints, "
+        "{} ingests\n",
+        counts.writes, counts.aborted, counts.refused, counts.power_losses, counts.deaths, counts.full_disks,
+        counts.checkpoints, counts.ingests);
     fmt::print("of the feed {} commits, {} times resumed, {} trimmed, {} diverged\n", counts.feed.commits,
                counts.feed.resumed, counts.feed.trimmed, counts.feed.diverged);
     return;
@@ -38,6 +40,7 @@ TEST_CASE("a database answers like a sorted map, whatever is done to it and howe
   CHECK(counts.deaths > 20);
   CHECK(counts.full_disks > 20);
   CHECK(counts.checkpoints > 10);
+  CHECK(counts.ingests > 30);
   CHECK(counts.feed.commits > 5'000);
   CHECK(counts.feed.resumed > 30);
   CHECK(counts.feed.trimmed > 10);

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "storage/model/db_model.h"
+#include "storage/model/model_ingest.h"
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -172,6 +173,37 @@ void DbModel::CheckRefusedRange() {
   batch.Put(key, input_.Value());
   batch.DeleteRange(key, "");
   REQUIRE_CODE(db_->Write(batch, {.sync = random_.OneIn(2)}), kInvalidArgument);
+}
+
+absl::Status DbModel::IngestOnce(const IngestOptions& options) {
+  // With nothing in it nothing would become durable.
+  ModelWrite write{.changes = {{ModelChange::Kind::kPut, input_.Key(), input_.Value()}}};
+  do {
+    for (ModelChange& change : input_.Changes()) write.changes.push_back(std::move(change));
+  } while (random_.OneIn(2));
+  write.now_ms = NowMs();
+  write.number = ++writes_drawn_;
+  MakeIngestible(&write);
+  const absl::StatusOr<uint64_t> version = test::Ingest(db_.get(), write, options);
+  if (!version.ok()) return version.status();
+  ++counts_->ingests;
+  history_.Acknowledged(std::move(write), true);
+  return absl::OkStatus();
+}
+
+void DbModel::Ingest() {
+  if (!subject_.ingests) return;
+  const IngestOptions options{.allow_gap_in_changes = random_.OneIn(2)};
+  const Stats stats = db_->GetStats();
+  const bool gap = options_.changes_keep_bytes != 0 || stats.cursors > stats.lost_cursors;
+  const absl::Status done = IngestOnce(options);
+  if (gap && !options.allow_gap_in_changes) {
+    REQUIRE_CODE(done, kFailedPrecondition);
+    return;
+  }
+  REQUIRE_OK(done);
+  if (random_.OneIn(2)) FollowFeeds(true);
+  if (random_.OneIn(3)) Crash(random_.OneIn(2));
 }
 
 void DbModel::FlushAll() {

@@ -19,6 +19,7 @@ DbModel::Subject ReplicaOver(ReplicaDbLog* log) {
           .check_invariants = [](Db* db) { return dynamic_cast<ReplicaDb*>(db)->replica().engine().CheckInvariants(); },
           .time_ms = [](Db* db) { return dynamic_cast<ReplicaDb*>(db)->TimeMs(); },
           .makes_checkpoints = false,
+          .ingests = false,
           .has_feed = false};
 }
 

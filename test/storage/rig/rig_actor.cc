@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "storage/db.h"
+#include "storage/model/model_ingest.h"
 
 namespace bandb::test {
 
@@ -127,6 +128,13 @@ void RigActor::WriteTogether(const std::vector<ModelWrite>& writes) {
     });
   }
   env_->executor().Wait(&done, base::kForever);
+  CheckInvariants();
+}
+
+void RigActor::Ingest(const ModelWrite& write) {
+  if (db_ == nullptr) return;
+  const uint64_t number = observer_->Submitted(write);
+  observer_->Ended(number, test::Ingest(db_.get(), write).status());
   CheckInvariants();
 }
 

@@ -48,6 +48,8 @@ class RigActor {
   void Write(const ModelWrite& write);
   // All submitted before the first is waited for.
   void WriteTogether(const std::vector<ModelWrite>& writes);
+  // The write is of puts alone, in the order of their keys; see MakeIngestible.
+  void Ingest(const ModelWrite& write);
   void Flush();
   void Compact(const std::string& begin, const std::string& limit);
   void Checkpoint(const std::string& dir);

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "storage/model/model_ingest.h"
 #include "storage/rig/rig_actor.h"
 #include "support/random_data.h"
 
@@ -183,6 +184,25 @@ void Checkpoints(RigActor* actor) {
   actor->Close();
 }
 
+// Of some tables each, over and beside what is there, and among writes that are in memory alone.
+// In each log something is promised before it is flushed, and not before it has some sectors.
+void Ingests(RigActor* actor) {
+  actor->Open();
+  for (int i = 0; i < 6; ++i) {
+    ModelWrite write;
+    const uint64_t begin = actor->random().Uniform(60);
+    for (uint64_t key = begin; key < begin + 5 + actor->random().Uniform(50); ++key) {
+      write.changes.push_back({Change::kPut, NumberedKey(key, 3), RandomBytes(&actor->random(), 3000)});
+    }
+    MakeIngestible(&write);
+    actor->Ingest(write);
+    for (int j = 0; j < 8; ++j) actor->Write(Put(actor, 60, j == 5, 900));
+    if (i == 2) actor->Reopen();
+    if (i == 3) actor->env().executor().RunReady();
+  }
+  actor->Close();
+}
+
 }  // namespace
 
 const std::vector<RigScenario>& RigScenarios() {
@@ -200,6 +220,7 @@ const std::vector<RigScenario>& RigScenarios() {
       {"kills", Kills},
       {"checkpoints", Checkpoints},
       {"manifests", Manifests},
+      {"ingests", Ingests},
   };
   return scenarios;
 }

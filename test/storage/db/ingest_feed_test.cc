@@ -1,0 +1,129 @@
+// What an ingest is to those who read the change feed: a gap that none of them passes unawares.
+#include <map>
+#include <memory>
+#include <string>
+
+#include "storage/db/feed_world.h"
+#include "storage/model/model_ingest.h"
+
+namespace bandb::test {
+
+namespace {
+
+constexpr IngestOptions kAllowed{.allow_gap_in_changes = true};
+
+absl::StatusOr<uint64_t> IngestKeys(Db* db, const IngestOptions& options = {}) {
+  ModelWrite write;
+  for (const char* const key : {"i1", "i2", "i3"}) {
+    write.changes.push_back({ModelChange::Kind::kPut, key, std::string(300, 'i')});
+  }
+  return Ingest(db, write, options);
+}
+
+Options KeepingNothing() {
+  Options options = SmallOptions();
+  options.changes_keep_bytes = 0;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("an ingest is refused while logs are kept for the change feed, or there is a cursor that it would lose") {
+  FeedWorld keeping;
+  keeping.Put("a");
+  CHECK_CODE(IngestKeys(&keeping.db()).status(), kFailedPrecondition);
+  CHECK_CODE(keeping->Get("i1").status(), kNotFound);
+  CHECK(keeping->GetStats().last_sequence == 1);
+
+  FeedWorld world(KeepingNothing());
+  REQUIRE_OK(world->CreateCursor("cursor", ChangesFrom::Now()));
+  CHECK_CODE(IngestKeys(&world.db()).status(), kFailedPrecondition);
+  REQUIRE_OK(IngestKeys(&world.db(), kAllowed).status());
+  CHECK(world->GetStats().lost_cursors == 1);
+  CHECK_CODE(world.ReadStatus(ChangesFrom::Cursor("cursor")), kOutOfRange);
+  // One that is lost has nothing to lose.
+  REQUIRE_OK(IngestKeys(&world.db()).status());
+  REQUIRE_OK(world->ResetCursor("cursor", ChangesFrom::Now()));
+  CHECK_CODE(IngestKeys(&world.db()).status(), kFailedPrecondition);
+  REQUIRE_OK(world->DropCursor("cursor"));
+  REQUIRE_OK(IngestKeys(&world.db()).status());
+}
+
+TEST_CASE("whoever reads on from before an ingest is told that what comes next is gone, whatever he had read") {
+  for (const bool keeps : {false, true}) {
+    FeedWorld world(keeps ? KeepingOptions() : KeepingNothing());
+    world.Put("a");
+    const Snapshot snapshot = world->GetSnapshot();
+    const absl::Time before = absl::FromUnixMillis(world.env().clock().WallMillis());
+    const auto behind = world.Read(From(ChangesFrom::Oldest()));
+    const auto at_end = world.Read(From(ChangesFrom::Oldest()));
+    const auto undurable = world.Read(From(ChangesFrom::Now(), true));
+    CHECK(Keys(at_end.get()) == "a");
+    const std::string token = at_end->token();
+    world.env().clock().AdvanceMillis(10);
+    world.Put("b", false);
+    const auto version = IngestKeys(&world.db(), kAllowed);
+    REQUIRE_OK(version.status());
+    Commit commit;
+    for (ChangeReader* const reader : {behind.get(), at_end.get(), undurable.get()}) {
+      CHECK_CODE(reader->Next(&commit, absl::ZeroDuration()), kOutOfRange);
+    }
+    CHECK(world->GetStats().oldest_change == *version + 1);
+    CHECK(LogFiles(&world.env()) == 1);
+    for (int life = 0; life < 2; ++life) {
+      CHECK_CODE(world.ReadStatus(ChangesFrom::Token(token)), kOutOfRange);
+      CHECK_CODE(world.ReadStatus(ChangesFrom::Time(before)), kOutOfRange);
+      if (life == 0) CHECK_CODE(world.ReadStatus(ChangesFrom::Snapshot(snapshot)), kOutOfRange);
+      const auto reader = world.Read(From(ChangesFrom::Oldest()));
+      world.Put("c");
+      CHECK(Keys(reader.get()).ends_with("c"));
+      if (life == 0) world.PowerLoss(keeps ? KeepingOptions() : KeepingNothing());
+    }
+  }
+}
+
+TEST_CASE("after an ingest the feed goes on as from a beginning, over flushes and openings") {
+  FeedWorld world;
+  world.FillLog("a");
+  REQUIRE_OK(IngestKeys(&world.db(), kAllowed).status());
+  const Snapshot snapshot = world->GetSnapshot();
+  REQUIRE_OK(world->CreateCursor("cursor", ChangesFrom::Snapshot(snapshot)));
+  world.FillLog("b");
+  world.Put("c");
+  world.Close();
+  world.Open(KeepingOptions());
+  const std::string keys = Keys(world.Read(From(ChangesFrom::Cursor("cursor"))).get());
+  CHECK(keys.starts_with("b00b01"));
+  CHECK(keys.ends_with("b39c"));
+  CHECK(keys == Keys(world.Read(From(ChangesFrom::Oldest())).get()));
+  const auto cursors = world->ListCursors();
+  REQUIRE_OK(cursors.status());
+  CHECK((*cursors)[0].lag_commits == 41);
+  CHECK_OK(world->VerifyChecksums());
+}
+
+TEST_CASE("logs that were kept are let go once the ingest is durable, and not before") {
+  FeedWorld world;
+  world.FillLog("a");
+  world.Put("b");
+  const size_t logs = LogFiles(&world.env());
+  REQUIRE(logs == 2);
+  bool found = false;
+  world.env().files().SetHook([&](uint64_t /*mutation*/) {
+    // Each state that power loss may leave meanwhile has all, or is after the gap.
+    TestEnv after(3, world.env().files().CrashImage(Damage::kLost, 5));
+    const std::unique_ptr<Db> db = MustOpen(after.env(), kFeedDir, KeepingOptions());
+    const auto reader = db->ReadChanges(From(ChangesFrom::Oldest()));
+    REQUIRE_OK(reader.status());
+    const std::string keys = Keys(reader->get());
+    const bool ingested = db->Get("i1").ok();
+    CHECK((ingested ? keys.empty() : keys.starts_with("a00") && keys.ends_with("b")));
+    found |= ingested;
+  });
+  REQUIRE_OK(IngestKeys(&world.db(), kAllowed).status());
+  world.env().files().SetHook(nullptr);
+  CHECK(found);
+  CHECK(LogFiles(&world.env()) == 1);
+}
+
+}  // namespace bandb::test
