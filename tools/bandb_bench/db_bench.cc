@@ -49,9 +49,11 @@ bool Chosen(const std::vector<std::string>& chosen, const std::string& name) {
 
 const std::vector<DbBench::Workload>& DbBench::Workloads() {
   static const std::vector<Workload> kWorkloads = {
-      {"fillseq", true, 0},           {"fillrandom", true, 0},    {"overwrite", false, 0}, {"readrandom", false, 0},
-      {"readmissing", false, 0},      {"seekrandom", false, 0},   {"readseq", false, 0},   {"readreverse", false, 0},
-      {"readwhilewriting", false, 0}, {"deleterandom", false, 0}, {"fillsync", true, 1},   {"fillsync16", true, 16},
+      {"fillseq", true, 0},           {"ingest", true, 0},        {"fillrandom", true, 0},
+      {"overwrite", false, 0},        {"readrandom", false, 0},   {"readmissing", false, 0},
+      {"seekrandom", false, 0},       {"readseq", false, 0},      {"readreverse", false, 0},
+      {"readwhilewriting", false, 0}, {"deleterandom", false, 0}, {"fillsync", true, 1},
+      {"fillsync16", true, 16},
   };
   return kWorkloads;
 }
@@ -78,7 +80,7 @@ DbBench::DbBench(base::Clock* clock, DbReport* report, DbBenchOptions options)
 }
 
 std::string DbBench::DirOf(const SubjectKind& kind, const Workload& workload) const {
-  const bool own = workload.name == "fillseq" || workload.writers > 0;
+  const bool own = workload.name == "fillseq" || workload.name == "ingest" || workload.writers > 0;
   return options_.dir + "/" + kind.name + "-" + (own ? workload.name : "random");
 }
 
@@ -108,12 +110,29 @@ absl::Status DbBench::OperateOnce(Subject* subject, const Workload& workload, ui
   return subject->Get(*key).status();
 }
 
+absl::Status DbBench::Ingest(Subject* subject, uint64_t count) const {
+  uint64_t given = 0;
+  std::string key;
+  return subject->Ingest([&](std::string_view* to_key, std::string_view* to_value) {
+    if (given == count) return false;
+    FormatKey(2 * given++, &key);
+    *to_key = key;
+    *to_value = value_;
+    return true;
+  });
+}
+
 absl::Status DbBench::Operate(Subject* subject, const Workload& workload, int writer, base::Histogram* latency,
                               uint64_t* operations) {
   base::Random random(options_.seed * 1000 + static_cast<uint64_t>(writer));
   std::string key;
   const uint64_t count = CountFor(workload);
   int64_t before_nanos = clock_->MonotonicNanos();
+  if (workload.name == "ingest") {
+    BANDB_RETURN_IF_ERROR(Ingest(subject, count));
+    *operations = count;
+    return absl::OkStatus();
+  }
   for (uint64_t i = 0; i < count; ++i) {
     uint64_t counted = 0;
     BANDB_RETURN_IF_ERROR(OperateOnce(subject, workload, i, &random, &key, &counted));

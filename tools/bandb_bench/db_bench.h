@@ -61,6 +61,8 @@ class DbBench {
                        uint64_t* operations);
   absl::Status OperateOnce(Subject* subject, const Workload& workload, uint64_t i, base::Random* random,
                            std::string* key, uint64_t* counted);
+  // All of it in one call.
+  absl::Status Ingest(Subject* subject, uint64_t count) const;
   uint64_t CountFor(const Workload& workload) const;
   std::vector<Workload> WorkloadsToRun() const;
   absl::Status MeasureAll();

@@ -33,6 +33,16 @@ class Subject {
   virtual ~Subject() = default;
   virtual absl::Status Put(std::string_view key, std::string_view value, bool sync) = 0;
   virtual absl::Status Delete(std::string_view key) = 0;
+  // Loads what is sorted into an empty store, as it is best done: `next` gives one entry after the
+  // other, and false at the end.
+  using Next = std::function<bool(std::string_view* key, std::string_view* value)>;
+  virtual absl::Status Ingest(const Next& next) {
+    std::string_view key, value;
+    while (next(&key, &value)) {
+      if (absl::Status put = Put(key, value, false); !put.ok()) return put;
+    }
+    return absl::OkStatus();
+  }
   // True if the key was found. Reads the value's bytes.
   virtual absl::StatusOr<bool> Get(std::string_view key) = 0;
   // Seeks, unless `key` is empty (then from the begin, or backward from the end), and walks at most

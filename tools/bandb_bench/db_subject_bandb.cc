@@ -19,6 +19,10 @@ class BandbSubject final : public Subject {
     return db_->Put(key, value, {.sync = sync});
   }
   absl::Status Delete(std::string_view key) override { return db_->Delete(key); }
+  absl::Status Ingest(const Next& next) override {
+    const auto source = [&](IngestEntry* entry) -> absl::StatusOr<bool> { return next(&entry->key, &entry->value); };
+    return db_->Ingest(source).status();
+  }
   absl::StatusOr<bool> Get(std::string_view key) override {
     PinnedValue value;
     const absl::Status status = db_->GetPinned(key, &value);

@@ -3,6 +3,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 
 #include "base/status.h"
@@ -29,6 +30,18 @@ class RocksdbSubject final : public Subject {
     return ToStatus(db_->Put(options, ToSlice(key), ToSlice(value)));
   }
   absl::Status Delete(std::string_view key) override { return ToStatus(db_->Delete({}, ToSlice(key))); }
+  absl::Status Ingest(const Next& next) override {
+    const std::string path = db_->GetName() + "/ingested";
+    const rocksdb::Options options = db_->GetOptions();
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options);
+    BANDB_RETURN_IF_ERROR(ToStatus(writer.Open(path)));
+    std::string_view key, value;
+    while (next(&key, &value)) BANDB_RETURN_IF_ERROR(ToStatus(writer.Put(ToSlice(key), ToSlice(value))));
+    BANDB_RETURN_IF_ERROR(ToStatus(writer.Finish()));
+    rocksdb::IngestExternalFileOptions ingest;
+    ingest.move_files = true;
+    return ToStatus(db_->IngestExternalFile({path}, ingest));
+  }
   absl::StatusOr<bool> Get(std::string_view key) override {
     rocksdb::PinnableSlice value;
     const rocksdb::Status status = db_->Get({}, db_->DefaultColumnFamily(), ToSlice(key), &value);
