@@ -236,7 +236,8 @@ class Node final : private Driver::Host,
 
   absl::Status BeginPeers();
 
-  raft::Nanos Now() const { return parts_.loop->NowNanos(); }
+  // Not when the turn of the loop began: what is promised in it lasts from when it is.
+  raft::Nanos Now() const { return parts_.env.clock->MonotonicNanos(); }
   bool leads() const { return role_.role == raft::Role::kLeader; }
   // The end of the present turn has something to do.
   void Wake();
