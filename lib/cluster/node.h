@@ -211,6 +211,8 @@ class Node final : private Driver::Host,
   void OnLogDurable(uint64_t write, raft::Term term, raft::Index index) override;
   void OnWriteFailed() override;
   void OnFetched(uint64_t fetch, bool ok, raft::Entries entries) override;
+  void OnFetchLost(uint64_t fetch) override;
+  void TakeFetched(uint64_t fetch, bool ok, raft::Entries entries, bool lost);
   void OnReset(raft::Index index, raft::Term term) override;
   void OnCapacity(bool nearly_full) override;
   // Applier::Listener

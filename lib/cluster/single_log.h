@@ -160,6 +160,7 @@ class SingleLog final : public LogDevice {
   raft::Index compact_to_ = 0;
   raft::Index keep_after_ = 0;
   std::string payload_;
+  std::string fetch_error_;  // why the last fetch that failed did, as it was logged
 };
 
 }  // namespace bandb::cluster

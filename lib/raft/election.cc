@@ -148,6 +148,7 @@ void CoreState::BecomeLeader() {
   commit_deadline_ = kNever;
   lease_void_ = false;
   next_session_ = 1;
+  unreadable_ = 0;
   SyncPeers();
   // What the predecessors left can only be committed under an entry of this term.
   AppendOwn(EntryKind::kNoop, Payload());

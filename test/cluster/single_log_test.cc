@@ -145,6 +145,8 @@ TEST_CASE("A fetch that the system never allows ends, and so does one of a file 
   node.world.RunFor(100'000'000);
   CHECK(node.listener.fetched.count(1) == 1);
   CHECK_FALSE(node.listener.fetched[1].has_value());
+  // What cannot be read now may be there all the same.
+  CHECK(node.listener.lost.count(1) == (kind == FaultKind::kGone ? 1 : 0));
 }
 
 TEST_CASE("A segment that is full is left for the spare, and deleted once nobody needs it", "[single_log]") {

@@ -14,6 +14,13 @@ namespace {
 // As text: of an error.
 bool Logged(const Machine& machine, std::string_view what) { return machine.LogText().find(what) != std::string::npos; }
 
+size_t CountLogged(const Machine& machine, std::string_view what) {
+  const std::string text = machine.LogText();
+  size_t count = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
 }  // namespace
 
 // Its votes and acknowledgements still count.
@@ -45,6 +52,51 @@ TEST_CASE("who comes under the id of a voter, and has nothing, is not let in, wh
   three.Settle();
   INFO(three.Report());
   CHECK(three.Get(lost, "key") == "value");
+  CHECK(!world.violation().has_value());
+}
+
+TEST_CASE("who needs entries that the leader cannot read any more is given a copy of the database") {
+  // Damaged, or no file at all.
+  const bool gone = GENERATE(false, true);
+  ThreeMachines three(52);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  three.Kill(away);
+  const raft::Index before = three.LastIndex();
+  // Fewer than the log keeps, and more than memory does.
+  for (int i = 0; i < 12; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i), std::string(4000, 'x')));
+  REQUIRE(three.AwaitLeader() == leader);
+  REQUIRE(leader->node()->core()->inspect().floor <= before);
+  leader->NoteFault();
+  world.ExpectDataLoss(true);
+  for (const auto& [path, bytes] : leader->files().Files()) {
+    if (!path.ends_with(".seg")) continue;
+    if (gone) {
+      leader->files().Inject({.kind = test::FaultKind::kGone,
+                              .calls = {test::FileCall::kOpen},
+                              .pattern = "*.seg",
+                              .count = test::Fault::kSticky});
+      break;
+    }
+    const size_t at = leader->files().Content(path).find("xxxxxxxx");
+    if (at == std::string::npos) continue;
+    leader->files().FlipByte(path, at, 1);
+    break;
+  }
+  world.Start(away);
+  REQUIRE(world.RunUntil([&] { return away->node() != nullptr; }));
+  const bool caught_up = world.RunUntil([&] {
+    return away->node() != nullptr &&
+           away->node()->published().applied.load() == leader->node()->core()->inspect().last;
+  });
+  INFO(three.Report());
+  REQUIRE(caught_up);
+  CHECK(three.AwaitLeader() == leader);
+  CHECK(world.installs_of(*away) == 1);
+  CHECK(three.Get(away, "key11") == std::string(4000, 'x'));
+  // Said once, however often it was found out.
+  CHECK(CountLogged(*leader, gone ? "No such file" : "is damaged") == 1);
   CHECK(!world.violation().has_value());
 }
 
