@@ -147,6 +147,8 @@ void Node::HandleWrites(raft::NodeId from, std::string_view payload, CommandKind
     }
   };
   for (const Command& command : commands) {
+    // It is sent again while it waits here, and once is enough.
+    if (proposals_.HasForwarded(command.session, command.number)) continue;
     WriteContent content{.session = command.session,
                          .number = command.number,
                          .conditions = std::string(command.conditions),
