@@ -111,9 +111,9 @@ void Driver::WriteFailed() {
   parts_.host->Post(raft::PersistFailed{});
 }
 
-void Driver::Fetched(uint64_t fetch, bool ok, raft::Entries entries) {
+void Driver::Fetched(uint64_t fetch, bool ok, raft::Entries entries, bool lost) {
   if (!ApplyQueue::Owns(fetch)) {
-    parts_.host->Post(raft::EntriesFetched{fetch, ok, std::move(entries)});
+    parts_.host->Post(raft::EntriesFetched{fetch, ok, std::move(entries), lost});
     return;
   }
   // An install has voided the need, perhaps, and the log that was asked.

@@ -71,7 +71,7 @@ class Driver {
   void HardStateDurable(uint64_t write);
   void LogDurable(uint64_t write, raft::Term term, raft::Index index);
   void WriteFailed();
-  void Fetched(uint64_t fetch, bool ok, raft::Entries entries);
+  void Fetched(uint64_t fetch, bool ok, raft::Entries entries, bool lost = false);
   void LogReset();
   void LogCapacity(bool nearly_full, bool lacks_space = true);
   // Sends the held messages whose writes are durable.

@@ -53,8 +53,11 @@ std::vector<Command> Forwarding::Take(Proposals* waiting, int64_t now_nanos, uin
     ClientWritePtr write = waiting->TakeOne();
     if (!write->PassOn()) continue;
     if (key.first == session_) last_number_ = std::max(last_number_, key.second);
-    Flight& flight = flights_[key];
+    const auto [at, is_new] = flights_.try_emplace(key);
+    Flight& flight = at->second;
     flight.own = key.first == session_;
+    // Its refusal would be taken for that of a copy of this one.
+    if (is_new && !flight.own && MayHaveEnded(key)) flight.copies = 1;
     flight.writes.push_back(std::move(write));
     // A number that is sent again by its client may be one that was never sent.
     flight.due |= flight.copies == 0;
@@ -96,6 +99,7 @@ std::vector<ClientWritePtr> Forwarding::Applied(const CommandResult& result) {
   if (at == flights_.end()) return {};
   Flight flight = std::move(at->second);
   flights_.erase(at);
+  NoteEnded({result.session, result.number}, flight);
   if (flight.own && Opens(result.number)) {
     if (result.session == nonce_) Opened(result);
     return {};
@@ -116,8 +120,8 @@ void Forwarding::Opened(const CommandResult& result) {
 
 // The session is gone: it was idle for too long, or nobody remembers this number.
 std::vector<ClientWritePtr> Forwarding::SessionLost(const CommandResult& result, Flight flight) {
-  // Others of it may be told when the next one is in use.
-  if (flight.own && result.session == session_) {
+  // Others of it may be told when the next one is being opened, or is in use.
+  if (flight.own && result.session == session_ && state_ == State::kOpen) {
     state_ = State::kNone;
     opened_nanos_ = -kRepeatNanos;
   }
@@ -134,6 +138,23 @@ std::vector<ClientWritePtr> Forwarding::SessionLost(const CommandResult& result,
   }
   std::erase_if(flight.writes, [](const ClientWritePtr& write) { return write->ended(); });
   return std::move(flight.writes);
+}
+
+void Forwarding::NoteEnded(const Key& key, const Flight& flight) {
+  // Nobody draws a nonce twice, nor does this node use a number again.
+  if (flight.own || flight.copies == 0 || Opens(key.second) || key.first <= forgotten_session_) return;
+  uint64_t& highest = ended_[key.first];
+  highest = std::max(highest, key.second);
+  if (ended_.size() <= kSessionsMax) return;
+  forgotten_session_ = ended_.begin()->first;
+  ended_.erase(ended_.begin());
+}
+
+bool Forwarding::MayHaveEnded(const Key& key) const {
+  if (Opens(key.second)) return false;
+  if (key.first <= forgotten_session_) return true;
+  const auto at = ended_.find(key.first);
+  return at != ended_.end() && key.second <= at->second;
 }
 
 bool Forwarding::Refused(uint64_t session, uint64_t number, const absl::Status& status) {
@@ -165,7 +186,12 @@ void Forwarding::Expire(int64_t now_nanos) {
     }
     std::erase_if(writes, [](const ClientWritePtr& write) { return write->ended(); });
     // Nobody wants to know any more.
-    at = !opens && writes.empty() ? flights_.erase(at) : std::next(at);
+    if (opens || !writes.empty()) {
+      ++at;
+      continue;
+    }
+    NoteEnded(at->first, at->second);
+    at = flights_.erase(at);
   }
 }
 

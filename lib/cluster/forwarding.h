@@ -43,7 +43,8 @@ class Forwarding {
   void RepeatAll();
   // A command was applied here. Returns writes that were certainly not done.
   std::vector<ClientWritePtr> Applied(const CommandResult& result);
-  // The leader has not taken this copy. True if the node has no session for that: what waits for
+  // The leader has not taken a copy, one of an earlier attempt under the same number perhaps: then
+  // nobody is told. True if the node has no session for that: what waits for
   // one was passed on to nobody.
   bool Refused(uint64_t session, uint64_t number, const absl::Status& status);
   // The state jumped: results may have been missed.
@@ -73,6 +74,10 @@ class Forwarding {
   // Under which number the next write goes; false if it has to wait.
   bool NextKey(const ClientWrite& write, int64_t now_nanos, Key* key);
   void OpenSession();
+  // A flight has ended, of which copies may still be on their way.
+  void NoteEnded(const Key& key, const Flight& flight);
+  // Whether a refusal under this key may be of an earlier flight.
+  bool MayHaveEnded(const Key& key) const;
   void Opened(const CommandResult& result);
   std::vector<ClientWritePtr> SessionLost(const CommandResult& result, Flight flight);
 
@@ -83,6 +88,10 @@ class Forwarding {
   uint64_t last_number_ = 0;
   int64_t opened_nanos_ = -kRepeatNanos;  // when it was tried last
   std::map<Key, Flight> flights_;
+  // Of the sessions of clients, who may repeat a number: the highest that has ended. No more than
+  // there may be sessions; of those up to `forgotten_session_` it is not known.
+  std::map<uint64_t, uint64_t> ended_;
+  uint64_t forgotten_session_ = 0;
 };
 
 }  // namespace bandb::cluster

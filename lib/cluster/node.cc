@@ -405,14 +405,6 @@ void Node::OnWriteFailed() {
       base::Error(StatusCode::kFailedPrecondition, "the log could not be written; the node has to be started anew");
 }
 
-void Node::OnFetched(uint64_t fetch, bool ok, raft::Entries entries) {
-  driver_->Fetched(fetch, ok, std::move(entries));
-  if (driver_->failed() && failure_.ok()) {
-    failure_ =
-        base::Error(StatusCode::kFailedPrecondition, "the log could not be read; the node has to be started anew");
-  }
-}
-
 void Node::OnReset(raft::Index index, raft::Term) {
   driver_->LogReset();
   if (peers_ != nullptr) peers_->SnapshotInstalled(absl::OkStatus());

@@ -211,6 +211,8 @@ class Node final : private Driver::Host,
   void OnLogDurable(uint64_t write, raft::Term term, raft::Index index) override;
   void OnWriteFailed() override;
   void OnFetched(uint64_t fetch, bool ok, raft::Entries entries) override;
+  void OnFetchLost(uint64_t fetch) override;
+  void TakeFetched(uint64_t fetch, bool ok, raft::Entries entries, bool lost);
   void OnReset(raft::Index index, raft::Term term) override;
   void OnCapacity(bool nearly_full) override;
   // Applier::Listener
@@ -236,7 +238,8 @@ class Node final : private Driver::Host,
 
   absl::Status BeginPeers();
 
-  raft::Nanos Now() const { return parts_.loop->NowNanos(); }
+  // Not when the turn of the loop began: what is promised in it lasts from when it is.
+  raft::Nanos Now() const { return parts_.env.clock->MonotonicNanos(); }
   bool leads() const { return role_.role == raft::Role::kLeader; }
   // The end of the present turn has something to do.
   void Wake();

@@ -148,6 +148,20 @@ void Node::OnCapacity(bool nearly_full) {
   Wake();
 }
 
+void Node::OnFetched(uint64_t fetch, bool ok, raft::Entries entries) {
+  TakeFetched(fetch, ok, std::move(entries), /*lost=*/false);
+}
+
+void Node::OnFetchLost(uint64_t fetch) { TakeFetched(fetch, /*ok=*/false, {}, /*lost=*/true); }
+
+void Node::TakeFetched(uint64_t fetch, bool ok, raft::Entries entries, bool lost) {
+  driver_->Fetched(fetch, ok, std::move(entries), lost);
+  if (driver_->failed() && failure_.ok()) {
+    failure_ = base::Error(absl::StatusCode::kFailedPrecondition,
+                           "the log could not be read; the node has to be started anew");
+  }
+}
+
 // Whichever of log and tables has met the end of the disk first, another node is to lead, and the
 // leader is to know. So it is with a node that cannot apply, or flush, for another reason.
 void Node::TellCapacity() {

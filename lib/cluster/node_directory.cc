@@ -18,6 +18,8 @@ using absl::StatusCode;
 
 constexpr std::string_view kNodeMagic = "BanDBnod";
 constexpr uint32_t kNodeVersion = 1;
+// Where earlier releases have 0, and do not look.
+constexpr uint32_t kBegun = 1;
 // Of the largest membership, and more.
 constexpr uint64_t kNodeBytesMax = 1 << 20;
 
@@ -63,7 +65,7 @@ uint64_t DrawId(base::Random* random) {
 std::string EncodeNodeRecord(const NodeRecord& record) {
   std::string bytes(kNodeMagic);
   base::PutFixed32(&bytes, kNodeVersion);
-  base::PutFixed32(&bytes, 0);
+  base::PutFixed32(&bytes, record.begun ? kBegun : 0);
   base::PutFixed64(&bytes, record.node);
   bytes.append(record.database_id.bytes.data(), record.database_id.bytes.size());
   base::PutFixed64(&bytes, record.first.index);
@@ -82,7 +84,7 @@ absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view bytes, std::string_
   if (base::LoadFixed<uint64_t>(bytes.data() + content.size()) != base::Hash64(content)) return damaged();
   base::ByteReader reader(content.substr(kNodeMagic.size()));
   uint32_t version = 0;
-  uint32_t reserved = 0;
+  uint32_t begun = 0;
   std::string_view database_id;
   std::string_view membership;
   NodeRecord record;
@@ -90,13 +92,14 @@ absl::StatusOr<NodeRecord> DecodeNodeRecord(std::string_view bytes, std::string_
   if (version != kNodeVersion) {
     return base::Error(StatusCode::kFailedPrecondition, "{}: written by a newer release", path);
   }
-  if (!reader.ReadFixed(&reserved) || !reader.ReadFixed(&record.node) ||
+  if (!reader.ReadFixed(&begun) || !reader.ReadFixed(&record.node) ||
       !reader.ReadBytes(record.database_id.bytes.size(), &database_id) || !reader.ReadFixed(&record.first.index) ||
       !reader.ReadFixed(&record.first.term) || !reader.ReadLengthPrefixed(&membership) || !reader.empty()) {
     return damaged();
   }
   std::copy(database_id.begin(), database_id.end(), record.database_id.bytes.begin());
   record.membership.assign(membership);
+  record.begun = begun == kBegun;
   raft::Configuration configuration;
   const bool known = membership.empty() || raft::DecodeConfiguration(membership, &configuration);
   if (!known || record.node == raft::kNoNode) return damaged();
@@ -132,7 +135,22 @@ absl::StatusOr<std::unique_ptr<NodeDirectory>> NodeDirectory::Open(const base::E
   BANDB_RETURN_IF_ERROR(directory->MakeGroupDirectory());
   BANDB_RETURN_IF_ERROR(directory->Lock());
   BANDB_RETURN_IF_ERROR(directory->Look());
+  // Of an earlier release, or of a creation that was cut short at its end. A full disk keeps no
+  // node from starting.
+  if (directory->content_ == Content::kNode && !directory->record_.begun) {
+    const absl::Status marked = directory->MarkBegun();
+    if (!marked.ok() && !absl::IsResourceExhausted(marked)) return marked;
+  }
   return directory;
+}
+
+absl::Status NodeDirectory::WriteRecord() {
+  return base::InstallFile(env_.files, NodePath(dir_), EncodeNodeRecord(record_));
+}
+
+absl::Status NodeDirectory::MarkBegun() {
+  record_.begun = true;
+  return WriteRecord();
 }
 
 LogDirectory NodeDirectory::log_directory() const {
@@ -224,10 +242,11 @@ absl::StatusOr<raft::NodeId> NodeDirectory::JoiningId() {
                        "cluster with it (bootstrap), or join with an empty directory",
                        dir_);
   }
-  // One of a bootstrap that was cut short has been nobody's either.
-  if (record_.node == raft::kNoNode) {
-    record_ = {.node = DrawId(env_.random), .membership = {}};
-    BANDB_RETURN_IF_ERROR(base::InstallFile(env_.files, NodePath(dir_), EncodeNodeRecord(record_)));
+  // One of a bootstrap that was cut short has been nobody's either. But the record may be all that
+  // is left of a node that has voted and acknowledged: nobody asks under its id again.
+  if (record_.node == raft::kNoNode || record_.begun) {
+    record_ = {.node = DrawId(env_.random)};
+    BANDB_RETURN_IF_ERROR(WriteRecord());
   }
   return record_.node;
 }
@@ -243,8 +262,8 @@ absl::Status NodeDirectory::Join(const Options& options, const SingleLogOptions&
 absl::Status NodeDirectory::Begin(const Options& options, const SingleLogOptions& log,
                                   const storage::Identity& identity, NodeRecord record) {
   const bool adopts = content_ == Content::kStandalone;
-  BANDB_RETURN_IF_ERROR(base::InstallFile(env_.files, NodePath(dir_), EncodeNodeRecord(record)));
   record_ = std::move(record);
+  BANDB_RETURN_IF_ERROR(WriteRecord());
   identity_ = identity;
   SingleLogOptions mine = log;
   mine.directory = log_directory();
@@ -267,6 +286,7 @@ absl::Status NodeDirectory::Begin(const Options& options, const SingleLogOptions
                            storage::EngineReplica::Open(env_, dir_, fresh, Start()));
     BANDB_RETURN_IF_ERROR(CloseReplica(replica.get(), env_.executor));
   }
+  BANDB_RETURN_IF_ERROR(MarkBegun());
   content_ = Content::kNode;
   return absl::OkStatus();
 }

@@ -7,17 +7,19 @@
 //   DIR/groups/0/db        the engine's
 //   DIR/groups/0/log       the log's
 //
-//   node := magic:8 bytes version:u32 reserved:u32 node_id:u64 database_id:16 bytes first_index:u64 first_term:u64
+//   node := magic:8 bytes version:u32 begun:u32 node_id:u64 database_id:16 bytes first_index:u64 first_term:u64
 //           length:varint membership[length] checksum:u64
 //
 // A node comes into being in this order, each step durable before the next: NODE, the log, the
-// engine's files, IDENTITY. Where IDENTITY names no cluster nothing was ever acknowledged by a
-// node, and what there is of one is begun again; where it does, a part that is missing is damage. A
-// standalone database that is taken over has an IDENTITY before: it is flushed first, and its
-// IDENTITY is replaced last, so that it is a whole standalone database until it is a whole node.
+// engine's files, IDENTITY, NODE with `begun` 1, where earlier releases have 0. Where IDENTITY
+// names no cluster nothing was ever acknowledged by a node, and what there is of one is begun
+// again; where it does, a part that is missing is damage. A standalone database that is taken over
+// has an IDENTITY before: it is flushed first, and its IDENTITY is replaced last, so that it is a
+// whole standalone database until it is a whole node.
 //
 // The id that a joining node has drawn is kept before it asks: if it dies while the answer is on
-// its way, it asks again as the same member.
+// its way, it asks again as the same member. It does not once it has begun: where nothing but NODE
+// is left of a node, what it has promised is not known.
 #ifndef BANDB_CLUSTER_NODE_DIRECTORY_H_
 #define BANDB_CLUSTER_NODE_DIRECTORY_H_
 
@@ -49,11 +51,13 @@ struct NodeRecord {
   raft::NodeId node = raft::kNoNode;
   storage::Uuid database_id{};  // of no bits until it is known
   storage::AppliedPosition first{};
-  std::string membership;  // an encoded configuration; empty for a node that joined
+  std::string membership{};  // an encoded configuration; empty for a node that joined
+  // All else was there, so that the node may have voted and acknowledged.
+  bool begun = false;
 
   friend bool operator==(const NodeRecord& a, const NodeRecord& b) {
     return a.node == b.node && a.database_id == b.database_id && a.first.index == b.first.index &&
-           a.first.term == b.first.term && a.membership == b.membership;
+           a.first.term == b.first.term && a.membership == b.membership && a.begun == b.begun;
   }
 };
 std::string EncodeNodeRecord(const NodeRecord& record);
@@ -83,8 +87,9 @@ class NodeDirectory {
   // standalone database is opened and flushed with these options first. Errors: as Db::Open; what
   // the file system says. What went wrong may be tried again.
   absl::Status Bootstrap(const Options& options, const SingleLogOptions& log, const std::string& address);
-  // The id under which a node that is none yet asks to be let in. Errors: kFailedPrecondition a
-  // standalone database is here, which a member of another cluster cannot bring along.
+  // The id under which a node that is none yet asks to be let in: the same each time, and never
+  // that of a node that was begun here. Errors: kFailedPrecondition a standalone database is here,
+  // which a member of another cluster cannot bring along.
   absl::StatusOr<raft::NodeId> JoiningId();
   // After that: it was let in to this cluster.
   absl::Status Join(const Options& options, const SingleLogOptions& log, raft::ClusterId cluster,
@@ -106,6 +111,9 @@ class NodeDirectory {
   NodeDirectory(const base::Env& env, std::string dir);
 
   absl::Status Look();
+  absl::Status WriteRecord();
+  // Before the node does anything: its id is no other directory's from now on.
+  absl::Status MarkBegun();
   // Without an IDENTITY: whether nothing was ever acknowledged here.
   absl::Status MustBeUnfinished() const;
   absl::Status MakeGroupDirectory();

@@ -147,6 +147,8 @@ void Node::HandleWrites(raft::NodeId from, std::string_view payload, CommandKind
     }
   };
   for (const Command& command : commands) {
+    // It is sent again while it waits here, and once is enough.
+    if (proposals_.HasForwarded(command.session, command.number)) continue;
     WriteContent content{.session = command.session,
                          .number = command.number,
                          .conditions = std::string(command.conditions),
@@ -300,7 +302,15 @@ void Node::OnJoinRequest(std::string_view bytes, std::function<void(std::string 
 
 void Node::LetIn(const JoinRequest& request, const std::function<void(const absl::Status&)>& answer) {
   const raft::Member* const known = driver_->core().configuration().Find(request.node);
-  const bool let_in = request.known || (known != nullptr && (known->voter || known->promote || request.learner));
+  // What it has voted for and acknowledged counts, and who asks has nothing: another directory. One
+  // that waits to be let in has not begun, so that nobody can have made it a voter.
+  if (known != nullptr && known->votes() && !request.known) {
+    return answer(base::Error(StatusCode::kPermissionDenied,
+                              "node {} is a voter of this cluster, and this directory is not what it was: join with "
+                              "an empty one",
+                              request.node));
+  }
+  const bool let_in = request.known || (known != nullptr && (known->promote || request.learner));
   // What is not agreed on may never be; it is to ask again.
   if (known != nullptr && driver_->core().committed_configuration().Find(request.node) == nullptr) {
     return answer(base::Error(StatusCode::kUnavailable, "the members have not agreed on it yet"));

@@ -24,10 +24,11 @@ bool PublishedState::MayReadNow(Consistency consistency, base::Clock* clock) con
   if (fresh_ms != INT64_MAX && clock->WallMillis() > fresh_ms) return false;
   if (alone.load(std::memory_order_acquire) != 0) return true;
   if (consistency != Consistency::kLease) return false;
+  // Before the index: a lease that is published later may be one of which that does not hold.
+  const int64_t until = lease_until.load(std::memory_order_acquire);
   // Whatever another node has acknowledged is at or below this index.
   const uint64_t committed = commit.load(std::memory_order_acquire);
-  return applied.load(std::memory_order_acquire) >= committed &&
-         clock->MonotonicNanos() < lease_until.load(std::memory_order_acquire);
+  return applied.load(std::memory_order_acquire) >= committed && clock->MonotonicNanos() < until;
 }
 
 bool Node::KnowsTime() {

@@ -10,9 +10,22 @@ namespace bandb::cluster {
 
 using absl::StatusCode;
 
+void Proposals::Count(const ClientWrite& write) {
+  bytes_ += write.bytes();
+  if (write.content().forwarded) forwarded_.emplace(write.content().session, write.content().number);
+}
+
+void Proposals::Discount(const ClientWrite& write) {
+  bytes_ -= write.bytes();
+  if (!write.content().forwarded) return;
+  const auto at = forwarded_.find({write.content().session, write.content().number});
+  BANDB_ASSERT(at != forwarded_.end());
+  forwarded_.erase(at);
+}
+
 void Proposals::Add(ClientWritePtr write) {
   BANDB_ASSERT(write != nullptr);
-  bytes_ += write->bytes();
+  Count(*write);
   queue_.push_back(std::move(write));
 }
 
@@ -20,7 +33,7 @@ ClientWritePtr Proposals::TakeOne() {
   if (queue_.empty()) return nullptr;
   ClientWritePtr write = std::move(queue_.front());
   queue_.pop_front();
-  bytes_ -= write->bytes();
+  Discount(*write);
   return write;
 }
 
@@ -54,7 +67,7 @@ std::optional<Proposals::Batch> Proposals::TakeBatch(const EntryTime& time, int6
 void Proposals::PutBack(std::vector<ClientWritePtr> writes) {
   for (auto write = writes.rbegin(); write != writes.rend(); ++write) {
     (*write)->TakeBack();
-    bytes_ += (*write)->bytes();
+    Count(**write);
     queue_.push_front(std::move(*write));
   }
 }
@@ -65,7 +78,7 @@ void Proposals::EndIf(const Which& which, const absl::Status& status) {
       std::stable_partition(queue_.begin(), queue_.end(), [&](const ClientWritePtr& write) { return !which(*write); });
   std::vector<ClientWritePtr> ended(std::make_move_iterator(kept), std::make_move_iterator(queue_.end()));
   queue_.erase(kept, queue_.end());
-  for (const ClientWritePtr& write : ended) bytes_ -= write->bytes();
+  for (const ClientWritePtr& write : ended) Discount(*write);
   for (const ClientWritePtr& write : ended) write->Complete(status);
 }
 

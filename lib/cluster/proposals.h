@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -54,6 +56,9 @@ class Proposals {
   // Ends those that were not to wait.
   void FailImpatient(const absl::Status& status);
 
+  // Whether one waits that a peer has forwarded under this number.
+  bool HasForwarded(uint64_t session, uint64_t number) const { return forwarded_.count({session, number}) != 0; }
+
   bool empty() const { return queue_.empty(); }
   size_t size() const { return queue_.size(); }
   uint64_t bytes() const { return bytes_; }
@@ -62,8 +67,13 @@ class Proposals {
   template <typename Which>
   void EndIf(const Which& which, const absl::Status& status);
 
+  void Count(const ClientWrite& write);
+  void Discount(const ClientWrite& write);
+
   std::deque<ClientWritePtr> queue_;
   uint64_t bytes_ = 0;
+  // Session and number of those in the queue that peers have forwarded.
+  std::multiset<std::pair<uint64_t, uint64_t>> forwarded_;
 };
 
 }  // namespace bandb::cluster

@@ -265,7 +265,10 @@ void SingleLog::WriteEntry(const raft::Entry& entry, raft::Index commit) {
 
 absl::Status SingleLog::MakeRoom(uint64_t entry_bytes) {
   const uint64_t anyway = options_.segment_bytes / 2;
-  if (failed_ || entry_bytes <= anyway) return absl::OkStatus();
+  if (failed_ || entry_bytes == 0) return absl::OkStatus();
+  // While the next segment is still being made, what is left of this one may be all that there is.
+  // Where none could be made that is known, and only what elections and commits need comes.
+  if (entry_bytes <= anyway && (spare_ != nullptr || nearly_full_)) return absl::OkStatus();
   if (current_->HasRoom(entry_bytes + anyway)) return absl::OkStatus();
   // Where it goes, unless there is still room for it in the present segment.
   return (spare_ != nullptr ? spare_ : current_)->MakeRoom(entry_bytes + anyway);

@@ -79,8 +79,9 @@ class SingleLog final : public LogDevice {
   void KeepAfter(raft::Index index);
 
   // Makes room for entries of so many bytes that are larger than what segments have room for
-  // anyway, and for all that may come before them. Errors: kResourceExhausted there is none, and
-  // writing them would be the end of the log; as the file system says.
+  // anyway, or come while the next segment is still being made, and for all that may come before
+  // them. Errors: kResourceExhausted there is none, and writing them would be the end of the log;
+  // as the file system says.
   absl::Status MakeRoom(uint64_t entry_bytes);
 
   raft::Index last() const { return index_.last(); }
@@ -160,6 +161,7 @@ class SingleLog final : public LogDevice {
   raft::Index compact_to_ = 0;
   raft::Index keep_after_ = 0;
   std::string payload_;
+  std::string fetch_error_;  // why the last fetch that failed did, as it was logged
 };
 
 }  // namespace bandb::cluster

@@ -19,9 +19,9 @@ using absl::StatusCode;
 constexpr int64_t kFetchRetryNanos = 100'000'000;
 constexpr int kFetchTriesMax = 100;
 
-// A descriptor or a moment's patience may help; the entries may well be there.
-bool MayFetchLater(const absl::Status& status) {
-  return !status.ok() && status.code() != StatusCode::kDataLoss && status.code() != StatusCode::kNotFound;
+// Else a descriptor or a moment's patience may help: the entries may well be there.
+bool IsLost(const absl::Status& status) {
+  return status.code() == StatusCode::kDataLoss || status.code() == StatusCode::kNotFound;
 }
 
 }  // namespace
@@ -68,7 +68,8 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
   }
   // While no descriptor is free nothing is known of the disk.
   if (entries.status().code() != StatusCode::kUnavailable) ++round->tries;
-  if (MayFetchLater(entries.status()) && round->tries < kFetchTriesMax) {
+  const bool lost = IsLost(entries.status());
+  if (!lost && round->tries < kFetchTriesMax) {
     if (!std::exchange(round->said, true)) {
       options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
     }
@@ -77,8 +78,11 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
         kFetchRetryNanos, [post = options_.post, again = std::move(again)]() mutable { post(std::move(again)); });
     return;
   }
-  options_.logger->Log(base::LogLevel::kError, "{}", base::Message(entries.status()));
-  listener_->OnFetched(round->fetch, false, {});
+  // Whoever needs them finds it out again.
+  const std::string_view message = base::Message(entries.status());
+  if (fetch_error_ != message) options_.logger->Log(base::LogLevel::kError, "{}", message);
+  fetch_error_ = message;
+  lost ? listener_->OnFetchLost(round->fetch) : listener_->OnFetched(round->fetch, false, {});
 }
 
 }  // namespace bandb::cluster

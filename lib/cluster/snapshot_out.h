@@ -9,8 +9,9 @@
 // a time. A stream that fails is reported after a rest, longer with each failure, since the core
 // asks for another at once; the state is kept for it, so that it goes on where this one ended.
 //
-// Invariants: every Start is reported once. At most one window in memory, of bytes that are not
-// taken. A receiver that makes no progress for a time ends the stream.
+// Invariants: every Start is reported once, but for one that another follows. At most one window in
+// memory, of bytes that are not taken. A receiver that makes no progress for a time ends the
+// stream.
 #ifndef BANDB_CLUSTER_SNAPSHOT_OUT_H_
 #define BANDB_CLUSTER_SNAPSHOT_OUT_H_
 

@@ -21,12 +21,14 @@ constexpr size_t kNameBytesMax = 64 << 10;
 // What a call may hold before its message is there.
 constexpr size_t kUnreadBytes = 1 << 10;
 
-int64_t DeadlineNanos(gpr_timespec deadline) {
+// The clock of gRPC is another one than ours: what they have in common is what is left until then.
+int64_t DeadlineNanos(gpr_timespec deadline, int64_t now_nanos) {
   const gpr_timespec monotonic = gpr_convert_clock_type(deadline, GPR_CLOCK_MONOTONIC);
   if (gpr_time_cmp(monotonic, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0) return base::kForever;
+  const gpr_timespec left = gpr_time_sub(monotonic, gpr_now(GPR_CLOCK_MONOTONIC));
   constexpr int64_t kSecondNanos = 1'000'000'000;
-  if (monotonic.tv_sec >= base::kForever / kSecondNanos) return base::kForever;
-  return monotonic.tv_sec * kSecondNanos + monotonic.tv_nsec;
+  if (left.tv_sec >= (base::kForever - now_nanos) / kSecondNanos - 1) return base::kForever;
+  return now_nanos + left.tv_sec * kSecondNanos + left.tv_nsec;
 }
 
 ::grpc::ByteBuffer ToBytes(const ::google::protobuf::Message& message) {
@@ -184,7 +186,7 @@ void Call::OnOperationMessage() {
   const bool parsed = Parse(&request_);
   bytes_.Clear();
   if (!parsed) return Finish(::grpc::StatusCode::INTERNAL, "the request is not a message");
-  deadline_nanos = DeadlineNanos(context_.raw_deadline());
+  deadline_nanos = DeadlineNanos(context_.raw_deadline(), poller_->NowNanos());
   operation.key = request_.key();
   if (method_ == Method::kPut) {
     operation.kind = OperationKind::kPut;

@@ -282,6 +282,9 @@ class CoreState {
   // Somebody was asked to stand for election in this term, and no lease holds against that.
   bool lease_void_ = false;
   uint64_t next_fetch_ = 1;
+  // Of what is not in memory any more, entries up to here cannot all be read back; 0 if none was
+  // found to be so in this term.
+  Index unreadable_ = 0;
 
   ReadQueue reads_;
   uint64_t read_number_;

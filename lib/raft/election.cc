@@ -148,6 +148,7 @@ void CoreState::BecomeLeader() {
   commit_deadline_ = kNever;
   lease_void_ = false;
   next_session_ = 1;
+  unreadable_ = 0;
   SyncPeers();
   // What the predecessors left can only be committed under an entry of this term.
   AppendOwn(EntryKind::kNoop, Payload());
@@ -157,13 +158,15 @@ void CoreState::BecomeLeader() {
 
 // Nobody replicates to a node that was removed, so it learns of it from those whom it asks. It then
 // rests: a later configuration that it belongs to again is one that it is sent, and until it has
-// that one there is somebody whose log is longer.
+// that one there is somebody whose log is longer. Who has that one says nothing: it may be
+// committed only with the asker, as after a lost quorum.
 Message CoreState::MakeVoteReply(const Message& request) const {
   const bool pre = request.kind == MessageKind::kPreVote;
   Message answer = MakeMessage(pre ? MessageKind::kPreVoteReply : MessageKind::kVoteReply, request.from);
   answer.round = request.round;
   const Configuration& committed = committed_configuration();
-  if (pre && committed.has_voters() && committed.Find(request.from) == nullptr) answer.hint = committed.index;
+  const bool left = committed.Find(request.from) == nullptr && configuration().Find(request.from) == nullptr;
+  if (pre && committed.has_voters() && left) answer.hint = committed.index;
   return answer;
 }
 

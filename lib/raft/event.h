@@ -71,11 +71,13 @@ struct SnapshotSent {
 };
 
 // The answer to Output::fetches: entries from the first index asked for, in order, at least one;
-// none if `ok` is false.
+// none if `ok` is false. `lost`: and never again, since they are damaged or gone; who needs them is
+// given a snapshot.
 struct EntriesFetched {
   uint64_t fetch = 0;
   bool ok = false;
   Entries entries;
+  bool lost = false;
 };
 
 // Append this to the log, if this node leads. Errors: kFailedPrecondition (not the leader; nothing

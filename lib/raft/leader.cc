@@ -179,7 +179,7 @@ bool CoreState::SendEntries(Progress* peer) {
     return false;
   }
   if (!log_.Cached(peer->next)) {
-    StartFetch(peer);
+    peer->next <= unreadable_ ? StartSnapshot(peer) : StartFetch(peer);
     return false;
   }
   Message message = MakeAppend(*peer, peer->next - 1);
@@ -207,6 +207,7 @@ void CoreState::StartFetch(Progress* peer) {
   BANDB_ASSERT(peer->fetch == 0);
   if (peer->log_full || out_.fetches.size() >= kMembersMax) return;
   peer->fetch = next_fetch_++;
+  peer->fetch_first = peer->next;
   out_.fetches.push_back({peer->fetch, peer->next, log_.durable(), options_.message_bytes_max});
 }
 
@@ -217,6 +218,7 @@ StepResult CoreState::On(EntriesFetched event) {
   waits->fetch = 0;
   // Until the next heartbeat is answered: a disk that cannot read now is not asked again at once.
   if (!event.ok) {
+    if (event.lost) unreadable_ = std::max(unreadable_, waits->fetch_first);
     waits->Probe(waits->match + 1);
     waits->probe_sent = true;
     return {};

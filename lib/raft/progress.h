@@ -49,8 +49,10 @@ struct Progress {
   // In kSnapshot: its index, and until when the peer may take to install it once it was sent.
   Index snapshot_index = 0;
   Nanos snapshot_deadline = 0;
-  // The number of the fetch that waits for entries to send to this peer; 0 if none.
+  // The number of the fetch that waits for entries to send to this peer, and the first of them; 0
+  // if none.
   uint64_t fetch = 0;
+  Index fetch_first = 0;
 
   struct Flight {
     Index last = 0;

@@ -61,10 +61,12 @@ void CoreState::CompactLog() {
   out_.compact_to = floor;
 }
 
-// What comes next for the peer is not in the log any more.
+// What comes next for the peer is not in the log any more, or cannot be read back from it.
 void CoreState::StartSnapshot(Progress* peer) {
   if (!peer->HeardSince(now_, options_.election_timeout_nanos)) return;
-  if (snapshot_.index < log_.floor() || snapshot_.index <= peer->match) {
+  // One that ends before what the leader cannot read would be followed by another.
+  const Index needed = std::max(log_.floor(), peer->next <= unreadable_ ? unreadable_ : 0);
+  if (snapshot_.index < needed || snapshot_.index <= peer->match) {
     out_.take_snapshot = true;
     return;
   }

@@ -159,6 +159,56 @@ TEST_CASE("what a member would not understand is refused for good") {
   CHECK_CODE(rig.ends["clock"], kUnimplemented);
 }
 
+TEST_CASE("a refusal of an earlier attempt is none of a later one under the same number of a client's") {
+  ForwardingRig rig;
+  const absl::Status full = absl::ResourceExhaustedError("full");
+  rig.waiting.Add(rig.Make("first", {.session = 77, .number = 5, .deadline_nanos = 10}));
+  CHECK(rig.Take() == Numbers{5});
+  const bool seen = GENERATE(false, true);
+  if (seen) {
+    rig.forwarding.Applied({.session = 77, .number = 5});
+    CHECK(rig.ends["first"].ok());
+  } else {
+    rig.forwarding.Expire(10);
+    CHECK_CODE(rig.ends["first"], kUnknown);
+  }
+  rig.waiting.Add(rig.Make("again", {.session = 77, .number = 5}));
+  // Of a lower number, too, which may have come before.
+  rig.waiting.Add(rig.Make("lower", {.session = 77, .number = 4}));
+  CHECK(rig.Take() == Numbers{4, 5});
+  rig.forwarding.Refused(77, 5, full);
+  rig.forwarding.Refused(77, 4, full);
+  CHECK(rig.ends.size() == 1);
+  rig.forwarding.Applied({.session = 77, .number = 5, .duplicate = true});
+  CHECK(rig.ends["again"].ok());
+  // What was never sent before, and what was refused, the one time that it was sent.
+  for (const std::string key : {"new", "once more"}) {
+    rig.waiting.Add(rig.Make(key, {.session = 77, .number = 6}));
+    CHECK(rig.Take() == Numbers{6});
+    rig.forwarding.Refused(77, 6, full);
+    CHECK_CODE(rig.ends[key], kResourceExhausted);
+  }
+}
+
+TEST_CASE("however many sessions clients have, a refusal of an earlier attempt is none of a later one") {
+  ForwardingRig rig;
+  const absl::Status full = absl::ResourceExhaustedError("full");
+  constexpr uint64_t kMany = kSessionsMax + 10;
+  for (uint64_t session = 1; session <= kMany; ++session) {
+    rig.waiting.Add(rig.Make("first" + std::to_string(session), {.session = session, .number = 1}));
+    CHECK(rig.Take() == Numbers{1});
+    rig.forwarding.Applied({.session = session, .number = 1});
+  }
+  for (const uint64_t session : {uint64_t{1}, uint64_t{11}, kMany}) {
+    const std::string key = "again" + std::to_string(session);
+    rig.waiting.Add(rig.Make(key, {.session = session, .number = 1}));
+    CHECK(rig.Take() == Numbers{1});
+    rig.forwarding.Refused(session, 1, full);
+    CHECK(rig.ends.count(key) == 0);
+    rig.forwarding.Applied({.session = session, .number = 1});
+  }
+}
+
 TEST_CASE("where the node's own session is refused, who waits for it can be told") {
   ForwardingRig rig;
   rig.waiting.Add(rig.Make("waits"));
@@ -205,6 +255,24 @@ TEST_CASE("writes of a lost session go on under the next one, also those of whic
   rig.forwarding.Applied({.session = rig.session, .number = 2});
   CHECK(rig.ends["a"].ok());
   CHECK(rig.ends["b"].ok());
+}
+
+TEST_CASE("a session that is lost is followed by one, however many of its writes hear of that") {
+  ForwardingRig rig;
+  rig.waiting.Add(rig.Make("a"));
+  rig.waiting.Add(rig.Make("b"));
+  rig.Open();
+  CHECK(rig.Take() == Numbers{1, 2});
+  const uint64_t first = rig.session;
+  const absl::Status lost = absl::FailedPreconditionError("session unknown");
+  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 1, .status = lost, .session_lost = true}));
+  const std::vector<Command> opening = rig.forwarding.Take(&rig.waiting, rig.now, kBytes);
+  REQUIRE(opening.size() == 1);
+  CHECK(opening.front().number == kOpenNodeNumber);
+  rig.waiting.PutBack(rig.forwarding.Applied({.session = first, .number = 2, .status = lost, .session_lost = true}));
+  CHECK(rig.Take().empty());
+  rig.forwarding.Applied({.session = opening.front().session, .number = kOpenNodeNumber, .opened = 77});
+  CHECK(rig.Take() == Numbers{1, 2});
 }
 
 TEST_CASE("a session that is refused is asked for again, and not faster than a write is repeated") {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,10 @@ class RecordingListener final : public LogDevice::Listener {
   void OnFetched(uint64_t fetch, bool ok, raft::Entries entries) override {
     fetched[fetch] = ok ? std::optional(std::move(entries)) : std::nullopt;
   }
+  void OnFetchLost(uint64_t fetch) override {
+    lost.insert(fetch);
+    OnFetched(fetch, false, {});
+  }
   void OnReset(raft::Index index, raft::Term) override { reset = index; }
   void OnCapacity(bool full) override { nearly_full = full; }
 
@@ -66,6 +71,7 @@ class RecordingListener final : public LogDevice::Listener {
   bool failed = false;
   bool nearly_full = false;
   std::map<uint64_t, std::optional<raft::Entries>> fetched;
+  std::set<uint64_t> lost;
 };
 
 // A log as plain values.

@@ -176,6 +176,76 @@ TEST_CASE("a node that joins asks under one id, however often it dies, and begin
   CHECK(ClusterIdOf((*directory)->identity()) == 78);
 }
 
+TEST_CASE("a node that was let in and died before it had begun asks under the same id, wherever that was") {
+  uint64_t at = 1;
+  uint64_t asked_again = 0;
+  for (bool done = false; !done; ++at) {
+    TestEnv first(at);
+    raft::NodeId id = raft::kNoNode;
+    const storage::Uuid database_id = storage::RandomUuid(&first.random());
+    {
+      auto directory = Open(&first);
+      REQUIRE_OK(directory.status());
+      id = *(*directory)->JoiningId();
+      first.files().StopAt(first.files().mutations() + at);
+      done = (*directory)->Join(SmallOptions(), LogOptions(&first), 77, database_id).ok();
+    }
+    TestEnv second(at, first.files().CrashImage(at % 2 == 0 ? test::Damage::kKept : test::Damage::kLost, at));
+    auto directory = Open(&second);
+    REQUIRE_OK(directory.status());
+    if ((*directory)->content() == NodeDirectory::Content::kNode) {
+      CHECK((*directory)->identity().node_id == id);
+      continue;
+    }
+    ++asked_again;
+    CHECK(*(*directory)->JoiningId() == id);
+    CHECK_OK((*directory)->Join(SmallOptions(), LogOptions(&second), 77, database_id));
+  }
+  CHECK(asked_again > 10);
+}
+
+TEST_CASE("what is left of a node that was begun, and lost all but its record, asks under another id") {
+  const bool older = GENERATE(false, true);
+  for (const bool bootstrapped : {false, true}) {
+    TestEnv env(1);
+    raft::NodeId id = raft::kNoNode;
+    {
+      auto directory = Open(&env);
+      REQUIRE_OK(directory.status());
+      if (bootstrapped) {
+        REQUIRE_OK((*directory)->Bootstrap(SmallOptions(), LogOptions(&env), "address"));
+      } else {
+        REQUIRE_OK((*directory)->JoiningId().status());
+        REQUIRE_OK((*directory)->Join(SmallOptions(), LogOptions(&env), 77, storage::RandomUuid(&env.random())));
+      }
+      id = (*directory)->identity().node_id;
+    }
+    if (older) {
+      // As a release wrote it that did not say so; the node is started by this one.
+      const std::string path = kDir + "/groups/0/NODE";
+      auto record = DecodeNodeRecord(env.files().Content(path), path);
+      REQUIRE_OK(record.status());
+      CHECK(record->begun);
+      record->begun = false;
+      REQUIRE_OK(base::InstallFile(&env.files(), path, EncodeNodeRecord(*record)));
+      REQUIRE_OK(Open(&env, false).status());
+    }
+    for (const auto& [path, bytes] : env.files().Files()) {
+      if (!path.ends_with("/NODE")) REQUIRE_OK(env.files().Remove(path));
+    }
+    raft::NodeId other = raft::kNoNode;
+    for (int time = 0; time < 2; ++time) {
+      auto directory = Open(&env);
+      REQUIRE_OK(directory.status());
+      const auto asks = (*directory)->JoiningId();
+      REQUIRE_OK(asks.status());
+      CHECK(*asks != id);
+      CHECK((time == 0 || *asks == other));
+      other = *asks;
+    }
+  }
+}
+
 TEST_CASE("a standalone database is neither joined with nor taken over unasked") {
   TestEnv env(1);
   LeaveDatabase(&env);

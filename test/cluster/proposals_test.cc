@@ -1,6 +1,8 @@
 #include "cluster/proposals.h"
 
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "cluster/entry_payload.h"
 #include "cluster/write_rig.h"
@@ -79,6 +81,31 @@ TEST_CASE("those that peers forwarded, or that must not wait, end by themselves"
   CHECK(proposals.size() == 1);
   proposals.FailAll(absl::FailedPreconditionError("stopped"));
   CHECK_CODE(rig.ends["own"], kFailedPrecondition);
+  CHECK(proposals.empty());
+}
+
+TEST_CASE("which of those that peers forwarded wait is known, however they came and go") {
+  WriteRig rig;
+  Proposals proposals;
+  const auto add = [&](uint64_t number) {
+    proposals.Add(rig.Make(std::to_string(number), {.session = 7, .number = number, .forwarded = true}));
+  };
+  proposals.Add(rig.Make("mine", {.session = 7, .number = 1}));
+  CHECK_FALSE(proposals.HasForwarded(7, 1));
+  CHECK(proposals.TakeOne() != nullptr);
+  add(1);
+  add(2);
+  CHECK(proposals.HasForwarded(7, 1));
+  CHECK(proposals.HasForwarded(7, 2));
+  CHECK_FALSE(proposals.HasForwarded(8, 1));
+  std::optional<Proposals::Batch> batch = proposals.TakeBatch({}, 0);
+  REQUIRE(batch.has_value());
+  CHECK_FALSE(proposals.HasForwarded(7, 1));
+  proposals.PutBack(std::move(batch->writes));
+  CHECK(proposals.HasForwarded(7, 1));
+  proposals.FailForwarded(absl::UnavailableError("another leads"));
+  CHECK_FALSE(proposals.HasForwarded(7, 1));
+  CHECK_FALSE(proposals.HasForwarded(7, 2));
   CHECK(proposals.empty());
 }
 

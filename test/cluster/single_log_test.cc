@@ -145,6 +145,8 @@ TEST_CASE("A fetch that the system never allows ends, and so does one of a file 
   node.world.RunFor(100'000'000);
   CHECK(node.listener.fetched.count(1) == 1);
   CHECK_FALSE(node.listener.fetched[1].has_value());
+  // What cannot be read now may be there all the same.
+  CHECK(node.listener.lost.count(1) == (kind == FaultKind::kGone ? 1 : 0));
 }
 
 TEST_CASE("A segment that is full is left for the spare, and deleted once nobody needs it", "[single_log]") {
@@ -239,6 +241,36 @@ TEST_CASE("A full disk makes no spare, and the log says so until there is room",
   node.world.RunFor(3'000'000'000);
   CHECK_FALSE(node.listener.nearly_full);
   CHECK(node.listener.log_index == 8);
+}
+
+TEST_CASE("A disk that fills while the spare is still being made is told before what it has no room for is written",
+          "[single_log]") {
+  Node node;
+  // It goes on in the spare, and another one is not made yet.
+  node.Write(1, 7, 1, 500);
+  node.Write(8, 8, 1, 400);
+  node.world.files().SetFreeBytes(0);
+  raft::Index last = 8;
+  absl::Status room;
+  while (last < 100 && (room = node.log->MakeRoom(300)).ok()) {
+    ++last;
+    node.Write(last, last, 1, 300);
+  }
+  CHECK(room.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(last > 8 + 3);
+  CHECK_FALSE(node.listener.failed);
+  // What brings no entries is heard all the same, and what elections need is still written.
+  CHECK(node.log->MakeRoom(0).ok());
+  node.log->WriteHardState({.write = 1, .state = {.term = 2}});
+  node.world.RunAll();
+  CHECK_FALSE(node.listener.failed);
+  CHECK(node.listener.log_index == last);
+  CHECK(node.listener.hard_state == 1);
+  CHECK(node.listener.nearly_full);
+  node.world.files().SetFreeBytes(1 << 20);
+  node.world.RunFor(3'000'000'000);
+  CHECK_FALSE(node.listener.nearly_full);
+  CHECK(node.log->MakeRoom(300).ok());
 }
 
 TEST_CASE("A spare whose name could not be made durable leaves no room taken", "[single_log]") {

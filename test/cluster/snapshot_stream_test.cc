@@ -193,6 +193,22 @@ TEST_CASE("a stream that is not needed any more is stopped and reported") {
   CHECK(rig.sender.Up(2));
 }
 
+// Its report would end the one that follows, which the core takes for the same.
+TEST_CASE("a stream that another one follows is stopped, and only the other one is reported") {
+  SnapshotRig rig(GENERATE(1, 2));
+  REQUIRE_OK(rig.pair.peer().ApplyTo(200));
+  rig.Start();
+  rig.Send();
+  REQUIRE(rig.RunUntil([&] { return rig.sender.StatusOf(2).snapshot.taken_bytes > 5000; }));
+  rig.Send();
+  REQUIRE(rig.RunToTheEnd());
+  CHECK(rig.failures == 0);
+  REQUIRE(rig.sender.snapshots_sent.size() == 1);
+  CHECK(rig.sender.snapshots_sent[0].session == rig.sessions);
+  CHECK(rig.pins == 1);
+  rig.pair.CheckAt(200);
+}
+
 TEST_CASE("a stream is no faster than it may be") {
   SnapshotRig rig(1);
   REQUIRE_OK(rig.pair.peer().ApplyTo(200));

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "raft/core.h"
+#include "raft/types/configuration_codec.h"
 #include "support/catch.h"
 
 namespace bandb::raft {
@@ -149,6 +150,37 @@ TEST_CASE("messages of another cluster, group or version, or for another node, c
   }
   CHECK(core->Step(2 * kTimeout, Receive{VoteFrom(2, MessageKind::kVote, 9)}).ok());
   CHECK(core->inspect().term == 9);
+}
+
+// What a voter of three that ran before says to node 3, which is to be removed by entry 3 and, if
+// `comes_back`, to be added by entry 4; the first of them alone is committed.
+Index HintToRemoved(bool comes_back) {
+  Restart state = FirstStart(MakeConfiguration({1, 2, 3}));
+  state.hard_state.term = 4;
+  state.hard_state.commit = 3;
+  for (Index i = 1; i <= 2; ++i) REQUIRE_OK(state.AddEntry({.term = 4, .index = i, .payload = Payload("x")}));
+  for (Index i = 3; i <= (comes_back ? Index{4} : Index{3}); ++i) {
+    Configuration next = i == 3 ? MakeConfiguration({1, 2}) : MakeConfiguration({1, 2, 3});
+    next.version = i;
+    next.index = i;
+    std::string bytes;
+    EncodeConfiguration(next, &bytes);
+    REQUIRE_OK(state.AddEntry({.term = 4, .index = i, .kind = EntryKind::kConfiguration, .payload = Payload(bytes)}));
+  }
+  auto core = Core::Create(OptionsOf(1), state, 0);
+  REQUIRE_OK(core.status());
+  REQUIRE((*core)->Step(3 * kTimeout, Receive{VoteFrom(3, MessageKind::kPreVote, 5)}).ok());
+  Output output;
+  (*core)->TakeOutput(&output);
+  REQUIRE(output.messages.size() == 1);
+  CHECK(output.messages[0].message.reject);
+  return output.messages[0].message.hint;
+}
+
+// Else it would rest, and a group that needs it, as after a lost quorum, would never go on.
+TEST_CASE("a removed node is told so, but for one that the latest configuration has again", "[raft]") {
+  CHECK(HintToRemoved(false) == 3);
+  CHECK(HintToRemoved(true) == 0);
 }
 
 TEST_CASE("a follower whose write failed takes part in nothing more", "[raft]") {

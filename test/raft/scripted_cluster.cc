@@ -188,10 +188,10 @@ void ScriptedCluster::Snapshot(Node* node, Index index) {
   if (node->running()) Step(node, SnapshotTaken{index, 1}, fmt::format("snapshot taken at {}", index));
 }
 
-void ScriptedCluster::Answer(Node* node, bool ok) {
+void ScriptedCluster::Answer(Node* node, bool ok, bool lost) {
   const std::deque<Fetch> fetches = std::exchange(node->fetches, {});
   for (const Fetch& fetch : fetches) {
-    EntriesFetched answer{fetch.fetch, ok, {}};
+    EntriesFetched answer{fetch.fetch, ok, {}, lost};
     uint64_t bytes = 0;
     for (Index i = fetch.first; ok && i <= fetch.last && node->memory.count(i) != 0; ++i) {
       bytes += CostBytes(node->memory[i]);
@@ -354,7 +354,7 @@ bool ScriptedCluster::RunOnNode(const Words& words) {
   else if (verb == "install")
     Install(node, third != "fail");
   else if (verb == "answer")
-    Answer(node, third != "fail");
+    Answer(node, third != "fail" && third != "lost", third == "lost");
   else if (verb == "snapshot")
     Snapshot(node, Number(third));
   else if (verb == "preset" && !node->running())

@@ -15,7 +15,7 @@
 //   transfer N M                                 0: to the best
 //   persist N [count]                            the oldest writes, all if no count
 //   fail N                                       a write fails
-//   apply N | install N [fail] | answer N [fail] (what was asked of the log)
+//   apply N | install N [fail] | answer N [fail|lost] (what was asked of the log)
 //   snapshot N I                                 the state machine is durable up to I; of a node that is down, too
 //   deliver [from=N] [to=M] [kind=K] [count=C]   messages, in order; also: drop, duplicate
 //   cut N M | isolate N | heal                   links, both ways; what is under way on them is lost
@@ -75,7 +75,7 @@ class ScriptedCluster {
   void Fail(Node* node);
   void Apply(Node* node);
   void Install(Node* node, bool ok);
-  void Answer(Node* node, bool ok);
+  void Answer(Node* node, bool ok, bool lost = false);
   void Snapshot(Node* node, Index index);
   void Change(Node* node, const Words& words);
   void Preset(Node* node, const Words& words);

@@ -119,6 +119,9 @@ class Machine {
   void SetWallOffsetMillis(int64_t millis) { clock_.offset_ms = millis; }
   int64_t wall_offset_millis() const { return clock_.offset_ms; }
   int64_t WallMillis() { return clock_.WallMillis(); }
+  // So much more has passed by the clock than when the turn of the loop began. May be less again
+  // only once that time has come.
+  void SetTurnNanos(int64_t nanos) { clock_.turn_nanos = nanos; }
   base::Clock* clock() { return &clock_; }
   // How often the process has begun.
   uint64_t lives() const { return lives_; }
@@ -130,11 +133,12 @@ class Machine {
  private:
   struct WallClock final : base::Clock {
     explicit WallClock(test::SimNetwork* network) : network(network) {}
-    int64_t MonotonicNanos() override { return network->now_nanos(); }
+    int64_t MonotonicNanos() override { return network->now_nanos() + turn_nanos; }
     int64_t WallMillis() override { return 1'700'000'000'000 + network->now_nanos() / kMilli + offset_ms; }
 
     test::SimNetwork* const network;
     int64_t offset_ms = 0;
+    int64_t turn_nanos = 0;
   };
   class NodeListener;
   struct Process {
