@@ -21,9 +21,10 @@ base::Job::Next Engine::WorkJob::Step() {
     work_->BeginStep();
   }
   if (const absl::Status replaced = work_->CheckState(); !replaced.ok()) return End(replaced);
-  if (!engine_->pace_.MayStep(work_->is_flush())) {
+  if (!engine_->pace_.MayStep(work_->is_flush(), work_->Writes())) {
     const bool is_flush = work_->is_flush();
-    engine_->pace_.Park(is_flush, std::make_unique<WorkJob>(engine_, std::move(work_)));
+    const bool writes = work_->Writes();
+    engine_->pace_.Park(is_flush, std::make_unique<WorkJob>(engine_, std::move(work_)), writes);
     return Next::kDone;
   }
   PendingEdit edit;
@@ -148,6 +149,7 @@ void Engine::MaybeScheduleWork() {
                         .next_file_number = versions_.next_file_number(),
                         .horizon = &horizon,
                         .now_ms = now_ms});
+    snapshots_->SetForgettingDue(schedule_.space_outlook().forgets);
     if (work.kind == Kind::kNothing) return AwaitSpace(now_ms);
     // Closing begins under the mutex, so it has not begun.
     const bool entered = lifecycle_.Enter();

@@ -55,6 +55,7 @@ class Engine::CompactionWork final : public Work {
   }
 
   bool is_drop() const override { return compaction_.is_drop; }
+  bool Writes() const override { return compaction_.Rewrites(); }
 
   absl::StatusOr<bool> Step(PendingEdit* edit) override {
     if (!failure_.ok()) return LookForDamage();

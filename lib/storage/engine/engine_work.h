@@ -28,6 +28,8 @@ class Engine::Work : public EditSource {
   bool is_flush() const { return is_flush_; }
   // Nothing is written but the edit, which lets tables go.
   virtual bool is_drop() const { return false; }
+  // False of what only says in the manifest where tables are, or that they are gone.
+  virtual bool Writes() const { return true; }
   void BeginStep() { resumes_seen_ = engine_->lifecycle_.resumes(); }
   // One step. True once *edit says what the work has made.
   virtual absl::StatusOr<bool> Step(PendingEdit* edit) = 0;
