@@ -177,8 +177,10 @@ absl::StatusOr<BackupInfo> Repository::CreateOf(const Checkpoint& checkpoint, Db
   BANDB_RETURN_IF_ERROR(MakeFolders());
   BANDB_ASSIGN_OR_RETURN(const Lock lock, LockAlone());
   BANDB_ASSIGN_OR_RETURN(Survey survey, ReadSurvey(files_, layout_));
+  BANDB_ASSIGN_OR_RETURN(const std::optional<RepositoryMark> found, Recognize(survey));
+  // Before anything is written: it may be these that fill the disk.
+  if (found || !survey.heads.empty()) BANDB_RETURN_IF_ERROR(RemoveLeftovers(survey, found && found->first));
   BANDB_ASSIGN_OR_RETURN(const RepositoryMark mark, TakeMark(survey));
-  BANDB_RETURN_IF_ERROR(RemoveLeftovers(survey, mark.first));
   BANDB_RETURN_IF_ERROR(CheckCancelled());
   LogHold hold(db, options, mark);
   if (options.logs) BANDB_RETURN_IF_ERROR(hold.Begin(survey));

@@ -286,10 +286,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // In the memtable, and in its log.
   bool HasRoomFor(uint64_t operations, uint64_t payload_bytes) const;
   Room MakeRoom(uint64_t operations, uint64_t payload_bytes, absl::Status* failure);
-  // Freezes the memtable and begins one of this capacity, unless too much is frozen already.
-  Room FreezeIfRoom(size_t capacity_bytes, absl::Status* failure);
-  // False while too much is.
-  bool MayFreeze() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Freezes the memtable and begins one of this capacity, unless too much is frozen already; or, if
+  // nobody asks for a flush while compactions are paused, unless level 0 is full.
+  Room FreezeIfRoom(size_t capacity_bytes, bool is_asked, absl::Status* failure);
+  bool MayFreeze(bool is_asked) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Room Freeze(size_t capacity_bytes, absl::Status* failure);
   // OK while writes that find no room may wait for a flush. Else why none succeeds.
   absl::Status FlushFailure() const ABSL_LOCKS_EXCLUDED(mutex_);

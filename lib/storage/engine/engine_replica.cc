@@ -305,7 +305,7 @@ absl::StatusOr<AppliedEntry> EngineReplica::Apply(const ReplicaEntry& entry, con
 void EngineReplica::WhenRoom(std::function<void()> room) {
   {
     base::MutexLock lock(&engine_->mutex_);
-    if (!engine_->lifecycle_.RefusesWrites() && !engine_->MayFreeze()) {
+    if (!engine_->lifecycle_.RefusesWrites() && !engine_->MayFreeze(false)) {
       BANDB_ASSERT(engine_->room_waiter_ == nullptr);
       engine_->room_waiter_ = std::move(room);
       return;

@@ -114,22 +114,24 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
     InstallView(&retired);
     return Room::kYes;
   }
-  return FreezeIfRoom(capacity, failure);
+  return FreezeIfRoom(capacity, false, failure);
 }
 
-bool Engine::MayFreeze() const {
-  if (level0_full_.load(std::memory_order_relaxed)) return false;
+bool Engine::MayFreeze(bool is_asked) const {
+  // While compactions are paused nothing makes room there: who asks for a flush would wait for ever.
+  const bool passes_level0 = is_asked && pace_.IsPaused();
+  if (level0_full_.load(std::memory_order_relaxed) && !passes_level0) return false;
   size_t bytes = memtable_->memory_bytes() + memtable_bytes_;
   for (const std::shared_ptr<Memtable>& frozen : frozen_) bytes += frozen->memory_bytes();
   return frozen_.empty() || bytes <= MemtablesBytesMax(options_);
 }
 
-Engine::Room Engine::FreezeIfRoom(size_t capacity, absl::Status* failure) {
+Engine::Room Engine::FreezeIfRoom(size_t capacity, bool is_asked, absl::Status* failure) {
   BANDB_ASSERT(capacity >= memtable_bytes_);
   BANDB_ASSERT(failure->ok());
   {
     base::MutexLock lock(&mutex_);
-    if (!MayFreeze()) return Room::kStalled;
+    if (!MayFreeze(is_asked)) return Room::kStalled;
   }
   return Freeze(capacity, failure);
 }
@@ -204,7 +206,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
   if (!group.front()->freeze) {
     room = MakeRoom(operations, payload_bytes, &failure);
   } else if (!memtable_->empty()) {
-    room = FreezeIfRoom(memtable_bytes_, &failure);
+    room = FreezeIfRoom(memtable_bytes_, true, &failure);
   }
   if (room == Room::kStalled) {
     failure = FlushFailure();

@@ -224,6 +224,20 @@ TEST_CASE("what writes nothing waits for no limit, but for the end of a pause") 
   CHECK(world.env.clock().MonotonicNanos() - begin_nanos < kNanosPerSecond / 100);
 }
 
+TEST_CASE("a flush that is asked for goes on while compactions are paused, also where level 0 is full") {
+  PaceWorld world(PaceOptions(0));
+  REQUIRE_OK(world.db->PauseCompactions());
+  // Beyond eight times the tables that a compaction begins with, where writers stop.
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE_OK(world.db->Put("key", std::to_string(i)));
+    REQUIRE_OK(world.db->Flush());
+  }
+  CHECK(world.db->GetStats().levels[0].tables == 20);
+  REQUIRE_OK(world.db->ContinueCompactions());
+  world.RunReady();
+  CHECK(world.db->GetStats().levels[0].tables < 16);
+}
+
 TEST_CASE("without a limit time does not pass") {
   PaceWorld world(PaceOptions(0));
   const int64_t begin_nanos = world.env.clock().MonotonicNanos();
