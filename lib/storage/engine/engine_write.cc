@@ -118,7 +118,8 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
 }
 
 bool Engine::MayFreeze(bool is_asked) const {
-  // While compactions are paused nothing makes room there: who asks for a flush would wait for ever.
+  // While compactions are paused nothing makes room there: who asks for a flush would wait for
+  // ever.
   const bool passes_level0 = is_asked && pace_.IsPaused();
   if (level0_full_.load(std::memory_order_relaxed) && !passes_level0) return false;
   size_t bytes = memtable_->memory_bytes() + memtable_bytes_;
