@@ -355,7 +355,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // engine_background.cc
   void MaybeScheduleWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StartFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StartCompaction(Compaction compaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StartCompaction(Compaction compaction, uint64_t now_ms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // For each iterator; see ReadAllowance.
   void CountIterator() ABSL_LOCKS_EXCLUDED(mutex_);
   // Of tables of a level.

@@ -48,7 +48,7 @@ class Engine::FlushWork final : public Work {
   // `position`: of a replica, how far the memtables go.
   FlushWork(Engine* engine, std::vector<std::shared_ptr<Memtable>> memtables, MergeInputs inputs, MergeOutputs outputs,
             uint64_t next_log, std::optional<ReplicaPosition> position)
-      : Work(engine, true),
+      : Work(engine, true, inputs.horizon.now_ms, inputs.horizon.now_ms),
         memtables_(std::move(memtables)),
         next_log_(next_log),
         position_(std::move(position)),
@@ -152,7 +152,7 @@ void Engine::MaybeScheduleWork() {
         StartFlush();
         break;
       case Kind::kCompaction:
-        StartCompaction(std::move(work.compaction));
+        StartCompaction(std::move(work.compaction), now_ms);
         break;
       case Kind::kManualDone:
         // Once what was compacted is gone from the disk.

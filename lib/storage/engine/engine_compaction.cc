@@ -28,9 +28,9 @@ constexpr size_t kReadaheadBytesOfAll = 32 << 20;
 // Merges the tables of a compaction, or moves them.
 class Engine::CompactionWork final : public Work {
  public:
-  CompactionWork(Engine* engine, Compaction compaction, SnapshotHorizon horizon, std::shared_ptr<const Version> version,
-                 MergeOutputs outputs, uint64_t take_backs)
-      : Work(engine, false),
+  CompactionWork(Engine* engine, Compaction compaction, uint64_t now_ms, SnapshotHorizon horizon,
+                 std::shared_ptr<const Version> version, MergeOutputs outputs, uint64_t take_backs)
+      : Work(engine, false, now_ms, compaction.forgets ? 0 : horizon.now_ms),
         take_backs_(take_backs),
         compaction_(std::move(compaction)),
         sources_(compaction_.Sources()),
@@ -98,7 +98,6 @@ class Engine::CompactionWork final : public Work {
     sources_.clear();
     JobEnd end = End(status);
     end.damage_set_aside = !damaged_.empty();
-    end.given_up = given_up_;
     engine_->FinishCompaction(std::move(compaction_), end, info_);
   }
 
@@ -238,17 +237,17 @@ class Engine::CompactionWork final : public Work {
   absl::Status failure_;
   size_t looked_at_source_ = 0;
   size_t looked_at_ = 0;
-  // Snapshots know of what goes; or one has made it stay.
+  // Snapshots know of what goes.
   bool is_forgetting_ = false;
-  bool given_up_ = false;
   std::vector<TableDamage> damaged_;
 };
 
-void Engine::StartCompaction(Compaction compaction) {
-  SnapshotHorizon horizon = snapshots_->Horizon(EditTimeMs());
+void Engine::StartCompaction(Compaction compaction, uint64_t now_ms) {
+  // By the time that it was picked by.
+  SnapshotHorizon horizon = snapshots_->Horizon(now_ms);
   MergeOutputs outputs = OutputsFor(compaction.output_level);
-  auto work = std::make_unique<CompactionWork>(this, std::move(compaction), std::move(horizon), versions_.version(),
-                                               std::move(outputs), schedule_.take_backs());
+  auto work = std::make_unique<CompactionWork>(this, std::move(compaction), now_ms, std::move(horizon),
+                                               versions_.version(), std::move(outputs), schedule_.take_backs());
   env_.executor->Start(base::Priority::kLow, std::make_unique<WorkJob>(this, std::move(work)));
 }
 

@@ -16,9 +16,12 @@ namespace bandb::storage {
 // it is told how it ended. What stops it before that ends it in the same way.
 class Engine::Work : public EditSource {
  public:
-  Work(Engine* engine, bool is_flush)
+  // What it drops was over at `time_ms`, and at `horizon_ms` for all snapshots that see it.
+  Work(Engine* engine, bool is_flush, uint64_t time_ms, uint64_t horizon_ms)
       : engine_(engine),
         is_flush_(is_flush),
+        time_ms_(time_ms),
+        horizon_ms_(horizon_ms),
         begin_nanos_(engine->env_.clock->MonotonicNanos()),
         generation_(engine->generation_->load(std::memory_order_relaxed)),
         resumes_seen_(engine->lifecycle_.resumes()) {}
@@ -26,14 +29,27 @@ class Engine::Work : public EditSource {
   void BeginStep() { resumes_seen_ = engine_->lifecycle_.resumes(); }
   // One step. True once *edit says what the work has made.
   virtual absl::StatusOr<bool> Step(PendingEdit* edit) = 0;
-  absl::Status Prepare(const ManifestState& /*present*/, PendingEdit* /*edit*/) override { return CheckState(); }
-  // Errors: kAborted another state has taken the place of the one that this works on.
-  absl::Status CheckState() const {
-    if (engine_->generation_->load(std::memory_order_acquire) == generation_) return absl::OkStatus();
-    return base::Error(absl::StatusCode::kAborted, "another state was installed meanwhile");
+  absl::Status Prepare(const ManifestState& /*present*/, PendingEdit* /*edit*/) override {
+    BANDB_RETURN_IF_ERROR(CheckState());
+    // The clock may have come to where it was, and a snapshot may have been taken on the way.
+    return CheckClock(horizon_ms_, engine_->snapshots_->Horizon(engine_->EditTimeMs()).now_ms);
+  }
+  // Errors: kAborted another state has taken the place of the one that this works on; or, which
+  // counts as given up, a clock was accepted by which what goes is not over.
+  absl::Status CheckState() {
+    if (engine_->generation_->load(std::memory_order_acquire) != generation_) {
+      return base::Error(absl::StatusCode::kAborted, "another state was installed meanwhile");
+    }
+    return CheckClock(time_ms_, engine_->EditTimeMs());
   }
 
  protected:
+  absl::Status CheckClock(uint64_t work_ms, uint64_t now_ms) {
+    // The time of a replica's log never goes back.
+    given_up_ = !engine_->is_replica_ && work_ms > now_ms;
+    if (!given_up_) return absl::OkStatus();
+    return base::Error(absl::StatusCode::kAborted, "another clock was accepted meanwhile");
+  }
   // A step of a merge, no longer than the pace allows.
   absl::StatusOr<bool> StepMerge(TableMerge* merge) {
     absl::StatusOr<bool> done = merge->Step(engine_->pace_.StepBytes());
@@ -50,7 +66,11 @@ class Engine::Work : public EditSource {
            status.code() != absl::StatusCode::kFailedPrecondition;
   }
   JobEnd End(const absl::Status& status) const {
-    return {.status = status, .resumes_seen = resumes_seen_, .may_pass = may_pass_, .generation = generation_};
+    return {.status = status,
+            .resumes_seen = resumes_seen_,
+            .given_up = given_up_,
+            .may_pass = may_pass_,
+            .generation = generation_};
   }
   absl::Duration Elapsed() const { return absl::Nanoseconds(engine_->env_.clock->MonotonicNanos() - begin_nanos_); }
   // Adds the tables that a merge has written to an edit.
@@ -65,12 +85,15 @@ class Engine::Work : public EditSource {
 
   Engine* const engine_;
   const bool is_flush_;
+  const uint64_t time_ms_;
+  const uint64_t horizon_ms_;
   const int64_t begin_nanos_;
   const uint64_t generation_;
   // From before the present step: whatever stops it is no older.
   uint64_t resumes_seen_;
   // See JobEnd.
   bool may_pass_ = false;
+  bool given_up_ = false;
   // Of the merge, the most that a step has ended with.
   uint64_t written_bytes_ = 0;
 };

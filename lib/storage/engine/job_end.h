@@ -15,7 +15,7 @@ struct JobEnd {
   uint64_t resumes_seen = 0;
   // Tables that could not be read were set aside.
   bool damage_set_aside = false;
-  // A snapshot has come in between: it is looked at again.
+  // A snapshot, or another clock, has come in between: it is looked at again.
   bool given_up = false;
   // The operating system refused what has changed nothing, so that the work may be tried again.
   bool may_pass = false;

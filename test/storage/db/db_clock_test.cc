@@ -205,6 +205,110 @@ TEST_CASE("a clock is accepted once only: what it shows later is held as before"
   REQUIRE_OK(storage::CheckInvariants(db.get()));
 }
 
+namespace {
+
+// Until a compaction has begun.
+void AwaitCompaction(TestEnv* env, Db* db) {
+  for (int i = 0; i < 10'000 && db->GetStats().running_compactions.empty(); ++i) env->executor().RunOne();
+  REQUIRE(db->GetStats().running_compactions.size() == 1);
+}
+
+// Has the memtable frozen, waiting for nothing.
+void FillMemtable(Db* db) {
+  for (int i = 0; i < 1000 && db->GetStats().immutable_memtables == 0; ++i) {
+    REQUIRE_OK(db->Put("filler" + std::to_string(i), std::string(1000, 'x')));
+  }
+  REQUIRE(db->GetStats().immutable_memtables == 1);
+}
+
+// Puts the clock right, and goes on with what was held.
+void AcceptAndGoOn(TestEnv* env, Db* db) {
+  env->clock().JumpWallMillis(-10 * kYearMillis);
+  REQUIRE_OK(db->AcceptClock());
+  REQUIRE_OK(db->Get("hour").status());
+  if (db->GetStats().compaction_pauses != 0) REQUIRE_OK(db->ContinueCompactions());
+  env->executor().RunFor(int64_t{60} * 1'000'000'000);
+  CHECK(db->GetStats().running_compactions.empty());
+  CHECK(db->GetStats().immutable_memtables == 0);
+  CHECK_OK(db->Get("hour").status());
+  REQUIRE_OK(storage::CheckInvariants(db));
+  env->clock().AdvanceMillis(3'600'000);
+  CHECK_CODE(db->Get("hour").status(), kNotFound);
+}
+
+}  // namespace
+
+TEST_CASE("what is there again once the clock is accepted is not dropped by a compaction that began before") {
+  TestEnv env(10);
+  Options options = SmallOptions();
+  options.level0_tables = 2;
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, options);
+  REQUIRE_OK(db->Put("filler", "value"));
+  REQUIRE_OK(db->PutWithTtl("hour", "value", absl::Hours(1)));
+  REQUIRE_OK(db->Flush());
+  env.clock().JumpWallMillis(10 * kYearMillis);
+  FillMemtable(db.get());
+  AwaitCompaction(&env, db.get());
+  REQUIRE_OK(db->PauseCompactions());
+  AcceptAndGoOn(&env, db.get());
+  // It was begun once more.
+  CHECK(db->GetStats().compactions > 0);
+}
+
+TEST_CASE("nor for a snapshot from before the clock got there again") {
+  TestEnv env(16);
+  Options options = SmallOptions();
+  options.level0_tables = 2;
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, options);
+  REQUIRE_OK(db->Put("filler", "value"));
+  REQUIRE_OK(db->PutWithTtl("second", "value", absl::Seconds(1)));
+  REQUIRE_OK(db->Flush());
+  env.clock().JumpWallMillis(5000);
+  FillMemtable(db.get());
+  AwaitCompaction(&env, db.get());
+  REQUIRE_OK(db->PauseCompactions());
+  env.clock().JumpWallMillis(-5000);
+  REQUIRE_OK(db->AcceptClock());
+  const Snapshot snapshot = db->GetSnapshot();
+  env.clock().AdvanceMillis(10'000);
+  REQUIRE_OK(db->ContinueCompactions());
+  env.executor().RunReady();
+  CHECK(db->GetStats().compactions > 0);
+  CHECK_OK(db->Get("second", {.snapshot = &snapshot}).status());
+  CHECK_CODE(db->Get("second").status(), kNotFound);
+}
+
+TEST_CASE("nor by a flush") {
+  TestEnv env(11);
+  Options options = SmallOptions();
+  options.background_bytes_per_second = 64 << 10;
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, options);
+  // After this one the next has to wait.
+  for (int i = 0; i < 30; ++i) REQUIRE_OK(db->Put("filler" + std::to_string(i), std::string(1000, 'y')));
+  REQUIRE_OK(db->Flush());
+  REQUIRE_OK(db->PutWithTtl("hour", "value", absl::Hours(1)));
+  env.clock().JumpWallMillis(10 * kYearMillis);
+  FillMemtable(db.get());
+  AcceptAndGoOn(&env, db.get());
+  CHECK(db->GetStats().flushes == 2);
+}
+
+TEST_CASE("nor is it forgotten for its age") {
+  TestEnv env(12);
+  Options options = SmallOptions();
+  options.compaction_style = CompactionStyle::kFifo;
+  options.fifo_age_max = absl::Hours(2);
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, options);
+  REQUIRE_OK(db->PutWithTtl("hour", "value", absl::Hours(1)));
+  REQUIRE_OK(db->Flush());
+  env.clock().JumpWallMillis(10 * kYearMillis);
+  FillMemtable(db.get());
+  AwaitCompaction(&env, db.get());
+  REQUIRE_OK(db->PauseCompactions());
+  AcceptAndGoOn(&env, db.get());
+  CHECK(db->GetStats().forgotten_tables == 0);
+}
+
 TEST_CASE("a clock that is not accepted, since writes have stopped, changes nothing of what has expired") {
   TestEnv env(8);
   std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
@@ -220,21 +324,25 @@ TEST_CASE("a clock that is not accepted, since writes have stopped, changes noth
 
 namespace {
 
-// Each time it is asked, something happens first.
+// When it is asked, something happens first, or before the answer is used.
 class EventfulClock final : public base::Clock {
  public:
   explicit EventfulClock(base::Clock* clock) : clock_(clock) {}
 
   int64_t MonotonicNanos() override { return clock_->MonotonicNanos(); }
   int64_t WallMillis() override {
-    if (const auto event = std::exchange(event_, nullptr); event != nullptr) event();
-    return clock_->WallMillis();
+    if (const auto event = std::exchange(before_, nullptr); event != nullptr) event();
+    const int64_t millis = clock_->WallMillis();
+    if (const auto event = std::exchange(after_, nullptr); event != nullptr) event();
+    return millis;
   }
-  void Before(std::function<void()> event) { event_ = std::move(event); }
+  void Before(std::function<void()> event) { before_ = std::move(event); }
+  void After(std::function<void()> event) { after_ = std::move(event); }
 
  private:
   base::Clock* const clock_;
-  std::function<void()> event_;
+  std::function<void()> before_;
+  std::function<void()> after_;
 };
 
 }  // namespace
@@ -267,6 +375,75 @@ TEST_CASE("a key that is renewed before it expires is never absent, however long
   }
   env.clock().AdvanceMillis(100);
   CHECK_CODE(db->Get("lease").status(), kNotFound);
+}
+
+TEST_CASE("a batch that a value must be there for is not done once the value has expired") {
+  TestEnv env(13);
+  EventfulClock clock(&env.clock());
+  base::Env with_clock = env.env();
+  with_clock.clock = &clock;
+  const std::unique_ptr<Db> db = MustOpen(with_clock, kDir);
+  const auto late = [&] { env.clock().AdvanceMillis(100); };
+  // The conditions are judged in time, and then it takes long.
+  const auto write = [&](WriteBatch batch) {
+    REQUIRE_OK(db->PutWithTtl("lease", "mine", absl::Milliseconds(100)));
+    clock.After(late);
+    return db->Write(batch);
+  };
+  const bool is_empty = GENERATE(false, true);
+  const auto guarded = [&](const std::function<void(WriteBatch*)>& guard) {
+    WriteBatch batch;
+    guard(&batch);
+    if (!is_empty) batch.Put("guarded", "1");
+    return batch;
+  };
+  CHECK_CODE(write(guarded([](WriteBatch* batch) { batch->RequirePresent("lease"); })), kAborted);
+  CHECK_CODE(write(guarded([](WriteBatch* batch) { batch->RequireValue("lease", "mine"); })), kAborted);
+  // The earliest of all counts.
+  REQUIRE_OK(db->PutWithTtl("longer", "value", absl::Hours(1)));
+  CHECK_CODE(write(guarded([](WriteBatch* batch) {
+               batch->RequirePresent("lease");
+               batch->RequirePresent("longer");
+             })),
+             kAborted);
+  PinnedValue value;
+  REQUIRE_OK(db->PutWithTtl("lease", "mine", absl::Milliseconds(100)));
+  REQUIRE_OK(db->GetPinned("lease", &value));
+  clock.After(late);
+  CHECK_CODE(db->Write(guarded([&](WriteBatch* batch) { batch->RequireVersion("lease", value.version()); })), kAborted);
+  CHECK_CODE(db->Get("guarded").status(), kNotFound);
+  // What must not be there, and what has no end, does not become untrue.
+  CHECK_OK(write(guarded([](WriteBatch* batch) {
+    batch->RequireAbsent("nothing");
+    batch->RequirePresent("longer");
+    batch->RequireEmptyRange("n", "o");
+  })));
+  REQUIRE_OK(db->Put("always", "value"));
+  CHECK_OK(write(guarded([](WriteBatch* batch) { batch->RequirePresent("always"); })));
+}
+
+TEST_CASE("a key that is renewed in time is in every snapshot, at any time of its taking") {
+  TestEnv env(15);
+  EventfulClock clock(&env.clock());
+  base::Env with_clock = env.env();
+  with_clock.clock = &clock;
+  const std::unique_ptr<Db> db = MustOpen(with_clock, kDir);
+  const auto renew = [&] {
+    env.clock().AdvanceMillis(90);
+    REQUIRE_OK(db->PutWithTtl("lease", "held", absl::Milliseconds(100)));
+    env.clock().AdvanceMillis(20);
+  };
+  REQUIRE_OK(db->PutWithTtl("lease", "held", absl::Milliseconds(100)));
+  for (const bool before : {true, false}) {
+    if (before) clock.Before(renew);
+    if (!before) clock.After(renew);
+    const Snapshot snapshot = db->GetSnapshot();
+    CHECK_OK(db->Get("lease", {.snapshot = &snapshot}).status());
+    env.clock().AdvanceMillis(1000);
+    CHECK_OK(db->Get("lease", {.snapshot = &snapshot}).status());
+    CHECK_CODE(db->Get("lease").status(), kNotFound);
+    REQUIRE_OK(db->PutWithTtl("lease", "held", absl::Milliseconds(100)));
+  }
 }
 
 }  // namespace bandb::test
