@@ -108,8 +108,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void SyncWaiting();
   // Schedules SyncWaiting if a write waits.
   void SyncInBackground();
-  // How long a writer of so many bytes should wait before it submits, so that compactions keep up;
-  // 0 if they do.
+  // How long a writer of so many bytes should wait, so that compactions keep up; 0 if they do.
   int64_t WriteDelayNanos(uint64_t bytes) const;
   void CountStall(int64_t nanos);
   // True while no write can be committed.
@@ -182,8 +181,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
 
   // For tests, before the first write.
   void SetLogBytesMax(uint64_t bytes) { log_bytes_max_ = bytes; }
-  // Between two steps of a simulation, while no call on the engine runs. Errors: kInternal what
-  // contradicts what.
+  // Between two steps of a simulation, while no call runs. Errors: kInternal what contradicts what.
   absl::Status CheckInvariants() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -304,8 +302,10 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   Room Freeze(size_t capacity_bytes, absl::Status* failure);
   // OK while writes that find no room may wait for a flush. Else why none succeeds.
   absl::Status FlushFailure() const ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status CheckConditions(Space space, std::string_view conditions);
-  absl::StatusOr<bool> HoldsNow(Space space, const kv::Condition& condition);
+  // The time to commit at, at which the conditions hold.
+  absl::StatusOr<uint64_t> CommitTime(Space space, std::string_view conditions);
+  // `until` becomes the expiry of the value for which it holds, if that is earlier.
+  absl::StatusOr<bool> HoldsNow(Space space, const kv::Condition& condition, absl::Time* until);
   absl::Status AppendToLog(const CommitQueue::Group& group, const RecordHead& head);
   // What was appended to the log, for all to see.
   void PublishGroup(const CommitQueue::Group& group, Sequence first, Sequence last, uint64_t now_ms);

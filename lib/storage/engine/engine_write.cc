@@ -16,6 +16,10 @@ void CompleteAll(const CommitQueue::Group& group, const absl::Status& status) {
   for (WriteRequest* request : group) request->Complete(status);
 }
 
+absl::Status ConditionFailed() {
+  return base::Error(absl::StatusCode::kAborted, "a condition of the batch does not hold");
+}
+
 // After all of it was done. An empty batch that is to be durable is so once all before it is: what
 // survives is a prefix of the commit order that contains it.
 void AnswerGroup(const CommitQueue::Group& group, LogSet* logs) {
@@ -210,23 +214,21 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
     return true;
   }
   const bool system = group.front()->system;
-  if (!group.front()->conditions.empty()) {
-    const Space space = system ? Space::kSystem : Space::kUser;
-    if (const absl::Status held = CheckConditions(space, group.front()->conditions); !held.ok()) {
-      CompleteAll(group, held);
-      return true;
-    }
+  const absl::StatusOr<uint64_t> commit_ms =
+      CommitTime(system ? Space::kSystem : Space::kUser, group.front()->conditions);
+  if (!commit_ms.ok()) {
+    CompleteAll(group, commit_ms.status());
+    return true;
   }
   if (operations == 0) {
     AnswerGroup(group, &logs_);
     return true;
   }
   const Sequence first = last_sequence_.load(std::memory_order_relaxed) + 1;
-  const uint64_t now_ms = NowMs();
   const RecordHead head{.type = system ? RecordType::kSystemWrite : RecordType::kWrite,
                         .term = epoch_,
                         .first_sequence = first,
-                        .commit_time_ms = now_ms};
+                        .commit_time_ms = *commit_ms};
   if (absl::Status reserved = logs_.current()->Reserve(payload_bytes); !reserved.ok()) {
     StopWrites(reserved, resumes_seen);
     CompleteAll(group, reserved);
@@ -240,7 +242,7 @@ bool Engine::CommitGroup(const CommitQueue::Group& group) {
                             base::Message(appended)));
     return true;
   }
-  PublishGroup(group, first, first + operations - 1, now_ms);
+  PublishGroup(group, first, first + operations - 1, *commit_ms);
   AnswerGroup(group, &logs_);
   return true;
 }
@@ -314,7 +316,7 @@ void Engine::InsertGroup(const CommitQueue::Group& group, Sequence first, uint64
   counters_.batches.fetch_add(group.size(), std::memory_order_relaxed);
 }
 
-absl::StatusOr<bool> Engine::HoldsNow(Space space, const kv::Condition& condition) {
+absl::StatusOr<bool> Engine::HoldsNow(Space space, const kv::Condition& condition, absl::Time* until) {
   if (condition.check == kv::Check::kEmptyRange) {
     ViewRef view = views_.Acquire();
     if (!view) return ClosedError();
@@ -330,18 +332,26 @@ absl::StatusOr<bool> Engine::HoldsNow(Space space, const kv::Condition& conditio
   PinnedValue value;
   const absl::Status found = GetIn(space, condition.key, ReadOptions{}, &value);
   if (!found.ok() && found.code() != absl::StatusCode::kNotFound) return found;
-  return kv::Holds(condition, found.ok() ? std::make_optional(value.value()) : std::nullopt, value.version());
+  const bool holds =
+      kv::Holds(condition, found.ok() ? std::make_optional(value.value()) : std::nullopt, value.version());
+  // What holds for want of a value does so until the next write.
+  if (holds && found.ok()) *until = std::min(*until, value.expiry());
+  return holds;
 }
 
-absl::Status Engine::CheckConditions(Space space, std::string_view conditions) {
+absl::StatusOr<uint64_t> Engine::CommitTime(Space space, std::string_view conditions) {
+  absl::Time until = absl::InfiniteFuture();
   kv::ConditionReader reader(conditions);
   kv::Condition condition;
   while (reader.Next(&condition)) {
-    BANDB_ASSIGN_OR_RETURN(const bool holds, HoldsNow(space, condition));
-    if (!holds) return base::Error(absl::StatusCode::kAborted, "a condition of the batch does not hold");
+    BANDB_ASSIGN_OR_RETURN(const bool holds, HoldsNow(space, condition, &until));
+    if (!holds) return ConditionFailed();
   }
   BANDB_ASSERT(reader.ok());
-  return absl::OkStatus();
+  // Each was judged at a time of its own: what holds by a value has to hold still.
+  const uint64_t now_ms = NowMs();
+  if (until <= absl::FromUnixMillis(static_cast<int64_t>(now_ms))) return ConditionFailed();
+  return now_ms;
 }
 
 }  // namespace bandb::storage
