@@ -50,7 +50,8 @@ void SnapshotList::EndForgetting() {
 
 SnapshotPlace SnapshotList::Add(const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms) {
   base::MutexLock lock(&mutex_);
-  const SnapshotPlace place{{last_sequence.load(std::memory_order_acquire), now_ms()}, forgetting_ != 0};
+  const Moment moment = PresentMoment(last_sequence, now_ms);
+  const SnapshotPlace place{{moment.sequence, moment.now_ms}, forgetting_ != 0};
   live_.insert(place.at);
   return place;
 }

@@ -17,6 +17,25 @@ namespace bandb::storage {
 
 class SnapshotList;
 
+// One moment for a reader of many keys: everything up to the sequence was written, and no more.
+struct Moment {
+  Sequence sequence = 0;
+  uint64_t now_ms = 0;
+};
+
+// The present one. `now_ms` is asked for the time until nothing is published meanwhile: with a
+// later sequence, a reader could see a write beside what had to have expired for it; with an
+// earlier one, miss what was renewed in time. What else it takes, such as a view, is of the moment.
+template <typename NowMs>
+Moment PresentMoment(const std::atomic<Sequence>& last_sequence, const NowMs& now_ms) {
+  Moment moment{.sequence = last_sequence.load(std::memory_order_acquire)};
+  while (true) {
+    moment.now_ms = now_ms();
+    const Sequence last = last_sequence.load(std::memory_order_acquire);
+    if (std::exchange(moment.sequence, last) == last) return moment;
+  }
+}
+
 // What a snapshot is registered with: its sequence and its time.
 struct SnapshotPlace {
   std::pair<Sequence, uint64_t> at;
@@ -26,10 +45,9 @@ struct SnapshotPlace {
 // One state to read: everything up to a sequence, at a time.
 class DbSnapshot final : public internal::SnapshotState {
  public:
-  // Takes the present `last_sequence` and registers it in one step: a merge that began before it
-  // ends before that sequence, and one that begins later knows of it.
-  // So it is with its time, which `now_ms` tells: a merge must not drop what expires between the
-  // two. `generation`: of the view (ReadView) that it was taken of.
+  // Takes the present moment and registers it in one step: a merge that began before it ends before
+  // that sequence, and one that begins later knows of it. So it is with the time: a merge must not
+  // drop what expires between the two. `generation`: of the view (ReadView) that it was taken of.
   DbSnapshot(std::shared_ptr<SnapshotList> list, uint64_t generation, const std::atomic<Sequence>& last_sequence,
              const std::function<uint64_t()>& now_ms);
   ~DbSnapshot() override;

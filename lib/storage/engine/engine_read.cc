@@ -51,6 +51,20 @@ absl::Status Engine::ResolveSnapshot(const ReadOptions& options, const ReadView&
   return absl::OkStatus();
 }
 
+absl::Status Engine::ReadTime::Begin(Engine* engine, const ReadOptions& options, ViewRef* view, Sequence* sequence) {
+  if (options.snapshot == nullptr) {
+    const Moment moment = PresentMoment(engine->last_sequence_, [&]() {
+      *view = engine->views_.Acquire();
+      return engine->NowMs();
+    });
+    *sequence = moment.sequence;
+    Set(moment.now_ms);
+    return *view ? absl::OkStatus() : ClosedError();
+  }
+  *view = engine->ViewFor(options);
+  return *view ? engine->ResolveSnapshot(options, **view, sequence, this) : ClosedError();
+}
+
 ViewRef Engine::ViewFor(const ReadOptions& options) {
   ViewRef present = views_.Acquire();
   if (options.snapshot == nullptr || !present) return present;
@@ -78,12 +92,14 @@ absl::Status Engine::Get(std::string_view key, const ReadOptions& options, Pinne
 absl::Status Engine::GetIn(Space space, std::string_view key, const ReadOptions& options, PinnedValue* value) {
   counters_.gets.fetch_add(1, std::memory_order_relaxed);
   ReadTime late(this);
+  // Of before the view, which a later sequence may be ahead of.
+  const Sequence before = last_sequence_.load(std::memory_order_acquire);
   Sequence sequence = 0;
   absl::Status status = GetOnce(space, key, options, &late, &sequence, value);
-  // What had expired by then may have been written once more since the sequence was read, and never
-  // have been absent. With the time read first there is no such gap.
+  // What had expired by then may have been written once more since, and never have been absent.
+  // With the time read first there is no such gap.
   const bool may_be_renewed = late.is_late() && status.code() == absl::StatusCode::kNotFound &&
-                              last_sequence_.load(std::memory_order_acquire) != sequence;
+                              last_sequence_.load(std::memory_order_acquire) != before;
   if (!may_be_renewed) return status;
   ReadTime early(this);
   early.Set(NowMs());
@@ -257,12 +273,10 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
                                                           const ReadOptions& options) {
   std::vector<absl::StatusOr<std::string>> results;
   results.reserve(keys.size());
-  // One time for all, and no later than their sequence; see GetIn.
   ReadTime time(this);
-  if (options.snapshot == nullptr) time.Set(NowMs());
-  const ViewRef view = ViewFor(options);
+  ViewRef view;
   Sequence sequence = 0;
-  const absl::Status ready = view ? ResolveSnapshot(options, *view, &sequence, &time) : ClosedError();
+  const absl::Status ready = time.Begin(this, options, &view, &sequence);
   if (options.saw_undurable != nullptr) *options.saw_undurable = false;
   PinnedValue value;
   for (const std::string_view key : keys) {
@@ -341,14 +355,11 @@ absl::Status Engine::CheckRoomForIterator() const {
 
 std::unique_ptr<Iterator> Engine::NewIteratorIn(Space space, const ReadOptions& options) {
   if (absl::Status room = CheckRoomForIterator(); !room.ok()) return NewErrorIterator(std::move(room));
-  // As of MultiGet.
   ReadTime time(this);
-  if (options.snapshot == nullptr) time.Set(NowMs());
-  ViewRef view = ViewFor(options);
-  if (!view) return NewErrorIterator(ClosedError());
+  ViewRef view;
   Sequence sequence = 0;
-  if (absl::Status resolved = ResolveSnapshot(options, *view, &sequence, &time); !resolved.ok()) {
-    return NewErrorIterator(std::move(resolved));
+  if (absl::Status begun = time.Begin(this, options, &view, &sequence); !begun.ok()) {
+    return NewErrorIterator(std::move(begun));
   }
   if (options.saw_undurable != nullptr) *options.saw_undurable = sequence > logs_.durable_sequence();
   return NewIteratorAt(std::move(view), space, sequence, time.Ms(), options);

@@ -18,6 +18,9 @@ class Engine::ReadTime {
  public:
   explicit ReadTime(const Engine* engine) : engine_(engine) {}
 
+  // Gives it, for a read of several keys, with the view and the sequence: all of one moment, or of
+  // the snapshot of `options`. Errors: of ResolveSnapshot; kFailedPrecondition it is closed.
+  absl::Status Begin(Engine* engine, const ReadOptions& options, ViewRef* view, Sequence* sequence);
   void Set(uint64_t ms) { ms_ = ms; }
   uint64_t Ms() {
     is_late_ |= !ms_.has_value();

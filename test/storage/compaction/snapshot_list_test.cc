@@ -34,6 +34,40 @@ TEST_CASE("a merge must leave what the live snapshots see, each sequence once, a
   CHECK(list->Count() == 0);
 }
 
+TEST_CASE("the sequence and the time of a moment belong together, whatever is written meanwhile") {
+  std::atomic<Sequence> last{5};
+  uint64_t now_ms = 100;
+  // As a clock that is read before others write, or after that.
+  for (const bool first : {true, false}) {
+    int writes = 3;
+    const auto slow_clock = [&] {
+      const uint64_t read_ms = now_ms;
+      if (writes-- > 0) {
+        ++last;
+        now_ms += 100;
+      }
+      return first ? read_ms : now_ms;
+    };
+    const Moment moment = PresentMoment(last, slow_clock);
+    CHECK(moment.sequence == last);
+    CHECK(moment.now_ms == now_ms);
+    // Not one more than it takes.
+    CHECK(writes == -1);
+  }
+}
+
+TEST_CASE("a snapshot is of one moment, too") {
+  const auto list = std::make_shared<SnapshotList>();
+  std::atomic<Sequence> last{5};
+  bool written = false;
+  const DbSnapshot snapshot(list, 0, last, [&]() -> uint64_t {
+    if (!std::exchange(written, true)) last = 6;
+    return 7;
+  });
+  CHECK(snapshot.sequence() == 6);
+  CHECK(list->Oldest() == 6);
+}
+
 TEST_CASE("a snapshot may outlive those who know of its list") {
   auto list = std::make_shared<SnapshotList>();
   const std::atomic<Sequence> last{5};
