@@ -42,9 +42,10 @@ class FifoPicker {
       size_t confirmed = 0;
       for (const TablePtr& table : oldest_first) {
         const bool is_too_much = bytes > bytes_max;
-        // One that cannot be read is at least as old as the next.
-        const bool is_unknown = !is_too_much && running_.set_aside.contains(table->info().number);
+        // One that cannot be read, or whose time has yet to come, is at least as old as the next.
+        const bool is_unknown = !is_too_much && (running_.set_aside.contains(table->info().number) || IsAhead(table));
         if (!is_too_much && !is_unknown && !IsOld(table)) break;
+        outlook_->forgets |= !is_unknown;
         // What runs on it ends, and then it is looked at again.
         if (running_.tables.contains(table->info().number)) break;
         if (SnapshotSees(table->info())) {
@@ -98,7 +99,17 @@ class FifoPicker {
   }
 
   bool SnapshotSees(const TableInfo& info) const {
-    return !horizon_.snapshots.empty() && horizon_.snapshots.back() >= info.smallest_sequence;
+    return horizon_.newest_reader != 0 && horizon_.newest_reader >= info.smallest_sequence;
+  }
+
+  // It was written while the clock was ahead.
+  bool IsAhead(const TablePtr& table) {
+    if (settings_.fifo_age_max_ms == UINT64_MAX) return false;
+    const TableReader* reader = table->ReaderIfOpen();
+    if (reader == nullptr || reader->properties().NewestMs() <= now_ms_) return false;
+    // For when its time has come.
+    IsOld(table);
+    return true;
   }
 
   bool IsOld(const TablePtr& table) {

@@ -82,21 +82,27 @@ class SnapshotList {
   Sequence Oldest() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Before an edit takes something away whose first sequence is this one: false if a live snapshot
-  // sees it. Else those that are taken until EndForgetting, which comes when the edit is installed
-  // or has failed, are told.
+  // sees it, and was not told. Else those that are taken until EndForgetting, which comes when the
+  // edit is installed or has failed, are told.
   bool BeginForgetting(Sequence first) ABSL_LOCKS_EXCLUDED(mutex_);
   void EndForgetting() ABSL_LOCKS_EXCLUDED(mutex_);
+  // From when something is to be taken away until nothing is: those that are taken meanwhile are
+  // told, too. So it waits for the end of those from before alone, however many come after them.
+  void SetForgettingDue(bool due) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   friend class DbSnapshot;
   SnapshotPlace Add(const std::atomic<Sequence>& last_sequence, const std::function<uint64_t()>& now_ms)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void Remove(const std::pair<Sequence, uint64_t>& place) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Remove(const SnapshotPlace& place) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::function<void()> released_;
   mutable base::Mutex mutex_;
   std::multiset<std::pair<Sequence, uint64_t>> live_ ABSL_GUARDED_BY(mutex_);
+  // The sequences of those that were not told of any forgetting.
+  std::multiset<Sequence> readers_ ABSL_GUARDED_BY(mutex_);
   int forgetting_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool forgetting_due_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace bandb::storage

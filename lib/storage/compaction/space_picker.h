@@ -33,6 +33,8 @@ struct SpaceOutlook {
   uint64_t next_expiry_ms = UINT64_MAX;
   // There is something that only a snapshot keeps.
   bool waits_for_snapshot = false;
+  // Something is to be forgotten, at once or when snapshots let it be.
+  bool forgets = false;
   // Tables of which a range delete covers a part that only their index tells, and whose reader is
   // not open: worth another look once it is. Until then they count as not covered.
   std::vector<TablePtr> unread;

@@ -22,7 +22,10 @@ namespace bandb::storage {
 // reads.
 struct SnapshotHorizon {
   std::vector<Sequence> snapshots;  // ascending, each once
-  uint64_t now_ms = 0;              // the earliest time that any reader goes by
+  // The newest of those that keep no state of their own; 0: there is none. What is forgotten is
+  // forgotten for the others, too.
+  Sequence newest_reader = 0;
+  uint64_t now_ms = 0;  // the earliest time that any reader goes by
 };
 
 class VersionKeeper {

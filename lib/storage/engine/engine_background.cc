@@ -143,6 +143,7 @@ void Engine::MaybeScheduleWork() {
                         .next_file_number = versions_.next_file_number(),
                         .horizon = &horizon,
                         .now_ms = now_ms});
+    snapshots_->SetForgettingDue(schedule_.space_outlook().forgets);
     if (work.kind == Kind::kNothing) return AwaitSpace(now_ms);
     // Closing begins under the mutex, so it has not begun.
     const bool entered = lifecycle_.Enter();

@@ -23,7 +23,9 @@ FifoPick PickFrom(const std::vector<LevelTable>& tables, uint64_t bytes_max,
   const auto version = MakeVersion(tables);
   REQUIRE_OK(version.status());
   FifoPick picked;
-  picked.compaction = PickFifo(**version, settings, running, {.snapshots = snapshots, .now_ms = 1}, 1, &picked.outlook);
+  const SnapshotHorizon horizon{
+      .snapshots = snapshots, .newest_reader = snapshots.empty() ? 0 : snapshots.back(), .now_ms = 1};
+  picked.compaction = PickFifo(**version, settings, running, horizon, 1, &picked.outlook);
   return picked;
 }
 
@@ -72,6 +74,8 @@ TEST_CASE("what a snapshot sees stays, and all that is newer") {
   const FifoPick held = PickFrom(tables, 1000, {12});
   CHECK(held.inputs().empty());
   CHECK(held.outlook.waits_for_snapshot);
+  CHECK(held.outlook.forgets);
+  CHECK_FALSE(PickFrom(tables, 3000, {12}).outlook.forgets);
   CHECK(PickFrom(tables, 1000, {25}).inputs().empty());
   // One from before all that is there sees nothing of it.
   CHECK(PickFrom(tables, 1000, {9}).inputs() == NumberList{1, 2});

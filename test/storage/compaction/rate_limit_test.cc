@@ -55,6 +55,22 @@ TEST_CASE("what is written in the long run is the limit") {
   CHECK(written < (102 << 20));
 }
 
+TEST_CASE("flushes without an end leave compactions an eighth") {
+  RateLimit limit(1 << 20);
+  uint64_t flushed = 0;
+  uint64_t compacted = 0;
+  for (int64_t now = 0; now < 100 * kSecond; now += kSecond / 1000) {
+    for (const bool is_flush : {true, false}) {
+      if (limit.WaitNanos(is_flush, now) != 0) continue;
+      limit.Wrote(is_flush, 100'000, now);
+      (is_flush ? flushed : compacted) += 100'000;
+    }
+  }
+  CHECK(flushed > (85 << 20));
+  CHECK(compacted > (11 << 20));
+  CHECK(flushed + compacted < (102 << 20));
+}
+
 TEST_CASE("at the extremes nothing overflows") {
   constexpr uint64_t kSlowest = 64 << 10;
   constexpr uint64_t kFastest = uint64_t{1} << 40;

@@ -68,6 +68,37 @@ TEST_CASE("a snapshot is of one moment, too") {
   CHECK(list->Oldest() == 6);
 }
 
+TEST_CASE("while something is due to be forgotten, snapshots are told, and then they are in nobody's way") {
+  const auto list = std::make_shared<SnapshotList>();
+  std::atomic<Sequence> last{5};
+  const auto clock = [] { return uint64_t{1}; };
+  auto early = std::make_unique<DbSnapshot>(list, 0, last, clock);
+  CHECK_FALSE(early->amid_forgetting());
+  CHECK(list->Horizon(1).newest_reader == 5);
+  CHECK_FALSE(list->BeginForgetting(5));
+  list->SetForgettingDue(true);
+  last = 8;
+  auto late = std::make_unique<DbSnapshot>(list, 0, last, clock);
+  CHECK(late->amid_forgetting());
+  // A merge leaves what it sees.
+  CHECK(list->Horizon(1).snapshots == std::vector<Sequence>{5, 8});
+  CHECK(list->Horizon(1).newest_reader == 5);
+  CHECK_FALSE(list->BeginForgetting(5));
+  early.reset();
+  CHECK(list->Horizon(1).newest_reader == 0);
+  REQUIRE(list->BeginForgetting(5));
+  list->SetForgettingDue(false);
+  auto amid = std::make_unique<DbSnapshot>(list, 0, last, clock);
+  CHECK(amid->amid_forgetting());
+  list->EndForgetting();
+  const DbSnapshot after(list, 0, last, clock);
+  CHECK_FALSE(after.amid_forgetting());
+  CHECK(list->Horizon(1).newest_reader == 8);
+  late.reset();
+  amid.reset();
+  CHECK(list->Horizon(1).newest_reader == 8);
+}
+
 TEST_CASE("a snapshot may outlive those who know of its list") {
   auto list = std::make_shared<SnapshotList>();
   const std::atomic<Sequence> last{5};

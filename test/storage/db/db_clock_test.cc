@@ -309,6 +309,30 @@ TEST_CASE("nor is it forgotten for its age") {
   CHECK(db->GetStats().forgotten_tables == 0);
 }
 
+TEST_CASE("what was written while the clock was ahead keeps nothing from being forgotten once that is over") {
+  TestEnv env(17);
+  Options options = SmallOptions();
+  options.compaction_style = CompactionStyle::kFifo;
+  options.fifo_age_max = absl::Minutes(10);
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, options);
+  env.clock().JumpWallMillis(10 * kYearMillis);
+  for (const char* key : {"ahead", "next", "young"}) {
+    REQUIRE_OK(db->Put(key, "value"));
+    REQUIRE_OK(db->Flush());
+    if (key == std::string_view("ahead")) {
+      env.clock().JumpWallMillis(-10 * kYearMillis);
+      REQUIRE_OK(db->AcceptClock());
+    }
+    env.executor().RunFor(int64_t{240} * 1'000'000'000);
+  }
+  CHECK_OK(db->Get("ahead").status());
+  // With the next that is old.
+  env.executor().RunFor(int64_t{181} * 1'000'000'000);
+  CHECK_CODE(db->Get("ahead").status(), kNotFound);
+  CHECK_CODE(db->Get("next").status(), kNotFound);
+  CHECK_OK(db->Get("young").status());
+}
+
 TEST_CASE("a clock that is not accepted, since writes have stopped, changes nothing of what has expired") {
   TestEnv env(8);
   std::unique_ptr<Db> db = MustOpen(env.env(), kDir);

@@ -271,6 +271,40 @@ TEST_CASE("a snapshot keeps what it sees from being forgotten, for as long as it
   CHECK(seen == 250);
 }
 
+TEST_CASE("where one snapshot always lives, what is due is forgotten once those from before are gone") {
+  Options options = StyleOptions(CompactionStyle::kFifo);
+  options.fifo_bytes_max = 100'000;
+  StyleWorld world(options);
+  const auto count = [&](const Snapshot* snapshot) {
+    int seen = 0;
+    const auto walk = world.db->NewIterator({.snapshot = snapshot});
+    for (walk->SeekToFirst(); walk->Valid(); walk->Next()) ++seen;
+    REQUIRE_OK(walk->status());
+    return seen;
+  };
+  std::unique_ptr<Snapshot> held;
+  for (int i = 0; i < 20; ++i) {
+    world.Fill(Numbered(i));
+    auto next = std::make_unique<Snapshot>(world.db->GetSnapshot());
+    const int seen = count(next.get());
+    CHECK(seen == count(nullptr));
+    held = std::move(next);
+    world.Rest();
+    // The snapshots see the same though it is forgotten.
+    CHECK(count(held.get()) == seen);
+    CHECK(world.Has(Numbered(i)));
+    CHECK(world.Bytes() <= 100'000 + 27'000);
+  }
+  // One that is taken when nothing is due keeps what it sees.
+  held.reset();
+  world.Rest();
+  CHECK(world.Bytes() <= 100'000);
+  held = std::make_unique<Snapshot>(world.db->GetSnapshot());
+  for (int i = 20; i < 30; ++i) world.Fill(Numbered(i));
+  CHECK(world.Has(Numbered(19)));
+  CHECK(world.Bytes() > 300'000);
+}
+
 TEST_CASE("a snapshot that is taken while its tables are being forgotten keeps seeing the same") {
   // At each call of the file system, those that write the edit among them.
   bool any_went = false;
