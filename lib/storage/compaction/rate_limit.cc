@@ -14,6 +14,9 @@ constexpr int64_t kNanosMax = INT64_MAX / 4;
 constexpr uint64_t kStepsPerSecond = 8;
 constexpr uint64_t kStepBytesMin = 16 << 10;
 
+// Of the limit, flushes leave one part in so many, however many they are.
+constexpr int64_t kCompactionsPart = 8;
+
 // How long it may take to write so much.
 int64_t NanosFor(uint64_t bytes, uint64_t bytes_per_second) {
   const uint64_t seconds = bytes / bytes_per_second;
@@ -37,7 +40,7 @@ void RateLimit::Wrote(bool is_flush, uint64_t bytes, int64_t now_nanos) {
   if (bytes_per_second_ == 0 || bytes == 0) return;
   const int64_t nanos = NanosFor(bytes, bytes_per_second_);
   base::MutexLock lock(&mutex_);
-  if (is_flush) flush_nanos_ = Later(flush_nanos_, now_nanos, nanos);
+  if (is_flush) flush_nanos_ = Later(flush_nanos_, now_nanos, nanos + nanos / (kCompactionsPart - 1));
   compaction_nanos_ = Later(compaction_nanos_, now_nanos, nanos);
 }
 

@@ -3,7 +3,8 @@
 // Each keeps an account of time: what was written moves it into the future by as long as that may
 // take, and nothing of its kind goes on before the time has come. Flushes have an account of their
 // own, in which compactions do not appear; in that of compactions all appear. So a flush never
-// waits for a compaction, and compactions get what flushes leave.
+// waits for a compaction, and compactions get what flushes leave: an eighth of all at the least,
+// since a flush is charged with a seventh more in its own account.
 #ifndef BANDB_STORAGE_COMPACTION_RATE_LIMIT_H_
 #define BANDB_STORAGE_COMPACTION_RATE_LIMIT_H_
 

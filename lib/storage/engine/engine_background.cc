@@ -19,9 +19,10 @@ base::Job::Next Engine::WorkJob::Step() {
     work_->BeginStep();
   }
   if (const absl::Status replaced = work_->CheckState(); !replaced.ok()) return End(replaced);
-  if (!engine_->pace_.MayStep(work_->is_flush())) {
+  if (!engine_->pace_.MayStep(work_->is_flush(), work_->Writes())) {
     const bool is_flush = work_->is_flush();
-    engine_->pace_.Park(is_flush, std::make_unique<WorkJob>(engine_, std::move(work_)));
+    const bool writes = work_->Writes();
+    engine_->pace_.Park(is_flush, std::make_unique<WorkJob>(engine_, std::move(work_)), writes);
     return Next::kDone;
   }
   PendingEdit edit;

@@ -54,6 +54,8 @@ class Engine::CompactionWork final : public Work {
     engine_->pace_.Begin(progress_);
   }
 
+  bool Writes() const override { return compaction_.Rewrites(); }
+
   absl::StatusOr<bool> Step(PendingEdit* edit) override {
     if (!failure_.ok()) return LookForDamage();
     if (compaction_.Rewrites()) {

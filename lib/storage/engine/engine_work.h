@@ -26,6 +26,8 @@ class Engine::Work : public EditSource {
         generation_(engine->generation_->load(std::memory_order_relaxed)),
         resumes_seen_(engine->lifecycle_.resumes()) {}
   bool is_flush() const { return is_flush_; }
+  // False of what only says in the manifest where tables are, or that they are gone.
+  virtual bool Writes() const { return true; }
   void BeginStep() { resumes_seen_ = engine_->lifecycle_.resumes(); }
   // One step. True once *edit says what the work has made.
   virtual absl::StatusOr<bool> Step(PendingEdit* edit) = 0;

@@ -13,26 +13,26 @@ base::Priority PriorityOf(bool is_flush) { return is_flush ? base::Priority::kHi
 
 }  // namespace
 
-bool WorkPace::MayStep(bool is_flush) const {
-  const int64_t wait_nanos = limit_.WaitNanos(is_flush, clock_->MonotonicNanos());
+bool WorkPace::MayStep(bool is_flush, bool writes) const {
+  const int64_t wait_nanos = writes ? limit_.WaitNanos(is_flush, clock_->MonotonicNanos()) : 0;
   base::MutexLock lock(&mutex_);
   return closed_ || (wait_nanos == 0 && !IsHeld(is_flush));
 }
 
-void WorkPace::Park(bool is_flush, std::unique_ptr<base::Job> job) {
+void WorkPace::Park(bool is_flush, std::unique_ptr<base::Job> job, bool writes) {
   BANDB_ASSERT(job != nullptr);
   // Once it is parked or started it may run on another thread, and this be gone with its end.
   base::Executor* const executor = executor_;
   const std::shared_ptr<WakeUp> wake_up = wake_up_;
   const int64_t now_nanos = clock_->MonotonicNanos();
   // By now it may do without; then it finds that out.
-  const int64_t wait_nanos = limit_.WaitNanos(is_flush, now_nanos);
+  const int64_t wait_nanos = writes ? limit_.WaitNanos(is_flush, now_nanos) : 0;
   bool needs_timer = false;
   {
     base::MutexLock lock(&mutex_);
     const bool is_held = IsHeld(is_flush);
     if (!closed_ && (wait_nanos != 0 || is_held)) {
-      parked_.push_back({is_flush, std::move(job)});
+      parked_.push_back({is_flush, writes, std::move(job)});
       needs_timer = !is_held && BeginWaiting(is_flush, now_nanos);
     }
   }
@@ -68,7 +68,7 @@ void WorkPace::GoOn() {
     base::MutexLock lock(&mutex_);
     const auto first_ready = std::stable_partition(parked_.begin(), parked_.end(), [this](const Parked& parked) {
       mutex_.AssertHeld();
-      return IsHeld(parked.is_flush) || (!closed_ && waiting_since_nanos_[parked.is_flush ? 1 : 0]);
+      return IsHeld(parked.is_flush) || (!closed_ && parked.writes && waiting_since_nanos_[parked.is_flush ? 1 : 0]);
     });
     ready.assign(std::make_move_iterator(first_ready), std::make_move_iterator(parked_.end()));
     parked_.erase(first_ready, parked_.end());

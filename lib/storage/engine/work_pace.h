@@ -40,10 +40,11 @@ class WorkPace {
   uint64_t StepBytes() const { return limit_.StepBytes(kStepBytes); }
   void Wrote(bool is_flush, uint64_t bytes) { limit_.Wrote(is_flush, bytes, clock_->MonotonicNanos()); }
 
-  bool MayStep(bool is_flush) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // What writes nothing, such as a drop, has no limit to wait for.
+  bool MayStep(bool is_flush, bool writes = true) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Of a job that may not. Of this nothing is touched once it runs again, whose end may be the end
   // of this.
-  void Park(bool is_flush, std::unique_ptr<base::Job> job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Park(bool is_flush, std::unique_ptr<base::Job> job, bool writes = true) ABSL_LOCKS_EXCLUDED(mutex_);
   // Starts what has waited for the timer and is not paused; it asks again.
   void GoOn(WakeUp::Timer timer) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -64,6 +65,7 @@ class WorkPace {
 
   struct Parked {
     bool is_flush = false;
+    bool writes = true;
     std::unique_ptr<base::Job> job;
   };
 

@@ -207,6 +207,23 @@ TEST_CASE("a flush does not wait for compactions that have used up the limit") {
   CHECK(world.env.clock().MonotonicNanos() - begin_nanos < 2 * kNanosPerSecond);
 }
 
+TEST_CASE("what writes nothing waits for no limit, but for the end of a pause") {
+  Options options = PaceOptions(64 << 10);
+  options.compaction_style = CompactionStyle::kFifo;
+  options.fifo_bytes_max = 100'000;
+  PaceWorld world(options);
+  for (int i = 0; i < 4; ++i) world.Fill();
+  world.AwaitCompaction(0);
+  REQUIRE_OK(world.db->PauseCompactions());
+  world.RunReady();
+  CHECK(world.db->GetStats().forgotten_tables == 0);
+  const int64_t begin_nanos = world.env.clock().MonotonicNanos();
+  REQUIRE_OK(world.db->ContinueCompactions());
+  world.RunReady();
+  CHECK(world.db->GetStats().forgotten_tables == 1);
+  CHECK(world.env.clock().MonotonicNanos() - begin_nanos < kNanosPerSecond / 100);
+}
+
 TEST_CASE("without a limit time does not pass") {
   PaceWorld world(PaceOptions(0));
   const int64_t begin_nanos = world.env.clock().MonotonicNanos();
