@@ -380,11 +380,13 @@ TEST_CASE("what hooks add to a command is held to the limits of the command") {
     if (operation.value == "many") return HookResult::Emit(std::vector<EmittedOperation>(1'000'000));
     if (operation.value == "nine") return HookResult::Emit(std::vector<EmittedOperation>(9, {.key = "e"}));
     if (operation.value == "long") return HookResult::Emit({{.key = std::string(70'000, 'k')}});
+    if (operation.value == "large") return HookResult::Emit({{.key = "e", .value = std::string(100'000, 'v')}});
     if (operation.value == "far") return HookResult::Route(std::string(70'000, 'k'));
     return HookResult::Pass();
   });
   ServerOptions options = WithRedis();
   options.batch_operations_max = 12;
+  options.frame_bytes_max = 100'000;
   ServerFixture fixture(options, std::move(hooks));
   WireClient client(fixture.server->RedisAddress());
   const std::string many = "-ERR with what hooks add, more operations than a batch may have\r\n";
@@ -396,6 +398,9 @@ TEST_CASE("what hooks add to a command is held to the limits of the command") {
   CheckReply(&client, "MSET a 1 b long", far);
   CheckReply(&client, "SET a far", far);
   CheckReply(&client, "MSET a 1 b far", far);
+  const std::string large = "-ERR the frame exceeds the limit\r\n";
+  CheckReply(&client, "SET a large", large);
+  CheckReply(&client, "MSET a 1 b large", large);
   CHECK(fixture.store.size() == 0);
   CheckReply(&client, "MSET a 1 b nine", "+OK\r\n");
   CHECK(fixture.store.size() == 3);
