@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <iterator>
 
+#include "admin/cluster_words.h"
+
 namespace bandb::admin {
 
 namespace {
@@ -150,15 +152,15 @@ std::vector<Figure> FiguresOf(const ClusterStatus& c) {
   };
 }
 
-std::vector<Figure> FiguresOf(const MemberStatus& m) {
+std::vector<Figure> FiguresOf(const ClusterStatus& c, const MemberStatus& m) {
   return {
       {"is_voter", "1 of a member that votes.", kGauge, uint64_t{m.voter}},
       {"is_connected", "1 of a member to which this node has a connection, and of itself.", kGauge,
        uint64_t{m.self || m.connected}},
       {"is_well", "1 of a member of which no trouble is known; the leader knows most.", kGauge,
-       uint64_t{m.trouble.empty()}},
+       uint64_t{TroubleOf(c, m).empty()}},
       {"matched_index", "Its log is known to be the same up to here; 0 where this node does not know.", kGauge,
-       m.matched_index},
+       m.self ? c.durable_index : m.matched_index},
       {"snapshot_bytes", "Bytes of the copy of the database that it is being given; 0: of none.", kGauge,
        m.snapshot_bytes},
       {"snapshot_sent_bytes", "Those that it has.", kGauge, m.snapshot_bytes_sent},

@@ -36,7 +36,7 @@ std::vector<Figure> FiguresOf(const LevelStats& level);
 
 // Of a node and of one member as it sees that, without what is no number.
 std::vector<Figure> FiguresOf(const ClusterStatus& status);
-std::vector<Figure> FiguresOf(const MemberStatus& member);
+std::vector<Figure> FiguresOf(const ClusterStatus& status, const MemberStatus& member);
 
 // Of a server's audit log.
 struct AuditStats {

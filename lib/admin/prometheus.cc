@@ -81,11 +81,11 @@ void AppendLevels(const std::vector<LevelStats>& levels, std::string* text) {
   AppendEach("bandb_store_level", things, text);
 }
 
-void AppendMembers(const std::vector<MemberStatus>& members, std::string* text) {
+void AppendMembers(const ClusterStatus& status, std::string* text) {
   std::vector<std::pair<std::string, std::vector<Figure>>> things;
-  for (const MemberStatus& member : members) {
+  for (const MemberStatus& member : status.members) {
     things.emplace_back(fmt::format("member=\"{}\",name=\"{}\"", member.id, EscapedLabel(member.name)),
-                        FiguresOf(member));
+                        FiguresOf(status, member));
   }
   AppendEach("bandb_cluster_member", things, text);
 }
@@ -145,7 +145,7 @@ std::string ToPrometheus(const Report& report) {
   }
   if (report.cluster.has_value()) {
     AppendSamples("bandb_cluster", FiguresOf(*report.cluster), &text);
-    AppendMembers(report.cluster->members, &text);
+    AppendMembers(*report.cluster, &text);
   }
   return text;
 }

@@ -22,6 +22,13 @@ size_t PayloadBytesOf(const Operation& operation) {
   return operation.ByteSize() + (HasValue(operation.kind) ? 2 : 1) * sizeof(uint32_t);
 }
 
+// As what is kept of it.
+size_t PayloadBytesOf(const EmittedOperation& emitted) {
+  Operation kept{.kind = emitted.kind, .key = emitted.key};
+  if (HasValue(kept.kind)) kept.value = emitted.value;
+  return PayloadBytesOf(kept);
+}
+
 bool TakePayload(std::string_view payload, Operation* operation) {
   if (HasValue(operation->kind)) return proto::DecodePut(payload, &operation->key, &operation->value);
   return proto::DecodeKey(payload, &operation->key);
@@ -77,6 +84,9 @@ Ruling Follow(HookResult result, size_t payload_bytes_max, JudgedOperation* judg
   if (result.emitted().size() > judged->emitted_max - judged->emitted->size()) {
     return OverLimit(
         {ToCode(proto::ErrorCode::kTooLarge), "with what hooks add, more operations than a batch may have"}, failure);
+  }
+  for (const EmittedOperation& emitted : result.emitted()) {
+    if (PayloadBytesOf(emitted) > payload_bytes_max) return OverLimit(ToFailure(net::Refusal::kFrameTooLong), failure);
   }
   Operation changed = *judged->operation;
   std::string_view payload = judged->payload;

@@ -37,7 +37,7 @@ std::optional<OperationKind> KindOf(uint32_t message_id) {
   return std::nullopt;
 }
 
-ServerOperation ToView(const Origin& origin, const Operation& operation) {
+ServerOperation ToView(const Origin& origin, const Operation& operation, base::Clock* clock) {
   ServerOperation view;
   view.connection = origin.connection;
   view.peer = origin.peer;
@@ -46,6 +46,10 @@ ServerOperation ToView(const Origin& origin, const Operation& operation) {
   view.key = operation.key;
   (operation.IsRange() ? view.limit : view.value) = operation.value;
   view.time_to_live = operation.time_to_live;
+  if (operation.expiry != absl::InfiniteFuture()) {
+    const absl::Duration left = operation.expiry - absl::FromUnixMillis(clock->WallMillis());
+    view.time_to_live = std::max(absl::ZeroDuration(), left);
+  }
   return view;
 }
 
@@ -224,7 +228,7 @@ OperationHooks::Verdict OperationHooks::Judge(Judging* judging, Operation* opera
     if (const Verdict verdict = Ask(hook, view, judging->ending, follow); verdict != Verdict::kGoOn) return verdict;
   }
   for (const Timed<OperationHook>& hook : before_operations_) {
-    const Verdict verdict = Ask(hook, ToView(origin, *operation), judging->ending, follow);
+    const Verdict verdict = Ask(hook, ToView(origin, *operation, clock_), judging->ending, follow);
     if (verdict != Verdict::kGoOn) return verdict;
   }
   return Verdict::kGoOn;
@@ -357,7 +361,8 @@ void OperationHooks::RunAfter(const HookRecord& record, bool ok, uint16_t code) 
       const uint32_t id = *MessageOf(operation.kind);
       Tell(hook, ServerRequest{origin.connection, id, payload, origin.peer, origin.user}, outcome);
     }
-    for (const Timed<OperationPostHook>& hook : after_operations_) Tell(hook, ToView(origin, operation), outcome);
+    for (const Timed<OperationPostHook>& hook : after_operations_)
+      Tell(hook, ToView(origin, operation, clock_), outcome);
   }
   const auto found = messages_.find(record.message_id);
   if (found == messages_.end()) return;

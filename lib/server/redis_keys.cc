@@ -36,8 +36,9 @@ void Move(RedisCall& call, bool only_if_absent) {
   if (call.Argument(1) == call.Argument(2)) return done(false);
   StoredEntry kept = *entry;
   if (only_if_absent && call.data->Get(call.Argument(2)) != nullptr) return done(false);
-  call.data->Put(call.Argument(2), std::move(kept.value), kept.expiry_ms);
+  // First, since hooks may make one key of the two.
   call.data->Delete(call.Argument(1));
+  call.data->Put(call.Argument(2), std::move(kept.value), kept.expiry_ms);
   done(true);
 }
 

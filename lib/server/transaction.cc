@@ -1,7 +1,9 @@
 #include "server/transaction.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/status.h"
 #include "kv/limits.h"
 
@@ -100,8 +102,14 @@ std::string_view Transaction::StoredName(std::string_view key) const {
 
 const EntryState& Transaction::Find(std::string_view key) {
   static const EntryState kNothing;
-  if (const auto written = written_.find(key); written != written_.end()) return written->second;
-  return deleted_all_ ? kNothing : FindStored(StoredName(key));
+  if (const auto written = written_.find(key); written != written_.end()) return written->second.state;
+  const std::string_view name = StoredName(key);
+  if (!written_.empty()) {
+    const auto [read, added] = late_reads_.try_emplace(std::string(name));
+    if (added) Hold(EntryBytes(name, std::nullopt));
+    read->second = turn_;
+  }
+  return deleted_all_ ? kNothing : FindStored(name);
 }
 
 const EntryState& Transaction::FindStored(std::string_view name) {
@@ -132,13 +140,19 @@ void Transaction::Delete(std::string_view key) { Write(key, std::nullopt); }
 void Transaction::Write(std::string_view key, EntryState state) {
   if (!status_.ok()) return;
   Hold(EntryBytes(key, state));
-  const auto [written, added] = written_.try_emplace(std::string(key));
-  if (!added) LetGo(EntryBytes(key, written->second));
-  written->second = std::move(state);
+  const auto [found, added] = written_.try_emplace(std::string(key));
+  WrittenEntry& written = found->second;
+  written.last_turn = ++turn_;
+  if (added) {
+    written.first_turn = turn_;
+  } else {
+    LetGo(EntryBytes(key, written.state));
+  }
+  written.state = std::move(state);
 }
 
 void Transaction::DeleteAll() {
-  LetGo(BytesOf(written_));
+  for (const auto& [key, written] : written_) LetGo(EntryBytes(key, written.state));
   written_.clear();
   deleted_all_ = true;
 }
@@ -168,7 +182,7 @@ bool Transaction::WalkAll(std::string_view begin, std::string_view prefix, Visit
   // The keys of its own in front of `limit`; all if it is null.
   const auto visit_own = [&](const std::string_view* limit) {
     for (; own != written_.end() && (limit == nullptr || own->first < *limit); ++own) {
-      if (own->second.has_value() && own->second->expiry_ms > now_ms_ && !visit(own->first)) return false;
+      if (Shown(own->second.state) != nullptr && !visit(own->first)) return false;
     }
     return true;
   };
@@ -224,6 +238,15 @@ std::vector<Condition> Transaction::Conditions() const {
   return conditions;
 }
 
+std::vector<const WrittenMap::value_type*> Transaction::InOrder() const {
+  std::vector<const WrittenMap::value_type*> entries;
+  entries.reserve(written_.size());
+  for (const auto& entry : written_) entries.push_back(&entry);
+  std::sort(entries.begin(), entries.end(),
+            [](const auto* a, const auto* b) { return a->second.last_turn < b->second.last_turn; });
+  return entries;
+}
+
 std::vector<Operation> Transaction::Writes() const {
   std::vector<Operation> operations;
   operations.reserve(written_.size() + 2);
@@ -231,7 +254,9 @@ std::vector<Operation> Transaction::Writes() const {
     operations.push_back({.kind = OperationKind::kDeleteRange, .value = LastKey()});
     operations.push_back({.kind = OperationKind::kDelete, .key = LastKey()});
   }
-  for (const auto& [key, state] : written_) {
+  for (const auto* entry : InOrder()) {
+    const std::string& key = entry->first;
+    const EntryState& state = entry->second.state;
     if (!state.has_value()) {
       operations.push_back({.kind = OperationKind::kDelete, .key = key});
       continue;
@@ -242,6 +267,29 @@ std::vector<Operation> Transaction::Writes() const {
     put.time_to_live = put.expiry - absl::FromUnixMillis(now_ms_);
   }
   return operations;
+}
+
+bool Transaction::MissedItsWrites(absl::Span<const Operation> judged) const {
+  if (late_reads_.empty()) return false;
+  // Before them may come what deletes everything.
+  const std::vector<const WrittenMap::value_type*> entries = InOrder();
+  const auto emitted = std::count_if(judged.begin(), judged.end(), [](const Operation& one) { return one.emitted; });
+  const size_t own_count = judged.size() - static_cast<size_t>(emitted);
+  BANDB_ASSERT(own_count >= entries.size());
+  size_t skipped = own_count - entries.size();
+  auto entry = entries.begin();
+  for (const Operation& operation : judged) {
+    if (operation.emitted) continue;
+    if (skipped > 0) {
+      --skipped;
+      continue;
+    }
+    // Reads by its own name found what it wrote, and are not among these.
+    const auto read = late_reads_.find(operation.key);
+    if (read != late_reads_.end() && read->second >= (*entry)->second.first_turn) return true;
+    ++entry;
+  }
+  return false;
 }
 
 }  // namespace bandb::server

@@ -20,6 +20,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "bandb/iterator.h"
 #include "net/quota.h"
 #include "server/commands.h"
@@ -37,6 +38,14 @@ struct StoredEntry {
 // Nothing: there is no such key.
 using EntryState = std::optional<StoredEntry>;
 using EntryMap = std::map<std::string, EntryState, std::less<>>;
+
+// What a transaction wrote last of a key, and when, in numbers that count its writes up from 1.
+struct WrittenEntry {
+  EntryState state;
+  uint64_t first_turn = 0;
+  uint64_t last_turn = 0;
+};
+using WrittenMap = std::map<std::string, WrittenEntry, std::less<>>;
 
 // What an entry takes in memory, and what a map of them does.
 size_t EntryBytes(std::string_view key, const EntryState& state);
@@ -149,9 +158,12 @@ class Transaction {
   size_t commit_size() const { return seen_.size() + written_.size() + (deleted_all_ ? 2 : 0); }
   // Of what it read first, as conditions.
   std::vector<Condition> Conditions() const;
-  // Lifetime: views of this.
+  // In the order in which each key was written last. Lifetime: views of this.
   std::vector<Operation> Writes() const;
-  const EntryMap& written() const { return written_; }
+  // `judged`: its Writes as hooks left them, between what they added. Whether it has read one of
+  // these keys under another name after it had written it: it did not see what it wrote.
+  bool MissedItsWrites(absl::Span<const Operation> judged) const;
+  const WrittenMap& written() const { return written_; }
   bool deleted_all() const { return deleted_all_; }
 
  private:
@@ -167,6 +179,7 @@ class Transaction {
   bool WalkAll(std::string_view begin, std::string_view prefix, Visit visit_one, std::optional<std::string>* rest);
   bool IsSpent() const { return work_ > bounds_.work_max; }
   void Write(std::string_view key, EntryState state);
+  std::vector<const WrittenMap::value_type*> InOrder() const;
   void Hold(size_t bytes);
   void LetGo(size_t bytes);
 
@@ -186,7 +199,10 @@ class Transaction {
   int64_t walked_keys_ = 0;
   absl::Status status_;
   EntryMap seen_;  // by the names under which they are read
-  EntryMap written_;
+  WrittenMap written_;
+  uint64_t turn_ = 0;  // of the last write
+  // Names that were read after it had written something, with the turn of the last write by then.
+  std::map<std::string, uint64_t, std::less<>> late_reads_;
   bool deleted_all_ = false;
 };
 

@@ -41,16 +41,16 @@ void PendingWrites::Add(const Transaction& transaction) {
     deletions_++;
     for (auto& [key, pending] : keys_) pending.state.reset();
   }
-  for (const auto& [key, state] : transaction.written()) {
+  for (const auto& [key, written] : transaction.written()) {
     Pending& pending = keys_[key];
-    pending.state = state;
+    pending.state = written.state;
     pending.writes++;
   }
 }
 
 void PendingWrites::Remove(const Transaction& transaction) {
   if (transaction.deleted_all()) deletions_--;
-  for (const auto& [key, state] : transaction.written()) {
+  for (const auto& [key, written] : transaction.written()) {
     const auto found = keys_.find(key);
     BANDB_ASSERT(found != keys_.end());
     if (--found->second.writes == 0) keys_.erase(found);
@@ -372,6 +372,12 @@ bool TransactionPath::Judge(Running* running, Outcome* outcome) {
                                                  &command, &running->modified, outcome);
   running->pending.mark.hook_nanos += context_.hooks->TakeSpentNanos();
   if (!goes_on) return false;
+  if (transaction.MissedItsWrites(made.operations)) {
+    outcome->failure = ToFailure(base::Error(absl::StatusCode::kInvalidArgument,
+                                             "hooks make one of two keys of this transaction, which reads one after "
+                                             "it has written the other"));
+    return false;
+  }
   outcome->failure = CheckKeys(running->user.get(), made);
   if (outcome->failure.code != 0) return false;
   absl::Status status;

@@ -61,7 +61,7 @@ TEST_CASE("labels are escaped, and the lines of one name stand together") {
 TEST_CASE("a node tells its place, and of each member how far it is") {
   Report report{.version = "1", .start_seconds = 0, .server = {}, .store = {}};
   CHECK_FALSE(Has(ToPrometheus(report), "bandb_cluster"));
-  report.cluster = ClusterStatus{.role = NodeRole::kLeader, .term = 4, .leader = 1};
+  report.cluster = ClusterStatus{.role = NodeRole::kLeader, .term = 4, .leader = 1, .durable_index = 11};
   report.cluster->members = {{.id = 1, .name = "a", .voter = true, .leader = true, .self = true},
                              {.id = 2, .name = "b\"", .voter = true, .trouble = "slow", .matched_index = 9}};
   const std::string text = ToPrometheus(report);
@@ -70,10 +70,15 @@ TEST_CASE("a node tells its place, and of each member how far it is") {
   CHECK(Has(text, "bandb_cluster_term 4"));
   CHECK(Has(text, "bandb_cluster_voters 2"));
   CHECK(Has(text,
-            "bandb_cluster_member_matched_index{member=\"1\",name=\"a\"} 0\n"
+            "bandb_cluster_member_matched_index{member=\"1\",name=\"a\"} 11\n"
             "bandb_cluster_member_matched_index{member=\"2\",name=\"b\\\"\"} 9"));
   CHECK(Has(text, "bandb_cluster_member_is_connected{member=\"1\",name=\"a\"} 1"));
-  CHECK(Has(text, "bandb_cluster_member_is_well{member=\"2\",name=\"b\\\"\"} 0"));
+  CHECK(Has(text,
+            "bandb_cluster_member_is_well{member=\"1\",name=\"a\"} 1\n"
+            "bandb_cluster_member_is_well{member=\"2\",name=\"b\\\"\"} 0"));
+  // It knows best itself what keeps it from serving.
+  report.cluster->health = absl::ResourceExhaustedError("the disk is full");
+  CHECK(Has(ToPrometheus(report), "bandb_cluster_member_is_well{member=\"1\",name=\"a\"} 0"));
 }
 
 TEST_CASE("every line is a help text, a type or a sample, and each name comes once") {

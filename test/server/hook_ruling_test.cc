@@ -86,6 +86,11 @@ TEST_CASE("every verdict, on every kind of operation, is followed whole or makes
         {"emit a scan", HookResult::Emit(Emitted(1, OperationKind::kScan)), Ruling::kNonsense, "key", 0, failed},
         {"emit what is nothing", HookResult::Emit(Emitted(1, static_cast<OperationKind>(77))), Ruling::kNonsense, "key",
          0, failed},
+        {"emit too much", HookResult::Emit({{.key = "e"}, {.key = "e", .value = std::string(92, 'v')}}),
+         IsRead(kind) ? Ruling::kNonsense : Ruling::kOverLimit, "key", 0, IsRead(kind) ? failed : too_large},
+        {"emit as much as there may be", HookResult::Emit({{.key = "e", .value = std::string(91, 'v')}}),
+         IsRead(kind) ? Ruling::kNonsense : Ruling::kGoOn, "key", IsRead(kind) ? 0u : 1u,
+         IsRead(kind) ? failed : uint16_t{0}},
         {"drop with more", HookResult::Drop().With(Emitted(4)), Ruling::kDropped},
         {"reject with more", HookResult::Reject(40000, "no").With(Emitted(4)), Ruling::kRejected, "key", 0, 40000},
     };
@@ -114,6 +119,10 @@ TEST_CASE("one verdict may give another key and add operations; if one part make
   const Followed malformed = FollowOne(HookResult::Modify("nonsense").With(Emitted(2)), OperationKind::kPut);
   CHECK(malformed.ruling == Ruling::kNonsense);
   CHECK(malformed.emitted.empty());
+  std::vector<EmittedOperation> large{{.key = "e", .value = std::string(100, 'v')}};
+  const Followed much = FollowOne(HookResult::Route("r").With(std::move(large)), OperationKind::kPut);
+  CHECK(much.ruling == Ruling::kOverLimit);
+  CHECK(much.operation.key == "key");
   const Followed many = FollowOne(HookResult::Route("r").With(Emitted(2)).With(Emitted(2)), OperationKind::kPut);
   CHECK(many.ruling == Ruling::kOverLimit);
   CHECK(many.operation.key == "key");

@@ -10,6 +10,7 @@
 #include "base/mutex.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
+#include "support/manual_clock.h"
 
 namespace bandb::test {
 namespace {
@@ -189,6 +190,49 @@ TEST_CASE("hooks on operations see every kind of them, with its parts, and may c
   CHECK(after.Take() == std::vector<std::string>{"put here 1+ 0", "get here  0", "get none  5", "scan a z 0",
                                                  "put w1 2+ for 60000 ms 0", "delete range w x 0"});
   CHECK(fixture.store.size() == 1);
+}
+
+TEST_CASE("of a put with the time of its end hooks see how long that is from now, and nothing less than that") {
+  Notes notes;
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back([&](const ServerOperation& operation) {
+    notes.Add(Describe(operation));
+    return HookResult::Pass();
+  });
+  hooks.after_operations.emplace_back(
+      [&](const ServerOperation& operation, const ServerOutcome&) { notes.Add(Describe(operation)); });
+  ManualClock clock;
+  server::ServiceCounters counters;
+  server::OperationHooks operation_hooks(&hooks, &counters, &clock, nullptr);
+  const auto put_until = [&](std::string_view key, int64_t millis) {
+    return server::Operation{.key = key, .value = "v", .expiry = absl::FromUnixMillis(clock.WallMillis() + millis)};
+  };
+  server::BatchCommand batch;
+  batch.operations = {put_until("a", 60'000), put_until("b", -1), {.key = "c", .value = "v"}};
+  server::Command command = std::move(batch);
+  server::ModifiedBytes modified;
+  server::Outcome ending;
+  REQUIRE(operation_hooks.RunBefore({}, {1 << 20, 10}, &command, &modified, &ending));
+  CHECK(notes.Take() == std::vector<std::string>{"put a v for 60000 ms", "put b v for 0 ms", "put c v"});
+  const auto record = operation_hooks.MakeRecord({}, {}, server::OperationsOf(command));
+  REQUIRE(record != nullptr);
+  clock.AdvanceMillis(100);
+  operation_hooks.RunAfter(*record, true, 0);
+  CHECK(notes.Take() == std::vector<std::string>{"put a v for 59900 ms", "put b v for 0 ms", "put c v"});
+}
+
+TEST_CASE("a put until a time that has passed is to hooks one that ends at once") {
+  Notes before;
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back([&](const ServerOperation& operation) {
+    before.Add(Describe(operation));
+    return HookResult::Pass();
+  });
+  ServerFixture fixture({}, std::move(hooks));
+  WireClient client(fixture.address());
+  CHECK(client.Ask(BatchFrame({{.kind = BatchKind::kPutUntil, .key = "a", .value = "1", .expires_ms = 1}})) ==
+        OkReply());
+  CHECK(before.Take() == std::vector<std::string>{"put a 1 for 0 ms"});
 }
 
 TEST_CASE("post-hooks run whether or not the client is still there") {

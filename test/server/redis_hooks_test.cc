@@ -63,6 +63,19 @@ HookResult RouteAndIndex(const ServerOperation& operation) {
   return HookResult::Emit({emitted});
 }
 
+// Keys that begin with "one:" and "two:" are the same without; deletes of "sample:X" go to
+// "event:X"; a put of "user:X" deletes "cache:X".
+HookResult MakeOne(const ServerOperation& operation) {
+  const std::string key(operation.key);
+  if (operation.kind == OperationKind::kDeleteRange) return HookResult::Pass();
+  if (key.starts_with("one:") || key.starts_with("two:")) return HookResult::Route(key.substr(4));
+  if (operation.kind == OperationKind::kDelete && key.starts_with("sample:")) {
+    return HookResult::Route("event:" + key.substr(7));
+  }
+  if (operation.kind != OperationKind::kPut || !key.starts_with("user:")) return HookResult::Pass();
+  return HookResult::Emit({{.kind = OperationKind::kDelete, .key = "cache:" + key.substr(5)}});
+}
+
 }  // namespace
 
 TEST_CASE("a command that tells something of a key, or copies what it holds, is a get of it to hooks") {
@@ -268,6 +281,67 @@ TEST_CASE("commands go where a hook routes their keys, and do with their own wha
   CHECK(fixture.server->Stats().hook_emissions == 6);
 }
 
+TEST_CASE("what a transaction wrote last comes last, whatever its keys are called, also where hooks make one of two") {
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back(MakeOne);
+  ServerFixture fixture(WithRedis(), std::move(hooks));
+  WireClient client(fixture.server->RedisAddress());
+  const struct {
+    const char* command;
+    const char* reply;
+  } rows[] = {
+      // The delete goes to the key that is put.
+      {"SET sample:1 s", "+OK\r\n"},
+      {"RENAME sample:1 event:1", "+OK\r\n"},
+      {"MGET event:1", "*1\r\n$1\r\ns\r\n"},
+      {"MSET two:k 1 one:k 2", "+OK\r\n"},
+      {"MGET k", "*1\r\n$1\r\n2\r\n"},
+      {"MSET one:k 1 two:k 2", "+OK\r\n"},
+      {"MGET k", "*1\r\n$1\r\n2\r\n"},
+      // A key that is written once more comes as late as that.
+      {"MSET one:k 1 two:k 2 one:k 3", "+OK\r\n"},
+      {"MGET k", "*1\r\n$1\r\n3\r\n"},
+      // What is emitted comes right after its operation.
+      {"MULTI", "+OK\r\n"},
+      {"SET user:1 x", "+QUEUED\r\n"},
+      {"SET cache:1 y", "+QUEUED\r\n"},
+      {"EXEC", "*2\r\n+OK\r\n+OK\r\n"},
+      {"MGET cache:1", "*1\r\n$1\r\ny\r\n"},
+      {"SET user:1 z", "+OK\r\n"},
+      {"MGET cache:1", "*1\r\n$-1\r\n"},
+  };
+  for (const auto& row : rows) CheckReply(&client, row.command, row.reply);
+}
+
+TEST_CASE("a transaction that reads a key after it wrote it by another name is refused, and does nothing") {
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back(MakeOne);
+  ServerFixture fixture(WithRedis(), std::move(hooks));
+  WireClient client(fixture.server->RedisAddress());
+  const auto ask = [&client](const std::vector<std::string>& commands, const std::string& reply) {
+    CheckReply(&client, "MULTI", "+OK\r\n");
+    for (const std::string& command : commands) CheckReply(&client, command, "+QUEUED\r\n");
+    CheckReply(&client, "EXEC", reply);
+  };
+  const std::string refused =
+      "-ERR hooks make one of two keys of this transaction, which reads one after it has written the other\r\n";
+  REQUIRE_OK(fixture.store.Put("k", "5"));
+  ask({"INCR one:k", "INCR two:k"}, refused);
+  ask({"SET one:k 1", "GET two:k"}, refused);
+  ask({"SET one:k 1", "GET k"}, refused);
+  ask({"SET k 1", "GET one:k"}, refused);
+  ask({"INCR one:k", "SET a 1", "DEL two:k"}, refused);
+  ask({"FLUSHALL", "SET one:k 1", "GET two:k"}, refused);
+  CHECK(fixture.store.Get("k").value() == "5");
+  CHECK(fixture.store.size() == 1);
+  // By the same name it sees what it wrote; and what it reads first is as it was.
+  ask({"INCR one:k", "INCR one:k"}, "*2\r\n:6\r\n:7\r\n");
+  ask({"GET two:k", "GET one:k", "SET one:k 8"}, "*3\r\n$1\r\n7\r\n$1\r\n7\r\n+OK\r\n");
+  ask({"INCR one:k", "SET two:k 1"}, "*2\r\n:9\r\n+OK\r\n");
+  ask({"SET one:k 2", "GET two:other"}, "*2\r\n+OK\r\n$-1\r\n");
+  ask({"SET one:k 3", "FLUSHALL", "GET two:k"}, "*3\r\n+OK\r\n+OK\r\n$-1\r\n");
+}
+
 TEST_CASE("a transaction of which a hook rejects, drops or breaks one part does nothing, and emits nothing") {
   ServerHooks hooks;
   hooks.before_operations.emplace_back([](const ServerOperation& operation) {
@@ -306,11 +380,13 @@ TEST_CASE("what hooks add to a command is held to the limits of the command") {
     if (operation.value == "many") return HookResult::Emit(std::vector<EmittedOperation>(1'000'000));
     if (operation.value == "nine") return HookResult::Emit(std::vector<EmittedOperation>(9, {.key = "e"}));
     if (operation.value == "long") return HookResult::Emit({{.key = std::string(70'000, 'k')}});
+    if (operation.value == "large") return HookResult::Emit({{.key = "e", .value = std::string(100'000, 'v')}});
     if (operation.value == "far") return HookResult::Route(std::string(70'000, 'k'));
     return HookResult::Pass();
   });
   ServerOptions options = WithRedis();
   options.batch_operations_max = 12;
+  options.frame_bytes_max = 100'000;
   ServerFixture fixture(options, std::move(hooks));
   WireClient client(fixture.server->RedisAddress());
   const std::string many = "-ERR with what hooks add, more operations than a batch may have\r\n";
@@ -322,6 +398,9 @@ TEST_CASE("what hooks add to a command is held to the limits of the command") {
   CheckReply(&client, "MSET a 1 b long", far);
   CheckReply(&client, "SET a far", far);
   CheckReply(&client, "MSET a 1 b far", far);
+  const std::string large = "-ERR the frame exceeds the limit\r\n";
+  CheckReply(&client, "SET a large", large);
+  CheckReply(&client, "MSET a 1 b large", large);
   CHECK(fixture.store.size() == 0);
   CheckReply(&client, "MSET a 1 b nine", "+OK\r\n");
   CHECK(fixture.store.size() == 3);

@@ -90,6 +90,23 @@ TEST_CASE("a transaction sees what it wrote, and reads each key once") {
   CHECK(transaction.writes());
 }
 
+TEST_CASE("its writes come in the order in which each key was written last") {
+  MapSource source;
+  Transaction transaction(&source, kNow, 1 << 20);
+  for (const char* key : {"z", "b", "a"}) transaction.Put(key, "1");
+  transaction.Delete("b");
+  const auto keys = [&transaction] {
+    std::string keys;
+    for (const server::Operation& operation : transaction.Writes()) keys += operation.key.substr(0, 1);
+    return keys;
+  };
+  CHECK(keys() == "zab");
+  transaction.DeleteAll();
+  for (const char* key : {"a", "z", "c", "a"}) transaction.Put(key, "2");
+  // Everything from the empty key on, and the last key.
+  CHECK(keys() == "\xffzca");
+}
+
 TEST_CASE("what it read first is the condition of what it writes, and its last word on a key is written") {
   MapSource source;
   source.entries["a"] = StoredEntry{"1", 5000};

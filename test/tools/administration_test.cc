@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,6 +115,33 @@ TEST_CASE("one compact is done at a time, and another is refused at once, as a b
   };
   CHECK_OK(ask({"compact", "a", "b"}));
   CHECK(refused == 1);
+  CHECK_OK(ask({"compact", "a", "b"}));
+}
+
+TEST_CASE("a compact or a backup that throws keeps no other from being made") {
+  test::TempDir dir;
+  const absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(dir.File("db"), {});
+  REQUIRE_OK(db.status());
+  PlainStore data(db->get());
+  std::function<void()> meanwhile = [] { throw std::bad_alloc(); };
+  BackupMaker maker(dir.path(), false, [&meanwhile](const std::string&) -> absl::StatusOr<std::unique_ptr<Backup>> {
+    return std::make_unique<ScriptedBackup>(&meanwhile);
+  });
+  std::atomic<bool> is_compacting = false;
+  Administered administered;
+  administered.data = &data;
+  administered.backups = &maker;
+  administered.is_compacting = &is_compacting;
+  const auto ask = [&administered](std::vector<std::string> words) {
+    AdministrationRequest request;
+    request.words = std::move(words);
+    return Administer(administered, request).status();
+  };
+  CHECK_THROWS_AS(ask({"backup"}), std::bad_alloc);
+  meanwhile = [] {};
+  CHECK_OK(ask({"backup"}));
+  data.while_it_compacts = [] { throw std::bad_alloc(); };
+  CHECK_THROWS_AS(ask({"compact", "a", "b"}), std::bad_alloc);
   CHECK_OK(ask({"compact", "a", "b"}));
 }
 

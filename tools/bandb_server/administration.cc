@@ -108,16 +108,27 @@ absl::StatusOr<std::string> AdministerMembers(Cluster* cluster, const std::vecto
   return base::Error(absl::StatusCode::kInvalidArgument, "no such command; there are {}", kCommands);
 }
 
+// At its end none is under way, also where that throws.
+class CompactionEnd {
+ public:
+  explicit CompactionEnd(std::atomic<bool>* is_compacting) : is_compacting_(is_compacting) {}
+  ~CompactionEnd() { is_compacting_->store(false); }
+  CompactionEnd(const CompactionEnd&) = delete;
+  CompactionEnd& operator=(const CompactionEnd&) = delete;
+
+ private:
+  std::atomic<bool>* const is_compacting_;
+};
+
 absl::StatusOr<std::string> Compact(const Administered& administered, const std::vector<std::string>& words) {
   // One after the other in any case; those that wait would hold up the commands of others.
   if (administered.is_compacting->exchange(true)) {
     return base::Error(absl::StatusCode::kFailedPrecondition, "a compact is under way: try again once it is done");
   }
+  const CompactionEnd end(administered.is_compacting);
   DataStore* const data = administered.data;
   const uint64_t before = data->GetStats().table_bytes;
-  const absl::Status compacted = data->CompactRange(words[1], words[2]);
-  administered.is_compacting->store(false);
-  BANDB_RETURN_IF_ERROR(compacted);
+  BANDB_RETURN_IF_ERROR(data->CompactRange(words[1], words[2]));
   return fmt::format("compacted: {} bytes of tables, {} before", data->GetStats().table_bytes, before);
 }
 
@@ -156,6 +167,24 @@ absl::StatusOr<std::string> Run(const Administered& administered, const Administ
 
 }  // namespace
 
+// Likewise of backups.
+class BackupMaker::Finisher {
+ public:
+  explicit Finisher(BackupMaker* maker) : maker_(maker) {}
+  ~Finisher() { maker_->Finish(); }
+  Finisher(const Finisher&) = delete;
+  Finisher& operator=(const Finisher&) = delete;
+
+ private:
+  BackupMaker* const maker_;
+};
+
+absl::StatusOr<BackupInfo> BackupMaker::Create(Backup* backup, DataStore* data) {
+  BANDB_RETURN_IF_ERROR(Begin(backup));
+  const Finisher finisher(this);
+  return data->db() != nullptr ? backup->Create(*data->db(), options_) : backup->Create(*data->cluster(), options_);
+}
+
 absl::Status BackupMaker::Begin(Backup* backup) {
   base::MutexLock lock(&mutex_);
   if (ended_) return base::Error(absl::StatusCode::kCancelled, "the server is ending");
@@ -184,10 +213,7 @@ absl::StatusOr<std::string> BackupMaker::Make(DataStore* data) {
                        repository_);
   }
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Backup> backup, open_(repository_));
-  BANDB_RETURN_IF_ERROR(Begin(backup.get()));
-  const absl::StatusOr<BackupInfo> made =
-      data->db() != nullptr ? backup->Create(*data->db(), options_) : backup->Create(*data->cluster(), options_);
-  Finish();
+  const absl::StatusOr<BackupInfo> made = Create(backup.get(), data);
   BANDB_RETURN_IF_ERROR(made.status());
   std::string text = fmt::format("backup {}: sequence {}, {} tables, {} bytes, {} of them new", made->number,
                                  made->last_sequence, made->tables, made->bytes, made->new_bytes);

@@ -33,6 +33,9 @@ class BackupMaker {
   void End() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  class Finisher;
+
+  absl::StatusOr<BackupInfo> Create(Backup* backup, DataStore* data) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Begin(Backup* backup) ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish() ABSL_LOCKS_EXCLUDED(mutex_);
 
