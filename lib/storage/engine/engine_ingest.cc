@@ -140,7 +140,7 @@ bool EngineIngest::Flush(absl::Status* failure) {
   // What goes wrong from here on is newer than any Resume that has answered.
   const uint64_t resumes_seen = engine_->lifecycle_.resumes();
   if (!engine_->memtable_->empty()) {
-    const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, failure);
+    const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, true, failure);
     if (room == Engine::Room::kFailed) engine_->StopWrites(*failure, resumes_seen);
     if (!failure->ok()) return true;
   }
