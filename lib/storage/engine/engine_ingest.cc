@@ -44,6 +44,8 @@ MergeOutputs EngineIngest::Outputs() {
   base::MutexLock lock(&engine_->mutex_);
   MergeOutputs outputs = engine_->OutputsFor(1);
   outputs.name_suffix = kUnnamedSuffix;
+  // The source may take longer than a buffer keeps what it is given.
+  outputs.finish_time_ms = [engine = engine_]() { return engine->NowMs(); };
   return outputs;
 }
 
