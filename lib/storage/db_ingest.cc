@@ -172,9 +172,8 @@ class TableIngest {
   }
   absl::Status WriteFrom(std::unique_ptr<Cursor> entries) {
     BANDB_ASSIGN_OR_RETURN(std::vector<TableInfo> written, WriteAll(std::move(entries)));
-    BANDB_ASSIGN_OR_RETURN(std::vector<TablePtr> named, ingest_.Name(std::move(written)));
     LetGo();
-    tables_ = std::move(named);
+    tables_ = ingest_.TablesOf(std::move(written));
     owns_tables_ = true;
     return absl::OkStatus();
   }
