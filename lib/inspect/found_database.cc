@@ -1,5 +1,6 @@
 #include "inspect/found_database.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -162,8 +163,15 @@ absl::StatusOr<FoundDatabase> FindDatabase(const base::Env& env, const std::stri
 }
 
 bool FoundDatabase::HasAllBetween(uint64_t first, uint64_t last) const {
+  // A table of an ingest has its name only once that is committed.
+  const auto is_unnamed = [this](uint64_t number) {
+    return std::find(other_names.begin(), other_names.end(), storage::TableName(number) + ".tmp") != other_names.end();
+  };
   uint64_t number = first + 1;
-  while (number < last && (tables.contains(number) || logs.contains(number) || manifests.contains(number))) ++number;
+  while (number < last &&
+         (tables.contains(number) || logs.contains(number) || manifests.contains(number) || is_unnamed(number))) {
+    ++number;
+  }
   return number >= last;
 }
 

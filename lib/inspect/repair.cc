@@ -36,6 +36,10 @@ constexpr size_t kBatchBytes = 1 << 20;
 // was that it was written with.
 constexpr uint64_t kBudgetBytes = 4 * uint64_t{kv::kValueBytesMax};
 
+// What is flushed may begin later than with the sequence after the last one that is known, where
+// what came first was overwritten at once, but never by so much; an ingest leaves more to others.
+constexpr Sequence kSkippedMax = Sequence{1} << 22;
+
 // Without slashes at its end, those that follow one another, and "." in it.
 std::string Plain(std::string_view path) {
   std::string plain(path.starts_with('/') ? "/" : "");
@@ -210,6 +214,9 @@ class Repairer {
     const storage::Sequence known = std::max(last_sequence, found_.state.last_sequence);
     const storage::Sequence largest = (*reader)->properties().largest_sequence;
     if (!may_be_old_ && largest <= known) return;
+    if (!may_be_old_ && last_sequence != 0 && (*reader)->properties().smallest_sequence > known + kSkippedMax) {
+      return Note(fmt::format("{} was not read: it is of an ingest that was not committed", path));
+    }
     if (!may_be_old_ && last_sequence != 0) {
       Lose({.why = Damage(PathOf(found_.manifest), found_.manifest_bytes,
                           fmt::format("an edit is missing: {} has operations up to sequence {}, though manifest and "

@@ -160,6 +160,7 @@ class DbImpl final : public Db {
   std::atomic<uint64_t> async_bytes_{0};
   std::unique_ptr<Engine> engine_;
   DbFeed feed_;
+  IngestTurn ingest_turn_;
   std::atomic<int64_t> delay_nanos_{0};
   std::atomic<int64_t> async_slow_until_nanos_{0};
   base::Mutex close_mutex_;
@@ -409,7 +410,7 @@ absl::Status DbImpl::DoCheckpoint(const std::filesystem::path& dir, internal::Ch
 
 absl::StatusOr<uint64_t> DbImpl::DoIngest(IngestSource next, const IngestOptions& options) {
   BANDB_RETURN_IF_ERROR(CheckProcess());
-  return IngestTables(engine_.get(), next, options, [this](IngestCommit* ingest) {
+  return IngestTables(engine_.get(), &ingest_turn_, next, options, [this](IngestCommit* ingest) {
     // While writers wait, what was written since then is flushed, and no more than that.
     BANDB_RETURN_IF_ERROR(Flush());
     BlockingWrite write;

@@ -18,7 +18,8 @@ namespace bandb::storage {
 namespace {
 
 // So many sequences are left to others at first: the work of a minute, and so few that 2^30 ingests
-// use up what there is for them. Where that was too little, it is so many times as much.
+// use up what there is for them. Where that was too little for what is written meanwhile, it is so
+// many times as much.
 constexpr Sequence kGap = Sequence{1} << 24;
 constexpr int kGapGrowthBits = 4;
 
@@ -142,6 +143,7 @@ class TableIngest {
     return WriteFrom(std::make_unique<LaterCursor>(&tables_, first));
   }
   bool empty() const { return tables_.empty(); }
+  Sequence first_sequence() const { return tables_.front()->info().smallest_sequence; }
   Sequence last_sequence() const { return tables_.back()->info().largest_sequence; }
 
   // `*is_late` is set if they have to be written once more.
@@ -170,9 +172,8 @@ class TableIngest {
   }
   absl::Status WriteFrom(std::unique_ptr<Cursor> entries) {
     BANDB_ASSIGN_OR_RETURN(std::vector<TableInfo> written, WriteAll(std::move(entries)));
-    BANDB_ASSIGN_OR_RETURN(std::vector<TablePtr> named, ingest_.Name(std::move(written)));
     LetGo();
-    tables_ = std::move(named);
+    tables_ = ingest_.TablesOf(std::move(written));
     owns_tables_ = true;
     return absl::OkStatus();
   }
@@ -203,7 +204,7 @@ class Stay {
 
 }  // namespace
 
-absl::StatusOr<uint64_t> IngestTables(Engine* engine, IngestSource next, const IngestOptions& options,
+absl::StatusOr<uint64_t> IngestTables(Engine* engine, IngestTurn* turn, IngestSource next, const IngestOptions& options,
                                       const std::function<absl::Status(IngestCommit*)>& commit) {
   if (!engine->Enter()) return ClosedError();
   const Stay stay(engine);
@@ -211,12 +212,14 @@ absl::StatusOr<uint64_t> IngestTables(Engine* engine, IngestSource next, const I
   Sequence gap = kGap;
   BANDB_RETURN_IF_ERROR(ingest.Write(next, gap));
   if (ingest.empty()) return 0;
+  base::MutexLock lock(&turn->mutex);
   while (true) {
     bool is_late = false;
     const absl::Status done = ingest.Commit(commit, &is_late);
-    if (done.ok()) return ingest.last_sequence();
+    if (done.ok()) return turn->last_sequence = ingest.last_sequence();
     if (!is_late) return done;
-    gap <<= kGapGrowthBits;
+    // Only what others write can be ahead of it once more.
+    if (turn->last_sequence < ingest.first_sequence()) gap <<= kGapGrowthBits;
     BANDB_RETURN_IF_ERROR(ingest.WriteLater(gap));
   }
 }

@@ -9,12 +9,23 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bandb/ingest.h"
+#include "base/mutex.h"
 #include "storage/engine/engine_ingest.h"
 
 namespace bandb::storage {
 
-// `commit` has what it is given committed, and waits for that. Errors: as Db::Ingest.
-absl::StatusOr<uint64_t> IngestTables(Engine* engine, IngestSource next, const IngestOptions& options,
+// One ingest at a time is committed: whoever has the turn. One that another has overtaken keeps it
+// while its tables are written once more, so that no other overtakes it again. The source is never
+// asked by whoever has it: it may ingest itself.
+struct IngestTurn {
+  base::Mutex mutex;
+  // Of the last ingest that was done.
+  Sequence last_sequence ABSL_GUARDED_BY(mutex) = 0;
+};
+
+// `commit` has what it is given committed, and waits for that. All ingests of a database share the
+// turn. Errors: as Db::Ingest.
+absl::StatusOr<uint64_t> IngestTables(Engine* engine, IngestTurn* turn, IngestSource next, const IngestOptions& options,
                                       const std::function<absl::Status(IngestCommit*)>& commit);
 
 }  // namespace bandb::storage

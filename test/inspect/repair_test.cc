@@ -1,6 +1,10 @@
 #include "inspect/repair.h"
 
+#include <fmt/format.h>
+
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "bandb/db.h"
 #include "inspect/inspected.h"
@@ -169,6 +173,47 @@ TEST_CASE("a target inside the source, or around it, is refused before anything 
   const auto entries = ReadEntries(env.get(), "/data/db2");
   REQUIRE_OK(entries.status());
   CHECK(*entries == inspected.state);
+}
+
+TEST_CASE("whenever a process dies while it ingests, a repair has all of it or nothing, and calls nothing lost") {
+  TestEnv env(4);
+  Options options;
+  options.table_bytes = 64 << 10;
+  options.compression = Compression::kNone;
+  absl::StatusOr<std::unique_ptr<Db>> db = storage::OpenDb(env.env(), kInspectedDir, options);
+  REQUIRE_OK(db.status());
+  const Entries before{{"key001", "old"}, {"put", "put"}};
+  for (const auto& [key, value] : before) REQUIRE_OK((*db)->Put(key, value, {.sync = true}));
+  Entries after = before;
+  std::vector<std::unique_ptr<CrashFileSystem>> images;
+  env.files().SetHook([&](uint64_t /*mutation*/) { images.push_back(env.files().ProcessDeathImage(images.size())); });
+  int given = 0;
+  std::string key, value;
+  REQUIRE_OK((*db)
+                 ->Ingest([&](IngestEntry* entry) -> absl::StatusOr<bool> {
+                   if (given == 200) return false;
+                   key = fmt::format("key{:03}", given++);
+                   value = key + std::string(600, 'v');
+                   after[key] = value;
+                   entry->key = key;
+                   entry->value = value;
+                   return true;
+                 })
+                 .status());
+  env.files().SetHook(nullptr);
+  size_t done = 0;
+  for (std::unique_ptr<CrashFileSystem>& image : images) {
+    TestEnv died(2, std::move(image));
+    died.clock().Advance(env.clock().MonotonicNanos());
+    const Repaired repaired = Repair(&died);
+    INFO(repaired.report.ToText());
+    CHECK(repaired.lost_nothing);
+    const bool ingested = repaired.entries.size() > before.size();
+    CHECK(repaired.entries == (ingested ? after : before));
+    done += ingested ? 1 : 0;
+  }
+  CHECK(done > 0);
+  CHECK(done < images.size());
 }
 
 TEST_CASE("values of any length that was ever accepted are repaired") {

@@ -183,6 +183,7 @@ absl::Status TableMerge::FinishTable(std::string_view limit) {
   const std::string lower_bound = std::exchange(lower_bound_, std::string(limit));
   BANDB_RETURN_IF_ERROR(AddTombstones(lower_bound, limit));
   if (builder_ == nullptr) return absl::OkStatus();
+  if (outputs_.finish_time_ms) builder_->SetCreationTime(outputs_.finish_time_ms());
   BANDB_ASSIGN_OR_RETURN(const TableSummary summary, builder_->Finish());
   BANDB_RETURN_IF_ERROR(file_->Sync());
   BANDB_RETURN_IF_ERROR(file_->Close());

@@ -50,6 +50,8 @@ struct MergeOutputs {
   base::Random random{0};
   // What comes after the name of each table, which then is none yet.
   std::string name_suffix{};
+  // If given, says when each table is finished, which is its creation time then.
+  std::function<uint64_t()> finish_time_ms{};
   // Counts what the table that is being made holds in memory, if given. Outlives the merge.
   std::atomic<uint64_t>* memory_bytes = nullptr;
 };

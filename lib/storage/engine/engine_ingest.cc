@@ -44,22 +44,17 @@ MergeOutputs EngineIngest::Outputs() {
   base::MutexLock lock(&engine_->mutex_);
   MergeOutputs outputs = engine_->OutputsFor(1);
   outputs.name_suffix = kUnnamedSuffix;
+  // The source may take longer than a buffer keeps what it is given.
+  outputs.finish_time_ms = [engine = engine_]() { return engine->NowMs(); };
   return outputs;
 }
 
-absl::StatusOr<std::vector<TablePtr>> EngineIngest::Name(std::vector<TableInfo> written) {
+std::vector<TablePtr> EngineIngest::TablesOf(std::vector<TableInfo> written) {
   std::vector<TablePtr> tables;
-  absl::Status named;
   for (TableInfo& info : written) {
-    const std::string path = base::JoinPath(engine_->engine_dir_, TableName(info.number));
-    if (named.ok()) named = engine_->env_.files->Rename(path + kUnnamedSuffix, path);
-    // What cannot be removed now is found at the next open.
-    if (!named.ok()) engine_->env_.files->Remove(path + kUnnamedSuffix).IgnoreError();
-    tables.push_back(std::make_shared<LiveTable>(std::move(info), engine_->tables_));
+    tables.push_back(std::make_shared<LiveTable>(std::move(info), engine_->tables_, kUnnamedSuffix));
   }
-  if (named.ok()) return tables;
-  for (const TablePtr& table : tables) table->MarkObsolete();
-  return named;
+  return tables;
 }
 
 // Adds the tables, and is told how that ends.
@@ -72,6 +67,7 @@ class EngineIngest::Edit final : public EditSource {
     BANDB_ASSERT(present.last_sequence < ingest_->first().smallest_sequence);
     BANDB_ASSERT(present.log_number <= *edit->edit.log_number);
     if (!present.kept_logs.empty()) edit->edit.kept_from = *edit->edit.log_number;
+    BANDB_RETURN_IF_ERROR(NameTables());
     is_written_ = true;
     return absl::OkStatus();
   }
@@ -99,6 +95,15 @@ class EngineIngest::Edit final : public EditSource {
   }
 
  private:
+  // No earlier than this: whoever finds tables that no edit names may take an edit for lost.
+  absl::Status NameTables() {
+    for (const TablePtr& table : ingest_->tables) {
+      const std::string path = base::JoinPath(engine_->engine_dir_, TableName(table->info().number));
+      BANDB_RETURN_IF_ERROR(engine_->env_.files->Rename(path + kUnnamedSuffix, path));
+      table->SetNamed();
+    }
+    return absl::OkStatus();
+  }
   void Count() ABSL_EXCLUSIVE_LOCKS_REQUIRED(engine_->mutex_) {
     EngineCounters& counters = engine_->counters_;
     counters.operations.fetch_add(ingest_->operations, std::memory_order_relaxed);
@@ -140,7 +145,7 @@ bool EngineIngest::Flush(absl::Status* failure) {
   // What goes wrong from here on is newer than any Resume that has answered.
   const uint64_t resumes_seen = engine_->lifecycle_.resumes();
   if (!engine_->memtable_->empty()) {
-    const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, failure);
+    const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, true, failure);
     if (room == Engine::Room::kFailed) engine_->StopWrites(*failure, resumes_seen);
     if (!failure->ok()) return true;
   }

@@ -28,7 +28,8 @@ namespace bandb::storage {
 // What is to be committed. Lifetime: until the request is complete. Thread safety: the committing
 // thread's, and the edit's; `ended` hands it back.
 struct IngestCommit {
-  // In the order of their keys, at least one, all durable under their names but for the names.
+  // In the order of their keys, at least one, all durable, under names that count for nothing: the
+  // edit gives them their own.
   std::vector<TablePtr> tables;
   // Of all of them, operations and bytes of keys and values.
   uint64_t operations = 0;
@@ -58,8 +59,8 @@ class EngineIngest {
   absl::StatusOr<Sequence> Reserve(uint64_t gap);
   // How the tables are written: under names that count for nothing.
   MergeOutputs Outputs();
-  // The tables, under their own names.
-  absl::StatusOr<std::vector<TablePtr>> Name(std::vector<TableInfo> written);
+  // What was written so.
+  std::vector<TablePtr> TablesOf(std::vector<TableInfo> written);
 
   // The committing thread's. True: the request is complete. False: it has to wait for a flush, or
   // for the manifest, and the queue with it.

@@ -321,7 +321,7 @@ absl::StatusOr<bool> EngineReplica::Freeze() {
     if (engine_->FrozenIndex() == applied().applied.index) return true;
   }
   absl::Status failure;
-  const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, &failure);
+  const Engine::Room room = engine_->FreezeIfRoom(engine_->memtable_bytes_, false, &failure);
   BANDB_RETURN_IF_ERROR(failure);
   return room == Engine::Room::kYes;
 }

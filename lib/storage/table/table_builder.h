@@ -93,6 +93,8 @@ class TableBuilder {
   // for at every Add.
   const absl::Status& status() const { return status_; }
 
+  // In place of TableOptions::creation_time_ms; before Finish.
+  void SetCreationTime(uint64_t ms) { properties_.creation_time_ms = ms; }
   // Writes what is missing. Does not sync or close the file.
   // Errors: those of the file.
   absl::StatusOr<TableSummary> Finish();

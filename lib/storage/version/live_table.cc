@@ -37,8 +37,8 @@ TableStore::TableStore(const base::Env& env, std::string engine_dir, std::shared
       files_(env.files),
       executor_(env.executor) {}
 
-absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& info) {
-  const std::string path = base::JoinPath(engine_dir_, TableName(info.number));
+absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& info, const std::string& suffix) {
+  const std::string path = base::JoinPath(engine_dir_, TableName(info.number) + suffix);
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = open_files_->Open(path);
   if (!opened.ok()) return RefusedRead(opened.status(), path, 0);
   std::unique_ptr<base::RandomAccessFile> file = *std::move(opened);
@@ -56,15 +56,16 @@ absl::StatusOr<std::unique_ptr<TableReader>> TableStore::Open(const TableInfo& i
   return reader;
 }
 
-void TableStore::Remove(uint64_t number) {
+void TableStore::Remove(uint64_t number, std::string suffix) {
   base::MutexLock lock(&mutex_);
   if (files_ == nullptr) return;
   removing_.insert(number);
   // A file that cannot be removed now is found and removed at the next open.
-  executor_->Post(base::Priority::kLow, [store = shared_from_this(), files = files_, number]() {
-    files->Remove(base::JoinPath(store->engine_dir_, TableName(number))).IgnoreError();
-    store->NoteRemoved(number);
-  });
+  executor_->Post(base::Priority::kLow,
+                  [store = shared_from_this(), files = files_, number, suffix = std::move(suffix)]() {
+                    files->Remove(base::JoinPath(store->engine_dir_, TableName(number) + suffix)).IgnoreError();
+                    store->NoteRemoved(number);
+                  });
 }
 
 void TableStore::NoteRemoved(uint64_t number) {
@@ -101,14 +102,14 @@ void TableStore::Close() {
 }
 
 LiveTable::~LiveTable() {
-  if (obsolete_.load(std::memory_order_acquire)) store_->Remove(info_.number);
+  if (obsolete_.load(std::memory_order_acquire)) store_->Remove(info_.number, suffix_.load(std::memory_order_acquire));
 }
 
 absl::StatusOr<const TableReader*> LiveTable::Reader() const {
   if (const TableReader* reader = reader_.load(std::memory_order_acquire)) return reader;
   base::MutexLock lock(&open_mutex_);
   if (owned_ == nullptr) {
-    BANDB_ASSIGN_OR_RETURN(owned_, store_->Open(info_));
+    BANDB_ASSIGN_OR_RETURN(owned_, store_->Open(info_, suffix_.load(std::memory_order_acquire)));
     reader_.store(owned_.get(), std::memory_order_release);
   }
   return owned_.get();

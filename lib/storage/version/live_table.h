@@ -32,9 +32,10 @@ class TableStore : public std::enable_shared_from_this<TableStore> {
              std::shared_ptr<base::FileSystem> files = nullptr);
 
   // Errors: kFailedPrecondition after Close, and what TableReader::Open says.
-  absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& info);
+  // `suffix`: what comes after the name of the file.
+  absl::StatusOr<std::unique_ptr<TableReader>> Open(const TableInfo& info, const std::string& suffix);
   // Has the file removed by a background task.
-  void Remove(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Remove(uint64_t number, std::string suffix) ABSL_LOCKS_EXCLUDED(mutex_);
   // Runs `then` once the removals that were asked for so far are done: now, or at the end of the
   // last of them.
   void WhenRemoved(base::Task then) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -71,7 +72,9 @@ class TableStore : public std::enable_shared_from_this<TableStore> {
 // table is obsolete, its file is removed.
 class LiveTable {
  public:
-  LiveTable(TableInfo info, std::shared_ptr<TableStore> store) : info_(std::move(info)), store_(std::move(store)) {}
+  // `suffix`: a literal, what comes after the name of the file until SetNamed.
+  LiveTable(TableInfo info, std::shared_ptr<TableStore> store, const char* suffix = "")
+      : info_(std::move(info)), store_(std::move(store)), suffix_(suffix) {}
   ~LiveTable();
   LiveTable(const LiveTable&) = delete;
   LiveTable& operator=(const LiveTable&) = delete;
@@ -81,6 +84,8 @@ class LiveTable {
   absl::StatusOr<const TableReader*> Reader() const ABSL_LOCKS_EXCLUDED(open_mutex_);
   // The same if it is open already, else null; never waits.
   const TableReader* ReaderIfOpen() const { return reader_.load(std::memory_order_acquire); }
+  // The file has its name now. Called before any reader but its maker knows of the table.
+  void SetNamed() { suffix_.store("", std::memory_order_release); }
   // Called once the manifest edit that removes the table is durable.
   void MarkObsolete() { obsolete_.store(true, std::memory_order_release); }
   // Called once an edit that adds the table again is durable; whoever does keeps it meanwhile.
@@ -89,6 +94,7 @@ class LiveTable {
  private:
   const TableInfo info_;
   const std::shared_ptr<TableStore> store_;
+  std::atomic<const char*> suffix_;
   std::atomic<bool> obsolete_{false};
   mutable base::Mutex open_mutex_;
   mutable std::unique_ptr<TableReader> owned_ ABSL_GUARDED_BY(open_mutex_);

@@ -35,7 +35,7 @@ class EditSource {
   virtual ~EditSource() = default;
   // Its turn has come: `present` is what the edit will change, and nothing changes that before the
   // edit has ended. Fills in what only now can be known. Called once at most, without locks held.
-  // Errors: kAborted the edit is of a state that was replaced; it ends so, and changes nothing.
+  // Errors: the edit ends so, and changes nothing; kAborted it is of a state that was replaced.
   virtual absl::Status Prepare(const ManifestState& present, PendingEdit* edit) = 0;
   // OK: the edit is durable and installed. Called once, without locks held.
   virtual void Installed(const absl::Status& status) = 0;

@@ -184,6 +184,8 @@ TEST_CASE("an ingest that a later one has overtaken comes after it nevertheless"
   const absl::StatusOr<uint64_t> version = db->Ingest(next);
   REQUIRE_OK(version.status());
   CHECK(*version > inner_version);
+  // No more is left to others for the sake of an ingest that was ahead.
+  CHECK(*version - inner_version < uint64_t{1} << 25);
   REQUIRE_OK(storage::CheckInvariants(db));
   std::map<std::string, std::string> expected;
   for (int i = 0; i < 400; ++i) expected[fmt::format("key{:04}", i)] = i < 300 ? "out" : "in.";
@@ -343,6 +345,27 @@ TEST_CASE("what forgets the oldest first keeps what is ingested in the order of 
   CHECK_FALSE(found.contains("old"));
   CHECK(found.contains("key1299"));
   CHECK_FALSE(found.contains("key0000"));
+}
+
+TEST_CASE("what is ingested is as old as its tables, however long the ingest took") {
+  Options options = IngestingOptions();
+  options.compaction_style = CompactionStyle::kFifo;
+  options.fifo_age_max = absl::Minutes(1);
+  World world(options);
+  Db* const db = world.db.get();
+  const Entries entries = Numbered(0, 300, "new");
+  size_t at = 0;
+  REQUIRE_OK(db->Ingest([&](IngestEntry* entry) -> absl::StatusOr<bool> {
+                 if (at % 100 == 50) world.env.clock().AdvanceMillis(25'000);
+                 if (at == entries.size()) return false;
+                 entry->key = entries[at].first;
+                 entry->value = entries[at++].second;
+                 return true;
+               }).status());
+  world.env.executor().RunReady();
+  CHECK(Contents(db).size() == 300);
+  world.env.executor().RunFor(int64_t{120} * 1'000'000'000);
+  CHECK(Contents(db).empty());
 }
 
 TEST_CASE("while an ingest is committed other writes wait, and those that must not are refused") {
