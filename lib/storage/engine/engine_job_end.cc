@@ -156,8 +156,9 @@ void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const Co
     }
     const bool goes_on = (status.ok() || end.given_up) && !lifecycle_.RefusesWrites();
     if (end.generation == *generation_) abandoned = schedule_.CompactionEnded(compaction, goes_on, end.given_up);
-    // Not even for an edit: the next Resume has it tried again.
-    if (absl::IsResourceExhausted(status) && IsFullBuffer()) schedule_.PutOffSpace();
+    // Not even for an edit: the next Resume has it tried again. Where something else needed room,
+    // there may be enough for that.
+    if (compaction.is_drop && absl::IsResourceExhausted(status) && IsFullBuffer()) schedule_.PutOffSpace();
   }
   // Whatever it was the last to hold goes before a CompactRange can end.
   compaction = Compaction();
