@@ -12,6 +12,7 @@ namespace bandb::storage {
 
 namespace {
 
+constexpr int kCreateTries = 2;
 constexpr int kWriteTries = 10;
 constexpr int kListTries = 100;
 // What is looked through for a time may be let go meanwhile.
@@ -74,11 +75,18 @@ absl::StatusOr<ChangesFrom> DbFeed::FindTime(const ChangesFrom& from) {
 absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from) {
   BANDB_ASSIGN_OR_RETURN(const ChangesFrom place, FindTime(from));
   BANDB_RETURN_IF_ERROR(EnterToWrite());
-  const absl::StatusOr<WriteBatch> batch = engine_->feed().AddCursor(name, place);
-  absl::Status written = batch.status();
-  if (batch.ok()) {
+  absl::Status written;
+  for (int tries = 0; tries < kCreateTries; ++tries) {
+    const absl::StatusOr<WriteBatch> batch = engine_->feed().AddCursor(name, place);
+    written = batch.status();
+    if (!written.ok()) break;
     written = write_(*batch);
-    if (!written.ok()) engine_->feed().RemoveCursor(name);
+    const bool is_written = written.ok();
+    // An ingest may have come in between, after which the feed begins anew.
+    if (is_written) written = engine_->feed().CheckNotLost(name);
+    if (written.ok() || (is_written && !write_(changes::CursorTable::DropBatch(name)).ok())) break;
+    engine_->feed().RemoveCursor(name);
+    if (!is_written) break;
   }
   engine_->Leave();
   return written;

@@ -118,7 +118,7 @@ void CompactionSchedule::FlushEnded() {
   space_wanted_ = true;
 }
 
-CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& compaction, bool goes_on) {
+CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& compaction, bool goes_on, bool again) {
   BANDB_ASSERT(compactions_running_ > 0);
   --compactions_running_;
   space_wanted_ = true;
@@ -127,7 +127,7 @@ CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& c
   BANDB_ASSERT(!manual_.empty() && manual_.front().running);
   Manual& manual = manual_.front();
   manual.running = false;
-  if (!manual.is_part) ++manual.level;
+  if (!manual.is_part && !again) ++manual.level;
   if (goes_on) return nullptr;
   Done abandoned = std::move(manual.done);
   manual_.pop_front();

@@ -77,7 +77,8 @@ class CompactionSchedule {
   Work Next(const Situation& situation);
   void FlushEnded();
   // `goes_on`: a CompactRange that it is part of is not given up. Returns its Done if it is.
-  Done CompactionEnded(const Compaction& compaction, bool goes_on);
+  // `again`: it has come to nothing, and what it was to do is still to be done.
+  Done CompactionEnded(const Compaction& compaction, bool goes_on, bool again = false);
 
   // Tables within these bounds, internal keys, are to be put into the level that is returned; see
   // LowestLevelFor. No compaction begins to write there until EndHold.

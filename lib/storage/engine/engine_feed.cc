@@ -270,6 +270,12 @@ absl::Status EngineFeed::EndReset(std::string_view name, bool done) {
   return done && cursor != nullptr && cursor->lost ? Lost(name) : absl::OkStatus();
 }
 
+absl::Status EngineFeed::CheckNotLost(std::string_view name) const {
+  base::MutexLock lock(&mutex_);
+  const changes::Cursor* const cursor = cursors_.Find(name);
+  return cursor != nullptr && cursor->lost ? Lost(name) : absl::OkStatus();
+}
+
 void EngineFeed::RemoveCursor(std::string_view name) {
   base::MutexLock lock(&mutex_);
   cursors_.Remove(name);

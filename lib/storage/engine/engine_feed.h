@@ -98,6 +98,8 @@ class EngineFeed {
 
   // Cursors. Those that are made, moved and dropped here are written down by the caller.
   absl::StatusOr<WriteBatch> AddCursor(std::string_view name, const ChangesFrom& from) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Errors: kOutOfRange one that was added was lost before it was written down.
+  absl::Status CheckNotLost(std::string_view name) const ABSL_LOCKS_EXCLUDED(mutex_);
   void RemoveCursor(std::string_view name) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<WriteBatch> BeginReset(std::string_view name, const ChangesFrom& from) ABSL_LOCKS_EXCLUDED(mutex_);
   // Errors: kOutOfRange what comes next at its new place is gone already.

@@ -80,9 +80,14 @@ class EngineIngest::Edit final : public EditSource {
       if (status.ok()) Count();
       engine_->MaybeScheduleWork();
     }
-    const bool surely_not_done = MayPass(status) || absl::IsDataLoss(status);
+    const bool surely_not_done = !is_written_ || MayPass(status) || absl::IsDataLoss(status);
     ingest_->outcome = status;
-    if (!status.ok() && is_written_ && !surely_not_done) {
+    if (!status.ok() && surely_not_done) {
+      for (const TablePtr& table : ingest_->tables) table->MarkObsolete();
+      // What stopped the edits before its turn came is told as to all who write.
+      const absl::Status refused = is_written_ ? absl::OkStatus() : engine_->lifecycle_.MayWrite();
+      if (!refused.ok()) ingest_->outcome = refused;
+    } else if (!status.ok()) {
       ingest_->outcome =
           base::Error(absl::StatusCode::kUnknown, "the manifest could not be written, so the outcome is unknown: {}",
                       base::Message(status));

@@ -154,10 +154,11 @@ void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const Co
         counters_.forgotten_bytes.fetch_add(bytes, std::memory_order_relaxed);
       }
     }
-    const bool goes_on = status.ok() && !lifecycle_.RefusesWrites();
-    if (end.generation == *generation_) abandoned = schedule_.CompactionEnded(compaction, goes_on);
-    // Not even for an edit: the next Resume has it tried again.
-    if (absl::IsResourceExhausted(status) && IsFullBuffer()) schedule_.PutOffSpace();
+    const bool goes_on = (status.ok() || end.given_up) && !lifecycle_.RefusesWrites();
+    if (end.generation == *generation_) abandoned = schedule_.CompactionEnded(compaction, goes_on, end.given_up);
+    // Not even for an edit: the next Resume has it tried again. Where something else needed room,
+    // there may be enough for that.
+    if (compaction.is_drop && absl::IsResourceExhausted(status) && IsFullBuffer()) schedule_.PutOffSpace();
   }
   // Whatever it was the last to hold goes before a CompactRange can end.
   compaction = Compaction();
@@ -165,7 +166,10 @@ void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const Co
     base::MutexLock lock(&mutex_);
     MaybeScheduleWork();
   }
-  if (abandoned) abandoned(status.ok() ? lifecycle_.MayWrite() : status);
+  if (abandoned) {
+    const absl::Status refused = status.ok() || end.given_up ? lifecycle_.MayWrite() : status;
+    abandoned(refused.ok() ? status : refused);
+  }
   UpdateStall();
   lifecycle_.Leave();
 }

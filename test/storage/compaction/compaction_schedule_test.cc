@@ -180,6 +180,21 @@ TEST_CASE("a CompactRange that is given up while it runs ends with its compactio
   CHECK(f.Next().kind == WorkKind::kNothing);
 }
 
+TEST_CASE("a compaction of a CompactRange that has come to nothing is picked once more, unless that is given up") {
+  Fixture f(NotDue());
+  f.AddManual();
+  const auto work = f.Next();
+  REQUIRE(work.kind == WorkKind::kCompaction);
+  CHECK(f.schedule.CompactionEnded(work.compaction, true, true) == nullptr);
+  const auto again = f.Next();
+  REQUIRE(again.kind == WorkKind::kCompaction);
+  CHECK(again.compaction.is_manual);
+  CHECK(again.compaction.level == work.compaction.level);
+  CHECK(Numbers(again.compaction.inputs) == Numbers(work.compaction.inputs));
+  CHECK(f.schedule.CompactionEnded(again.compaction, false, true) != nullptr);
+  CHECK(f.Next().kind == WorkKind::kNothing);
+}
+
 TEST_CASE("what newer tables can be put under is below none of what overlaps them, and held until they are there") {
   const auto version = Make({{0, Describe(5, "a", "b", 9, 9)},
                              {1, Describe(3, "d", "f", 7, 8)},

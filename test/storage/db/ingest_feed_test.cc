@@ -2,8 +2,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "storage/commit/write_requests.h"
 #include "storage/db/feed_world.h"
+#include "storage/db_feed.h"
+#include "storage/db_ingest.h"
+#include "storage/engine/engine.h"
 #include "storage/model/model_ingest.h"
 
 namespace bandb::test {
@@ -124,6 +129,82 @@ TEST_CASE("logs that were kept are let go once the ingest is durable, and not be
   world.env().files().SetHook(nullptr);
   CHECK(found);
   CHECK(LogFiles(&world.env()) == 1);
+}
+
+namespace {
+
+// A feed of an engine, into whose writes of cursors ingests come.
+class CrossedFeed {
+ public:
+  CrossedFeed() = default;
+  ~CrossedFeed() {
+    engine_->BeginClose([](const absl::Status& /*at_rest*/) {});
+    env_.executor().RunReady();
+    CHECK_OK(engine_->FinishClose());
+  }
+  // So many are to come.
+  void Cross(int ingests) { ingests_ = ingests; }
+  storage::DbFeed& feed() { return feed_; }
+
+ private:
+  absl::Status Await(storage::BlockingWrite* write) {
+    engine_->Submit(write);
+    if (write->sync && !write->IsComplete()) engine_->SyncWaiting();
+    if (!write->IsComplete()) REQUIRE(write->Wait(&env_.executor(), base::kForever));
+    return write->TakeOutcome();
+  }
+  void IngestOne() {
+    bool given = false;
+    const auto next = [&](IngestEntry* entry) -> absl::StatusOr<bool> {
+      entry->key = "key";
+      return !std::exchange(given, true);
+    };
+    const auto commit = [this](storage::IngestCommit* ingest) {
+      storage::BlockingWrite write;
+      write.ingest = ingest;
+      return Await(&write);
+    };
+    REQUIRE_OK(storage::IngestTables(engine_.get(), &turn_, next, kAllowed, commit).status());
+  }
+  absl::Status Write(const WriteBatch& batch) {
+    if (ingests_ > 0) {
+      --ingests_;
+      IngestOne();
+    }
+    storage::BlockingWrite write;
+    write.FromBatch(batch);
+    write.system = write.sync = true;
+    return Await(&write);
+  }
+
+  TestEnv env_{1};
+  const std::unique_ptr<storage::Engine> engine_ =
+      storage::Engine::Open(env_.env(), kFeedDir, KeepingNothing()).value();
+  storage::IngestTurn turn_;
+  int ingests_ = 0;
+  storage::DbFeed feed_{engine_.get(), [this](const WriteBatch& batch) { return Write(batch); },
+                        []() { return absl::OkStatus(); }};
+};
+
+}  // namespace
+
+TEST_CASE("a cursor that an ingest loses while it is made is made anew, or there is none") {
+  CrossedFeed crossed;
+  storage::DbFeed& feed = crossed.feed();
+  REQUIRE_OK(feed.CreateCursor("first", ChangesFrom::Now()));
+  const std::string token = (*feed.ListCursors())[0].token;
+  REQUIRE_OK(feed.DropCursor("first"));
+  crossed.Cross(1);
+  REQUIRE_OK(feed.CreateCursor("crossed", ChangesFrom::Now()));
+  REQUIRE(feed.ListCursors()->size() == 1);
+  CHECK_FALSE((*feed.ListCursors())[0].lost);
+  REQUIRE_OK(feed.DropCursor("crossed"));
+  crossed.Cross(10);
+  CHECK_CODE(feed.CreateCursor("again", ChangesFrom::Now()), kOutOfRange);
+  CHECK(feed.ListCursors()->empty());
+  crossed.Cross(0);
+  REQUIRE_OK(feed.CreateCursor("again", ChangesFrom::Now()));
+  CHECK_CODE(feed.CreateCursor("old", ChangesFrom::Token(token)), kOutOfRange);
 }
 
 }  // namespace bandb::test

@@ -4,13 +4,17 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bandb/db.h"
 #include "base/random.h"
 #include "base/thread.h"
+#include "storage/db_ingest.h"
+#include "storage/engine/engine.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
+#include "support/test_env.h"
 
 namespace bandb::test {
 
@@ -136,6 +140,43 @@ TEST_CASE("ingests beside writers, readers and each other are seen as a whole, e
       CHECK((*db)->Get(KeyOf(i, number)).value().substr(0, 3) == fmt::format("{:03}", kRounds));
     }
   }
+}
+
+TEST_CASE("one that is late keeps its turn until it is done, and the source is asked without it") {
+  TestEnv env(1);
+  const std::unique_ptr<storage::Engine> engine = storage::Engine::Open(env.env(), "/db", Options()).value();
+  storage::IngestTurn turn;
+  const auto is_taken = [&turn]() {
+    bool taken = false;
+    base::Thread([&]() {
+      taken = !turn.mutex.TryLock();
+      if (!taken) turn.mutex.Unlock();
+    });
+    return taken;
+  };
+  bool given = false;
+  const auto next = [&](IngestEntry* entry) -> absl::StatusOr<bool> {
+    CHECK_FALSE(is_taken());
+    entry->key = "key";
+    return !std::exchange(given, true);
+  };
+  // Twice others have written more than was left to them.
+  std::vector<uint64_t> firsts;
+  const auto commit = [&](storage::IngestCommit* ingest) {
+    CHECK(is_taken());
+    firsts.push_back(ingest->first().smallest_sequence);
+    ingest->is_late = firsts.size() <= 2;
+    if (ingest->is_late) env.files().SetHook([&](uint64_t /*mutation*/) { CHECK(is_taken()); });
+    return ingest->is_late ? absl::AbortedError("late") : absl::OkStatus();
+  };
+  REQUIRE_OK(storage::IngestTables(engine.get(), &turn, next, {}, commit).status());
+  env.files().SetHook(nullptr);
+  REQUIRE(firsts.size() == 3);
+  CHECK(firsts[2] - firsts[1] > firsts[1] - firsts[0]);
+  CHECK_FALSE(is_taken());
+  engine->BeginClose([](const absl::Status& /*at_rest*/) {});
+  env.executor().RunReady();
+  CHECK_OK(engine->FinishClose());
 }
 
 }  // namespace bandb::test

@@ -456,6 +456,22 @@ TEST_CASE("a disk that fills up refuses the ingest, which leaves nothing there, 
   }
 }
 
+TEST_CASE("an edit that was surely not written leaves nothing of the ingest") {
+  World world;
+  Db* const db = world.db.get();
+  REQUIRE_OK(db->Put("put", "put"));
+  REQUIRE_OK(db->Flush());
+  const size_t files = TableFiles(&world.env);
+  // A table does not get its name.
+  world.env.files().Inject({.calls = {FileCall::kRename}, .pattern = "*.tbl*", .skip = 1, .count = 1});
+  CHECK_CODE(Ingest(db, Numbered(0, 300, "new")).status(), kInternal);
+  REQUIRE(world.env.files().failures() == 1);
+  CHECK(TableFiles(&world.env) == files);
+  REQUIRE_OK(db->Put("put", "put"));
+  REQUIRE_OK(Ingest(db, Numbered(0, 300, "new")).status());
+  CHECK(Contents(db).size() == 301);
+}
+
 TEST_CASE("an edit of which nobody knows whether it was written leaves the ingest done as a whole or not at all") {
   World world;
   Db* const db = world.db.get();

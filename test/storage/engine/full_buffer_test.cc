@@ -89,4 +89,34 @@ TEST_CASE("where there is no room for the edit either, Resume has it tried again
   buffer.CheckGoesOn();
 }
 
+TEST_CASE("what is too much goes though it was another compaction that found no room") {
+  TestEnv env(1);
+  base::Random random(7);
+  Options options = SmallOptions();
+  options.compression = Compression::kNone;
+  options.compaction_style = CompactionStyle::kFifo;
+  options.fifo_bytes_max = 512 << 10;
+  const std::unique_ptr<Db> db = MustOpen(env.env(), "/db", options);
+  int keys = 0;
+  const auto write = [&](int bytes) {
+    REQUIRE_OK(db->Put("key" + std::to_string(keys++), RandomBytes(&random, static_cast<size_t>(bytes))));
+    REQUIRE_OK(db->Flush());
+  };
+  // Small tables are joined; that is held up.
+  for (int i = 0; i < 100 && db->GetStats().running_compactions.empty(); ++i) write(1000);
+  REQUIRE(db->GetStats().running_compactions.size() == 1);
+  REQUIRE_OK(db->PauseCompactions());
+  for (int i = 0; i < 40; ++i) write(20'000);
+  REQUIRE(db->GetStats().table_bytes > options.fifo_bytes_max);
+  REQUIRE(db->GetStats().forgotten_tables == 0);
+  // Room for an edit.
+  env.files().SetFreeBytes(2000);
+  REQUIRE_OK(db->ContinueCompactions());
+  env.executor().RunReady();
+  CHECK_CODE(db->Put("more", "value"), kResourceExhausted);
+  CHECK(db->GetStats().forgotten_tables > 0);
+  CHECK(db->GetStats().table_bytes <= options.fifo_bytes_max);
+  REQUIRE_OK(storage::CheckInvariants(db.get()));
+}
+
 }  // namespace bandb::test

@@ -3,9 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "storage/commit/write_requests.h"
 #include "storage/db/open_db.h"
+#include "storage/engine/engine.h"
 #include "support/catch.h"
 #include "support/random_data.h"
 #include "support/test_env.h"
@@ -296,6 +299,46 @@ TEST_CASE("paused compactions do not begin, those that run stand still, and flus
   CHECK(stats.levels[0].tables < 2);
   CHECK(stats.running_compactions.empty());
   CHECK_CODE(world.db->ContinueCompactions(), kFailedPrecondition);
+}
+
+TEST_CASE("a CompactRange goes on though another clock is accepted while it stands still") {
+  constexpr int64_t kYearMillis = int64_t{366} * 24 * 3600 * 1000;
+  TestEnv env(9);
+  auto opened = storage::Engine::Open(env.env(), "/db", PaceOptions(0));
+  REQUIRE_OK(opened.status());
+  const std::unique_ptr<storage::Engine> engine = *std::move(opened);
+  WriteBatch batch;
+  batch.Put("key", "value");
+  batch.PutWithTtl("hour", "value", absl::Hours(1));
+  storage::BlockingWrite write, freeze;
+  write.FromBatch(batch);
+  engine->Submit(&write);
+  freeze.freeze = true;
+  engine->Submit(&freeze);
+  env.executor().RunReady();
+  REQUIRE_OK(write.TakeOutcome());
+  env.clock().JumpWallMillis(kYearMillis);
+  std::vector<absl::Status> outcomes;
+  const auto tell = [&outcomes](absl::Status outcome) { outcomes.push_back(std::move(outcome)); };
+  engine->CompactRange({}, {}, tell);
+  REQUIRE(engine->GetStats().running_compactions.size() == 1);
+  REQUIRE_OK(engine->PauseCompactions());
+  env.executor().RunReady();
+  env.clock().JumpWallMillis(-kYearMillis);
+  engine->AcceptClock(tell);
+  env.executor().RunReady();
+  REQUIRE(outcomes.size() == 1);
+  REQUIRE_OK(outcomes[0]);
+  REQUIRE_OK(engine->ContinueCompactions());
+  env.executor().RunReady();
+  REQUIRE(outcomes.size() == 2);
+  CHECK_OK(outcomes[1]);
+  CHECK(engine->GetStats().levels.back().tables == 1);
+  PinnedValue value;
+  CHECK_OK(engine->Get("hour", {}, &value));
+  engine->BeginClose(tell);
+  env.executor().RunReady();
+  CHECK_OK(engine->FinishClose());
 }
 
 TEST_CASE("a database closes with its compactions paused, and opens with them going on") {
