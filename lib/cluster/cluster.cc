@@ -219,22 +219,16 @@ absl::Status AwaitMembers(OwnWorld* world, const Node& node, const ClusterOption
   return absl::OkStatus();
 }
 
-// Who is to join a cluster, and has begun one of its own: by a start without `join`, as that of a
-// package. The two never meet, and nothing would tell.
-absl::Status CheckNotAlone(const Node& node, const ClusterOptions& options, base::Logger* logger) {
-  if (options.join.empty() || node.core() == nullptr) return absl::OkStatus();
+// A directory knows what its node is, and `join` is not heeded. But one that a start without `join`
+// has begun, as that of a package, would serve by itself for ever, and nothing would tell.
+void WarnIfAlone(const Node& node, const ClusterOptions& options, base::Logger* logger) {
+  if (options.join.empty() || node.core() == nullptr) return;
   const raft::Configuration& known = node.core()->configuration();
-  if (known.members.size() != 1 || known.members.front().id != node.id()) return absl::OkStatus();
-  // As it was begun, or with the node's address corrected: who comes and goes takes two changes.
-  constexpr uint64_t kOthersVersionMin = 3;
-  if (known.version < kOthersVersionMin) {
-    return base::Error(StatusCode::kFailedPrecondition,
-                       "{}: is a cluster of its own, which this node began and nobody else has joined, and join asks "
-                       "to be let into another one: join with an empty directory, or start this one without join",
-                       options.dir.string());
-  }
-  logger->Log(base::LogLevel::kWarning, "this node is the only member of its cluster, so it asks nobody to join");
-  return absl::OkStatus();
+  if (known.members.size() != 1 || known.members.front().id != node.id()) return;
+  logger->Log(base::LogLevel::kWarning,
+              "{}: this node is the only member of its cluster, and stays in it: join asks "
+              "nobody. To be let into another cluster, begin with an empty directory",
+              options.dir.string());
 }
 
 class NoAccept final : public base::AcceptHandler {
@@ -286,9 +280,8 @@ absl::StatusOr<std::unique_ptr<Cluster>> StartNode(const ClusterOptions& options
     world->Shutdown();
     return node.status();
   }
-  absl::Status told = CheckNotAlone(**node, options, env.logger);
-  if (told.ok()) told = AwaitMembers(world.get(), **node, options, own, timeout);
-  if (!told.ok()) {
+  WarnIfAlone(**node, options, env.logger);
+  if (const absl::Status told = AwaitMembers(world.get(), **node, options, own, timeout); !told.ok()) {
     (*node)->Stop();
     CloseReplica(&(*node)->replica(), env.executor).IgnoreError();
     world->Shutdown();

@@ -1,6 +1,8 @@
 // What is asked of the members of a cluster, at every node.
 #include <filesystem>
+#include <mutex>
 #include <string>
+#include <string_view>
 
 #include "cluster/cluster_rig.h"
 #include "support/catch.h"
@@ -56,24 +58,35 @@ TEST_CASE("a member that is removed is told and rests, whichever it was and whoe
   CHECK(nodes[last].GetStatus().members.size() == 1);
 }
 
-TEST_CASE("a node that has begun a cluster of its own is not taken for one that joins, however it was started since") {
+TEST_CASE("a node that has begun a cluster of its own stays in it when it is told to join another, and says so") {
+  struct Lines final : Logger {
+    void Log(LogSeverity, std::string_view message) override {
+      const std::lock_guard<std::mutex> lock(mutex);
+      all.append(message).append("\n");
+    }
+    std::mutex mutex;
+    std::string all;
+  };
   const TempDir dir;
   Nodes nodes(1);
-  const std::string other = nodes.AddressOf("a");
   ClusterOptions alone = Alone(dir);
-  for (const char* listen : {"", "127.0.0.1:0"}) {
-    alone.listen = listen;
+  alone.listen = "127.0.0.1:0";
+  {
     const auto node = MustStart(alone);
     REQUIRE_OK(node->Put("key", "value"));
     REQUIRE_OK(node->Stop());
   }
+  Lines lines;
   ClusterOptions joining = nodes.OptionsOf("b");
   joining.dir = alone.dir;
-  const absl::Status refused = Cluster::Start(joining).status();
-  CHECK_CODE(refused, kFailedPrecondition);
-  CHECK(refused.message().find(alone.dir.string()) != std::string::npos);
-  CHECK(refused.message().find("empty directory") != std::string::npos);
-  CHECK(*MustStart(alone)->Get("key") == "value");
+  joining.storage.logger = &lines;
+  {
+    const auto node = MustStart(joining);
+    CHECK(*node->Get("key") == "value");
+    CHECK(node->GetStatus().members.size() == 1);
+    REQUIRE_OK(node->Stop());
+  }
+  CHECK(lines.all.find(alone.dir.string() + ": this node is the only member of its cluster") != std::string::npos);
   std::filesystem::remove_all(alone.dir);
   REQUIRE_OK(MustStart(joining)->Put("other", "value"));
 }
