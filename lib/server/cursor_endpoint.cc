@@ -5,12 +5,13 @@
 
 #include "base/assert.h"
 #include "base/escape.h"
+#include "base/status.h"
 
 namespace bandb::server {
 
 namespace {
 
-constexpr size_t kNameBytesShown = 64;
+constexpr size_t kCursorNameBytesShown = 64;
 
 // What is to be accounted for; empty: nothing. Whoever reads by a cursor loses its place by these.
 std::string_view EventOf(CursorsCommand::Action action) {
@@ -41,7 +42,7 @@ void CursorEndpoint::Change(Request& request, CursorsCommand* command) {
   Asked asked{.event = EventOf(command->action), .user = {}, .address = {}, .name = {}};
   if (!asked.event.empty()) {
     asked = {asked.event, std::string(origin.user), std::string(origin.peer),
-             base::Escape(command->name, kNameBytesShown)};
+             base::Escape(command->name, kCursorNameBytesShown)};
   }
   Pending pending = request.Defer(command->name.size() + command->from.text().size() + sizeof(CursorsCommand));
   context_.readers->Post(base::Priority::kNormal, [this, pending = std::move(pending), asked = std::move(asked),
@@ -71,9 +72,9 @@ void CursorEndpoint::Record(const Asked& asked, const absl::Status& status) cons
 absl::Status CursorEndpoint::Do(const CursorsCommand& command, Outcome* outcome) {
   switch (command.action) {
     case CursorsCommand::Action::kList: {
-      absl::StatusOr<std::vector<CursorInfo>> cursors = store_->ListCursors();
-      if (cursors.ok()) *outcome = {.answer = CursorsAnswer{*std::move(cursors)}};
-      return cursors.status();
+      BANDB_ASSIGN_OR_RETURN(std::vector<CursorInfo> cursors, store_->ListCursors());
+      *outcome = {.answer = CursorsAnswer{std::move(cursors)}};
+      return absl::OkStatus();
     }
     case CursorsCommand::Action::kCreate:
       return store_->CreateCursor(command.name, command.from);
