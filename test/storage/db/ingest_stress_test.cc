@@ -149,8 +149,11 @@ TEST_CASE("one that is late keeps its turn until it is done, and the source is a
   const auto is_taken = [&turn]() {
     bool taken = false;
     base::Thread([&]() {
-      taken = !turn.mutex.TryLock();
-      if (!taken) turn.mutex.Unlock();
+      if (turn.mutex.TryLock()) {
+        turn.mutex.Unlock();
+      } else {
+        taken = true;
+      }
     });
     return taken;
   };
