@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "bandb/logger.h"
 #include "cluster/cluster_rig.h"
 #include "support/catch.h"
 

@@ -34,7 +34,7 @@ class Dashboard(ProgramTest):
     def browse(self, address, *flags):
         """What the browser makes of the page after some seconds of its own time."""
         done = run(BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-                   "--disable-background-networking", f"--user-data-dir={self.scratch / 'browser'}",
+                   "--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={self.scratch / 'browser'}",
                    "--enable-logging=stderr", "--window-size=1100,900", *flags, f"http://{address}/")
         self.assertEqual(done.returncode, 0, done.stderr)
         # What the page itself has to say is a mistake in it.
