@@ -105,8 +105,9 @@ class Cluster : public Store {
   // once the node was let in, and has been called by those who know it now.
   // Errors: kInvalidArgument     options that make no sense, all of them named
   //         kNotFound            no node is in the directory, and neither bootstrap nor join is given
-  //         kFailedPrecondition  the directory is in use, of a newer format, or of a node that was
-  //                              removed before it was let in; or the address is in use
+  //         kFailedPrecondition  the directory is in use, of a newer format, of a node that was
+  //                              removed before it was let in, or of a voter that lost all but its
+  //                              id; or the address is in use
   //         kDeadlineExceeded    nobody who was asked could let it in within `join_timeout`; start it again
   //         kDataLoss            the directory is damaged; nothing was changed
   //         kInternal, kResourceExhausted, kPermissionDenied  the operating system refused

@@ -47,7 +47,7 @@ struct ClusterOptions {
   // is taken over with all that it holds. Default: no.
   bool bootstrap = false;
   // Peer addresses of members, HOST:PORT: they are asked, one after the other and again, to let
-  // this node in. It takes part as a learner, and votes once it has caught up.
+  // this node in. It takes part as a learner, then votes. Not heeded by what is a node already.
   std::vector<std::string> join;
   // With `join`: a member, by name, peer address or id, whose place this node takes once it has
   // caught up.

@@ -86,9 +86,9 @@ class Db : public Store {
   virtual absl::Status CompactRange(std::string_view begin, std::string_view limit) = 0;
   // Begins no more compactions, and has those that run stand still; returns at once, while a step
   // of some milliseconds may still be under way. Flushes go on. Writers are slowed and then stopped
-  // once too many tables have come of flushes, and CompactRange waits; CompactionStyle::kFifo
-  // forgets nothing meanwhile. Nested: as many ContinueCompactions as calls of this have them go
-  // on. Close does, too, and the next Open begins with none.
+  // once too many tables have come of flushes; what comes after such a write waits, as CompactRange
+  // does. CompactionStyle::kFifo forgets nothing meanwhile. Nested: as many ContinueCompactions as
+  // calls of this have them go on. Close does, too, and the next Open begins with none.
   // Errors: kFailedPrecondition the database is closed, or opened for reading only.
   virtual absl::Status PauseCompactions() = 0;
   // Errors: kFailedPrecondition they are not paused; else as PauseCompactions.

@@ -29,7 +29,7 @@ struct IngestOptions {
   // The change feed does not give what is ingested. It begins anew after it: every log that was
   // kept goes, who reads on from before is told kOutOfRange, and every cursor is lost until it is
   // reset. So an ingest is refused while logs are kept (Options::changes_keep_bytes) or there are
-  // cursors, unless this is set. Default: refused.
+  // cursors that are not lost, unless this is set. Default: refused.
   bool allow_gap_in_changes = false;
 };
 

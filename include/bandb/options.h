@@ -110,8 +110,8 @@ struct Options {
   uint64_t level_base_bytes = 256ull << 20;
 
   // Bytes that flushes and compactions write in a second at the most, over some seconds. 0, the
-  // default, is no limit, else 64 KiB to 1 TiB. Flushes go first: compactions get what they leave.
-  // Writers wait once flushes or compactions fall behind, as on a slow disk.
+  // default, is no limit, else 64 KiB to 1 TiB. Flushes go first; compactions get what they leave,
+  // an eighth at the least. Writers wait once either falls behind, as on a slow disk.
   uint64_t background_bytes_per_second = 0;
 
   // Table files that are kept open at a time. 8 to 1048576; 0, the default, takes half of the files

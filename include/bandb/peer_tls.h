@@ -27,8 +27,8 @@ struct PeerTlsFiles {
   // Its key, without a password, in a file that others can neither read nor change.
   std::string key{};
   // Lists of certificates that their authorities have taken back; empty: none is asked for. If
-  // there are any, each authority that has signed for a node needs one, and one that is past its
-  // time believes nobody: load it again in time.
+  // there are any, each authority that has signed for a node needs one, and once
+  // one has expired no certificate is believed: load it again in time.
   std::string crl{};
   // No files: a node's certificate has to name one of these, as DNS name, or as IP address; one
   // that begins with a dot stands for all below it, as ".db.example.org". Empty: the authority's

@@ -32,8 +32,8 @@ absl::StatusOr<RepositoryMark> DecodeMark(std::string_view text, std::string_vie
   const bool fits = text.starts_with(kMarkBegin) && text.substr(body_bytes) == ChecksumLine(text.substr(0, body_bytes));
   const std::string_view rest = text.substr(fits ? kMarkBegin.size() : text.size());
   if (fits && !rest.starts_with(kMarkVersion)) {
-    return base::Error(absl::StatusCode::kFailedPrecondition, "{}: a format of repositories that is not known here",
-                       path);
+    return base::Error(absl::StatusCode::kFailedPrecondition, "{}: format {} of repositories, which is not known here",
+                       path, rest.substr(0, rest.find('\n')));
   }
   RepositoryMark mark;
   if (fits && ParseId(rest.substr(kMarkVersion.size(), kIdDigits), &mark.id)) {

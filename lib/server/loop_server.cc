@@ -122,26 +122,26 @@ absl::Status LoopServer::ListenWith(net::Acceptor* acceptor, const std::string& 
 }
 
 absl::Status LoopServer::Listen(const std::string& address, const std::vector<LoopServer*>& others) {
-  return ListenWith(&acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
-    return {unit->parts_.loop.get(), &unit->frames_, {&unit->protocol_, &unit->router_}};
+  return ListenWith(&acceptor_, address, others, [](LoopServer* server) -> net::Acceptor::Taker {
+    return {server->parts_.loop.get(), &server->frames_, {&server->protocol_, &server->router_}};
   });
 }
 
 absl::Status LoopServer::ListenForRedis(const std::string& address, const std::vector<LoopServer*>& others) {
-  return ListenWith(&redis_acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
-    return {unit->parts_.loop.get(), &unit->frames_, {&unit->redis_protocol_, &unit->redis_router_}};
+  return ListenWith(&redis_acceptor_, address, others, [](LoopServer* server) -> net::Acceptor::Taker {
+    return {server->parts_.loop.get(), &server->frames_, {&server->redis_protocol_, &server->redis_router_}};
   });
 }
 
 absl::Status LoopServer::ListenForTls(const std::string& address, const std::vector<LoopServer*>& others) {
-  return ListenWith(&tls_acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
-    return {unit->parts_.loop.get(), &unit->handshakes_, {&unit->protocol_, &unit->router_}};
+  return ListenWith(&tls_acceptor_, address, others, [](LoopServer* server) -> net::Acceptor::Taker {
+    return {server->parts_.loop.get(), &server->handshakes_, {&server->protocol_, &server->router_}};
   });
 }
 
 absl::Status LoopServer::ListenForRedisTls(const std::string& address, const std::vector<LoopServer*>& others) {
-  return ListenWith(&redis_tls_acceptor_, address, others, [](LoopServer* unit) -> net::Acceptor::Taker {
-    return {unit->parts_.loop.get(), &unit->handshakes_, {&unit->redis_protocol_, &unit->redis_router_}};
+  return ListenWith(&redis_tls_acceptor_, address, others, [](LoopServer* server) -> net::Acceptor::Taker {
+    return {server->parts_.loop.get(), &server->handshakes_, {&server->redis_protocol_, &server->redis_router_}};
   });
 }
 

@@ -46,7 +46,7 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
     const RedisEnvironment* redis = nullptr;
     SnapshotLeases* snapshots = nullptr;
     SlowLog* slow_log = nullptr;               // may be null
-    const ClientRoster* roster = nullptr;      // of all units; null: there is no other
+    const ClientRoster* roster = nullptr;      // of all loops; null: there is no other
     UserRegistry* users = nullptr;             // null: everybody may do everything
     const tls::CurrentContext* tls = nullptr;  // for the listeners of TLS
     std::function<std::string()> stats;
@@ -54,7 +54,7 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
   LoopServer(const Parts& parts, const ServerOptions& options);
   ~LoopServer() override;
 
-  // Takes connections from this address, for itself and the `others`. For one unit of a server.
+  // Takes connections from this address, for itself and the `others`. For one loop of a server.
   // Errors: as Server::Start.
   absl::Status Listen(const std::string& address, const std::vector<LoopServer*>& others = {});
   const std::string& address() const { return acceptor_.address(); }
@@ -65,7 +65,7 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
   const std::string& redis_address() const { return redis_acceptor_.address(); }
   const std::string& tls_address() const { return tls_acceptor_.address(); }
   const std::string& redis_tls_address() const { return redis_tls_acceptor_.address(); }
-  // For calls that come by other ways. Lifetime: that of the unit.
+  // For calls that come by other ways. Lifetime: that of this.
   DoorQueue* door_queue() { return &door_queue_; }
 
   // Takes nobody any more; see net::FrameServer::Drain.
@@ -97,8 +97,8 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
   const Parts parts_;
   const ServerOptions options_;
   base::ListenOptions ListenOn(const std::string& address) const;
-  // A taker of this unit and of each of the others, as `make` makes it.
-  using MakeTaker = net::Acceptor::Taker (*)(LoopServer* unit);
+  // A taker of this and of each of the others, as `make` makes it.
+  using MakeTaker = net::Acceptor::Taker (*)(LoopServer* server);
   absl::Status ListenWith(net::Acceptor* acceptor, const std::string& address, const std::vector<LoopServer*>& others,
                           MakeTaker make);
   void CloseAcceptors();

@@ -16,7 +16,7 @@ namespace bandb::server {
 
 class FrameCodec;
 
-// Writes overlap: the store keeps the order of WriteAsync. Reads overlap: the read path keeps
+// Writes overlap: the store keeps the order of WriteAsync. Reads overlap: the ReadEndpoint keeps
 // theirs.
 inline constexpr net::Lane kWriteLane = 1;
 inline constexpr net::Lane kReadLane = 2;

@@ -35,7 +35,7 @@ std::string ToLine(const RedisClientRow& row);
 
 // Whom a command means: those of which all holds that is said.
 struct RedisClientFilter {
-  std::vector<uint64_t> ids;  // any of these; none: whoever
+  std::vector<uint64_t> ids;  // any of these; empty: any client
   // Nothing: whatever it is.
   std::optional<std::string> address{};
   std::optional<std::string> local_address{};

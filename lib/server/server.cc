@@ -74,8 +74,8 @@ class Server::Impl {
   absl::Status Start();
   const std::string& address() const { return address_; }
   const std::string& redis_address() const { return redis_address_; }
-  const std::string& tls_address() const { return loops_[0].unit->tls_address(); }
-  const std::string& redis_tls_address() const { return loops_[0].unit->redis_tls_address(); }
+  const std::string& tls_address() const { return loops_[0].loop_server->tls_address(); }
+  const std::string& redis_tls_address() const { return loops_[0].loop_server->redis_tls_address(); }
   ServerStats Stats() const;
   ServerLatencies Latencies() const;
   absl::StatusOr<ClientList> Clients(size_t count_max) const;
@@ -94,7 +94,7 @@ class Server::Impl {
   // A loop, its thread and what runs on it.
   struct ServingLoop {
     std::shared_ptr<net::SocketLoop> loop;  // shared with responders, see server/host_hooks.h
-    std::unique_ptr<server::LoopServer> unit;
+    std::unique_ptr<server::LoopServer> loop_server;
     std::unique_ptr<base::Thread> thread;
     std::unique_ptr<base::Event> ended = std::make_unique<base::Event>();
     // It has taken the turn that IsAlive asked for.
@@ -154,7 +154,7 @@ absl::Status Server::Impl::AddLoop(int number) {
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<net::SocketLoop> loop, net::SocketLoop::Create(&clock_));
   ServingLoop serving;
   serving.loop = std::move(loop);
-  serving.unit = std::make_unique<server::LoopServer>(
+  serving.loop_server = std::make_unique<server::LoopServer>(
       server::LoopServer::Parts{.loop = serving.loop,
                                 .store = store_,
                                 .hooks = &hooks_,
@@ -172,8 +172,8 @@ absl::Status Server::Impl::AddLoop(int number) {
                                 .tls = tls_.get(),
                                 .stats = [this] { return server::ToText(Stats()); }},
       options_);
-  hook_watch_.Add(serving.unit->hook_spot());
-  roster_.Add({serving.loop, serving.unit.get()});
+  hook_watch_.Add(serving.loop_server->hook_spot());
+  roster_.Add({serving.loop, serving.loop_server.get()});
   loops_.push_back(std::move(serving));
   return absl::OkStatus();
 }
@@ -223,7 +223,7 @@ absl::Status Server::Impl::SetUpTls() {
 }
 
 absl::Status Server::Impl::ListenForTls(const std::vector<server::LoopServer*>& others) {
-  server::LoopServer* const first = loops_[0].unit.get();
+  server::LoopServer* const first = loops_[0].loop_server.get();
   if (!options_.tls_listen.empty()) {
     BANDB_RETURN_IF_ERROR(first->ListenForTls(options_.tls_listen, others));
     Log(LogSeverity::kInfo, fmt::format("serving TLS on {}", first->tls_address()));
@@ -268,16 +268,16 @@ absl::Status Server::Impl::Start() {
   if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads + for_operators);
   for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
   std::vector<server::DoorQueue*> door_queues;
-  for (ServingLoop& serving : loops_) door_queues.push_back(serving.unit->door_queue());
+  for (ServingLoop& serving : loops_) door_queues.push_back(serving.loop_server->door_queue());
   door_ = std::make_unique<server::Door>(std::move(door_queues), &quota_, users_.get(), options_);
   // One socket for all loops: the first accepts and deals out.
   std::vector<server::LoopServer*> others;
-  for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].unit.get());
-  BANDB_RETURN_IF_ERROR(loops_[0].unit->Listen(options_.listen, others));
-  address_ = loops_[0].unit->address();
+  for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].loop_server.get());
+  BANDB_RETURN_IF_ERROR(loops_[0].loop_server->Listen(options_.listen, others));
+  address_ = loops_[0].loop_server->address();
   if (!options_.redis_listen.empty()) {
-    BANDB_RETURN_IF_ERROR(loops_[0].unit->ListenForRedis(options_.redis_listen, others));
-    redis_address_ = loops_[0].unit->redis_address();
+    BANDB_RETURN_IF_ERROR(loops_[0].loop_server->ListenForRedis(options_.redis_listen, others));
+    redis_address_ = loops_[0].loop_server->redis_address();
     redis_.address = redis_address_;
     redis_.port = std::atoi(redis_address_.c_str() + redis_address_.rfind(':') + 1);
   }
@@ -298,7 +298,7 @@ absl::Status Server::Impl::Start() {
 
 ServerStats Server::Impl::Stats() const {
   ServerStats stats;
-  for (const ServingLoop& serving : loops_) serving.unit->AddTo(&stats);
+  for (const ServingLoop& serving : loops_) serving.loop_server->AddTo(&stats);
   if (door_ != nullptr) door_->AddTo(&stats);
   if (users_ != nullptr) {
     stats.failed_logins = users_->failed_logins.load(std::memory_order_relaxed);
@@ -325,7 +325,7 @@ bool Server::Impl::IsAlive() {
 
 ServerLatencies Server::Impl::Latencies() const {
   ServerLatencies latencies;
-  for (const ServingLoop& serving : loops_) serving.unit->AddTo(&latencies);
+  for (const ServingLoop& serving : loops_) serving.loop_server->AddTo(&latencies);
   return latencies;
 }
 
@@ -364,8 +364,8 @@ absl::Status Server::Impl::Drain() {
   std::vector<std::unique_ptr<Result>> results;
   for (ServingLoop& serving : loops_) {
     results.push_back(std::make_unique<Result>());
-    serving.loop->Post([unit = serving.unit.get(), result = results.back().get()] {
-      unit->Drain([result](const net::DrainOutcome& outcome) {
+    serving.loop->Post([loop_server = serving.loop_server.get(), result = results.back().get()] {
+      loop_server->Drain([result](const net::DrainOutcome& outcome) {
         result->outcome = outcome;
         result->done.Set();
       });
@@ -392,7 +392,7 @@ void Server::Impl::Stop() {
   for (ServingLoop& serving : loops_) {
     if (serving.thread == nullptr) continue;
     serving.loop->Post([&serving] {
-      serving.unit->End([&serving] {
+      serving.loop_server->End([&serving] {
         serving.loop->Stop();
         serving.ended->Set();
       });
@@ -405,10 +405,10 @@ void Server::Impl::Stop() {
     const int64_t left_nanos =
         deadline_nanos == base::kForever ? deadline_nanos : deadline_nanos - clock_.MonotonicNanos();
     if (!serving.ended->BlockUntilSet(std::max<int64_t>(0, left_nanos))) {
-      serving.loop->Post([unit = serving.unit.get()] { unit->AbandonWorkers(); });
+      serving.loop->Post([loop_server = serving.loop_server.get()] { loop_server->AbandonWorkers(); });
     }
     serving.thread->Join();
-    abandoned_ = abandoned_ || serving.unit->HasWorkers();
+    abandoned_ = abandoned_ || serving.loop_server->HasWorkers();
   }
   snapshots_.Clear();
   hook_watcher_.reset();

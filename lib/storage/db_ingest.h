@@ -14,9 +14,9 @@
 
 namespace bandb::storage {
 
-// One ingest at a time is committed: whoever has the turn. One that another has overtaken keeps it
-// while its tables are written once more, so that no other overtakes it again. The source is never
-// asked by whoever has it: it may ingest itself.
+// One ingest at a time is committed: the one that has the turn. One that another has overtaken
+// keeps it while its tables are written once more, so that no other overtakes it again. The source
+// is never asked while it is had: it may ingest itself.
 struct IngestTurn {
   base::Mutex mutex;
   // Of the last ingest that was done.

@@ -67,7 +67,7 @@ int Run(const std::filesystem::path& dir, uint64_t bytes, size_t value_bytes) {
 }  // namespace bandb
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
+  if (argc < 2 || argv[1][0] == '-') {
     fmt::print(stderr, "usage: open_bench DIR [megabytes] [value_bytes]\n");
     return 2;
   }

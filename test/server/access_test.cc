@@ -33,16 +33,6 @@ std::string Changes(const std::string& begin, const std::string& limit) {
   return frame;
 }
 
-std::string Batch(const std::vector<proto::BatchCondition>& conditions,
-                  const std::vector<proto::BatchOperation>& operations) {
-  proto::BatchBuilder batch;
-  for (const auto& condition : conditions) batch.Require(condition);
-  for (const auto& operation : operations) batch.Add(operation);
-  std::string frame;
-  batch.AppendTo(&frame);
-  return frame;
-}
-
 class KeepingLogger final : public Logger {
  public:
   void Log(LogSeverity, std::string_view line) override {
@@ -104,15 +94,15 @@ std::vector<Row> Rows() {
       {3, "delete inside", DeleteFrame("o/1"), "all writer other mixed"},
       {16, "hello", hello, users + " nobody"},
       {17, "ping", ping, users},
-      {18, "empty batch", Batch({}, {}), "all reader writer other mixed"},
-      {18, "batch inside", Batch({}, {Put("o/1"), Put("o/2")}), "all writer other mixed"},
-      {18, "batch partly outside", Batch({}, {Put("o/1"), Put("k/2")}), "all writer"},
-      {18, "condition inside", Batch({Absent("o/none")}, {Put("o/1")}), "all other"},
-      {18, "condition elsewhere", Batch({Absent("k/none")}, {Put("o/1")}), "all mixed"},
-      {18, "condition alone", Batch({Absent("k/none")}, {}), "all reader mixed"},
-      {18, "range delete inside", Batch({}, {Clear("o/", "o0")}), "all writer other mixed"},
-      {18, "range delete across the end", Batch({}, {Clear("o/", "o1")}), "all writer"},
-      {18, "range delete across the beginning", Batch({}, {Clear("n", "o/5")}), "all writer"},
+      {18, "empty batch", BatchFrame(proto::BatchBuilder()), "all reader writer other mixed"},
+      {18, "batch inside", BatchFrame({Put("o/1"), Put("o/2")}), "all writer other mixed"},
+      {18, "batch partly outside", BatchFrame({Put("o/1"), Put("k/2")}), "all writer"},
+      {18, "condition inside", BatchFrame({Put("o/1")}, {Absent("o/none")}), "all other"},
+      {18, "condition elsewhere", BatchFrame({Put("o/1")}, {Absent("k/none")}), "all mixed"},
+      {18, "condition alone", BatchFrame({}, {Absent("k/none")}), "all reader mixed"},
+      {18, "range delete inside", BatchFrame({Clear("o/", "o0")}), "all writer other mixed"},
+      {18, "range delete across the end", BatchFrame({Clear("o/", "o1")}), "all writer"},
+      {18, "range delete across the beginning", BatchFrame({Clear("n", "o/5")}), "all writer"},
       {19, "scan of all", Scan("", ""), "all reader"},
       {19, "scan inside", Scan("o/", "o0"), "all reader other"},
       {19, "scan to the end", Scan("o/", ""), "all reader"},
@@ -204,8 +194,8 @@ TEST_CASE("what was refused was not done, not in part either") {
   const std::unique_ptr<WireClient> other = ClientOf(users, "other");
   REQUIRE(CodeOf(all.get(), PutFrame("k/1", "v")) == 0);
   REQUIRE(CodeOf(all.get(), PutFrame("o/1", "v")) == 0);
-  CHECK(CodeOf(other.get(), Batch({}, {Put("o/2"), Put("k/2")})) == kDenied);
-  CHECK(CodeOf(other.get(), Batch({}, {Clear("a", "z")})) == kDenied);
+  CHECK(CodeOf(other.get(), BatchFrame({Put("o/2"), Put("k/2")})) == kDenied);
+  CHECK(CodeOf(other.get(), BatchFrame({Clear("a", "z")})) == kDenied);
   CHECK(CodeOf(all.get(), GetFrame("o/2")) == 5);
   CHECK(CodeOf(all.get(), GetFrame("k/1")) == 0);
   CHECK(CodeOf(all.get(), GetFrame("o/1")) == 0);

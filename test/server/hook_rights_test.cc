@@ -14,16 +14,6 @@ namespace {
 using proto::BatchCheck;
 using proto::BatchKind;
 
-std::string Batch(const std::vector<proto::BatchCondition>& conditions,
-                  const std::vector<proto::BatchOperation>& operations) {
-  proto::BatchBuilder batch;
-  for (const auto& condition : conditions) batch.Require(condition);
-  for (const auto& operation : operations) batch.Add(operation);
-  std::string frame;
-  batch.AppendTo(&frame);
-  return frame;
-}
-
 // "A>B" goes to B; a put of "A+B" puts B as well, one of "A-B" deletes it, one of "A*B" all from B
 // on.
 HookResult Obey(const ServerOperation& operation) {
@@ -87,14 +77,14 @@ TEST_CASE("rights are looked at for the keys that hooks route to, and for each t
       {"one that emits one inside", PutFrame("o/a+o/b", "v"), 0},
       {"one that emits a delete outside", PutFrame("o/a-p/secret", "v"), kDenied},
       {"one that emits a delete of a range that ends outside", PutFrame("o/a*o/z", "v"), kDenied},
-      {"a batch with one that is routed out", Batch({}, {{BatchKind::kPut, "o/x", "v"}, {BatchKind::kPut, "o/y>p/y"}}),
+      {"a batch with one that is routed out", BatchFrame({{BatchKind::kPut, "o/x", "v"}, {BatchKind::kPut, "o/y>p/y"}}),
        kDenied},
       {"a batch with one that emits one outside",
-       Batch({}, {{BatchKind::kPut, "o/x", "v"}, {BatchKind::kPut, "o/y+p/y"}}), kDenied},
+       BatchFrame({{BatchKind::kPut, "o/x", "v"}, {BatchKind::kPut, "o/y+p/y"}}), kDenied},
       {"a condition that is routed out",
-       Batch({{BatchCheck::kHasValue, "o/c>p/secret", "42"}}, {{BatchKind::kPut, "o/x", "v"}}), kDenied},
-      {"a condition that is routed in", Batch({{BatchCheck::kPresent, "p/c>o/own"}}, {{BatchKind::kPut, "o/in", "v"}}),
-       0},
+       BatchFrame({{BatchKind::kPut, "o/x", "v"}}, {{BatchCheck::kHasValue, "o/c>p/secret", "42"}}), kDenied},
+      {"a condition that is routed in",
+       BatchFrame({{BatchKind::kPut, "o/in", "v"}}, {{BatchCheck::kPresent, "p/c>o/own"}}), 0},
   };
   uint64_t denials = 0;
   for (const auto& row : rows) {
@@ -113,7 +103,8 @@ TEST_CASE("a hook gives nobody a right: who may only read emits nothing, who may
   const std::unique_ptr<WireClient> mixed = rights.Client("mixed");  // read:k/, write:o/
   CHECK(CodeOf(mixed.get(), PutFrame("o/a+k/a", "v")) == kDenied);
   CHECK(CodeOf(mixed.get(), GetFrame("k/a>o/own")) == kDenied);
-  CHECK(CodeOf(mixed.get(), Batch({{BatchCheck::kPresent, "k/a>o/own"}}, {{BatchKind::kPut, "o/x", "v"}})) == kDenied);
+  CHECK(CodeOf(mixed.get(), BatchFrame({{BatchKind::kPut, "o/x", "v"}}, {{BatchCheck::kPresent, "k/a>o/own"}})) ==
+        kDenied);
   CHECK(CodeOf(mixed.get(), PutFrame("k/a>o/a", "v")) == 0);
   const std::unique_ptr<WireClient> reader = rights.Client("reader");
   CHECK(CodeOf(reader.get(), PutFrame("a+b", "v")) == kDenied);

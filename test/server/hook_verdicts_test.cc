@@ -26,22 +26,6 @@ const uint16_t kMalformed = ToCode(proto::ErrorCode::kMalformed);
 const uint16_t kTooLarge = ToCode(proto::ErrorCode::kTooLarge);
 const uint16_t kInvalid = proto::ToCode(absl::StatusCode::kInvalidArgument);
 
-std::string BatchFrame(const std::vector<proto::BatchOperation>& operations,
-                       const std::vector<proto::BatchCondition>& conditions = {}) {
-  proto::BatchBuilder builder;
-  for (const proto::BatchCondition& condition : conditions) builder.Require(condition);
-  for (const proto::BatchOperation& operation : operations) builder.Add(operation);
-  std::string frame;
-  builder.AppendTo(&frame);
-  return frame;
-}
-
-std::string ScanFrame(std::string_view begin, std::string_view limit) {
-  std::string frame;
-  proto::AppendScan(&frame, {.begin = begin, .limit = limit});
-  return frame;
-}
-
 uint16_t CodeOf(WireClient* client, const std::string& frame) {
   const std::optional<OwnedReply> reply = client->Ask(frame);
   REQUIRE(reply.has_value());
@@ -467,12 +451,12 @@ TEST_CASE("verdicts that make no sense of what they are on are failures of their
   } rows[] = {
       {"a get emits", 0, emit, GetFrame("a")},
       {"a get's message emits", kGetMessage, emit, GetFrame("a")},
-      {"a scan emits", 0, emit, ScanFrame("a", "z")},
-      {"a scan is routed", 0, route, ScanFrame("a", "z")},
+      {"a scan emits", 0, emit, ScanFrame({.begin = "a", .limit = "z"})},
+      {"a scan is routed", 0, route, ScanFrame({.begin = "a", .limit = "z"})},
       {"a range delete is routed", 0, route, BatchFrame({{BatchKind::kRangeDelete, "x", "y"}})},
       {"a batch is routed", kBatchMessage, route, BatchFrame({{BatchKind::kPut, "b", "1"}})},
       {"a batch emits", kBatchMessage, emit, BatchFrame({{BatchKind::kPut, "b", "1"}})},
-      {"the message of a scan emits", kScanMessage, emit, ScanFrame("a", "z")},
+      {"the message of a scan emits", kScanMessage, emit, ScanFrame({.begin = "a", .limit = "z"})},
       {"a route of the host's is routed", kRoute, route, host_frame},
       {"a route of the host's emits", kRoute, emit, host_frame},
       {"a route's hook throws", kRoute, []() -> HookResult { throw 1; }, host_frame},

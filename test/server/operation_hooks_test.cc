@@ -18,20 +18,6 @@ namespace {
 using proto::BatchCheck;
 using proto::BatchKind;
 
-std::string BatchFrame(const std::vector<proto::BatchOperation>& operations) {
-  proto::BatchBuilder builder;
-  for (const proto::BatchOperation& operation : operations) builder.Add(operation);
-  std::string frame;
-  builder.AppendTo(&frame);
-  return frame;
-}
-
-std::string ScanFrame(std::string_view begin, std::string_view limit) {
-  std::string frame;
-  proto::AppendScan(&frame, {.begin = begin, .limit = limit});
-  return frame;
-}
-
 // What hooks were told, from whatever loop.
 class Notes {
  public:
@@ -182,7 +168,7 @@ TEST_CASE("hooks on operations see every kind of them, with its parts, and may c
   CHECK(client.Ask(PutFrame("here", "1")) == OkReply());
   CHECK(client.Ask(GetFrame("elsewhere")) == ValueReply("1+"));
   CHECK(client.Ask(GetFrame("none"))->code == proto::ToCode(absl::StatusCode::kNotFound));
-  REQUIRE(client.Ask(ScanFrame("a", "z"))->ok);
+  REQUIRE(client.Ask(ScanFrame({.begin = "a", .limit = "z"}))->ok);
   CHECK(client.Ask(BatchFrame({{BatchKind::kPutWithTtl, "w1", "2", 60'000}, {BatchKind::kRangeDelete, "wide", "y"}})) ==
         OkReply());
   CHECK(before.Take() == std::vector<std::string>{"put here 1+", "get elsewhere ", "get none ", "scan a z",

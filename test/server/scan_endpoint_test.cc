@@ -11,12 +11,6 @@
 namespace bandb::test {
 namespace {
 
-std::string ScanFrame(const proto::Scan& scan) {
-  std::string frame;
-  proto::AppendScan(&frame, scan);
-  return frame;
-}
-
 using Entries = std::vector<std::pair<std::string, std::string>>;
 
 struct Piece {

@@ -50,6 +50,20 @@ std::string BatchFrame(const proto::BatchBuilder& builder) {
   return frame;
 }
 
+std::string BatchFrame(const std::vector<proto::BatchOperation>& operations,
+                       const std::vector<proto::BatchCondition>& conditions) {
+  proto::BatchBuilder builder;
+  for (const proto::BatchCondition& condition : conditions) builder.Require(condition);
+  for (const proto::BatchOperation& operation : operations) builder.Add(operation);
+  return BatchFrame(builder);
+}
+
+std::string ScanFrame(const proto::Scan& scan) {
+  std::string frame;
+  proto::AppendScan(&frame, scan);
+  return frame;
+}
+
 WireClient::WireClient(const std::string& address) {
   auto to = net::ParseAddress(address);
   if (!to.ok()) return;

@@ -72,6 +72,9 @@ std::string PutFrame(std::string_view key, std::string_view value);
 std::string GetFrame(std::string_view key);
 std::string DeleteFrame(std::string_view key);
 std::string BatchFrame(const proto::BatchBuilder& builder);
+std::string BatchFrame(const std::vector<proto::BatchOperation>& operations,
+                       const std::vector<proto::BatchCondition>& conditions = {});
+std::string ScanFrame(const proto::Scan& scan);
 
 // A server over a MemoryStore, on a free port.
 class ServerFixture {

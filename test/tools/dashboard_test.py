@@ -12,7 +12,7 @@ import unittest
 
 from admin_test import ServerWithAdmin
 from cluster_fixture import Node, Trio
-from programs import BENCH, ProgramTest, cli, run, wait_until
+from programs import BENCH, ProgramTest, cli, need, run, wait_until
 
 BROWSER = shutil.which("chromium")
 
@@ -28,8 +28,7 @@ class TrioWithAdmin(Trio):
 class Dashboard(ProgramTest):
     def setUp(self):
         super().setUp()
-        if BROWSER is None:
-            self.skipTest("there is no chromium")
+        need(BROWSER is not None, "chromium")
 
     def browse(self, address, *flags):
         """What the browser makes of the page after some seconds of its own time."""

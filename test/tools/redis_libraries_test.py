@@ -5,7 +5,7 @@ import re
 import shutil
 import unittest
 
-from programs import npm_folder, run
+from programs import need, npm_folder, run
 from redis_test import BothServers
 
 FOLDER = pathlib.Path(__file__).resolve().parent
@@ -23,8 +23,7 @@ class Libraries(BothServers):
         return bandb.stdout.decode()
 
     def test_redis_py(self):
-        if run(PYTHON, "-c", "import redis").returncode != 0:
-            self.skipTest("python3-redis is not installed")
+        need(run(PYTHON, "-c", "import redis").returncode == 0, "python3-redis")
         output = self.both_print_the_same(PYTHON, "-B", str(FOLDER / "redis_py_client.py"))
         self.assertIn("transfers: [b'800', b'200']\n", output)
         self.assertIn("watched: ('WatchError', ", output)
@@ -36,8 +35,7 @@ class Libraries(BothServers):
 
     def test_redis_benchmark(self):
         program = shutil.which("redis-benchmark")
-        if program is None:
-            self.skipTest("there is no redis-benchmark")
+        need(program is not None, "redis-benchmark")
         for flags in ([], ["-P", "16"], ["-3", "--threads", "2"]):
             done = run(program, "-p", str(self.bandb.redis_port), "-q", "-n", "4000", "-c", "20", "-r", "1000", "-d", "100",
                        "-t", "ping,set,get,incr,mset", *flags)

@@ -11,7 +11,7 @@ import time
 import unittest
 
 import programs
-from programs import DEADLINE_SECONDS, ProgramTest
+from programs import DEADLINE_SECONDS, ProgramTest, need
 
 REDIS = shutil.which("redis-server")
 SEEDS = range(int(os.environ.get("BANDB_REDIS_SEEDS", "6")))
@@ -94,8 +94,7 @@ def elements(reply):
 class BothServers(ProgramTest):
     def setUp(self):
         super().setUp()
-        if REDIS is None:
-            self.skipTest("no redis-server is installed, so there is nothing to compare with")
+        need(REDIS is not None, "redis-server")
         durability = "os" if programs.SERVED_BY == "standalone" else "sync"
         config = self.write("bandb.toml", f'[redis]\nlisten = "127.0.0.1:0"\n[server]\ndurability = "{durability}"\n'
                                           f'loops = {getattr(self, "loops", 1)}\n')

@@ -64,6 +64,11 @@ class Setup(ProgramTest):
         self.assertEqual(self.setup("test"), (0, "", ""))
         self.assertEqual(self.commands(), [])
 
+    def test_ubuntu_has_no_package_of_the_browser(self):
+        self.system('ID=ubuntu\nVERSION_ID="24.04"\n', [name for name in self.packages("test") if name != "chromium"])
+        self.assertEqual(self.setup("test"), (0, "", ""))
+        self.assertEqual(self.commands(), [])
+
     def test_the_tests_need_more_than_running(self):
         self.system('ID=debian\nVERSION_ID="13"\n', self.packages("run"))
         self.assertEqual(self.setup("run"), (0, "", ""))

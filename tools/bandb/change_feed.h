@@ -45,8 +45,8 @@ struct OwedTime {
 };
 
 // The body of the reply. A change that does not fit into a usual one is asked for once more with as
-// many bytes as the server sends. While a time is owed, no reply has both commits of before it and
-// of after it, and there are more of before it than were asked for.
+// many bytes as the server sends. Until the requested time is reached, no reply has both commits of
+// before it and of after it, and there are more of before it than were asked for.
 absl::StatusOr<std::string> AskForChanges(client::Client* client, proto::Changes changes, const OwedTime& owed);
 
 // What one call of Read gave. Lifetime: the commits borrow from the texts.

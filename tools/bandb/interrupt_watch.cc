@@ -43,8 +43,12 @@ void InterruptWatch::Wait() {
     if (over_) return;
     if (signal == kWakeUp) continue;
     tell_();
+    // That one alone: the destructor may have sent the other by now.
+    sigset_t last;
+    sigemptyset(&last);
+    sigaddset(&last, signal);
     std::signal(signal, SIG_DFL);
-    pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+    pthread_sigmask(SIG_UNBLOCK, &last, nullptr);
     ::raise(signal);
   }
 }

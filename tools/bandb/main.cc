@@ -54,7 +54,7 @@ constexpr std::string_view kOtherCommands =
     "  export [OPTIONS] --out DIR                write entries into files; bandb export --help says how\n"
     "  import [OPTIONS] FILE...                  store the entries of files; bandb import --help says how\n"
     "  watch [OPTIONS] [PREFIX]                  print what is written, as it is written; bandb watch --help says how\n"
-    "  cursors list|create|drop ...              places that watch goes on from; bandb cursors --help says how\n"
+    "  cursors list|create|drop|reset ...        places that watch goes on from; bandb cursors --help says how\n"
     "  backup create|list|verify|prune|restore|copy   backups of a database; bandb backup --help says how\n"
     "  top [--once]                              a screen that shows what a server does; bandb top --help says how\n"
     "  clients [--json] | clients kill ID        who is connected; bandb clients --help says how\n"

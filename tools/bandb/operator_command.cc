@@ -21,11 +21,11 @@ using standard_streams::Print;
 using standard_streams::Write;
 
 constexpr const char* kClientsFooter =
-    "Columns: id, address, user, protocol, age, time since the last request, requests without an answer, bytes read "
-    "and\n"
-    "written, bytes of replies that it has not taken, last operation. The oldest connection first. Clients of gRPC "
-    "are not\n"
-    "among them. The user needs the right to administer.\n"
+    "Columns: id, address, user, name, protocol, age, time since the last request, requests without an answer, bytes "
+    "read\n"
+    "and written, bytes of replies that it has not taken, last operation. The oldest connection first. Of clients of "
+    "gRPC no\n"
+    "bytes are known. The user needs the right to administer.\n"
     "\n"
     "Exit codes: 0 done; 2 usage; 3 server or connection error, or there is no such client.\n"
     "\n"
@@ -118,7 +118,7 @@ int RunSlowLog(const client::Target& target, std::vector<std::string> arguments)
 }
 
 int RunClock(const client::Target& target, std::vector<std::string> arguments) {
-  CLI::App app("Has a standalone server go by its clock as it is now.", "bandb clock");
+  CLI::App app("Has a server, or the cluster of a node, go by the clock as it is now.", "bandb clock");
   app.require_subcommand(1);
   app.footer(kClockFooter);
   app.add_subcommand("accept", "have times to live go by the clock as it is now");

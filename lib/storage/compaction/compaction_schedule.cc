@@ -53,7 +53,7 @@ std::optional<Compaction> CompactionSchedule::PickSpace(const Situation& situati
   const bool idle = compactions_running_ == 0 && manual_.empty();
   if (!idle || !space_wanted_ || situation.horizon == nullptr) return std::nullopt;
   std::optional<Compaction> compaction =
-      PickForSpace(*situation.version, settings(), running_, *situation.horizon, situation.now_ms, &space_outlook_);
+      PickForSpace({*situation.version, settings(), running_, *situation.horizon, situation.now_ms}, &space_outlook_);
   space_wanted_ = compaction.has_value();
   return compaction;
 }

@@ -56,7 +56,7 @@ class CompactionSchedule {
     // The disk is full: of compactions only those that drop tables as they are may be begun.
     bool only_drops = false;
     uint64_t next_file_number = 0;
-    // As PickForSpace has them; null: it is not asked.
+    // As SpaceSituation has them; null: it is not asked.
     const SnapshotHorizon* horizon = nullptr;
     uint64_t now_ms = 0;
   };

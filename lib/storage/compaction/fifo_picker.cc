@@ -21,37 +21,35 @@ bool HoldsSystems(const TablePtr& table) { return !IsUsers(table->info().smalles
 
 class FifoPicker {
  public:
-  FifoPicker(const Version& version, const CompactionSettings& settings, const RunningCompactions& running,
-             const SnapshotHorizon& horizon, uint64_t now_ms, SpaceOutlook* outlook)
-      : version_(version),
-        settings_(settings),
-        running_(running),
-        horizon_(horizon),
-        now_ms_(now_ms),
-        outlook_(outlook) {}
+  FifoPicker(const SpaceSituation& situation, SpaceOutlook* outlook) : in_(situation), outlook_(outlook) {}
 
   std::optional<Compaction> PickToForget() {
     uint64_t bytes = 0;
-    for (int level = 0; level < kLevels; ++level) bytes += version_.LevelBytes(level);
-    const uint64_t bytes_max = settings_.fifo_bytes_max == 0 ? UINT64_MAX : settings_.fifo_bytes_max;
+    for (int level = 0; level < kLevels; ++level) bytes += in_.version.LevelBytes(level);
+    const uint64_t bytes_max = in_.settings.fifo_bytes_max == 0 ? UINT64_MAX : in_.settings.fifo_bytes_max;
     // The lowest level that users have something in.
     for (int level = kLevels - 1; level >= 0; --level) {
       const std::vector<TablePtr> oldest_first = InOrder(level);
       if (oldest_first.empty()) continue;
       std::vector<TablePtr> due;
       size_t confirmed = 0;
+      bool is_held = false;
       for (const TablePtr& table : oldest_first) {
         const bool is_too_much = bytes > bytes_max;
         // One that cannot be read, or whose time has yet to come, is at least as old as the next.
-        const bool is_unknown = !is_too_much && (running_.set_aside.contains(table->info().number) || IsAhead(table));
+        const bool is_unknown =
+            !is_too_much && (in_.running.set_aside.contains(table->info().number) || IsAhead(table));
         if (!is_too_much && !is_unknown && !IsOld(table)) break;
         outlook_->forgets |= !is_unknown;
         // What runs on it ends, and then it is looked at again.
-        if (running_.tables.contains(table->info().number)) break;
+        if (in_.running.tables.contains(table->info().number)) break;
         if (SnapshotSees(table->info())) {
           outlook_->waits_for_snapshot = true;
-          break;
+          if (!is_unknown) break;
+          // Whether anything is due is for the first that is known to say.
+          is_held = true;
         }
+        if (is_held) continue;
         due.push_back(table);
         bytes -= table->info().file_bytes;
         if (!is_unknown) confirmed = due.size();
@@ -63,13 +61,13 @@ class FifoPicker {
   }
 
   std::optional<Compaction> PickJoin() {
-    const Version::Level& tables = version_.level(0);
-    uint64_t bytes_max = settings_.table_bytes;
-    if (settings_.fifo_bytes_max != 0) bytes_max = std::min(bytes_max, settings_.fifo_bytes_max / kFewestParts);
+    const Version::Level& tables = in_.version.level(0);
+    uint64_t bytes_max = in_.settings.table_bytes;
+    if (in_.settings.fifo_bytes_max != 0) bytes_max = std::min(bytes_max, in_.settings.fifo_bytes_max / kFewestParts);
     for (size_t begin = 0; begin + kSmallTablesMin <= tables.size(); ++begin) {
       uint64_t bytes = 0, largest = 0;
       size_t end = begin;
-      while (end < tables.size() && end - begin < kLevel0InputsMax && !running_.Holds({tables[end]}) &&
+      while (end < tables.size() && end - begin < kLevel0InputsMax && !in_.running.Holds({tables[end]}) &&
              bytes + tables[end]->info().file_bytes <= bytes_max) {
         bytes += tables[end]->info().file_bytes;
         largest = std::max(largest, tables[end++]->info().file_bytes);
@@ -80,7 +78,7 @@ class FifoPicker {
       Compaction joined;
       joined.inputs.assign(tables.begin() + static_cast<ptrdiff_t>(begin),
                            tables.begin() + static_cast<ptrdiff_t>(end));
-      if (auto complete = CompleteRuns(std::move(joined), running_)) return complete;
+      if (auto complete = CompleteRuns(std::move(joined), in_.running)) return complete;
     }
     return std::nullopt;
   }
@@ -89,7 +87,7 @@ class FifoPicker {
   // Of a level, the tables that hold what users have written.
   std::vector<TablePtr> InOrder(int level) const {
     std::vector<TablePtr> tables;
-    std::copy_if(version_.level(level).rbegin(), version_.level(level).rend(), std::back_inserter(tables),
+    std::copy_if(in_.version.level(level).rbegin(), in_.version.level(level).rend(), std::back_inserter(tables),
                  [](const TablePtr& table) { return HoldsUsers(table->info()); });
     if (level == 0) return tables;
     std::sort(tables.begin(), tables.end(), [](const TablePtr& a, const TablePtr& b) {
@@ -99,21 +97,21 @@ class FifoPicker {
   }
 
   bool SnapshotSees(const TableInfo& info) const {
-    return horizon_.newest_reader != 0 && horizon_.newest_reader >= info.smallest_sequence;
+    return in_.horizon.newest_reader != 0 && in_.horizon.newest_reader >= info.smallest_sequence;
   }
 
   // It was written while the clock was ahead.
   bool IsAhead(const TablePtr& table) {
-    if (settings_.fifo_age_max_ms == UINT64_MAX) return false;
+    if (in_.settings.fifo_age_max_ms == UINT64_MAX) return false;
     const TableReader* reader = table->ReaderIfOpen();
-    if (reader == nullptr || reader->properties().NewestMs() <= now_ms_) return false;
+    if (reader == nullptr || reader->properties().NewestMs() <= in_.now_ms) return false;
     // For when its time has come.
     IsOld(table);
     return true;
   }
 
   bool IsOld(const TablePtr& table) {
-    if (settings_.fifo_age_max_ms == UINT64_MAX) return false;
+    if (in_.settings.fifo_age_max_ms == UINT64_MAX) return false;
     const TableReader* reader = table->ReaderIfOpen();
     if (reader == nullptr) {
       outlook_->unread.push_back(table);
@@ -122,8 +120,8 @@ class FifoPicker {
     const uint64_t newest_ms = reader->properties().NewestMs();
     // Every release has recorded it.
     if (newest_ms == 0) return false;
-    const uint64_t due_ms = newest_ms + std::min(settings_.fifo_age_max_ms, UINT64_MAX - newest_ms);
-    if (due_ms <= now_ms_) return true;
+    const uint64_t due_ms = newest_ms + std::min(in_.settings.fifo_age_max_ms, UINT64_MAX - newest_ms);
+    if (due_ms <= in_.now_ms) return true;
     outlook_->next_expiry_ms = std::min(outlook_->next_expiry_ms, due_ms);
     return false;
   }
@@ -145,7 +143,7 @@ class FifoPicker {
       forget.inputs = std::move(due);
     } else {
       const auto is_set_aside = [this](const TablePtr& table) {
-        return running_.set_aside.contains(table->info().number);
+        return in_.running.set_aside.contains(table->info().number);
       };
       if (first_with_systems != due.begin() && std::any_of(due.begin(), due.end(), is_set_aside)) {
         // What can go unread goes, and the rest when it is the oldest.
@@ -157,7 +155,7 @@ class FifoPicker {
       if (is_set_aside(due.front())) return std::nullopt;
       // With what was left of earlier ones, which is older; up to what is set aside on either side.
       due.resize(std::min(due.size(), kLevel0InputsMax));
-      const Version::Level& tables = version_.level(0);
+      const Version::Level& tables = in_.version.level(0);
       const auto oldest = std::find(tables.begin(), tables.end(), due.front());
       auto newest = std::find(tables.begin(), oldest, due.back());
       for (auto at = newest; at != oldest; ++at) {
@@ -165,14 +163,10 @@ class FifoPicker {
       }
       forget.inputs.assign(newest, std::find_if(oldest, tables.end(), is_set_aside));
     }
-    return CompleteRuns(std::move(forget), running_);
+    return CompleteRuns(std::move(forget), in_.running);
   }
 
-  const Version& version_;
-  const CompactionSettings& settings_;
-  const RunningCompactions& running_;
-  const SnapshotHorizon& horizon_;
-  const uint64_t now_ms_;
+  const SpaceSituation in_;
   SpaceOutlook* const outlook_;
 };
 
@@ -180,12 +174,10 @@ class FifoPicker {
 
 bool HoldsUsers(const TableInfo& info) { return IsUsers(info.largest); }
 
-std::optional<Compaction> PickFifo(const Version& version, const CompactionSettings& settings,
-                                   const RunningCompactions& running, const SnapshotHorizon& horizon, uint64_t now_ms,
-                                   SpaceOutlook* outlook) {
-  BANDB_ASSERT(settings.style == CompactionStyle::kFifo);
-  BANDB_ASSERT(settings.fifo_age_max_ms > 0);
-  FifoPicker picker(version, settings, running, horizon, now_ms, outlook);
+std::optional<Compaction> PickFifo(const SpaceSituation& situation, SpaceOutlook* outlook) {
+  BANDB_ASSERT(situation.settings.style == CompactionStyle::kFifo);
+  BANDB_ASSERT(situation.settings.fifo_age_max_ms > 0);
+  FifoPicker picker(situation, outlook);
   if (std::optional<Compaction> forget = picker.PickToForget()) return forget;
   return picker.PickJoin();
 }

@@ -26,11 +26,9 @@ namespace bandb::storage {
 // Whether there is anything in a table that can be forgotten.
 bool HoldsUsers(const TableInfo& info);
 
-// What is to be forgotten now, or joined. `horizon` and `now_ms` as PickForSpace has them. Adds to
-// `outlook` when there will be more; the age of a table is known once its reader is open.
-std::optional<Compaction> PickFifo(const Version& version, const CompactionSettings& settings,
-                                   const RunningCompactions& running, const SnapshotHorizon& horizon, uint64_t now_ms,
-                                   SpaceOutlook* outlook);
+// What is to be forgotten now, or joined. Adds to `outlook` when there will be more; the age of a
+// table is known once its reader is open.
+std::optional<Compaction> PickFifo(const SpaceSituation& situation, SpaceOutlook* outlook);
 
 }  // namespace bandb::storage
 

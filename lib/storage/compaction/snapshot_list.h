@@ -25,7 +25,8 @@ struct Moment {
 
 // The present one. `now_ms` is asked for the time until nothing is published meanwhile: with a
 // later sequence, a reader could see a write beside what had to have expired for it; with an
-// earlier one, miss what was renewed in time. What else it takes, such as a view, is of the moment.
+// earlier one, miss a renewal that was published before the time was asked for. What else it takes,
+// such as a view, is of the moment.
 template <typename NowMs>
 Moment PresentMoment(const std::atomic<Sequence>& last_sequence, const NowMs& now_ms) {
   Moment moment{.sequence = last_sequence.load(std::memory_order_acquire)};

@@ -69,18 +69,11 @@ uint64_t DeletedBytes(const FragmentedTombstones& tombstones, const TablePtr& ta
 
 class SpacePicker {
  public:
-  SpacePicker(const Version& version, const CompactionSettings& settings, const RunningCompactions& running,
-              const SnapshotHorizon& horizon, uint64_t now_ms, SpaceOutlook* outlook)
-      : version_(version),
-        settings_(settings),
-        running_(running),
-        horizon_(horizon),
-        now_ms_(now_ms),
-        outlook_(outlook) {}
+  SpacePicker(const SpaceSituation& situation, SpaceOutlook* outlook) : in_(situation), outlook_(outlook) {}
 
   std::optional<Compaction> Pick() {
-    if (settings_.style == CompactionStyle::kFifo) {
-      auto forget = PickFifo(version_, settings_, running_, horizon_, now_ms_, outlook_);
+    if (in_.settings.style == CompactionStyle::kFifo) {
+      auto forget = PickFifo(in_, outlook_);
       return forget ? forget : PickDrop();
     }
     for (const auto step :
@@ -91,20 +84,21 @@ class SpacePicker {
   }
 
  private:
-  bool IsBusy(const TablePtr& table) const { return running_.Holds({table}); }
+  bool IsBusy(const TablePtr& table) const { return in_.running.Holds({table}); }
   // Whether a snapshot tells entries of these sequences apart: it sees the first and not the last.
   bool SnapshotIn(Sequence first, Sequence last) const {
-    const auto at = std::lower_bound(horizon_.snapshots.begin(), horizon_.snapshots.end(), first);
-    return at != horizon_.snapshots.end() && *at < last;
+    const auto at = std::lower_bound(in_.horizon.snapshots.begin(), in_.horizon.snapshots.end(), first);
+    return at != in_.horizon.snapshots.end() && *at < last;
   }
   // The oldest snapshot that sees anything of a table; kSequenceMax: none does.
   Sequence OldestReader(const TableInfo& info) const {
-    const auto at = std::lower_bound(horizon_.snapshots.begin(), horizon_.snapshots.end(), info.smallest_sequence);
-    return at == horizon_.snapshots.end() ? kSequenceMax : *at;
+    const auto at =
+        std::lower_bound(in_.horizon.snapshots.begin(), in_.horizon.snapshots.end(), info.smallest_sequence);
+    return at == in_.horizon.snapshots.end() ? kSequenceMax : *at;
   }
   bool HasExpired(const TableInfo& info) {
-    if (info.space.expired_at_ms <= horizon_.now_ms) return true;
-    if (info.space.expired_at_ms <= now_ms_) {
+    if (info.space.expired_at_ms <= in_.horizon.now_ms) return true;
+    if (info.space.expired_at_ms <= in_.now_ms) {
       outlook_->waits_for_snapshot = true;
     } else {
       outlook_->next_expiry_ms = std::min(outlook_->next_expiry_ms, info.space.expired_at_ms);
@@ -112,12 +106,12 @@ class SpacePicker {
     return false;
   }
   bool NothingBelow(int level, const TableInfo& info) const {
-    return !version_.HasRangeBelow(level, SpacedKey(info.smallest), std::string(SpacedKey(info.largest)) + '\0');
+    return !in_.version.HasRangeBelow(level, SpacedKey(info.smallest), std::string(SpacedKey(info.largest)) + '\0');
   }
 
   std::optional<Compaction> PickDrop() {
     for (int level = 0; level + 1 < kLevels; ++level) {
-      const Version::Level& tables = version_.level(level);
+      const Version::Level& tables = in_.version.level(level);
       for (size_t at = 0; at < tables.size(); ++at) {
         const FragmentedTombstones* tombstones = TombstonesOf(*tables[at]);
         if (tombstones == nullptr) continue;
@@ -132,9 +126,9 @@ class SpacePicker {
     for (int below = level == 0 ? 0 : level + 1; below < kLevels; ++below) {
       std::vector<TablePtr> older;
       if (below == 0) {
-        older.assign(version_.level(0).begin() + static_cast<ptrdiff_t>(at) + 1, version_.level(0).end());
+        older.assign(in_.version.level(0).begin() + static_cast<ptrdiff_t>(at) + 1, in_.version.level(0).end());
       } else {
-        older = version_.Overlapping(below, tombstones.begin(0), tombstones.limit(tombstones.fragment_count() - 1));
+        older = in_.version.Overlapping(below, tombstones.begin(0), tombstones.limit(tombstones.fragment_count() - 1));
       }
       Compaction drop;
       drop.level = drop.output_level = below;
@@ -149,19 +143,19 @@ class SpacePicker {
         }
       }
       if (drop.inputs.empty()) continue;
-      if (auto complete = CompleteInPlace(version_, std::move(drop), running_)) return complete;
+      if (auto complete = CompleteInPlace(in_.version, std::move(drop), in_.running)) return complete;
     }
     return std::nullopt;
   }
 
   std::optional<Compaction> PickRewrites() {
     for (int level = 1; level < kLevels; ++level) {
-      for (const TablePtr& table : version_.level(level)) {
+      for (const TablePtr& table : in_.version.level(level)) {
         if (!IsWasteful(level, table->info()) || IsBusy(table)) continue;
         Compaction rewrite;
         rewrite.level = rewrite.output_level = level;
         rewrite.inputs = {table};
-        if (auto complete = CompleteInPlace(version_, std::move(rewrite), running_)) return complete;
+        if (auto complete = CompleteInPlace(in_.version, std::move(rewrite), in_.running)) return complete;
       }
     }
     return std::nullopt;
@@ -184,16 +178,17 @@ class SpacePicker {
 
   std::optional<Compaction> PickSinking() {
     bool blocked = false;
-    if (!version_.level(0).empty()) {
-      const int base_level = TargetsFor(version_, settings_).base_level;
-      if (auto sinking = IfWorthIt(PickRange(version_, 0, base_level, {}, {}, running_, &blocked))) return sinking;
+    if (!in_.version.level(0).empty()) {
+      const int base_level = TargetsFor(in_.version, in_.settings).base_level;
+      if (auto sinking = IfWorthIt(PickRange(in_.version, 0, base_level, {}, {}, in_.running, &blocked)))
+        return sinking;
     }
     for (int level = 1; level + 1 < kLevels; ++level) {
-      for (const TablePtr& table : version_.level(level)) {
+      for (const TablePtr& table : in_.version.level(level)) {
         const TableInfo& info = table->info();
         if (info.deletes + info.range_tombstones == 0) continue;
-        auto picked = PickRange(version_, level, level + 1, SpacedKey(info.smallest), SpacedKey(info.largest), running_,
-                                &blocked);
+        auto picked = PickRange(in_.version, level, level + 1, SpacedKey(info.smallest), SpacedKey(info.largest),
+                                in_.running, &blocked);
         if (auto sinking = IfWorthIt(std::move(picked))) return sinking;
       }
     }
@@ -203,7 +198,7 @@ class SpacePicker {
   std::optional<Compaction> IfWorthIt(std::optional<Compaction> sinking) {
     if (!sinking) return std::nullopt;
     sinking->is_manual = false;
-    sinking->is_move = CanMove(*sinking, settings_);
+    sinking->is_move = CanMove(*sinking, in_.settings);
     // A move costs nothing, and brings what is waste to where it can go.
     const bool worth_it = sinking->is_move
                               ? AnyDense(*sinking)
@@ -260,12 +255,12 @@ class SpacePicker {
 
   std::optional<Compaction> PickSmall() {
     for (int level = 1; level < kLevels; ++level) {
-      const Version::Level& tables = version_.level(level);
+      const Version::Level& tables = in_.version.level(level);
       for (size_t begin = 0; begin + kSmallTablesMin <= tables.size(); ++begin) {
         uint64_t bytes = 0, largest = 0;
         size_t end = begin;
         while (end < tables.size() && !IsBusy(tables[end]) &&
-               bytes + tables[end]->info().file_bytes <= settings_.table_bytes) {
+               bytes + tables[end]->info().file_bytes <= in_.settings.table_bytes) {
           bytes += tables[end]->info().file_bytes;
           largest = std::max(largest, tables[end++]->info().file_bytes);
         }
@@ -274,32 +269,26 @@ class SpacePicker {
         joined.level = joined.output_level = level;
         joined.inputs.assign(tables.begin() + static_cast<ptrdiff_t>(begin),
                              tables.begin() + static_cast<ptrdiff_t>(end));
-        auto complete = CompleteInPlace(version_, std::move(joined), running_);
+        auto complete = CompleteInPlace(in_.version, std::move(joined), in_.running);
         if (!complete) continue;
         // It would be cut again.
         uint64_t grandparent_bytes = 0;
         for (const TablePtr& table : complete->grandparents) grandparent_bytes += table->info().file_bytes;
-        if (grandparent_bytes <= kGrandparentTables * settings_.table_bytes) return complete;
+        if (grandparent_bytes <= kGrandparentTables * in_.settings.table_bytes) return complete;
       }
     }
     return std::nullopt;
   }
 
-  const Version& version_;
-  const CompactionSettings& settings_;
-  const RunningCompactions& running_;
-  const SnapshotHorizon& horizon_;
-  const uint64_t now_ms_;
+  const SpaceSituation in_;
   SpaceOutlook* const outlook_;
 };
 
 }  // namespace
 
-std::optional<Compaction> PickForSpace(const Version& version, const CompactionSettings& settings,
-                                       const RunningCompactions& running, const SnapshotHorizon& horizon,
-                                       uint64_t now_ms, SpaceOutlook* outlook) {
+std::optional<Compaction> PickForSpace(const SpaceSituation& situation, SpaceOutlook* outlook) {
   *outlook = SpaceOutlook();
-  return SpacePicker(version, settings, running, horizon, now_ms, outlook).Pick();
+  return SpacePicker(situation, outlook).Pick();
 }
 
 }  // namespace bandb::storage

@@ -40,12 +40,19 @@ struct SpaceOutlook {
   std::vector<TablePtr> unread;
 };
 
-// `horizon` is of now, `now_ms` as well: snapshots may hold the horizon's time back. Range
-// tombstones count from the tables whose reader is open. `outlook` is complete when there is
+// What is asked about. `horizon` is of now, `now_ms` as well: snapshots may hold the horizon's time
+// back. Lifetime: borrows all of it.
+struct SpaceSituation {
+  const Version& version;
+  const CompactionSettings& settings;
+  const RunningCompactions& running;
+  const SnapshotHorizon& horizon;
+  uint64_t now_ms = 0;
+};
+
+// Range tombstones count from the tables whose reader is open. `outlook` is complete when there is
 // nothing to pick.
-std::optional<Compaction> PickForSpace(const Version& version, const CompactionSettings& settings,
-                                       const RunningCompactions& running, const SnapshotHorizon& horizon,
-                                       uint64_t now_ms, SpaceOutlook* outlook);
+std::optional<Compaction> PickForSpace(const SpaceSituation& situation, SpaceOutlook* outlook);
 
 }  // namespace bandb::storage
 

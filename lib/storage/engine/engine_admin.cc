@@ -57,6 +57,8 @@ absl::Status Engine::PauseCompactions() {
   if (read_only_) return lifecycle_.MayWrite();
   if (!Enter()) return ClosedError();
   pace_.Pause();
+  // A flush that waits for level 0 need not any more.
+  Unpark();
   Leave();
   return absl::OkStatus();
 }

@@ -2,15 +2,16 @@
 // Db::Ingest.
 //
 // Their entries have sequences of their own, none twice, from the first one on, which was reserved
-// before they were written: so many after the last one of then that what others write meanwhile
-// comes before it. They are committed by a request in the queue of writes. When its turn has come,
-// all that was written before is flushed, and no write is committed until the edit that adds the
-// tables is durable. So the place in the order of the log is kept by the manifest alone: what comes
-// before is in tables as well, and the log that is written holds what comes after, from the
-// sequence after the last one on. Sequences in between are never used.
+// before they were written: so many after the last one at that time that what others write
+// meanwhile comes before it. They are committed by a request in the queue of writes. When its turn
+// has come, all that was written before is flushed, and no write is committed until the edit that
+// adds the tables is durable. So the place in the order of the log is kept by the manifest alone:
+// what comes before is in tables as well, and the log that is written holds what comes after, from
+// the sequence after the last one on. Sequences in between are never used.
 //
 // The edit gives the tables to readers all at once, by the last sequence. The change feed, which is
-// the logs, knows nothing of them: all logs of before go, so that nobody reads past them unawares.
+// the logs, knows nothing of them: all older logs are removed, so that nobody reads past them
+// unawares.
 #ifndef BANDB_STORAGE_ENGINE_ENGINE_INGEST_H_
 #define BANDB_STORAGE_ENGINE_ENGINE_INGEST_H_
 

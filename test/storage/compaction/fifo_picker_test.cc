@@ -25,7 +25,7 @@ FifoPick PickFrom(const std::vector<LevelTable>& tables, uint64_t bytes_max,
   FifoPick picked;
   const SnapshotHorizon horizon{
       .snapshots = snapshots, .newest_reader = snapshots.empty() ? 0 : snapshots.back(), .now_ms = 1};
-  picked.compaction = PickFifo(**version, settings, running, horizon, 1, &picked.outlook);
+  picked.compaction = PickFifo({**version, settings, running, horizon, 1}, &picked.outlook);
   return picked;
 }
 

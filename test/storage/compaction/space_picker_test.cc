@@ -42,7 +42,7 @@ Picked Pick(const std::vector<LevelTable>& tables, const std::vector<Sequence>& 
   REQUIRE_OK(version.status());
   Picked picked;
   const SnapshotHorizon horizon{.snapshots = snapshots, .now_ms = horizon_ms};
-  picked.compaction = PickForSpace(**version, kSettings, running, horizon, kNowMs, &picked.outlook);
+  picked.compaction = PickForSpace({**version, kSettings, running, horizon, kNowMs}, &picked.outlook);
   return picked;
 }
 
@@ -165,7 +165,7 @@ TEST_CASE("tables are dropped that a range delete above covers, down to the last
     }
     const auto version = Version().Apply(edit, added);
     REQUIRE_OK(version.status());
-    return PickForSpace(**version, kSettings, {}, {.snapshots = snapshots, .now_ms = kNowMs}, kNowMs, outlook);
+    return PickForSpace({**version, kSettings, {}, {.snapshots = snapshots, .now_ms = kNowMs}, kNowMs}, outlook);
   };
   SpaceOutlook outlook;
   auto picked = pick(covering({{Spaced("c"), Spaced("m"), 500}}), {}, &outlook);
@@ -253,7 +253,7 @@ TEST_CASE("a table is dropped where no reader sees anything of it, now or at a s
     REQUIRE_OK(version.status());
     const SnapshotHorizon horizon{.snapshots = {snapshots.begin(), snapshots.end()}, .now_ms = kNowMs};
     SpaceOutlook outlook;
-    const auto picked = PickForSpace(**version, kSettings, {}, horizon, kNowMs, &outlook);
+    const auto picked = PickForSpace({**version, kSettings, {}, horizon, kNowMs}, &outlook);
     REQUIRE((picked && picked->is_drop) == gone);
     if (gone) CHECK(Numbers(picked->inputs) == NumberList{below.number});
     if (gone_now && !gone) CHECK(outlook.waits_for_snapshot);

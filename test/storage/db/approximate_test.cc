@@ -115,7 +115,7 @@ TEST_CASE("keys that were deleted one by one are no keys, compacted or not") {
   CHECK(Size(db.get(), "", "") == 0);
 }
 
-TEST_CASE("who only reads measures what he sees, and a closed database answers so") {
+TEST_CASE("a database opened for reading measures what it sees, and a closed database answers so") {
   TestEnv env(1);
   {
     const std::unique_ptr<Db> db = MustOpen(env.env(), kDir);

@@ -326,8 +326,16 @@ TEST_CASE("what was written while the clock was ahead keeps nothing from being f
     env.executor().RunFor(int64_t{240} * 1'000'000'000);
   }
   CHECK_OK(db->Get("ahead").status());
-  // With the next that is old.
-  env.executor().RunFor(int64_t{181} * 1'000'000'000);
+  // With the next that is old, and also where one snapshot always lives.
+  std::unique_ptr<Snapshot> held;
+  const bool has_snapshots = GENERATE(false, true);
+  for (int i = 0; i < 10; ++i) {
+    if (has_snapshots) {
+      auto next = std::make_unique<Snapshot>(db->GetSnapshot());
+      held = std::move(next);
+    }
+    env.executor().RunFor(int64_t{19} * 1'000'000'000);
+  }
   CHECK_CODE(db->Get("ahead").status(), kNotFound);
   CHECK_CODE(db->Get("next").status(), kNotFound);
   CHECK_OK(db->Get("young").status());

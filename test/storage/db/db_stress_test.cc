@@ -1,6 +1,5 @@
 // Sixteen threads on one database: the engine that is stepped everywhere else runs here on real
 // threads. Meant for the thread sanitizer, which sees what no assertion can.
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "base/random.h"
 #include "base/thread.h"
 #include "support/catch.h"
+#include "support/complaints.h"
 #include "support/temp_dir.h"
 
 namespace bandb::test {
@@ -18,19 +18,6 @@ namespace {
 constexpr int kThreads = 16;
 constexpr int kWriters = 8;
 constexpr uint64_t kKeysEach = 64;
-
-// What went wrong on a thread: Catch2's checks are not for several threads.
-class Complaints {
- public:
-  void Expect(bool holds) {
-    if (!holds) count_.fetch_add(1);
-  }
-  void Expect(const absl::Status& status) { Expect(status.ok()); }
-  int count() const { return count_.load(); }
-
- private:
-  std::atomic<int> count_{0};
-};
 
 std::string Key(int writer, uint64_t number) { return std::to_string(writer) + ":" + std::to_string(number); }
 

@@ -54,7 +54,7 @@ TEST_CASE("an ingest is refused while logs are kept for the change feed, or ther
   REQUIRE_OK(IngestKeys(&world.db()).status());
 }
 
-TEST_CASE("whoever reads on from before an ingest is told that what comes next is gone, whatever he had read") {
+TEST_CASE("a reader that goes on from before an ingest is told that what comes next is gone, whatever it had read") {
   for (const bool keeps : {false, true}) {
     FeedWorld world(keeps ? KeepingOptions() : KeepingNothing());
     world.Put("a");
@@ -188,7 +188,7 @@ class CrossedFeed {
 
 }  // namespace
 
-TEST_CASE("a cursor that an ingest loses while it is made is made anew, or there is none") {
+TEST_CASE("a cursor that an ingest loses while it is made is made again, or there is none") {
   CrossedFeed crossed;
   storage::DbFeed& feed = crossed.feed();
   REQUIRE_OK(feed.CreateCursor("first", ChangesFrom::Now()));

@@ -13,6 +13,7 @@
 #include "storage/db_ingest.h"
 #include "storage/engine/engine.h"
 #include "support/catch.h"
+#include "support/complaints.h"
 #include "support/temp_dir.h"
 #include "support/test_env.h"
 
@@ -24,22 +25,10 @@ constexpr int kIngesters = 2;
 constexpr int kKeysEach = 300;
 constexpr int kRounds = 12;
 
-// What went wrong on a thread: Catch2's checks are not for several threads.
-class Faults {
- public:
-  void Expect(bool holds) {
-    if (!holds) count_.fetch_add(1);
-  }
-  int count() const { return count_.load(); }
-
- private:
-  std::atomic<int> count_{0};
-};
-
 std::string KeyOf(int ingester, int number) { return fmt::format("{:03}/{}", number, ingester); }
 
 // All keys of an ingester get the same number, each time a greater one.
-void IngestLoop(Db* db, int ingester, Faults* faults) {
+void IngestLoop(Db* db, int ingester, Complaints* complaints) {
   uint64_t before = 0;
   for (int round = 1; round <= kRounds; ++round) {
     int number = 0;
@@ -52,28 +41,28 @@ void IngestLoop(Db* db, int ingester, Faults* faults) {
       entry->value = value;
       return true;
     });
-    faults->Expect(version.ok() && *version > before);
+    complaints->Expect(version.ok() && *version > before);
     if (!version.ok()) return;
     before = *version;
     const absl::StatusOr<Entry> entry = db->GetEntry(KeyOf(ingester, kKeysEach - 1));
-    faults->Expect(entry.ok() && entry->version == *version && entry->value == value);
+    complaints->Expect(entry.ok() && entry->version == *version && entry->value == value);
   }
 }
 
 // Between the keys of the ingesters.
-void PutLoop(Db* db, int writer, const std::atomic<bool>* stop, Faults* faults) {
+void PutLoop(Db* db, int writer, const std::atomic<bool>* stop, Complaints* complaints) {
   base::Random random(static_cast<uint64_t>(writer));
   for (uint64_t i = 0; !stop->load(); ++i) {
     const std::string key = fmt::format("{:03}/w{}", random.Uniform(kKeysEach), writer);
     const std::string value = fmt::format("{}{}", i, std::string(random.Uniform(300), 'p'));
-    faults->Expect(db->Put(key, value, {.sync = random.OneIn(200)}).ok());
+    complaints->Expect(db->Put(key, value, {.sync = random.OneIn(200)}).ok());
     const absl::StatusOr<std::string> got = db->Get(key);
-    faults->Expect(got.ok() && *got == value);
+    complaints->Expect(got.ok() && *got == value);
   }
 }
 
 // In one state all keys of an ingester have the same number, and never again an earlier one.
-void CheckLoop(Db* db, int reader, const std::atomic<bool>* stop, Faults* faults) {
+void CheckLoop(Db* db, int reader, const std::atomic<bool>* stop, Complaints* complaints) {
   base::Random random(static_cast<uint64_t>(100 + reader));
   std::vector<std::string> last(kIngesters);
   while (!stop->load()) {
@@ -86,11 +75,11 @@ void CheckLoop(Db* db, int reader, const std::atomic<bool>* stop, Faults* faults
     const auto found = db->MultiGet(wanted, options);
     std::string& before = last[static_cast<size_t>(ingester)];
     for (const absl::StatusOr<std::string>& value : found) {
-      faults->Expect(value.ok() == found[0].ok());
-      faults->Expect(value.ok() ? *value == *found[0] : before.empty());
+      complaints->Expect(value.ok() == found[0].ok());
+      complaints->Expect(value.ok() ? *value == *found[0] : before.empty());
     }
     if (!found[0].ok()) continue;
-    faults->Expect(*found[0] >= before);
+    complaints->Expect(*found[0] >= before);
     before = *found[0];
     if (!random.OneIn(20)) continue;
     const std::unique_ptr<Iterator> iterator = db->NewIterator({.snapshot = &snapshot});
@@ -98,7 +87,7 @@ void CheckLoop(Db* db, int reader, const std::atomic<bool>* stop, Faults* faults
     for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
       seen += iterator->key().ends_with(fmt::format("/{}", ingester)) ? 1 : 0;
     }
-    faults->Expect(iterator->status().ok() && (seen == 0 || seen == kKeysEach));
+    complaints->Expect(iterator->status().ok() && (seen == 0 || seen == kKeysEach));
   }
 }
 
@@ -114,23 +103,23 @@ TEST_CASE("ingests beside writers, readers and each other are seen as a whole, e
   options.block_cache_bytes = 256 << 10;
   absl::StatusOr<std::unique_ptr<Db>> db = Db::Open(dir.path() + "/db", options);
   REQUIRE_OK(db.status());
-  Faults faults;
+  Complaints complaints;
   std::atomic<bool> stop{false};
   {
     std::vector<std::unique_ptr<base::Thread>> others;
     for (int i = 0; i < 2; ++i) {
-      others.push_back(std::make_unique<base::Thread>([&, i]() { PutLoop(db->get(), i, &stop, &faults); }));
-      others.push_back(std::make_unique<base::Thread>([&, i]() { CheckLoop(db->get(), i, &stop, &faults); }));
+      others.push_back(std::make_unique<base::Thread>([&, i]() { PutLoop(db->get(), i, &stop, &complaints); }));
+      others.push_back(std::make_unique<base::Thread>([&, i]() { CheckLoop(db->get(), i, &stop, &complaints); }));
     }
     {
       std::vector<std::unique_ptr<base::Thread>> ingesters;
       for (int i = 0; i < kIngesters; ++i) {
-        ingesters.push_back(std::make_unique<base::Thread>([&, i]() { IngestLoop(db->get(), i, &faults); }));
+        ingesters.push_back(std::make_unique<base::Thread>([&, i]() { IngestLoop(db->get(), i, &complaints); }));
       }
     }
     stop.store(true);
   }
-  CHECK(faults.count() == 0);
+  CHECK(complaints.count() == 0);
   CHECK_OK((*db)->VerifyChecksums());
   REQUIRE_OK((*db)->Close());
   db = Db::Open(dir.path() + "/db", options);

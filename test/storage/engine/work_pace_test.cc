@@ -241,6 +241,41 @@ TEST_CASE("a flush that is asked for goes on while compactions are paused, also 
   CHECK(world.db->GetStats().levels[0].tables < 16);
 }
 
+TEST_CASE("a flush that waits for room in level 0 goes on when compactions are paused meanwhile") {
+  TestEnv env(3);
+  auto opened = storage::Engine::Open(env.env(), "/db", PaceOptions(0));
+  REQUIRE_OK(opened.status());
+  const std::unique_ptr<storage::Engine> engine = *std::move(opened);
+  REQUIRE_OK(engine->PauseCompactions());
+  WriteBatch batch;
+  batch.Put("key", "value");
+  std::vector<std::unique_ptr<storage::BlockingWrite>> requests;
+  const auto submit = [&](bool freeze) {
+    requests.push_back(std::make_unique<storage::BlockingWrite>());
+    if (freeze) requests.back()->freeze = true;
+    if (!freeze) requests.back()->FromBatch(batch);
+    engine->Submit(requests.back().get());
+  };
+  // As many as stop writers.
+  for (int i = 0; i < 16; ++i) {
+    submit(false);
+    submit(true);
+    env.executor().RunReady();
+  }
+  REQUIRE(engine->GetStats().levels[0].tables == 16);
+  // Compactions are to go on, and have not taken a step.
+  REQUIRE_OK(engine->ContinueCompactions());
+  submit(false);
+  submit(true);
+  REQUIRE_OK(engine->PauseCompactions());
+  env.executor().RunReady();
+  CHECK(engine->GetStats().levels[0].tables == 17);
+  for (const auto& request : requests) CHECK_OK(request->TakeOutcome());
+  engine->BeginClose([](const absl::Status&) {});
+  env.executor().RunReady();
+  CHECK_OK(engine->FinishClose());
+}
+
 TEST_CASE("without a limit time does not pass") {
   PaceWorld world(PaceOptions(0));
   const int64_t begin_nanos = world.env.clock().MonotonicNanos();
