@@ -125,6 +125,11 @@ void OperationHooks::AddTo(std::vector<HookLatency>* latencies) const {
   }
 }
 
+bool OperationHooks::JudgeOperations() const {
+  const auto has_some = [](const OfKind& of) { return !of.before.empty(); };
+  return !before_operations_.empty() || std::any_of(kinds_.begin(), kinds_.end(), has_some);
+}
+
 bool OperationHooks::WantsBefore(OperationKind kind) const {
   return !Of(kind).before.empty() || !before_operations_.empty();
 }

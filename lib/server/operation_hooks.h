@@ -55,7 +55,8 @@ struct HookBounds {
   size_t operations_max = 0;  // and conditions, of a batch to which they add some
 };
 
-// Thread safety: one loop's thread, but for AddTo. Lifetime: borrows everything.
+// Thread safety: one loop's thread, but for AddTo and JudgeOperations.
+// Lifetime: borrows everything.
 class OperationHooks {
  public:
   // `spot`: where its loop notes what it is within.
@@ -67,6 +68,9 @@ class OperationHooks {
                  Outcome* ending);
   bool RunBefore(const Origin& origin, const HookBounds& bounds, Command* command, ModifiedBytes* modified,
                  Outcome* ending);
+
+  // Whether there are hooks in front of operations of any kind.
+  bool JudgeOperations() const;
 
   // Null if no hook wants to know.
   std::unique_ptr<HookRecord> MakeRecord(const Origin& origin, const MessageView& message,

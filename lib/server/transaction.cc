@@ -17,6 +17,15 @@ const std::string& LastKey() {
   return key;
 }
 
+uint64_t LastTurn(const WrittenEntry& entry) { return entry.turns.back().written; }
+
+// Whether it read what it had written of a key before this turn when that had come.
+bool ReadsOver(const WrittenEntry& entry, uint64_t turn) {
+  const auto after = std::partition_point(entry.turns.begin(), entry.turns.end(),
+                                          [turn](const WriteTurn& one) { return one.written < turn; });
+  return after != entry.turns.begin() && std::prev(after)->read >= turn;
+}
+
 }  // namespace
 
 size_t EntryBytes(std::string_view key, const EntryState& state) {
@@ -102,9 +111,14 @@ std::string_view Transaction::StoredName(std::string_view key) const {
 
 const EntryState& Transaction::Find(std::string_view key) {
   static const EntryState kNothing;
-  if (const auto written = written_.find(key); written != written_.end()) return written->second.state;
+  if (const auto written = written_.find(key); written != written_.end()) {
+    WriteTurn& turn = written->second.turns.back();
+    turn.read = turn_;
+    if (turn.written < turn_) reads_own_late_ = true;
+    return written->second.state;
+  }
   const std::string_view name = StoredName(key);
-  if (!written_.empty()) {
+  if (bounds_.is_judged && turn_ > 0) {
     const auto [read, added] = late_reads_.try_emplace(std::string(name));
     if (added) Hold(EntryBytes(name, std::nullopt));
     read->second = turn_;
@@ -142,19 +156,28 @@ void Transaction::Write(std::string_view key, EntryState state) {
   Hold(EntryBytes(key, state));
   const auto [found, added] = written_.try_emplace(std::string(key));
   WrittenEntry& written = found->second;
-  written.last_turn = ++turn_;
+  const WriteTurn turn{++turn_, turn_};
   if (added) {
-    written.first_turn = turn_;
+    written.turns.push_back(turn);
   } else {
     LetGo(EntryBytes(key, written.state));
+    if (bounds_.is_judged) {
+      Hold(sizeof(WriteTurn));
+      written.turns.push_back(turn);
+    } else {
+      written.turns.back() = turn;
+    }
   }
   written.state = std::move(state);
 }
 
 void Transaction::DeleteAll() {
-  for (const auto& [key, written] : written_) LetGo(EntryBytes(key, written.state));
+  for (const auto& [key, written] : written_) {
+    LetGo(EntryBytes(key, written.state) + (written.turns.size() - 1) * sizeof(WriteTurn));
+  }
   written_.clear();
   deleted_all_ = true;
+  deleted_turn_ = ++turn_;
 }
 
 bool Transaction::MayWalk(std::string_view prefix) {
@@ -243,7 +266,7 @@ std::vector<const WrittenMap::value_type*> Transaction::InOrder() const {
   entries.reserve(written_.size());
   for (const auto& entry : written_) entries.push_back(&entry);
   std::sort(entries.begin(), entries.end(),
-            [](const auto* a, const auto* b) { return a->second.last_turn < b->second.last_turn; });
+            [](const auto* a, const auto* b) { return LastTurn(a->second) < LastTurn(b->second); });
   return entries;
 }
 
@@ -269,27 +292,93 @@ std::vector<Operation> Transaction::Writes() const {
   return operations;
 }
 
-bool Transaction::MissedItsWrites(absl::Span<const Operation> judged) const {
-  if (late_reads_.empty()) return false;
-  // Before them may come what deletes everything.
+std::vector<Transaction::Judged> Transaction::InOrder(absl::Span<const Operation> judged) const {
   const std::vector<const WrittenMap::value_type*> entries = InOrder();
-  const auto emitted = std::count_if(judged.begin(), judged.end(), [](const Operation& one) { return one.emitted; });
-  const size_t own_count = judged.size() - static_cast<size_t>(emitted);
+  const auto added = std::count_if(judged.begin(), judged.end(), [](const Operation& one) { return one.emitted; });
+  const size_t own_count = judged.size() - static_cast<size_t>(added);
   BANDB_ASSERT(own_count >= entries.size());
-  size_t skipped = own_count - entries.size();
+  // Before the others may come what deletes everything.
+  size_t deletions = own_count - entries.size();
   auto entry = entries.begin();
+  std::vector<Judged> ordered;
+  ordered.reserve(judged.size());
   for (const Operation& operation : judged) {
-    if (operation.emitted) continue;
-    if (skipped > 0) {
-      --skipped;
-      continue;
+    if (operation.emitted) {
+      BANDB_ASSERT(!ordered.empty());
+      ordered.push_back({&operation, ordered.back().turn});
+    } else if (deletions > 0) {
+      --deletions;
+      ordered.push_back({&operation, deleted_turn_});
+    } else {
+      const WrittenEntry& written = (*entry++)->second;
+      ordered.push_back({&operation, LastTurn(written), &written});
     }
-    // Reads by its own name found what it wrote, and are not among these.
-    const auto read = late_reads_.find(operation.key);
-    if (read != late_reads_.end() && read->second >= (*entry)->second.first_turn) return true;
-    ++entry;
+  }
+  return ordered;
+}
+
+uint64_t Transaction::LateReadOf(std::string_view name) const {
+  const auto found = late_reads_.find(name);
+  return found == late_reads_.end() ? 0 : found->second;
+}
+
+bool Transaction::MissesOwnWrite(absl::Span<const Judged> judged) const {
+  std::map<std::string_view, std::vector<uint64_t>> turns_of;
+  for (const Judged& one : judged) {
+    if (one.entry == nullptr) continue;
+    std::vector<uint64_t>& turns = turns_of[one.operation->key];
+    for (const WriteTurn& turn : one.entry->turns) turns.push_back(turn.written);
+  }
+  for (auto& [key, turns] : turns_of) std::sort(turns.begin(), turns.end());
+  for (const Judged& one : judged) {
+    if (one.entry == nullptr) continue;
+    const std::vector<uint64_t>& turns = turns_of.at(one.operation->key);
+    // By a name by which it did not write it.
+    if (LateReadOf(one.operation->key) >= turns.front()) return true;
+    for (const WriteTurn& turn : one.entry->turns) {
+      // By the name by which it had written it: there was a later write, which is another name's.
+      const auto next = std::upper_bound(turns.begin(), turns.end(), turn.written);
+      if (next != turns.end() && *next <= turn.read) return true;
+    }
   }
   return false;
+}
+
+bool Transaction::LosesAddedWrite(absl::Span<const Judged> judged) const {
+  // Of who puts without having read, nothing is lost: it comes later.
+  std::multimap<std::string_view, const WrittenEntry*> puts;
+  for (const Judged& one : judged) {
+    if (one.entry != nullptr && one.operation->kind == OperationKind::kPut) puts.emplace(one.operation->key, one.entry);
+  }
+  for (const Judged& one : judged) {
+    const Operation& added = *one.operation;
+    if (!added.emitted) continue;
+    auto put = puts.lower_bound(added.key);
+    const auto is_hit = [&] {
+      if (put == puts.end()) return false;
+      return added.IsRange() ? added.value.empty() || put->first < added.value : put->first == added.key;
+    };
+    for (; is_hit(); ++put) {
+      const bool was_read = LateReadOf(put->first) >= one.turn || ReadsOver(*put->second, one.turn);
+      if (was_read && LastTurn(*put->second) > one.turn) return true;
+    }
+  }
+  return false;
+}
+
+absl::Status Transaction::CheckReads(absl::Span<const Operation> judged) const {
+  if (late_reads_.empty() && !reads_own_late_) return absl::OkStatus();
+  const std::vector<Judged> ordered = InOrder(judged);
+  if (MissesOwnWrite(ordered)) {
+    return base::Error(
+        absl::StatusCode::kInvalidArgument,
+        "hooks make one of two keys of this transaction, which reads one after it has written the other");
+  }
+  if (LosesAddedWrite(ordered)) {
+    return base::Error(absl::StatusCode::kInvalidArgument,
+                       "hooks add a write of a key to this transaction, which reads and changes that key after it");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace bandb::server

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
@@ -39,11 +40,15 @@ struct StoredEntry {
 using EntryState = std::optional<StoredEntry>;
 using EntryMap = std::map<std::string, EntryState, std::less<>>;
 
-// What a transaction wrote last of a key, and when, in numbers that count its writes up from 1.
+// When a transaction wrote a key, in numbers that count its writes up from 1.
+struct WriteTurn {
+  uint64_t written = 0;
+  uint64_t read = 0;  // how many there were when it last read what it wrote there
+};
+// What a transaction wrote last of a key, and when it wrote it: perhaps the last time alone.
 struct WrittenEntry {
   EntryState state;
-  uint64_t first_turn = 0;
-  uint64_t last_turn = 0;
+  absl::InlinedVector<WriteTurn, 1> turns;
 };
 using WrittenMap = std::map<std::string, WrittenEntry, std::less<>>;
 
@@ -91,6 +96,8 @@ class Transaction {
     int64_t memory_bytes_max = INT64_MAX;
     // Names of keys where they are read, if these differ; null: none does.
     const std::map<std::string, std::string, std::less<>>* stored_names = nullptr;
+    // Hooks look at what it writes: it is to keep what CheckReads needs.
+    bool is_judged = false;
   };
   // `user`: whose reads are checked; null: everything may be read. What it writes its caller
   // checks.
@@ -160,13 +167,21 @@ class Transaction {
   std::vector<Condition> Conditions() const;
   // In the order in which each key was written last. Lifetime: views of this.
   std::vector<Operation> Writes() const;
-  // `judged`: its Writes as hooks left them, between what they added. Whether it has read one of
-  // these keys under another name after it had written it: it did not see what it wrote.
-  bool MissedItsWrites(absl::Span<const Operation> judged) const;
+  // `judged`: its Writes as hooks left them, between what they added. Whether each of its reads saw
+  // what it had written of that key by then, and each value that it puts what hooks added before.
+  // Errors: kInvalidArgument.
+  absl::Status CheckReads(absl::Span<const Operation> judged) const;
   const WrittenMap& written() const { return written_; }
   bool deleted_all() const { return deleted_all_; }
 
  private:
+  // A write as hooks left it, or that they added.
+  struct Judged {
+    const Operation* operation = nullptr;
+    uint64_t turn = 0;                    // of the last such write; of one that was added, of that which it follows
+    const WrittenEntry* entry = nullptr;  // null: it was added, or deletes everything
+  };
+
   const EntryState& Find(std::string_view key);
   const EntryState& FindStored(std::string_view name);
   // Of what it wrote itself, what has expired is gone, too.
@@ -180,6 +195,11 @@ class Transaction {
   bool IsSpent() const { return work_ > bounds_.work_max; }
   void Write(std::string_view key, EntryState state);
   std::vector<const WrittenMap::value_type*> InOrder() const;
+  std::vector<Judged> InOrder(absl::Span<const Operation> judged) const;
+  // When this name was read last after something had been written, while it was not written itself.
+  uint64_t LateReadOf(std::string_view name) const;
+  bool MissesOwnWrite(absl::Span<const Judged> judged) const;
+  bool LosesAddedWrite(absl::Span<const Judged> judged) const;
   void Hold(size_t bytes);
   void LetGo(size_t bytes);
 
@@ -203,7 +223,9 @@ class Transaction {
   uint64_t turn_ = 0;  // of the last write
   // Names that were read after it had written something, with the turn of the last write by then.
   std::map<std::string, uint64_t, std::less<>> late_reads_;
+  bool reads_own_late_ = false;  // what it wrote, after it had written something else
   bool deleted_all_ = false;
+  uint64_t deleted_turn_ = 0;
 };
 
 // Runs as often as needed, with the reply empty at first, but for what is a later step; on whatever

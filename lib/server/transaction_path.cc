@@ -233,7 +233,8 @@ bool TransactionPath::RunOnLoop(Running* running) {
                   .may_pause = false,
                   .quota = context_.quota,
                   .memory_bytes_max = context_.memory_bytes_max,
-                  .stored_names = &running->command.stored_names});
+                  .stored_names = &running->command.stored_names,
+                  .is_judged = context_.hooks->JudgeOperations()});
   running->RunBody();
   running->saw_pending = looked_at->saw_pending();
   return running->transaction->status().code() != absl::StatusCode::kUnavailable;
@@ -312,7 +313,8 @@ void TransactionPath::RunStep(Running* running) {
                    {.work_per_lookup = kWorkPerKey * kKeysPerStep / kLookupsPerStep,
                     .quota = context_.quota,
                     .memory_bytes_max = context_.memory_bytes_max,
-                    .stored_names = &running->command.stored_names});
+                    .stored_names = &running->command.stored_names,
+                    .is_judged = context_.hooks->JudgeOperations()});
   }
   running->RunBody();
   // What was read is no condition of anything, and would be read again as it was. What a session
@@ -372,15 +374,13 @@ bool TransactionPath::Judge(Running* running, Outcome* outcome) {
                                                  &command, &running->modified, outcome);
   running->pending.mark.hook_nanos += context_.hooks->TakeSpentNanos();
   if (!goes_on) return false;
-  if (transaction.MissedItsWrites(made.operations)) {
-    outcome->failure = ToFailure(base::Error(absl::StatusCode::kInvalidArgument,
-                                             "hooks make one of two keys of this transaction, which reads one after "
-                                             "it has written the other"));
+  absl::Status status = transaction.CheckReads(made.operations);
+  if (!status.ok()) {
+    outcome->failure = ToFailure(status);
     return false;
   }
   outcome->failure = CheckKeys(running->user.get(), made);
   if (outcome->failure.code != 0) return false;
-  absl::Status status;
   for (const Operation& operation : made.operations) {
     if (status.ok()) status = CheckOperation(operation);
   }

@@ -332,14 +332,60 @@ TEST_CASE("a transaction that reads a key after it wrote it by another name is r
   ask({"SET k 1", "GET one:k"}, refused);
   ask({"INCR one:k", "SET a 1", "DEL two:k"}, refused);
   ask({"FLUSHALL", "SET one:k 1", "GET two:k"}, refused);
+  // By a name by which it wrote it, too, if it wrote it by the other since.
+  ask({"SET one:k 1", "SET two:k 5", "INCR one:k"}, refused);
+  ask({"SET one:k 1", "SET two:k 5", "GET one:k"}, refused);
+  ask({"SET one:k 1", "SET k 5", "GET one:k", "SET one:k 2"}, refused);
+  ask({"SET k 1", "SET one:k 5", "APPEND k 1"}, refused);
+  ask({"SET one:k 1", "DEL one:k", "SET two:k 5", "SET one:k 1 NX"}, refused);
+  ask({"RENAME one:k two:k", "GET one:k"}, refused);
+  for (const char* reads : {"GETSET one:k 2", "SETNX one:k 2", "MSETNX one:k 2 b 1", "APPEND one:k 2", "EXPIRE one:k 9",
+                            "PERSIST one:k", "GETDEL one:k", "STRLEN one:k", "COPY one:k a", "COPY a one:k",
+                            "RENAME one:k a", "DEL one:k", "MGET a one:k", "SET one:k 2 KEEPTTL"}) {
+    ask({"SET a 1", "MSET one:k 1 two:k 5", reads}, refused);
+    ask({"SET a 1", "SET one:k 1", "COPY a two:k REPLACE", reads}, refused);
+  }
+  CheckReply(&client, "DEL one:k two:k", refused);
   CHECK(fixture.store.Get("k").value() == "5");
   CHECK(fixture.store.size() == 1);
   // By the same name it sees what it wrote; and what it reads first is as it was.
   ask({"INCR one:k", "INCR one:k"}, "*2\r\n:6\r\n:7\r\n");
   ask({"GET two:k", "GET one:k", "SET one:k 8"}, "*3\r\n$1\r\n7\r\n$1\r\n7\r\n+OK\r\n");
   ask({"INCR one:k", "SET two:k 1"}, "*2\r\n:9\r\n+OK\r\n");
+  ask({"INCR one:k", "INCR one:k", "SET two:k 1"}, "*3\r\n:2\r\n:3\r\n+OK\r\n");
+  ask({"SET one:k 1", "SET two:k 5", "INCR two:k"}, "*3\r\n+OK\r\n+OK\r\n:6\r\n");
+  ask({"INCR one:k", "SET two:a 1", "INCR one:k", "SET two:k 1"}, "*4\r\n:7\r\n+OK\r\n:8\r\n+OK\r\n");
   ask({"SET one:k 2", "GET two:other"}, "*2\r\n+OK\r\n$-1\r\n");
   ask({"SET one:k 3", "FLUSHALL", "GET two:k"}, "*3\r\n+OK\r\n+OK\r\n$-1\r\n");
+}
+
+TEST_CASE("what hooks add to a transaction is not lost to a value that a later part of it makes of what was there") {
+  ServerHooks hooks;
+  hooks.before_operations.emplace_back(MakeOne);
+  ServerFixture fixture(WithRedis(), std::move(hooks));
+  WireClient client(fixture.server->RedisAddress());
+  // A put of user:1 deletes cache:1.
+  const auto ask = [&](const std::vector<std::string>& commands, const std::string& reply, const char* left) {
+    REQUIRE_OK(fixture.store.Put("cache:1", "5"));
+    CheckReply(&client, "MULTI", "+OK\r\n");
+    for (const std::string& command : commands) CheckReply(&client, command, "+QUEUED\r\n");
+    CheckReply(&client, "EXEC", reply);
+    CHECK(fixture.store.Get("cache:1").value_or("none") == left);
+  };
+  const std::string refused =
+      "-ERR hooks add a write of a key to this transaction, which reads and changes that key after it\r\n";
+  for (const char* changes : {"INCR cache:1", "APPEND cache:1 x", "GETSET cache:1 6", "EXPIRE cache:1 100",
+                              "SETRANGE cache:1 0 6", "SET cache:1 6 XX", "SET cache:1 6 KEEPTTL"}) {
+    ask({"SET user:1 x", changes}, refused, "5");
+    ask({"SET cache:1 4", "SET user:1 x", changes}, refused, "5");
+  }
+  // What comes later hides it, and what came before is hidden by it.
+  ask({"SET user:1 x", "SET cache:1 6"}, "*2\r\n+OK\r\n+OK\r\n", "6");
+  ask({"SET user:1 x", "SET cache:1 6", "INCR cache:1"}, "*3\r\n+OK\r\n+OK\r\n:7\r\n", "7");
+  ask({"INCR cache:1", "SET user:1 x"}, "*2\r\n:6\r\n+OK\r\n", "none");
+  // No command of the same transaction reads it.
+  ask({"SET user:1 x", "GET cache:1"}, "*2\r\n+OK\r\n$1\r\n5\r\n", "none");
+  ask({"SET user:1 x", "DEL cache:1"}, "*2\r\n+OK\r\n:1\r\n", "none");
 }
 
 TEST_CASE("a transaction of which a hook rejects, drops or breaks one part does nothing, and emits nothing") {

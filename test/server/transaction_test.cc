@@ -1,11 +1,14 @@
 #include "server/transaction.h"
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "support/catch.h"
 
 namespace bandb::test {
@@ -66,6 +69,97 @@ std::string Walked(Transaction* transaction, std::string_view begin = {}) {
   });
   return keys;
 }
+
+enum class Reads { kGood, kMissed, kLost };
+// What a hook adds to a put or delete of "x": a write of the key that "A", "B" and "C" are.
+enum class AddedBy { kNobody, kDelete, kRange };
+
+// A transaction that takes steps of two letters: "=A" puts A, "-A" deletes it, "?A" reads it, "!!"
+// deletes everything. Beside it each read is noted down with what it saw.
+class Run {
+ public:
+  Run(std::string_view steps, AddedBy added) : added_(added) {
+    for (size_t at = 0; at < steps.size(); at += 2) Take(steps[at], std::string(steps.substr(at + 1, 1)));
+  }
+
+  Reads Check() const {
+    std::vector<server::Operation> judged;
+    for (server::Operation operation : transaction_.Writes()) {
+      operation.key = transaction_.StoredName(operation.key);
+      judged.push_back(operation);
+      if (operation.key != "x" || added_ == AddedBy::kNobody) continue;
+      if (added_ == AddedBy::kRange) {
+        judged.push_back({.kind = OperationKind::kDeleteRange, .key = "j", .value = "l", .emitted = true});
+      } else {
+        judged.push_back({.kind = OperationKind::kDelete, .key = "k", .emitted = true});
+      }
+    }
+    const absl::Status status = transaction_.CheckReads(judged);
+    if (status.ok()) return Reads::kGood;
+    return absl::StrContains(status.message(), "hooks make one of two keys") ? Reads::kMissed : Reads::kLost;
+  }
+
+  // By all that was done.
+  Reads Expected() const {
+    for (const Read& read : reads_) {
+      for (const auto& [turn, name] : writes_) {
+        if (Stored(name) == Stored(read.name) && read.saw < turn && turn <= read.at) return Reads::kMissed;
+      }
+    }
+    const auto adds = last_.find("x");
+    if (added_ == AddedBy::kNobody || adds == last_.end()) return Reads::kGood;
+    for (const auto& [name, turn] : last_) {
+      if (Stored(name) != "k" || turn < adds->second || !puts_.at(name)) continue;
+      for (const Read& read : reads_) {
+        const bool is_of_it = read.name == name || (read.saw == 0 && Stored(read.name) == "k");
+        if (is_of_it && read.saw < adds->second && adds->second <= read.at) return Reads::kLost;
+      }
+    }
+    return Reads::kGood;
+  }
+
+ private:
+  // The number of the write that it saw, 0 if it was none of this transaction, and of the last one.
+  struct Read {
+    std::string name;
+    int saw = 0;
+    int at = 0;
+  };
+
+  static std::string Stored(const std::string& name) { return name >= "A" && name <= "C" ? "k" : name; }
+
+  void Take(char step, const std::string& name) {
+    if (step == '?') {
+      transaction_.Get(name);
+      const auto own = last_.find(name);
+      reads_.push_back({name, own == last_.end() ? 0 : own->second, turn_});
+      return;
+    }
+    ++turn_;
+    if (step == '!') {
+      transaction_.DeleteAll();
+      // What it wrote before no hook is shown.
+      reads_.clear();
+      writes_.clear();
+      last_.clear();
+      return;
+    }
+    step == '=' ? transaction_.Put(name, "1") : transaction_.Delete(name);
+    writes_[turn_] = name;
+    last_[name] = turn_;
+    puts_[name] = step == '=';
+  }
+
+  const AddedBy added_;
+  const std::map<std::string, std::string, std::less<>> names_ = {{"A", "k"}, {"B", "k"}, {"C", "k"}};
+  MapSource source_;
+  Transaction transaction_{&source_, kNow, 1 << 20, nullptr, {.stored_names = &names_, .is_judged = true}};
+  int turn_ = 0;
+  std::vector<Read> reads_;
+  std::map<int, std::string> writes_;
+  std::map<std::string, int> last_;
+  std::map<std::string, bool> puts_;
+};
 
 }  // namespace
 
@@ -281,6 +375,63 @@ TEST_CASE("a key that is read under another name is written under its own, and i
   CHECK(transaction.Conditions()[0].key == "t:a");
   REQUIRE(transaction.Writes().size() == 1);
   CHECK(transaction.Writes()[0].key == "a");
+}
+
+TEST_CASE("a transaction has missed what it wrote of a key by one name if it read it by another one since") {
+  const struct {
+    std::string_view steps;
+    bool missed;
+  } rows[] = {
+      {"=A=B?A", true},      {"=A=B?A=A", true},        {"=A=B?A=A=B", true},   {"=A=B?A?B", true},
+      {"=A?B", true},        {"=x=A=B=C?B", true},      {"=A=x=B=y?A=z", true}, {"=A=B=A=x?A", false},
+      {"?A=A?A=B", false},   {"=A=x?A=A=B", false},     {"=A=B?B", false},      {"=A=B=A?A=B?B", false},
+      {"=B=A=x?A=B", false}, {"=A=x?A=B=A=x?A", false}, {"=A=x=y?A?x", false},  {"=x=y?x", false},
+  };
+  for (const auto& row : rows) {
+    INFO(row.steps);
+    Run run(row.steps, AddedBy::kNobody);
+    CHECK(run.Check() == (row.missed ? Reads::kMissed : Reads::kGood));
+    CHECK(run.Expected() == run.Check());
+  }
+}
+
+TEST_CASE(
+    "nothing that a transaction or its hooks wrote is lost to one of its reads, whatever it does in which order") {
+  const AddedBy added = GENERATE(AddedBy::kNobody, AddedBy::kDelete, AddedBy::kRange);
+  constexpr std::string_view kSteps[] = {"=A", "?A", "=B", "?B", "-A", "=x", "?x", "!!"};
+  constexpr size_t kStepsMax = 5;
+  std::string different;
+  size_t refused = 0;
+  for (size_t length = 1; length <= kStepsMax; ++length) {
+    const auto count = static_cast<size_t>(std::pow(std::size(kSteps), length));
+    for (size_t number = 0; number < count; ++number) {
+      std::string steps;
+      for (size_t rest = number, i = 0; i < length; ++i, rest /= std::size(kSteps)) {
+        steps += kSteps[rest % std::size(kSteps)];
+      }
+      const Run run(steps, added);
+      const Reads found = run.Check();
+      if (found != Reads::kGood) ++refused;
+      if (found != run.Expected()) different += steps + " ";
+    }
+  }
+  CHECK(different.empty());
+  CHECK(refused > 1000);
+}
+
+TEST_CASE("where no hook looks at what it writes, a transaction keeps no more of a key than its last write") {
+  MapSource source;
+  Transaction plain(&source, kNow, 1 << 20), judged(&source, kNow, 1 << 20, nullptr, {.is_judged = true});
+  const auto do_some = [](Transaction& transaction) {
+    transaction.Put("a", "1");
+    const size_t bytes = transaction.bytes();
+    for (int i = 0; i < 10; i++) transaction.Put("a", "1");
+    return transaction.bytes() - bytes;
+  };
+  CHECK(do_some(plain) == 0);
+  CHECK(do_some(judged) == 10 * sizeof(server::WriteTurn));
+  judged.DeleteAll();
+  CHECK(judged.bytes() == 0);
 }
 
 TEST_CASE("what a transaction holds has a limit, by what it reads and what it writes") {
