@@ -174,7 +174,8 @@ struct ServerStats {
   uint64_t turns = 0;
   uint64_t pauses = 0;         // connections not read for a while, for backpressure
   uint64_t hook_failures = 0;  // hooks and handlers that threw, or whose verdict made no sense
-  uint64_t hook_overruns = 0;  // calls that took longer than hook_time_limit
+  uint64_t hook_overruns = 0;  // calls that took longer than hook_time_limit, or their route's
+  uint64_t workers_lost = 0;   // (now) threads of routes that took longer, and have not returned
   uint64_t hook_drops = 0;
   uint64_t hook_rejections = 0;
   uint64_t hook_routes = 0;       // operations that a hook gave another key

@@ -193,6 +193,12 @@ using Administration = std::function<absl::StatusOr<std::string>(const Administr
 struct RouteOptions {
   // Run the handler (and its pre-hooks) on a worker thread.
   bool on_worker = false;
+  // On a worker: how long the request may take, from when it waits for one until it is answered.
+  // Then it is answered "hook failed", or "overloaded" and not run if no worker came to it; an
+  // answer that comes later is dropped. A handler that has not returned keeps its thread, and is
+  // counted (ServerStats::workers_lost) and logged: another takes its place, as often as there are
+  // ServerOptions::worker_threads. At least 1 ms; default: no limit.
+  absl::Duration time_limit = absl::InfiniteDuration();
 };
 
 // A function for the requests of one message id.

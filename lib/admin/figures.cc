@@ -42,6 +42,8 @@ std::vector<Figure> FiguresOf(const ServerStats& s) {
       {"pauses", "Times that a connection was not read, for back-pressure.", kCounter, s.pauses},
       {"hook_failures", "Hooks and handlers that threw, or whose verdict made no sense.", kCounter, s.hook_failures},
       {"hook_overruns", "Hooks and handlers that took longer than they may.", kCounter, s.hook_overruns},
+      {"workers_lost", "Threads of routes that took longer than they may, and have not returned.", kGauge,
+       s.workers_lost},
       {"hook_drops", "Requests that a hook dropped.", kCounter, s.hook_drops},
       {"hook_rejections", "Requests that a hook rejected.", kCounter, s.hook_rejections},
       {"hook_routes", "Operations that a hook gave another key.", kCounter, s.hook_routes},

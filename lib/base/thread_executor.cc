@@ -1,6 +1,7 @@
 #include "base/thread_executor.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "base/assert.h"
 
@@ -61,18 +62,30 @@ void ThreadExecutor::PostAfter(int64_t delay_nanos, Task task) {
 
 bool ThreadExecutor::Wait(Event* event, int64_t timeout_nanos) { return event->BlockUntilSet(timeout_nanos); }
 
+bool ThreadExecutor::AddThread() {
+  MutexLock lock(&mutex_);
+  if (stopping_) return false;
+  try {
+    threads_.emplace_back([this] { Run(Priority::kLow); });
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 void ThreadExecutor::Shutdown() {
+  std::vector<std::thread> threads;
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
+    threads.swap(threads_);
     general_condition_.SignalAll();
     reserved_condition_.SignalAll();
   }
-  for (std::thread& thread : threads_) {
+  for (std::thread& thread : threads) {
     BANDB_ASSERT(thread.get_id() != std::this_thread::get_id());
     thread.join();
   }
-  threads_.clear();
   // Destroyed without the lock: a task's destructor may post.
   std::array<std::deque<Work>, kPriorities> queues;
   Timers timers;

@@ -27,6 +27,9 @@ class ThreadExecutor final : public Executor {
   // Shuts down.
   ~ThreadExecutor() override;
 
+  // One more, to do what the others do. False: there is none, or this has shut down.
+  bool AddThread() ABSL_LOCKS_EXCLUDED(mutex_);
+
   void Post(Priority priority, Task task) override ABSL_LOCKS_EXCLUDED(mutex_);
   void PostAfter(int64_t delay_nanos, Task task) override ABSL_LOCKS_EXCLUDED(mutex_);
   void Start(Priority priority, std::unique_ptr<Job> job) override ABSL_LOCKS_EXCLUDED(mutex_);
@@ -66,7 +69,7 @@ class ThreadExecutor final : public Executor {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::array<std::deque<Work>, kPriorities> queues_ ABSL_GUARDED_BY(mutex_);
   Timers timers_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::thread> threads_;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace bandb::base

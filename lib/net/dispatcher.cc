@@ -1,5 +1,6 @@
 #include "net/dispatcher.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -83,6 +84,16 @@ struct Dispatcher::WorkerRequest {
   bool ok = true;
   uint16_t code = 0;
   HookTally tally;
+  std::atomic<bool> claimed{false};
+
+  // By the worker that runs it or the loop that gives it up: who is first has it.
+  bool Claim() { return !claimed.exchange(true); }
+  // By the loop. It may be long until a worker finds it, with nothing in it.
+  bool GiveUp() {
+    if (!Claim()) return false;
+    for (std::string* bytes : {&payload, &peer, &user}) std::string().swap(*bytes);
+    return true;
+  }
 
   void Take(const Reply& from) {
     answered = true;
@@ -140,6 +151,11 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
   if (route->gate != nullptr && !connection.MayPass(route->gate)) return Started::kGateClosed;
   RequestView request = ViewOf(connection, frame);
   if (route->on_worker) {
+    if (route->limit_nanos != kNoTimeout && limits_->IsFull()) {
+      host_->counters->overloaded.Add();
+      connection.AnswerRefusal(Refusal::kOverloaded);
+      return Started::kYes;
+    }
     StartOnWorker(connection, *route, request);
     return Started::kYes;
   }
@@ -184,12 +200,19 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
   // What pre-hooks make of the request is known only after they ran; see RunOnWorker.
   work->ticket =
       connection.Defer(kLaneExclusive, held_bytes, route.before.empty() ? MakeAfter(route, request) : nullptr);
+  if (route.limit_nanos != kNoTimeout) {
+    limits_->Add(work->ticket, request.message_id, route.limit_nanos, [work = work.get()] { return work->GiveUp(); });
+  }
   work_on_workers_++;
   executor_->Post(base::Priority::kNormal, [this, work = work.release()] { RunOnWorker(work); });
 }
 
 // On a worker: touches nothing of the loop's but the route, which does not change.
 void Dispatcher::RunOnWorker(WorkerRequest* work) {
+  if (!work->Claim()) {
+    host_->loop->Post([this, work] { FinishWork(work); });
+    return;
+  }
   RequestView request{work->ticket.connection, work->message_id, work->payload, work->peer, work->user};
   std::string bytes;
   work->ending = RunHooksBefore(*work->route, work->payload_bytes_max, &request, &bytes, &work->tally);
@@ -212,6 +235,7 @@ void Dispatcher::FinishWork(WorkerRequest* work) {
   const std::unique_ptr<WorkerRequest> owned(work);
   work_on_workers_--;
   work->tally.AddTo(host_->counters);
+  if (limits_->TakeBack(work->ticket)) host_->observer->OnWorkerBack(work->message_id);
   const bool ended = work->ending.kind != HookEnding::Kind::kGoOn;
   if (!work->answered && !ended) return;
   Reply reply{.head = work->reply, .ok = work->ok, .code = work->code};

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "base/executor.h"
+#include "net/answer_limits.h"
 #include "net/connection_host.h"
 #include "net/protocol.h"
 #include "net/reply_queue.h"
@@ -41,8 +42,8 @@ class Completions {
 class Dispatcher {
  public:
   // `executor` may be null if no route asks for a worker.
-  Dispatcher(ConnectionHost* host, base::Executor* executor, Completions* completions)
-      : host_(host), executor_(executor), completions_(completions) {}
+  Dispatcher(ConnectionHost* host, base::Executor* executor, Completions* completions, AnswerLimits* limits)
+      : host_(host), executor_(executor), completions_(completions), limits_(limits) {}
 
   enum class Started : uint8_t {
     kYes,       // or answered why not
@@ -68,6 +69,7 @@ class Dispatcher {
   ConnectionHost* const host_;
   base::Executor* const executor_;
   Completions* const completions_;
+  AnswerLimits* const limits_;
   int work_on_workers_ = 0;
 };
 

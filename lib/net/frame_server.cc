@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/status.h"
+#include "net/hook_chain.h"
 
 namespace bandb::net {
 
@@ -20,7 +21,10 @@ constexpr int64_t kSweepNanosMax = 1000 * 1000000;
 }  // namespace
 
 FrameServer::FrameServer(const Parts& parts, const Limits& limits)
-    : parts_(parts), host_(parts.loop, limits, parts.quota, &counters_), dispatcher_(&host_, parts.executor, this) {
+    : parts_(parts),
+      host_(parts.loop, limits, parts.quota, &counters_),
+      answer_limits_(parts.loop, [this](const AnswerLimits::Overrun& overrun) { EndOverrun(overrun); }),
+      dispatcher_(&host_, parts.executor, this, &answer_limits_) {
   host_.dispatcher = &dispatcher_;
   host_.observer = parts.observer;
   parts_.loop->AddTurnHandler(this);
@@ -92,6 +96,25 @@ void FrameServer::Take(std::unique_ptr<base::Stream> stream, const Endpoint& end
 }
 
 absl::Status FrameServer::Complete(const Ticket& ticket, Reply reply) {
+  if (answer_limits_.MayAnswer(ticket)) return Settle(ticket, std::move(reply));
+  return base::Error(absl::StatusCode::kNotFound, "the request was refused before");
+}
+
+void FrameServer::EndOverrun(const AnswerLimits::Overrun& overrun) {
+  if (overrun.unanswered) {
+    std::string bytes;
+    Reply reply{.head = {}, .ok = false};
+    const Codec* const codec = CodecOf(overrun.ticket);
+    const Refusal refusal = overrun.has_begun ? Refusal::kHookFailed : Refusal::kOverloaded;
+    if (refusal == Refusal::kOverloaded) counters_.overloaded.Add();
+    if (codec != nullptr) reply = RefusalReply(*codec, refusal, &bytes);
+    // The connection may be gone.
+    Settle(overrun.ticket, std::move(reply)).IgnoreError();
+  }
+  parts_.observer->OnOverrun(overrun);
+}
+
+absl::Status FrameServer::Settle(const Ticket& ticket, Reply reply) {
   Connection* connection = Find(ticket.connection);
   if (connection != nullptr && connection->Complete(ticket.sequence, std::move(reply))) return absl::OkStatus();
   host_.DropOrphan(ticket.held_bytes);

@@ -15,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "base/event_loop.h"
+#include "net/answer_limits.h"
 #include "net/connection.h"
 #include "net/connection_host.h"
 #include "net/counters.h"
@@ -41,6 +42,10 @@ class FrameServerObserver {
   virtual void OnEvict(std::string_view /*peer*/, int64_t /*bytes*/) {}
   // The codec of its connection does not admit this.
   virtual void OnDenial(const RequestView& /*request*/, const Denial& /*denial*/) {}
+  // A route has not answered, or not returned to its worker, in its time. If it is lost
+  // OnWorkerBack follows once it has.
+  virtual void OnOverrun(const AnswerLimits::Overrun& /*overrun*/) {}
+  virtual void OnWorkerBack(uint32_t /*message_id*/) {}
 
  protected:
   ~FrameServerObserver() = default;
@@ -106,6 +111,9 @@ class FrameServer final : public Completions,
   };
 
   void OnTurnEnd() override;
+  // As Complete, whatever its limit.
+  absl::Status Settle(const Ticket& ticket, Reply reply);
+  void EndOverrun(const AnswerLimits::Overrun& overrun);
   int64_t LargestBytes() override;
   void CloseLargest() override;
   Connection* FindLargest() const;
@@ -128,6 +136,7 @@ class FrameServer final : public Completions,
   const Parts parts_;
   Counters counters_;
   ConnectionHost host_;
+  AnswerLimits answer_limits_;
   Dispatcher dispatcher_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;

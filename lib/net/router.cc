@@ -29,6 +29,13 @@ void Router::AddBefore(uint32_t message_id, PreHook hook) {
   const_cast<Route*>(Find(message_id))->before.push_back(std::move(hook));
 }
 
+void Router::SetLimit(uint32_t message_id, int64_t limit_nanos) {
+  BANDB_ASSERT(Has(message_id));
+  auto* const route = const_cast<Route*>(Find(message_id));
+  BANDB_ASSERT(route->on_worker);
+  route->limit_nanos = limit_nanos;
+}
+
 void Router::SetGate(uint32_t message_id, const Gate* gate) {
   BANDB_ASSERT(Has(message_id));
   const_cast<Route*>(Find(message_id))->gate = gate;

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/limits.h"
 #include "net/protocol.h"
 #include "net/reply.h"
 
@@ -84,6 +85,7 @@ struct Route {
   const Gate* gate = nullptr;  // null: always open
   Lane lane = kLaneExclusive;
   bool on_worker = false;
+  int64_t limit_nanos = kNoTimeout;  // on a worker: until it is refused
   std::vector<PreHook> before;
   std::vector<PostHook> after;
 };
@@ -94,6 +96,8 @@ class Router {
  public:
   // At most once for an id. A route on a worker is exclusive, whatever `lane` says.
   void Add(uint32_t message_id, Handler* handler, Lane lane, bool on_worker = false);
+  // In which the route, which is on a worker, and its hooks are to have answered.
+  void SetLimit(uint32_t message_id, int64_t limit_nanos);
   // The route must have been added.
   void AddBefore(uint32_t message_id, PreHook hook);
   void AddAfter(uint32_t message_id, PostHook hook);

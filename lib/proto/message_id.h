@@ -40,7 +40,7 @@ enum class ErrorCode : uint16_t {
   kTooManyConnections = 261,  // the server closes this connection
   kShuttingDown = 262,        // not done; the server closes this connection
   kTimedOut = 263,            // a frame was not completed in time; the server closes this connection
-  kHookFailed = 264,          // the host's code failed; not done
+  kHookFailed = 264,          // the host's code failed: not done; or took too long
   kUnsupportedVersion = 265,  // HELLO: no version in common
 };
 inline constexpr uint16_t kFirstHookErrorCode = 32768;

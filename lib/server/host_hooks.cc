@@ -70,6 +70,13 @@ absl::Status Validate(const ServerHooks& hooks) {
     if (route.message_id < kFirstUserMessage) {
       wrong += fmt::format("; the route {} is below {}", route.message_id, kFirstUserMessage);
     }
+    const absl::Duration limit = route.options.time_limit;
+    if (limit < absl::Milliseconds(1)) {
+      wrong += fmt::format("; the time limit of the route {} is {}, less than 1ms", route.message_id,
+                           absl::FormatDuration(limit));
+    } else if (limit != absl::InfiniteDuration() && !route.options.on_worker) {
+      wrong += fmt::format("; the route {} has a time limit, but is not on a worker", route.message_id);
+    }
     for (size_t j = 0; j < i; j++) {
       if (hooks.routes[j].message_id == route.message_id) {
         wrong += fmt::format("; the route {} is registered twice", route.message_id);
@@ -167,6 +174,8 @@ void HostHooks::AddTo(net::Router* router) {
   for (const RouteEntry& route : hooks_->routes) {
     routes_.push_back(std::make_unique<RouteAdapter>(this, &route.handler, NameOf("the route", route.message_id)));
     router->Add(route.message_id, routes_.back().get(), net::kLaneExclusive, route.options.on_worker);
+    const absl::Duration limit = route.options.time_limit;
+    if (limit != absl::InfiniteDuration()) router->SetLimit(route.message_id, absl::ToInt64Nanoseconds(limit));
   }
   if (hooks_->administer != nullptr) {
     routes_.push_back(std::make_unique<AdminAdapter>(this));

@@ -213,6 +213,16 @@ void LoopServer::OnDenial(const net::RequestView& request, const net::Denial& de
                   .detail = NameOfMessage(request.message_id)});
 }
 
+void LoopServer::OnOverrun(const net::AnswerLimits::Overrun& overrun) {
+  if (overrun.has_begun) route_overruns_.Add();
+  if (!overrun.is_lost || parts_.workers == nullptr) return;
+  parts_.workers->Lose(overrun.message_id, absl::Nanoseconds(overrun.limit_nanos));
+}
+
+void LoopServer::OnWorkerBack(uint32_t message_id) {
+  if (parts_.workers != nullptr) parts_.workers->TakeBack(message_id);
+}
+
 void LoopServer::ListClients(size_t count_max, ClientList* list) const {
   const int64_t now_nanos = parts_.loop->NowNanos();
   frames_.ForEach([&](const net::ConnectionView& view) {
@@ -297,6 +307,7 @@ void LoopServer::AddTo(ServerStats* stats) const {
   stats->pauses += net.pauses.Get();
   stats->hook_failures +=
       net.hook_failures.Get() + service.hook_failures.Get() + connect_hook_failures_.Get() + host_hooks_.failures();
+  stats->hook_overruns += route_overruns_.Get();
   stats->hook_drops += net.hook_drops.Get() + service.hook_drops.Get();
   stats->hook_rejections += net.hook_rejections.Get() + service.hook_rejections.Get();
   stats->hook_routes += service.hook_routes.Get();

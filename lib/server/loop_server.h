@@ -22,6 +22,7 @@
 #include "server/frame_codec.h"
 #include "server/host_hooks.h"
 #include "server/redis_codec.h"
+#include "server/route_workers.h"
 #include "server/service.h"
 #include "server/snapshot_leases.h"
 #include "tls/handshakes.h"
@@ -38,6 +39,7 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
     Store* store = nullptr;
     const ServerHooks* hooks = nullptr;
     base::Executor* executor = nullptr;  // for routes on workers
+    RouteWorkers* workers = nullptr;     // what counts those that are lost; may be null
     base::Executor* readers = nullptr;   // for reads that may wait for a disk
     net::Quota* quota = nullptr;
     uint8_t number = 0;
@@ -93,6 +95,8 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
   void OnTurn() override;
   void OnEvict(std::string_view peer, int64_t bytes) override;
   void OnDenial(const net::RequestView& request, const net::Denial& denial) override;
+  void OnOverrun(const net::AnswerLimits::Overrun& overrun) override;
+  void OnWorkerBack(uint32_t message_id) override;
 
   const Parts parts_;
   const ServerOptions options_;
@@ -120,6 +124,7 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
   Service service_;
   HostHooks host_hooks_;
   net::Counter connect_hook_failures_;
+  net::Counter route_overruns_;
   int64_t evict_logged_nanos_ = 0;
   uint64_t evicted_unlogged_ = 0;
   absl::AnyInvocable<void() &&> ended_;

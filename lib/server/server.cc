@@ -25,6 +25,7 @@
 #include "server/host_hooks.h"
 #include "server/loop_server.h"
 #include "server/redis_command.h"
+#include "server/route_workers.h"
 #include "server/server_options.h"
 #include "server/server_stats.h"
 #include "server/slow_log.h"
@@ -131,7 +132,7 @@ class Server::Impl {
   server::SnapshotLeases snapshots_{&clock_, base::SeedFromOs()};
   net::Quota quota_;
   base::ThreadExecutor readers_;
-  std::unique_ptr<base::ThreadExecutor> workers_;
+  std::unique_ptr<server::RouteWorkers> workers_;
   std::vector<ServingLoop> loops_;  // does not change once Start returned
   server::ClientRoster roster_;     // likewise
   server::HookWatch hook_watch_{options_.hook_time_limit, options_.logger};
@@ -158,7 +159,8 @@ absl::Status Server::Impl::AddLoop(int number) {
       server::LoopServer::Parts{.loop = serving.loop,
                                 .store = store_,
                                 .hooks = &hooks_,
-                                .executor = workers_.get(),
+                                .executor = workers_ == nullptr ? nullptr : workers_->executor(),
+                                .workers = workers_.get(),
                                 .readers = &readers_,
                                 .quota = &quota_,
                                 .number = static_cast<uint8_t>(number),
@@ -265,7 +267,10 @@ absl::Status Server::Impl::Start() {
   BANDB_RETURN_IF_ERROR(SetUpTls());
   SetUpRedis();
   const int for_operators = hooks_.administer == nullptr ? 0 : kLongCommandsMax;
-  if (WantsWorkers()) workers_ = std::make_unique<base::ThreadExecutor>(options_.worker_threads + for_operators);
+  if (WantsWorkers()) {
+    workers_ = std::make_unique<server::RouteWorkers>(options_.worker_threads + for_operators, options_.worker_threads,
+                                                      options_.logger);
+  }
   for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
   std::vector<server::DoorQueue*> door_queues;
   for (ServingLoop& serving : loops_) door_queues.push_back(serving.loop_server->door_queue());
@@ -305,7 +310,8 @@ ServerStats Server::Impl::Stats() const {
     stats.denials = users_->denials.load(std::memory_order_relaxed);
   }
   stats.snapshots_open = snapshots_.size();
-  stats.hook_overruns = hook_watch_.overruns();
+  stats.hook_overruns += hook_watch_.overruns();
+  if (workers_ != nullptr) stats.workers_lost = workers_->lost();
   stats.connections_open = static_cast<uint64_t>(quota_.connections.load(std::memory_order_relaxed));
   stats.memory_bytes = static_cast<uint64_t>(std::max<int64_t>(0, quota_.memory_bytes.load(std::memory_order_relaxed)));
   return stats;

@@ -30,6 +30,7 @@ std::string ToText(const ServerStats& stats) {
       {"pauses", stats.pauses},
       {"hook_failures", stats.hook_failures},
       {"hook_overruns", stats.hook_overruns},
+      {"workers_lost", stats.workers_lost},
       {"hook_drops", stats.hook_drops},
       {"hook_rejections", stats.hook_rejections},
       {"hook_routes", stats.hook_routes},

@@ -50,6 +50,22 @@ struct Witness {
 
 }  // namespace
 
+TEST_CASE("a thread that is added takes what waits while all others are held up, and ends with them") {
+  ThreadExecutor executor(1);
+  Event held, go_on, ran;
+  executor.Post(Priority::kNormal, [&] {
+    held.Set();
+    go_on.BlockUntilSet(kForever);
+  });
+  held.BlockUntilSet(kForever);
+  executor.Post(Priority::kLow, [&ran] { ran.Set(); });
+  CHECK(executor.AddThread());
+  ran.BlockUntilSet(kForever);
+  go_on.Set();
+  executor.Shutdown();
+  CHECK_FALSE(executor.AddThread());
+}
+
 TEST_CASE("every posted task runs once, whatever the priority and the number of threads") {
   const int threads = GENERATE(1, 2, 4);
   ThreadExecutor executor(threads);

@@ -1,0 +1,65 @@
+#include "net/answer_limits.h"
+
+#include "base/assert.h"
+
+namespace bandb::net {
+
+AnswerLimits::~AnswerLimits() {
+  for (const auto& [key, request] : requests_) loop_->Cancel(request.timer);
+}
+
+AnswerLimits::Key AnswerLimits::KeyOf(const Ticket& ticket) {
+  return {uint64_t{ticket.connection.index} << 32 | ticket.connection.generation, ticket.sequence};
+}
+
+void AnswerLimits::Add(const Ticket& ticket, uint32_t message_id, int64_t limit_nanos, std::function<bool()> cancel) {
+  const Key key = KeyOf(ticket);
+  const auto [request, added] = requests_.try_emplace(key);
+  BANDB_ASSERT(added);
+  request->second.overrun = {
+      .ticket = ticket, .message_id = message_id, .limit_nanos = limit_nanos, .has_begun = true, .unanswered = true};
+  request->second.cancel = std::move(cancel);
+  request->second.timer = loop_->After(limit_nanos, [this, key] { Pass(key); });
+}
+
+void AnswerLimits::Pass(const Key& key) {
+  const auto found = requests_.find(key);
+  BANDB_ASSERT(found != requests_.end());
+  Limited& request = found->second;
+  request.timer = base::kNoTimer;
+  request.passed = true;
+  request.overrun.has_begun = !request.on_worker || !request.cancel();
+  if (!request.overrun.has_begun) ++cancelled_;
+  request.overrun.is_lost = request.on_worker && request.overrun.has_begun;
+  on_overrun_(request.overrun);
+}
+
+bool AnswerLimits::TakeBack(const Ticket& ticket) {
+  if (requests_.empty()) return false;
+  const auto request = requests_.find(KeyOf(ticket));
+  if (request == requests_.end()) return false;
+  request->second.on_worker = false;
+  const bool was_lost = std::exchange(request->second.overrun.is_lost, false);
+  if (!request->second.overrun.has_begun) --cancelled_;
+  // Of what was not run no answer comes.
+  if (!request->second.overrun.unanswered || !request->second.overrun.has_begun) Forget(request);
+  return was_lost;
+}
+
+bool AnswerLimits::MayAnswer(const Ticket& ticket) {
+  if (requests_.empty()) return true;
+  const auto request = requests_.find(KeyOf(ticket));
+  if (request == requests_.end()) return true;
+  BANDB_ASSERT(request->second.overrun.unanswered);
+  request->second.overrun.unanswered = false;
+  const bool is_late = request->second.passed;
+  if (!request->second.on_worker) Forget(request);
+  return !is_late;
+}
+
+void AnswerLimits::Forget(Requests::iterator request) {
+  loop_->Cancel(request->second.timer);
+  requests_.erase(request);
+}
+
+}  // namespace bandb::net
