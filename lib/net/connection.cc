@@ -376,7 +376,7 @@ void Connection::OnWritable() { host_->Touch(this); }
 void Connection::OnBroken() { Close(); }
 
 void Connection::Sweep(int64_t now_nanos) {
-  const Limits& limits = host_->limits;
+  const ServerLimits& limits = host_->limits;
   const auto over = [now_nanos](int64_t since_nanos, int64_t timeout_nanos) {
     return timeout_nanos != kNoTimeout && now_nanos - since_nanos > timeout_nanos;
   };

@@ -19,7 +19,7 @@ constexpr int64_t kSweepNanosMax = 1000 * 1000000;
 
 }  // namespace
 
-FrameServer::FrameServer(const Parts& parts, const Limits& limits)
+FrameServer::FrameServer(const Parts& parts, const ServerLimits& limits)
     : parts_(parts), host_(parts.loop, limits, parts.quota, &counters_), dispatcher_(&host_, parts.executor, this) {
   host_.dispatcher = &dispatcher_;
   host_.observer = parts.observer;
@@ -244,7 +244,7 @@ void FrameServer::CloseLargest() {
 }
 
 int64_t FrameServer::SweepNanos() const {
-  const Limits& limits = host_.limits;
+  const ServerLimits& limits = host_.limits;
   const int64_t shortest = std::min({limits.frame_timeout_nanos, limits.unread_timeout_nanos, limits.idle_timeout_nanos,
                                      limits.restricted_timeout_nanos, limits.linger_nanos});
   return std::clamp(shortest / 4, kSweepNanosMin, kSweepNanosMax);

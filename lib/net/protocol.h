@@ -63,7 +63,7 @@ class Codec {
   virtual size_t payload_bytes_max() const = 0;
   // Whether its client may ask for this. Before anything else is done about it.
   virtual Denial Admit(uint32_t /*message_id*/) { return {}; }
-  // The client is not known yet: it gets small limits and little time, see Limits.
+  // The client is not known yet: it gets small limits and little time, see ServerLimits.
   virtual bool restricted() const { return false; }
   // Who it is; empty: nobody knows, or it does not matter. Lifetime: until the next call of
   // anything.

@@ -20,8 +20,8 @@ int64_t ToNanos(absl::Duration duration) {
   return duration == absl::InfiniteDuration() ? net::kNoTimeout : absl::ToInt64Nanoseconds(duration);
 }
 
-net::Limits ToLimits(const ServerOptions& options, size_t refused_max) {
-  net::Limits limits;
+net::ServerLimits ToLimits(const ServerOptions& options, size_t refused_max) {
+  net::ServerLimits limits;
   limits.connections_max = options.connections_max;
   limits.refused_max = refused_max;
   limits.in_flight_requests_max = static_cast<size_t>(options.in_flight_requests_max);

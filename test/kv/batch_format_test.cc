@@ -47,7 +47,7 @@ TEST_CASE("a batch that was moved from is empty, and holds what it is given next
   WriteBatch moved = std::move(batch);
   CHECK(moved.Count() == 3);
   CHECK(moved.ByteSize() == copy.ByteSize());
-  CHECK_CODE(CheckBatch(Limits(), moved), kInvalidArgument);
+  CHECK_CODE(CheckBatch(WriteLimits(), moved), kInvalidArgument);
   CHECK(batch.Count() == 0);  // NOLINT(bugprone-use-after-move): what this is about
   CHECK(batch.ByteSize() == 0);
   CHECK_FALSE(WriteBatchAccess::HasTimeToLive(batch));
@@ -55,7 +55,7 @@ TEST_CASE("a batch that was moved from is empty, and holds what it is given next
   CHECK(batch.Count() == 1);
   CHECK(WriteBatchAccess::OperationCount(batch) == 1);
   CHECK(WriteBatchAccess::KeyBytesMax(batch) == 1);
-  CHECK_OK(CheckBatch(Limits(), batch));
+  CHECK_OK(CheckBatch(WriteLimits(), batch));
   moved = std::move(batch);
   CHECK(moved.Count() == 1);
   CHECK(batch.Count() == 0);  // NOLINT(bugprone-use-after-move)
@@ -162,7 +162,7 @@ TEST_CASE("a time to live of any length is none of the times of expiry") {
 }
 
 TEST_CASE("limits are checked for every part of a batch, and follow the memory budget") {
-  const Limits limits = LimitsFor(1 << 20);
+  const WriteLimits limits = LimitsFor(1 << 20);
   CHECK(limits.batch_bytes_max == 256 << 10);
   CHECK(LimitsFor(uint64_t{1} << 40).batch_bytes_max == kBatchBytesMax);
 

@@ -199,7 +199,7 @@ absl::Status MemoryStore::DoWrite(const WriteBatch& batch, const WriteOptions& o
 }
 
 absl::Status MemoryStore::Apply(const WriteBatch& batch, bool sync) {
-  BANDB_RETURN_IF_ERROR(kv::CheckBatch(kv::Limits(), batch));
+  BANDB_RETURN_IF_ERROR(kv::CheckBatch(kv::WriteLimits(), batch));
   base::MutexLock lock(&mutex_);
   if (!write_error_.ok()) return write_error_;
   if (stalled_) return base::Error(absl::StatusCode::kUnavailable, "stalled");

@@ -106,7 +106,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void CountStall(int64_t nanos);
   // True while no write can be committed.
   bool Stalled() const { return queue_.Parked(); }
-  const kv::Limits& limits() const { return limits_; }
+  const kv::WriteLimits& limits() const { return limits_; }
 
   // Reading.
   absl::Status Get(std::string_view key, const ReadOptions& options, PinnedValue* value);
@@ -385,7 +385,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   const std::string dir_;
   const std::string engine_dir_;
   const Options options_;
-  const kv::Limits limits_;
+  const kv::WriteLimits limits_;
   const CompactionSettings settings_;
   const size_t memtable_bytes_;
   // Bound to the directory, which it keeps locked until the engine is closed. Shared with removals
