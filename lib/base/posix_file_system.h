@@ -1,4 +1,4 @@
-// The file system of the operating system, behind the seam of base/file_system.h.
+// The file system of the operating system, as the seam of base/file_system.h has it.
 //
 // Files are created with mode 0600 and directories with 0700, closed on exec, and never by
 // following a symbolic link. System calls that a signal interrupts are repeated, all but fsync,
