@@ -15,7 +15,8 @@
 
 namespace bandb::base {
 
-// What may be chosen about files; the defaults serve.
+// The defaults are production's. Tests choose others, to have every way of writing at work on small
+// files, and those of file systems that lack something.
 struct PosixFileSystemOptions {
   // Bytes that a kBuffered file collects before it writes them.
   size_t write_buffer_bytes = 256 << 10;

@@ -33,7 +33,7 @@ struct OwnWorld {
       : OwnWorld(options, std::make_unique<kv::HostLogger>(options.storage.logger)) {}
   OwnWorld(const ClusterOptions& options, std::unique_ptr<kv::HostLogger> host_logger)
       : logger(host_logger.get()),
-        env(base::SystemEnvOptions{.threads = options.storage.background_threads, .files = {}}, std::move(host_logger)),
+        env(base::SystemEnvOptions{.threads = options.storage.background_threads}, std::move(host_logger)),
         syncs(1),
         callbacks(1) {}
 

@@ -54,7 +54,7 @@ struct OwnWorld {
   explicit OwnWorld(const Options& options) : OwnWorld(options, std::make_unique<kv::HostLogger>(options.logger)) {}
   OwnWorld(const Options& options, std::unique_ptr<kv::HostLogger> given)
       : logger(given.get()),
-        env(base::SystemEnvOptions{.threads = options.background_threads, .files = {}}, std::move(given)),
+        env(base::SystemEnvOptions{.threads = options.background_threads}, std::move(given)),
         callbacks(1) {}
 
   // Owned by env.

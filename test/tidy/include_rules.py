@@ -35,7 +35,6 @@ ARROWS = {
     "tools": ["bandb", "backup", "admin", "inspect", "grpc", "server", "cluster", "kv", "proto", "tls", "net", "base"],
     "examples": ["bandb", "grpc"],
     "examples/echo_bannet.cc": ["net", "base"],
-    "test/api": ["bandb", "support"],
     "test/install": ["bandb"],
     "test": ["bandb", "backup", "admin", "inspect", "grpc", "server", "cluster", "storage", "changes", "raft", "resp", "proto", "tls", "net", "kv", "base", "support"],
 }

@@ -115,7 +115,7 @@ struct EtcdBench::Call {
 struct EtcdBench::Meters {
   struct Meter {
     Measured Read() const { return {.latency_nanos = latency_nanos.Snapshot(), .not_found = not_found}; }
-    base::Histogram latency_nanos;
+    Histogram latency_nanos;
     uint64_t not_found = 0;
   };
   // Replaced when the warm-up is over.

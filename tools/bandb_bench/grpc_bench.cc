@@ -83,7 +83,7 @@ class Round {
   const bool is_read_;
   const std::string value_;
   ::grpc::CompletionQueue queue_;
-  base::Histogram latency_nanos_;
+  Histogram latency_nanos_;
   uint64_t sent_ = 0;
   int under_way_ = 0;
 };

@@ -58,7 +58,7 @@ void DeclareNet(CLI::App* net, NetBenchOptions* options, NetFlags* flags) {
 }
 
 void Print(std::string_view what, const Measured& measured, double seconds) {
-  const base::HistogramSnapshot& latency = measured.latency_nanos;
+  const HistogramSnapshot& latency = measured.latency_nanos;
   if (latency.count() == 0) return;
   const auto millis = [](double nanos) { return nanos / 1e6; };
   const auto percentile = [&](double percent) { return millis(static_cast<double>(latency.Percentile(percent))); };
