@@ -202,7 +202,7 @@ absl::Status ChangeIndex::Write(const ChangeIndex& index, Round* round) {
 bool ChangeIndex::TryAgain(const Round& round) {
   const bool is_full = absl::IsResourceExhausted(round.status);
   const bool has_no_file = absl::IsUnavailable(round.status) && round.makes_file;
-  // Somebody will give the process descriptors. Who waits for this meanwhile is told: flushes do,
+  // The process will have descriptors again. What waits for this meanwhile is told: flushes do,
   // and memtables must not be full by the time that one fails.
   if (!(is_full && tries_ < kFullTriesMax) && !has_no_file) return false;
   if (is_full ? ++tries_ == kFullTold : ++waits_ == kWaitsTold) TellWait(round.status, is_full ? "room" : "a file");

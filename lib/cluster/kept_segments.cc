@@ -253,7 +253,7 @@ void KeptSegments::LetGo(size_t count) {
     }
   }
   let_go_.fetch_add(count, std::memory_order_relaxed);
-  // First, so that who does not find them knows why.
+  // First, so that a reader that does not find them knows why.
   on_floor_(floor);
   {
     base::MutexLock lock(&mutex_);

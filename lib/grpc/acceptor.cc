@@ -119,7 +119,7 @@ void Acceptor::Run() {
     // Last: what is accepted may be given the number of a descriptor that makes room.
     if (acceptable) AcceptAll();
   }
-  // Whoever knocks now is told by the system.
+  // Clients that connect now are refused by the system.
   ::close(std::exchange(listening_, -1));
 }
 

@@ -132,7 +132,7 @@ class Checker {
     const bool is_open = last.content.has_header && last.content.end == storage::LogEnd::kOpen;
     if (is_open && last.content.valid_bytes == found_.logs.at(last.number)) {
       AddNote(last.path,
-              fmt::format("offset {}: the log was not ended, and there is no room behind its records: it may "
+              fmt::format("offset {}: the log was not ended, and there is no room after its records: it may "
                           "have been cut, if anything was written after this",
                           last.content.valid_bytes));
     }

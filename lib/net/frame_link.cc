@@ -52,7 +52,7 @@ std::string_view NameOf(LinkEnd::Cause cause) {
 
 std::string ToString(const LinkEnd& end) { return fmt::format("{}: {}", NameOf(end.cause), end.reason); }
 
-// On the stack of whoever calls a handler. Only the outermost is registered.
+// On the stack of a function that calls a handler. Only the outermost is registered.
 class FrameLink::Watcher {
  public:
   explicit Watcher(FrameLink* link) : link_(link) {

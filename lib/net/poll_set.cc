@@ -20,7 +20,7 @@ constexpr int kPauseMillis = 10;
 bool PollSet::Add(int fd, uint32_t events, SocketSource* source) {
   const auto at = static_cast<size_t>(fd);
   if (at >= places_.size()) places_.resize(std::max(at + 1, 2 * places_.size()), kNowhere);
-  // The number is free, so whoever had it is not watched by it any more.
+  // The number is free, so its last owner is not watched by it any more.
   if (places_[at] != kNowhere) Leave(places_[at]);
   places_[at] = polled_.size();
   polled_.push_back({fd, static_cast<short>(events), 0});

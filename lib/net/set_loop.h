@@ -134,7 +134,7 @@ void SetStream<Set>::OnEvents(uint32_t events) {
 
 template <class Set>
 void SetListener<Set>::OnEvents(uint32_t events) {
-  // Somebody closed the descriptor, who had no right to: there is nobody to accept any more.
+  // Foreign code closed the descriptor: nothing is accepted any more.
   if ((events & POLLNVAL) != 0) return set_->Forget(fd(), this);
   handler_->OnAcceptable();
 }

@@ -13,7 +13,7 @@ using absl::StatusCode;
 Member* Find(Configuration* configuration, NodeId id) { return const_cast<Member*>(configuration->Find(id)); }
 
 // Nobody waits for the place of `node` any more, since it is no voter now, or was made one again:
-// who waited for it is simply added.
+// a learner that waited for it is simply added.
 void ForgetReplacement(Configuration* configuration, NodeId node) {
   for (Member& m : configuration->members) {
     if (m.replaces == node) m.replaces = kNoNode;

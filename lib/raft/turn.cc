@@ -41,8 +41,8 @@ void CoreState::TakeOutput(Output* output) {
 
 void CoreState::HandOutCommitted() {
   if (install_.has_value() || applying_bytes_ >= options_.applying_bytes_max) return;
-  // Not beyond the own disk: a state machine that runs ahead of its log could not be rebuilt from
-  // it.
+  // Not beyond this node's own disk: a state machine that runs ahead of its log could not be
+  // rebuilt from it.
   const Index limit = std::min(log_.commit(), log_.durable());
   const Index first = log_.handed_out() + 1;
   if (first > limit) return;

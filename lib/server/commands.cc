@@ -53,7 +53,9 @@ absl::Status CheckOperation(const Operation& operation) {
   return kv::CheckKey(kv::WriteLimits(), operation.value.size());
 }
 
-absl::Status CheckCondition(const Condition& condition) { return kv::CheckKey(kv::WriteLimits(), condition.key.size()); }
+absl::Status CheckCondition(const Condition& condition) {
+  return kv::CheckKey(kv::WriteLimits(), condition.key.size());
+}
 
 void AddTo(const Operation& operation, WriteBatch* batch) {
   switch (operation.kind) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kCursorNameBytesShown = 64;
 
-// What is to be accounted for; empty: nothing. Whoever reads by a cursor loses its place by these.
+// What is to be accounted for; empty: nothing. A reader by a cursor loses its place by these.
 std::string_view EventOf(CursorsCommand::Action action) {
   if (action == CursorsCommand::Action::kDrop) return "cursor dropped";
   return action == CursorsCommand::Action::kReset ? "cursor reset" : "";
@@ -21,7 +21,7 @@ std::string_view EventOf(CursorsCommand::Action action) {
 
 }  // namespace
 
-// Who has asked for something that is to be accounted for.
+// The client that has asked for something that is to be accounted for.
 struct CursorEndpoint::Asked {
   std::string_view event;
   std::string user;

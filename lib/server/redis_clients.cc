@@ -93,7 +93,8 @@ std::string ReplyLines(const Rows& rows, const RedisClientFilter& filter, int ve
   return reply;
 }
 
-// `no_such_user`: who is named and is no user; one that was removed may have connections still.
+// `no_such_user`: the one that is named and is no user; one that was removed may have connections
+// still.
 std::string ReplyKilled(const Rows& rows, bool old_form, const std::optional<std::string>& no_such_user, int version) {
   std::string reply;
   resp::ReplyWriter writer(&reply, version);

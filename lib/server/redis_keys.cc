@@ -108,7 +108,7 @@ struct RandomChoice final : WalkState {
 
   uint64_t chance;
   size_t seen = 0;
-  bool from_first = false;  // there are few keys behind the place
+  bool from_first = false;  // there are few keys after the place
   std::string key;
 };
 
@@ -127,7 +127,7 @@ struct CountedKeys final : WalkState {
 }  // namespace
 
 void RandomKey(RedisCall& call) {
-  // From a place that nothing but chance chooses, or from the first key if there is none behind it.
+  // From a place that nothing but chance chooses, or from the first key if there is none after it.
   const uint64_t chance = Mixed(call.now_ms * 1000 + static_cast<int64_t>(call.client->id % 1000));
   const std::string place(1, static_cast<char>(chance & 0xff));
   auto& choice = call.data->Remember<RandomChoice>(chance);

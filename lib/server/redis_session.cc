@@ -27,7 +27,7 @@ bool IsName(RedisCall& call, std::string_view name) {
   return ok;
 }
 
-// Without users there is one, who needs no password.
+// Without users there is one, which needs no password.
 bool KnowsUser(std::string_view user) { return user == kDefaultUser; }
 
 void Auth(RedisCall& call) {

@@ -274,7 +274,7 @@ bool FitsAsPattern(RedisCall& call, std::string_view pattern) {
 
 namespace {
 
-// A set in brackets, from behind the opening one; `at` is then at its last character.
+// A set in brackets, from after the opening one; `at` is then at its last character.
 bool MatchesSet(std::string_view pattern, size_t* at, char c) {
   size_t i = *at;
   const bool inverted = i < pattern.size() && pattern[i] == '^';

@@ -21,7 +21,7 @@ constexpr char kCursorAfter = 1;
 constexpr char kCursorAt = 2;
 constexpr uint32_t kEntriesDefault = 1000;
 constexpr uint32_t kEntriesMax = 65536;
-// Deleted and overwritten entries that a step passes before it ends: some milliseconds' worth.
+// Deleted and overwritten entries that a step passes before it ends: a few milliseconds of work.
 constexpr uint64_t kSkipsMax = 50000;
 
 // The range that is left, once the cursor is taken into account; false if the cursor is none of

@@ -100,7 +100,7 @@ absl::Status TrustAuthorities(SSL_CTX* context, const std::string& ca) {
 }
 
 // A peer whose authority has no list here is refused, and so is everybody once a list is past its
-// time: who keeps lists wants to know of what was taken back.
+// time: an operator that keeps lists wants to know of what was taken back.
 absl::Status HeedRevocations(SSL_CTX* context, const std::string& crl) {
   X509_STORE* const store = ::SSL_CTX_get_cert_store(context);
   base::PosixFileSystem files;

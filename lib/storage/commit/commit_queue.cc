@@ -37,7 +37,7 @@ void CommitQueue::TakeGroup(Group* group) {
   size_t operations = 0;
   while (front_ != nullptr) {
     WriteRequest* request = front_;
-    // A request with conditions must see what stands before it applied, so it begins a group. So
+    // A request with conditions must see what comes before it applied, so it begins a group. So
     // does one that freezes or ingests, and one of another space.
     const bool alone = !request->conditions.empty() || request->freeze || request->ingest != nullptr || request->system;
     const bool full =

@@ -44,7 +44,7 @@ uint64_t BytesOf(const std::vector<TablePtr>& tables) {
   return bytes;
 }
 
-// Whether all keys of a table stand before the bounds. The tables of a level below 0 for which that
+// Whether all keys of a table come before the bounds. The tables of a level below 0 for which that
 // is so come before the others.
 bool StandsBefore(const TablePtr& table, const Bounds& bounds) {
   const TableInfo& info = table->info();

@@ -265,7 +265,7 @@ void Engine::StopWrites(const absl::Status& status, uint64_t resumes_seen) {
     if (news) DropSome();
   }
   for (Done& done : abandoned) done(status);
-  // Those who wait for room would wait for ever.
+  // Those that wait for room would wait forever.
   Unpark();
   if (!news) return;
   env_.logger->Log(base::LogLevel::kError, "{}: writes stopped: {}", dir_, status.ToString());

@@ -163,7 +163,7 @@ class Engine::ClockEdit::KeyDrop final : public WriteRequest {
     // The log takes nothing more, and expiry goes on as it did.
     if (absl::IsUnknown(outcome)) outcome = base::Error(absl::StatusCode::kInternal, "{}", base::Message(outcome));
     if (!outcome.ok()) return next->Complete(std::move(outcome));
-    // Whoever syncs or commits waits for nothing.
+    // A thread that syncs or commits must not wait for this.
     engine_->env_.executor->Post(base::Priority::kHigh, [engine = engine_, next]() { engine->SubmitUnwaiting(next); });
   }
 

@@ -215,8 +215,8 @@ void Engine::InstallEdit(PendingEdit* edit) {
   std::vector<TablePtr> obsolete;
   std::vector<Done> abandoned;
   std::vector<uint64_t> gone;
-  // Before anybody sees its last sequence: who then asks for what comes after the one before must
-  // find no log that ends there.
+  // Before anybody sees its last sequence: a reader that then asks for what comes after the one
+  // before must find no log that ends there.
   if (edit->publishes) gone = SkipLogs(edit->edit);
   {
     base::MutexLock lock(&mutex_);

@@ -14,7 +14,7 @@ namespace {
 
 // What is written under this name is nothing yet, for a repair as well; an open removes it.
 constexpr char kUnnamedSuffix[] = ".tmp";
-// So many are left to those who write.
+// So many are left to other writers.
 constexpr Sequence kReservedMax = kLastSequenceMax / 2;
 
 }  // namespace
@@ -84,7 +84,7 @@ class EngineIngest::Edit final : public EditSource {
     ingest_->outcome = status;
     if (!status.ok() && surely_not_done) {
       for (const TablePtr& table : ingest_->tables) table->MarkObsolete();
-      // What stopped the edits before its turn came is told as to all who write.
+      // What stopped the edits before its turn came is told as to all writers.
       const absl::Status refused = is_written_ ? absl::OkStatus() : engine_->lifecycle_.MayWrite();
       if (!refused.ok()) ingest_->outcome = refused;
     } else if (!status.ok()) {
@@ -92,7 +92,7 @@ class EngineIngest::Edit final : public EditSource {
           base::Error(absl::StatusCode::kUnknown, "the manifest could not be written, so the outcome is unknown: {}",
                       base::Message(status));
     }
-    // From here on it is the caller's, who may be gone.
+    // From here on it is the caller's, which may be gone.
     ingest_->ended.store(true, std::memory_order_release);
     engine->UpdateStall();
     engine->Unpark();
@@ -100,7 +100,8 @@ class EngineIngest::Edit final : public EditSource {
   }
 
  private:
-  // No earlier than this: whoever finds tables that no edit names may take an edit for lost.
+  // No earlier than this: a reader of the directory that finds tables which no edit names may take
+  // an edit for lost.
   absl::Status NameTables() {
     for (const TablePtr& table : ingest_->tables) {
       const std::string path = base::JoinPath(engine_->engine_dir_, TableName(table->info().number));
@@ -164,7 +165,7 @@ bool EngineIngest::Flush(absl::Status* failure) {
 
 void EngineIngest::Apply(IngestCommit* ingest) {
   ingest->is_applied = true;
-  // Whoever asked for it keeps the engine from coming to rest.
+  // Its caller keeps the engine from coming to rest.
   const bool entered = engine_->lifecycle_.EnterUntilRest();
   BANDB_ASSERT(entered);
   int level = 0;

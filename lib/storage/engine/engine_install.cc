@@ -31,7 +31,7 @@ void Engine::ReplaceState(const VersionEdit& edit, std::vector<Done>* abandoned)
   BANDB_ASSERT(installed_memtable_ != nullptr && installed_memtable_->log_number() == *edit.log_number);
   memtable_ = std::exchange(installed_memtable_, nullptr);
   frozen_.clear();
-  // Before the view: who sees the new tables sees them at their last sequence.
+  // Before the view: a reader that sees the new tables sees them at their last sequence.
   logs_.NoteAppended(applied_.last_sequence, true);
   last_commit_time_ms_.store(applied_.commit_time_ms, std::memory_order_release);
   last_sequence_.store(applied_.last_sequence, std::memory_order_release);
@@ -173,7 +173,7 @@ void EngineReplica::Install(std::unique_ptr<IncomingState> state, Engine::Done d
 }
 
 void EngineReplica::FinishInstall(const absl::Status& status, Engine::Done done) {
-  // Ours alone: what it leads to may be the end of who gave it.
+  // Ours alone: what it leads to may be the end of its caller.
   const Engine::Done tell = std::move(done);
   std::vector<Engine::Done> flushed;
   if (status.ok()) {

@@ -19,7 +19,7 @@ namespace bandb::storage {
 
 namespace {
 
-// Whoever waits for a flush that fails is told after so many tries in a row, three seconds.
+// Callers that wait for a flush which fails are told after so many tries in a row, three seconds.
 constexpr int kFlushTriesMax = 6;
 
 }  // namespace

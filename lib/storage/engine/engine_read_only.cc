@@ -98,7 +98,7 @@ absl::Status Engine::CheckFeed() const {
 absl::Status Engine::VerifyManifestRead() const {
   const std::string path = base::JoinPath(engine_dir_, read_manifest_);
   const absl::Status verified = VerifyLog(env_.files, path, FileType::kManifest, read_manifest_bytes_);
-  // Those who have it open have begun another.
+  // The process that has it open has begun another.
   if (as_of_last_flush_ && verified.code() == absl::StatusCode::kNotFound) return absl::OkStatus();
   return MustBeThere(verified);
 }

@@ -247,8 +247,8 @@ void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence
   if (entry.membership) position.membership = *entry.membership;
   engine_->memtable_->EndGroup(now_ms);
   engine_->logs_.NoteAppended(last, true);
-  // The time first: who sees the entry sees what had expired when it was committed as expired, or
-  // he could see that a condition on that had held.
+  // The time first: a reader of the entry sees what had expired when it was committed as expired,
+  // or it could see that a condition on that had held.
   engine_->last_commit_time_ms_.store(now_ms, std::memory_order_release);
   engine_->last_sequence_.store(last, std::memory_order_release);
 }

@@ -277,7 +277,7 @@ absl::Status Recovery::ReadLogs() {
   return absl::OkStatus();
 }
 
-// Of a log with a recorded end exactly so much counts, and all of it is durable.
+// If the manifest recorded a log's end, exactly that many bytes are valid, and all of them durable.
 absl::Status Recovery::CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const {
   if (log.content.valid_bytes < bytes) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage in a log that was durable up to offset {}",

@@ -38,7 +38,7 @@ FragmentedTombstones::FragmentedTombstones(std::vector<RangeTombstone> tombstone
   leaves_ = fragment_count();
   BANDB_ASSERT(leaves_ > 0);
 
-  // Two passes over the tombstones, newest first: how many stand at each node, then which.
+  // Two passes over the tombstones, newest first: how many there are at each node, then which.
   std::vector<const RangeTombstone*> newest_first;
   for (const RangeTombstone& tombstone : tombstones_) newest_first.push_back(&tombstone);
   std::stable_sort(newest_first.begin(), newest_first.end(),

@@ -4,7 +4,7 @@
 //
 // The first `count` of the slots are in use, in the order of their keys; the others are free. All
 // 14 numbers are always there, once each. A node is changed by writing a free slot and then storing
-// a word that has it in its place: who reads the word before sees the node as it was. (The
+// a word that has it in its place: a reader that has the word before sees the node as it was. (The
 // permutation of Mao, Kohler and Morris, "Cache Craftiness for Fast Multicore Key-Value Storage",
 // 2012.)
 #ifndef BANDB_STORAGE_MEMTABLE_NODE_ORDER_H_

@@ -31,7 +31,7 @@ class LevelCursor final : public Cursor {
   }
   void SeekForPrev(std::string_view target) override {
     size_t number = Version::FindTable(tables_, target);
-    // Behind all tables: the last entry of the last.
+    // After all tables: the last entry of the last.
     if (number == tables_.size() && number != 0) --number;
     if (!Enter(number)) return;
     cursor_->SeekForPrev(target);
