@@ -188,8 +188,8 @@ class Applier final : public StateMachine {
   void FinishReload(absl::StatusOr<Kept> kept);
 
   void HandleError(const absl::Status& status);
-  // Of what was refused: whether another try may help. Counts it, and tells the caller, which looks
-  // at stalled() and the log of one that lasts.
+  // Of what was refused: whether another try may help. Counts it, and shows in stalled() and in the
+  // log one that lasts.
   bool MayTryAgain(const absl::Status& status);
   // Nothing that was to be read is refused any more.
   void NoteRead();

@@ -282,7 +282,7 @@ absl::Status ClusterCalls::WriteOnce(uint64_t session, uint64_t number, const Wr
 }
 
 absl::Status ClusterCalls::CloseSession(uint64_t session, absl::Duration timeout) {
-  if (session == kNoSession) return base::Error(StatusCode::kInvalidArgument, "0 is no session");
+  if (session == kNoSession) return base::Error(StatusCode::kInvalidArgument, "0 is not a session");
   return WriteAndWait({.session = session, .number = kCloseNumber}, timeout);
 }
 

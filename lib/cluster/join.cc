@@ -52,7 +52,7 @@ void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {
   if (!answer.ok()) {
     status_ = answer.status();
   } else if (!DecodeJoinAnswer(answer->bytes, &decoded)) {
-    status_ = base::Error(StatusCode::kInternal, "an answer that is none");
+    status_ = base::Error(StatusCode::kInternal, "a malformed answer");
   } else {
     status_ = decoded.status;
   }
@@ -72,7 +72,7 @@ void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {
     timer_ = parts_.loop->After(kAgainNanos, [this] { Ask(); });
     return;
   }
-  if (!taken && status_.ok()) status_ = base::Error(StatusCode::kInternal, "an answer that is none");
+  if (!taken && status_.ok()) status_ = base::Error(StatusCode::kInternal, "a malformed answer");
   // To the person who starts a node kPermissionDenied says something of the operating system.
   if (code == StatusCode::kPermissionDenied)
     status_ = base::Error(StatusCode::kFailedPrecondition, "{}", base::Message(status_));

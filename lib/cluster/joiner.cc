@@ -73,7 +73,7 @@ void Joiner::OnFrame(const net::Frame& frame) {
   if (frame.message_id == static_cast<uint32_t>(PeerFrame::kPing)) return;
   if (frame.message_id != static_cast<uint32_t>(PeerFrame::kJoinAnswer)) {
     dialer_.Stop("not an answer");
-    return TryNext(fmt::format("a frame {} that is no answer", frame.message_id));
+    return TryNext(fmt::format("frame {}, which is not an answer", frame.message_id));
   }
   Finish(Answer{.cluster = answering_, .bytes = std::string(frame.payload)});
 }

@@ -122,7 +122,7 @@ TEST_CASE("a head of a snapshot that lies closes the link") {
   SECTION("a length beyond all bounds") {
     attack.evil->Say(PeerFrame::kSnapshotBegin,
                      cluster::EncodeSnapshotBegin(7, GENERATE(uint64_t{0}, (64ull << 20) + 1, UINT64_MAX)));
-    CHECK(attack.Closed("a beginning that is none"));
+    CHECK(attack.Closed("a malformed beginning"));
   }
   SECTION("more than was announced") {
     say("xxxxxxxxxx", 9);

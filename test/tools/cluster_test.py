@@ -132,7 +132,7 @@ class Directories(ProgramTest):
         self.addCleanup(node.close)
         wait_until(lambda: "not let in yet" in node.error_text(), "it has asked")
         self.assertEqual(node.terminate(), 0, node.error_text())
-        self.assertIn("told to end before a cluster let this node in", node.error_text())
+        self.assertIn("stopped before a cluster let this node in", node.error_text())
 
 
 class Operators(ProgramTest):

@@ -128,7 +128,7 @@ int RunLatency(const client::Target& target, std::vector<std::string> arguments)
   app.footer(kFooter);
   LatencyFlags flags;
   app.add_option("--watch", flags.watch, "go on, each time with what came in this time")->type_name("DURATION");
-  app.add_option("--count", flags.count, "with --watch: so many times [until it is interrupted]")
+  app.add_option("--count", flags.count, "with --watch: this many times [until it is interrupted]")
       ->check(CLI::Range(1.0, 1e15).description(""))
       ->type_name("N");
   app.add_flag("--json", flags.json, "an object on each line; times in microseconds");

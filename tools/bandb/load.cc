@@ -113,7 +113,7 @@ absl::Status Loader::CheckKey(const Pending& pending, const proto::Reply& stored
   }
   std::string_view value;
   if (!proto::DecodeValueBody(stored.body, &value)) {
-    return base::Error(absl::StatusCode::kDataLoss, "a reply to GET that is none");
+    return base::Error(absl::StatusCode::kDataLoss, "a malformed reply to GET");
   }
   if (value == std::string_view(pending.frame).substr(pending.frame.size() - pending.value_bytes))
     return absl::OkStatus();

@@ -297,7 +297,7 @@ class Service {
       // This takes only so long.
       manager_->Look(true);
       const bool again = TakeSignal(signals, kEndLookNanos);
-      if (again) logger_->Log(LogSeverity::kWarning, "told to end once more: ending at once");
+      if (again) logger_->Log(LogSeverity::kWarning, "told to stop once more: stopping at once");
       return again;
     };
     const EndOutcome outcome = RunBounded(

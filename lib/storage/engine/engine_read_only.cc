@@ -67,8 +67,8 @@ absl::Status Engine::StartReading(ReadOnlyDatabase database) {
   if (!as_of_last_flush_) LoadCursors(recovered.has_system_records);
   env_.logger->Log(dropped_log_bytes_ == 0 ? base::LogLevel::kInfo : base::LogLevel::kWarning,
                    "{}: opened for reading only, {}{} log records replayed, {} bytes of a torn log left out", dir_,
-                   as_of_last_flush_ ? "as of the last flush of those who have it open, " : "", recovered_records_,
-                   dropped_log_bytes_);
+                   as_of_last_flush_ ? "as of the last flush of the process that has it open, " : "",
+                   recovered_records_, dropped_log_bytes_);
   return absl::OkStatus();
 }
 

@@ -213,7 +213,7 @@ absl::Status Recovery::CheckTables() {
       live.push_back(info.number);
       if (info.largest_sequence > recovered_.state.last_sequence) {
         return base::Error(absl::StatusCode::kDataLoss,
-                           "{}: offset 0: a table of sequences up to {}, though the manifest knows none after {}",
+                           "{}: offset 0: the table holds sequence {}, beyond the manifest's last sequence {}",
                            base::JoinPath(engine_dir_, TableName(info.number)), info.largest_sequence,
                            recovered_.state.last_sequence);
       }
