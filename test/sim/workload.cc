@@ -34,7 +34,7 @@ void Workload::Concentrate(std::vector<raft::NodeId> nodes) {
   think_mean_ = std::min(think_mean_, knobs_.core.election_timeout / 4);
   writes_done_ = 0;
   reads_done_ = 0;
-  // Who is deep in thought is woken.
+  // A client that thinks is woken.
   for (uint32_t client = 0; client < clients_.size(); ++client) Think(client);
 }
 

@@ -65,7 +65,7 @@ class MemoryIterator final : public Iterator {
   absl::Status status() const override { return status_; }
 
  private:
-  // Passes the deleted keys from `first` on, up to where it stands.
+  // Passes the deleted keys from `first` on, up to where it is.
   template <typename It>
   void SkipDeleted(It first, It end) {
     const bool forward = std::is_same_v<It, std::set<std::string>::const_iterator> ||

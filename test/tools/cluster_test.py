@@ -241,7 +241,7 @@ class Certificates(ProgramTest):
         wait_until(lambda: "TLS failed: the peer speaks TLS, and this side does not" in plain.error_text(), "it knows why")
         self.assertEqual(plain.terminate(), 0, plain.error_text())
 
-        # Nor is one whose certificate does not name whom it has to.
+        # Nor is one whose certificate does not name what it has to.
         node = trio["c"]
         strict = trio.add("strict", join, *self.settings("node"), "cluster.tls_names=.db.example", start=False)
         wait_until(lambda: "hostname mismatch" in strict.error_text(), "it believes nobody")

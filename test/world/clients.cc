@@ -140,7 +140,7 @@ void Clients::Send(uint64_t serial) {
 void Clients::Ask(Machine* machine, uint64_t serial, const Flight& flight) {
   Answer answer = [this, serial, machine, life = machine->lives(), is_read = flight.op.kind == OpKind::kGet,
                    attempt = flight.attempt](absl::Status status, uint64_t found) {
-    // Who died says nothing.
+    // A client that died says nothing.
     if (machine->lives() != life || machine->dying()) return;
     if (status.ok()) ++(is_read ? served_reads_ : served_writes_)[machine->host()];
     world_->After(Trip(), [this, serial, attempt, leads = machine->leads(), status = std::move(status), found] {
@@ -160,7 +160,7 @@ void Clients::CheckExpiry(Machine* machine, const Flight& flight, uint64_t seria
   PinnedValue value;
   const absl::Status got = replica.engine().Get(ExpiringName(serial), {}, &value);
   if (!got.ok() && got.code() != StatusCode::kNotFound) return;
-  // Whoever leads knows the time of all that was applied before, and goes on from there.
+  // A node that leads knows the time of all that was applied before, and goes on from there.
   const uint64_t least_ms = flight.begun_ms + flight.ttl_ms;
   const uint64_t expires_ms =
       got.ok() ? static_cast<uint64_t>(absl::ToUnixMillis(value.expiry())) : replica.commit_time_ms();

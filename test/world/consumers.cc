@@ -231,7 +231,7 @@ void Consumers::Compare(const Consumer& consumer, Machine* machine) {
   const absl::Time now = absl::FromUnixMillis(static_cast<int64_t>(replica.commit_time_ms()));
   const std::unique_ptr<Iterator> entries = replica.engine().NewIterator({});
   entries->SeekToFirst();
-  // A consumer is told an expiry as clocks showed it to who wrote, which the log may be ahead of.
+  // A consumer is told an expiry as clocks showed it to the writer, which the log may be ahead of.
   const absl::Duration ahead = absl::Milliseconds(machine->node()->log_clock()->ahead_ms());
   for (const auto& [key, entry] : consumer.copy) {
     const bool is_there = entries->Valid() && entries->key() == key && entries->value() == entry.value &&

@@ -181,7 +181,7 @@ TEST_CASE("those who wait for a compaction are told when writes stop for good") 
   }
   env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.tbl", .count = Fault::kSticky});
   CHECK_CODE(db->CompactRange({}, {}), kInternal);
-  // Nobody is left behind: this would wait for ever, which the executor takes for a deadlock.
+  // No thread is left waiting: this would wait forever, which the executor takes for a deadlock.
   CHECK_CODE(db->CompactRange({}, {}), kFailedPrecondition);
   CHECK_CODE(db->Flush(), kFailedPrecondition);
   CHECK_CODE(db->Resume(), kFailedPrecondition);
