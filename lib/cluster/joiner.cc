@@ -31,7 +31,9 @@ Joiner::Joiner(const PeerSelf& self, const JoinerOptions& options, const net::Di
 Joiner::~Joiner() { loop_->Cancel(timer_); }
 
 void Joiner::Ask(std::vector<std::string> addresses, std::string request, Done done) {
-  BANDB_ASSERT(done_ == nullptr && !addresses.empty() && request.size() <= kJoinBytesMax);
+  BANDB_ASSERT(done_ == nullptr);
+  BANDB_ASSERT(!addresses.empty());
+  BANDB_ASSERT(request.size() <= kJoinBytesMax);
   addresses_ = std::move(addresses);
   request_ = std::move(request);
   done_ = std::move(done);

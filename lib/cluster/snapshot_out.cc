@@ -84,8 +84,10 @@ class SnapshotOut::DescribeJob final : public base::Job {
 
 SnapshotOut::SnapshotOut(raft::NodeId to, const SnapshotOptions& options, const Parts& parts, base::Random random)
     : to_(to), options_(options), parts_(parts), random_(random) {
-  BANDB_ASSERT(options_.piece_bytes > 0 && options_.piece_bytes <= kSnapshotPieceBytesMax);
-  BANDB_ASSERT(options_.window_bytes > 0 && options_.window_bytes + options_.piece_bytes <= kSnapshotBacklogBytesMax);
+  BANDB_ASSERT(options_.piece_bytes > 0);
+  BANDB_ASSERT(options_.piece_bytes <= kSnapshotPieceBytesMax);
+  BANDB_ASSERT(options_.window_bytes > 0);
+  BANDB_ASSERT(options_.window_bytes + options_.piece_bytes <= kSnapshotBacklogBytesMax);
 }
 
 SnapshotOut::~SnapshotOut() {

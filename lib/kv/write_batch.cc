@@ -219,7 +219,8 @@ void WriteBatch::ForEach(absl::FunctionRef<void(const BatchItem& item)> visit) c
   for (kv::Condition condition; conditions.Next(&condition);) visit(ItemOf(condition));
   kv::OperationReader operations(operations_);
   for (kv::Operation operation; operations.Next(&operation);) visit(ItemOf(operation));
-  BANDB_ASSERT(conditions.ok() && operations.ok());
+  BANDB_ASSERT(conditions.ok());
+  BANDB_ASSERT(operations.ok());
 }
 
 std::string WriteBatch::Serialize() const {

@@ -19,7 +19,8 @@ struct Dialer::Lookup {
 Dialer::Dialer(const Parts& parts, const DialerOptions& options, base::Random random, std::string name,
                DialerHandler* handler)
     : parts_(parts), options_(options), random_(random), name_(std::move(name)), handler_(handler) {
-  BANDB_ASSERT(options_.rest_nanos_min > 0 && options_.rest_nanos_min <= options_.rest_nanos_max);
+  BANDB_ASSERT(options_.rest_nanos_min > 0);
+  BANDB_ASSERT(options_.rest_nanos_min <= options_.rest_nanos_max);
   BANDB_ASSERT(parts_.host->loop() == parts_.loop.get());
 }
 
@@ -58,7 +59,8 @@ void Dialer::RestThen(int64_t nanos) {
 }
 
 void Dialer::Attempt() {
-  BANDB_ASSERT(running_ && link_ == nullptr);
+  BANDB_ASSERT(running_);
+  BANDB_ASSERT(link_ == nullptr);
   if (late_answer_.has_value()) return TakeAddresses(*std::exchange(late_answer_, std::nullopt));
   std::optional<absl::StatusOr<AddressList>> now = parts_.resolver->ResolveNow(address_);
   if (now.has_value()) return TakeAddresses(*std::move(now));

@@ -177,7 +177,8 @@ size_t FrameLink::Process(std::string_view bytes, const Watcher& watcher) {
       break;
     }
     if (cut == Cut::kHeader) break;
-    BANDB_ASSERT(frame_bytes > 0 && frame_bytes <= bytes.size() - used);
+    BANDB_ASSERT(frame_bytes > 0);
+    BANDB_ASSERT(frame_bytes <= bytes.size() - used);
     used += frame_bytes;
     HandleFrame(frame, watcher);
     if (watcher.gone()) break;

@@ -48,7 +48,8 @@ void Eviction::Ask(size_t at) {
   size_t chosen = 0;
   {
     base::MutexLock lock(&mutex_);
-    BANDB_ASSERT(choosing_ && unasked_ > 0);
+    BANDB_ASSERT(choosing_);
+    BANDB_ASSERT(unasked_ > 0);
     if (bytes > largest_bytes_) {
       largest_bytes_ = bytes;
       largest_at_ = at;

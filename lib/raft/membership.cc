@@ -45,6 +45,8 @@ ChangePlan AddMember(Configuration next, const Change& change) {
         std::find_if(next.members.begin(), next.members.end(), [&](const Member& m) { return m.id > change.node; });
     known = &*next.members.insert(place, Member{.id = change.node, .learner = true, .address = change.address});
   }
+  BANDB_ASSERT(!known->voter);
+  BANDB_ASSERT(next.members.size() <= kMembersMax);
   known->promote = becomes_voter;
   known->replaces = replaces;
   return {StatusCode::kOk, "", std::move(next)};

@@ -54,6 +54,7 @@ void CommitQueue::TakeGroup(Group* group) {
 void CommitQueue::PutBack(Group* group) {
   for (auto at = group->rbegin(); at != group->rend(); ++at) {
     WriteRequest* request = *at;
+    BANDB_ASSERT(!request->queued_);
     request->queued_ = true;
     request->before_ = nullptr;
     request->after_ = front_;
@@ -123,6 +124,8 @@ bool CommitQueue::Parked() const {
 
 void CommitQueue::Close(base::Task then) {
   base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(!closed_);
+  BANDB_ASSERT(when_idle_ == nullptr);
   closed_ = true;
   if (state_ == State::kIdle && front_ == nullptr) {
     executor_->Post(base::Priority::kHigh, std::move(then));
@@ -146,6 +149,7 @@ void CommitQueue::Lead(Leader leader) {
       if (groups >= kGroupsLedMax && told) return PostLead();
       TakeGroup(&group_);
       if (group_.empty() && told) {
+        BANDB_ASSERT(front_ == nullptr);
         state_ = State::kIdle;
         if (when_idle_) executor_->Post(base::Priority::kHigh, std::exchange(when_idle_, nullptr));
         return;

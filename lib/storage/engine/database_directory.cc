@@ -146,6 +146,7 @@ class DirectoryOpener {
   }
 
   absl::Status BeginCreation() {
+    BANDB_ASSERT(state_ != State::kExists);
     BANDB_RETURN_IF_ERROR(files_->CreateDirs(engine_dir_));
     Identity begun;
     if (state_ == State::kBegun) {

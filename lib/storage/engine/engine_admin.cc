@@ -96,6 +96,7 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::Checkpoi
     // What was written before it was made is no part of the copy, but the sink may want it.
     for (const auto& [number, log] : source.state.kept_logs) source.kept_logs.push_back(log);
     source.state.kept_logs.clear();
+    BANDB_ASSERT(source.state.version != nullptr);
     source.log_number = versions_.next_file_number();
     source.random = job_random_.Fork();
   }

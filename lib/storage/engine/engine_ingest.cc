@@ -74,6 +74,8 @@ class EngineIngest::Edit final : public EditSource {
 
   void Installed(const absl::Status& status) override {
     Engine* const engine = engine_;
+    BANDB_ASSERT(ingest_->is_applied);
+    BANDB_ASSERT(!ingest_->ended.load(std::memory_order_relaxed));
     {
       base::MutexLock lock(&engine_->mutex_);
       engine_->schedule_.EndHold(level_, ingest_->first().smallest, ingest_->last().largest);
@@ -127,7 +129,8 @@ class EngineIngest::Edit final : public EditSource {
 
 bool EngineIngest::Commit(WriteRequest* request) {
   IngestCommit* const ingest = request->ingest;
-  BANDB_ASSERT(ingest != nullptr && !ingest->tables.empty());
+  BANDB_ASSERT(ingest != nullptr);
+  BANDB_ASSERT(!ingest->tables.empty());
   if (!ingest->is_applied) {
     absl::Status failure = Check(ingest->options);
     if (failure.ok() && !Flush(&failure)) return false;
@@ -164,6 +167,8 @@ bool EngineIngest::Flush(absl::Status* failure) {
 }
 
 void EngineIngest::Apply(IngestCommit* ingest) {
+  BANDB_ASSERT(!ingest->is_applied);
+  BANDB_ASSERT(engine_->memtable_->empty());
   ingest->is_applied = true;
   // Its caller keeps the engine from coming to rest.
   const bool entered = engine_->lifecycle_.EnterUntilRest();
@@ -171,6 +176,7 @@ void EngineIngest::Apply(IngestCommit* ingest) {
   int level = 0;
   {
     base::MutexLock lock(&engine_->mutex_);
+    BANDB_ASSERT(engine_->frozen_.empty());
     level =
         engine_->schedule_.BeginHold(*engine_->versions_.version(), ingest->first().smallest, ingest->last().largest);
   }
@@ -189,14 +195,17 @@ void EngineIngest::Apply(IngestCommit* ingest) {
 }
 
 std::vector<uint64_t> Engine::SkipLogs(const VersionEdit& edit) {
-  BANDB_ASSERT(edit.last_sequence && edit.commit_time_ms && edit.log_number == logs_.number());
+  BANDB_ASSERT(edit.last_sequence);
+  BANDB_ASSERT(edit.commit_time_ms);
+  BANDB_ASSERT(edit.log_number == logs_.number());
   const Sequence last = *edit.last_sequence;
   logs_.SkipTo(last, *edit.commit_time_ms);
   return feed_.LetAllGo(*edit.log_number);
 }
 
 void Engine::PublishIngest(const VersionEdit& edit) {
-  BANDB_ASSERT(memtable_->empty() && frozen_.empty());
+  BANDB_ASSERT(memtable_->empty());
+  BANDB_ASSERT(frozen_.empty());
   BANDB_ASSERT(*edit.last_sequence > last_sequence_.load(std::memory_order_relaxed));
   last_commit_time_ms_.store(*edit.commit_time_ms, std::memory_order_relaxed);
   // See News::Tell.

@@ -31,6 +31,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenReadOnly(const base::Env& en
 absl::Status Engine::StartReading(ReadOnlyDatabase database) {
   BANDB_ASSERT(lifecycle_.phase() == Lifecycle::Phase::kOpening);
   RecoveredDatabase& recovered = database.recovered;
+  BANDB_ASSERT(recovered.tables != nullptr);
+  BANDB_ASSERT(recovered.state.version != nullptr);
   read_only_ = true;
   as_of_last_flush_ = database.as_of_last_flush;
   database_id_ = recovered.database_id;

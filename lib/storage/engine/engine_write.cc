@@ -171,6 +171,7 @@ absl::Status Engine::FlushFailure() const {
 }
 
 bool Engine::MayBlock(const CommitQueue::Group& group) {
+  BANDB_ASSERT(!group.empty());
   // A few milliseconds of work.
   constexpr uint64_t kUnwaitingOperationsMax = 2048;
   uint64_t operations = 0, payload_bytes = 0;

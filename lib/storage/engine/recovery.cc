@@ -287,6 +287,7 @@ absl::Status Recovery::CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) con
 }
 
 absl::Status Recovery::CheckLogChain() {
+  BANDB_ASSERT(logs_.size() == log_numbers_.size());
   const ManifestState& state = recovered_.state;
   for (const uint64_t needed : {state.log_number, state.begun_log}) {
     if (needed < state.log_number) continue;
@@ -326,6 +327,7 @@ absl::Status Recovery::CheckLogChain() {
 }
 
 void Recovery::DropLogsFrom(size_t first) {
+  BANDB_ASSERT(first <= logs_.size());
   for (size_t i = first; i < logs_.size(); ++i) {
     recovered_.dropped_bytes += logs_[i].content.valid_bytes + logs_[i].content.dropped_bytes;
     recovered_.orphans.push_back(LogName(logs_[i].number));
@@ -352,6 +354,7 @@ absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
 
 absl::Status Recovery::AddMemtable(const ReadyLog& log, uint64_t operations, uint64_t payload_bytes) {
   std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
+  BANDB_ASSERT(memtables.empty() || memtables.back()->log_number() <= log.number);
   const size_t capacity = std::max<size_t>(Memtable::CapacityFor(operations, payload_bytes), MemtableBytes(options_));
   if (mode_ == RecoveryMode::kRead) {
     uint64_t used = capacity;
@@ -385,6 +388,7 @@ absl::Status Recovery::StageRecord(const ReadyLog& log, const ParsedRecord& reco
   Sequence sequence = record.head.first_sequence;
   const Space space = record.head.type == RecordType::kSystemWrite ? Space::kSystem : Space::kUser;
   while (reader.Next(&operation)) memtables.back()->Stage(sequence++, space, operation);
+  BANDB_ASSERT(sequence == record.head.first_sequence + operations);
   memtables.back()->EndGroup(record.head.commit_time_ms);
   return absl::OkStatus();
 }
@@ -465,6 +469,7 @@ absl::Status Recovery::ReplayLogs() {
     }
     log.content = LogContent();
   }
+  BANDB_ASSERT(recovered_.needed_logs.size() == logs_.size());
   for (const std::shared_ptr<Memtable>& memtable : recovered_.memtables) memtable->InsertStaged();
   return absl::OkStatus();
 }

@@ -52,6 +52,8 @@ FragmentedTombstones::FragmentedTombstones(std::vector<RangeTombstone> tombstone
   }
   for (size_t node = 1; node < node_starts_.size(); ++node) node_starts_[node] += node_starts_[node - 1];
   sequences_.resize(node_starts_.back());
+  // Each covers a fragment or more, so it is at one node at least.
+  BANDB_ASSERT(sequences_.size() >= tombstones_.size());
   std::vector<uint32_t> next(node_starts_.begin(), node_starts_.end() - 1);
   for (const RangeTombstone* tombstone : newest_first) {
     for_nodes(*tombstone, [&](size_t node) { sequences_[next[node]++] = tombstone->sequence; });
@@ -59,6 +61,7 @@ FragmentedTombstones::FragmentedTombstones(std::vector<RangeTombstone> tombstone
   for (size_t fragment = 0; fragment < leaves_; ++fragment) {
     newest_.push_back(OlderSequenceAt(fragment, UINT64_MAX));
   }
+  BANDB_ASSERT(newest_.size() == fragment_count());
 }
 
 size_t FragmentedTombstones::BoundAt(std::string_view spaced_key) const {
