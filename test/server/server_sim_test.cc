@@ -100,7 +100,7 @@ class CountingClient final : public base::StreamHandler {
   };
 
   void Connect() {
-    reader_ = std::make_unique<proto::FrameReader>(proto::kFrameBytesDefault);
+    reader_ = std::make_unique<proto::FrameReader>(proto::kFrameBytesHardMax);
     unsent_.clear();
     expected_.clear();
     recovering_ = replies_ > 0 || breaks_ > 0;

@@ -89,16 +89,6 @@ Sequence FragmentedTombstones::OlderSequenceAt(size_t fragment, Sequence snapsho
   return newest;
 }
 
-std::vector<Sequence> FragmentedTombstones::Sequences(size_t fragment) const {
-  std::vector<Sequence> all;
-  for (size_t node = leaves_ + fragment; node >= 1; node /= 2) {
-    all.insert(all.end(), sequences_.begin() + node_starts_[node], sequences_.begin() + node_starts_[node + 1]);
-  }
-  std::sort(all.begin(), all.end(), std::greater<Sequence>());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  return all;
-}
-
 size_t FragmentedTombstones::memory_bytes() const {
   size_t bytes = tombstones_.capacity() * sizeof(RangeTombstone) + bounds_.capacity() * sizeof(std::string_view) +
                  (newest_.capacity() + sequences_.capacity()) * sizeof(Sequence) +

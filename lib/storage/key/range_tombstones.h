@@ -64,8 +64,6 @@ class FragmentedTombstones {
     if (newest_[fragment] <= snapshot) return newest_[fragment];
     return OlderSequenceAt(fragment, snapshot);
   }
-  // All sequences of tombstones that cover the fragment, descending. Empty if nothing covers it.
-  std::vector<Sequence> Sequences(size_t fragment) const;
 
   // Roughly, in bytes.
   size_t memory_bytes() const;

@@ -49,7 +49,6 @@ std::string LogOf(TestEnv* env, const std::string& dir) {
   return found;
 }
 
-// With 16 MiB and a little for a value.
 }  // namespace
 
 TEST_CASE("options that make no sense are refused at Open, all of them named at once, and nothing is made") {
