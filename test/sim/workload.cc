@@ -1,20 +1,12 @@
 #include "sim/workload.h"
 
-#include <cmath>
 #include <iterator>
 #include <utility>
 
 #include "base/assert.h"
+#include "sim/exponential.h"
 
 namespace bandb::sim {
-namespace {
-
-Nanos Exponential(base::Random* random, Nanos mean) {
-  return static_cast<Nanos>(-std::log(1.0 - random->Double()) * static_cast<double>(mean));
-}
-
-}  // namespace
-
 Workload::Workload(Scheduler* scheduler, Trace* trace, const Knobs& knobs, const Nodes* nodes, uint64_t seed)
     : scheduler_(scheduler),
       trace_(trace),

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <utility>
 
 #include "bandb/write_batch.h"
@@ -11,6 +10,7 @@
 #include "base/status.h"
 #include "cluster/sessions.h"
 #include "kv/batch_format.h"
+#include "sim/exponential.h"
 
 namespace bandb::world {
 
@@ -57,9 +57,7 @@ Clients::Clients(World* world, const ClientOptions& options, uint64_t seed)
   for (uint32_t i = 0; i < options_.with_sessions; ++i) clients_[i].session = random_.Next() >> 1 | 1;
 }
 
-Nanos Clients::Exponential(Nanos mean) {
-  return static_cast<Nanos>(-std::log(1.0 - random_.Double()) * static_cast<double>(mean));
-}
+Nanos Clients::Exponential(Nanos mean) { return sim::Exponential(&random_, mean); }
 
 std::string Clients::ValueOf(uint64_t serial) const {
   const uint64_t hash = base::Hash64(std::to_string(serial));

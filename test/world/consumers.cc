@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <climits>
-#include <cmath>
 #include <utility>
 
 #include "base/checksum.h"
 #include "base/escape.h"
 #include "base/status.h"
 #include "cluster/cluster_feed.h"
+#include "sim/exponential.h"
 
 namespace bandb::world {
 
@@ -66,9 +66,7 @@ void Consumers::Start() {
 }
 
 void Consumers::Plan(size_t number) {
-  const auto mean = static_cast<double>(options_.look_mean);
-  const auto delay = static_cast<Nanos>(-std::log(1.0 - random_.Double()) * mean);
-  world_->After(delay, [this, number] {
+  world_->After(sim::Exponential(&random_, options_.look_mean), [this, number] {
     if (stopped_ || world_->violation().has_value()) return;
     Look(&consumers_[number]);
     Plan(number);

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <climits>
-#include <cmath>
 #include <set>
 
 #include "base/status.h"
 #include "changes/change_token.h"
+#include "sim/exponential.h"
 
 namespace bandb::world {
 
@@ -38,9 +38,7 @@ void CursorConsumers::Start() {
 }
 
 void CursorConsumers::Plan(size_t number) {
-  const auto mean = static_cast<double>(options_.look_mean);
-  const auto delay = static_cast<Nanos>(-std::log(1.0 - random_.Double()) * mean);
-  world_->After(delay, [this, number] {
+  world_->After(sim::Exponential(&random_, options_.look_mean), [this, number] {
     if (stopped_ || world_->violation().has_value()) return;
     Look(&consumers_[number]);
     Plan(number);
