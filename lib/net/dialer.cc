@@ -134,7 +134,7 @@ void Dialer::OnDown(const LinkEnd& end) {
   }
   up_ = false;
   if (parts_.loop->NowNanos() - up_since_nanos_ >= options_.stable_nanos) failures_ = 0;
-  failures_++;
+  ++failures_;
   LogFailure(copy, true);
   last_end_ = copy;
   RestThen(RestNanos());
@@ -142,7 +142,7 @@ void Dialer::OnDown(const LinkEnd& end) {
 }
 
 void Dialer::Fail(const LinkEnd& end) {
-  failures_++;
+  ++failures_;
   LogFailure(end, false);
   last_end_ = end;
   RestThen(RestNanos());
@@ -151,7 +151,7 @@ void Dialer::Fail(const LinkEnd& end) {
 
 int64_t Dialer::RestNanos() {
   int64_t rest = options_.rest_nanos_min;
-  for (uint64_t i = 1; i < failures_ && rest < options_.rest_nanos_max; i++) {
+  for (uint64_t i = 1; i < failures_ && rest < options_.rest_nanos_max; ++i) {
     rest = rest > options_.rest_nanos_max / 2 ? options_.rest_nanos_max : rest * 2;
   }
   return random_.Between(rest - rest / 2, rest);

@@ -184,7 +184,7 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
   // What pre-hooks make of the request is known only after they ran; see RunOnWorker.
   work->ticket =
       connection.Defer(kLaneExclusive, held_bytes, route.before.empty() ? MakeAfter(route, request) : nullptr);
-  work_on_workers_++;
+  ++work_on_workers_;
   executor_->Post(base::Priority::kNormal, [this, work = work.release()] { RunOnWorker(work); });
 }
 
@@ -210,7 +210,7 @@ void Dispatcher::RunOnWorker(WorkerRequest* work) {
 
 void Dispatcher::FinishWork(WorkerRequest* work) {
   const std::unique_ptr<WorkerRequest> owned(work);
-  work_on_workers_--;
+  --work_on_workers_;
   work->tally.AddTo(host_->counters);
   const bool ended = work->ending.kind != HookEnding::Kind::kGoOn;
   if (!work->answered && !ended) return;

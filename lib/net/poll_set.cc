@@ -52,12 +52,12 @@ void PollSet::Leave(size_t place) {
 
 void PollSet::CloseGaps() {
   size_t kept = 0;
-  for (size_t place = 0; place < polled_.size(); place++) {
+  for (size_t place = 0; place < polled_.size(); ++place) {
     if (polled_[place].fd < 0) continue;
     polled_[kept] = polled_[place];
     sources_[kept] = sources_[place];
     places_[static_cast<size_t>(polled_[kept].fd)] = kept;
-    kept++;
+    ++kept;
   }
   polled_.resize(kept);
   sources_.resize(kept);

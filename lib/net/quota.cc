@@ -34,7 +34,7 @@ void Eviction::Choose(int64_t now_nanos) {
     began_nanos_ = now_nanos;
     loops = loops_;
   }
-  for (size_t i = 0; i < loops.size(); i++) loops[i].loop->Post([this, i] { Ask(i); });
+  for (size_t i = 0; i < loops.size(); ++i) loops[i].loop->Post([this, i] { Ask(i); });
 }
 
 void Eviction::Ask(size_t at) {
@@ -85,7 +85,7 @@ void Quota::Share(const char* data, size_t bytes) {
     AddMemory(static_cast<int64_t>(bytes - shared.bytes));
     shared.bytes = bytes;
   }
-  shared.replies++;
+  ++shared.replies;
 }
 
 void Quota::Unshare(const char* data) {

@@ -145,7 +145,7 @@ void ClientsEndpoint::AskLoops() {
   const std::vector<ClientRoster::Member>& members = roster_->members();
   current_->unanswered = members.size();
   timer_ = loop_->After(current_->deadline_nanos - loop_->NowNanos(), [this] { OnTimer(); });
-  for (size_t i = 0; i < members.size(); i++) {
+  for (size_t i = 0; i < members.size(); ++i) {
     members[i].loop->Post([this, i, question = current_->question, clients = members[i].clients] {
       if (!question->Begin(i)) return;
       loop_->Post([this, question, part = Ask(clients, question.get())]() mutable { Take(question, std::move(part)); });

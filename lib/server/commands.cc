@@ -17,7 +17,7 @@ std::string WithoutFolders(std::string_view text) {
       const std::string_view path = text.substr(at, text.find_first_of(kEndsOfPaths, at) - at);
       at += path.rfind('/') + 1;
       if (path.size() > 1) continue;
-      at--;
+      --at;
     }
     kept.push_back(text[at++]);
   }

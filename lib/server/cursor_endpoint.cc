@@ -37,7 +37,7 @@ void CursorEndpoint::Acknowledge(Request& request, const AcknowledgeCommand& com
 }
 
 void CursorEndpoint::Change(Request& request, CursorsCommand* command) {
-  in_flight_++;
+  ++in_flight_;
   const Origin origin = request.origin();
   Asked asked{.event = EventOf(command->action), .user = {}, .address = {}, .name = {}};
   if (!asked.event.empty()) {
@@ -51,7 +51,7 @@ void CursorEndpoint::Change(Request& request, CursorsCommand* command) {
     absl::Status status = Do(command, &outcome);
     loop_->Post([this, pending = std::move(pending), asked = std::move(asked), status = std::move(status),
                  outcome = std::move(outcome)]() mutable {
-      in_flight_--;
+      --in_flight_;
       if (!status.ok()) outcome = {.failure = ToFailure(status)};
       Record(asked, status);
       Complete(context_, pending, &outcome);

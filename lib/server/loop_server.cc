@@ -217,7 +217,7 @@ void LoopServer::ListClients(size_t count_max, ClientList* list) const {
   const int64_t now_nanos = parts_.loop->NowNanos();
   frames_.ForEach([&](const net::ConnectionView& view) {
     if (list->clients.size() >= count_max) {
-      list->omitted++;
+      ++list->omitted;
       return;
     }
     const auto* const codec = static_cast<const Codec*>(view.codec);

@@ -33,7 +33,7 @@ std::string ParseList(const std::vector<std::string_view>& arguments, RedisClien
     return TakeKind(arguments[3], filter) ? std::string() : NoSuchKind(arguments[3]);
   }
   if (arguments.size() == 3 || !EqualsIgnoringCase(arguments[2], "id")) return std::string(kSyntaxError);
-  for (size_t i = 3; i < arguments.size(); i++) {
+  for (size_t i = 3; i < arguments.size(); ++i) {
     int64_t id = 0;
     if (!resp::ParseNumber(arguments[i], &id)) return "ERR Invalid client ID";
     filter->ids.push_back(static_cast<uint64_t>(id));

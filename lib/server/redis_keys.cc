@@ -46,20 +46,20 @@ void Move(RedisCall& call, bool only_if_absent) {
 
 void Del(RedisCall& call) {
   auto& keys = call.data->Remember<RedisKeyCount>();
-  for (; keys.next < call.count(); keys.next++) {
+  for (; keys.next < call.count(); ++keys.next) {
     if (call.data->Yield()) return;
     if (call.data->Get(call.Argument(keys.next)) == nullptr) continue;
     call.data->Delete(call.Argument(keys.next));
-    keys.count++;
+    ++keys.count;
   }
   call.reply->Integer(keys.count);
 }
 
 void Exists(RedisCall& call) {
   auto& keys = call.data->Remember<RedisKeyCount>();
-  for (; keys.next < call.count(); keys.next++) {
+  for (; keys.next < call.count(); ++keys.next) {
     if (call.data->Yield()) return;
-    if (call.data->Get(call.Argument(keys.next)) != nullptr) keys.count++;
+    if (call.data->Get(call.Argument(keys.next)) != nullptr) ++keys.count;
   }
   call.reply->Integer(keys.count);
 }
@@ -72,7 +72,7 @@ void RenameNx(RedisCall& call) { Move(call, true); }
 
 void Copy(RedisCall& call) {
   bool replace = false;
-  for (size_t i = 3; i < call.count(); i++) {
+  for (size_t i = 3; i < call.count(); ++i) {
     int64_t database = 0;
     if (EqualsIgnoringCase(call.Argument(i), "replace")) {
       replace = true;
@@ -217,7 +217,7 @@ void Scan(RedisCall& call) {
       next = key;
       return false;
     }
-    looked++;
+    ++looked;
     if (!options.other_type && walk.Matches(key)) keys.emplace_back(key);
     call.data->Spend(walk.TakeSteps() * kWorkPerMatchStep);
     bytes += key.size() + 16;

@@ -140,7 +140,7 @@ std::string Loader::HowToGoOn() const {
   if (refused.empty()) return text;
   std::sort(refused.begin(), refused.end());
   text += "\nrefused before that, and not stored: lines";
-  for (size_t i = 0; i < std::min(refused.size(), kNamed); i++) text += fmt::format(" {}", refused[i] + 1);
+  for (size_t i = 0; i < std::min(refused.size(), kNamed); ++i) text += fmt::format(" {}", refused[i] + 1);
   return refused.size() > kNamed ? text + " and others" : text;
 }
 

@@ -113,7 +113,7 @@ class Top {
 
   absl::Status Run() {
     base::Event never;
-    for (uint64_t i = 0; count_ == 0 || i < count_; i++) {
+    for (uint64_t i = 0; count_ == 0 || i < count_; ++i) {
       if (i > 0) never.BlockUntilSet(absl::ToInt64Nanoseconds(interval_));
       const absl::Status status = Frame();
       if (status.ok()) continue;

@@ -411,7 +411,7 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   if (recovered_.last_sequence > recovered_.state.clock_sequence) {
     recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
   }
-  recovered_.records++;
+  ++recovered_.records;
   KeptLog& what = recovered_.needed_logs.back();
   if (what.last_sequence < what.first_sequence) what.begin_ms = record.head.commit_time_ms;
   what.last_sequence = recovered_.last_sequence;
