@@ -62,7 +62,7 @@ function(bandb_pkg_config_closure target libs packages)
       endif()
       get_target_property(type ${next} TYPE)
       if(NOT type STREQUAL "INTERFACE_LIBRARY")
-        # A library stands behind everything that uses it: the last mention counts.
+        # A library comes after everything that uses it: the last mention counts.
         list(REMOVE_ITEM found_libs "-l${next}")
         list(APPEND found_libs "-l${next}")
       endif()

@@ -34,7 +34,7 @@ struct Lines final : net::Protocol {
   std::unique_ptr<net::Codec> NewCodec() const override { return std::make_unique<LineCodec>(); }
 };
 
-// Serves lines, and has nothing against anybody who connects.
+// Serves lines, to anybody who connects.
 struct Echo final : net::Handler, net::FrameServerObserver {
   void Handle(net::Call& call) override { call.Answer({.head = call.request().payload}); }
 };

@@ -34,7 +34,7 @@ within setpriv --reuid bandb --regid bandb --clear-groups cat /etc/bandb/users >
 
 # As the unit starts it, but for the port and for the directory, which systemd would make.
 install -d -m 700 -o "$(within id -u bandb)" -g "$(within id -g bandb)" "$bare/var/lib/bandb"
-# Without a shell in between, which would be who is told to end.
+# Without a shell in between, which would be the one that is told to end.
 chroot "$bare" /usr/bin/setpriv --reuid bandb --regid bandb --clear-groups \
   /usr/bin/bandb_server --config /etc/bandb/server.toml --listen 127.0.0.1:0 >"$bare/said" 2>"$bare/complained" &
 server=$!

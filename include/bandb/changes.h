@@ -86,7 +86,7 @@ class ChangesFrom {
     from.time_ = time;
     return from;
   }
-  // After what a snapshot shows: who reads the snapshot and then the changes from it has seen
+  // After what a snapshot shows: a reader of the snapshot and then of the changes from it has seen
   // everything, and nothing twice. It holds back no log: a cursor made from it does. Lifetime: the
   // snapshot must live until the call returns.
   static ChangesFrom Snapshot(const bandb::Snapshot& snapshot) {

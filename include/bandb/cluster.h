@@ -50,7 +50,7 @@ struct MemberStatus {
 // How a node sees itself and the cluster.
 struct ClusterStatus {
   uint64_t cluster_id = 0;  // drawn when the cluster was begun
-  uint64_t node_id = 0;     // drawn when the node was made, and its own for ever
+  uint64_t node_id = 0;     // drawn when the node was made, and its own forever
   // Its part in this term.
   NodeRole role = NodeRole::kFollower;
   uint64_t term = 0;           // a period with one leader at the most
@@ -92,10 +92,10 @@ struct QuorumRecovery {
 //
 // Reads with Consistency::kLinearizable and kLease see all that was acknowledged before they began,
 // by whichever node; kLocal what this node has applied. Snapshots are local, too, and become
-// invalid (kFailedPrecondition) when the node is given all of the database anew.
+// invalid (kFailedPrecondition) when the node is given the whole database again.
 //
 // Errors, besides those of Store: kUnavailable overloaded, or the leader cannot take it just now;
-// kFailedPrecondition the node was removed, or its disk failed: it has to be started anew.
+// kFailedPrecondition the node was removed, or its disk failed: it has to be restarted.
 //
 // Thread safety: every method may be called from any thread. In a child that was forked while the
 // node ran, all answer kFailedPrecondition.
@@ -131,8 +131,9 @@ class Cluster : public Store {
   static absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const ClusterOptions& options,
                                                           const std::vector<std::string>& survivors);
 
-  // A session makes writes safe to repeat: the cluster does each of its numbers once, whoever is
-  // asked, and however often. A session that is not used for an hour ends; there may be 10000.
+  // A session makes writes safe to repeat: the cluster does each of its numbers once, whichever
+  // node is asked, and however often. A session that is not used for an hour ends; there may be
+  // 10000.
   // Errors: as of a write.
   virtual absl::StatusOr<uint64_t> OpenSession(absl::Duration timeout = absl::InfiniteDuration()) = 0;
   // As Write, as the `number`th of the session, which count from 1: a number that was done already

@@ -30,7 +30,7 @@ class ClusterListener {
   // This node belongs to the cluster no more. It answers kFailedPrecondition from now on.
   virtual void OnRemoved() {}
   // This node is out of service: its own disk failed, or holds what it should not. Stop it and
-  // start it anew.
+  // restart it.
   virtual void OnFailed(const absl::Status&) {}
 };
 
@@ -87,7 +87,7 @@ struct ClusterOptions {
   // on its way to being agreed on.
   uint64_t log_file_bytes = 64ull << 20;
   // How much of the log is kept for members that are away for a while, in bytes; one that misses
-  // more is given all of the database anew. Default 64 MiB.
+  // more is given the whole database again. Default 64 MiB.
   uint64_t log_retained_bytes = 64ull << 20;
 
   // Told who leads and who belongs. May be null. Lifetime: must outlive the node.

@@ -141,8 +141,8 @@ class Db : public Store {
   // meanwhile. Damage in a log is no loss yet: Flush puts into tables what is in memory still.
   virtual absl::Status VerifyChecksums() = 0;
   // Accepts writes again after the disk was full, once there is space; takes back the tables that
-  // were set aside as damaged, for whoever has mended them; and tries at once what the operating
-  // system had refused. OK if nothing was wrong.
+  // were set aside as damaged, if their files were mended meanwhile; and tries at once what the
+  // operating system had refused. OK if nothing was wrong.
   // Errors: kFailedPrecondition if the cause was another, and the database must be reopened;
   // kResourceExhausted if there is still no space.
   virtual absl::Status Resume() = 0;

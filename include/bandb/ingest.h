@@ -26,10 +26,10 @@ using IngestSource = absl::FunctionRef<absl::StatusOr<bool>(IngestEntry* entry)>
 
 // What an ingest may do.
 struct IngestOptions {
-  // The change feed does not give what is ingested. It begins anew after it: every log that was
-  // kept goes, who reads on from before is told kOutOfRange, and every cursor is lost until it is
-  // reset. So an ingest is refused while logs are kept (Options::changes_keep_bytes) or there are
-  // cursors that are not lost, unless this is set. Default: refused.
+  // The change feed does not give what is ingested. It begins again after it: every log that was
+  // kept goes, readers that go on from before are told kOutOfRange, and every cursor is lost until
+  // it is reset. So an ingest is refused while logs are kept (Options::changes_keep_bytes) or there
+  // are cursors that are not lost, unless this is set. Default: refused.
   bool allow_gap_in_changes = false;
 };
 

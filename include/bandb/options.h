@@ -111,12 +111,12 @@ struct Options {
 
   // Bytes that flushes and compactions write in a second at the most, over some seconds. 0, the
   // default, is no limit, else 64 KiB to 1 TiB. Flushes go first; compactions get what they leave,
-  // an eighth at the least. Writers wait once either falls behind, as on a slow disk.
+  // at least an eighth. Writers wait once either falls behind, as on a slow disk.
   uint64_t background_bytes_per_second = 0;
 
   // Table files that are kept open at a time. 8 to 1048576; 0, the default, takes half of the files
   // that the process may have open (RLIMIT_NOFILE), 8192 at the most. A table beyond that is opened
-  // again when a block of it is read that is not in the cache. Some ten files more are open at
+  // again when a block of it is read that is not in the cache. About ten more files may be open at
   // times: logs, the manifest, what is being written.
   int open_files_max = 0;
 
@@ -136,7 +136,7 @@ struct Options {
   // Told of flushes, compactions, stalls and errors. May be null. Lifetime: must outlive the
   // database.
   EventListener* listener = nullptr;
-  // Told what happens, for people. May be null. Lifetime: must outlive the database.
+  // Receives log messages. May be null. Lifetime: must outlive the database.
   Logger* logger = nullptr;
 
 #ifdef BANDB_BUILT_WITHOUT_LZ4

@@ -1,4 +1,5 @@
-// TLS between the nodes of a cluster: what a node shows to the others, and whom it believes.
+// TLS between the nodes of a cluster: what a node shows to the others, and which authority it
+// trusts.
 #ifndef BANDB_PEER_TLS_H_
 #define BANDB_PEER_TLS_H_
 
@@ -17,8 +18,8 @@ class EventLoop;
 
 // Paths of files in PEM, the first three needed.
 struct PeerTlsFiles {
-  // Certificates of authorities: a node is who shows a certificate that one of these has signed. So
-  // this authority should sign for nodes of the cluster and nobody else, or `names` say who they
+  // Certificates of authorities: a peer that shows a certificate signed by one of these is a node.
+  // So this authority should sign for nodes of the cluster and nobody else, or `names` say who they
   // are.
   std::string ca{};
   // The node's own: the chain, its own first, for clients and servers alike. It names the host that

@@ -146,7 +146,7 @@ struct ServerOptions {
   // What Drain allows requests and replies before it closes what is left. Default 10 s.
   absl::Duration drain_timeout = absl::Seconds(10);
 
-  // Told what happens, for people. May be null. Lifetime: must outlive the server.
+  // Receives log messages. May be null. Lifetime: must outlive the server.
   Logger* logger = nullptr;
   // Told who did what. May be null.
   Audit audit{};

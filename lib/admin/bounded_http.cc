@@ -15,7 +15,7 @@ namespace bandb::admin {
 namespace {
 
 constexpr int64_t kNanosPerMilli = 1'000'000;
-// How often one who waits looks whether others do.
+// How often a thread that waits looks whether others do.
 constexpr int64_t kSliceMs = 50;
 // How long a client may take to close first, so that what it sent too much does not reset the
 // connection before it has read its answer.

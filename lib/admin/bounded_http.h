@@ -16,8 +16,8 @@ namespace bandb::admin {
 class TaskQueue;
 
 // Answers one request of each connection. The library by itself bounds each byte's time but not the
-// request's, and each header but not their number: then four who drip a byte every few seconds
-// would hold all threads for ever, and the end of the process with them.
+// request's, and each header but not their number: then four clients that drip a byte every few
+// seconds would hold all threads forever, and the end of the process with them.
 // Thread safety: made, configured and destroyed by one thread; the rest by any.
 class BoundedHttp : public httplib::Server {
  public:
@@ -26,7 +26,7 @@ class BoundedHttp : public httplib::Server {
     size_t request_bytes = 16 << 10;
     // From when a thread takes the connection until its answer is written.
     int64_t deadline_ms = 5000;
-    // The same for those who have not sent their request while others wait for a thread.
+    // The same for those that have not sent their request while others wait for a thread.
     int64_t deadline_while_others_wait_ms = 250;
   };
 

@@ -1,4 +1,4 @@
-// The page for people, as it is sent. It stands in dashboard.html and is compiled in.
+// The page for people, as it is sent. It is written in dashboard.html and is compiled in.
 #ifndef BANDB_ADMIN_DASHBOARD_H_
 #define BANDB_ADMIN_DASHBOARD_H_
 

@@ -18,7 +18,7 @@ void Append(std::string name, const LatencyHistogram& histogram, std::string* te
   std::replace(name.begin(), name.end(), ' ', '_');
   *text += fmt::format("{} {} {}", name, absl::ToInt64Nanoseconds(histogram.sum()),
                        absl::ToInt64Nanoseconds(histogram.max()));
-  for (size_t i = 0; i < LatencyHistogram::kBuckets; i++) {
+  for (size_t i = 0; i < LatencyHistogram::kBuckets; ++i) {
     if (histogram.CountIn(i) > 0) *text += fmt::format(" {}:{}", i, histogram.CountIn(i));
   }
   *text += '\n';
@@ -32,7 +32,7 @@ std::string ToLines(const Report& report) {
   if (report.audit.has_value()) AppendAll("audit", FiguresOf(*report.audit), &text);
   if (report.store.has_value()) {
     AppendAll("store", FiguresOf(*report.store), &text);
-    for (size_t i = 0; i < report.store->levels.size(); i++) {
+    for (size_t i = 0; i < report.store->levels.size(); ++i) {
       AppendAll(fmt::format("store.level.{}", i), FiguresOf(report.store->levels[i]), &text);
     }
   }

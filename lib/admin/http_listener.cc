@@ -84,7 +84,8 @@ HttpListener::~HttpListener() {
 }
 
 absl::StatusOr<std::unique_ptr<HttpListener>> HttpListener::Start(HttpOptions options) {
-  BANDB_ASSERT(options.report != nullptr && options.ready != nullptr);
+  BANDB_ASSERT(options.report != nullptr);
+  BANDB_ASSERT(options.ready != nullptr);
   BANDB_RETURN_IF_ERROR(CheckListen(options.listen, options.insecure));
   auto listener = std::unique_ptr<HttpListener>(new HttpListener(std::move(options)));
   listener->Bound();

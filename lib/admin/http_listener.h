@@ -8,7 +8,7 @@
 //
 // It shows figures and changes nothing. There is no authentication, so it stays on the loopback
 // interface unless told otherwise; and a request whose Host is a name of somebody else's is
-// refused, so that a page from the web cannot read it through the browser of one who may (DNS
+// refused, so that a page from the web cannot read it through the browser of a user who may (DNS
 // rebinding).
 #ifndef BANDB_ADMIN_HTTP_LISTENER_H_
 #define BANDB_ADMIN_HTTP_LISTENER_H_

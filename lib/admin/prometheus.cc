@@ -96,7 +96,7 @@ constexpr int kLastLimitBits = 33;
 
 void AppendHistogram(std::string_view name, const std::string& labels, const LatencyHistogram& histogram,
                      std::string* text) {
-  for (int bits = kFirstLimitBits; bits <= kLastLimitBits; bits++) {
+  for (int bits = kFirstLimitBits; bits <= kLastLimitBits; ++bits) {
     const uint64_t limit_nanos = uint64_t{1} << bits;
     *text += fmt::format("{}_bucket{{{},le=\"{}\"}} {}\n", name, labels, static_cast<double>(limit_nanos) / 1e9,
                          histogram.CountUpTo(limit_nanos));

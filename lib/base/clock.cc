@@ -14,8 +14,9 @@ int64_t ReadNanos(clockid_t id) {
 
 }  // namespace
 
-// Counts on while the machine is suspended, as the time of others does, who may rest something on a
-// lease. To who waits that is no other than a process that was stopped for a while.
+// Counts on while the machine is suspended, as the time of other nodes does, which may rest
+// something on a lease. To a caller that waits, this is the same as a process that was stopped for
+// a while.
 int64_t SystemClock::MonotonicNanos() { return ReadNanos(CLOCK_BOOTTIME); }
 int64_t SystemClock::WallMillis() { return ReadNanos(CLOCK_REALTIME) / 1'000'000; }
 

@@ -54,8 +54,8 @@ class StreamHandler {
 };
 
 // One end of a connection. Never blocks. The destructor closes it in both directions; bytes that
-// were not read make the peer see it broken, so who wants its last words heard says CloseWrite and
-// reads to the end.
+// were not read make the peer see it broken, so a side that wants its last bytes received calls
+// CloseWrite and reads to the end.
 // Thread safety: the loop's thread; until SetHandler any one thread.
 class Stream {
  public:

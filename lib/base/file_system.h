@@ -132,9 +132,9 @@ class FileSystem {
   // operating system cannot tell. Errors: kNotFound there is no such directory.
   virtual absl::StatusOr<bool> IsLocked(const std::string& path) = 0;
   // A file system in which `path`, and every path below it, means the directory that has this name
-  // now: whatever becomes of the name, of those above it and of the working directory, and whoever
-  // makes another directory of this name. All other paths mean what they mean here. Lifetime:
-  // independent of this one.
+  // now: whatever becomes of the name, of those above it and of the working directory, and even if
+  // somebody makes another directory of this name. All other paths mean what they mean here.
+  // Lifetime: independent of this one.
   virtual absl::StatusOr<std::unique_ptr<FileSystem>> Pin(const std::string& path) = 0;
   // Bytes that can still be written to the file system that holds `path`.
   virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
@@ -156,7 +156,7 @@ absl::Status InstallStaged(FileSystem* files, const std::string& path);
 
 // "dir" + "/" + "name".
 std::string JoinPath(std::string_view directory, std::string_view name);
-// What stands before the last slash; "." if there is none.
+// What comes before the last slash; "." if there is none.
 std::string ParentPath(std::string_view path);
 
 }  // namespace bandb::base

@@ -1,8 +1,8 @@
 // Whether this process is the one that it was.
 //
 // A forked child has a copy of every object and none of the threads: what waits for a thread would
-// wait for ever, and what is mapped is the parent's. So whoever owns threads or files asks before
-// he uses them.
+// wait forever, and what is mapped is the parent's. So an owner of threads or files asks before
+// using them.
 #ifndef BANDB_BASE_FORK_H_
 #define BANDB_BASE_FORK_H_
 

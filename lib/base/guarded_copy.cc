@@ -27,8 +27,8 @@ constexpr int kSavesMask = 1;
 constexpr int kSavesMask = 0;
 #endif
 
-// Volatile, for the handler reads what the copy has written: the compiler sees nobody who does. Of
-// a model that a handler may use: no memory is allocated at first use.
+// Volatile, for the handler reads what the copy has written, and the compiler sees no reader. Of a
+// model that a handler may use: no memory is allocated at first use.
 __attribute__((tls_model("initial-exec"))) thread_local Guard* volatile guard = nullptr;
 
 using SignalAction = struct sigaction;

@@ -29,9 +29,9 @@ namespace bandb::base {
 absl::StatusOr<std::unique_ptr<FileLock>> TakePosixFileLock(int directory, const std::string& directory_path,
                                                             const std::string& name, const std::string& path);
 
-// The lock on a directory alone, for who may only read it: it and that of a file in it keep each
-// other out. Any caller. Errors: kFailedPrecondition somebody holds either; kInternal the file
-// system does not lock directories; what the operating system says.
+// The lock on a directory alone, for a process that may only read it: it and that of a file in it
+// keep each other out. Any caller. Errors: kFailedPrecondition somebody holds either; kInternal the
+// file system does not lock directories; what the operating system says.
 absl::StatusOr<std::unique_ptr<FileLock>> TakePosixDirectoryLock(const std::string& path);
 
 // Whether somebody holds that lock. Errors: as FileSystem::IsLocked.

@@ -1,4 +1,4 @@
-// The file system of the operating system, behind the seam of base/file_system.h.
+// The file system of the operating system, as the seam of base/file_system.h has it.
 //
 // Files are created with mode 0600 and directories with 0700, closed on exec, and never by
 // following a symbolic link. System calls that a signal interrupts are repeated, all but fsync,
@@ -15,7 +15,8 @@
 
 namespace bandb::base {
 
-// What may be chosen about files; the defaults serve.
+// The defaults are production's. Tests choose others, to have every way of writing at work on small
+// files, and those of file systems that lack something.
 struct PosixFileSystemOptions {
   // Bytes that a kBuffered file collects before it writes them.
   size_t write_buffer_bytes = 256 << 10;

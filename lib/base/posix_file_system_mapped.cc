@@ -77,7 +77,7 @@ class MappedFile final : public PosixAppendableFile {
   // Maps the window that begins at the page of `offset`. On failure the file appends by pwrite from
   // now on.
   void MapWindow(uint64_t offset);
-  // Makes the pages of [offset, end) writable, and some behind them. On failure as MapWindow.
+  // Makes the pages of [offset, end) writable, and some after them. On failure as MapWindow.
   void Populate(uint64_t offset, uint64_t end);
   void Unmap();
   // From now on the file is appended to by pwrite.

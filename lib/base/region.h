@@ -12,8 +12,8 @@ namespace bandb::base {
 // address translation.
 class Region {
  public:
-  // Null if the operating system refuses: such pieces are large, and whoever asks for one can do
-  // without it for now.
+  // Null if the operating system refuses: such pieces are large, and a caller that asks for one can
+  // do without it for now.
   static std::unique_ptr<Region> Map(size_t bytes);
   ~Region();
   Region(const Region&) = delete;

@@ -22,7 +22,7 @@ std::string DirectoryOf(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
-// The new file belongs to whom the old one belonged to, as far as that is allowed: to the server,
+// The new file gets the owner of the old one, as far as that is allowed: to the server,
 // if the superuser writes it.
 absl::Status CopyOwner(const std::string& from, const std::string& to) {
   struct stat old {};

@@ -7,7 +7,7 @@ namespace bandb::base {
 
 SystemEnv::SystemEnv(const SystemEnvOptions& options, std::unique_ptr<Logger> logger)
     : logger_(logger != nullptr ? std::move(logger) : std::make_unique<NullLogger>()),
-      files_(options.files),
+      files_(),
       random_(SeedFromOs()),
       executor_(options.threads) {}
 

@@ -14,7 +14,6 @@ namespace bandb::base {
 struct SystemEnvOptions {
   // Threads of the executor, at least one.
   int threads = 2;
-  PosixFileSystemOptions files{};
 };
 
 // Lifetime: outlives what its Env is given to, and what that posted. The destructor stops the

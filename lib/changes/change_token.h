@@ -1,4 +1,4 @@
-// Tokens: how a place in the change feed of a store is named for those who go on from it later.
+// Tokens: how a place in the change feed of a store is named for readers that go on from it later.
 //
 //   token := version:u8 database:16 group:varint epoch:varint branch:u64 sequence:varint check:u32
 //

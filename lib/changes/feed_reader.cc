@@ -70,7 +70,7 @@ absl::StatusOr<bool> FeedReader::Read(Commit* commit, uint64_t* passed_bytes) {
       if (!commit->empty()) return false;
       *passed_bytes += logged.operations.size();
       if (*passed_bytes < kPassedBytesMax) continue;
-      // Who has nothing may take its time.
+      // A reader that has nothing may take its time.
       source_->Release();
     }
     commit->first_sequence = commit->last_sequence = source_->place().sequence;

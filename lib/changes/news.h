@@ -1,6 +1,6 @@
 // How readers at the end of the change feed learn that there is more.
 //
-// Those who write look at one number, which is 0 as long as nobody waits; only where somebody does
+// Writers look at one number, which is 0 as long as nobody waits; only where somebody does
 // is a lock taken.
 #ifndef BANDB_CHANGES_NEWS_H_
 #define BANDB_CHANGES_NEWS_H_
@@ -20,8 +20,8 @@ namespace bandb::changes {
 // Thread safety: any thread.
 class News {
  public:
-  // Who waits adds its event or listener first, looks once more for what it waits for, and
-  // removes it after the wait, however that ended. What was told is removed by that.
+  // A reader that waits adds its event or listener first, looks once more for what it waits for,
+  // and removes it after the wait, however that ended. What was told is removed by that.
   void Add(base::Event* event) ABSL_LOCKS_EXCLUDED(mutex_) {
     base::MutexLock lock(&mutex_);
     events_.push_back(event);
@@ -43,7 +43,7 @@ class News {
     if (listeners_.erase(listener) != 0) waiting_.fetch_sub(1, std::memory_order_seq_cst);
   }
   // There is more. What is told was stored before with std::memory_order_seq_cst: then either this
-  // sees who waits, or the one that adds itself sees the news.
+  // sees what waits, or the one that adds itself sees the news.
   void Tell() {
     if (waiting_.load(std::memory_order_seq_cst) != 0) TellAll();
   }

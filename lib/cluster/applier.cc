@@ -73,8 +73,10 @@ Applier::Applier(const Parts& parts, Kept kept)
       found_cursors_(work_->applier.cursors().all()),
       found_clock_(kept.clock),
       durable_told_(parts.replica->durable().applied.index) {
-  BANDB_ASSERT(parts_.executor != nullptr && parts_.post != nullptr);
-  BANDB_ASSERT(parts_.logger != nullptr && parts_.listener != nullptr);
+  BANDB_ASSERT(parts_.executor != nullptr);
+  BANDB_ASSERT(parts_.post != nullptr);
+  BANDB_ASSERT(parts_.logger != nullptr);
+  BANDB_ASSERT(parts_.listener != nullptr);
 }
 
 Applier::~Applier() {

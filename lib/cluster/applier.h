@@ -145,7 +145,7 @@ class Applier final : public StateMachine {
   storage::PinnedState PinState() const { return parts_.replica->PinState(); }
 
  private:
-  // Who has work_ and is the replica's writer.
+  // What has work_ and is the replica's writer.
   enum class Writer : uint8_t { kLoop, kJob, kInstall };
   // Runs what it is given in a later turn, unless the applier is gone by then. Copies may be used
   // on any thread.
@@ -188,8 +188,8 @@ class Applier final : public StateMachine {
   void FinishReload(absl::StatusOr<Kept> kept);
 
   void HandleError(const absl::Status& status);
-  // Of what was refused: whether another try may help. Counts it, and tells who looks at stalled()
-  // and the log of one that lasts.
+  // Of what was refused: whether another try may help. Counts it, and shows in stalled() and in the
+  // log one that lasts.
   bool MayTryAgain(const absl::Status& status);
   // Nothing that was to be read is refused any more.
   void NoteRead();

@@ -6,7 +6,7 @@ namespace bandb::cluster {
 
 namespace {
 
-// Some milliseconds' worth.
+// A few milliseconds of work.
 constexpr uint64_t kStepBytes = 1 << 20;
 
 }  // namespace

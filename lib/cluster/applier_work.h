@@ -43,7 +43,7 @@ struct ApplyWork {
   EntryApplier applier;
   // In order; the first one follows what is applied.
   std::deque<raft::Entry> queue;
-  // Set by any thread: whoever applies is to end after the present entry.
+  // Set by any thread: the applying thread is to end after the present entry.
   std::atomic<bool> give_back{false};
 };
 
@@ -62,7 +62,7 @@ struct ApplyStretch {
   bool froze = false;
 };
 
-// What one turn of the node's thread applies: some milliseconds' worth.
+// What one turn of the node's thread applies: a few milliseconds of work.
 inline constexpr uint64_t kTurnBytes = 256 << 10;
 
 // Applies entries that cost `bytes_max` together. `may_block`: if so, also the first one whatever

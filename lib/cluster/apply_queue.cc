@@ -40,7 +40,8 @@ bool ApplyQueue::Awaits(uint64_t fetch) const { return fetching_ && fetch == kFe
 
 void ApplyQueue::OnFetched(uint64_t fetch, raft::Entries entries) {
   BANDB_ASSERT(Awaits(fetch));
-  BANDB_ASSERT(!ranges_.empty() && !entries.empty());
+  BANDB_ASSERT(!ranges_.empty());
+  BANDB_ASSERT(!entries.empty());
   raft::Committed& front = ranges_.front();
   BANDB_ASSERT(entries.front().index == front.first);
   BANDB_ASSERT(entries.back().index <= front.last);

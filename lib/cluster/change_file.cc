@@ -87,7 +87,8 @@ void AppendChangeBlock(uint64_t checksum_seed, uint64_t offset, bool begins, con
   ChangeBound last = before;
   for (const ChangeEntry& entry : entries) {
     BANDB_ASSERT(entry.end.index == last.index + 1);
-    BANDB_ASSERT(entry.end.sequence >= last.sequence && entry.end.time_ms >= last.time_ms);
+    BANDB_ASSERT(entry.end.sequence >= last.sequence);
+    BANDB_ASSERT(entry.end.time_ms >= last.time_ms);
     base::PutVarint(&payload, entry.place.segment);
     base::PutVarint(&payload, entry.place.offset);
     base::PutVarint(&payload, entry.place.record_bytes);

@@ -37,8 +37,8 @@ namespace bandb::cluster {
 struct ChangeBound {
   raft::Index index = 0;
   uint64_t sequence = 0;  // the last one up to there
-  // The same after the last entry up to there that did something for a user: who has come to it
-  // misses nothing before this place.
+  // The same after the last entry up to there that did something for a user: a reader that has come
+  // to it misses nothing before this place.
   uint64_t user_sequence = 0;
   uint64_t time_ms = 0;  // the commit time up to there
 

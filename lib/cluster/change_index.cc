@@ -55,7 +55,9 @@ struct ChangeIndex::Round {
 
 absl::StatusOr<std::shared_ptr<ChangeIndex>> ChangeIndex::Open(Parts parts, const ChangeBound& state,
                                                                raft::Index floor) {
-  BANDB_ASSERT(parts.executor != nullptr && parts.logger != nullptr && parts.post != nullptr);
+  BANDB_ASSERT(parts.executor != nullptr);
+  BANDB_ASSERT(parts.logger != nullptr);
+  BANDB_ASSERT(parts.post != nullptr);
   std::shared_ptr<ChangeIndex> index(new ChangeIndex(std::move(parts)));
   BANDB_RETURN_IF_ERROR(index->Recover(state));
   index->wanted_ = index->written_ = state.index;
@@ -73,7 +75,8 @@ void ChangeIndex::Append(ChangeEntry entry) {
     base::MutexLock lock(&mutex_);
     const ChangeBound& last = tail_.empty() ? tail_before_ : tail_.back().end;
     BANDB_ASSERT(entry.end.index == last.index + 1);
-    BANDB_ASSERT(entry.end.sequence >= last.sequence && entry.end.time_ms >= last.time_ms);
+    BANDB_ASSERT(entry.end.sequence >= last.sequence);
+    BANDB_ASSERT(entry.end.time_ms >= last.time_ms);
     unwritten = entry.end.index - written_;
     tail_.push_back(std::move(entry));
   }
@@ -202,7 +205,7 @@ absl::Status ChangeIndex::Write(const ChangeIndex& index, Round* round) {
 bool ChangeIndex::TryAgain(const Round& round) {
   const bool is_full = absl::IsResourceExhausted(round.status);
   const bool has_no_file = absl::IsUnavailable(round.status) && round.makes_file;
-  // Somebody will give the process descriptors. Who waits for this meanwhile is told: flushes do,
+  // The process will have descriptors again. What waits for this meanwhile is told: flushes do,
   // and memtables must not be full by the time that one fails.
   if (!(is_full && tries_ < kFullTriesMax) && !has_no_file) return false;
   if (is_full ? ++tries_ == kFullTold : ++waits_ == kWaitsTold) TellWait(round.status, is_full ? "room" : "a file");

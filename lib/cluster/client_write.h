@@ -1,7 +1,8 @@
-// ClientWrite: one write of a client on its way through a node, and who wants to know its end.
+// ClientWrite: one write of a client on its way through a node, and the caller that wants to know
+// its end.
 //
-// It is queued, then passed on: proposed here or sent to the leader. Until then whoever waits for
-// it may withdraw it, and nothing was done; after that its fate is the log's.
+// It is queued, then passed on: proposed here or sent to the leader. Until then the caller that
+// waits for it may withdraw it, and nothing was done; after that its fate is the log's.
 #ifndef BANDB_CLUSTER_CLIENT_WRITE_H_
 #define BANDB_CLUSTER_CLIENT_WRITE_H_
 
@@ -35,8 +36,8 @@ struct WriteContent {
   bool impatient = false;
 };
 
-// Shared by who waits and the node. Thread safety: Withdraw from any thread; the rest on the
-// node's.
+// Shared by the caller that waits and the node. Thread safety: Withdraw from any thread; the rest
+// on the node's.
 class ClientWrite {
  public:
   // Run once, unless the write is withdrawn; on the node's thread. It does not call back.
@@ -77,7 +78,7 @@ class ClientWrite {
     done_ = nullptr;
   }
 
-  // For `done`, and who was told by it.
+  // For `done`, and the caller that was told by it.
   uint64_t opened() const { return opened_; }
 
   // True if it was not passed on, and will not be: then its end is not told.

@@ -33,7 +33,7 @@ struct OwnWorld {
       : OwnWorld(options, std::make_unique<kv::HostLogger>(options.storage.logger)) {}
   OwnWorld(const ClusterOptions& options, std::unique_ptr<kv::HostLogger> host_logger)
       : logger(host_logger.get()),
-        env(base::SystemEnvOptions{.threads = options.storage.background_threads, .files = {}}, std::move(host_logger)),
+        env(base::SystemEnvOptions{.threads = options.storage.background_threads}, std::move(host_logger)),
         syncs(1),
         callbacks(1) {}
 
@@ -194,7 +194,7 @@ absl::Status JoinWith(OwnWorld* world, NodeDirectory* directory, const ClusterOp
 // and nobody would find it.
 absl::Status AwaitMembers(OwnWorld* world, const Node& node, const ClusterOptions& options, const std::string& own,
                           absl::Duration timeout) {
-  // Who leads has called it, though a copy of the database may be long in coming.
+  // The leader has called it, though a copy of the database may be long in coming.
   const auto is_called = [&node] {
     return node.core() == nullptr || node.core()->configuration().Find(node.id()) != nullptr ||
            node.core()->inspect().leader != raft::kNoNode;
@@ -220,7 +220,7 @@ absl::Status AwaitMembers(OwnWorld* world, const Node& node, const ClusterOption
 }
 
 // A directory knows what its node is, and `join` is not heeded. But one that a start without `join`
-// has begun, as that of a package, would serve by itself for ever, and nothing would tell.
+// has begun, as that of a package, would serve by itself forever, and nothing would tell.
 void WarnIfAlone(const Node& node, const ClusterOptions& options, base::Logger* logger) {
   if (options.join.empty() || node.core() == nullptr) return;
   const raft::Configuration& known = node.core()->configuration();

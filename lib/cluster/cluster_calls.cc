@@ -40,7 +40,7 @@ std::string Encode(const kv::Operation& operation) {
 
 }  // namespace
 
-// Shared by who waits and who answers, since either may be gone first.
+// Shared by the thread that waits and the one that answers, since either may be gone first.
 struct ClusterCalls::Waiter {
   base::Event event;
   absl::Status status;
@@ -282,7 +282,7 @@ absl::Status ClusterCalls::WriteOnce(uint64_t session, uint64_t number, const Wr
 }
 
 absl::Status ClusterCalls::CloseSession(uint64_t session, absl::Duration timeout) {
-  if (session == kNoSession) return base::Error(StatusCode::kInvalidArgument, "0 is no session");
+  if (session == kNoSession) return base::Error(StatusCode::kInvalidArgument, "0 is not a session");
   return WriteAndWait({.session = session, .number = kCloseNumber}, timeout);
 }
 
@@ -306,7 +306,7 @@ absl::Status ClusterCalls::AwaitAdministration(int64_t deadline, const std::func
   BANDB_RETURN_IF_ERROR(CheckProcess());
   auto waiter = std::make_shared<Waiter>();
   const auto set = [waiter](absl::Status status) { waiter->Set(std::move(status)); };
-  // Whoever was named may be known to others already.
+  // The member that was named may be known to others already.
   ClientRead read{.deadline_nanos = deadline, .done = [run, set](absl::Status known) {
                     if (known.ok()) return run(set);
                     const bool late = known.code() == StatusCode::kDeadlineExceeded;

@@ -1,8 +1,8 @@
 // ClusterCalls: the calls of a bandb::Cluster, brought to the node's thread and back.
 //
-// What may be read without asking anybody is read where the caller stands; all else is posted to
+// What may be read without asking anybody is read on the caller's thread; all else is posted to
 // the node's loop and waited for, or answered on the thread of the callbacks. It owns no thread:
-// who made the loop and the executors runs them (cluster.cc, or a test).
+// the maker of the loop and the executors runs them (cluster.cc, or a test).
 #ifndef BANDB_CLUSTER_CLUSTER_CALLS_H_
 #define BANDB_CLUSTER_CLUSTER_CALLS_H_
 

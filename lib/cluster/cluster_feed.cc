@@ -33,7 +33,7 @@ changes::ChangePlace ClusterFeed::PlaceAt(uint64_t sequence) const {
 
 absl::Status ClusterFeed::CheckKept(uint64_t sequence) const {
   BANDB_ASSIGN_OR_RETURN(const ChangeBound oldest, parts_.index->Oldest());
-  // Who has come to the last commit before it misses nothing.
+  // A reader that has come to the last commit before it misses nothing.
   return sequence < oldest.user_sequence ? GoneError(*parts_.index, PlaceAt(0)) : absl::OkStatus();
 }
 

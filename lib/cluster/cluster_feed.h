@@ -73,8 +73,9 @@ class ClusterFeed final : public internal::ChangeFeed {
   absl::Status CheckHistory(const changes::ChangePlace& place) const;
   // Whether what comes next for a cursor is gone, or was of another history.
   bool IsLost(const changes::StoredCursor& cursor, const ChangeBound& oldest) const;
-  // Where a cursor is to stand: before the first commit of a user that is not earlier than a time,
-  // or after all that was applied. The engine is entered for a stretch of the index at a time.
+  // The place that a cursor is to have: before the first commit of a user that is not earlier than
+  // a time, or after all that was applied. The engine is entered for a stretch of the index at a
+  // time.
   absl::StatusOr<changes::ChangePlace> FindPlace(const ChangesFrom& from) const;
   // A stretch on. True: it is there.
   absl::StatusOr<bool> WalkToTime(uint64_t log_ms, ChangeBound* at, ChangeIndex::Spot* spot) const;

@@ -73,8 +73,10 @@ absl::StatusOr<Cursors> Cursors::Load(Iterator* system) {
 // ---- One entry. ----
 
 void Cursors::Begin(uint64_t index, uint64_t now_ms, uint64_t last_sequence) {
-  BANDB_ASSERT(index != 0 && index >= index_);
-  BANDB_ASSERT(now_ms >= now_ms_ && last_sequence >= last_sequence_);
+  BANDB_ASSERT(index != 0);
+  BANDB_ASSERT(index >= index_);
+  BANDB_ASSERT(now_ms >= now_ms_);
+  BANDB_ASSERT(last_sequence >= last_sequence_);
   index_ = index;
   ids_ = 0;
   now_ms_ = now_ms;

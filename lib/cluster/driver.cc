@@ -8,8 +8,10 @@
 namespace bandb::cluster {
 
 Driver::Driver(const Parts& parts, std::unique_ptr<raft::Core> core) : parts_(parts), core_(std::move(core)) {
-  BANDB_ASSERT(parts_.host != nullptr && parts_.log != nullptr);
-  BANDB_ASSERT(parts_.machine != nullptr && parts_.transport != nullptr);
+  BANDB_ASSERT(parts_.host != nullptr);
+  BANDB_ASSERT(parts_.log != nullptr);
+  BANDB_ASSERT(parts_.machine != nullptr);
+  BANDB_ASSERT(parts_.transport != nullptr);
 }
 
 absl::StatusOr<std::unique_ptr<Driver>> Driver::Create(const raft::Options& options, const raft::Restart& restart,

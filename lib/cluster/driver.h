@@ -4,12 +4,12 @@
 // It holds the core, and with it what must be kept between the parts: messages until the writes
 // that they rest on are durable, committed entries until the state machine takes them, and the
 // order of an install. It has no queue of events, no clock and no threads; these are the host's,
-// who turns it:
+// which turns it:
 //
 //   driver->Step(now, event);     // for each event that has arrived, what Post() brought included
 //   driver->Turn();               // one output for all of them, done in the order of core.h
 //
-// and who passes on what log device and state machine answer. The same driver runs in the node
+// and which passes on what log device and state machine answer. The same driver runs in the node
 // that ships, in the simulator, under the scripts of the transcripts and in the fuzz target.
 #ifndef BANDB_CLUSTER_DRIVER_H_
 #define BANDB_CLUSTER_DRIVER_H_
@@ -32,7 +32,7 @@ namespace bandb::cluster {
 // Thread safety: one thread at a time.
 class Driver {
  public:
-  // Whose events and timers the driver works with, and who speaks with clients.
+  // The owner of the events and timers that the driver works with; it speaks with clients.
   class Host {
    public:
     virtual ~Host() = default;
@@ -67,7 +67,7 @@ class Driver {
   void Turn();
 
   // What the log device answers. After a write has become durable the host calls SendReady(),
-  // unless the process stands still.
+  // unless the process is stopped.
   void HardStateDurable(uint64_t write);
   void LogDurable(uint64_t write, raft::Term term, raft::Index index);
   void WriteFailed();

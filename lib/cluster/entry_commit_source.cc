@@ -37,7 +37,8 @@ absl::StatusOr<bool> EntryCommitSource::Next(changes::LoggedCommit* commit) {
 absl::StatusOr<bool> EntryCommitSource::Take(changes::LoggedCommit* commit) {
   const raft::Entry& entry = fetched_[fetched_at_++];
   const ChangeEntry& known = known_[taken_++];
-  BANDB_ASSERT(entry.index == known.end.index && entry.index == after_ + 1);
+  BANDB_ASSERT(entry.index == known.end.index);
+  BANDB_ASSERT(entry.index == after_ + 1);
   commit->first_sequence = place_.sequence + 1;
   commit->last_sequence = place_.sequence = known.end.sequence;
   commit->commit_time_ms = known.end.time_ms;

@@ -37,8 +37,8 @@ JoinTask::~JoinTask() {
 
 void JoinTask::Ask() {
   timer_ = base::kNoTimer;
-  // Each time another one comes first: who answers that it cannot let anybody in, as a node does
-  // that was removed itself, must not be the only one that is ever asked.
+  // Each time another one comes first: a node that answers that it cannot let anybody in, as a node
+  // does that was removed itself, must not be the only one that is ever asked.
   std::vector<std::string> addresses = addresses_;
   if (!addresses.empty()) {
     std::rotate(addresses.begin(), addresses.begin() + static_cast<ptrdiff_t>(asked_++ % addresses.size()),
@@ -52,7 +52,7 @@ void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {
   if (!answer.ok()) {
     status_ = answer.status();
   } else if (!DecodeJoinAnswer(answer->bytes, &decoded)) {
-    status_ = base::Error(StatusCode::kInternal, "an answer that is none");
+    status_ = base::Error(StatusCode::kInternal, "a malformed answer");
   } else {
     status_ = decoded.status;
   }
@@ -72,8 +72,8 @@ void JoinTask::Take(const absl::StatusOr<Joiner::Answer>& answer) {
     timer_ = parts_.loop->After(kAgainNanos, [this] { Ask(); });
     return;
   }
-  if (!taken && status_.ok()) status_ = base::Error(StatusCode::kInternal, "an answer that is none");
-  // It is of the operating system that kPermissionDenied says something to who starts a node.
+  if (!taken && status_.ok()) status_ = base::Error(StatusCode::kInternal, "a malformed answer");
+  // To the person who starts a node kPermissionDenied says something of the operating system.
   if (code == StatusCode::kPermissionDenied)
     status_ = base::Error(StatusCode::kFailedPrecondition, "{}", base::Message(status_));
   status_ = base::Annotate(status_, "the cluster does not let this node in");

@@ -37,7 +37,7 @@ class JoinDesk {
   absl::Status CheckRoom() const;
   // One that is up. If there are too many it is closed.
   void Take(std::unique_ptr<net::FrameLink> link);
-  // To those who wait for an answer; now and then.
+  // To those that wait for an answer; now and then.
   void SayAlive();
   void Close(std::string_view reason);
   size_t links() const { return guests_->size(); }

@@ -31,7 +31,9 @@ Joiner::Joiner(const PeerSelf& self, const JoinerOptions& options, const net::Di
 Joiner::~Joiner() { loop_->Cancel(timer_); }
 
 void Joiner::Ask(std::vector<std::string> addresses, std::string request, Done done) {
-  BANDB_ASSERT(done_ == nullptr && !addresses.empty() && request.size() <= kJoinBytesMax);
+  BANDB_ASSERT(done_ == nullptr);
+  BANDB_ASSERT(!addresses.empty());
+  BANDB_ASSERT(request.size() <= kJoinBytesMax);
   addresses_ = std::move(addresses);
   request_ = std::move(request);
   done_ = std::move(done);
@@ -73,7 +75,7 @@ void Joiner::OnFrame(const net::Frame& frame) {
   if (frame.message_id == static_cast<uint32_t>(PeerFrame::kPing)) return;
   if (frame.message_id != static_cast<uint32_t>(PeerFrame::kJoinAnswer)) {
     dialer_.Stop("not an answer");
-    return TryNext(fmt::format("a frame {} that is no answer", frame.message_id));
+    return TryNext(fmt::format("frame {}, which is not an answer", frame.message_id));
   }
   Finish(Answer{.cluster = answering_, .bytes = std::string(frame.payload)});
 }

@@ -57,7 +57,9 @@ struct KeptSegments::Round {
 };
 
 absl::StatusOr<std::shared_ptr<KeptSegments>> KeptSegments::Open(Parts parts, raft::Index log_floor) {
-  BANDB_ASSERT(parts.executor != nullptr && parts.logger != nullptr && parts.post != nullptr);
+  BANDB_ASSERT(parts.executor != nullptr);
+  BANDB_ASSERT(parts.logger != nullptr);
+  BANDB_ASSERT(parts.post != nullptr);
   std::shared_ptr<KeptSegments> segments(new KeptSegments(std::move(parts)));
   BANDB_RETURN_IF_ERROR(segments->Find(log_floor));
   return segments;
@@ -253,7 +255,7 @@ void KeptSegments::LetGo(size_t count) {
     }
   }
   let_go_.fetch_add(count, std::memory_order_relaxed);
-  // First, so that who does not find them knows why.
+  // First, so that a reader that does not find them knows why.
   on_floor_(floor);
   {
     base::MutexLock lock(&mutex_);

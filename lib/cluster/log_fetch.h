@@ -16,7 +16,7 @@ namespace bandb::cluster {
 // The entries from `first` on whose records are at these places, in order. Waits for the disk.
 // Errors: kDataLoss one of them is not there any more, with file and offset; as the file system
 // says.
-// Thread safety: any thread, beside whoever appends.
+// Thread safety: any thread, beside the thread that appends.
 absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
                                            const std::vector<EntryPlace>& places);
 // Where a segment is, or, `second`, where it may be as well: it is being moved.

@@ -61,13 +61,13 @@ class LogIndex {
 // What one segment adds to the log.
 struct SegmentSpan {
   uint64_t number = 0;
-  raft::SnapshotMeta previous{};  // where the log stood at its begin
+  raft::SnapshotMeta previous{};  // where the log was at its begin
   // The smallest index of an entry that was written in it.
   raft::Index lowest_index = UINT64_MAX;
 };
 
 // Which segments the log may begin with, in their order: such a one and those after it have written
-// no entry at or below the place where the log stood, and none of those went on from before it.
+// no entry at or below the place where the log was, and none of those went on from before it.
 std::vector<size_t> FindBeginnings(const std::vector<SegmentSpan>& segments);
 
 // The last of them that begins no later than after `bound`; the size of `segments` if there is

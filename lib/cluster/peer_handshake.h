@@ -24,13 +24,13 @@ struct PeerSelf {
   uint8_t entry_version = 0;
 };
 
-// `expected`: kNoNode when this side was called, or takes whoever answers.
+// `expected`: kNoNode when this side was called, or takes any node that answers.
 proto::PeerHello MakeHello(const PeerSelf& self, proto::HelloKind kind, proto::LinkClass link_class,
                            raft::NodeId expected);
 
-// Whether to talk to the caller who says this. Errors: kFailedPrecondition.
+// Whether to talk to the caller that says this. Errors: kFailedPrecondition.
 absl::Status CheckCaller(const PeerSelf& self, const proto::PeerHello& hello);
-// Whether who answers is the node that was called. Errors: kFailedPrecondition.
+// Whether the side that answers is the node that was called. Errors: kFailedPrecondition.
 absl::Status CheckCalled(const PeerSelf& self, raft::NodeId expected, const proto::PeerHello& hello);
 
 }  // namespace bandb::cluster

@@ -42,7 +42,7 @@ class PeerLink final : private net::DialerHandler {
   };
   struct Options {
     net::DialerOptions dialer;
-    // For who waits to be dialed, before it dials; and after a Drop.
+    // For a side that waits to be dialed, before it dials; and after a Drop.
     int64_t patience_nanos = int64_t{500} * 1000000;
   };
 

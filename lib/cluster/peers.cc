@@ -48,8 +48,10 @@ Peers::Peers(const PeerSelf& self, const PeersOptions& options, const Parts& par
                  .executor = parts.executor,
                  .receive = parts.receive,
                  .owner = static_cast<SnapshotIn::Owner*>(this)}) {
-  BANDB_ASSERT(self_.node != raft::kNoNode && self_.cluster != 0);
-  BANDB_ASSERT(options_.ping_nanos > 0 && options_.ping_nanos < options_.silence_nanos / 3);
+  BANDB_ASSERT(self_.node != raft::kNoNode);
+  BANDB_ASSERT(self_.cluster != 0);
+  BANDB_ASSERT(options_.ping_nanos > 0);
+  BANDB_ASSERT(options_.ping_nanos < options_.silence_nanos / 3);
   ping_timer_ = parts_.loop->After(options_.ping_nanos, [this] { SayAlive(); });
 }
 
@@ -82,7 +84,8 @@ Peers::Peer* Peers::Find(raft::NodeId id) {
 }
 
 Peers::Peer* Peers::Add(raft::NodeId id) {
-  BANDB_ASSERT(id != self_.node && id != raft::kNoNode);
+  BANDB_ASSERT(id != self_.node);
+  BANDB_ASSERT(id != raft::kNoNode);
   std::unique_ptr<Peer>& peer = peers_[id];
   if (peer != nullptr) return peer.get();
   peer = std::make_unique<Peer>();
@@ -279,7 +282,8 @@ void Peers::Send(const raft::Message& message) {
 }
 
 bool Peers::SendFrame(raft::NodeId to, uint32_t id, std::string_view payload) {
-  BANDB_ASSERT(id >= kFirstNodeFrame && payload.size() <= kPeerPayloadBytesMax);
+  BANDB_ASSERT(id >= kFirstNodeFrame);
+  BANDB_ASSERT(payload.size() <= kPeerPayloadBytesMax);
   Peer* const peer = Find(to);
   if (peer == nullptr || closed_) return false;
   const bool large = payload.size() > kPromptBytesMax;

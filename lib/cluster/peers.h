@@ -1,10 +1,10 @@
 // Peers: the transport that ships. Links to the other nodes of a cluster, and what goes over them:
 // Raft messages, words of the node, snapshots, and strangers that ask to be let in.
 //
-// Whom to dial is said by the configuration; who calls need not be in it. A node that has no log
-// yet knows nobody and answers whoever calls it, and one that was removed is answered that it was.
-// But all of them are of this cluster and say which node they are, and a message counts only if it
-// comes from the node that it says it comes from.
+// Which nodes to dial is said by the configuration; one that calls need not be in it. A node that
+// has no log yet knows nobody and answers all that call it, and one that was removed is answered
+// that it was. But all of them are of this cluster and say which node they are, and a message
+// counts only if it comes from the node that it says it comes from.
 //
 // Two links lead to each peer (peer_link.h): entries and snapshots go over one, all else over the
 // other. What a link has no room for is dropped, as a network would: Raft sends it again.
@@ -76,7 +76,7 @@ class Peers final : public Transport,
    public:
     virtual ~Listener() = default;
     // Of this cluster and group, from a node that is who it says. Also what heads a snapshot that
-    // was not taken, being behind the state that is here.
+    // was not taken, being older than the state that is here.
     virtual void OnMessage(raft::Message message) = 0;
     // What the node of a peer has sent with SendFrame. Valid during the call.
     virtual void OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) = 0;
@@ -89,7 +89,7 @@ class Peers final : public Transport,
     // Something could not be sent to a member; at most once a second.
     virtual void OnUnreachable(raft::NodeId peer) = 0;
     // A node that is no member asks to be let in. `reply` may be called once, later, on the loop's
-    // thread; who asked may be gone by then.
+    // thread; the node that asked may be gone by then.
     virtual void OnJoinRequest(std::string_view request, std::function<void(std::string answer)> reply) = 0;
     // Now and then, of each node with a link that the configuration does not have.
     virtual void OnStranger(raft::NodeId /*stranger*/) {}
@@ -133,7 +133,8 @@ class Peers final : public Transport,
   absl::Status Listen(const std::string& address);
   // HOST:PORT; empty unless it listens.
   const std::string& address() const { return acceptor_.address(); }
-  // Whom to reach from now on. Peers that are in it no more are not dialed, but may still call.
+  // The nodes to reach from now on. Peers that are in it no more are not dialed, but may still
+  // call.
   void SetMembers(const raft::Configuration& configuration);
 
   void Send(const raft::Message& message) override;
@@ -153,7 +154,7 @@ class Peers final : public Transport,
   // it was not, since this one has started, or did not say.
   uint8_t EntryVersionOf(raft::NodeId id) const;
   std::vector<PeerStatus> Status() const;
-  // Leaves all peers, who are told why, and says nothing more.
+  // Leaves all peers, which are told why, and says nothing more.
   void Close(std::string_view reason);
 
  private:

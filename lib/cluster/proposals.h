@@ -51,7 +51,7 @@ class Proposals {
   void Expire(int64_t now_nanos, std::string_view why);
   // Ends all of them.
   void FailAll(const absl::Status& status);
-  // Ends those that peers have forwarded, who look for another leader.
+  // Ends those that peers have forwarded, which look for another leader.
   void FailForwarded(const absl::Status& status);
   // Ends those that were not to wait.
   void FailImpatient(const absl::Status& status);

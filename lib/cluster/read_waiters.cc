@@ -40,7 +40,7 @@ void ReadWaiters::Answered(const raft::ReadResult& result, raft::Index applied) 
   if (asked == asked_.end()) return;
   if (result.code != absl::StatusCode::kOk) {
     Refused(result.id);
-    // By somebody who does not lead any more; who knows who does now.
+    // By a node that does not lead any more; another may lead now.
     may_ask_ = true;
     return;
   }

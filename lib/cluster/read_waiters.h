@@ -1,7 +1,7 @@
 // ReadWaiters: reads that wait until this node may serve them as consistently as was asked.
 //
 // All that wait at the end of a turn share one question to the core. Its answer is an index: once
-// that is applied here, a local read sees all that was acknowledged before the question. Who asks
+// that is applied here, a local read sees all that was acknowledged before the question. The asker
 // may have them wait for a later entry, too: one that tells the time, and is on its way.
 #ifndef BANDB_CLUSTER_READ_WAITERS_H_
 #define BANDB_CLUSTER_READ_WAITERS_H_
@@ -48,7 +48,7 @@ class ReadWaiters {
   void Answered(const raft::ReadResult& result, raft::Index applied);
   void AppliedTo(raft::Index applied);
   // The entries that questions named may never be applied: nobody waits for them any more, and
-  // those who might are asked for once more.
+  // those that might are asked for once more.
   void ForgetEntries();
 
   // Ends those past their deadline with kDeadlineExceeded, which names `why` they waited.

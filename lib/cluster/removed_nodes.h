@@ -1,9 +1,9 @@
 // RemovedNodes: the ids of nodes that were members once and are no more.
 //
-// An id is one node's for good. Who was removed may have asked to be let in more than once, and be
-// heard late by a member that knows nothing of the first time; it would be a member again, and
-// votes would be counted on that nobody gives. So an id that was removed is never let in again, and
-// that must be remembered for good.
+// An id is one node's for good. A node that was removed may have asked to be let in more than once,
+// and be heard late by a member that knows nothing of the first time; it would be a member again,
+// and votes would be counted on that nobody gives. So an id that was removed is never let in again,
+// and that must be remembered for good.
 //
 // Like the sessions it is a function of the log alone, and lies in space 0: a configuration that is
 // applied, and lacks members of the one that was applied before, adds their ids.

@@ -94,7 +94,8 @@ void Sessions::Put(uint64_t id, const std::optional<Session>& session) {
       const bool is_new = by_nonce_.emplace(session->nonce, id).second;
       BANDB_ASSERT(is_new);
     } else {
-      BANDB_ASSERT(at->second.nonce == session->nonce && at->second.kind == session->kind);
+      BANDB_ASSERT(at->second.nonce == session->nonce);
+      BANDB_ASSERT(at->second.kind == session->kind);
     }
     by_id_[id] = *session;
     TimesOf(session->kind).insert({session->last_ms, id});
@@ -161,7 +162,8 @@ std::optional<uint64_t> Sessions::NextId() {
 // ---- One entry. ----
 
 void Sessions::Begin(uint64_t index, uint64_t now_ms) {
-  BANDB_ASSERT(index != 0 && index >= index_);
+  BANDB_ASSERT(index != 0);
+  BANDB_ASSERT(index >= index_);
   BANDB_ASSERT(now_ms >= now_ms_);
   index_ = index;
   opened_ = 0;

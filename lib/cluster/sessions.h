@@ -1,5 +1,5 @@
-// Sessions: which commands of whom were done already, so that one which is sent again is not done
-// again.
+// Sessions: which commands of which client were done already, so that one which is sent again is
+// not done again.
 //
 // A session has an id, which the log decides, and numbers its commands from 1. Of each session are
 // kept the highest number that was seen, and of that and the 63 numbers below it, its window, which
@@ -11,7 +11,7 @@
 //   * a number below the window: refused, for nobody knows any more.
 //
 // Number 0 opens a session of a client, kOpenNodeNumber one of a node, for what it forwards. In
-// place of an id such a command has a nonce, drawn by who sends it, so that an opening that is sent
+// place of an id such a command has a nonce, drawn by its sender, so that an opening that is sent
 // again finds the session that it has opened, as long as there is one. kCloseNumber closes it, and
 // does nothing the second time.
 //

@@ -1,7 +1,7 @@
 // SingleLog: the log of a node, which is the only one that it writes: entries and hard state in one
 // stream of records, in segments (segment_format.h).
 //
-// Writes are appended where the caller stands, into room that was made before; a sync that covers
+// Writes are appended on the caller's thread, into room that was made before; a sync that covers
 // all of them runs on the executor, one at a time. Nothing here waits. A spare segment is always
 // being made ready, in which the log goes on once the present one is full; when none can be made
 // for lack of space, the disk is nearly full. Whole segments are deleted once nobody needs them.

@@ -95,7 +95,7 @@ absl::Status SnapshotIn::OnFrame(raft::NodeId from, uint32_t id, std::string_vie
 
 absl::Status SnapshotIn::Begin(raft::NodeId from, uint64_t stream, std::string_view rest) {
   uint64_t head_bytes = 0;
-  if (!DecodeSnapshotBegin(rest, &head_bytes)) return RefusedFrame("a beginning that is none");
+  if (!DecodeSnapshotBegin(rest, &head_bytes)) return RefusedFrame("a malformed beginning");
   if (phase_ == Phase::kInstalling) {
     if (parts_.owner->MaySendSnapshotFrame(from)) {
       parts_.owner->SendSnapshotFrame(from, FrameId(PeerFrame::kSnapshotDone),

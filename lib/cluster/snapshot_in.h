@@ -45,7 +45,7 @@ class SnapshotIn {
     virtual void SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std::string> payload) = 0;
     // Whole and verified, as far as it can be before it is installed. Ends with Installed.
     virtual void OnReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) = 0;
-    // What was offered is behind the state that is here, and none of it was taken. Who sends it
+    // What was offered is older than the state that is here, and none of it was taken. Its sender
     // does not know how far this node is: the message tells the core, which answers it.
     virtual void OnBehind(raft::Message message) = 0;
     // Why a stream has ended; for people.

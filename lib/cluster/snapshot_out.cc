@@ -84,8 +84,10 @@ class SnapshotOut::DescribeJob final : public base::Job {
 
 SnapshotOut::SnapshotOut(raft::NodeId to, const SnapshotOptions& options, const Parts& parts, base::Random random)
     : to_(to), options_(options), parts_(parts), random_(random) {
-  BANDB_ASSERT(options_.piece_bytes > 0 && options_.piece_bytes <= kSnapshotPieceBytesMax);
-  BANDB_ASSERT(options_.window_bytes > 0 && options_.window_bytes + options_.piece_bytes <= kSnapshotBacklogBytesMax);
+  BANDB_ASSERT(options_.piece_bytes > 0);
+  BANDB_ASSERT(options_.piece_bytes <= kSnapshotPieceBytesMax);
+  BANDB_ASSERT(options_.window_bytes > 0);
+  BANDB_ASSERT(options_.window_bytes + options_.piece_bytes <= kSnapshotBacklogBytesMax);
 }
 
 SnapshotOut::~SnapshotOut() {
@@ -182,13 +184,14 @@ absl::Status SnapshotOut::OnFrame(uint32_t id, std::string_view payload) {
 
 absl::Status SnapshotOut::TakeWanted(std::string_view rest) {
   std::vector<WantedTable> wanted;
-  if (phase_ != Phase::kOffering || !pending_.empty()) return Unexpected("wants that nobody asked for");
-  if (!DecodeSnapshotWanted(rest, &wanted)) return Unexpected("wants that do not add up");
+  if (phase_ != Phase::kOffering || !pending_.empty())
+    return Unexpected("a list of wanted tables that was not asked for");
+  if (!DecodeSnapshotWanted(rest, &wanted)) return Unexpected("a malformed list of wanted tables");
   const std::vector<storage::StateTable>& tables = source_->state.tables;
   uint64_t bytes = 0;
   for (const WantedTable& at : wanted) {
     if (at.table >= tables.size() || at.offset >= tables[at.table].info.file_bytes) {
-      return Unexpected("wants of what there is not");
+      return Unexpected("wanted tables or bytes that do not exist");
     }
     bytes += tables[at.table].info.file_bytes - at.offset;
   }
@@ -213,7 +216,7 @@ absl::Status SnapshotOut::TakeTaken(std::string_view rest) {
 
 absl::Status SnapshotOut::TakeDone(std::string_view rest) {
   absl::Status status;
-  if (!DecodeSnapshotDone(rest, &status)) return Unexpected("an end that is none");
+  if (!DecodeSnapshotDone(rest, &status)) return Unexpected("a malformed end");
   if (!status.ok()) {
     Fail(base::Annotate(status, "the receiver"));
     return absl::OkStatus();

@@ -23,7 +23,8 @@ void EndUnknown(std::vector<ClientWritePtr>* writes, std::string_view why) {
 }  // namespace
 
 void Waiting::Add(raft::Term term, raft::Index index, std::vector<ClientWritePtr> writes) {
-  BANDB_ASSERT(term != 0 && index != 0);
+  BANDB_ASSERT(term != 0);
+  BANDB_ASSERT(index != 0);
   if (!writes.empty()) by_index_.emplace(index, Place{.term = term, .writes = std::move(writes)});
 }
 

@@ -106,7 +106,7 @@ void Acceptor::Run() {
     const int count = ::epoll_wait(epoll_, events.data(), kEventsPerTurn, paused_ ? kPauseMs : -1);
     if (std::exchange(paused_, false)) Watch(listening_, EPOLLIN, static_cast<uint64_t>(listening_));
     bool acceptable = false;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; ++i) {
       const int descriptor = static_cast<int>(events[static_cast<size_t>(i)].data.u64);
       if (descriptor == wake_) {
         ended_ = true;
@@ -119,12 +119,12 @@ void Acceptor::Run() {
     // Last: what is accepted may be given the number of a descriptor that makes room.
     if (acceptable) AcceptAll();
   }
-  // Whoever knocks now is told by the system.
+  // Clients that connect now are refused by the system.
   ::close(std::exchange(listening_, -1));
 }
 
 void Acceptor::AcceptAll() {
-  for (int i = 0; i < kAcceptsPerTurn; i++) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
     const int descriptor = ::accept4(listening_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor >= 0) {
       Admit(descriptor, AddressOf(descriptor, ::getpeername));

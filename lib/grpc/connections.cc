@@ -45,14 +45,14 @@ uint64_t Connections::BeginCall(std::string_view peer, const server::Session& se
   connection.last_nanos = now_nanos;
   connection.user = session.name();
   connection.last_operation = NameOf(kind);
-  connection.in_flight++;
+  ++connection.in_flight;
   return connection.number;
 }
 
 void Connections::EndCall(std::string_view peer, uint64_t number) {
   base::MutexLock lock(&mutex_);
   const auto found = open_.find(peer);
-  if (found != open_.end() && found->second.number == number) found->second.in_flight--;
+  if (found != open_.end() && found->second.number == number) --found->second.in_flight;
 }
 
 void Connections::List(size_t count_max, ClientList* list) const {
@@ -61,7 +61,7 @@ void Connections::List(size_t count_max, ClientList* list) const {
   base::MutexLock lock(&mutex_);
   for (const auto& [peer, connection] : open_) {
     if (++listed > count_max) {
-      list->omitted++;
+      ++list->omitted;
       continue;
     }
     ClientInfo& client = list->clients.emplace_back();

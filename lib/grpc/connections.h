@@ -29,8 +29,8 @@ class Connections final : private server::DoorClients {
   uint64_t Add(const std::string& peer, int descriptor) ABSL_LOCKS_EXCLUDED(mutex_);
   // The peer may be back by now, with another number.
   void Remove(const std::string& peer, uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
-  // A call of the store begins, of a user or, without a name, of whom nobody knows. The number of
-  // its connection; that of one which is gone is a new one.
+  // A call of the store begins, of a user or, without a name, of a client that is not known. The
+  // number of its connection; that of one which is gone is a new one.
   uint64_t BeginCall(std::string_view peer, const server::Session& session, OperationKind kind)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Once for each.

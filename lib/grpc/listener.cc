@@ -122,7 +122,7 @@ absl::Status Listener::Impl::Start() {
   builder.RegisterAsyncGenericService(&service_);
   taker_ = builder.experimental().AddExternalConnectionAcceptor(
       ::grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
-  for (int i = 0; i < options_.threads; i++) {
+  for (int i = 0; i < options_.threads; ++i) {
     pollers_.push_back(std::make_unique<Poller>(
         Poller::Parts{.door = door_,
                       .connections = &connections_,

@@ -20,7 +20,7 @@ constexpr int64_t kSweepNanos = 500'000'000;
 Poller::Poller(Parts parts) : parts_(std::move(parts)) {}
 
 void Poller::Start() {
-  for (size_t i = 0; i < kAccepts; i++) AcceptOne();
+  for (size_t i = 0; i < kAccepts; ++i) AcceptOne();
   thread_ = std::make_unique<base::Thread>([this] { Run(); });
 }
 
@@ -40,12 +40,12 @@ void Poller::Run() {
 }
 
 void Poller::AcceptOne() {
-  accepts_++;
+  ++accepts_;
   (new Call(this))->Accept();
 }
 
 void Poller::Accepted(Call* call) {
-  accepts_--;
+  --accepts_;
   AcceptOne();
   call->place = calls_.insert(calls_.end(), call);
   ScheduleSweep();
@@ -55,7 +55,7 @@ void Poller::Gone(Call* call, bool was_accepted) {
   if (was_accepted) {
     calls_.erase(call->place);
   } else {
-    accepts_--;
+    --accepts_;
   }
   delete call;
   CloseIfDone();

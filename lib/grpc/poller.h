@@ -74,7 +74,7 @@ class Poller {
   bool CallsAreMany() const { return calls_.size() > parts_.calls_max; }
   // A quarter of the places is for calls that need no user, and may last as long as their clients
   // like: strangers must not take those of the others. One more ends the oldest of them, so that
-  // those who watch without end keep nobody from asking.
+  // those that watch without end keep nobody from asking.
   void TakeFreePlace(Call* call);
   void LeaveFreePlace(Call* call);
   int64_t NowNanos() { return clock_.MonotonicNanos(); }

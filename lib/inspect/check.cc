@@ -131,10 +131,9 @@ class Checker {
     }
     const bool is_open = last.content.has_header && last.content.end == storage::LogEnd::kOpen;
     if (is_open && last.content.valid_bytes == found_.logs.at(last.number)) {
-      AddNote(last.path,
-              fmt::format("offset {}: the log was not ended, and there is no room behind its records: it may "
-                          "have been cut, if anything was written after this",
-                          last.content.valid_bytes));
+      AddNote(last.path, fmt::format("offset {}: the log was not ended, and there is no room after its records: it may "
+                                     "have been cut, if anything was written after this",
+                                     last.content.valid_bytes));
     }
   }
 
@@ -260,7 +259,7 @@ class Checker {
       if (log.first >= found_.state.log_number || found_.state.kept_logs.contains(log.first)) continue;
       AddNote(PathOf(storage::LogName(log.first)), "nothing needs it, and the next open removes it");
     }
-    for (const std::string& name : found_.other_names) AddNote(PathOf(name), "is no file of a database");
+    for (const std::string& name : found_.other_names) AddNote(PathOf(name), "is not a file of a database");
   }
 
   const base::Env env_;

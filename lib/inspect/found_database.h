@@ -26,7 +26,7 @@ namespace bandb::inspect {
 // offset.
 using Problems = std::vector<absl::Status>;
 
-// An edit of the manifest, and where it stands.
+// An edit of the manifest, and where it is.
 struct FoundEdit {
   uint64_t offset = 0;
   storage::VersionEdit edit;

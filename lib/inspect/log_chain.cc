@@ -131,7 +131,7 @@ class ChainReader {
     // Where none was written yet there is none.
     if (log.valid_bytes == log.file_bytes && log.file_bytes != storage::kFileHeaderBytes) {
       return Lose(Damage(path, log.valid_bytes,
-                         "the log was not ended, and the room behind its records is gone: it may have been cut"));
+                         "the log was not ended, and the room after its records is gone: it may have been cut"));
     }
     chain_.notes.push_back(
         fmt::format("{}: offset {}: the log was not ended, since the database was not closed: whether anything was "

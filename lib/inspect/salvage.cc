@@ -172,9 +172,9 @@ class LogSalvage {
       return true;
     }
     if (first < log_.next_sequence) {
-      Lose(Damage(path_, offset,
-                  fmt::format("sequence {}, where {} must come: another log may stand in its place", first,
-                              log_.next_sequence)));
+      Lose(Damage(
+          path_, offset,
+          fmt::format("sequence {}, where {} must come: another log may be in its place", first, log_.next_sequence)));
     }
     if (log_.next_sequence != 0 && first > log_.next_sequence && !is_told_) {
       Lose(Damage(path_, offset,
@@ -184,7 +184,7 @@ class LogSalvage {
     ++log_.records;
     log_.next_sequence = first + count;
     // Space 0 has the cursors of the change feed. They are left out: the feed of the new database
-    // begins anew.
+    // begins again.
     if (record.head.type == RecordType::kSystemWrite) return true;
     kv::OperationReader reader(record.payload);
     kv::Operation operation;

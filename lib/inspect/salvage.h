@@ -1,6 +1,6 @@
 // Reads what is sound of damaged files, and says what was passed over.
 //
-// Of a table every partition and every data block stands under a checksum of its own: one that does
+// Of a table every partition and every data block is under a checksum of its own: one that does
 // not verify is left out, and the walk goes on with the next. Of a log every record does, and the
 // next one after damage is found by its marker.
 #ifndef BANDB_INSPECT_SALVAGE_H_

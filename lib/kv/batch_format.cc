@@ -133,16 +133,4 @@ uint64_t ExpiryAt(uint64_t now_ms, uint64_t ttl_ms) {
   return ttl_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + ttl_ms;
 }
 
-void ResolveTimeToLive(std::string* operations, uint64_t now_ms) {
-  OperationReader cursor(*operations);
-  Operation operation;
-  while (cursor.Next(&operation)) {
-    if (operation.kind != Kind::kPutWithExpiry) continue;
-    // The expiry follows the key.
-    const size_t at = static_cast<size_t>(operation.key.data() + operation.key.size() - operations->data());
-    base::StoreFixed<uint64_t>(operations->data() + at, ExpiryAt(now_ms, operation.expiry_ms));
-  }
-  BANDB_ASSERT(cursor.ok());
-}
-
 }  // namespace bandb::kv

@@ -101,9 +101,6 @@ void AppendCondition(std::string* to, const Condition& condition);
 size_t EncodedBytes(const Operation& operation);
 size_t EncodedBytes(const Condition& condition);
 
-// Turns the time to live of every put with expiry into the absolute time, in place.
-void ResolveTimeToLive(std::string* operations, uint64_t now_ms);
-
 // Marks, in a batch that was not yet committed, an expiry that is absolute.
 inline constexpr uint64_t kAbsoluteExpiry = uint64_t{1} << 63;
 

@@ -1,4 +1,5 @@
-// What a store with a change feed has behind Store's calls; see bandb/store.h for their contracts.
+// What a store with a change feed has to serve Store's calls; see bandb/store.h for their
+// contracts.
 #ifndef BANDB_KV_CHANGE_FEED_H_
 #define BANDB_KV_CHANGE_FEED_H_
 
@@ -13,7 +14,7 @@
 
 namespace bandb::internal {
 
-// Who wants to be told that there is more to read.
+// Is told that there is more to read.
 class ChangeListener {
  public:
   // Called on the thread that has written or synced, under a mutex of those that tell: to be quick,
@@ -24,11 +25,11 @@ class ChangeListener {
   ~ChangeListener() = default;
 };
 
-// What readers of our own feeds are: for those who wait for changes without a thread.
+// What readers of our own feeds are: for those that wait for changes without a thread.
 class AwaitableReader : public ChangeReader {
  public:
-  // As Next without a wait, for one who means to Await more: nothing is done for readers that look
-  // and go away.
+  // As Next without a wait, for a caller that means to Await more: nothing is done for readers that
+  // look and go away.
   virtual absl::Status Look(Commit* commit) = 0;
   // After Look gave nothing: tells `listener` once, as soon as there may be more. Returns after how
   // many nanoseconds to look again though nothing was told; 0: now, and nothing will be told.

@@ -1,4 +1,4 @@
-// Who takes the tables of a checkpoint, in place of its directory.
+// What takes the tables of a checkpoint, in place of its directory.
 #ifndef BANDB_KV_CHECKPOINT_SINK_H_
 #define BANDB_KV_CHECKPOINT_SINK_H_
 

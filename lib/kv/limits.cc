@@ -7,8 +7,8 @@
 
 namespace bandb::kv {
 
-Limits LimitsFor(uint64_t memory_budget_bytes) {
-  Limits limits;
+WriteLimits LimitsFor(uint64_t memory_budget_bytes) {
+  WriteLimits limits;
   const uint64_t quarter = memory_budget_bytes / 4;
   limits.value_bytes_max = static_cast<size_t>(std::min<uint64_t>(kValueBytesMax, quarter));
   limits.batch_bytes_max = static_cast<size_t>(std::min<uint64_t>(kBatchBytesMax, quarter));
@@ -16,19 +16,19 @@ Limits LimitsFor(uint64_t memory_budget_bytes) {
   return limits;
 }
 
-absl::Status CheckKey(const Limits& limits, size_t key_bytes) {
+absl::Status CheckKey(const WriteLimits& limits, size_t key_bytes) {
   if (key_bytes <= limits.key_bytes_max) return absl::OkStatus();
   return base::Error(absl::StatusCode::kInvalidArgument, "a key of {} bytes, more than the limit of {}", key_bytes,
                      limits.key_bytes_max);
 }
 
-absl::Status CheckValue(const Limits& limits, size_t value_bytes) {
+absl::Status CheckValue(const WriteLimits& limits, size_t value_bytes) {
   if (value_bytes <= limits.value_bytes_max) return absl::OkStatus();
   return base::Error(absl::StatusCode::kInvalidArgument, "a value of {} bytes, more than the limit of {}", value_bytes,
                      limits.value_bytes_max);
 }
 
-absl::Status CheckBatch(const Limits& limits, const WriteBatch& batch) {
+absl::Status CheckBatch(const WriteLimits& limits, const WriteBatch& batch) {
   BANDB_RETURN_IF_ERROR(CheckKey(limits, WriteBatchAccess::KeyBytesMax(batch)));
   BANDB_RETURN_IF_ERROR(CheckValue(limits, WriteBatchAccess::ValueBytesMax(batch)));
   if (WriteBatchAccess::HasEmptyLimit(batch)) {

@@ -20,7 +20,7 @@ inline constexpr size_t kBatchBytesPerOperation = 64;
 // until it is flushed.
 inline constexpr size_t kBatchRangeDeletesMax = 16 << 10;
 
-struct Limits {
+struct WriteLimits {
   size_t key_bytes_max = kKeyBytesMax;
   size_t value_bytes_max = kValueBytesMax;
   size_t batch_bytes_max = kBatchBytesMax;
@@ -29,13 +29,13 @@ struct Limits {
 };
 
 // The limits of a store with this memory budget: a value and a batch may take a quarter of it.
-Limits LimitsFor(uint64_t memory_budget_bytes);
+WriteLimits LimitsFor(uint64_t memory_budget_bytes);
 
 // Errors: kInvalidArgument says which limit was exceeded, by what.
-absl::Status CheckKey(const Limits& limits, size_t key_bytes);
-absl::Status CheckValue(const Limits& limits, size_t value_bytes);
+absl::Status CheckKey(const WriteLimits& limits, size_t key_bytes);
+absl::Status CheckValue(const WriteLimits& limits, size_t value_bytes);
 // Also refuses a DeleteRange with an empty limit.
-absl::Status CheckBatch(const Limits& limits, const WriteBatch& batch);
+absl::Status CheckBatch(const WriteLimits& limits, const WriteBatch& batch);
 
 }  // namespace bandb::kv
 

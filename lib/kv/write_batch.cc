@@ -112,7 +112,7 @@ WriteBatch& WriteBatch::operator=(WriteBatch&& other) noexcept {
 
 void WriteBatch::AppendOperation(int kind, std::string_view key, std::string_view value, uint64_t ttl_ms) {
   kv::AppendOperation(&operations_, {static_cast<kv::Kind>(kind), key, value, ttl_ms});
-  operation_count_++;
+  ++operation_count_;
   key_bytes_max_ = std::max(key_bytes_max_, key.size());
 }
 
@@ -142,13 +142,13 @@ void WriteBatch::Delete(std::string_view key) { AppendOperation(static_cast<int>
 void WriteBatch::DeleteRange(std::string_view begin, std::string_view limit) {
   AppendOperation(static_cast<int>(kv::Kind::kRangeDelete), begin, limit, 0);
   key_bytes_max_ = std::max(key_bytes_max_, limit.size());
-  range_delete_count_++;
+  ++range_delete_count_;
   if (limit.empty()) has_empty_limit_ = true;
 }
 
 void WriteBatch::AppendCondition(int check, std::string_view key, std::string_view value, uint64_t version) {
   kv::AppendCondition(&conditions_, {static_cast<kv::Check>(check), key, value, version});
-  condition_count_++;
+  ++condition_count_;
   key_bytes_max_ = std::max(key_bytes_max_, key.size());
 }
 
@@ -219,7 +219,8 @@ void WriteBatch::ForEach(absl::FunctionRef<void(const BatchItem& item)> visit) c
   for (kv::Condition condition; conditions.Next(&condition);) visit(ItemOf(condition));
   kv::OperationReader operations(operations_);
   for (kv::Operation operation; operations.Next(&operation);) visit(ItemOf(operation));
-  BANDB_ASSERT(conditions.ok() && operations.ok());
+  BANDB_ASSERT(conditions.ok());
+  BANDB_ASSERT(operations.ok());
 }
 
 std::string WriteBatch::Serialize() const {

@@ -24,7 +24,7 @@ void Acceptor::Close() {
 }
 
 void Acceptor::OnAcceptable() {
-  for (int i = 0; i < limits_.accepts_per_turn_max; i++) {
+  for (int i = 0; i < limits_.accepts_per_turn_max; ++i) {
     const Taker& taker = takers_[next_taker_];
     absl::StatusOr<std::unique_ptr<base::Stream>> stream = listener_->Accept(taker.loop);
     if (!stream.ok()) {

@@ -22,7 +22,7 @@ namespace bandb::net {
 // Lifetime: the loops and servers must outlive it and its loop's tasks.
 class Acceptor final : private base::AcceptHandler {
  public:
-  // A loop, who takes connections on it, and what they are to be served.
+  // A loop, what takes connections on it, and what they are to be served.
   struct Taker {
     base::EventLoop* loop = nullptr;
     StreamTaker* server = nullptr;

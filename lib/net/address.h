@@ -33,7 +33,7 @@ absl::StatusOr<std::vector<SocketAddress>> ParseAddresses(const std::string& tex
 // HOST of HOST:PORT, without brackets.
 std::string HostOf(const std::string& text);
 uint16_t PortOf(const SocketAddress& address);
-// Whether it stands for every interface.
+// Whether it means every interface.
 bool IsWildcard(const SocketAddress& address);
 
 // Whether none but this machine can reach it.

@@ -291,11 +291,11 @@ void Connection::AnswerNow(Reply reply) {
 }
 
 Ticket Connection::Defer(Lane lane, size_t held_bytes, std::unique_ptr<AfterContext> after) {
-  in_flight_++;
+  ++in_flight_;
   in_flight_bytes_ += held_bytes;
   host_->counters->in_flight.Add();
   if (lane != kLaneFree) {
-    lane_in_flight_++;
+    ++lane_in_flight_;
     lane_ = lane;
   }
   return {id_, replies_.PushPending(lane, held_bytes, std::move(after)), held_bytes};
@@ -314,10 +314,10 @@ bool Connection::Complete(uint64_t sequence, Reply reply) {
   if (!reply.ok) host_->counters->error_replies.Add();
   closes_ |= reply.closes;
   if (place->after != nullptr) host_->dispatcher->RunAfter(*this, *std::exchange(place->after, nullptr), reply);
-  in_flight_--;
+  --in_flight_;
   in_flight_bytes_ -= place->request_bytes;
   host_->counters->in_flight.Subtract(1);
-  if (place->lane != kLaneFree) lane_in_flight_--;
+  if (place->lane != kLaneFree) --lane_in_flight_;
   if (output_.empty()) last_taken_nanos_ = host_->loop->NowNanos();
   replies_.Fill(place, std::move(reply));
   replies_.Drain(&output_);
@@ -376,7 +376,7 @@ void Connection::OnWritable() { host_->Touch(this); }
 void Connection::OnBroken() { Close(); }
 
 void Connection::Sweep(int64_t now_nanos) {
-  const Limits& limits = host_->limits;
+  const ServerLimits& limits = host_->limits;
   const auto over = [now_nanos](int64_t since_nanos, int64_t timeout_nanos) {
     return timeout_nanos != kNoTimeout && now_nanos - since_nanos > timeout_nanos;
   };

@@ -28,7 +28,7 @@ class ConnectionHost {
   static constexpr size_t kReadBytes = 64 << 10;
   static constexpr size_t kSmallRestBytes = 16 << 10;
 
-  ConnectionHost(base::EventLoop* loop, const Limits& limits, Quota* quota, Counters* counters)
+  ConnectionHost(base::EventLoop* loop, const ServerLimits& limits, Quota* quota, Counters* counters)
       : loop(loop), limits(limits), quota(quota), counters(counters) {}
 
   // To be flushed at the end of the turn, resumed there, and destroyed there.
@@ -57,7 +57,7 @@ class ConnectionHost {
   }
 
   base::EventLoop* const loop;
-  const Limits limits;
+  const ServerLimits limits;
   Quota* const quota;
   Counters* const counters;
   Dispatcher* dispatcher = nullptr;

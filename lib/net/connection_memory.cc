@@ -4,7 +4,7 @@
 namespace bandb::net {
 
 size_t Connection::OutputBytesMax() const {
-  const Limits& limits = host_->limits;
+  const ServerLimits& limits = host_->limits;
   return codec_->restricted() ? std::min(limits.restricted_output_bytes_max, limits.output_bytes_max)
                               : limits.output_bytes_max;
 }

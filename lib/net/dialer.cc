@@ -19,7 +19,8 @@ struct Dialer::Lookup {
 Dialer::Dialer(const Parts& parts, const DialerOptions& options, base::Random random, std::string name,
                DialerHandler* handler)
     : parts_(parts), options_(options), random_(random), name_(std::move(name)), handler_(handler) {
-  BANDB_ASSERT(options_.rest_nanos_min > 0 && options_.rest_nanos_min <= options_.rest_nanos_max);
+  BANDB_ASSERT(options_.rest_nanos_min > 0);
+  BANDB_ASSERT(options_.rest_nanos_min <= options_.rest_nanos_max);
   BANDB_ASSERT(parts_.host->loop() == parts_.loop.get());
 }
 
@@ -58,7 +59,8 @@ void Dialer::RestThen(int64_t nanos) {
 }
 
 void Dialer::Attempt() {
-  BANDB_ASSERT(running_ && link_ == nullptr);
+  BANDB_ASSERT(running_);
+  BANDB_ASSERT(link_ == nullptr);
   if (late_answer_.has_value()) return TakeAddresses(*std::exchange(late_answer_, std::nullopt));
   std::optional<absl::StatusOr<AddressList>> now = parts_.resolver->ResolveNow(address_);
   if (now.has_value()) return TakeAddresses(*std::move(now));
@@ -132,7 +134,7 @@ void Dialer::OnDown(const LinkEnd& end) {
   }
   up_ = false;
   if (parts_.loop->NowNanos() - up_since_nanos_ >= options_.stable_nanos) failures_ = 0;
-  failures_++;
+  ++failures_;
   LogFailure(copy, true);
   last_end_ = copy;
   RestThen(RestNanos());
@@ -140,7 +142,7 @@ void Dialer::OnDown(const LinkEnd& end) {
 }
 
 void Dialer::Fail(const LinkEnd& end) {
-  failures_++;
+  ++failures_;
   LogFailure(end, false);
   last_end_ = end;
   RestThen(RestNanos());
@@ -149,7 +151,7 @@ void Dialer::Fail(const LinkEnd& end) {
 
 int64_t Dialer::RestNanos() {
   int64_t rest = options_.rest_nanos_min;
-  for (uint64_t i = 1; i < failures_ && rest < options_.rest_nanos_max; i++) {
+  for (uint64_t i = 1; i < failures_ && rest < options_.rest_nanos_max; ++i) {
     rest = rest > options_.rest_nanos_max / 2 ? options_.rest_nanos_max : rest * 2;
   }
   return random_.Between(rest - rest / 2, rest);

@@ -203,7 +203,7 @@ void Dispatcher::StartOnWorker(Connection& connection, const Route& route, const
   if (route.limit_nanos != kNoTimeout) {
     limits_->Add(work->ticket, request.message_id, route.limit_nanos, [work = work.get()] { return work->GiveUp(); });
   }
-  work_on_workers_++;
+  ++work_on_workers_;
   executor_->Post(base::Priority::kNormal, [this, work = work.release()] { RunOnWorker(work); });
 }
 
@@ -233,7 +233,7 @@ void Dispatcher::RunOnWorker(WorkerRequest* work) {
 
 void Dispatcher::FinishWork(WorkerRequest* work) {
   const std::unique_ptr<WorkerRequest> owned(work);
-  work_on_workers_--;
+  --work_on_workers_;
   work->tally.AddTo(host_->counters);
   if (limits_->TakeBack(work->ticket)) host_->observer->OnWorkerBack(work->message_id);
   const bool ended = work->ending.kind != HookEnding::Kind::kGoOn;

@@ -38,7 +38,7 @@ void EpollSet::Change(int fd, uint32_t events, SocketSource* source) {
 
 void EpollSet::Forget(int fd, SocketSource* source) {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-  for (size_t i = 0; i < count_; i++) {
+  for (size_t i = 0; i < count_; ++i) {
     if (events_[i].data.ptr == source) events_[i].events = 0;
   }
 }

@@ -52,7 +52,7 @@ std::string_view NameOf(LinkEnd::Cause cause) {
 
 std::string ToString(const LinkEnd& end) { return fmt::format("{}: {}", NameOf(end.cause), end.reason); }
 
-// On the stack of whoever calls a handler. Only the outermost is registered.
+// On the stack of a function that calls a handler. Only the outermost is registered.
 class FrameLink::Watcher {
  public:
   explicit Watcher(FrameLink* link) : link_(link) {
@@ -177,7 +177,8 @@ size_t FrameLink::Process(std::string_view bytes, const Watcher& watcher) {
       break;
     }
     if (cut == Cut::kHeader) break;
-    BANDB_ASSERT(frame_bytes > 0 && frame_bytes <= bytes.size() - used);
+    BANDB_ASSERT(frame_bytes > 0);
+    BANDB_ASSERT(frame_bytes <= bytes.size() - used);
     used += frame_bytes;
     HandleFrame(frame, watcher);
     if (watcher.gone()) break;

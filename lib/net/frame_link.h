@@ -2,9 +2,9 @@
 //
 //   connecting ──► greeting ──► up ──► down
 //
-// The handshake comes first. Who dialed says hello, the other side checks it and says hello or
-// refuses, and who dialed accepts or refuses in turn. A refusal carries its reason. Before it is
-// up a link reads small frames only, so that a stranger costs little.
+// The handshake comes first. The side that dialed says hello, the other side checks it and says
+// hello or refuses, and the side that dialed accepts or refuses in turn. A refusal carries its
+// reason. Before it is up a link reads small frames only, so that a stranger costs little.
 //
 //   dialer  ── hello ──►                       checked by the acceptor
 //           ◄── hello or refuse ──             checked by the dialer, which is up if it accepts
@@ -12,7 +12,8 @@
 //   both    ── frames ──►  goodbye             in any order; goodbye carries a reason, too
 //
 // Frames arrive whole and in order, or not at all. A link that is down stays so: Dialer makes
-// another. It does not probe its peer: who wants to keep an idle link sends something of its own.
+// another. It does not probe its peer: a side that wants to keep an idle link sends something of
+// its own.
 //
 // Invariants: the output holds at most `output_bytes_high` and one frame; the input one frame and
 // one read. Every wait has a deadline. OnDown is told once, and nothing after it.

@@ -20,7 +20,7 @@ constexpr int64_t kSweepNanosMax = 1000 * 1000000;
 
 }  // namespace
 
-FrameServer::FrameServer(const Parts& parts, const Limits& limits)
+FrameServer::FrameServer(const Parts& parts, const ServerLimits& limits)
     : parts_(parts),
       host_(parts.loop, limits, parts.quota, &counters_),
       answer_limits_(parts.loop, [this](const AnswerLimits::Overrun& overrun) { EndOverrun(overrun); }),
@@ -77,9 +77,9 @@ void FrameServer::Take(std::unique_ptr<base::Stream> stream, const Endpoint& end
     return;
   }
   auto connection = std::make_unique<Connection>(&host_, endpoint, id, std::move(stream), refused);
-  open_++;
+  ++open_;
   if (refused) {
-    refused_++;
+    ++refused_;
     if (draining_) {
       connection->Refuse(Refusal::kShuttingDown);
     } else if (over) {
@@ -126,7 +126,7 @@ void FrameServer::ResumeAndFlush() {
   PassGates();
   parts_.observer->OnTurn();
   // By index: flushing may touch others.
-  for (size_t i = 0; i < host_.touched.size(); i++) host_.touched[i]->Flush();
+  for (size_t i = 0; i < host_.touched.size(); ++i) host_.touched[i]->Flush();
   host_.touched.clear();
 }
 
@@ -136,7 +136,7 @@ bool FrameServer::HasResumable() const {
 
 void FrameServer::PassGates() {
   // One round: a connection that is held up again goes to the end of the line.
-  for (size_t left = host_.gated.size(); left > 0 && host_.gated.front()->gate()->IsOpen(); left--) {
+  for (size_t left = host_.gated.size(); left > 0 && host_.gated.front()->gate()->IsOpen(); --left) {
     host_.gated.front()->ResumeAtGate(false);
     if (host_.gated.empty()) break;
   }
@@ -156,7 +156,7 @@ void FrameServer::GiveUpAtGates() {
 
 void FrameServer::OnTurnEnd() {
   counters_.turns.Add();
-  for (int round = 0; round < kRoundsMax; round++) {
+  for (int round = 0; round < kRoundsMax; ++round) {
     ResumeAndFlush();
     if (!HasResumable()) break;
   }
@@ -172,12 +172,12 @@ void FrameServer::Destroy(Connection* connection) {
   std::erase(host_.resumable, connection);
   std::erase(host_.touched, connection);
   if (connection->refused()) {
-    refused_--;
+    --refused_;
   } else {
     parts_.quota->connections.fetch_sub(1, std::memory_order_relaxed);
     parts_.observer->OnDisconnect(id);
   }
-  open_--;
+  --open_;
   slots_[id.index & 0xffffff].connection.reset();
   free_slots_.push_back(id.index & 0xffffff);
 }
@@ -267,7 +267,7 @@ void FrameServer::CloseLargest() {
 }
 
 int64_t FrameServer::SweepNanos() const {
-  const Limits& limits = host_.limits;
+  const ServerLimits& limits = host_.limits;
   const int64_t shortest = std::min({limits.frame_timeout_nanos, limits.unread_timeout_nanos, limits.idle_timeout_nanos,
                                      limits.restricted_timeout_nanos, limits.linger_nanos});
   return std::clamp(shortest / 4, kSweepNanosMin, kSweepNanosMax);
@@ -303,9 +303,9 @@ void FrameServer::Drain(int64_t timeout_nanos, DrainCallback done) {
     for (const Slot& slot : slots_) {
       if (slot.connection == nullptr) continue;
       if (slot.connection->in_flight() > 0) {
-        outcome.unanswered++;
+        ++outcome.unanswered;
       } else if (slot.connection->HasOutput()) {
-        outcome.unread++;
+        ++outcome.unread;
       }
     }
     CloseAll();

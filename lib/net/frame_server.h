@@ -72,7 +72,7 @@ class FrameServer final : public Completions,
     FrameServerObserver* observer = nullptr;
     uint8_t number = 0;  // of this loop among those that share the quota: part of connection ids
   };
-  FrameServer(const Parts& parts, const Limits& limits);
+  FrameServer(const Parts& parts, const ServerLimits& limits);
   ~FrameServer();
 
   // Serves the stream, or says why not; closes it if this server is closed.

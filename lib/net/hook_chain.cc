@@ -49,7 +49,7 @@ HookEnding RunHooksBefore(const Route& route, size_t payload_bytes_max, RequestV
   for (const PreHook& hook : route.before) {
     HookDecision decision;
     if (!Decide(hook, *request, &decision)) {
-      tally->failures++;
+      ++tally->failures;
       return {.kind = HookEnding::Kind::kRefused, .refusal = Refusal::kHookFailed};
     }
     switch (decision.verdict) {
@@ -63,10 +63,10 @@ HookEnding RunHooksBefore(const Route& route, size_t payload_bytes_max, RequestV
         request->payload = *bytes;
         break;
       case HookDecision::Verdict::kDrop:
-        tally->drops++;
+        ++tally->drops;
         return {.kind = HookEnding::Kind::kDropped};
       case HookDecision::Verdict::kReject:
-        tally->rejections++;
+        ++tally->rejections;
         return {.kind = HookEnding::Kind::kRejected, .code = decision.code, .text = std::move(decision.text)};
     }
   }
@@ -78,7 +78,7 @@ void RunHooksAfter(const Route& route, const RequestView& request, const Reply& 
     try {
       hook(request, reply.ok, reply.code);
     } catch (...) {
-      tally->failures++;
+      ++tally->failures;
     }
   }
 }
@@ -88,7 +88,7 @@ bool HandleContained(const Route& route, Call& call, HookTally* tally) {
     route.handler->Handle(call);
     return true;
   } catch (...) {
-    tally->failures++;
+    ++tally->failures;
     return false;
   }
 }

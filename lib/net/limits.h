@@ -9,7 +9,7 @@ namespace bandb::net {
 
 inline constexpr int64_t kNoTimeout = INT64_MAX;
 
-struct Limits {
+struct ServerLimits {
   int64_t connections_max = 10000;
   // Per loop: connections that are being told that they are refused; beyond this many they are just
   // closed.

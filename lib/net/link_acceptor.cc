@@ -76,7 +76,7 @@ void LinkAcceptor::Close() {
 }
 
 void LinkAcceptor::OnAcceptable() {
-  for (int i = 0; i < limits_.accepts_per_turn_max && listener_ != nullptr; i++) {
+  for (int i = 0; i < limits_.accepts_per_turn_max && listener_ != nullptr; ++i) {
     absl::StatusOr<std::unique_ptr<base::Stream>> stream = listener_->Accept(parts_.host->loop());
     if (!stream.ok()) return Pause();
     if (*stream == nullptr) return;
@@ -85,7 +85,7 @@ void LinkAcceptor::OnAcceptable() {
 }
 
 void LinkAcceptor::Pause() {
-  accept_failures_++;
+  ++accept_failures_;
   if (log_budget_.Spend(parts_.host->loop()->NowNanos())) {
     parts_.logger->Log(base::LogLevel::kWarning, "peers on {}: out of descriptors, a connection was turned away",
                        address_);
@@ -98,13 +98,13 @@ void LinkAcceptor::Pause() {
 }
 
 void LinkAcceptor::Begin(std::unique_ptr<base::Stream> stream) {
-  accepted_++;
+  ++accepted_;
   if (handshakes_.size() >= limits_.handshakes_max) DropOne();
   handshakes_.push_back(std::make_unique<Handshake>(this, std::move(stream)));
 }
 
 void LinkAcceptor::DropOne() {
-  dropped_handshakes_++;
+  ++dropped_handshakes_;
   Progress least = Progress::kGreeted;
   for (const auto& handshake : handshakes_) least = std::min(least, handshake->progress());
   std::map<std::string_view, size_t> by_host;
@@ -136,7 +136,7 @@ void LinkAcceptor::GiveAway(Handshake* handshake) {
 }
 
 void LinkAcceptor::Fail(Handshake* handshake, const LinkEnd& end) {
-  failed_handshakes_++;
+  ++failed_handshakes_;
   if (log_budget_.Spend(parts_.host->loop()->NowNanos())) {
     const uint64_t left_out = log_budget_.TakeLeftOut();
     const std::string more = left_out == 0 ? "" : fmt::format(" ({} lines left out)", left_out);

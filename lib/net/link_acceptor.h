@@ -4,7 +4,7 @@
 // its handshake times out, and at most `handshakes_max` do at a time. With one more somebody is
 // dropped: of those that have come least far, which is a handshake of the stream itself (TLS), then
 // silence, then a hello, the oldest of the host that has most of them. A peer that is one goes on
-// at once, so that those who wait are strangers, and many from one host cost none of another host.
+// at once, so that those that wait are strangers, and many from one host cost none of another host.
 #ifndef BANDB_NET_LINK_ACCEPTOR_H_
 #define BANDB_NET_LINK_ACCEPTOR_H_
 

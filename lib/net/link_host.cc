@@ -51,7 +51,7 @@ void LinkHost::Left(LinkStream* stream) {
 void LinkHost::OnTurnEnd() {
   turn_ended_nanos_ = loop_->NowNanos();
   // What is touched from here on waits for the next turn, or a peer that reads fast could hold this
-  // one for ever.
+  // one forever.
   flushing_.swap(touched_);
   for (LinkStream* stream : flushing_) {
     stream->touched = false;

@@ -28,7 +28,8 @@ absl::Status LinkStream::Connect(const std::string& name, const std::string& add
 }
 
 void LinkStream::Take(std::unique_ptr<base::Stream> stream) {
-  BANDB_ASSERT(stream_ == nullptr && stream != nullptr);
+  BANDB_ASSERT(stream_ == nullptr);
+  BANDB_ASSERT(stream != nullptr);
   stream_ = std::move(stream);
   stream_->SetHandler(this);
   connected_ = true;

@@ -27,10 +27,10 @@ class LogBudget {
       filled_nanos_ += earned * limits_.nanos_per_line;
     }
     if (lines_ == 0) {
-      left_out_++;
+      ++left_out_;
       return false;
     }
-    lines_--;
+    --lines_;
     return true;
   }
 

@@ -37,7 +37,7 @@ OutputBlock* BlockPool::Take() {
     block = new OutputBlock;
   } else {
     free_ = block->next;
-    free_count_--;
+    --free_count_;
   }
   block->next = nullptr;
   block->begin = block->end = block->bytes;
@@ -54,7 +54,7 @@ void BlockPool::Give(OutputBlock* block) {
   }
   block->next = free_;
   free_ = block;
-  free_count_++;
+  ++free_count_;
 }
 
 void OutputQueue::Chain(OutputBlock* block) {

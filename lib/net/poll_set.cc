@@ -20,7 +20,7 @@ constexpr int kPauseMillis = 10;
 bool PollSet::Add(int fd, uint32_t events, SocketSource* source) {
   const auto at = static_cast<size_t>(fd);
   if (at >= places_.size()) places_.resize(std::max(at + 1, 2 * places_.size()), kNowhere);
-  // The number is free, so whoever had it is not watched by it any more.
+  // The number is free, so its last owner is not watched by it any more.
   if (places_[at] != kNowhere) Leave(places_[at]);
   places_[at] = polled_.size();
   polled_.push_back({fd, static_cast<short>(events), 0});
@@ -52,12 +52,12 @@ void PollSet::Leave(size_t place) {
 
 void PollSet::CloseGaps() {
   size_t kept = 0;
-  for (size_t place = 0; place < polled_.size(); place++) {
+  for (size_t place = 0; place < polled_.size(); ++place) {
     if (polled_[place].fd < 0) continue;
     polled_[kept] = polled_[place];
     sources_[kept] = sources_[place];
     places_[static_cast<size_t>(polled_[kept].fd)] = kept;
-    kept++;
+    ++kept;
   }
   polled_.resize(kept);
   sources_.resize(kept);

@@ -17,8 +17,8 @@
 namespace bandb::net {
 
 // See set_loop.h. The first that is added wakes its loop up, and is never forgotten. A descriptor
-// that somebody has closed behind the back of its source is told as POLLNVAL, until a new one of
-// that number is added.
+// that somebody has closed without the knowledge of its source is told as POLLNVAL, until a new one
+// of that number is added.
 // Thread safety: one thread.
 class PollSet {
  public:
@@ -41,7 +41,7 @@ class PollSet {
   size_t WaitOneByOne(int millis);
 
   // By place. One that was left has a descriptor below 0, for which poll does not look, until the
-  // next wait: places stand still while what is ready is told.
+  // next wait: places do not move while what is ready is told.
   std::vector<pollfd> polled_;
   std::vector<SocketSource*> sources_;
   bool has_gaps_ = false;

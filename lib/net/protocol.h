@@ -53,9 +53,9 @@ class Codec {
   // Looks at the front of `bytes`. kFrame: `frame` is a view of them, or of what the codec keeps
   // until the next call, and `frame_bytes` how many it took; likewise kNothing. kHeader:
   // `frame->message_id` and `frame_bytes` are those of the frame that begins here. The same bytes
-  // may come again, with or without more behind them, until they were taken or skipped.
+  // may come again, with or without more after them, until they were taken or skipped.
   virtual Cut Next(std::string_view bytes, Frame* frame, size_t* frame_bytes) = 0;
-  // The frame of the last kHeader was refused: what comes next are the bytes behind it.
+  // The frame of the last kHeader was refused: what comes next are the bytes after it.
   virtual void Skipped() {}
   // Memory of its own that grows with what the client asks.
   virtual size_t held_bytes() const { return 0; }
@@ -63,7 +63,7 @@ class Codec {
   virtual size_t payload_bytes_max() const = 0;
   // Whether its client may ask for this. Before anything else is done about it.
   virtual Denial Admit(uint32_t /*message_id*/) { return {}; }
-  // The client is not known yet: it gets small limits and little time, see Limits.
+  // The client is not known yet: it gets small limits and little time, see ServerLimits.
   virtual bool restricted() const { return false; }
   // Who it is; empty: nobody knows, or it does not matter. Lifetime: until the next call of
   // anything.

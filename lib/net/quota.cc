@@ -34,7 +34,7 @@ void Eviction::Choose(int64_t now_nanos) {
     began_nanos_ = now_nanos;
     loops = loops_;
   }
-  for (size_t i = 0; i < loops.size(); i++) loops[i].loop->Post([this, i] { Ask(i); });
+  for (size_t i = 0; i < loops.size(); ++i) loops[i].loop->Post([this, i] { Ask(i); });
 }
 
 void Eviction::Ask(size_t at) {
@@ -48,7 +48,8 @@ void Eviction::Ask(size_t at) {
   size_t chosen = 0;
   {
     base::MutexLock lock(&mutex_);
-    BANDB_ASSERT(choosing_ && unasked_ > 0);
+    BANDB_ASSERT(choosing_);
+    BANDB_ASSERT(unasked_ > 0);
     if (bytes > largest_bytes_) {
       largest_bytes_ = bytes;
       largest_at_ = at;
@@ -84,7 +85,7 @@ void Quota::Share(const char* data, size_t bytes) {
     AddMemory(static_cast<int64_t>(bytes - shared.bytes));
     shared.bytes = bytes;
   }
-  shared.replies++;
+  ++shared.replies;
 }
 
 void Quota::Unshare(const char* data) {

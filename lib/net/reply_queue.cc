@@ -19,10 +19,10 @@ size_t OwnBytesOf(const ReplyQueue::Place& place) { return BytesOf(place) - plac
 ReplyQueue::Place& ReplyQueue::Push() {
   if (count_ == ring_.size()) {
     std::vector<Place> larger(ring_.empty() ? kRingAtFirst : 2 * ring_.size());
-    for (uint64_t i = first_; i < first_ + count_; i++) larger[i & (larger.size() - 1)] = std::move(At(i));
+    for (uint64_t i = first_; i < first_ + count_; ++i) larger[i & (larger.size() - 1)] = std::move(At(i));
     ring_ = std::move(larger);
   }
-  count_++;
+  ++count_;
   return At(first_ + count_ - 1);
 }
 
@@ -63,8 +63,8 @@ void ReplyQueue::Drain(OutputQueue* output) {
     // A large reply's memory is not kept for the small ones to come.
     if (place.head.capacity() > 256) std::string().swap(place.head);
     place.ready = false;
-    first_++;
-    count_--;
+    ++first_;
+    --count_;
   }
   if (count_ == 0 && ring_.size() > kRingKept) std::vector<Place>().swap(ring_);
 }

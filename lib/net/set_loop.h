@@ -134,7 +134,7 @@ void SetStream<Set>::OnEvents(uint32_t events) {
 
 template <class Set>
 void SetListener<Set>::OnEvents(uint32_t events) {
-  // Somebody closed the descriptor, who had no right to: there is nobody to accept any more.
+  // Foreign code closed the descriptor: nothing is accepted any more.
   if ((events & POLLNVAL) != 0) return set_->Forget(fd(), this);
   handler_->OnAcceptable();
 }
@@ -153,7 +153,7 @@ void SetLoop<Set>::Turn(int64_t wait_nanos_max) {
   const size_t places = set_.Wait(WaitMillis(wait_nanos_max));
   BeginTurn();
   bool woken_up = false;
-  for (size_t i = 0; i < places; i++) {
+  for (size_t i = 0; i < places; ++i) {
     const uint32_t events = set_.EventsAt(i);
     if (events == 0) continue;
     SocketSource* const source = set_.SourceAt(i);

@@ -1,9 +1,9 @@
 // The event loops that ship: sockets, level-triggered, one thread, run to completion.
 //
-// There are two kinds, which differ in what they ask the system with, and in nothing that those who
-// use them see. What is asked is a set of descriptors, EpollSet or PollSet; what is made of the
-// answers is the same code over either (set_loop.h), and what does not even depend on that, timers
-// and tasks, is here.
+// There are two kinds, which differ in what they ask the system with, and in nothing that those
+// that use them see. What is asked is a set of descriptors, EpollSet or PollSet; what is made of
+// the answers is the same code over either (set_loop.h), and what does not even depend on that,
+// timers and tasks, is here.
 #ifndef BANDB_NET_SOCKET_LOOP_H_
 #define BANDB_NET_SOCKET_LOOP_H_
 

@@ -91,7 +91,7 @@ base::IoResult SocketStream::Read(char* to, size_t bytes_max) {
 base::IoResult SocketStream::Write(absl::Span<const std::string_view> pieces) {
   std::array<iovec, kVectorsMax> vectors;
   const size_t pieces_count = std::min(pieces.size(), vectors.size());
-  for (size_t i = 0; i < pieces_count; i++) {
+  for (size_t i = 0; i < pieces_count; ++i) {
     vectors[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};
   }
   msghdr message{};

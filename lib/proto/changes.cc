@@ -133,14 +133,14 @@ bool ChangesBodyReader::NextCommit(CommitHead* head) {
         reader_.ReadFixed(&head->time_ms) && reader_.ReadFixed(&head->changes);
   if (!ok_) return false;
   changes_left_ = head->changes;
-  commits_left_--;
+  --commits_left_;
   return true;
 }
 
 bool ChangesBodyReader::NextChange(BatchOperation* change) {
   if (!ok_ || changes_left_ == 0) return false;
   ok_ = ReadOperation(&reader_, change) && change->kind != BatchKind::kPutWithTtl;
-  if (ok_) changes_left_--;
+  if (ok_) --changes_left_;
   return ok_;
 }
 
@@ -165,7 +165,7 @@ bool CursorsBodyReader::Next(CursorEntry* entry) {
         reader_.ReadFixed(&token_bytes) && reader_.ReadBytes(name_bytes, &entry->name) &&
         reader_.ReadBytes(token_bytes, &entry->token);
   entry->lost = lost != 0;
-  if (ok_) left_--;
+  if (ok_) --left_;
   return ok_;
 }
 

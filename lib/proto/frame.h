@@ -24,7 +24,6 @@ inline void PutLength(std::string* to, std::string_view bytes) {
 }
 
 inline constexpr size_t kFrameHeaderBytes = 8;
-inline constexpr uint32_t kFrameBytesDefault = 16u << 20;
 inline constexpr uint32_t kFrameBytesHardMax = 65u << 20;
 
 struct Frame {

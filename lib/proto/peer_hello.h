@@ -5,8 +5,8 @@
 //            class:u8           what the link is for: 0 prompt, 1 bulk
 //            version_min:u8 version_max:u8     of messages, see peer_message.h
 //            cluster:u64        0: of none, yet
-//            node:u64           who says this
-//            expected:u64       who it takes the other side for; 0: whoever it is
+//            node:u64           the node that says this
+//            expected:u64       which node it takes the other side for; 0: any
 //            incarnation:u64    drawn at each start of the node
 //            entry_version:u8   the highest of entries' payloads that it understands
 //            bytes              of later versions, ignored

@@ -74,7 +74,7 @@ bool BatchReader::NextCondition(BatchCondition* condition) {
         (check == static_cast<uint8_t>(BatchCheck::kHasValue) || value_bytes == 0) &&
         reader_.ReadBytes(key_bytes, &condition->key) && reader_.ReadBytes(value_bytes, &condition->value);
   condition->check = static_cast<BatchCheck>(check);
-  if (ok_) conditions_left_--;
+  if (ok_) --conditions_left_;
   return ok_;
 }
 
@@ -96,7 +96,7 @@ bool ReadOperation(base::ByteReader* reader, BatchOperation* operation) {
 bool BatchReader::NextOperation(BatchOperation* operation) {
   if (!ok_ || conditions_left_ != 0 || operations_left_ == 0) return false;
   ok_ = ReadOperation(&reader_, operation);
-  if (ok_) operations_left_--;
+  if (ok_) --operations_left_;
   return ok_;
 }
 
@@ -210,7 +210,7 @@ void BatchBuilder::Require(const BatchCondition& condition) {
   PutLength(&conditions_, condition.key);
   PutLength(&conditions_, condition.value);
   conditions_.append(condition.key).append(condition.value);
-  condition_count_++;
+  ++condition_count_;
 }
 
 void AppendOperation(std::string* to, const BatchOperation& operation) {
@@ -224,7 +224,7 @@ void AppendOperation(std::string* to, const BatchOperation& operation) {
 
 void BatchBuilder::Add(const BatchOperation& operation) {
   AppendOperation(&operations_, operation);
-  operation_count_++;
+  ++operation_count_;
 }
 
 void BatchBuilder::AppendTo(std::string* to) const {

@@ -55,7 +55,7 @@ void CoreState::AppendConfiguration(Configuration next) {
   EncodeConfiguration(next, &bytes);
   AppendOwn(EntryKind::kConfiguration, Payload(bytes));
   configurations_.Append(std::move(next));
-  // Who leaves is told so as far as it goes in one message: it then knows better than to stand for
+  // Tell departing members, as far as one message allows, so that they do not stand for
   // election.
   for (Progress& peer : peers_) {
     if (configuration().Find(peer.id) == nullptr && peer.next <= log_.last() && peer.MaySend(options_)) {

@@ -1,4 +1,4 @@
-// ConfigurationHistory: the configurations that stand in the log, from the one in force at its
+// ConfigurationHistory: the configurations that are in the log, from the one in force at its
 // floor to the latest.
 //
 // The latest is in force as soon as it is in the log (Raft thesis, 4.1), so a truncation takes it

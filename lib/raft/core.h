@@ -21,7 +21,7 @@
 //  2. `hard_state` and `log`: begin to write them. Writes of the same kind must reach the disk in the order they were
 //     given. Do not wait. (Log entries must have their bytes reserved on disk before step 3, so that a full disk is
 //     found out before an entry is sent.) When durable, give HardStatePersisted or LogPersisted; a later one covers all
-//     earlier ones. If any of it fails: PersistFailed, nothing is retried, and the node is started anew.
+//     earlier ones. If any of it fails: PersistFailed, nothing is retried, and the node is restarted.
 //     The two kinds may reach the disk in either order. Entries of a term survive without the hard state of that term:
 //     a restart that finds a log of a later term than its hard state keeps the log, and gives both to the core as they
 //     are.
@@ -29,7 +29,7 @@
 //     hard-state write are durable. On PersistFailed or at the end of the process, drop what is kept. Any message may
 //     be lost, duplicated, delayed or reordered: that costs time, never correctness.
 //  4. `install`: replace the state machine by the snapshot that was received, in the order: data, then the record of
-//     its (index, term, configuration), durable, then the log is emptied behind it, durable. All earlier log writes are
+//     its (index, term, configuration), durable, then the log is emptied after it, durable. All earlier log writes are
 //     void. Then give SnapshotInstalled. Until then no `committed` entries and no log writes come out.
 //  5. `committed`: apply in order; give Applied. Entries that belong to the core (EntryKind other than kData) take a
 //     place in the order and nothing else.
@@ -81,7 +81,7 @@ class Core {
   StepResult Step(Nanos now, Event event);
 
   // Replaces `*output` by all that is to be done since the last call. Lifetime: owned by the
-  // caller, who may reuse it.
+  // caller, which may reuse it.
   void TakeOutput(Output* output);
 
   // Whether a lease read begun by this core may be answered at time `now`. To be asked after the

@@ -35,8 +35,8 @@ CoreState::CoreState(const Options& options, const Restart& restart, Nanos now)
   snapshot_ = SnapshotAt(log_.applied()).value_or(restart.floor);
   snapshot_.id = restart.floor.id;
   // A voter that ran before may have promised a leader its silence just before it stopped. The only
-  // voter of a committed configuration can have promised it to nobody but itself, whoever learns
-  // beside it: without its own disk none of them becomes a voter.
+  // voter of a committed configuration can have promised it to nobody but itself, whatever nodes
+  // learn beside it: without its own disk none of them becomes a voter.
   const Configuration& latest = configuration();
   const auto votes = [](const Member& m) { return m.votes(); };
   const bool alone = std::count_if(latest.members.begin(), latest.members.end(), votes) == 1 && IsVoter() &&
@@ -257,8 +257,8 @@ bool CoreState::ReconcileTerm(const Message& m) {
     return true;
   }
   if (m.term == term_) return true;
-  // The sender lives in the past. Whoever might stay there, doing harm or waiting for ever, is told
-  // the term.
+  // The sender's term is stale. A sender that might stay there, doing harm or waiting forever, is
+  // told the term.
   Message answer;
   switch (m.kind) {
     case MessageKind::kAppend:

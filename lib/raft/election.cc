@@ -1,8 +1,8 @@
 // Elections. A node first asks whether it would be elected (pre-vote) and only then raises its
 // term, so that one that was cut off does not come back with a term that deposes a working leader.
-// Whoever heard a leader less than an election timeout ago supports no other one: together with the
-// leader's own check of its quorum, this makes leadership stable under partial partitions, and it
-// is what a lease stands on.
+// A node that heard a leader less than an election timeout ago supports no other one: together with
+// the leader's own check of its quorum, this makes leadership stable under partial partitions, and
+// it is what a lease rests on.
 #include <algorithm>
 #include <utility>
 
@@ -76,9 +76,9 @@ void CoreState::StartElection(bool force) {
   ++campaign_;
   ResetElectionTimer();
   votes_.assign(1, {options_.self, true});
-  // The requests need not wait for the own vote to be durable, because leadership does: a node that
-  // crashes now and comes back without its vote has not led this term, and is free to stand in it
-  // again.
+  // The requests need not wait for the node's own vote to be durable, because leadership does: a
+  // node that crashes now and comes back without its vote has not led this term, and is free to
+  // stand in it again.
   for (const Member& member : configuration().members) {
     if (!member.votes() || member.id == options_.self) continue;
     Message request = MakeMessage(MessageKind::kVote, member.id);
@@ -156,9 +156,9 @@ void CoreState::BecomeLeader() {
   BeginRound();
 }
 
-// Nobody replicates to a node that was removed, so it learns of it from those whom it asks. It then
+// Nobody replicates to a node that was removed, so it learns of it from those that it asks. It then
 // rests: a later configuration that it belongs to again is one that it is sent, and until it has
-// that one there is somebody whose log is longer. Who has that one says nothing: it may be
+// that one there is somebody whose log is longer. A node that has that one says nothing: it may be
 // committed only with the asker, as after a lost quorum.
 Message CoreState::MakeVoteReply(const Message& request) const {
   const bool pre = request.kind == MessageKind::kPreVote;

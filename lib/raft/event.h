@@ -54,7 +54,7 @@ struct SnapshotTaken {
 };
 
 // The end of what Output::install asked for. If `ok`, the state machine is durable at (index, term)
-// and the log on disk is empty behind it, in this order (rule R10 of the log). If not, nothing was
+// and the log on disk is empty after it, in this order (rule R10 of the log). If not, nothing was
 // changed.
 struct SnapshotInstalled {
   Index index = 0;
@@ -71,8 +71,8 @@ struct SnapshotSent {
 };
 
 // The answer to Output::fetches: entries from the first index asked for, in order, at least one;
-// none if `ok` is false. `lost`: and never again, since they are damaged or gone; who needs them is
-// given a snapshot.
+// none if `ok` is false. `lost`: and never again, since they are damaged or gone; a peer that needs
+// them is given a snapshot.
 struct EntriesFetched {
   uint64_t fetch = 0;
   bool ok = false;
@@ -134,11 +134,11 @@ struct PeerUnreachable {
 };
 
 // The log's disk has room again, or is nearly full. While it is, no proposals are accepted and no
-// entries taken from a leader, who is told; what commits, reads and elections need is still
+// entries taken from a leader, which is told; what commits, reads and elections need is still
 // written. A leader hands over to a voter with room, if there is one. If it `lacks_space`, a
-// snapshot is asked for, and none of the log is retained for others, so that who is being given a
-// snapshot may need another; if the snapshot fails, giving the event again asks for another. If
-// not, say for want of descriptors, that would help nobody, and what is retained stays.
+// snapshot is asked for, and none of the log is retained for others, so that a peer that is being
+// given a snapshot may need another; if the snapshot fails, giving the event again asks for
+// another. If not, say for want of descriptors, that would help nobody, and what is retained stays.
 struct LogCapacity {
   bool nearly_full = false;
   bool lacks_space = true;

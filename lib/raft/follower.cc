@@ -36,7 +36,7 @@ bool CoreState::AcceptLeader(const Message& m) {
 // What is not durable yet stays in memory, so there is a limit to it; the margin is for entries
 // larger than any limit. Of what is durable but not committed there may be more than this node
 // itself would admit: a predecessor of the leader committed most of it without anybody hearing of
-// it, and refusing any of it now would refuse it for ever.
+// it, and refusing any of it now would refuse it forever.
 bool CoreState::RefusesEntries(const Message& m) const {
   if (m.entries.empty()) return false;
   const uint64_t expected = options_.uncommitted_bytes_max + options_.message_bytes_max;

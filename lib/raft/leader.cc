@@ -153,8 +153,8 @@ Message CoreState::MakeAppend(const Progress& peer, Index previous) const {
   Message message = MakeMessage(MessageKind::kAppend, peer.id);
   message.session = peer.session;
   message.commit = log_.commit();
-  // Where nothing is known any more of what precedes, index 0 stands: it matches everywhere and
-  // acknowledges nothing.
+  // Where nothing is known any more of what precedes, index 0 takes its place: it matches
+  // everywhere and acknowledges nothing.
   const std::optional<Term> term = log_.TermAt(previous);
   if (term.has_value()) {
     message.index = previous;

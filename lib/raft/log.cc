@@ -49,6 +49,7 @@ void Log::TruncateFrom(Index first) {
   }
   uncommitted_bytes_ -= removed;
   trail_.TruncateFrom(first);
+  BANDB_ASSERT(last() == first - 1);
   costs_.TruncateFrom(first, removed);
   first_cached_ = std::min(first_cached_, first);
   written_ = std::min(written_, first - 1);

@@ -5,7 +5,7 @@
 //                       |                               |            |
 //                    cached from here              durable       written
 //
-// The terms of all entries behind the floor are known (TermTrail). The entries themselves are kept
+// The terms of all entries after the floor are known (TermTrail). The entries themselves are kept
 // only as long as somebody near needs them: until durable, handed out, and sent to the peers that
 // keep up.
 //
@@ -17,7 +17,7 @@
 // at the truncation, so that its late completion says nothing about the entries that took the place
 // of those it wrote, not even if they have the same index (and, after a second change of mind, the
 // same term: the ABA trap of asynchronous logs). And the durable index goes down with a truncation,
-// because the disk does not yet hold what now stands there.
+// because the disk does not yet hold what is there now.
 #ifndef BANDB_RAFT_LOG_H_
 #define BANDB_RAFT_LOG_H_
 
@@ -92,7 +92,7 @@ class Log {
 
   // Raises the floor to `index`, at most the applied index.
   void CompactTo(Index index);
-  // An empty log behind the snapshot (index, term); forgets writes under way.
+  // An empty log after the snapshot (index, term); forgets writes under way.
   void Reset(Index index, Term term);
 
   // Drops entries from memory: what is durable, handed out and below `needed_from`; above

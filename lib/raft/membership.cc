@@ -13,7 +13,7 @@ using absl::StatusCode;
 Member* Find(Configuration* configuration, NodeId id) { return const_cast<Member*>(configuration->Find(id)); }
 
 // Nobody waits for the place of `node` any more, since it is no voter now, or was made one again:
-// who waited for it is simply added.
+// a learner that waited for it is simply added.
 void ForgetReplacement(Configuration* configuration, NodeId node) {
   for (Member& m : configuration->members) {
     if (m.replaces == node) m.replaces = kNoNode;
@@ -45,6 +45,8 @@ ChangePlan AddMember(Configuration next, const Change& change) {
         std::find_if(next.members.begin(), next.members.end(), [&](const Member& m) { return m.id > change.node; });
     known = &*next.members.insert(place, Member{.id = change.node, .learner = true, .address = change.address});
   }
+  BANDB_ASSERT(!known->voter);
+  BANDB_ASSERT(next.members.size() <= kMembersMax);
   known->promote = becomes_voter;
   known->replaces = replaces;
   return {StatusCode::kOk, "", std::move(next)};

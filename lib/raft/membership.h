@@ -30,8 +30,8 @@ struct ChangePlan {
 ChangePlan PlanChange(const Configuration& now, const std::vector<Change>& changes);
 
 // The joint configuration in which the learners `ready` (with `promote` set) become voters, each in
-// the place of the voter that it replaces, if there is one. Who of `ready` is no such learner is
-// left as it is.
+// the place of the voter that it replaces, if there is one. A member of `ready` that is no such
+// learner is left as it is.
 Configuration PlanPromotion(const Configuration& now, const std::vector<NodeId>& ready);
 
 // The configuration after a joint one.

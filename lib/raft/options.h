@@ -14,7 +14,7 @@ namespace bandb::raft {
 inline constexpr uint32_t kPriorityMax = 10;
 
 struct Options {
-  // Who this is. `cluster` is compared with every message's.
+  // Which node this is. `cluster` is compared with every message's.
   NodeId self = kNoNode;
   GroupId group = 0;
   ClusterId cluster = 0;
@@ -43,8 +43,8 @@ struct Options {
   // meanwhile, which is what makes batches large under load without waiting when there is none.
   uint64_t inflight_bytes_max = 8 << 20;
   uint32_t inflight_messages_max = 8;
-  // Proposals are refused while this much is in the log and not committed, whoever proposed it and
-  // in whichever term.
+  // Proposals are refused while this much is in the log and not committed, whichever node proposed
+  // it and in whichever term.
   uint64_t uncommitted_bytes_max = 64 << 20;
   // Entries kept in memory beyond what is not yet durable, for peers that are a little behind.
   uint64_t cached_bytes_max = 16 << 20;
@@ -57,7 +57,7 @@ struct Options {
   uint64_t promotion_lag_entries = 1000;
   // A snapshot is asked for when the log since the last one has grown to this.
   uint64_t snapshot_log_bytes = 64 << 20;
-  // How much of the log is kept behind a snapshot for followers that are not far behind.
+  // How much of the log before a snapshot is kept for followers that are not far behind.
   uint64_t retained_log_bytes = 64 << 20;
 
   // How long a commit index that nothing else has to travel with waits for company: new entries or

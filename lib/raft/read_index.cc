@@ -11,7 +11,7 @@ using absl::StatusCode;
 bool CoreState::LeaseValid(Nanos now) const {
   if (!options_.lease_reads || role_ != Role::kLeader || failed_) return false;
   if (lease_void_) return false;
-  // The promise of the followers that counts is the one behind a proved round; leadership alone
+  // The promise of the followers that counts is the one given in a proved round; leadership alone
   // promises nothing.
   if (rounds_.proved() == 0 || !CommittedInOwnTerm()) return false;
   return now < rounds_.proved_at() + LeaseDurationNanos(options_);
@@ -53,7 +53,7 @@ StepResult CoreState::HandleReadIndexReply(const Message& m) {
 }
 
 void CoreState::StartReadRound() {
-  // One round at a time: whoever comes while it is under way shares the next one.
+  // One round at a time: reads that come while it is under way share the next one.
   if (!reads_.waiting() || reads_.round_under_way()) return;
   if (!CommittedInOwnTerm()) return;
   BeginRound();

@@ -115,7 +115,7 @@ absl::Status CheckSurvivors(const std::vector<LogPosition>& survivors) {
     const LogPosition& p = survivors[i];
     for (size_t j = 0; j < i; ++j) {
       if (survivors[j].node == p.node) {
-        return base::Error(StatusCode::kInvalidArgument, "node {} stands twice on the list", p.node);
+        return base::Error(StatusCode::kInvalidArgument, "node {} is twice on the list", p.node);
       }
     }
     if (!IsValid(p.configuration) || p.configuration.Find(p.node) == nullptr) {

@@ -63,8 +63,8 @@ Restart FirstStart(Configuration configuration);
 // is lost. The way: stop all survivors; let each tell its PositionOf(); give all of them the same
 // LostQuorum; let each call RecoverLostQuorum() and make durable what it returns before it starts
 // again. Only the survivor with the best position adds an entry, which fixes the same configuration
-// for everyone; the rest follow it by the usual rules. The new cluster id keeps out whoever was
-// believed lost.
+// for everyone; the rest follow it by the usual rules. The new cluster id keeps out the nodes that
+// were believed lost.
 //
 // Every survivor comes to the same result, because what it judges by is in the list: what it knows
 // itself of the members plays no part. One that has missed changes takes the list that the others
@@ -86,7 +86,7 @@ LogPosition PositionOf(const Restart& state, NodeId self);
 
 struct LostQuorum {
   // All survivors. ALL OF THEM BECOME VOTERS, those that were learners, or on their way in or out,
-  // included: who is not to vote does not belong on the list.
+  // included: a node that is not to vote does not belong on the list.
   std::vector<LogPosition> survivors;
   ClusterId new_cluster = 0;
 };
@@ -103,7 +103,7 @@ struct QuorumRecovery {
 
 // Errors: kFailedPrecondition (the survivors can elect one of them as they are; one of them does
 // not know itself to be a member), kInvalidArgument (`self` is not among the survivors or its
-// position is not that of `state`; a node stands twice on the list; the cluster id is not new).
+// position is not that of `state`; a node is twice on the list; the cluster id is not new).
 absl::StatusOr<QuorumRecovery> RecoverLostQuorum(const Restart& state, NodeId self, GroupId group, ClusterId cluster,
                                                  const LostQuorum& lost);
 

@@ -36,11 +36,11 @@ class TermTrail {
 
   // Adds the entry last() + 1, whose term is not below last_term().
   void Append(Term term);
-  // Forgets everything from `first` on, which lies behind the floor.
+  // Forgets everything from `first` on, which lies after the floor.
   void TruncateFrom(Index first);
   // Moves the floor up to `index`, which is in the log.
   void CompactTo(Index index);
-  // An empty log behind (index, term).
+  // An empty log after (index, term).
   void Reset(Index index, Term term);
 
  private:

@@ -48,7 +48,12 @@ StepResult CoreState::On(TransferLeadership event) {
   return {};
 }
 
-void CoreState::StartTransfer(NodeId to) { transfer_ = Transfer{to, now_ + options_.election_timeout_nanos, false}; }
+void CoreState::StartTransfer(NodeId to) {
+  BANDB_ASSERT(role_ == Role::kLeader);
+  BANDB_ASSERT(to != kNoNode);
+  BANDB_ASSERT(to != options_.self);
+  transfer_ = Transfer{to, now_ + options_.election_timeout_nanos, false};
+}
 
 // The peers say with their answers whether they have room, so they are given one heartbeat to do
 // so.

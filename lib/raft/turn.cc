@@ -41,8 +41,8 @@ void CoreState::TakeOutput(Output* output) {
 
 void CoreState::HandOutCommitted() {
   if (install_.has_value() || applying_bytes_ >= options_.applying_bytes_max) return;
-  // Not beyond the own disk: a state machine that runs ahead of its log could not be rebuilt from
-  // it.
+  // Not beyond this node's own disk: a state machine that runs ahead of its log could not be
+  // rebuilt from it.
   const Index limit = std::min(log_.commit(), log_.durable());
   const Index first = log_.handed_out() + 1;
   if (first > limit) return;
@@ -60,6 +60,8 @@ void CoreState::HandOutCommitted() {
     // Their size is not known, so they count for all that may be under way at a time.
     bytes = options_.applying_bytes_max;
   }
+  BANDB_ASSERT(last >= first);
+  BANDB_ASSERT(last <= limit);
   out_.committed.first = first;
   out_.committed.last = last;
   log_.HandOutTo(last);
@@ -69,6 +71,8 @@ void CoreState::HandOutCommitted() {
 
 void CoreState::TakeWrites() {
   if (hard_state_dirty_) {
+    BANDB_ASSERT(hard_writes_.empty() || hard_writes_.back().id < next_write_);
+    BANDB_ASSERT(!out_.hard_state.has_value());
     hard_state_dirty_ = false;
     out_.hard_state = HardStateWrite{next_write_, {term_, vote_, log_.DurableCommit()}};
     hard_writes_.push_back({next_write_++, term_, vote_, now_});

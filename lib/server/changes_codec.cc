@@ -71,7 +71,7 @@ class FrameCommitWriter final : public CommitWriter {
     while (end < commit.changes.size()) {
       bytes += proto::OperationBytes(ToOperation(commit.changes[end]));
       if (bytes > commits_bytes_max_) break;
-      end++;
+      ++end;
     }
     if (end > skip) AddChanges(commit, skip, end);
     return end - skip;
@@ -93,8 +93,8 @@ class FrameCommitWriter final : public CommitWriter {
   void AddChanges(const Commit& commit, size_t begin, size_t end) {
     proto::AppendCommitHead(&commits_, {commit.first_sequence, commit.last_sequence, ToMs(commit.time),
                                         static_cast<uint32_t>(end - begin)});
-    for (size_t i = begin; i < end; i++) proto::AppendOperation(&commits_, ToOperation(commit.changes[i]));
-    count_++;
+    for (size_t i = begin; i < end; ++i) proto::AppendOperation(&commits_, ToOperation(commit.changes[i]));
+    ++count_;
   }
 
   const size_t commits_bytes_max_;

@@ -148,14 +148,14 @@ bool ChangesEndpoint::Enter(const Step& step) {
   const auto user = of_user_.find(step.user);
   if (connection != of_connection_.end() && connection->second >= kOfConnectionMax) return false;
   if (user != of_user_.end() && user->second >= kOfUserMax) return false;
-  of_connection_[step.connection]++;
-  if (!step.user.empty()) of_user_[step.user]++;
-  in_flight_++;
+  ++of_connection_[step.connection];
+  if (!step.user.empty()) ++of_user_[step.user];
+  ++in_flight_;
   return true;
 }
 
 void ChangesEndpoint::Leave(const Step& step) {
-  in_flight_--;
+  --in_flight_;
   if (--of_connection_[step.connection] == 0) of_connection_.erase(step.connection);
   if (!step.user.empty() && --of_user_[step.user] == 0) of_user_.erase(step.user);
 }
@@ -225,7 +225,7 @@ absl::Status ChangesEndpoint::Step::Collect(bool may_wait) {
   Commit commit;
   uint64_t begin_sequence = 0;
   const uint64_t looked_before = awaitable == nullptr ? 0 : awaitable->looked_bytes();
-  for (uint32_t count = 0; count < commits_max; count++) {
+  for (uint32_t count = 0; count < commits_max; ++count) {
     const absl::Status status = Next(may_wait, &commit);
     if (!status.ok()) {
       // What there is goes first: the failure is there again when the client goes on.

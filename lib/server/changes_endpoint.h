@@ -59,7 +59,7 @@ class ChangesEndpoint {
   // Has them read on a reader's thread, and what became of it told on the loop.
   void Start(Steps steps, bool again);
   void Settle(Steps steps, bool again);
-  // Of those that wait, those for whom it is time are looked at, if they may be.
+  // Of those that wait, those for which it is time are looked at, if they may be.
   void LookAgain();
   // Has LookAgain called then, or before.
   void WakeAt(int64_t nanos);

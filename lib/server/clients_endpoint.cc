@@ -66,13 +66,13 @@ struct ClientsEndpoint::Question {
       return step.compare_exchange_strong(asked, Step::kGivenUp);
     }));
   }
-  // Whom it means besides its own client. True: that, too.
+  // The clients that it means besides its own. True: that, too.
   bool TakeOwn(std::vector<RedisClientRow>* rows) const {
     return std::erase_if(*rows, [this](const RedisClientRow& row) { return row.connection == connection; }) > 0;
   }
 
   const ClientsCommand command;
-  const uint64_t connection;  // of whom it is for
+  const uint64_t connection;  // of the client that it is for
   const std::string user;     // likewise
   const std::string address;
   ClientTally tally;
@@ -145,7 +145,7 @@ void ClientsEndpoint::AskLoops() {
   const std::vector<ClientRoster::Member>& members = roster_->members();
   current_->unanswered = members.size();
   timer_ = loop_->After(current_->deadline_nanos - loop_->NowNanos(), [this] { OnTimer(); });
-  for (size_t i = 0; i < members.size(); i++) {
+  for (size_t i = 0; i < members.size(); ++i) {
     members[i].loop->Post([this, i, question = current_->question, clients = members[i].clients] {
       if (!question->Begin(i)) return;
       loop_->Post([this, question, part = Ask(clients, question.get())]() mutable { Take(question, std::move(part)); });

@@ -17,7 +17,7 @@ std::string WithoutFolders(std::string_view text) {
       const std::string_view path = text.substr(at, text.find_first_of(kEndsOfPaths, at) - at);
       at += path.rfind('/') + 1;
       if (path.size() > 1) continue;
-      at--;
+      --at;
     }
     kept.push_back(text[at++]);
   }
@@ -45,15 +45,17 @@ Failure ToFailureOfAll(const absl::Status& status) {
 Failure MalformedFailure() { return {ToCode(proto::ErrorCode::kMalformed), "the payload does not add up"}; }
 
 absl::Status CheckOperation(const Operation& operation) {
-  BANDB_RETURN_IF_ERROR(kv::CheckKey(kv::Limits(), operation.key.size()));
-  if (!operation.IsRange()) return kv::CheckValue(kv::Limits(), operation.value.size());
+  BANDB_RETURN_IF_ERROR(kv::CheckKey(kv::WriteLimits(), operation.key.size()));
+  if (!operation.IsRange()) return kv::CheckValue(kv::WriteLimits(), operation.value.size());
   if (operation.kind == OperationKind::kDeleteRange && operation.value.empty()) {
     return base::Error(absl::StatusCode::kInvalidArgument, "a range delete needs a limit");
   }
-  return kv::CheckKey(kv::Limits(), operation.value.size());
+  return kv::CheckKey(kv::WriteLimits(), operation.value.size());
 }
 
-absl::Status CheckCondition(const Condition& condition) { return kv::CheckKey(kv::Limits(), condition.key.size()); }
+absl::Status CheckCondition(const Condition& condition) {
+  return kv::CheckKey(kv::WriteLimits(), condition.key.size());
+}
 
 void AddTo(const Operation& operation, WriteBatch* batch) {
   switch (operation.kind) {

@@ -219,7 +219,7 @@ Failure ToFailureOfAll(const absl::Status& status);
 
 Failure MalformedFailure();
 
-// The bounds of the operation that do not depend on the store; see kv::Limits.
+// The bounds of the operation that do not depend on the store; see kv::WriteLimits.
 absl::Status CheckOperation(const Operation& operation);
 absl::Status CheckCondition(const Condition& condition);
 void AddTo(const Operation& operation, WriteBatch* batch);

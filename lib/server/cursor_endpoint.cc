@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kCursorNameBytesShown = 64;
 
-// What is to be accounted for; empty: nothing. Whoever reads by a cursor loses its place by these.
+// What is to be accounted for; empty: nothing. A reader by a cursor loses its place by these.
 std::string_view EventOf(CursorsCommand::Action action) {
   if (action == CursorsCommand::Action::kDrop) return "cursor dropped";
   return action == CursorsCommand::Action::kReset ? "cursor reset" : "";
@@ -21,7 +21,7 @@ std::string_view EventOf(CursorsCommand::Action action) {
 
 }  // namespace
 
-// Who has asked for something that is to be accounted for.
+// The client that has asked for something that is to be accounted for.
 struct CursorEndpoint::Asked {
   std::string_view event;
   std::string user;
@@ -37,7 +37,7 @@ void CursorEndpoint::Acknowledge(Request& request, const AcknowledgeCommand& com
 }
 
 void CursorEndpoint::Change(Request& request, CursorsCommand* command) {
-  in_flight_++;
+  ++in_flight_;
   const Origin origin = request.origin();
   Asked asked{.event = EventOf(command->action), .user = {}, .address = {}, .name = {}};
   if (!asked.event.empty()) {
@@ -51,7 +51,7 @@ void CursorEndpoint::Change(Request& request, CursorsCommand* command) {
     absl::Status status = Do(command, &outcome);
     loop_->Post([this, pending = std::move(pending), asked = std::move(asked), status = std::move(status),
                  outcome = std::move(outcome)]() mutable {
-      in_flight_--;
+      --in_flight_;
       if (!status.ok()) outcome = {.failure = ToFailure(status)};
       Record(asked, status);
       Complete(context_, pending, &outcome);

@@ -2,7 +2,7 @@
 //
 // To acknowledge moves a cursor in memory, so that it is done on the loop, and what follows it on
 // its connection sees it. Making, dropping and listing cursors write and read, on a reader's
-// thread. That a cursor was dropped or put elsewhere is told to who keeps account of it.
+// thread. That a cursor was dropped or put elsewhere is told to what keeps account of it.
 #ifndef BANDB_SERVER_CURSOR_ENDPOINT_H_
 #define BANDB_SERVER_CURSOR_ENDPOINT_H_
 

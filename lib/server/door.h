@@ -21,7 +21,7 @@
 
 namespace bandb::server {
 
-// A request on its way. Whoever makes it fills it in, enters it, and leaves it alone until it ends.
+// A request on its way. Its owner fills it in, enters it, and leaves it alone until it ends.
 class DoorCall {
  public:
   virtual ~DoorCall() = default;
@@ -34,7 +34,7 @@ class DoorCall {
   // Of Door::NewSession. A call of nobody, where there are users, fails after the time that a wrong
   // login takes.
   Session session{};
-  // Of a call of nobody: whom it said it was.
+  // Of a call of no known user: which one it said it was of.
   std::string_view claimed_user{};
   // When its client gives up, in monotonic time. What has not been handed to the store by then is
   // not done.
@@ -48,7 +48,7 @@ class DoorCall {
 
 class DoorQueue;
 
-// The connections of those who make such calls. Thread safety: any thread.
+// The connections of the clients that make such calls. Thread safety: any thread.
 class DoorClients {
  public:
   virtual ~DoorClients() = default;

@@ -30,7 +30,7 @@ struct DoorCounters {
   net::Counter in_flight;
 };
 
-// Answers find their call here as those of connections find theirs: this stands before BanNet's
+// Answers find their call here as those of connections find theirs: this comes before BanNet's
 // Completions, and knows its own tickets.
 // Thread safety: the loop's thread, but for Enter. Lifetime: borrows everything; to be destroyed
 // when idle.

@@ -17,7 +17,7 @@ void DurableReplies::Hold(Pending pending, Outcome outcome, int64_t kept_bytes) 
 
 void DurableReplies::EndTurn() {
   if (held_.empty()) return;
-  in_flight_++;
+  ++in_flight_;
   auto held = std::make_unique<std::vector<Held>>(std::exchange(held_, {}));
   store_->WriteAsync(WriteBatch(), {.sync = true}, [this, held = std::move(held)](absl::Status durable) mutable {
     loop_->Post([this, held = std::move(held), durable = std::move(durable)] { Release(held.get(), durable); });
@@ -25,7 +25,7 @@ void DurableReplies::EndTurn() {
 }
 
 void DurableReplies::Release(std::vector<Held>* held, const absl::Status& durable) {
-  in_flight_--;
+  --in_flight_;
   // What was seen may be lost, so it is not shown.
   Outcome lost;
   if (!durable.ok()) lost.failure = ToFailureOfAll(durable);

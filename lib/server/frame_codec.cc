@@ -121,7 +121,7 @@ class FrameEntryWriter final : public EntryWriter {
     const bool expires = expiry != absl::InfiniteFuture();
     const auto expires_ms = expires ? static_cast<uint64_t>(absl::ToUnixMillis(expiry)) : 0;
     proto::AppendScanEntry(&reply_, {key, value, expires_ms}, expiries_);
-    count_++;
+    ++count_;
     return true;
   }
 

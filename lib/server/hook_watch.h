@@ -30,7 +30,7 @@ class HookSpot {
    public:
     Within(HookSpot* spot, const std::string* hook) : spot_(spot) {
       if (spot_ == nullptr) return;
-      // Who reads this name finds that the call before has ended.
+      // A thread that reads this name finds that the call before has ended.
       spot_->hook_.store(hook, std::memory_order_release);
       spot_->Step();
     }

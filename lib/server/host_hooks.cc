@@ -64,7 +64,7 @@ absl::Status Validate(const ServerHooks& hooks) {
   for (const OperationPostHook& hook : hooks.after_operations) {
     if (hook == nullptr) wrong += "; a hook on operations is empty";
   }
-  for (size_t i = 0; i < hooks.routes.size(); i++) {
+  for (size_t i = 0; i < hooks.routes.size(); ++i) {
     const RouteEntry& route = hooks.routes[i];
     if (route.handler == nullptr) wrong += fmt::format("; the route {} has no handler", route.message_id);
     if (route.message_id < kFirstUserMessage) {
@@ -77,7 +77,7 @@ absl::Status Validate(const ServerHooks& hooks) {
     } else if (limit != absl::InfiniteDuration() && !route.options.on_worker) {
       wrong += fmt::format("; the route {} has a time limit, but is not on a worker", route.message_id);
     }
-    for (size_t j = 0; j < i; j++) {
+    for (size_t j = 0; j < i; ++j) {
       if (hooks.routes[j].message_id == route.message_id) {
         wrong += fmt::format("; the route {} is registered twice", route.message_id);
       }

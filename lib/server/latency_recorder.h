@@ -20,7 +20,7 @@ class LatencyRecorder {
   }
   // As it is now, each number read by itself.
   void AddTo(LatencyHistogram* histogram) const {
-    for (size_t i = 0; i < counts_.size(); i++) histogram->AddTo(i, counts_[i].Get());
+    for (size_t i = 0; i < counts_.size(); ++i) histogram->AddTo(i, counts_[i].Get());
     histogram->AddSum(sum_nanos_.Get(), longest_nanos_.Get());
   }
 

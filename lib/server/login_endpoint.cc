@@ -53,7 +53,7 @@ int64_t FailureLog::Add(std::string_view peer, int64_t now_nanos) {
   if (now_nanos - failures.last_nanos > kForgottenNanos) failures.count = 0;
   failures.last_nanos = now_nanos;
   const int64_t delay_nanos = std::min(kDelayNanosMax, kDelayNanosMin << std::min(failures.count, 16));
-  failures.count++;
+  ++failures.count;
   return delay_nanos;
 }
 

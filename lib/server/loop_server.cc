@@ -20,8 +20,8 @@ int64_t ToNanos(absl::Duration duration) {
   return duration == absl::InfiniteDuration() ? net::kNoTimeout : absl::ToInt64Nanoseconds(duration);
 }
 
-net::Limits ToLimits(const ServerOptions& options, size_t refused_max) {
-  net::Limits limits;
+net::ServerLimits ToLimits(const ServerOptions& options, size_t refused_max) {
+  net::ServerLimits limits;
   limits.connections_max = options.connections_max;
   limits.refused_max = refused_max;
   limits.in_flight_requests_max = static_cast<size_t>(options.in_flight_requests_max);
@@ -227,7 +227,7 @@ void LoopServer::ListClients(size_t count_max, ClientList* list) const {
   const int64_t now_nanos = parts_.loop->NowNanos();
   frames_.ForEach([&](const net::ConnectionView& view) {
     if (list->clients.size() >= count_max) {
-      list->omitted++;
+      ++list->omitted;
       return;
     }
     const auto* const codec = static_cast<const Codec*>(view.codec);

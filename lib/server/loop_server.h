@@ -43,7 +43,7 @@ class LoopServer final : public LoopClients, private net::FrameServerObserver {
     base::Executor* readers = nullptr;   // for reads that may wait for a disk
     net::Quota* quota = nullptr;
     uint8_t number = 0;
-    size_t refused_max = 64;  // see net::Limits
+    size_t refused_max = 64;  // see net::ServerLimits
     base::Clock* clock = nullptr;
     const RedisEnvironment* redis = nullptr;
     SnapshotLeases* snapshots = nullptr;

@@ -59,9 +59,9 @@ std::vector<Operation> Merge(absl::Span<const Operation> operations, absl::Span<
   std::vector<Operation> merged;
   merged.reserve(operations.size() + emitted.size());
   size_t next = 0;
-  for (size_t i = 0; i < operations.size(); i++) {
+  for (size_t i = 0; i < operations.size(); ++i) {
     merged.push_back(operations[i]);
-    for (; next < emitted.size() && places[next] == i; next++) merged.push_back(emitted[next]);
+    for (; next < emitted.size() && places[next] == i; ++next) merged.push_back(emitted[next]);
   }
   return merged;
 }
@@ -247,7 +247,7 @@ bool OperationHooks::AddBytes(Judging* judging, size_t before_bytes, size_t afte
 }
 
 bool OperationHooks::JudgeAll(Judging* judging, std::vector<Operation>* operations, size_t* bytes) {
-  for (size_t i = 0; i < operations->size(); i++) {
+  for (size_t i = 0; i < operations->size(); ++i) {
     Operation& operation = (*operations)[i];
     if (!WantsBefore(operation.kind)) continue;
     const size_t before_bytes = operation.ByteSize();
@@ -323,7 +323,7 @@ std::unique_ptr<HookRecord> OperationHooks::MakeRecord(const Origin& origin, con
   for (const Operation& operation : operations) {
     if (operation.emitted || !WantsAfter(operation.kind)) continue;
     bytes += operation.ByteSize();
-    count++;
+    ++count;
   }
   if (!of_message && count == 0) return nullptr;
   auto record = std::make_unique<HookRecord>();

@@ -2,8 +2,8 @@
 //
 // On the loop a read costs no hop, and as long as it is served from memory that is the quickest for
 // everybody; so it is tried there with ReadOptions::only_cached. What has to wait, for a disk or
-// for a quorum, is collected and made behind one read barrier, on the store's thread, one step of
-// bounded keys and bytes at a time, in the order of arrival. A read behind one that waits takes the
+// for a quorum, is collected and made after one read barrier, on the store's thread, one step of
+// bounded keys and bytes at a time, in the order of arrival. A read after one that waits takes the
 // same way: so reads of one connection take effect in request order.
 #ifndef BANDB_SERVER_READ_ENDPOINT_H_
 #define BANDB_SERVER_READ_ENDPOINT_H_

@@ -33,7 +33,7 @@ std::string ParseList(const std::vector<std::string_view>& arguments, RedisClien
     return TakeKind(arguments[3], filter) ? std::string() : NoSuchKind(arguments[3]);
   }
   if (arguments.size() == 3 || !EqualsIgnoringCase(arguments[2], "id")) return std::string(kSyntaxError);
-  for (size_t i = 3; i < arguments.size(); i++) {
+  for (size_t i = 3; i < arguments.size(); ++i) {
     int64_t id = 0;
     if (!resp::ParseNumber(arguments[i], &id)) return "ERR Invalid client ID";
     filter->ids.push_back(static_cast<uint64_t>(id));
@@ -93,7 +93,8 @@ std::string ReplyLines(const Rows& rows, const RedisClientFilter& filter, int ve
   return reply;
 }
 
-// `no_such_user`: who is named and is no user; one that was removed may have connections still.
+// `no_such_user`: the one that is named and is no user; one that was removed may have connections
+// still.
 std::string ReplyKilled(const Rows& rows, bool old_form, const std::optional<std::string>& no_such_user, int version) {
   std::string reply;
   resp::ReplyWriter writer(&reply, version);

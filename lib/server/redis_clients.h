@@ -1,4 +1,4 @@
-// CLIENT LIST, INFO and KILL of Redis: whom they mean, and what they tell of a connection.
+// CLIENT LIST, INFO and KILL of Redis: which clients they mean, and what they tell of a connection.
 #ifndef BANDB_SERVER_REDIS_CLIENTS_H_
 #define BANDB_SERVER_REDIS_CLIENTS_H_
 
@@ -33,7 +33,7 @@ struct RedisClientRow {
 // A line of CLIENT LIST, as Redis has them, without its end.
 std::string ToLine(const RedisClientRow& row);
 
-// Whom a command means: those of which all holds that is said.
+// The clients that a command means: those of which all holds that is said.
 struct RedisClientFilter {
   std::vector<uint64_t> ids;  // any of these; empty: any client
   // Nothing: whatever it is.

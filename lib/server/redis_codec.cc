@@ -164,7 +164,7 @@ std::string RedisCodec::UnknownCommand() const {
     return fmt::format("ERR BanDB holds strings, and has no command '{}'", arguments[0]);
   }
   std::string shown;
-  for (size_t i = 1; i < arguments.size() && shown.size() < 128; i++) {
+  for (size_t i = 1; i < arguments.size() && shown.size() < 128; ++i) {
     const std::string_view text = arguments[i].substr(0, arguments[i].find('\0'));
     shown += fmt::format("'{}' ", text.substr(0, 128 - shown.size()));
   }
@@ -351,7 +351,7 @@ Command RedisCodec::StartWatch(const RedisCommand& command) {
   transaction.body = [arguments = transaction.arguments, watched](Transaction* data, std::string* reply) {
     auto& looked = data->Remember<RedisKeyCount>();
     if (!data->resumed()) watched->clear();
-    for (; looked.next < arguments->size() && !data->Yield(); looked.next++) {
+    for (; looked.next < arguments->size() && !data->Yield(); ++looked.next) {
       const std::string_view key = data->StoredName((*arguments)[looked.next]);
       const StoredEntry* entry = data->GetStored(key);
       watched->emplace(key, entry == nullptr ? EntryState() : EntryState(*entry));
@@ -423,7 +423,7 @@ struct RedisCodec::Exec {
       RunCommand(*one.command, call, &change);
       if (data->paused() || !data->HasRoomFor(writer.bytes())) return;
       changes.push_back(std::move(change));
-      next++;
+      ++next;
     }
   }
 };
@@ -483,7 +483,7 @@ net::Reply RedisCodec::Encode(Outcome* outcome, net::Quota*, std::string* bytes)
     writer.Ok();
   }
   const bool skipped = skips_ > 0;
-  if (skipped) skips_--;
+  if (skipped) --skips_;
   if (silent_ || skipped) return reply;
   if (text->size() > kCopyBytesMax) {
     reply.tail = net::OwnedBytes::Of(std::move(*text));

@@ -29,13 +29,13 @@
 namespace bandb::server {
 
 // Where SCAN goes on: a key may be longer than the number that clients get. Bounded; where there is
-// no room the oldest of who has most is forgotten, so that nobody loses theirs to another who makes
-// many. Thread safety: any thread.
+// no room the oldest of the client that has most is forgotten, so that nobody loses theirs to
+// another who makes many. Thread safety: any thread.
 class RedisCursors {
  public:
   // `owner`: a user, or a connection where there are none. Never 0.
   uint64_t Add(std::string key, std::string_view owner = {}) ABSL_LOCKS_EXCLUDED(mutex_);
-  // False: it is none, or was forgotten. Whoever has the number may use it, and again.
+  // False: it is none, or was forgotten. Any client that has the number may use it, and again.
   bool Find(uint64_t cursor, std::string* key) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -179,7 +179,7 @@ inline constexpr std::string_view kWrongPassword = "WRONGPASS invalid username-p
 inline constexpr std::string_view kKeyDenied =
     "NOPERM this user has no permissions to access one of the keys used as arguments";
 inline constexpr std::string_view kNotInMulti = "ERR Command not allowed inside a transaction";
-// Who everybody is where there are no users.
+// The user that everybody is where there are no users.
 inline constexpr std::string_view kDefaultUser = "default";
 inline constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
 void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply);

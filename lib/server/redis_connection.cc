@@ -48,7 +48,7 @@ void ReplyCommandInfo(const RedisCommand& command, resp::ReplyWriter* reply) {
   reply->Integer(command.key_step);
   // Categories, tips, key specifications and subcommands are not told.
   reply->SetHead(0);
-  for (int i = 0; i < 3; i++) reply->ArrayHead(0);
+  for (int i = 0; i < 3; ++i) reply->ArrayHead(0);
 }
 
 void ReplyKeys(RedisCall& call) {
@@ -82,7 +82,7 @@ void Time(RedisCall& call) {
 void Info(RedisCall& call) {
   const auto wants = [&](std::string_view section) {
     if (call.count() == 1) return true;
-    for (size_t i = 1; i < call.count(); i++) {
+    for (size_t i = 1; i < call.count(); ++i) {
       for (const std::string_view name :
            {section, std::string_view("all"), std::string_view("default"), std::string_view("everything")}) {
         if (EqualsIgnoringCase(call.Argument(i), name)) return true;
@@ -125,7 +125,7 @@ void Info(RedisCall& call) {
 // Which subcommands there are, and how many arguments each takes, is known by now.
 void Config(RedisCall& call) {
   if (!EqualsIgnoringCase(call.Argument(1), "get")) return call.reply->Ok();
-  for (size_t i = 2; i < call.count(); i++) {
+  for (size_t i = 2; i < call.count(); ++i) {
     if (!FitsAsPattern(call, call.Argument(i))) return;
   }
   // Some tenths of a millisecond.
@@ -133,7 +133,7 @@ void Config(RedisCall& call) {
   std::vector<std::pair<std::string, std::string>> settings = Settings(*call.environment);
   std::vector<std::pair<std::string, std::string>> found;
   uint64_t steps = 0;
-  for (size_t i = 2; i < call.count() && steps <= kStepsMax; i++) {
+  for (size_t i = 2; i < call.count() && steps <= kStepsMax; ++i) {
     const std::string pattern = ToLower(call.Argument(i));
     const auto asked = [&](const auto& setting) { return MatchesPattern(pattern, setting.first, &steps); };
     const auto others = std::stable_partition(settings.begin(), settings.end(), std::not_fn(asked));
@@ -200,7 +200,7 @@ void Command(RedisCall& call) {
   if (what == "getkeys") return ReplyKeys(call);
   if (what == "info" && call.count() > 2) {
     call.reply->ArrayHead(call.count() - 2);
-    for (size_t i = 2; i < call.count(); i++) {
+    for (size_t i = 2; i < call.count(); ++i) {
       const RedisCommand* command = FindRedisCommand(call.Argument(i));
       command == nullptr ? call.reply->NullArray() : ReplyCommandInfo(*command, call.reply);
     }

@@ -24,7 +24,7 @@ struct ExpireOptions {
 };
 
 bool ParseExpire(RedisCall& call, ExpireOptions* options) {
-  for (size_t i = 3; i < call.count(); i++) {
+  for (size_t i = 3; i < call.count(); ++i) {
     const std::string_view option = call.Argument(i);
     if (EqualsIgnoringCase(option, "nx")) {
       options->if_none = true;

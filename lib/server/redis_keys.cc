@@ -46,20 +46,20 @@ void Move(RedisCall& call, bool only_if_absent) {
 
 void Del(RedisCall& call) {
   auto& keys = call.data->Remember<RedisKeyCount>();
-  for (; keys.next < call.count(); keys.next++) {
+  for (; keys.next < call.count(); ++keys.next) {
     if (call.data->Yield()) return;
     if (call.data->Get(call.Argument(keys.next)) == nullptr) continue;
     call.data->Delete(call.Argument(keys.next));
-    keys.count++;
+    ++keys.count;
   }
   call.reply->Integer(keys.count);
 }
 
 void Exists(RedisCall& call) {
   auto& keys = call.data->Remember<RedisKeyCount>();
-  for (; keys.next < call.count(); keys.next++) {
+  for (; keys.next < call.count(); ++keys.next) {
     if (call.data->Yield()) return;
-    if (call.data->Get(call.Argument(keys.next)) != nullptr) keys.count++;
+    if (call.data->Get(call.Argument(keys.next)) != nullptr) ++keys.count;
   }
   call.reply->Integer(keys.count);
 }
@@ -72,7 +72,7 @@ void RenameNx(RedisCall& call) { Move(call, true); }
 
 void Copy(RedisCall& call) {
   bool replace = false;
-  for (size_t i = 3; i < call.count(); i++) {
+  for (size_t i = 3; i < call.count(); ++i) {
     int64_t database = 0;
     if (EqualsIgnoringCase(call.Argument(i), "replace")) {
       replace = true;
@@ -108,7 +108,7 @@ struct RandomChoice final : WalkState {
 
   uint64_t chance;
   size_t seen = 0;
-  bool from_first = false;  // there are few keys behind the place
+  bool from_first = false;  // there are few keys after the place
   std::string key;
 };
 
@@ -127,7 +127,7 @@ struct CountedKeys final : WalkState {
 }  // namespace
 
 void RandomKey(RedisCall& call) {
-  // From a place that nothing but chance chooses, or from the first key if there is none behind it.
+  // From a place that nothing but chance chooses, or from the first key if there is none after it.
   const uint64_t chance = Mixed(call.now_ms * 1000 + static_cast<int64_t>(call.client->id % 1000));
   const std::string place(1, static_cast<char>(chance & 0xff));
   auto& choice = call.data->Remember<RandomChoice>(chance);
@@ -217,7 +217,7 @@ void Scan(RedisCall& call) {
       next = key;
       return false;
     }
-    looked++;
+    ++looked;
     if (!options.other_type && walk.Matches(key)) keys.emplace_back(key);
     call.data->Spend(walk.TakeSteps() * kWorkPerMatchStep);
     bytes += key.size() + 16;

@@ -27,7 +27,7 @@ bool IsName(RedisCall& call, std::string_view name) {
   return ok;
 }
 
-// Without users there is one, who needs no password.
+// Without users there is one, which needs no password.
 bool KnowsUser(std::string_view user) { return user == kDefaultUser; }
 
 void Auth(RedisCall& call) {
@@ -68,7 +68,7 @@ void Hello(RedisCall& call, RedisChange* change, RedisLogin* login) {
     return call.reply->Error("ERR Protocol version is not an integer or out of range");
   }
   if (version < 2 || version > 3) return call.reply->Error("NOPROTO unsupported protocol version");
-  for (size_t i = 2; i < call.count(); i++) {
+  for (size_t i = 2; i < call.count(); ++i) {
     const size_t more = call.count() - 1 - i;
     if (more >= 2 && EqualsIgnoringCase(call.Argument(i), "auth")) {
       if (login != nullptr) {

@@ -17,7 +17,7 @@ struct RedisChange {
   std::optional<Replies> replies;
 };
 
-// Who says to be there.
+// The user that a client says it is.
 struct RedisLogin {
   std::string user;  // empty: nobody was named
   std::string token;

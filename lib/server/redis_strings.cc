@@ -41,7 +41,7 @@ ExpiryForm ExpiryOption(std::string_view text) {
 // False: a syntax error.
 template <typename Arguments>
 bool ParseOptions(const Arguments& arguments, size_t from, bool of_set, SetOptions* options) {
-  for (size_t at = from; at < arguments.size(); at++) {
+  for (size_t at = from; at < arguments.size(); ++at) {
     const std::string_view option = arguments[at];
     const bool timed = options->form != ExpiryForm::kNone;
     if (of_set && EqualsIgnoringCase(option, "nx") && !options->if_present) {
@@ -211,7 +211,7 @@ void MGet(RedisCall& call) {
   auto& keys = call.data->Remember<RedisKeyCount>();
   // Once, also where the step ends before the first key.
   if (!std::exchange(keys.headed, true)) call.reply->ArrayHead(call.count() - 1);
-  for (; keys.next < call.count(); keys.next++) {
+  for (; keys.next < call.count(); ++keys.next) {
     if (call.data->Yield()) return;
     ReplyEntry(call, call.data->Get(call.Argument(keys.next)));
     if (call.reply->bytes() > call.environment->reply_bytes_max) return;

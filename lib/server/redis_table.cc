@@ -274,21 +274,21 @@ bool FitsAsPattern(RedisCall& call, std::string_view pattern) {
 
 namespace {
 
-// A set in brackets, from behind the opening one; `at` is then at its last character.
+// A set in brackets, from after the opening one; `at` is then at its last character.
 bool MatchesSet(std::string_view pattern, size_t* at, char c) {
   size_t i = *at;
   const bool inverted = i < pattern.size() && pattern[i] == '^';
-  if (inverted) i++;
+  if (inverted) ++i;
   bool found = false;
   while (true) {
     if (i < pattern.size() && pattern[i] == '\\' && i + 1 < pattern.size()) {
-      i++;
+      ++i;
       found = found || pattern[i] == c;
     } else if (i < pattern.size() && pattern[i] == ']') {
       break;
     } else if (i >= pattern.size()) {
       // Without its end it ends with the pattern.
-      i--;
+      --i;
       break;
     } else if (i + 2 < pattern.size() && pattern[i + 1] == '-') {
       auto low = static_cast<unsigned char>(pattern[i]), high = static_cast<unsigned char>(pattern[i + 2]);
@@ -299,7 +299,7 @@ bool MatchesSet(std::string_view pattern, size_t* at, char c) {
     } else {
       found = found || pattern[i] == c;
     }
-    i++;
+    ++i;
   }
   *at = i;
   return found != inverted;
@@ -344,14 +344,14 @@ bool MatchesPattern(std::string_view pattern, std::string_view text, uint64_t* s
     *steps += at - p + 1;
     if (matches) {
       p = at + 1;
-      t++;
+      ++t;
       continue;
     }
     if (star == std::string_view::npos) return false;
     p = star + 1;
     t = ++taken;
   }
-  while (p < pattern.size() && pattern[p] == '*') p++;
+  while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
 }
 

@@ -18,7 +18,7 @@ enum class ClientProtocol : uint8_t { kBanDb, kRedis, kGrpc };
 inline constexpr size_t kClientProtocols = 3;
 std::string_view NameOf(ClientProtocol protocol);
 
-// What a request is, for those who measure.
+// What a request is, for those that measure.
 enum class Action : uint8_t {
   kGet,
   kPut,

@@ -31,7 +31,7 @@ void RequestTimes::Count(const RequestMark& mark) {
     if (std::find(kinds_.begin(), kinds_.end(), kind) == kinds_.end()) kinds_.push_back(kind);
     run = {.kind = kind, .since_nanos = mark.since_nanos, .count = 0};
   }
-  run.count++;
+  ++run.count;
 }
 
 bool RequestTimes::WantsDetails(const RequestMark& mark) const {
@@ -52,7 +52,7 @@ void RequestTimes::Keep(const RequestMark& mark, const RequestSource& source) {
 }
 
 void RequestTimes::LogSlow(int64_t now_nanos) {
-  for (size_t i = 0; i < kept_count_; i++) {
+  for (size_t i = 0; i < kept_count_; ++i) {
     const Kept& kept = kept_[i];
     const int64_t took_nanos = now_nanos - kept.mark.since_nanos;
     if (took_nanos < slow_log_->threshold_nanos()) continue;
@@ -101,7 +101,7 @@ void RequestTimes::Record(const Run& run, int64_t now_nanos) {
 }
 
 void RequestTimes::AddTo(std::vector<OperationLatency>* latencies) const {
-  for (size_t kind = 0; kind < kKinds; kind++) {
+  for (size_t kind = 0; kind < kKinds; ++kind) {
     const LatencyRecorder* const recorder = recorders_[kind].load(std::memory_order_acquire);
     if (recorder == nullptr) continue;
     const std::string protocol(NameOf(static_cast<ClientProtocol>(kind / kMeasuredActions)));

@@ -21,7 +21,7 @@ constexpr char kCursorAfter = 1;
 constexpr char kCursorAt = 2;
 constexpr uint32_t kEntriesDefault = 1000;
 constexpr uint32_t kEntriesMax = 65536;
-// Deleted and overwritten entries that a step passes before it ends: some milliseconds' worth.
+// Deleted and overwritten entries that a step passes before it ends: a few milliseconds of work.
 constexpr uint64_t kSkipsMax = 50000;
 
 // The range that is left, once the cursor is taken into account; false if the cursor is none of
@@ -94,7 +94,7 @@ void ScanEndpoint::Scan(Request& request, ScanCommand* command) {
   step->options.consistency = Consistency::kLocal;
   // What it will produce is counted when it is there.
   step->pending = request.Defer(command->range.ByteSize() + command->cursor.size() + sizeof(Step));
-  in_flight_++;
+  ++in_flight_;
   Step* started = step.release();
   // A state of before is known here.
   if (started->snapshot != nullptr) return Start(started, absl::OkStatus());
@@ -144,7 +144,7 @@ absl::Status ScanEndpoint::Step::Collect() {
         break;
       }
       last.assign(it->key());
-      count++;
+      ++count;
     }
   }
   if (it->status().code() == absl::StatusCode::kUnavailable) {
@@ -169,7 +169,7 @@ absl::Status ScanEndpoint::Step::Collect() {
 
 void ScanEndpoint::Finish(Step* step) {
   const std::unique_ptr<Step> owned(step);
-  in_flight_--;
+  --in_flight_;
   // The lease runs from when the piece is there.
   if (step->snapshot != nullptr) (void)snapshots_->Use(step->snapshot_id, step->owner);
   CompleteDurably(context_, std::move(step->pending), std::move(step->outcome), step->saw_undurable);

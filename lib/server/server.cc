@@ -271,13 +271,13 @@ absl::Status Server::Impl::Start() {
     workers_ = std::make_unique<server::RouteWorkers>(options_.worker_threads + for_operators, options_.worker_threads,
                                                       options_.logger);
   }
-  for (int i = 0; i < options_.loops; i++) BANDB_RETURN_IF_ERROR(AddLoop(i));
+  for (int i = 0; i < options_.loops; ++i) BANDB_RETURN_IF_ERROR(AddLoop(i));
   std::vector<server::DoorQueue*> door_queues;
   for (ServingLoop& serving : loops_) door_queues.push_back(serving.loop_server->door_queue());
   door_ = std::make_unique<server::Door>(std::move(door_queues), &quota_, users_.get(), options_);
   // One socket for all loops: the first accepts and deals out.
   std::vector<server::LoopServer*> others;
-  for (size_t i = 1; i < loops_.size(); i++) others.push_back(loops_[i].loop_server.get());
+  for (size_t i = 1; i < loops_.size(); ++i) others.push_back(loops_[i].loop_server.get());
   BANDB_RETURN_IF_ERROR(loops_[0].loop_server->Listen(options_.listen, others));
   address_ = loops_[0].loop_server->address();
   if (!options_.redis_listen.empty()) {

@@ -26,7 +26,7 @@ void ReplySink::Post(server::Outcome outcome) {
     net::Reply reply;
     auto* const codec = static_cast<server::Codec*>(completions->CodecOf(ticket));
     if (codec != nullptr) reply = codec->Encode(&outcome, nullptr, &bytes);
-    // Whoever is gone needs no reply.
+    // A client that is gone needs no reply.
     completions->Complete(ticket, std::move(reply)).IgnoreError();
   });
 }

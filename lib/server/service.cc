@@ -139,7 +139,7 @@ void Service::Run(Request& request, CursorsCommand* command) { cursors_.Change(r
 void Service::Run(Request& request, TransactionCommand* command) {
   // What hooks made of the keys. The body goes on calling them what the client does, so that what
   // it writes is shown to hooks by that name, and found by it.
-  for (size_t i = 0; i < command->reads.size(); i++) {
+  for (size_t i = 0; i < command->reads.size(); ++i) {
     const std::string& argument = (*command->arguments)[command->read_arguments[i]];
     std::string_view& key = command->reads[i].key;
     if (argument.data() == key.data()) continue;

@@ -45,7 +45,7 @@ std::vector<SlowRequest> SlowLog::List(size_t count_max, const UserRegistry* use
   if (users == nullptr) return requests;
   const std::shared_ptr<const User> reader = users->Find(user);
   for (SlowRequest& request : requests) {
-    // What is kept of a key is its beginning: who may read all that begins so, may read it.
+    // What is kept of a key is its beginning: a user that may read all that begins so may read it.
     if (reader == nullptr || !reader->grants.Cover(Access::kRead, request.key)) CutKey(0, &request);
   }
   return requests;

@@ -63,7 +63,7 @@ void SnapshotEndpoint::Take(Request& request, int64_t lease_nanos) {
     std::string owner;
     uint64_t connection = 0;
   };
-  in_flight_++;
+  ++in_flight_;
   context_.counters->reads.Add();
   std::string owner(request.codec().session().name());
   auto step =
@@ -73,7 +73,7 @@ void SnapshotEndpoint::Take(Request& request, int64_t lease_nanos) {
     context_.readers->Post(base::Priority::kNormal, [this, step, lease_nanos, barrier = std::move(barrier)] {
       step->outcome = TakeNow(barrier, lease_nanos, step->owner, step->connection);
       loop_->Post([this, step] {
-        in_flight_--;
+        --in_flight_;
         WatchAnew();
         Complete(context_, step->pending, &step->outcome);
       });

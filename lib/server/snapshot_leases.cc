@@ -20,7 +20,8 @@ SnapshotLeases::Lease* SnapshotLeases::FindLocked(uint64_t id, std::string_view 
 absl::StatusOr<uint64_t> SnapshotLeases::Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos,
                                              std::string_view owner, uint64_t connection) {
   BANDB_ASSERT(snapshot != nullptr);
-  BANDB_ASSERT(lease_nanos > 0 && lease_nanos <= kLeaseNanosMax);
+  BANDB_ASSERT(lease_nanos > 0);
+  BANDB_ASSERT(lease_nanos <= kLeaseNanosMax);
   Expire();
   const int64_t now_nanos = clock_->MonotonicNanos();
   base::MutexLock lock(&mutex_);
@@ -52,7 +53,8 @@ std::shared_ptr<const Snapshot> SnapshotLeases::Use(uint64_t id, std::string_vie
 }
 
 bool SnapshotLeases::Renew(uint64_t id, int64_t lease_nanos, std::string_view owner) {
-  BANDB_ASSERT(lease_nanos > 0 && lease_nanos <= kLeaseNanosMax);
+  BANDB_ASSERT(lease_nanos > 0);
+  BANDB_ASSERT(lease_nanos <= kLeaseNanosMax);
   const int64_t now_nanos = clock_->MonotonicNanos();
   base::MutexLock lock(&mutex_);
   Lease* const lease = FindLocked(id, owner, now_nanos);

@@ -35,8 +35,8 @@ class SnapshotLeases {
   // server, or of another one, is none of this.
   SnapshotLeases(base::Clock* clock, uint64_t seed) : clock_(clock), random_(seed) {}
 
-  // Keeps it for `owner`, the name of a user, and returns its number, never 0. Who has no name
-  // shares them with all that have none; then `connection` is whose share it counts for. Errors:
+  // Keeps it for `owner`, the name of a user, and returns its number, never 0. A client without a
+  // name shares them with all that have none; then it counts for the share of `connection`. Errors:
   // kResourceExhausted there are kSnapshotsMax, or kSnapshotsOfUserMax of this user or connection.
   absl::StatusOr<uint64_t> Add(std::shared_ptr<const Snapshot> snapshot, int64_t lease_nanos,
                                std::string_view owner = {}, uint64_t connection = 0) ABSL_LOCKS_EXCLUDED(mutex_);

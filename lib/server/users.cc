@@ -38,7 +38,7 @@ bool TakeHexByte(std::string_view digits, std::string* to) {
 
 // False if there is an escape that does not exist.
 bool Unescape(std::string_view text, std::string* bytes) {
-  for (size_t i = 0; i < text.size(); i++) {
+  for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {
       bytes->push_back(text[i]);
       continue;
@@ -227,7 +227,7 @@ absl::StatusOr<UserTable> UserTable::Parse(std::string_view text, std::string_vi
   TableReader reader(&table);
   size_t number = 1;
   absl::Status status;
-  for (; !text.empty() && status.ok(); number++) {
+  for (; !text.empty() && status.ok(); ++number) {
     const size_t end = text.find('\n');
     status = end == std::string_view::npos
                  ? base::Error(absl::StatusCode::kInvalidArgument, "the file ends within a line: is it complete?")
@@ -245,7 +245,7 @@ std::string UserTable::ToText() const {
       "# Users of bandb_server, as \"bandb user\" writes them. Tokens are not kept, only their SHA-256.\n";
   for (const auto& [name, user] : users_) {
     text += fmt::format("\n[{}]\ntoken = '{}{}'\nallow = [", name, kDigestKind, ToHex(user->digest));
-    for (size_t i = 0; i < user->grants.texts().size(); i++) {
+    for (size_t i = 0; i < user->grants.texts().size(); ++i) {
       text += fmt::format("{}'{}'", i == 0 ? "" : ", ", user->grants.texts()[i]);
     }
     text += "]\n";

@@ -85,8 +85,8 @@ class UserTable {
   std::map<std::string, std::shared_ptr<const User>, std::less<>> users_;
 };
 
-// Who was added, removed, or has another token or other rights, by name; in texts of bounded
-// length, as many as it takes; none: nobody.
+// Which users were added, removed, or have another token or other rights, by name; in texts of
+// bounded length, as many as it takes; none: nobody.
 std::vector<std::string> DescribeChanges(const UserTable& before, const UserTable& after);
 
 // The users of a running server, all loops'. Thread safety: any thread.

@@ -89,8 +89,8 @@ void WriteEndpoint::Write(Request& request, const Operation& operation) {
 
 void WriteEndpoint::Write(Request& request, const BatchCommand& batch) {
   absl::Status status;
-  for (size_t i = 0; i < batch.conditions.size() && status.ok(); i++) status = CheckCondition(batch.conditions[i]);
-  for (size_t i = 0; i < batch.operations.size() && status.ok(); i++) status = CheckOperation(batch.operations[i]);
+  for (size_t i = 0; i < batch.conditions.size() && status.ok(); ++i) status = CheckCondition(batch.conditions[i]);
+  for (size_t i = 0; i < batch.operations.size() && status.ok(); ++i) status = CheckOperation(batch.operations[i]);
   if (!status.ok()) return request.Answer({.failure = ToFailure(status)});
   WriteBatch* const to = Join(request, batch.bytes, batch.operations.size(), !batch.conditions.empty());
   for (const Condition& condition : batch.conditions) {
@@ -110,7 +110,7 @@ void WriteEndpoint::Pump() {
   while (in_flight_ < kGroupsInFlightMax && !queue_.empty()) {
     Group* group = queue_.front().release();
     queue_.pop_front();
-    in_flight_++;
+    ++in_flight_;
     queued_bytes_ -= group->bytes;
     group->submitted_nanos = loop_->NowNanos();
     context_.counters->write_groups.Add();
@@ -162,7 +162,7 @@ void WriteEndpoint::Measure(const Group& group) {
 
 void WriteEndpoint::Finish(Group* group) {
   std::unique_ptr<Group> owned(group);
-  in_flight_--;
+  --in_flight_;
   Measure(*group);
   Answer(group);
   Recycle(std::move(owned));

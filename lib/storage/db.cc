@@ -54,7 +54,7 @@ struct OwnWorld {
   explicit OwnWorld(const Options& options) : OwnWorld(options, std::make_unique<kv::HostLogger>(options.logger)) {}
   OwnWorld(const Options& options, std::unique_ptr<kv::HostLogger> given)
       : logger(given.get()),
-        env(base::SystemEnvOptions{.threads = options.background_threads, .files = {}}, std::move(given)),
+        env(base::SystemEnvOptions{.threads = options.background_threads}, std::move(given)),
         callbacks(1) {}
 
   // Owned by env.
@@ -232,7 +232,7 @@ int64_t DbImpl::Throttle(uint64_t bytes, int64_t nanos_max) {
   if (delay_nanos_.fetch_add(delay, std::memory_order_relaxed) + delay < kDelayNanosWorthWaiting) return 0;
   const int64_t owed = delay_nanos_.exchange(0, std::memory_order_relaxed);
   const int64_t wait = std::min(owed, nanos_max);
-  // The rest is for whoever comes next.
+  // The rest is for the next caller.
   if (wait < owed) delay_nanos_.fetch_add(owed - wait, std::memory_order_relaxed);
   if (wait <= 0) return 0;
   base::Event never;
@@ -269,8 +269,8 @@ absl::Status DbImpl::WriteAndWait(const WriteOptions& options, const Fill& fill)
     Throttle(write.payload_bytes, base::kForever);
     return AwaitOutcome(&write, base::kForever, &abandoned);
   }
-  // The caller may leave before the outcome is there, and the request must not refer to what is
-  // his.
+  // The caller may leave before the outcome is there, and the request must not refer to what
+  // belongs to the caller.
   auto write = std::make_unique<BlockingWrite>();
   fill(write.get());
   write->OwnBytes();

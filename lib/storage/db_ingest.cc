@@ -48,7 +48,7 @@ class OneWayCursor : public Cursor {
 class SourceCursor final : public OneWayCursor {
  public:
   // Adds keys and values up in `user_bytes`. Lifetime: borrows it.
-  SourceCursor(IngestSource next, const kv::Limits& limits, Sequence first, uint64_t* user_bytes)
+  SourceCursor(IngestSource next, const kv::WriteLimits& limits, Sequence first, uint64_t* user_bytes)
       : next_(next), limits_(limits), sequence_(first), user_bytes_(user_bytes) {}
 
   void Next() override {
@@ -87,7 +87,7 @@ class SourceCursor final : public OneWayCursor {
   }
 
   const IngestSource next_;
-  const kv::Limits limits_;
+  const kv::WriteLimits limits_;
   Sequence sequence_;
   uint64_t* const user_bytes_;
   std::string key_;

@@ -65,7 +65,7 @@ class LogCommitSource final : public changes::CommitSource {
   const std::shared_ptr<LogSpots> spots_;
   const bool undurable_;
   changes::ChangePlace place_;
-  // Who has been told to be told, and by which; null: nobody.
+  // The listener that is to be told, and the one that tells it; null: none.
   internal::ChangeListener* listener_ = nullptr;
   changes::News* news_ = nullptr;
   // When a sync is asked for, if nothing becomes durable by itself; 0: nothing is to come.

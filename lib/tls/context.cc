@@ -100,7 +100,7 @@ absl::Status TrustAuthorities(SSL_CTX* context, const std::string& ca) {
 }
 
 // A peer whose authority has no list here is refused, and so is everybody once a list is past its
-// time: who keeps lists wants to know of what was taken back.
+// time: an operator that keeps lists wants to know of what was taken back.
 absl::Status HeedRevocations(SSL_CTX* context, const std::string& crl) {
   X509_STORE* const store = ::SSL_CTX_get_cert_store(context);
   base::PosixFileSystem files;
@@ -113,7 +113,7 @@ absl::Status HeedRevocations(SSL_CTX* context, const std::string& crl) {
     const ASN1_TIME* const next = ::X509_CRL_get0_nextUpdate(list.get());
     if (next != nullptr && ::X509_cmp_current_time(next) < 0) return Wrong(crl, "the revocation list is out of date");
     if (::X509_STORE_add_crl(store, list.get()) != 1) return Wrong(crl, "a revocation list that cannot be used");
-    count++;
+    ++count;
   }
   const unsigned long error = ::ERR_peek_last_error();
   if (count == 0 || ERR_GET_REASON(error) != PEM_R_NO_START_LINE) return Wrong(crl, "no revocation list in PEM");

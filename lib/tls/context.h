@@ -1,4 +1,4 @@
-// What one side of TLS connections is: its certificate and key, and whom it believes.
+// What one side of TLS connections is: its certificate and key, and which authorities it trusts.
 //
 // TLS 1.3 alone, without early data, renegotiation and resumption.
 #ifndef BANDB_TLS_CONTEXT_H_
@@ -22,13 +22,13 @@ struct ContextFiles {
   std::string certificate{};  // the chain, its own first
   std::string key{};          // of the certificate, without a password; only its owner and group may read it
   // Of a server: clients need a certificate that one of these signed; empty: they need none. Of a
-  // client: who must have signed the server's; empty: one that this system trusts.
+  // client: what must have signed the server's; empty: one that this system trusts.
   std::string ca{};
   // Lists of certificates that were taken back, in PEM, one of each authority that has signed a
   // certificate of a peer; empty: none is asked for.
   std::string crl{};
-  // Whom else a peer's certificate must name, at least one: a DNS name, one that begins with a dot
-  // for all below it, or an IP address. Empty: whom the authority has signed is enough.
+  // What else a peer's certificate must name, at least one: a DNS name, one that begins with a dot
+  // for all below it, or an IP address. Empty: a signature of the authority is enough.
   std::vector<std::string> names{};
 };
 
@@ -51,7 +51,7 @@ class Context {
 
  private:
   Context(ssl_ctx_st* context, bool is_server) : context_(context), is_server_(is_server) {}
-  // Whom it believes.
+  // The authorities that it trusts.
   absl::Status Believe(const ContextFiles& files);
 
   ssl_ctx_st* const context_;

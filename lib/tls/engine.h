@@ -4,8 +4,8 @@
 // long as much of it was not taken. So a peer that asks and does not read costs no memory.
 //
 // Messages of TLS itself are bounded as well: each change of keys costs more to follow than to ask
-// for, and is answered, and OpenSSL looks at all that has come before it returns. Who sends nothing
-// else is no peer.
+// for, and is answered, and OpenSSL looks at all that has come before it returns. A side that sends
+// nothing else is no peer.
 #ifndef BANDB_TLS_ENGINE_H_
 #define BANDB_TLS_ENGINE_H_
 
@@ -44,8 +44,8 @@ class Engine {
   // Of TLS itself, without a byte for the reader between them; with more the connection has failed.
   static constexpr int kMessagesMax = 32;
 
-  // `host` is whom a client wants to speak to, a name or an address; a server has none. Errors:
-  // kResourceExhausted OpenSSL has no memory.
+  // `host` is the server that a client wants to speak to, a name or an address; a server has none.
+  // Errors: kResourceExhausted OpenSSL has no memory.
   static absl::StatusOr<std::unique_ptr<Engine>> Create(std::shared_ptr<Context> context, ByteSource* source,
                                                         const std::string& host = {});
   ~Engine();

@@ -31,7 +31,7 @@ void Handshakes::Take(std::unique_ptr<base::Stream> stream, const net::Endpoint&
   if (!made.ok()) return Fail(peer, base::Message(made.status()));
   const uint64_t number = ++last_number_;
   TlsStream* const begun = made->get();
-  by_host_[host]++;
+  ++by_host_[host];
   parts_.quota->AddMemory(kHeldBytes);
   outstanding_.emplace(
       number, Outstanding{*std::move(made), endpoint, host, parts_.loop->After(limits_.timeout_nanos, [this, number] {

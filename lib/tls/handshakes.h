@@ -55,7 +55,7 @@ class Handshakes final : public net::StreamTaker {
     base::TimerId timer = base::kNoTimer;
   };
 
-  // For one more of this address: ends the oldest of it, or of the one that has most. So those who
+  // For one more of this address: ends the oldest of it, or of the one that has most. So those that
   // begin and do not go on keep nobody out.
   void MakeRoom(const std::string& host);
   void OnEstablished(uint64_t number, const absl::Status& status);

@@ -13,8 +13,8 @@
 namespace bandb::tls {
 
 // A stream is connected, for its handler, once both sides know each other; how long that may take
-// is its user's affair. Whom it connects to must have a certificate for the HOST of the address, or
-// of the name that it was found for.
+// is its user's affair. The server that it connects to must have a certificate for the HOST of the
+// address, or of the name that it was found for.
 // Thread safety and lifetime: those of the loop below, which must outlive it; it borrows the
 // contexts.
 class TlsLoop final : public base::EventLoop {

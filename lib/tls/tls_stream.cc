@@ -99,10 +99,10 @@ bool TlsStream::Flush() {
 void TlsStream::WatchBelow() {
   if (broken_) return;
   const bool unsent = !engine_->unsent().empty();
-  // Who connects speaks first, once there is a connection: one that cannot be made must not look as
-  // if it had been.
+  // The side that connects speaks first, once there is a connection: one that cannot be made must
+  // not look as if it had been.
   const bool begins = is_shaking() && is_client_ && !engine_->has_spoken();
-  // Who asks much and takes nothing is not listened to.
+  // A peer that asks for much and takes nothing is not read.
   const bool reads = (readable_ || is_shaking()) && !begins && engine_->unsent().size() < Engine::kUnsentBytesMax;
   below_->Watch(reads, unsent || begins || (writable_ && !is_shaking()));
 }

@@ -42,12 +42,14 @@ std::string DigestOf(std::string_view bytes) {
   unsigned int size = 0;
   const int ok = ::EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &size,
                               ::EVP_sha256(), nullptr);
-  BANDB_ASSERT(ok == 1 && size == kDigestBytes);
+  BANDB_ASSERT(ok == 1);
+  BANDB_ASSERT(size == kDigestBytes);
   return digest;
 }
 
 bool AreSameDigest(std::string_view a, std::string_view b) {
-  BANDB_ASSERT(a.size() == kDigestBytes && b.size() == kDigestBytes);
+  BANDB_ASSERT(a.size() == kDigestBytes);
+  BANDB_ASSERT(b.size() == kDigestBytes);
   return ::CRYPTO_memcmp(a.data(), b.data(), kDigestBytes) == 0;
 }
 

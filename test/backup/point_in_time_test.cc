@@ -153,7 +153,7 @@ TEST_CASE("the cursor of an earlier release is given up for one of the repositor
   REQUIRE_OK(rig.env.files().Remove(base::JoinPath(kRepositoryDir, "REPOSITORY")));
   rig.Commit();
   if (is_ahead) {
-    // By somebody whom no backup concerns.
+    // By a client that no backup concerns.
     REQUIRE_OK(rig.db->Flush());
     REQUIRE_OK(rig.db->ResetCursor("backup", ChangesFrom::Now()));
   }
@@ -254,7 +254,7 @@ TEST_CASE("a restored state is another branch: its tokens end there, and its bac
   REQUIRE_OK(next.status());
   CHECK(next->logs == 1);
   CHECK(next->from_sequence == made->last_sequence);
-  // What was left behind is there as well.
+  // What was left over is there as well.
   CHECK(rig.Restored({.number = 2, .to_sequence = rig.states[5].sequence}) == rig.states[5].contents);
   REQUIRE_OK(rig.repository.Verify(0));
 }

@@ -242,7 +242,7 @@ TEST_CASE("a repository is of one database, and of one call at a time that makes
     CHECK_CODE(rig.repository.Create(rig.db.get(), {}).status(), kFailedPrecondition);
     CHECK_CODE(rig.repository.Prune(1), kFailedPrecondition);
     CHECK(rig.repository.List().value().size() == 1);
-    // Who reads is in nobody's way, but that of a prune.
+    // A reader is in nobody's way, except a prune's.
     REQUIRE_OK(rig.repository.Verify(0));
     REQUIRE_OK(rig.repository.Restore({.number = 1}, "/beside").status());
   }

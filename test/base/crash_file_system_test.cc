@@ -90,7 +90,7 @@ TEST_CASE("what is not synced is lost, kept, cut, torn or reordered, as asked") 
   const auto prefixes = Outcomes(files, "/log", Damage::kPrefix);
   CHECK(prefixes.size() > kSeeds / 3);
   for (const std::string& found : prefixes) {
-    // Behind the prefix there are zeros, if anything.
+    // After the prefix there are zeros, if anything.
     const size_t kept = std::mismatch(found.begin(), found.end(), all.begin()).first - found.begin();
     CHECK(found.find_first_not_of('\0', kept) == std::string::npos);
   }

@@ -163,7 +163,7 @@ TEMPLATE_TEST_CASE("a lock is held once, in this process too, until its owner go
   const absl::Status second = rig.files().Lock(path).status();
   CHECK_CODE(second, kFailedPrecondition);
   CheckNames(second, path);
-  // Whoever was refused has left it as it was, and so has whoever only asked.
+  // A caller that was refused has left it as it was, and so has one that only asked.
   CHECK(rig.files().IsLocked(path).value());
   first->reset();
   CHECK_FALSE(rig.files().IsLocked(path).value());

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 
-// A page behind the end of its file: every access raises SIGBUS, as on a file system that has shut
+// A page after the end of its file: every access raises SIGBUS, as on a file system that has shut
 // down.
 class DeadPage {
  public:

@@ -35,7 +35,7 @@ TEST_CASE("lines are appended to a regular file of mode 600, and to nothing else
   struct stat status {};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
-  // A pipe that nobody reads: whoever opens or writes it would wait.
+  // A pipe that nobody reads: opening or writing it would wait.
   REQUIRE(::mkfifo(dir.File("pipe").c_str(), 0600) == 0);
   for (const std::string& other : {dir.File("pipe"), std::string("/dev/null")}) {
     const absl::Status refused = LineFile::Open(other).status();

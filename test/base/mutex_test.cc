@@ -76,7 +76,7 @@ TEST_CASE("a timed wait ends without a signal") {
   CondVar condition;
   bool ended = false;
   mutex.Lock();
-  // A spurious wake-up answers true; they do not go on for ever.
+  // A spurious wake-up answers true; they do not go on forever.
   for (int i = 0; i < 1000 && !ended; ++i) ended = !condition.WaitFor(&mutex, 1000);
   mutex.Unlock();
   CHECK(ended);
@@ -101,7 +101,7 @@ TEST_CASE("an event wakes all who wait, and can be used again") {
 TEST_CASE("a wait ends in time, however often it is woken for nothing") {
   Event event;
   std::atomic<bool> done{false};
-  // Whoever is woken finds the event reset, nearly always.
+  // The thread that is woken finds the event reset, nearly always.
   std::thread teaser([&] {
     while (!done.load()) {
       event.Set();

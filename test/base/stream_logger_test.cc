@@ -150,7 +150,7 @@ TEST_CASE("a pipe that nobody reads is refused, and one that is read gets whole 
   REQUIRE(reader >= 0);
   auto logger = StreamLogger::ToFile(path, &clock);
   REQUIRE_OK(logger.status());
-  // More than a pipe holds: who writes waits for the reader.
+  // More than a pipe holds: a writer waits for the reader.
   constexpr size_t kLines = 40;
   const std::string text(4000, 'x');
   std::thread writer([&] {

@@ -175,7 +175,7 @@ TEST_CASE("shutdown lets the running step end and destroys the rest unrun") {
   Event running;
   ThreadExecutor executor(1);
   executor.Post(Priority::kHigh, [&] {
-    // Sees work behind it, which must not run: shutdown is under way before this ends.
+    // Sees work after it, which must not run: shutdown is under way before this ends.
     running.Set();
     while (destroyed == 0) {
     }

@@ -30,6 +30,32 @@ CommandLog Puts(uint64_t entries, size_t value_bytes) {
   return log;
 }
 
+// And then a put under a condition, which has to be read.
+CommandLog PutsAndCondition() {
+  CommandLog log = Puts(60, 1000);
+  LogCommand command = Put("a", "1");
+  command.write.conditions.push_back({test::ModelCondition::Kind::kPresent, "key0045"});
+  log.Data(1, 100, {command});
+  return log;
+}
+
+// So that the puts are in tables, of which nothing is in memory.
+void FlushAndReopen(ApplierNode* node) {
+  REQUIRE_OK(node->Open(0));
+  node->Feed(60);
+  node->FlushAll();
+  node->Kill();
+  REQUIRE_OK(node->Open(60));
+  node->RunAll();
+}
+
+// From now on no table is opened or read, and nothing else is refused.
+void RefuseTables(ApplierNode* node, FaultKind kind) {
+  node->env().files().ClearFaults();
+  node->env().files().Inject(
+      {.kind = kind, .calls = {FileCall::kOpen, FileCall::kRead}, .pattern = "*.tbl", .count = test::Fault::kSticky});
+}
+
 }  // namespace
 
 TEST_CASE("on a full disk applying waits, and goes on by itself once there is room") {
@@ -152,22 +178,11 @@ TEST_CASE("a disk that fails ends the node, though no entry comes") {
 }
 
 TEST_CASE("a read of a condition that finds no descriptor is waited out, however long it takes") {
-  CommandLog log = Puts(60, 1000);
-  LogCommand command = Put("a", "1");
-  command.write.conditions.push_back({test::ModelCondition::Kind::kPresent, "key0045"});
-  log.Data(1, 100, {command});
+  CommandLog log = PutsAndCondition();
   log.Data(1, 101, {Put("b", "1")});
   ApplierNode node({}, &log.log());
-  REQUIRE_OK(node.Open(0));
-  node.Feed(60);
-  node.FlushAll();
-  node.Kill();
-  REQUIRE_OK(node.Open(60));
-  node.RunAll();
-  node.env().files().Inject({.kind = FaultKind::kNoDescriptor,
-                             .calls = {FileCall::kOpen, FileCall::kRead},
-                             .pattern = "*.tbl",
-                             .count = test::Fault::kSticky});
+  FlushAndReopen(&node);
+  RefuseTables(&node, FaultKind::kNoDescriptor);
   node.Feed(62);
   node.RunFor(5 * kSecond);
   CHECK_OK(node.applier().stalled());
@@ -186,36 +201,21 @@ TEST_CASE("a read of a condition that finds no descriptor is waited out, however
 
 TEST_CASE("a disk that refuses a read after there was no descriptor for long has as many tries as ever") {
   for (const bool helps : {true, false}) {
-    CommandLog log = Puts(60, 1000);
-    LogCommand command = Put("a", "1");
-    command.write.conditions.push_back({test::ModelCondition::Kind::kPresent, "key0045"});
-    log.Data(1, 100, {command});
+    CommandLog log = PutsAndCondition();
     ApplierNode node({}, &log.log());
-    REQUIRE_OK(node.Open(0));
-    node.Feed(60);
-    node.FlushAll();
-    node.Kill();
-    REQUIRE_OK(node.Open(60));
-    node.RunAll();
-    const auto refuse = [&](FaultKind kind) {
-      node.env().files().ClearFaults();
-      node.env().files().Inject({.kind = kind,
-                                 .calls = {FileCall::kOpen, FileCall::kRead},
-                                 .pattern = "*.tbl",
-                                 .count = test::Fault::kSticky});
-    };
-    refuse(FaultKind::kNoDescriptor);
+    FlushAndReopen(&node);
+    RefuseTables(&node, FaultKind::kNoDescriptor);
     node.Feed(61);
     node.RunFor(30 * kSecond);
     CHECK_CODE(node.applier().stalled(), kUnavailable);
     // Once, and then again for nine seconds, in between which no descriptor is free.
-    refuse(FaultKind::kIoError);
+    RefuseTables(&node, FaultKind::kIoError);
     node.RunFor(2 * kSecond);
     CHECK(node.failures.empty());
-    refuse(FaultKind::kNoDescriptor);
+    RefuseTables(&node, FaultKind::kNoDescriptor);
     node.RunFor(30 * kSecond);
     CHECK(node.failures.empty());
-    refuse(FaultKind::kIoError);
+    RefuseTables(&node, FaultKind::kIoError);
     node.RunFor(5 * kSecond);
     CHECK(node.failures.empty());
     if (helps) node.env().files().ClearFaults();
@@ -228,22 +228,11 @@ TEST_CASE("a disk that refuses a read after there was no descriptor for long has
 
 TEST_CASE("a read of a condition that is refused is tried again, and ends the node when that does not help") {
   for (const bool helps : {true, false}) {
-    CommandLog log = Puts(60, 1000);
-    LogCommand command = Put("a", "1");
-    command.write.conditions.push_back({test::ModelCondition::Kind::kPresent, "key0045"});
-    log.Data(1, 100, {command});
+    CommandLog log = PutsAndCondition();
     log.Data(1, 101, {Put("b", "1")});
     ApplierNode node({}, &log.log());
-    REQUIRE_OK(node.Open(0));
-    node.Feed(60);
-    node.FlushAll();
-    node.Kill();
-    REQUIRE_OK(node.Open(60));
-    node.RunAll();
-    node.env().files().Inject({.kind = helps ? FaultKind::kNoDescriptor : FaultKind::kIoError,
-                               .calls = {FileCall::kOpen, FileCall::kRead},
-                               .pattern = "*.tbl",
-                               .count = test::Fault::kSticky});
+    FlushAndReopen(&node);
+    RefuseTables(&node, helps ? FaultKind::kNoDescriptor : FaultKind::kIoError);
     node.Feed(62);
     node.RunFor(3 * kSecond);
     CHECK(node.applier().applied() == 60);

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "raft/types/configuration_codec.h"
 #include "support/catch.h"
+#include "support/tiny_options.h"
 
 namespace bandb::cluster {
 
@@ -40,16 +41,7 @@ std::vector<std::pair<std::string, std::string>> Walk(Iterator* it) {
 
 }  // namespace
 
-Options SmallOptions() {
-  Options options;
-  options.write_buffer_bytes = 64 << 10;
-  options.block_cache_bytes = 64 << 10;
-  options.block_bytes = 1024;
-  options.table_bytes = 64 << 10;
-  options.level0_tables = 2;
-  options.level_base_bytes = 64 << 10;
-  return options;
-}
+Options SmallOptions() { return test::TinyOptions(); }
 
 raft::Configuration RigConfiguration() { return raft::MakeConfiguration({1, 2, kLeader}); }
 

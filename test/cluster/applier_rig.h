@@ -92,7 +92,7 @@ class ApplierNode final : public Driver::Host, public LogDevice, public Transpor
   storage::EngineReplica& replica() { return *replica_; }
   Applier& applier() { return *applier_; }
   Driver& driver() { return *driver_; }
-  // And runs what it has left behind on executor and loop.
+  // And runs what it has left on executor and loop.
   void DestroyApplier();
   raft::Index fed() const { return fed_; }
 

@@ -1,4 +1,4 @@
-// Who is refused, with which words, and what it does to the others: nothing.
+// Which nodes are refused, with which words, and what it does to the others: nothing.
 #include "cluster/joiner.h"
 #include "cluster/raw_peer.h"
 #include "support/catch.h"

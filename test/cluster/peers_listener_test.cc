@@ -1,4 +1,4 @@
-// Who is dialed may be anything, too.
+// What is dialed may be anything, too.
 #include <algorithm>
 
 #include "cluster/raw_peer.h"

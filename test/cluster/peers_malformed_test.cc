@@ -122,7 +122,7 @@ TEST_CASE("a head of a snapshot that lies closes the link") {
   SECTION("a length beyond all bounds") {
     attack.evil->Say(PeerFrame::kSnapshotBegin,
                      cluster::EncodeSnapshotBegin(7, GENERATE(uint64_t{0}, (64ull << 20) + 1, UINT64_MAX)));
-    CHECK(attack.Closed("a beginning that is none"));
+    CHECK(attack.Closed("a malformed beginning"));
   }
   SECTION("more than was announced") {
     say("xxxxxxxxxx", 9);
@@ -169,7 +169,7 @@ TEST_CASE("of streams that are not there any more, and never were, nothing is he
   attack.evil->Say(PeerFrame::kSnapshotWanted, cluster::EncodeSnapshotWanted(7, {{0, 0}}));
   attack.evil->Say(PeerFrame::kSnapshotTaken, cluster::EncodeSnapshotTaken(7, 5));
   attack.evil->Say(PeerFrame::kSnapshotDone, cluster::EncodeSnapshotDone(7, absl::OkStatus()));
-  // A head that never ends is given up after a while, and may begin anew as often as one likes.
+  // A head that never ends is given up after a while, and may begin again as often as one likes.
   for (uint64_t stream = 1; stream < 100; ++stream) {
     attack.evil->Say(PeerFrame::kSnapshotBegin, cluster::EncodeSnapshotBegin(stream, 100));
   }

@@ -1,4 +1,4 @@
-// Whoever else comes to the port: noise, silence, crowds, and those who ask to be let in.
+// What else comes to the port: noise, silence, crowds, and those who ask to be let in.
 #include <algorithm>
 
 #include "cluster/join.h"
@@ -207,7 +207,7 @@ TEST_CASE("a node that nobody lets in hears what each has said") {
   guest.answer.reset();
   guest.Ask({a.PeerAddress()}, "let me in");
   REQUIRE(world.RunUntil([&] { return a.join_requests.size() == 2; }));
-  // Who asks may go, and who is asked as well.
+  // The node that asks may go, and the one that is asked as well.
   guest.joiner.reset();
   world.RunFor(kSecond);
   a.peers.reset();

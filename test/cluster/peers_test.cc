@@ -91,7 +91,7 @@ TEST_CASE("nodes say which entries they understand, and what an earlier release 
   REQUIRE(world.RunUntil([&] { return node.Up(newer.self.node) && node.Up(7); }, 2 * kSecond));
   CHECK(node.peers->EntryVersionOf(newer.self.node) == 3);
   CHECK(node.peers->EntryVersionOf(7) == 0);
-  // Who has been replaced by an earlier release is known to be one.
+  // A node that has been replaced by an earlier release is known to be one.
   newer.self.entry_version = 0;
   newer.Restart();
   newer.peers->SetMembers(MembersOf(all));

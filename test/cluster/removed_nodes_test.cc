@@ -1,4 +1,4 @@
-// The ids of nodes that were removed: who is one, and what is stored.
+// The ids of nodes that were removed: which is one, and what is stored.
 #include "cluster/removed_nodes.h"
 
 #include <string>

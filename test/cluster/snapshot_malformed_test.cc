@@ -105,26 +105,26 @@ TEST_CASE("a receiver that asks for what there is not, or has what was not sent,
   const uint64_t tables = attack.rig.pair.peer().replica().PinState().table_count();
   SECTION("a table that is none") {
     wants({{tables, 0}});
-    CHECK(attack.Closed("wants of what there is not"));
+    CHECK(attack.Closed("wanted tables or bytes that do not exist"));
   }
   SECTION("bytes that are none") {
     wants({{0, 1 << 30}});
-    CHECK(attack.Closed("wants of what there is not"));
+    CHECK(attack.Closed("wanted tables or bytes that do not exist"));
   }
   SECTION("a table twice") {
     wants({{1, 0}, {1, 0}});
-    CHECK(attack.Closed("wants that do not add up"));
+    CHECK(attack.Closed("a malformed list of wanted tables"));
   }
   SECTION("a count that lies") {
     std::string payload = cluster::EncodeSnapshotWanted(attack.stream, {});
     payload.back() = '\x7f';
     attack.evil->Say(PeerFrame::kSnapshotWanted, payload);
-    CHECK(attack.Closed("wants that do not add up"));
+    CHECK(attack.Closed("a malformed list of wanted tables"));
   }
   SECTION("asks twice") {
     wants({{0, 0}});
     wants({{0, 0}});
-    CHECK(attack.Closed("wants that nobody asked for"));
+    CHECK(attack.Closed("a list of wanted tables that was not asked for"));
   }
   SECTION("has taken what was not sent") {
     wants({{0, 0}});
@@ -140,7 +140,7 @@ TEST_CASE("a receiver that asks for what there is not, or has what was not sent,
     std::string payload = cluster::EncodeSnapshotDone(attack.stream, absl::OkStatus());
     payload.back() = '\x7f';
     attack.evil->Say(PeerFrame::kSnapshotDone, payload);
-    CHECK(attack.Closed("an end that is none"));
+    CHECK(attack.Closed("a malformed end"));
   }
   REQUIRE(attack.rig.RunUntil([&] { return !attack.rig.sender.snapshots_sent.empty(); }));
   CHECK_FALSE(attack.rig.sender.snapshots_sent[0].ok);

@@ -13,6 +13,7 @@
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "kv/batch_format.h"
+#include "support/absolute_times.h"
 
 namespace bandb::kv {
 
@@ -33,7 +34,7 @@ void TryOperations(std::string_view bytes) {
   // Written again, they are the same; and with their times resolved, still as many.
   constexpr uint64_t kNowMs = uint64_t{1} << 60;
   std::string resolved = encoded;
-  ResolveTimeToLive(&resolved, kNowMs);
+  test::MakeTimesAbsolute(&resolved, kNowMs);
   BANDB_ASSERT(resolved.size() == encoded.size());
   OperationReader first(encoded), second(resolved);
   Operation a, b;

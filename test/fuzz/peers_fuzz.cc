@@ -3,9 +3,9 @@
 //
 // The input is a program: connections that say a hello, mutated or not, and then frames, half right
 // or noise, while time passes, links break and the node sends. Beyond not crashing: what the node
-// hears comes from who said so and is for it, each snapshot that it sends is reported once, a state
-// is never taken for whole unless every byte of it came, and in the end everything is gone. The
-// decoders of hellos, frames and states give back what they took.
+// hears comes from the node that said so and is for it, each snapshot that it sends is reported
+// once, a state is never taken for whole unless every byte of it came, and in the end everything is
+// gone. The decoders of hellos, frames and states give back what they took.
 #include <cstddef>
 #include <cstdint>
 #include <memory>

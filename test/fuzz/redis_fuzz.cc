@@ -18,20 +18,13 @@
 #include <vector>
 
 #include "base/assert.h"
-#include "fuzz/fuzz_network.h"
 #include "fuzz/fuzz_program.h"
+#include "fuzz/fuzz_server.h"
 #include "net/stream_world.h"
-#include "server/loop_server.h"
-#include "server/redis_command.h"
-#include "support/manual_clock.h"
-#include "support/memory_store.h"
-#include "support/step_executor.h"
 
 namespace bandb::test {
 namespace {
 
-constexpr size_t kClients = 3;
-constexpr size_t kStepsMax = 80;
 constexpr size_t kFrameBytesMax = 8192;
 constexpr int kDepthMax = 8;
 
@@ -227,123 +220,26 @@ void FuzzClient::Check() {
   if (tracked_ && !may_be_refused_ && !to_be_closed_) BANDB_ASSERT(!end_.broken && (!end_.ended || expected_.empty()));
 }
 
-// A server between its network and its clients.
-class FuzzWorld {
+class FuzzWorld final : public FuzzServer<FuzzClient> {
  public:
   FuzzWorld(uint8_t choice, uint8_t seed)
-      : options_(MakeOptions(choice)),
-        may_be_refused_((choice & (8 | 128)) != 0),
-        network_((choice & 64) != 0, seed),
-        executor_(&clock_, seed),
-        store_(&executor_),
-        server_loop_(network_.MakeLoop()),
-        client_loop_(network_.MakeLoop()) {
+      : FuzzServer(MakeOptions(choice), {}, choice, seed), may_be_refused_((choice & (8 | 128)) != 0) {
     environment_.value_bytes_max = kFrameBytesMax;
     environment_.reply_bytes_max = options_.memory_bytes_max / 4;
     environment_.stats = [] { return std::string("reads 1\n"); };
     environment_.now_ms = [this] { return clock_.WallMillis(); };
-    unit_ = std::make_unique<server::LoopServer>(server::LoopServer::Parts{.loop = server_loop_,
-                                                                           .store = &store_,
-                                                                           .hooks = &hooks_,
-                                                                           .executor = &executor_,
-                                                                           .readers = &executor_,
-                                                                           .quota = &quota_,
-                                                                           .number = 0,
-                                                                           .clock = &clock_,
-                                                                           .redis = &environment_,
-                                                                           .stats = [] { return std::string(); }},
-                                                 options_);
-    BANDB_ASSERT(unit_->ListenForRedis(network_.Address()).ok());
-  }
-
-  void Run(Program program) {
-    for (size_t i = 0; i < kClients; i++) Connect(i);
-    Turn(20);
-    for (size_t step = 0; step < kStepsMax && !program.empty(); step++) Step(&program);
-    store_.SetHolding(false);
-    for (auto& client : clients_) client->Finish();
-    for (int turns = 0; turns < 20000 && !Answered(); turns++) {
-      for (auto& client : clients_) client->Flush(0);
-      Turn(1);
-    }
-    BANDB_ASSERT(Answered());
-    for (auto& client : clients_) client->Vanish();
-    bool ended = false;
-    unit_->End([&ended] { ended = true; });
-    for (int turns = 0; turns < 20000 && !ended; turns++) Turn(1);
-    BANDB_ASSERT(ended);
-    BANDB_ASSERT(quota_.connections == 0);
-    BANDB_ASSERT(quota_.memory_bytes == 0);
-    ServerStats stats;
-    unit_->AddTo(&stats);
-    BANDB_ASSERT(stats.in_flight == 0);
+    Start(&environment_);
   }
 
  private:
-  void Connect(size_t at) {
-    if (clients_.size() <= at) clients_.resize(at + 1);
-    clients_[at] =
-        std::make_unique<FuzzClient>(client_loop_.get(), unit_->redis_address(), connects_++, may_be_refused_);
+  std::unique_ptr<FuzzClient> NewClient(int number) override {
+    return std::make_unique<FuzzClient>(client_loop_.get(), unit_->redis_address(), number, may_be_refused_);
   }
-  void Turn(int steps) {
-    for (int i = 0; i < steps; i++) {
-      network_.Turn(1);
-      if (executor_.idle()) continue;
-      executor_.RunOne(0);
-    }
-    for (auto& client : clients_) client->Check();
-  }
-  bool Answered() const {
-    return std::all_of(clients_.begin(), clients_.end(),
-                       [](const auto& c) { return c->gone() || !c->tracked() || c->unanswered() == 0; });
-  }
-  void Step(Program* program) {
-    const uint8_t what = program->Byte();
-    FuzzClient& client = *clients_[what % kClients];
-    switch (what / kClients % 16) {
-      case 0:
-        return client.TooLong(program->Byte());
-      case 1:
-        return client.Noise(program->Take(program->Byte() % 32));
-      case 2:
-        return client.StopReading();
-      case 3:
-        client.Flush(0);
-        client.CloseWrite();
-        return Turn(30);
-      case 4:
-        return Connect(what % kClients);
-      case 5:
-        return store_.SetHolding(program->Byte() % 2 == 0);
-      case 6:
-        client.Flush(program->Byte());
-        return Turn(program->Byte() % 64);
-      case 7:
-        client.Flush(program->Byte() % 16);
-        return Turn(10);
-      case 8:
-      case 9:
-      case 10:
-        return client.Wild(program);
-      default:
-        return client.Ask(program);
-    }
+  void Do(int what, FuzzClient* client, Program* program) override {
+    return what <= 10 ? client->Wild(program) : client->Ask(program);
   }
 
-  const ServerOptions options_;
   const bool may_be_refused_;
-  const ServerHooks hooks_;
-  Network network_;
-  ManualClock clock_;
-  StepExecutor executor_;
-  MemoryStore store_;
-  net::Quota quota_;
-  server::RedisEnvironment environment_;
-  const std::shared_ptr<base::EventLoop> server_loop_;
-  const std::unique_ptr<base::EventLoop> client_loop_;
-  std::unique_ptr<server::LoopServer> unit_;
-  std::vector<std::unique_ptr<FuzzClient>> clients_;
-  int connects_ = 0;
 };
 
 }  // namespace

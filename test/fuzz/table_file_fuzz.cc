@@ -101,7 +101,7 @@ void ReadAll(const std::string& content) {
   cursor->SeekForPrev(target);
   if (cursor->Valid()) cursor->Prev();
   const FragmentedTombstones& tombstones = (*table)->tombstones();
-  for (size_t i = 0; i < tombstones.fragment_count(); ++i) static_cast<void>(tombstones.Sequences(i));
+  for (size_t i = 0; i < tombstones.fragment_count(); ++i) static_cast<void>(tombstones.SequenceAt(i, 1));
   static_cast<void>((*table)->ApproximateOffset(target));
   static_cast<void>((*table)->VerifyChecksums());
 }

@@ -83,7 +83,7 @@ TEST_CASE("calls of strangers that last for ever leave room for those of the sto
     if (i >= 2) CHECK(watches[i - 2]->End() == ::grpc::StatusCode::CANCELLED);
   }
   CHECK(KvClient((*listener)->Address()).Put("k", "v").success);
-  // Who asks for the health once is answered, whatever others watch.
+  // A client that asks for the health once is answered, whatever others watch.
   ::grpc::ClientContext context;
   HealthCheckResponse response;
   CHECK(stub->Check(&context, HealthCheckRequest(), &response).ok());

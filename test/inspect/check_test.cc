@@ -22,7 +22,7 @@ bool IsSound(TestEnv* env, inspect::Report* report) {
 }
 
 // From where on the bytes of a file mean nothing, or may be a torn tail: room that was reserved
-// behind the seal of a log, and the last edit, which Close wrote.
+// after the seal of a log, and the last edit, which Close wrote.
 uint64_t HarmlessFrom(const Inspected& inspected, const std::string& path, uint64_t size) {
   if (path.ends_with("/LOCK")) return 0;
   const std::unique_ptr<TestEnv> env = inspected.Copy();

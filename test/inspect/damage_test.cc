@@ -72,7 +72,7 @@ void BeginAnew(TestEnv* env, uint64_t edits) {
 
 constexpr uint64_t kDamages = 13;
 
-// What was done, for whom a test fails.
+// What was done, for the reader of a test that fails.
 std::string DamageSomehow(TestEnv* env, base::Random* random, uint64_t kind) {
   static constexpr const char* kPatterns[kDamages] = {"*.log",     "*.log", "*.log",    "*.log",        "*/MANIFEST-*",
                                                       "*/CURRENT", "*.tbl", "*.tbl",    "*/MANIFEST-*", "*/MANIFEST-*",
@@ -101,7 +101,7 @@ std::string DamageSomehow(TestEnv* env, base::Random* random, uint64_t kind) {
       break;
     case 10:
     case 11:
-      // Another one stands in its place.
+      // Another one is in its place.
       env->files().SetContent(path, env->files().Content(Draw(env, random, kPatterns[kind])));
       break;
     default:
@@ -111,7 +111,7 @@ std::string DamageSomehow(TestEnv* env, base::Random* random, uint64_t kind) {
   return what;
 }
 
-// Whether of a log with records only the header is left, without the room behind it. One that was
+// Whether of a log with records only the header is left, without the room after it. One that was
 // begun and not written to looks the same, and whether anything was in it is only noted.
 bool IsCutToHeader(const Inspected& inspected, TestEnv* env) {
   const std::map<std::string, uint64_t> before = inspected.image->Files();

@@ -6,6 +6,7 @@
 
 #include "bandb/write_batch.h"
 #include "kv/limits.h"
+#include "support/absolute_times.h"
 #include "support/catch.h"
 
 namespace bandb::kv {
@@ -47,7 +48,7 @@ TEST_CASE("a batch that was moved from is empty, and holds what it is given next
   WriteBatch moved = std::move(batch);
   CHECK(moved.Count() == 3);
   CHECK(moved.ByteSize() == copy.ByteSize());
-  CHECK_CODE(CheckBatch(Limits(), moved), kInvalidArgument);
+  CHECK_CODE(CheckBatch(WriteLimits(), moved), kInvalidArgument);
   CHECK(batch.Count() == 0);  // NOLINT(bugprone-use-after-move): what this is about
   CHECK(batch.ByteSize() == 0);
   CHECK_FALSE(WriteBatchAccess::HasTimeToLive(batch));
@@ -55,7 +56,7 @@ TEST_CASE("a batch that was moved from is empty, and holds what it is given next
   CHECK(batch.Count() == 1);
   CHECK(WriteBatchAccess::OperationCount(batch) == 1);
   CHECK(WriteBatchAccess::KeyBytesMax(batch) == 1);
-  CHECK_OK(CheckBatch(Limits(), batch));
+  CHECK_OK(CheckBatch(WriteLimits(), batch));
   moved = std::move(batch);
   CHECK(moved.Count() == 1);
   CHECK(batch.Count() == 0);  // NOLINT(bugprone-use-after-move)
@@ -112,7 +113,7 @@ TEST_CASE("committing a batch turns its times to live into absolute times that n
   batch.PutWithTtl("b", "2", absl::Seconds(-5));
   batch.PutWithTtl("c", "3", absl::Hours(1'000'000'000));
   std::string operations = WriteBatchAccess::Operations(batch);
-  ResolveTimeToLive(&operations, 1000);
+  test::MakeTimesAbsolute(&operations, 1000);
   OperationReader cursor(operations);
   Operation operation;
   REQUIRE(cursor.Next(&operation));
@@ -133,7 +134,7 @@ TEST_CASE("committing a batch leaves a time of expiry as it is") {
   batch.PutUntil("f", "6", absl::InfiniteFuture());
   std::string operations = WriteBatchAccess::Operations(batch);
   CHECK(WriteBatchAccess::HasTimeToLive(batch));
-  ResolveTimeToLive(&operations, 1000000);
+  test::MakeTimesAbsolute(&operations, 1000000);
   OperationReader cursor(operations);
   Operation operation;
   const uint64_t latest = (uint64_t{1} << 63) - 1;
@@ -152,7 +153,7 @@ TEST_CASE("a time to live of any length is none of the times of expiry") {
   batch.PutWithTtl("a", "1", absl::Seconds(INT64_MAX));
   batch.PutWithTtl("b", "2", absl::Milliseconds(INT64_MAX));
   std::string operations = WriteBatchAccess::Operations(batch);
-  ResolveTimeToLive(&operations, 1000);
+  test::MakeTimesAbsolute(&operations, 1000);
   OperationReader cursor(operations);
   Operation operation;
   for (int i = 0; i < 2; i++) {
@@ -162,7 +163,7 @@ TEST_CASE("a time to live of any length is none of the times of expiry") {
 }
 
 TEST_CASE("limits are checked for every part of a batch, and follow the memory budget") {
-  const Limits limits = LimitsFor(1 << 20);
+  const WriteLimits limits = LimitsFor(1 << 20);
   CHECK(limits.batch_bytes_max == 256 << 10);
   CHECK(LimitsFor(uint64_t{1} << 40).batch_bytes_max == kBatchBytesMax);
 

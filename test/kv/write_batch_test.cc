@@ -168,14 +168,14 @@ TEST_CASE("forged bytes of a batch are refused though their checksum is right") 
 TEST_CASE("what a batch may not hold is refused when it is written, not when it is read from bytes") {
   WriteBatch batch;
   batch.RequireEmptyRange("a", std::string(kv::kKeyBytesMax + 1, 'k'));
-  CHECK_CODE(kv::CheckBatch(kv::Limits(), batch), kInvalidArgument);
+  CHECK_CODE(kv::CheckBatch(kv::WriteLimits(), batch), kInvalidArgument);
   const absl::StatusOr<WriteBatch> parsed = WriteBatch::Parse(batch.Serialize());
   REQUIRE_OK(parsed.status());
-  CHECK_CODE(kv::CheckBatch(kv::Limits(), *parsed), kInvalidArgument);
+  CHECK_CODE(kv::CheckBatch(kv::WriteLimits(), *parsed), kInvalidArgument);
   // An empty limit is no limit, here.
   batch.Clear();
   batch.RequireEmptyRange("a", "");
-  CHECK_OK(kv::CheckBatch(kv::Limits(), batch));
+  CHECK_OK(kv::CheckBatch(kv::WriteLimits(), batch));
 }
 
 TEST_CASE("the bytes of a batch are fixed") {

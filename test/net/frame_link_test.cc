@@ -290,7 +290,7 @@ TEST_CASE("a link that is closed says all it had to say, and why") {
   CHECK(pair.at_dialer.events.size() == events);
   CHECK(pair.at_acceptor.frames.size() == 50);
   CHECK(pair.at_acceptor.ends[0].cause == Cause::kClosedByPeer);
-  // Cut by who says it, escaped by who is told.
+  // Cut by the side that says it, escaped by the side that is told.
   CHECK(pair.at_acceptor.ends[0].reason.size() == 2 * net::FrameLink::kReasonBytesMax);
   REQUIRE(world.RunUntil([&] { return world.dialing.leaving() == 0; }));
 }

@@ -60,7 +60,7 @@ std::string ErrorLine(net::Refusal refusal) {
   return line;
 }
 
-LineWorld::LineWorld(int which, const net::Limits& limits, int loops)
+LineWorld::LineWorld(int which, const net::ServerLimits& limits, int loops)
     : world_(MakeLineWorld(which, &clock)),
       client_loop_(world_->MakeLoop()),
       executor_(&clock, 1),

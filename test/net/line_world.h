@@ -63,7 +63,7 @@ class LineWorld final : private net::FrameServerObserver {
   // `which`: a world of streams, or sockets that go by `clock`.
   static constexpr int kStoppedSockets = -10;
   static constexpr int kStoppedPollSockets = -11;
-  explicit LineWorld(int which, const net::Limits& limits = {}, int loops = 1);
+  explicit LineWorld(int which, const net::ServerLimits& limits = {}, int loops = 1);
   ~LineWorld();
 
   void Connect(RecordingEnd* end);

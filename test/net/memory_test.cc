@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t kLimit = 400000;
 
-net::Limits SmallMemory() {
-  net::Limits limits;
+net::ServerLimits SmallMemory() {
+  net::ServerLimits limits;
   limits.memory_bytes_max = kLimit;
   return limits;
 }

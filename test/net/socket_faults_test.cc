@@ -281,7 +281,7 @@ TEST_CASE("a descriptor that somebody else closed costs its stream, and nobody e
     rig.Turns(1);
     CHECK(other.received == "here");
   }
-  // Who gets the number next has nothing to do with it.
+  // What gets the number next has nothing to do with it.
   Ear next;
   Peer to_next = rig.Pair(&next);
   next.stream()->Watch(true, false);

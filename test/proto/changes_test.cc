@@ -14,7 +14,7 @@ namespace {
 std::string_view PayloadOf(const std::string& bytes, MessageId id) {
   Frame frame;
   size_t needed = 0;
-  REQUIRE(CutFrame(bytes, kFrameBytesDefault, &frame, &needed) == CutResult::kFrame);
+  REQUIRE(CutFrame(bytes, kFrameBytesHardMax, &frame, &needed) == CutResult::kFrame);
   REQUIRE(frame.ByteSize() == bytes.size());
   REQUIRE(frame.message_id == static_cast<uint32_t>(id));
   return frame.payload;

@@ -14,7 +14,7 @@ namespace {
 std::string_view PayloadOf(const std::string& frame_bytes, MessageId id) {
   Frame frame;
   size_t needed = 0;
-  REQUIRE(CutFrame(frame_bytes, kFrameBytesDefault, &frame, &needed) == CutResult::kFrame);
+  REQUIRE(CutFrame(frame_bytes, kFrameBytesHardMax, &frame, &needed) == CutResult::kFrame);
   REQUIRE(frame.ByteSize() == frame_bytes.size());
   REQUIRE(frame.message_id == static_cast<uint32_t>(id));
   return frame.payload;

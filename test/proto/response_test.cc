@@ -11,7 +11,7 @@ namespace {
 Frame WholeFrame(const std::string& bytes) {
   Frame frame;
   size_t needed = 0;
-  REQUIRE(CutFrame(bytes, kFrameBytesDefault, &frame, &needed) == CutResult::kFrame);
+  REQUIRE(CutFrame(bytes, kFrameBytesHardMax, &frame, &needed) == CutResult::kFrame);
   REQUIRE(frame.ByteSize() == bytes.size());
   return frame;
 }

@@ -48,7 +48,7 @@ TEST_CASE("a change of voters is joint, and leaving it drops who has gone", "[ra
   CHECK(IsValid(after));
 }
 
-// The learners of `configuration` that wait to become voters, each with whom it replaces.
+// The learners of `configuration` that wait to become voters, each with the voter that it replaces.
 std::vector<std::pair<NodeId, NodeId>> Waiting(const Configuration& configuration) {
   std::vector<std::pair<NodeId, NodeId>> waiting;
   for (const Member& m : configuration.members) {

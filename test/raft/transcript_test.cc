@@ -11,8 +11,8 @@
 // A comment that begins with "Impossible:" says that the story breaks the rules that the nodes rely
 // on, so that they may contradict each other.
 //
-// With BANDB_REWRITE=1 in the environment the accounts are written anew. Read the difference before
-// you keep it: a transcript is only worth what its reader understood.
+// With BANDB_REWRITE=1 in the environment the accounts are written again. Read the difference
+// before you keep it: a transcript is only worth what its reader understood.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>

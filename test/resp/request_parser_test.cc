@@ -75,7 +75,7 @@ TEST_CASE("requests are the same in whatever pieces they come") {
   CHECK(Parse("*2\r\n$3\r\nGET\r\n$0\r\n\r\n") == Requests{"GET|"});
   // An array of nothing, and one of less, ask for nothing.
   CHECK(Parse("*0\r\n*-1\r\n*-100\r\n\r\n\n  \r\nPING\r\n") == Requests{"PING"});
-  // Only the length counts: what stands where a line should end is not looked at.
+  // Only the length counts: what is where a line should end is not looked at.
   CHECK(Parse("*1\r\n$4\r\nPINGxy*1\rz$1\rzaxy") == Requests{"PING", "a"});
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("the length of a request is announced by the header of its last argume
     REQUIRE(parser.Parse(std::string_view(bytes).substr(0, given), &used) == Parsed::kIncomplete);
     CHECK(parser.announced_bytes() == (given < head.size() ? 0 : head.size() + 1002));
   }
-  // Given up, it leaves nothing: the next bytes are those behind it.
+  // Given up, it leaves nothing: the next bytes are those after it.
   parser.Restart();
   CHECK(parser.announced_bytes() == 0);
   CHECK(parser.Parse("PING\r\n", &used) == Parsed::kRequest);

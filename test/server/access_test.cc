@@ -1,4 +1,4 @@
-// Every message and command, by who asks for it.
+// Every message and command, by the user that asks for it.
 #include <fmt/format.h>
 
 #include <algorithm>

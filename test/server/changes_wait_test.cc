@@ -65,7 +65,7 @@ class AskingClient final : public base::StreamHandler {
 
   SimNetwork* const network_;
   std::unique_ptr<base::Stream> stream_;
-  proto::FrameReader reader_{proto::kFrameBytesDefault};
+  proto::FrameReader reader_{proto::kFrameBytesHardMax};
   std::string unsent_;
 };
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/mutex.h"
+#include "server/hook_notes.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
 
@@ -31,29 +31,6 @@ uint16_t CodeOf(WireClient* client, const std::string& frame) {
   REQUIRE(reply.has_value());
   return reply->code;
 }
-
-// What hooks were told, from the loop.
-class Notes {
- public:
-  void Add(const ServerOperation& operation) ABSL_LOCKS_EXCLUDED(mutex_) {
-    static constexpr const char* kNames[] = {"get", "put", "delete", "delete range", "scan"};
-    base::MutexLock lock(&mutex_);
-    text_ += fmt::format("{} {} {}{}", kNames[static_cast<int>(operation.kind)], operation.key, operation.value,
-                         operation.limit);
-    if (operation.time_to_live != absl::InfiniteDuration()) {
-      text_ += fmt::format(" for {} ms", absl::ToInt64Milliseconds(operation.time_to_live));
-    }
-    text_ += ";";
-  }
-  std::string Take() ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    return std::exchange(text_, {});
-  }
-
- private:
-  base::Mutex mutex_;
-  std::string text_ ABSL_GUARDED_BY(mutex_);
-};
 
 // Keys that begin with "old/" lie under "new/".
 HookResult RouteOld(std::string_view key) {
@@ -96,7 +73,7 @@ ServerHooks Before(OperationHook hook) {
 }  // namespace
 
 TEST_CASE("a route puts another key in the place of the one asked for, of puts, gets and deletes, also in a batch") {
-  Notes next, after;
+  HookNotes next, after;
   ServerHooks hooks;
   if (GENERATE(false, true)) {
     for (const uint32_t id : {kPutMessage, kGetMessage, kDeleteMessage}) hooks.before.push_back({id, RouteMessage});
@@ -104,11 +81,11 @@ TEST_CASE("a route puts another key in the place of the one asked for, of puts, 
     hooks.before_operations.emplace_back(RouteOperation);
   }
   hooks.before_operations.emplace_back([&](const ServerOperation& operation) {
-    next.Add(operation);
+    next.Add(Describe(operation));
     return HookResult::Pass();
   });
   hooks.after_operations.emplace_back(
-      [&](const ServerOperation& operation, const ServerOutcome&) { after.Add(operation); });
+      [&](const ServerOperation& operation, const ServerOutcome&) { after.Add(Describe(operation)); });
   ServerFixture fixture({}, std::move(hooks));
   WireClient client(fixture.address());
   CHECK(client.Ask(PutFrame("old/a", "1")) == OkReply());
@@ -124,8 +101,8 @@ TEST_CASE("a route puts another key in the place of the one asked for, of puts, 
   CHECK(fixture.store.size() == 1);
   const std::string told =
       "put new/a 1;get new/a ;get new/a ;put new/b 2 for 60000 ms;delete new/a ;put c 3;delete new/b ;";
-  CHECK(next.Take() == told);
-  CHECK(after.Take() == told);
+  CHECK(next.TakeText() == told);
+  CHECK(after.TakeText() == told);
   CHECK(fixture.server->Stats().hook_routes == 5);
   CHECK(fixture.server->Stats().hook_failures == 0);
 }
@@ -145,9 +122,9 @@ TEST_CASE("a hook on a message sees the key that the one before it gave") {
 }
 
 TEST_CASE("a condition is a get to hooks: it is looked at where a get would be, and not at all where none is let") {
-  Notes notes;
+  HookNotes notes;
   ServerHooks hooks = Before([&](const ServerOperation& operation) {
-    notes.Add(operation);
+    notes.Add(Describe(operation));
     if (operation.key == "secret") return HookResult::Reject(40000, "secret");
     if (operation.key == "none") return HookResult::Drop();
     return RouteOperation(operation);
@@ -162,7 +139,7 @@ TEST_CASE("a condition is a get to hooks: it is looked at where a get would be, 
   };
   const uint16_t aborted = proto::ToCode(absl::StatusCode::kAborted);
   CHECK(ask("old/a", "of nobody") == aborted);
-  CHECK(notes.Take() == "get old/a ;put old/a 2;");
+  CHECK(notes.TakeText() == "get old/a ;put old/a 2;");
   CHECK(ask("old/a", "1") == 0);
   CHECK(fixture.store.Get("new/a").value() == "2");
   CHECK(ask("secret", "41") == 40000);
@@ -238,25 +215,25 @@ TEST_CASE("a route and what comes with it are one verdict") {
 }
 
 TEST_CASE("no hook is shown what a hook emitted, so none emits without an end") {
-  Notes before, after;
+  HookNotes before, after;
   ServerHooks hooks;
   const auto again = [&before](const ServerOperation& operation) {
-    before.Add(operation);
+    before.Add(Describe(operation));
     return HookResult::Emit({{.key = std::string(operation.key) + "+", .value = "v"}});
   };
   hooks.before_operations.emplace_back(again);
   hooks.before_operations.emplace_back(again);
   hooks.before.push_back({kPutMessage, [](const ServerRequest&) { return HookResult::Pass(); }});
   hooks.after_operations.emplace_back(
-      [&after](const ServerOperation& operation, const ServerOutcome&) { after.Add(operation); });
+      [&after](const ServerOperation& operation, const ServerOutcome&) { after.Add(Describe(operation)); });
   ServerFixture fixture({}, std::move(hooks));
   WireClient client(fixture.address());
   CHECK(client.Ask(PutFrame("a", "1")) == OkReply());
-  CHECK(before.Take() == "put a 1;put a 1;");
-  CHECK(after.Take() == "put a 1;");
+  CHECK(before.TakeText() == "put a 1;put a 1;");
+  CHECK(after.TakeText() == "put a 1;");
   CHECK(client.Ask(BatchFrame({{BatchKind::kPut, "b", "1"}, {BatchKind::kDelete, "c"}})) == OkReply());
-  CHECK(before.Take() == "put b 1;put b 1;delete c ;delete c ;");
-  CHECK(after.Take() == "put b 1;delete c ;");
+  CHECK(before.TakeText() == "put b 1;put b 1;delete c ;delete c ;");
+  CHECK(after.TakeText() == "put b 1;delete c ;");
   CHECK(fixture.store.size() == 5);
 }
 

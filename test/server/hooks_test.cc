@@ -1,4 +1,4 @@
-// Code of the host in front of the store.
+// The host's code between clients and the store.
 #include <atomic>
 #include <stdexcept>
 #include <string>
@@ -234,8 +234,8 @@ TEST_CASE("a responder may outlive its connection and its server") {
       base::MutexLock lock(&mutex);
       return waiting.size() == 3;
     }));
-    // Whoever closes may only have closed its writing side, so the answer is still owed, and lets
-    // the connection end.
+    // A client that closes may only have closed its writing side, so the answer is still owed, and
+    // lets the connection end.
     one.Close();
     {
       base::MutexLock lock(&mutex);
@@ -273,7 +273,7 @@ TEST_CASE("a route on a worker blocks its own connection, in order, and nobody e
   CHECK(slow.Receive() == OkReply());
   CHECK(other.Ask(GetFrame("k")) == ValueReply("1"));
   CHECK(slow.StaysSilent(30));
-  CHECK(other.Ask(GetFrame("k")) == ValueReply("1"));  // the second PUT waits behind the route
+  CHECK(other.Ask(GetFrame("k")) == ValueReply("1"));  // the second PUT waits for the route
   go_on.Set();
   CHECK(slow.Receive() == OkReply("work"));
   CHECK(slow.Receive() == OkReply());

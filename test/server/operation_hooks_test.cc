@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/mutex.h"
+#include "server/hook_notes.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
 #include "support/manual_clock.h"
@@ -17,37 +17,6 @@ namespace {
 
 using proto::BatchCheck;
 using proto::BatchKind;
-
-// What hooks were told, from whatever loop.
-class Notes {
- public:
-  void Add(std::string note) ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    notes_.push_back(std::move(note));
-  }
-  std::vector<std::string> Take() ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    return std::exchange(notes_, {});
-  }
-  size_t size() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    return notes_.size();
-  }
-
- private:
-  mutable base::Mutex mutex_;
-  std::vector<std::string> notes_ ABSL_GUARDED_BY(mutex_);
-};
-
-std::string Describe(const ServerOperation& operation) {
-  static constexpr const char* kNames[] = {"get", "put", "delete", "delete range", "scan"};
-  std::string text = fmt::format("{} {} {}{}", kNames[static_cast<int>(operation.kind)], operation.key, operation.value,
-                                 operation.limit);
-  if (operation.time_to_live != absl::InfiniteDuration()) {
-    text += fmt::format(" for {} ms", absl::ToInt64Milliseconds(operation.time_to_live));
-  }
-  return text;
-}
 
 // "reject", "drop", "throw" and "grow" as values of puts, and "key" to be put under a long key.
 HookResult JudgeByValue(const ServerRequest& request) {
@@ -65,7 +34,7 @@ HookResult JudgeByValue(const ServerRequest& request) {
 }  // namespace
 
 TEST_CASE("a hook on puts sees each put, in a message of its own and in a batch, with the same payload") {
-  Notes notes;
+  HookNotes notes;
   ServerHooks hooks;
   hooks.before.push_back({kPutMessage, [&](const ServerRequest& request) {
                             std::string_view key, value;
@@ -147,7 +116,7 @@ TEST_CASE("what hooks make of a batch is held to the limits on keys, and all of 
 }
 
 TEST_CASE("hooks on operations see every kind of them, with its parts, and may change these") {
-  Notes before, after;
+  HookNotes before, after;
   ServerHooks hooks;
   hooks.before.push_back({kPutMessage, [](const ServerRequest& request) {
                             std::string_view key, value;
@@ -179,7 +148,7 @@ TEST_CASE("hooks on operations see every kind of them, with its parts, and may c
 }
 
 TEST_CASE("of a put with the time of its end hooks see how long that is from now, and nothing less than that") {
-  Notes notes;
+  HookNotes notes;
   ServerHooks hooks;
   hooks.before_operations.emplace_back([&](const ServerOperation& operation) {
     notes.Add(Describe(operation));
@@ -208,7 +177,7 @@ TEST_CASE("of a put with the time of its end hooks see how long that is from now
 }
 
 TEST_CASE("a put until a time that has passed is to hooks one that ends at once") {
-  Notes before;
+  HookNotes before;
   ServerHooks hooks;
   hooks.before_operations.emplace_back([&](const ServerOperation& operation) {
     before.Add(Describe(operation));
@@ -222,7 +191,7 @@ TEST_CASE("a put until a time that has passed is to hooks one that ends at once"
 }
 
 TEST_CASE("post-hooks run whether or not the client is still there") {
-  Notes after;
+  HookNotes after;
   ServerHooks hooks;
   hooks.after.push_back({kPutMessage, [&](const ServerRequest& request, const ServerOutcome& outcome) {
                            std::string_view key, value;

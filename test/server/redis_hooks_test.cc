@@ -4,30 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "base/mutex.h"
+#include "server/hook_notes.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
 
 namespace bandb::test {
 namespace {
 
-// What hooks were told, from the loop.
-class Notes {
- public:
-  void Add(const ServerOperation& operation) ABSL_LOCKS_EXCLUDED(mutex_) {
-    static constexpr const char* kNames[] = {"get", "put", "delete", "delete range", "scan"};
-    base::MutexLock lock(&mutex_);
-    text_ += fmt::format("{} {};", kNames[static_cast<int>(operation.kind)], operation.key);
-  }
-  std::string Take() ABSL_LOCKS_EXCLUDED(mutex_) {
-    base::MutexLock lock(&mutex_);
-    return std::exchange(text_, {});
-  }
-
- private:
-  base::Mutex mutex_;
-  std::string text_ ABSL_GUARDED_BY(mutex_);
-};
+// As "put k".
+std::string KindAndKey(const ServerOperation& operation) {
+  return fmt::format("{} {}", NameOf(operation.kind), operation.key);
+}
 
 ServerOptions WithRedis() {
   ServerOptions options;
@@ -79,10 +66,10 @@ HookResult MakeOne(const ServerOperation& operation) {
 }  // namespace
 
 TEST_CASE("a command that tells something of a key, or copies what it holds, is a get of it to hooks") {
-  Notes notes;
+  HookNotes notes;
   ServerHooks hooks;
   hooks.before_operations.push_back([&notes](const ServerOperation& operation) {
-    notes.Add(operation);
+    notes.Add(KindAndKey(operation));
     return HookResult::Pass();
   });
   ServerFixture fixture(WithRedis(), std::move(hooks));
@@ -119,13 +106,13 @@ TEST_CASE("a command that tells something of a key, or copies what it holds, is 
   };
   for (const auto& row : rows) {
     CheckReply(&client, row.command, row.reply);
-    CHECK(notes.Take() == row.told);
+    CHECK(notes.TakeText() == row.told);
   }
   CheckReply(&client, "MULTI", "+OK\r\n");
   CheckReply(&client, "RENAME a b", "+QUEUED\r\n");
   CheckReply(&client, "SET c 1 GET", "+QUEUED\r\n");
   CheckReply(&client, "EXEC", "*2\r\n-ERR no such key\r\n$-1\r\n");
-  CHECK(notes.Take() == "get a;get c;put c;");
+  CHECK(notes.TakeText() == "get a;get c;put c;");
 }
 
 TEST_CASE("no command shows or copies what a hook on gets keeps to itself") {
@@ -188,10 +175,10 @@ TEST_CASE("where hooks move keys every command finds them where it put them") {
 }
 
 TEST_CASE("post-hooks hear of a put only if it was done, also where another client was quicker") {
-  Notes after;
+  HookNotes after;
   ServerHooks hooks;
   hooks.after_operations.push_back(
-      [&after](const ServerOperation& operation, const ServerOutcome&) { after.Add(operation); });
+      [&after](const ServerOperation& operation, const ServerOutcome&) { after.Add(KindAndKey(operation)); });
   ServerFixture fixture(WithRedis(), std::move(hooks));
   WireClient client(fixture.server->RedisAddress());
   fixture.store.SetHolding(true);
@@ -200,9 +187,9 @@ TEST_CASE("post-hooks hear of a put only if it was done, also where another clie
   REQUIRE_OK(fixture.store.Put("a", "theirs"));
   fixture.store.SetHolding(false);
   CHECK(client.ReceiveText(4) == ":0\r\n");
-  CHECK(after.Take() == "get a;");
+  CHECK(after.TakeText() == "get a;");
   CheckReply(&client, "SETNX b mine", ":1\r\n");
-  CHECK(after.Take() == "get b;put b;");
+  CHECK(after.TakeText() == "get b;put b;");
 }
 
 TEST_CASE("with hooks a transaction is held to the limit on requests by its own bytes alone") {

@@ -98,10 +98,10 @@ TEST_CASE("CLIENT KILL USER ends the connections of a user that has been removed
   };
   CHECK(kill("reader") == ":1");
   CHECK(gone.SeesEnd());
-  // Of whom there is nothing any more, and of whom there never was.
+  // A user of whom there is nothing any more, and one of whom there never was.
   CHECK(kill("reader") == "-ERR No such user 'reader'");
   CHECK(kill("nobody") == "-ERR No such user 'nobody'");
-  // Who is a user and has no connection is none that there is not.
+  // A user without a connection is a user all the same.
   CHECK(kill("all") == ":0");
   CHECK(kill("writer") == ":1");
   CHECK(stays.SeesEnd());

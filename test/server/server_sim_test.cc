@@ -81,8 +81,8 @@ class SimServer {
 };
 
 // Counts up one key through a pipeline of PUTs and GETs, and checks every reply. A connection that
-// breaks is made anew, and what it had asked for must have happened up to some point not before the
-// last acknowledgement.
+// breaks is made again, and what it had asked for must have happened up to some point not before
+// the last acknowledgement.
 class CountingClient final : public base::StreamHandler {
  public:
   CountingClient(base::EventLoop* loop, std::string server, std::string key, uint64_t seed)
@@ -100,7 +100,7 @@ class CountingClient final : public base::StreamHandler {
   };
 
   void Connect() {
-    reader_ = std::make_unique<proto::FrameReader>(proto::kFrameBytesDefault);
+    reader_ = std::make_unique<proto::FrameReader>(proto::kFrameBytesHardMax);
     unsent_.clear();
     expected_.clear();
     recovering_ = replies_ > 0 || breaks_ > 0;

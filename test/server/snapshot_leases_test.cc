@@ -54,7 +54,7 @@ TEST_CASE("a renewed snapshot has another lease, and a dropped one none") {
   clock.Advance(20 * kSecond);
   CHECK(leases.Use(one) == first);
   CHECK(leases.Use(two) == nullptr);
-  // What is in use stays with whom it has, and only with them.
+  // What is in use stays with those that have it, and only with them.
   const std::shared_ptr<const Snapshot> used = leases.Use(one);
   CHECK(leases.Drop(one));
   CHECK(!leases.Drop(one));

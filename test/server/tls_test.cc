@@ -42,7 +42,7 @@ class TlsFixture {
   std::unique_ptr<ServerFixture> fixture;
 };
 
-// Sends a text and reads what comes until it has so many bytes, or the end.
+// Sends a text and reads what comes until it has that many bytes, or the end.
 std::string Exchange(net::ClientStream* stream, std::string_view text, size_t bytes) {
   std::string heard;
   std::string buffer(70'000, '\0');

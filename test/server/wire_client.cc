@@ -116,8 +116,8 @@ std::optional<OwnedReply> WireClient::Receive() {
     if (!Fill()) return std::nullopt;
   }
   proto::Reply reply;
-  // Not by Catch's macros: tests use clients on several threads. Whoever wants a reply sees that
-  // there is none.
+  // Not by Catch's macros: tests use clients on several threads. A caller that wants a reply sees
+  // that there is none.
   if (!proto::DecodeReply(frame, &reply)) return std::nullopt;
   return OwnedReply{reply.ok, std::string(reply.body), reply.code, std::string(reply.message)};
 }

@@ -159,7 +159,7 @@ TEST_CASE("a frame longer than the limit gets an error reply and then the connec
        {std::string("\xff\xff\xff\xff\x01\0\0\0", 8), std::string("\x01\0\0\x01\x01\0\0\0", 8),
         std::string("GET / HTTP/1.1\r\n\r\n"), std::string("*1\r\n$4\r\nPING\r\n")}) {
     WireClient client(fixture.address());
-    // What stands before it is answered, and before the error.
+    // What comes before it is answered, and before the error.
     REQUIRE(client.Send(PutFrame("before", "it") + header));
     CHECK(client.Receive() == OkReply());
     const auto error = client.Receive();
@@ -256,7 +256,7 @@ TEST_CASE("noise harms nobody but its sender") {
     WireClient client(fixture.address());
     std::string noise;
     for (uint64_t i = random.Uniform(300) + 1; i > 0; i--) noise.push_back(static_cast<char>(random.Next()));
-    // Half of it behind a plausible header, so that it gets past the framing.
+    // Half of it after a plausible header, so that it gets past the framing.
     if (random.OneIn(2)) noise = RawFrame(static_cast<uint32_t>(random.Uniform(24)), noise);
     client.Send(noise);
     client.CloseWrite();

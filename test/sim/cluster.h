@@ -32,7 +32,7 @@ class Cluster {
   Network& network() { return network_; }
   Invariants& invariants() { return invariants_; }
 
-  // Who hears of the moments of all nodes.
+  // What hears of the moments of all nodes.
   void SetOnMoment(std::function<void(Node*, Moment)> on_moment) { on_moment_ = std::move(on_moment); }
   // Of all nodes together.
   Coverage coverage() const;

@@ -255,7 +255,7 @@ void Invariants::CheckTruncation(raft::NodeId node, const Books& books, const ra
     Fail("node {} cuts its log off at {} where nothing conflicts", node, first);
   }
   for (raft::Index i = first; i <= std::min(books.accepted.last(), committed()); ++i) {
-    // A node of the past may still obey a leader of the past: it is not among those by whom the
+    // A node of the past may still obey a leader of the past: it is not among those by which the
     // entry was committed.
     if (committed_in_[i - 1] > write.term) continue;
     const ShadowEntry* dropped = books.accepted.Find(i);

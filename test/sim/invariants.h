@@ -12,7 +12,7 @@
 // * Leader completeness: a new leader has every entry that was committed in an earlier term.
 // * Commitment: only a leader moves it, to an entry of its own term (1), which a quorum of the
 //   configuration in force has durably, counted by the checks (15, 25, 26, 27, 36). Committed
-//   entries are the same for all nodes for ever; none is cut off again (20, 31), none takes effect
+//   entries are the same for all nodes forever; none is cut off again (20, 31), none takes effect
 //   twice.
 // * The commit index that is stored along with a write speaks of entries that are durable already.
 // * Acknowledgement: what a reply says is durable there, and is what the leader has (22, 25, 26).
@@ -29,8 +29,8 @@
 //   lease (3, 40, 41).
 // * Monotony: of term, commit and applied index in a process; of the durable term over restarts.
 // * Office: no leader stays that heard no quorum for a long time (3), whose own disk hangs (34), or
-//   whom a committed configuration has left out (13), and no node goes on after a write of its disk
-//   failed (24). Leadership is handed only to who has all of the log (19). A leader counts for a
+//   which a committed configuration has left out (13), and no node goes on after a write of its disk
+//   failed (24). Leadership is handed only to a node that has all of the log (19). A leader counts for a
 //   peer only what that acknowledged in its present membership (15).
 // * A group that was given up for lost says nothing more: its nodes do not lead, and hear nothing
 //   of the new one (18).

@@ -35,7 +35,7 @@ void Invariants::CheckLeader(raft::NodeId node, Books* books, const raft::Inspec
 
 void Invariants::CheckCheckQuorum(raft::NodeId node, Books* books, const raft::Configuration& configuration) {
   const Nanos now = scheduler_.now();
-  // A node that stood still has heard nothing, and cannot have done anything about it.
+  // A node that was stopped has heard nothing, and cannot have done anything about it.
   const bool stood_still = now - books->last_turn > knobs_.core.election_timeout;
   if (stood_still || configuration.version != books->configuration_version) {
     books->configuration_version = configuration.version;

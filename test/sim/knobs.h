@@ -14,7 +14,7 @@
 //   may be nearly full, of which it warns, and it may have no space at all, so that entries cannot
 //   be written and checkpoints do not get done; what little term and vote need is reserved.
 // * Rot. An entry that was reported durable may be found damaged at a restart. Then the node must
-//   not start, and say why; its disk counts as lost from then on, and it joins anew under another
+//   not start, and say why; its disk counts as lost from then on, and it joins again under another
 //   id. Everything else that was reported durable stays. Entries do not rot under a running
 //   process, and reads of intact ones succeed.
 // * Processes. Crash at any instant, also between two of the steps that follow from one event;
@@ -32,7 +32,7 @@
 //   configuration that they know: they must not elect a leader, acknowledge anything, serve a read,
 //   or hear anything of the new group, nor it of them. What was on its way to them when the quorum
 //   was lost is lost, too. (If they were a quorum they would go on as the old cluster, side by side
-//   with the new one; nobody can forbid it to them, and whoever recovers a quorum answers for
+//   with the new one; nobody can forbid it to them, and the operator who recovers a quorum answers for
 //   that.)
 //
 // What is required: safety always (invariants.h), answers that are linearizable, and, once a
@@ -66,7 +66,7 @@ enum class FaultKind : uint8_t {
   kDiskHang,      // one node's disk completes nothing for a while
   kDiskFail,      // one write of one node fails
   kDiskFull,      // one node's disk takes nothing more for a while
-  kWipe,          // one node loses its disk for good and joins anew
+  kWipe,          // one node loses its disk for good and joins again
   kDiskNoSpace,   // one node's disk has not a byte left for a while: every write of entries fails
   kRot,           // an entry that was durable is found damaged at the next start: that disk is as good as lost
   kRotate,        // the leader's quorum changes, while votes are long under way

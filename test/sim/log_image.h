@@ -22,11 +22,11 @@ struct LogImage {
   raft::Index last() const { return floor.index + entries.size(); }
   // 0 where there is no entry.
   raft::Term TermAt(raft::Index index) const;
-  // The first `count` of `added` take their places; all that stood there or behind is void.
+  // The first `count` of `added` take their places; all that was there or after is void.
   void Append(const raft::Entries& added, size_t count);
   // Drops entries up to `index`.
   void Compact(raft::Index index);
-  // Empty, behind `meta`.
+  // Empty, after `meta`.
   void Reset(const raft::SnapshotMeta& meta);
 };
 

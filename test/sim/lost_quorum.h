@@ -20,7 +20,7 @@ struct QuorumLoss {
   // Believed lost, and intact. They are down, and nothing is on its way to them; together they are
   // no quorum of any configuration that they know.
   std::vector<raft::NodeId> returning;
-  // What clients will find from now on: the state behind the last entry of the survivor with the
+  // What clients will find from now on: the state after the last entry of the survivor with the
   // best log.
   std::map<uint64_t, uint64_t> state;
   // Committed entries that are lost.

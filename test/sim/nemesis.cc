@@ -25,7 +25,7 @@ void Nemesis::Start() {
 
 void Nemesis::Later(Nanos mean, std::function<void()> what) {
   // Exponential, without the longest tail, so that what waits for the end of a fault need not wait
-  // for ever.
+  // forever.
   const double x = std::min(-std::log(1.0 - random_.Double()), 4.0);
   scheduler_->After(static_cast<Nanos>(x * static_cast<double>(mean)), [this, epoch = epoch_, what = std::move(what)] {
     if (epoch == epoch_) what();

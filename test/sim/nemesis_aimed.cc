@@ -210,7 +210,7 @@ void Nemesis::AskForJoint() {
   if (leader == nullptr) return;
   const raft::Configuration& now = leader->core()->configuration();
   std::vector<raft::Change> changes;
-  // Who is a voter again in the end leaves a group of the same size.
+  // A node that is a voter again in the end leaves a group of the same size.
   const raft::NodeId learner = PickMember(now, false);
   if (learner != raft::kNoNode && !cluster_->node(learner).wiped()) {
     changes.push_back({raft::ChangeKind::kPromote, learner, raft::kNoNode, ""});

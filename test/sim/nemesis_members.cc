@@ -115,7 +115,7 @@ raft::NodeId Nemesis::PickStranger(const raft::Configuration& now) {
 }
 
 bool Nemesis::DrawChange(const raft::Configuration& now, raft::Change* change) {
-  // Whoever lost its disk goes first.
+  // A node that lost its disk goes first.
   for (const raft::Member& m : now.members) {
     if (!cluster_->node(m.id).wiped() || random_.OneIn(4)) continue;
     if (m.voter && random_.OneIn(2)) {

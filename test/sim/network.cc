@@ -1,10 +1,10 @@
 #include "sim/network.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/assert.h"
+#include "sim/exponential.h"
 
 namespace bandb::sim {
 namespace {
@@ -35,10 +35,6 @@ const char* Name(raft::MessageKind kind) {
       return "timeout-now-reply";
   }
   return "?";
-}
-
-Nanos Exponential(base::Random* random, Nanos mean) {
-  return static_cast<Nanos>(-std::log(1.0 - random->Double()) * static_cast<double>(mean));
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ class Network {
 
   Network(Scheduler* scheduler, Trace* trace, const NetworkKnobs& knobs, uint64_t seed);
 
-  // Who gets what is sent to `id`; nullptr for nobody. Borrowed.
+  // What gets what is sent to `id`; nullptr for nobody. Borrowed.
   void Attach(raft::NodeId id, Receiver* receiver) { receivers_[id] = receiver; }
 
   void Send(const raft::Message& message);

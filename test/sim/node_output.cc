@@ -1,20 +1,12 @@
 // The second half of a node: what it is to its driver.
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/assert.h"
+#include "sim/exponential.h"
 #include "sim/node.h"
 
 namespace bandb::sim {
-namespace {
-
-Nanos Exponential(base::Random* random, Nanos mean) {
-  return static_cast<Nanos>(-std::log(1.0 - random->Double()) * static_cast<double>(mean));
-}
-
-}  // namespace
-
 void Node::Post(raft::Event event) {
   if (!std::holds_alternative<raft::PersistFailed>(event)) return Push(std::move(event));
   Push(std::move(event), [this](const raft::StepResult&) { world_.observer->OnDiskFailed(id_); });

@@ -36,7 +36,7 @@ class ShadowLog {
   const raft::Configuration& ConfigurationAt(raft::Index index) const;
   const raft::Configuration& configuration() const { return ConfigurationAt(last()); }
 
-  // Entries take their places; whatever stood there or behind is void. They must join on.
+  // Entries take their places; whatever was there or after is void. They must join on.
   void Append(const raft::Entries& entries);
   void Reset(const raft::SnapshotMeta& meta);
 

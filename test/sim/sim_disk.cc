@@ -1,22 +1,14 @@
 #include "sim/sim_disk.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/status.h"
+#include "sim/exponential.h"
 
 namespace bandb::sim {
-namespace {
-
-Nanos Exponential(base::Random* random, Nanos mean) {
-  return static_cast<Nanos>(-std::log(1.0 - random->Double()) * static_cast<double>(mean));
-}
-
-}  // namespace
-
 SimDisk::SimDisk(Scheduler* scheduler, const DiskKnobs& knobs, Nanos checkpoint_mean, uint64_t seed)
     : scheduler_(scheduler),
       knobs_(knobs),

@@ -133,7 +133,7 @@ void Simulation::Repair(const std::vector<raft::NodeId>& survivors, const std::v
   nemesis_.Stop();
   cluster_.network().Heal();
   cluster_.network().MendAll();
-  // The others are dead, or live behind a partition: each for itself or all together.
+  // The others are dead, or are cut off by a partition: each for itself or all together.
   const uint64_t fate = random_.Uniform(3);
   for (const auto& [id, node] : cluster_.nodes()) {
     if (kept(id)) {

@@ -1,20 +1,12 @@
 #include "sim/workload.h"
 
-#include <cmath>
 #include <iterator>
 #include <utility>
 
 #include "base/assert.h"
+#include "sim/exponential.h"
 
 namespace bandb::sim {
-namespace {
-
-Nanos Exponential(base::Random* random, Nanos mean) {
-  return static_cast<Nanos>(-std::log(1.0 - random->Double()) * static_cast<double>(mean));
-}
-
-}  // namespace
-
 Workload::Workload(Scheduler* scheduler, Trace* trace, const Knobs& knobs, const Nodes* nodes, uint64_t seed)
     : scheduler_(scheduler),
       trace_(trace),
@@ -34,7 +26,7 @@ void Workload::Concentrate(std::vector<raft::NodeId> nodes) {
   think_mean_ = std::min(think_mean_, knobs_.core.election_timeout / 4);
   writes_done_ = 0;
   reads_done_ = 0;
-  // Who is deep in thought is woken.
+  // A client that thinks is woken.
   for (uint32_t client = 0; client < clients_.size(); ++client) Think(client);
 }
 

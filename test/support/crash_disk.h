@@ -1,6 +1,6 @@
 // The disk of CrashFileSystem: a tree of files and directories of which part is durable.
 //
-// A file is what was appended, of which a prefix is synced. Behind it there may be reserved space,
+// A file is what was appended, of which a prefix is synced. After it there may be reserved space,
 // which reads as zeros. A directory has its present entries and its durable ones; what lies between
 // is a list of pending operations, in the order in which they were made. A crash makes a new disk
 // of what is durable and of some of the rest.

@@ -93,7 +93,7 @@ class CrashFileSystem final : public base::FileSystem {
   uint64_t syncs_ignored() const;
   std::vector<FaultPlan::SyncCall> syncs() const;
 
-  // Rot: changes the disk behind everybody's back, durably. Files must exist and be that long.
+  // Rot: changes the disk without anybody's knowledge, durably. Files must exist and be that long.
   // -------------------
 
   std::map<std::string, uint64_t> Files() const;

@@ -91,7 +91,7 @@ absl::Status CrashFileSystem::Writer::Append(std::string_view bytes) {
     AppendLocked(bytes);
     return absl::OkStatus();
   }
-  // What a failed append leaves behind is unknown: here it is half.
+  // What a failed append leaves is unknown: here it is half.
   if (!crashed) AppendLocked(bytes.substr(0, bytes.size() / 2));
   return PoisonLocked(status);
 }

@@ -40,7 +40,7 @@ inline constexpr int kFileCalls = static_cast<int>(FileCall::kSyncDir) + 1;
 std::string_view FileCallName(FileCall call);
 inline bool Changes(FileCall call) { return call >= FileCall::kCreate; }
 
-// True if `text` is `pattern`, in which each '*' stands for any characters. "*" matches everything.
+// True if `text` is `pattern`, in which each '*' matches any characters. "*" matches everything.
 bool Matches(std::string_view pattern, std::string_view text);
 
 enum class FaultKind {

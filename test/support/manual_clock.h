@@ -1,4 +1,4 @@
-// A clock that stands still until a test moves it.
+// A clock that does not move until a test moves it.
 #ifndef BANDB_TEST_SUPPORT_MANUAL_CLOCK_H_
 #define BANDB_TEST_SUPPORT_MANUAL_CLOCK_H_
 

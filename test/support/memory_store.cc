@@ -65,7 +65,7 @@ class MemoryIterator final : public Iterator {
   absl::Status status() const override { return status_; }
 
  private:
-  // Passes the deleted keys from `first` on, up to where it stands.
+  // Passes the deleted keys from `first` on, up to where it is.
   template <typename It>
   void SkipDeleted(It first, It end) {
     const bool forward = std::is_same_v<It, std::set<std::string>::const_iterator> ||
@@ -199,7 +199,7 @@ absl::Status MemoryStore::DoWrite(const WriteBatch& batch, const WriteOptions& o
 }
 
 absl::Status MemoryStore::Apply(const WriteBatch& batch, bool sync) {
-  BANDB_RETURN_IF_ERROR(kv::CheckBatch(kv::Limits(), batch));
+  BANDB_RETURN_IF_ERROR(kv::CheckBatch(kv::WriteLimits(), batch));
   base::MutexLock lock(&mutex_);
   if (!write_error_.ok()) return write_error_;
   if (stalled_) return base::Error(absl::StatusCode::kUnavailable, "stalled");

@@ -1,4 +1,4 @@
-// A Store in an ordered map: the plainest thing that keeps the contract, for tests of what stands
+// A Store in an ordered map: the plainest thing that keeps the contract, for tests of what rests
 // above a Store.
 #ifndef BANDB_TEST_SUPPORT_MEMORY_STORE_H_
 #define BANDB_TEST_SUPPORT_MEMORY_STORE_H_
@@ -40,7 +40,7 @@ class MemoryStore final : public Store {
   // This key is not in memory: ReadOptions::only_cached does not find it.
   void SetCold(std::string_view key) ABSL_LOCKS_EXCLUDED(mutex_);
   // As a node with peers: what has to be up to date is not read with ReadOptions::only_cached, but
-  // behind a barrier.
+  // after a barrier.
   void SetAsksOthers(bool asks) ABSL_LOCKS_EXCLUDED(mutex_);
   // Barriers answer this, and do not open; OK ends it.
   void FailBarriersWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);

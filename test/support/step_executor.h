@@ -3,8 +3,8 @@
 //
 // Whatever may happen in production may happen here: of all that is ready, any task that is first
 // in its priority may go next, and any job that has begun. The same seed and the same posts give
-// the same run. Time stands still while there is work, but for a few microseconds a step, and jumps
-// to the next timer when there is none.
+// the same run. Time does not pass while there is work, but for a few microseconds a step, and
+// jumps to the next timer when there is none.
 #ifndef BANDB_TEST_SUPPORT_STEP_EXECUTOR_H_
 #define BANDB_TEST_SUPPORT_STEP_EXECUTOR_H_
 
@@ -32,7 +32,7 @@ class StepExecutor final : public base::Executor {
   void PostAfter(int64_t delay_nanos, base::Task task) override;
   void Start(base::Priority priority, std::unique_ptr<base::Job> job) override;
   // Runs steps until the event is set or the time has passed. If there is nothing to run and the
-  // wait is for ever, or if it takes more than kStepsMax steps, that is a deadlock or livelock of
+  // wait is forever, or if it takes more than kStepsMax steps, that is a deadlock or livelock of
   // the code under test: says so and aborts.
   bool Wait(base::Event* event, int64_t timeout_nanos) override;
 

@@ -107,8 +107,11 @@ def glossary(tree):
     for number, line in enumerate(document.lines[begin + 1:], begin + 2):
         if line.startswith("## "):
             break
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("|") or len(cells) != 3 or set(line) <= set("|- "):
+        if not line.startswith("|") or set(line) <= set("|- "):
+            continue
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) != 3:
+            yield document.violation(number, "glossary", "a word has three cells: itself, its meaning, and what it is not")
             continue
         for name in re.findall(r"`([A-Z]\w+)`", cells[1]):
             if name not in types:

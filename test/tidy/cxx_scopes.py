@@ -1,7 +1,7 @@
-"""Finds the declarations of a C++ file: what stands in namespaces and classes, and how long each function is.
+"""Finds the declarations of a C++ file: what is in namespaces and classes, and how long each function is.
 
 It reads no grammar. At namespace and class level a brace opens a namespace, a type, an initializer or a function body, and
-the words in front of it tell which; what stands inside a function is skipped as a whole. That is enough for a formatted
+the words before it tell which; what is inside a function is skipped as a whole. That is enough for a formatted
 tree, and a file whose braces do not match is reported instead of being passed over.
 """
 
@@ -63,7 +63,7 @@ def strip_template(head):
 
 
 def outside_brackets(text):
-    """`text` without what stands in parentheses, brackets and braces."""
+    """`text` without what is in parentheses, brackets and braces."""
     depth, kept = 0, []
     for char in text:
         if char in "([{":
@@ -185,7 +185,7 @@ class Scanner:
 
 
 def outside_of_angles(text):
-    """The part of a declaration in front of its `=`, without template arguments."""
+    """The part of a declaration before its `=`, without template arguments."""
     text = re.split(r"=(?!=)", re.sub(r"operator\s*(\(\s*\)|[^\s(]+)", "operator", text))[0]
     while True:
         shorter = re.sub(r"<[^<>]*>", "", text)

@@ -35,7 +35,6 @@ ARROWS = {
     "tools": ["bandb", "backup", "admin", "inspect", "grpc", "server", "cluster", "kv", "proto", "tls", "net", "base"],
     "examples": ["bandb", "grpc"],
     "examples/echo_bannet.cc": ["net", "base"],
-    "test/api": ["bandb", "support"],
     "test/install": ["bandb"],
     "test": ["bandb", "backup", "admin", "inspect", "grpc", "server", "cluster", "storage", "changes", "raft", "resp", "proto", "tls", "net", "kv", "base", "support"],
 }
@@ -123,7 +122,7 @@ def third_party_rule(name):
 def quoted_allowed(tree, file, name, prefixes):
     if any(name.startswith(prefix + "/") for prefix in prefixes):
         return True
-    # Tools and tests include what stands beside them, by name or by the path from tools/ or test/.
+    # Tools and tests include what is beside them, by name or by the path from tools/ or test/.
     top = file.path.split("/", 1)[0]
     found = tree.resolve_include(file, name)
     beside = ("tools", "test") if file.path.startswith("test/tools/") else (top,)

@@ -124,6 +124,7 @@ BAD = [
     ("one-hand", "lib/base/widget.cc", widget("int Count(int max_count) { return max_count; }"), "max_count"),
     ("glossary", "docs/architecture.md", GOOD["docs/architecture.md"] + GLOSSARY.format("`Gadget`", ""), "called Gadget"),
     ("glossary", "docs/architecture.md", GOOD["docs/architecture.md"] + GLOSSARY.format("", "not `Door`"), "Door is not a word"),
+    ("glossary", "docs/architecture.md", GOOD["docs/architecture.md"] + GLOSSARY.replace(" | {} |\n", " |\n").format("`Door`"), "three cells"),
     ("mirrors", "test/kv/widget_test.cc", storage(""), "the unit is in lib/base"),
     ("room-readmes", "lib/kv/gadget.cc", "// A gadget.\n", "lib/kv has no README.md"),
     ("room-readmes", "lib/base/README.md", "Line.\n" * 31, "30 lines"),

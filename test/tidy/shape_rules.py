@@ -47,9 +47,9 @@ def python_function_length(file):
 
 
 def public_comments(tree):
-    """Every public symbol has a comment above it or behind it.
+    """Every public symbol has a comment above it or after it.
 
-    Fields may share the comment of the block they stand in, overloads that of the first. What default, delete, a destructor
+    Fields may share the comment of the block they are in, overloads that of the first. What default, delete, a destructor
     and a copy or move do, every reader knows.
     """
     for file in tree.cxx:

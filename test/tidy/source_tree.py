@@ -79,7 +79,7 @@ class SourceFile:
 
     @functools.cached_property
     def comment_lines(self):
-        """The numbers of the lines on which a comment stands."""
+        """The numbers of the lines that have a comment."""
         numbers = set()
         for match in COMMENT_OR_LITERAL.finditer(self.text):
             if match.group(0).startswith("/"):

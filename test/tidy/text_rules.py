@@ -5,7 +5,7 @@ import re
 import source_tree
 
 # Everything here is done by lib/base and handed on through Env. Where a rule of the second column matches, the code
-# belongs behind a seam.
+# belongs to a seam.
 SEAM_WORDS = (
     ("a thread", r"std::(thread|jthread|async)\b|\bpthread_create\b"),
     ("a mutex", r"std::(mutex|shared_mutex|recursive_mutex|condition_variable\w*|lock_guard|unique_lock)\b"),
@@ -62,7 +62,7 @@ def file_names(tree):
 
 
 def concepts(tree):
-    """A file is named for one concept that docs/architecture.md explains: the name stands there, in backticks or prose."""
+    """A file is named for one concept that docs/architecture.md explains: the name is there, in backticks or prose."""
     document = tree.by_path.get("docs/architecture.md")
     words = set(re.findall(r"\w+", document.text)) if document else set()
     for file in tree.cxx:

@@ -118,7 +118,7 @@ def precompiled_header(context, compiler, flags):
 
 
 def headers_compile(tree, context):
-    """Every header compiles alone: with nothing in front of it.
+    """Every header compiles alone: with nothing before it.
 
     Where a .cc of the libraries or programs includes its header first, the build shows that. The others are compiled here.
     In both cases behind a precompiled header: that nothing of it is missing is for the rule `includes`.

@@ -46,7 +46,7 @@ class Recording final : public net::LinkHandler {
 // Two equals: each has a certificate, and asks for the other's.
 class Equals final : private base::AcceptHandler {
  public:
-  // Who dials has a certificate of this authority: "authority", "foreign", or none.
+  // The side that dials has a certificate of this authority: "authority", "foreign", or none.
   Equals(uint64_t seed, const std::string& dialer_authority) : network({.seed = seed}) {
     const CertificateFiles own = authority.Issue("acceptor", {.hosts = "DNS:a"});
     CertificateFiles dialers;

@@ -1,4 +1,4 @@
-// Who is believed, and which files say so.
+// Which peers are trusted, and which files say so.
 #include <sys/stat.h>
 
 #include <string>
@@ -148,7 +148,7 @@ TEST_CASE("where names are asked for, an authority's word alone is not enough") 
     CHECK(Believe(&world, *row.dialer, {.names = row.names}, &why) == row.served);
     if (!row.served) CHECK(why.find("hostname mismatch") != std::string::npos);
   }
-  // Likewise whom a client asks.
+  // Likewise the server that a client asks.
   const CertificateFiles own = world.authority.Issue("client");
   for (const bool served : {true, false}) {
     absl::StatusOr<std::shared_ptr<tls::Context>> dialing = tls::Context::ForClient(

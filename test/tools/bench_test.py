@@ -73,7 +73,7 @@ class ChangesBench(ProgramTest):
         directory = str(self.scratch / "db")
         figures = self.measure("--dir", directory)
         self.assertRegex(figures, r"(?m)^read back +[1-9]\d* changes a second, of 4000$")
-        self.assertRegex(figures, r"(?m)^behind a synced put p50 \d+ us, p99 \d+ us$")
+        self.assertRegex(figures, r"(?m)^after a synced put +p50 \d+ us, p99 \d+ us$")
         self.assertFalse(os.path.exists(directory))
 
     def test_over_the_wire(self):
@@ -83,7 +83,7 @@ class ChangesBench(ProgramTest):
             figures = self.measure(*where)
             self.assertRegex(figures, r"(?m)^puts +[1-9]\d* a second$")
             self.assertRegex(figures, r"(?m)^read back +[1-9]\d* changes a second, of 2000$")
-            self.assertRegex(figures, r"(?m)^behind a put +p50 \d+ us, p99 \d+ us$")
+            self.assertRegex(figures, r"(?m)^after a put +p50 \d+ us, p99 \d+ us$")
         self.assertFalse(os.path.exists(directory))
         self.assertEqual(run(BENCH, "changes", "--addr", "127.0.0.1:1").returncode, 3)
 

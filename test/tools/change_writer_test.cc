@@ -117,7 +117,7 @@ TEST_CASE("an import takes the puts of changes, and tells of all others") {
     REQUIRE(records.size() == 3);
     CHECK(records[0].complaint.empty());
     CHECK(records[0].value == "say \"x\"\t");
-    for (size_t i = 1; i < 3; ++i) CHECK(records[i].complaint == "a change that is no put");
+    for (size_t i = 1; i < 3; ++i) CHECK(records[i].complaint == "a change that is not a put");
   }
   Record record;
   for (const Format format : {Format::kRaw, Format::kParquet}) {

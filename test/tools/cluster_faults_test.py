@@ -289,7 +289,7 @@ class Networks(FaultTest):
         node = trio.add("d", f"cluster.join={trio['a'].peer_address}", start=False)
         wait_until(lambda: "leads" in node.error_text(), "it was called")
         self.assertEqual(node.terminate(), 0, node.error_text())
-        self.assertIn("told to end before this node had a copy of the data", node.error_text())
+        self.assertIn("stopped before this node had a copy of the data", node.error_text())
         network.bulk_bytes_per_second = None
         node.start()
         await_voters(trio[trio.leader()].address, 4)

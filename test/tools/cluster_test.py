@@ -132,7 +132,7 @@ class Directories(ProgramTest):
         self.addCleanup(node.close)
         wait_until(lambda: "not let in yet" in node.error_text(), "it has asked")
         self.assertEqual(node.terminate(), 0, node.error_text())
-        self.assertIn("told to end before a cluster let this node in", node.error_text())
+        self.assertIn("stopped before a cluster let this node in", node.error_text())
 
 
 class Operators(ProgramTest):
@@ -241,7 +241,7 @@ class Certificates(ProgramTest):
         wait_until(lambda: "TLS failed: the peer speaks TLS, and this side does not" in plain.error_text(), "it knows why")
         self.assertEqual(plain.terminate(), 0, plain.error_text())
 
-        # Nor is one whose certificate does not name whom it has to.
+        # Nor is one whose certificate does not name what it has to.
         node = trio["c"]
         strict = trio.add("strict", join, *self.settings("node"), "cluster.tls_names=.db.example", start=False)
         wait_until(lambda: "hostname mismatch" in strict.error_text(), "it believes nobody")

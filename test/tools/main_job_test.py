@@ -65,7 +65,7 @@ class MainJob(ProgramTest):
         feeder.start()
         for kill in range(KILLS):
             mark = LINES * (kill + 1) // (KILLS + 1)
-            # However quick the machine: some lines behind the mark are held back until the server was killed.
+            # However quick the machine: some lines after the mark are held back until the server was killed.
             feeder.allow(mark + LINES // (2 * KILLS))
             wait_until(lambda: list(wire.get_many(server.address, [key_of(mark)])) != [None], f"line {mark} is in")
             server.kill()

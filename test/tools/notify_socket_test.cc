@@ -40,7 +40,7 @@ class Manager {
     const ssize_t count = ::recv(socket_, buffer.data(), buffer.size(), 0);
     return count <= 0 ? "" : std::string(buffer.data(), static_cast<size_t>(count));
   }
-  // Leaves it no room for one more, whoever sends it.
+  // Leaves it no room for one more, whatever sends it.
   void Fill() {
     for (bool full = false; !full;) {
       const int sender = NewSocket();

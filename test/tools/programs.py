@@ -101,7 +101,7 @@ class Server:
         return self.listen
 
     def error_text(self):
-        # The process writes where the file stands, and that place is shared: it must not move.
+        # The process writes at the file's position, and that place is shared: it must not move.
         file = self.errors.fileno()
         return os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace")
 

@@ -1,4 +1,4 @@
-"""tools/setup.sh on systems that are not this one: a fake package manager in front of the real one tells what it would do."""
+"""tools/setup.sh on systems that are not this one: a fake package manager before the real one tells what it would do."""
 
 import os
 import pathlib

@@ -17,7 +17,7 @@ def without_streams():
 
 
 def files_of(process):
-    """The files behind the descriptors of a process, by their numbers."""
+    """The files of the descriptors of a process, by their numbers."""
     found = {}
     for entry in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""What a process stands on, in the hands of a test: a disk that is small, a network that is cut, a wall clock that is set."""
+"""What a process runs on, in the hands of a test: a disk that is small, a network that is cut, a wall clock that is set."""
 
 import os
 import pathlib

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <utility>
 
 #include "bandb/write_batch.h"
@@ -11,6 +10,7 @@
 #include "base/status.h"
 #include "cluster/sessions.h"
 #include "kv/batch_format.h"
+#include "sim/exponential.h"
 
 namespace bandb::world {
 
@@ -57,9 +57,7 @@ Clients::Clients(World* world, const ClientOptions& options, uint64_t seed)
   for (uint32_t i = 0; i < options_.with_sessions; ++i) clients_[i].session = random_.Next() >> 1 | 1;
 }
 
-Nanos Clients::Exponential(Nanos mean) {
-  return static_cast<Nanos>(-std::log(1.0 - random_.Double()) * static_cast<double>(mean));
-}
+Nanos Clients::Exponential(Nanos mean) { return sim::Exponential(&random_, mean); }
 
 std::string Clients::ValueOf(uint64_t serial) const {
   const uint64_t hash = base::Hash64(std::to_string(serial));
@@ -140,7 +138,7 @@ void Clients::Send(uint64_t serial) {
 void Clients::Ask(Machine* machine, uint64_t serial, const Flight& flight) {
   Answer answer = [this, serial, machine, life = machine->lives(), is_read = flight.op.kind == OpKind::kGet,
                    attempt = flight.attempt](absl::Status status, uint64_t found) {
-    // Who died says nothing.
+    // A client that died says nothing.
     if (machine->lives() != life || machine->dying()) return;
     if (status.ok()) ++(is_read ? served_reads_ : served_writes_)[machine->host()];
     world_->After(Trip(), [this, serial, attempt, leads = machine->leads(), status = std::move(status), found] {
@@ -160,7 +158,7 @@ void Clients::CheckExpiry(Machine* machine, const Flight& flight, uint64_t seria
   PinnedValue value;
   const absl::Status got = replica.engine().Get(ExpiringName(serial), {}, &value);
   if (!got.ok() && got.code() != StatusCode::kNotFound) return;
-  // Whoever leads knows the time of all that was applied before, and goes on from there.
+  // A node that leads knows the time of all that was applied before, and goes on from there.
   const uint64_t least_ms = flight.begun_ms + flight.ttl_ms;
   const uint64_t expires_ms =
       got.ok() ? static_cast<uint64_t>(absl::ToUnixMillis(value.expiry())) : replica.commit_time_ms();

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <climits>
-#include <cmath>
 #include <utility>
 
 #include "base/checksum.h"
 #include "base/escape.h"
 #include "base/status.h"
 #include "cluster/cluster_feed.h"
+#include "sim/exponential.h"
 
 namespace bandb::world {
 
@@ -66,9 +66,7 @@ void Consumers::Start() {
 }
 
 void Consumers::Plan(size_t number) {
-  const auto mean = static_cast<double>(options_.look_mean);
-  const auto delay = static_cast<Nanos>(-std::log(1.0 - random_.Double()) * mean);
-  world_->After(delay, [this, number] {
+  world_->After(sim::Exponential(&random_, options_.look_mean), [this, number] {
     if (stopped_ || world_->violation().has_value()) return;
     Look(&consumers_[number]);
     Plan(number);
@@ -231,7 +229,7 @@ void Consumers::Compare(const Consumer& consumer, Machine* machine) {
   const absl::Time now = absl::FromUnixMillis(static_cast<int64_t>(replica.commit_time_ms()));
   const std::unique_ptr<Iterator> entries = replica.engine().NewIterator({});
   entries->SeekToFirst();
-  // A consumer is told an expiry as clocks showed it to who wrote, which the log may be ahead of.
+  // A consumer is told an expiry as clocks showed it to the writer, which the log may be ahead of.
   const absl::Duration ahead = absl::Milliseconds(machine->node()->log_clock()->ahead_ms());
   for (const auto& [key, entry] : consumer.copy) {
     const bool is_there = entries->Valid() && entries->key() == key && entries->value() == entry.value &&

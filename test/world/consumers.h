@@ -5,8 +5,8 @@
 // machine or at another one, in whatever life of it. Where what it needs is gone there, it begins
 // with a snapshot of that machine and what follows it.
 //
-// Checked: whoever has come to a commit finds the same one next, with the same content and the same
-// token; and at the end each copy is what the members hold.
+// Checked: a consumer that has come to a commit finds the same one next, with the same content and
+// the same token; and at the end each copy is what the members hold.
 #ifndef BANDB_TEST_WORLD_CONSUMERS_H_
 #define BANDB_TEST_WORLD_CONSUMERS_H_
 
@@ -32,7 +32,7 @@ struct ConsumerOptions {
   uint64_t moves_one_in = 12;
 };
 
-// What came next after which commit, for whoever read it and wherever.
+// What came next after which commit, for every reader, wherever it read.
 class CommitOrder {
  public:
   explicit CommitOrder(World* world) : world_(world) {}

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <climits>
-#include <cmath>
 #include <set>
 
 #include "base/status.h"
 #include "changes/change_token.h"
+#include "sim/exponential.h"
 
 namespace bandb::world {
 
@@ -38,9 +38,7 @@ void CursorConsumers::Start() {
 }
 
 void CursorConsumers::Plan(size_t number) {
-  const auto mean = static_cast<double>(options_.look_mean);
-  const auto delay = static_cast<Nanos>(-std::log(1.0 - random_.Double()) * mean);
-  world_->After(delay, [this, number] {
+  world_->After(sim::Exponential(&random_, options_.look_mean), [this, number] {
     if (stopped_ || world_->violation().has_value()) return;
     Look(&consumers_[number]);
     Plan(number);
@@ -241,7 +239,8 @@ void CursorConsumers::AwaitKnown(const std::vector<Machine*>& members) {
   for (Machine* const member : members) {
     if (member->node() != nullptr) last = std::max(last, member->node()->changes()->applied().index);
   }
-  // Who is removed meanwhile, by a change that was asked for before, learns nothing any more.
+  // A node that is removed meanwhile, by a change that was asked for before, learns nothing any
+  // more.
   const auto knows = [&](Machine* member) {
     if (member->removed()) return true;
     return member->node() != nullptr && member->node()->changes()->applied().index >= last &&
@@ -257,7 +256,7 @@ void CursorConsumers::AwaitKnown(const std::vector<Machine*>& members) {
 void CursorConsumers::AwaitAgreement(const std::vector<Machine*>& members, const Consumer& consumer, bool may_change) {
   const changes::StoredCursor cursor = *consumer.at->node()->cursors()->Find(consumer.name);
   const auto agree = [&] {
-    // Who is removed may take with it what was acknowledged at it alone.
+    // A node that is removed may take with it what was acknowledged at it alone.
     if (consumer.at->removed()) return true;
     std::set<uint64_t> ids;
     return std::all_of(members.begin(), members.end(), [&](Machine* member) {

@@ -132,7 +132,7 @@ std::string Simulation::DescribeStuck() {
 
 void Simulation::Heal() {
   storm_.Heal();
-  // Whoever belongs to the cluster in the end serves writes and reads.
+  // Every member that is left in the end serves writes and reads.
   std::map<int, std::pair<uint64_t, uint64_t>> before;
   for (const auto& machine : world_.machines()) {
     before[machine->host()] = {clients_.served_writes(*machine), clients_.served_reads(*machine)};

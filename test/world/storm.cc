@@ -35,7 +35,7 @@ Storm::Storm(World* world, const StormOptions& options, uint64_t seed)
 }
 
 Nanos Storm::Exponential(Nanos mean) {
-  // Without the longest tail, so that what waits for the end of a trouble need not wait for ever.
+  // Without the longest tail, so that what waits for the end of a trouble need not wait forever.
   const double x = std::min(-std::log(1.0 - random_.Double()), 4.0);
   return static_cast<Nanos>(x * static_cast<double>(mean));
 }
@@ -188,7 +188,7 @@ bool Storm::Ambush() {
   return true;
 }
 
-// Whoever leads meanwhile tells the log that time.
+// The leader meanwhile tells the log that time.
 bool Storm::SetClocks() {
   const int64_t ahead_ms = random_.Between(60'000, random_.OneIn(3) ? 400 * int64_t{24} * 3'600'000 : 4 * 3'600'000);
   for (const auto& machine : world_->machines()) machine->SetWallOffsetMillis(ahead_ms);

@@ -2,7 +2,7 @@
 //
 // Machines die at any moment and at any call to their file systems, with the loss of what was not
 // synced or of the process alone, and come back; networks are parted, deaf in one direction, slow
-// or reset; disks hang, are slow, full, or refuse; processes stand still; clocks are set.
+// or reset; disks hang, are slow, full, or refuse; processes are stopped; clocks are set.
 // Leadership is handed over, members are removed, added and replaced, and those who were removed
 // come back.
 //
@@ -29,7 +29,7 @@ enum class Trouble : uint8_t {
   kKillAtCall,   // one machine, at a call to its file system
   kKillMany,     // some or all of them
   kKillInstall,  // one that installs a snapshot, soon
-  kAmbush,       // the leader, and then whoever votes, with slow disks
+  kAmbush,       // the leader, and then the voters, with slow disks
   kPartition,
   kIsolate,
   kOneWay,
@@ -92,7 +92,7 @@ class Storm {
   bool StrikeNetwork(Trouble trouble);
   bool StrikeDisk(Trouble trouble);
   bool StrikeMembers(Trouble trouble);
-  // Whoever has ended is started, and whoever waits for it is let in.
+  // Nodes that have ended are started, and those that wait for it are let in.
   void Tend();
 
   Death DrawDeath();

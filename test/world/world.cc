@@ -145,7 +145,7 @@ void World::Fail(std::string what) {
 void World::Watch(Machine* machine) {
   Watched& watched = watched_[machine->host()];
   if (machine->failed()) {
-    // Whoever runs it starts it again.
+    // Its operator starts it again.
     if (!machine->TakeFailure()) return;
     ++counters_.failures;
     if (!machine->faulty() && !machine->removed())
@@ -283,7 +283,7 @@ void World::OnLeader(Machine* machine, raft::Term term, raft::NodeId leader) {
 void World::OnRemoved(Machine* machine) {
   ++counters_.removals;
   trace_.Line("{} was removed", machine->name());
-  // Who belongs to the latest configuration that anybody knew to be committed was never removed.
+  // A node of the latest configuration that anybody knew to be committed was never removed.
   if (committed_.Find(machine->id()) == nullptr) return;
   Fail(fmt::format("{} was told that it was removed, and belongs to the configuration at {}", machine->name(),
                    committed_.index));

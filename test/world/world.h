@@ -37,7 +37,7 @@ struct WorldOptions {
   uint64_t looks_one_in = 16;
 };
 
-// Small enough that a few hundred writes rotate logs, flush, merge, and leave followers behind.
+// Small enough that a few hundred writes rotate logs, flush, merge, and let followers fall behind.
 WorldOptions SmallWorld();
 
 // Thread safety: one thread.
@@ -123,7 +123,7 @@ class World final : private Machine::Events {
   void OnDataLoss(Machine* machine, const absl::Status& status) override;
 
   void Watch(Machine* machine);
-  // Who was removed is never a member again.
+  // A node that was removed is never a member again.
   void NoteCommitted(const raft::Configuration& committed);
   void CheckTime(raft::Index index, uint64_t commit_time_ms);
   void CheckBounds(Machine* machine);

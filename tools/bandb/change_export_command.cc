@@ -218,7 +218,7 @@ class ChangeExportRun {
   CursorClient cursor_client_;
   std::unique_ptr<OfflineStore> data_;
   std::unique_ptr<ChangeFeed> feed_;
-  // These are of who has entered.
+  // These belong to the thread that has entered.
   transfer::ChangeExporter exporter_;
   Progress progress_;
   const int64_t begin_nanos_;

@@ -78,7 +78,7 @@ std::string ShowDuration(absl::Duration duration) {
   size_t unit = 0;
   while (value >= 999.5 && unit + 1 < std::size(kUnits)) {
     value /= 1000;
-    unit++;
+    ++unit;
   }
   if (unit == 0 || value >= 99.95) return fmt::format("{:.0f} {}", value, kUnits[unit]);
   return fmt::format("{:.{}f} {}", value, value >= 9.995 ? 1 : 2, kUnits[unit]);

@@ -51,7 +51,7 @@ std::string JsonLine(std::string_view name, const LatencyHistogram& histogram) {
   const auto micros = [](absl::Duration duration) { return absl::ToDoubleMicroseconds(duration); };
   line += fmt::format(", \"sum_micros\": {}", micros(histogram.sum()));
   constexpr std::string_view kNames[] = {"p50", "p90", "p99", "p999"};
-  for (size_t i = 0; i < std::size(kNames); i++) {
+  for (size_t i = 0; i < std::size(kNames); ++i) {
     line += fmt::format(", \"{}_micros\": {}", kNames[i], micros(histogram.Quantile(kShares[i])));
   }
   return line + fmt::format(", \"max_micros\": {}}}\n", micros(histogram.max()));
@@ -78,7 +78,7 @@ absl::Status Watch(client::Client* client, absl::Duration interval, const Latenc
   base::Event never;
   BANDB_ASSIGN_OR_RETURN(Figures before, AskFigures(client));
   int64_t before_nanos = clock.MonotonicNanos();
-  for (uint64_t i = 0; flags.count == 0 || i < flags.count; i++) {
+  for (uint64_t i = 0; flags.count == 0 || i < flags.count; ++i) {
     never.BlockUntilSet(absl::ToInt64Nanoseconds(interval));
     BANDB_ASSIGN_OR_RETURN(Figures now, AskFigures(client));
     const int64_t now_nanos = clock.MonotonicNanos();
@@ -128,7 +128,7 @@ int RunLatency(const client::Target& target, std::vector<std::string> arguments)
   app.footer(kFooter);
   LatencyFlags flags;
   app.add_option("--watch", flags.watch, "go on, each time with what came in this time")->type_name("DURATION");
-  app.add_option("--count", flags.count, "with --watch: so many times [until it is interrupted]")
+  app.add_option("--count", flags.count, "with --watch: this many times [until it is interrupted]")
       ->check(CLI::Range(1.0, 1e15).description(""))
       ->type_name("N");
   app.add_flag("--json", flags.json, "an object on each line; times in microseconds");

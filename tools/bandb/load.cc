@@ -113,7 +113,7 @@ absl::Status Loader::CheckKey(const Pending& pending, const proto::Reply& stored
   }
   std::string_view value;
   if (!proto::DecodeValueBody(stored.body, &value)) {
-    return base::Error(absl::StatusCode::kDataLoss, "a reply to GET that is none");
+    return base::Error(absl::StatusCode::kDataLoss, "a malformed reply to GET");
   }
   if (value == std::string_view(pending.frame).substr(pending.frame.size() - pending.value_bytes))
     return absl::OkStatus();
@@ -140,7 +140,7 @@ std::string Loader::HowToGoOn() const {
   if (refused.empty()) return text;
   std::sort(refused.begin(), refused.end());
   text += "\nrefused before that, and not stored: lines";
-  for (size_t i = 0; i < std::min(refused.size(), kNamed); i++) text += fmt::format(" {}", refused[i] + 1);
+  for (size_t i = 0; i < std::min(refused.size(), kNamed); ++i) text += fmt::format(" {}", refused[i] + 1);
   return refused.size() > kNamed ? text + " and others" : text;
 }
 

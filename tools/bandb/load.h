@@ -79,8 +79,8 @@ class Loader {
   // skipped. Some lines after it may have been as well; loading them again changes nothing.
   // Thread safety: this one may be called from any thread.
   uint64_t settled_lines() const { return settled_lines_.load(std::memory_order_relaxed); }
-  // What to say to who goes on there: the flag, and which lines before were refused, since a run
-  // that skips them knows nothing of them. Thread safety: any thread.
+  // What to tell the user who goes on there: the flag, and which lines before were refused, since a
+  // run that skips them knows nothing of them. Thread safety: any thread.
   std::string HowToGoOn() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -124,7 +124,7 @@ void DeclareLoad(CLI::App* app, LoadOptions* options, LoadFlags* flags) {
   app->add_option("--delimiter", flags->delimiter,
                   "split each line where TEXT first occurs: the key precedes it, the value follows; \\t is a tab")
       ->type_name("TEXT");
-  app->add_option("--skip", options->skip_lines, "skip so many lines; they keep their numbers")
+  app->add_option("--skip", options->skip_lines, "skip this many lines; they keep their numbers")
       ->check(number)
       ->type_name("N");
   app->add_flag("--crlf", options->crlf, "lines end in CR LF; neither is stored");

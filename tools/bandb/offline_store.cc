@@ -48,7 +48,7 @@ absl::StatusOr<std::unique_ptr<OfflineStore>> OpenNode(const std::string& direct
   if (absl::IsInvalidArgument(started.status())) {
     return base::Error(
         absl::StatusCode::kFailedPrecondition,
-        "{}: its node is one of several members, without whom it cannot know what is acknowledged; ask a "
+        "{}: its node is one of several members, without which it cannot know what is acknowledged; ask a "
         "running server of the cluster ({})",
         directory, base::Message(started.status()));
   }

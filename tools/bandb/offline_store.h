@@ -23,7 +23,7 @@ class OfflineStore {
   // To read it: all that was acknowledged is there when it returns. In the directory of a database
   // nothing is changed; a node's is opened as the node does. Errors: as Db::OpenReadOnly and
   // Cluster::Start; kFailedPrecondition somebody has it open; or the node has fellow members,
-  // without whom it cannot know what is acknowledged.
+  // without which it cannot know what is acknowledged.
   static absl::StatusOr<std::unique_ptr<OfflineStore>> OpenToRead(const std::string& directory);
   // To write it. A directory that holds nothing gets a database, which keeps no logs for the change
   // feed. Errors: as Db::Open, and the same

@@ -97,7 +97,7 @@ int RunClients(const client::Target& target, std::vector<std::string> arguments)
   CLI::App app("Prints who is connected to a server, or closes a connection.", "bandb clients");
   app.footer(kClientsFooter);
   ListFlags flags;
-  DeclareList(&app, &flags, "at most so many [1000]");
+  DeclareList(&app, &flags, "at most this many [1000]");
   std::string id;
   CLI::App* const kill = app.add_subcommand("kill", "close the connection of a client");
   kill->add_option("ID", id, "as bandb clients prints it")->required()->type_name("");
@@ -110,7 +110,7 @@ int RunSlowLog(const client::Target& target, std::vector<std::string> arguments)
   CLI::App app("Prints the requests that took long.", "bandb slowlog");
   app.footer(kSlowLogFooter);
   ListFlags flags;
-  DeclareList(&app, &flags, "at most so many");
+  DeclareList(&app, &flags, "at most this many");
   bool reset = false;
   app.add_flag("--reset", reset, "forget them, instead");
   if (const std::optional<int> end = ParseArguments(&app, std::move(arguments)); end.has_value()) return *end;

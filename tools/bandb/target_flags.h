@@ -1,4 +1,4 @@
-// The flags that say as whom bandb talks to a server.
+// The flags that say as which user bandb talks to a server.
 #ifndef BANDB_TOOLS_BANDB_TARGET_FLAGS_H_
 #define BANDB_TOOLS_BANDB_TARGET_FLAGS_H_
 

@@ -113,7 +113,7 @@ class Top {
 
   absl::Status Run() {
     base::Event never;
-    for (uint64_t i = 0; count_ == 0 || i < count_; i++) {
+    for (uint64_t i = 0; count_ == 0 || i < count_; ++i) {
       if (i > 0) never.BlockUntilSet(absl::ToInt64Nanoseconds(interval_));
       const absl::Status status = Frame();
       if (status.ok()) continue;
@@ -171,7 +171,7 @@ int RunTop(const client::Target& target, std::vector<std::string> arguments) {
   app.footer(kFooter);
   TopFlags flags;
   app.add_option("--interval", flags.interval, "from frame to frame [1s]")->type_name("DURATION");
-  app.add_option("--count", flags.count, "so many frames [until it is interrupted]")
+  app.add_option("--count", flags.count, "this many frames [until it is interrupted]")
       ->check(CLI::Range(1.0, 1e15).description(""))
       ->type_name("N");
   app.add_flag("--once", flags.once, "one frame, as plain text");

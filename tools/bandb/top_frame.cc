@@ -19,7 +19,7 @@ constexpr size_t kBarColumns = 20;
 // Number of characters, of which one may be several bytes; the rest is cut off.
 std::string Cut(std::string_view line, size_t columns) {
   std::string cut;
-  for (size_t count = 0; !line.empty() && count < columns; count++) {
+  for (size_t count = 0; !line.empty() && count < columns; ++count) {
     const size_t bytes = std::max<size_t>(1, base::Utf8CharacterLength(line));
     cut += line.substr(0, bytes);
     line.remove_prefix(bytes);
@@ -101,11 +101,11 @@ class Frame {
   void Levels() {
     uint64_t most = 1;
     size_t levels = 0;
-    for (size_t i = 0; input_.now.numbers.count(fmt::format("store.level.{}.tables", i)) > 0; i++) {
+    for (size_t i = 0; input_.now.numbers.count(fmt::format("store.level.{}.tables", i)) > 0; ++i) {
       most = std::max(most, Now(fmt::format("store.level.{}.bytes", i)));
       if (Now(fmt::format("store.level.{}.tables", i)) > 0) levels = i + 1;
     }
-    for (size_t i = 0; i < levels; i++) {
+    for (size_t i = 0; i < levels; ++i) {
       const uint64_t bytes = Now(fmt::format("store.level.{}.bytes", i));
       const auto filled = static_cast<size_t>(static_cast<double>(bytes) / static_cast<double>(most) * kBarColumns);
       lines_.push_back(fmt::format("level {}     [{:<{}}] {} in {} tables", i, std::string(filled, '#'), kBarColumns,

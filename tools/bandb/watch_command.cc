@@ -154,7 +154,7 @@ class Watch {
       if (!at_time && owed_.PassesOver(head.time_ms)) continue;
       for (proto::BatchOperation change; reader.NextChange(&change);) lines_ += FormatChange(head, change, flags_.json);
       changes_ += head.changes;
-      commits++;
+      ++commits;
     }
     if (!reader.Complete()) {
       return base::Error(absl::StatusCode::kDataLoss, "the reply to a CHANGES does not add up");

@@ -136,7 +136,7 @@ class ChangesBench {
     const absl::Status followed = follower.Join();
     BANDB_RETURN_IF_ERROR(put);
     BANDB_RETURN_IF_ERROR(followed);
-    base::Histogram behind_nanos;
+    Histogram behind_nanos;
     for (uint64_t i = 0; i < options_.synced; ++i) {
       behind_nanos.Record(static_cast<uint64_t>(std::max<int64_t>(arrivals[i].load() - acknowledged[i], 0)));
     }

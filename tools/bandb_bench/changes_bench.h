@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
-#include "base/metrics.h"
+#include "histogram.h"
 
 namespace bandb::bench {
 
@@ -29,7 +29,7 @@ struct ChangesFigures {
   double puts_followed = 0;
   double read_back = 0;  // changes a second
   uint64_t changes_read = 0;
-  base::HistogramSnapshot behind_nanos;
+  HistogramSnapshot behind_nanos;
 };
 
 // Makes a database in `dir`, which must not exist, and removes it. Errors: what the database

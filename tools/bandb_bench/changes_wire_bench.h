@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
-#include "base/metrics.h"
+#include "histogram.h"
 
 namespace bandb::bench {
 
@@ -30,7 +30,7 @@ struct ChangesWireFigures {
   double puts = 0;       // a second
   double read_back = 0;  // changes a second, of the best round
   uint64_t changes_read = 0;
-  base::HistogramSnapshot behind_nanos;
+  HistogramSnapshot behind_nanos;
 };
 
 // Errors: what the server answers; kInternal the feed did not give what was written.

@@ -122,7 +122,7 @@ absl::Status DbBench::Ingest(Subject* subject, uint64_t count) const {
   });
 }
 
-absl::Status DbBench::Operate(Subject* subject, const Workload& workload, int writer, base::Histogram* latency,
+absl::Status DbBench::Operate(Subject* subject, const Workload& workload, int writer, Histogram* latency,
                               uint64_t* operations) {
   base::Random random(options_.seed * 1000 + static_cast<uint64_t>(writer));
   std::string key;
@@ -164,7 +164,7 @@ absl::StatusOr<Measurement> DbBench::RunOne(const SubjectKind& kind, const Workl
     });
   }
   const int threads = std::max(workload.writers, 1);
-  base::Histogram latency;
+  Histogram latency;
   std::vector<uint64_t> operations(static_cast<size_t>(threads), 0);
   std::vector<absl::Status> outcomes(static_cast<size_t>(threads));
   const int64_t begin_nanos = clock_->MonotonicNanos();

@@ -13,10 +13,10 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
-#include "base/metrics.h"
 #include "base/random.h"
 #include "db_report.h"
 #include "db_subject.h"
+#include "histogram.h"
 
 namespace bandb::bench {
 
@@ -57,7 +57,7 @@ class DbBench {
   std::string DirOf(const SubjectKind& kind, const Workload& workload) const;
   absl::StatusOr<Measurement> RunOne(const SubjectKind& kind, const Workload& workload);
   // The operations of a workload, one call each; `writer` numbers the threads.
-  absl::Status Operate(Subject* subject, const Workload& workload, int writer, base::Histogram* latency,
+  absl::Status Operate(Subject* subject, const Workload& workload, int writer, Histogram* latency,
                        uint64_t* operations);
   absl::Status OperateOnce(Subject* subject, const Workload& workload, uint64_t i, base::Random* random,
                            std::string* key, uint64_t* counted);

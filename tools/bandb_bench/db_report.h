@@ -14,14 +14,14 @@
 #include <string_view>
 #include <vector>
 
-#include "base/metrics.h"
+#include "histogram.h"
 
 namespace bandb::bench {
 
 // One workload on one store, once.
 struct Measurement {
   double operations_per_second = 0;
-  base::HistogramSnapshot latency_nanos;
+  HistogramSnapshot latency_nanos;
   double stalled_seconds = 0;  // in operations of more than 10 ms
   std::string description;     // the store's own statistics, for people
 };

@@ -1,5 +1,5 @@
-// A store under measurement: BanDB, or one of its peers, behind the few calls that the workloads
-// make.
+// A store under measurement: BanDB, or one of its peers, reduced to the few calls that the
+// workloads make.
 #ifndef BANDB_TOOLS_BANDB_BENCH_DB_SUBJECT_H_
 #define BANDB_TOOLS_BANDB_BENCH_DB_SUBJECT_H_
 

@@ -115,7 +115,7 @@ struct EtcdBench::Call {
 struct EtcdBench::Meters {
   struct Meter {
     Measured Read() const { return {.latency_nanos = latency_nanos.Snapshot(), .not_found = not_found}; }
-    base::Histogram latency_nanos;
+    Histogram latency_nanos;
     uint64_t not_found = 0;
   };
   // Replaced when the warm-up is over.
@@ -166,17 +166,17 @@ void EtcdBench::Send(Call* call) {
                                                    &meters_->queue);
   call->reader->StartCall();
   call->reader->Finish(&call->response, &call->status, call);
-  under_way_++;
+  ++under_way_;
 }
 
 absl::Status EtcdBench::Take(Call* call) {
-  under_way_--;
+  --under_way_;
   BANDB_RETURN_IF_ERROR(ToStatus(call->status));
   Meters::Meter& meter = call->is_read ? *meters_->gets : *meters_->puts;
   meter.latency_nanos.Record(static_cast<uint64_t>(clock_->MonotonicNanos() - call->begin_nanos));
   // The entries that were found.
   constexpr uint64_t kCount = 4;
-  if (call->is_read && NumberIn(ToBytes(call->response), kCount) == 0) meter.not_found++;
+  if (call->is_read && NumberIn(ToBytes(call->response), kCount) == 0) ++meter.not_found;
   sends_ = sends_ && !(filling_ && next_fill_ == options_.keys);
   if (sends_) Send(call);
   return absl::OkStatus();

@@ -42,13 +42,13 @@ class Round {
     bool ok = false;
     while (under_way_ > 0 && queue_.Next(&tag, &ok)) {
       auto* const client = static_cast<Client*>(tag);
-      under_way_--;
+      --under_way_;
       if (!client->status.ok() && failed.ok()) {
         failed = base::Error(absl::StatusCode::kUnavailable, "{}", client->status.error_message());
       }
       latency_nanos_.Record(static_cast<uint64_t>(clock_->MonotonicNanos() - client->begin_nanos));
       const bool success = is_read_ ? client->got.success() : client->put.success();
-      if (!success) round->failures++;
+      if (!success) ++round->failures;
       if (failed.ok()) SendNext(client);
     }
     round->seconds = static_cast<double>(clock_->MonotonicNanos() - begin_nanos) / 1e9;
@@ -60,7 +60,7 @@ class Round {
   void SendNext(Client* client) {
     if (sent_ == options_.requests) return;
     const std::string key = fmt::format("{:0{}}", sent_++, options_.key_bytes);
-    under_way_++;
+    ++under_way_;
     client->context.emplace();
     client->begin_nanos = clock_->MonotonicNanos();
     if (is_read_) {
@@ -83,7 +83,7 @@ class Round {
   const bool is_read_;
   const std::string value_;
   ::grpc::CompletionQueue queue_;
-  base::Histogram latency_nanos_;
+  Histogram latency_nanos_;
   uint64_t sent_ = 0;
   int under_way_ = 0;
 };

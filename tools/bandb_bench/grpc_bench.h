@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
-#include "base/metrics.h"
+#include "histogram.h"
 
 namespace bandb::bench {
 
@@ -25,7 +25,7 @@ struct GrpcBenchOptions {
 
 // One of the two rounds.
 struct GrpcRound {
-  base::HistogramSnapshot latency_nanos;
+  HistogramSnapshot latency_nanos;
   uint64_t failures = 0;  // answered without success
   double seconds = 0;
 };

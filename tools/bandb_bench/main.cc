@@ -58,7 +58,7 @@ void DeclareNet(CLI::App* net, NetBenchOptions* options, NetFlags* flags) {
 }
 
 void Print(std::string_view what, const Measured& measured, double seconds) {
-  const base::HistogramSnapshot& latency = measured.latency_nanos;
+  const HistogramSnapshot& latency = measured.latency_nanos;
   if (latency.count() == 0) return;
   const auto millis = [](double nanos) { return nanos / 1e6; };
   const auto percentile = [&](double percent) { return millis(static_cast<double>(latency.Percentile(percent))); };
@@ -190,7 +190,7 @@ int RunChangesWire(const ChangesBenchOptions& options, const std::string& addres
   };
   fmt::print("puts                {:>10.0f} a second\n", figures.puts);
   fmt::print("read back           {:>10.0f} changes a second, of {}\n", figures.read_back, figures.changes_read);
-  fmt::print("behind a put        p50 {:.0f} us, p99 {:.0f} us\n", micros(50), micros(99));
+  fmt::print("after a put         p50 {:.0f} us, p99 {:.0f} us\n", micros(50), micros(99));
   return kDone;
 }
 
@@ -209,7 +209,7 @@ int RunChanges(const ChangesBenchOptions& options) {
   fmt::print("puts, one reader    {:>10.0f} a second, {:+.1f} %\n", figures.puts_followed,
              100 * (figures.puts_followed / figures.puts_alone - 1));
   fmt::print("read back           {:>10.0f} changes a second, of {}\n", figures.read_back, figures.changes_read);
-  fmt::print("behind a synced put p50 {:.0f} us, p99 {:.0f} us\n", micros(50), micros(99));
+  fmt::print("after a synced put  p50 {:.0f} us, p99 {:.0f} us\n", micros(50), micros(99));
   return kDone;
 }
 

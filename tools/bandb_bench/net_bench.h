@@ -15,9 +15,9 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
-#include "base/metrics.h"
 #include "base/random.h"
 #include "client/client.h"
+#include "histogram.h"
 
 namespace bandb::bench {
 
@@ -40,7 +40,7 @@ struct NetBenchOptions {
 
 // What was measured of one kind of request.
 struct Measured {
-  base::HistogramSnapshot latency_nanos;
+  HistogramSnapshot latency_nanos;
   uint64_t errors = 0;     // error replies other than "not found"
   uint64_t not_found = 0;  // of reads
 };
@@ -67,7 +67,7 @@ class NetBench {
   // What is being measured.
   struct Meter {
     Measured Read() const { return {latency_nanos.Snapshot(), errors, not_found}; }
-    base::Histogram latency_nanos;
+    Histogram latency_nanos;
     uint64_t errors = 0;
     uint64_t not_found = 0;
   };

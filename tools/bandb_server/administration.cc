@@ -41,7 +41,7 @@ absl::StatusOr<std::string> AcceptClock(DataStore* data) {
 
 // What clients and slowlog take: --json and --count N, in any order.
 absl::Status TakeOptions(const std::vector<std::string>& words, bool* json, size_t* count) {
-  for (size_t i = 1; i < words.size(); i++) {
+  for (size_t i = 1; i < words.size(); ++i) {
     const std::string& word = words[i];
     if (word == "--json") {
       *json = true;
@@ -52,7 +52,7 @@ absl::Status TakeOptions(const std::vector<std::string>& words, bool* json, size
       return base::Error(absl::StatusCode::kInvalidArgument, "{} takes no {}; there are {}", words[0],
                          base::Escape(word, 64), kCommands);
     }
-    i++;
+    ++i;
   }
   return absl::OkStatus();
 }

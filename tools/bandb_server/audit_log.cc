@@ -50,9 +50,9 @@ bool IsRefusal(const absl::Status& outcome) {
 std::string OneLine(std::string_view text) {
   const std::string escaped = base::Escape(text);
   std::string line;
-  for (size_t i = 0; i < escaped.size(); i++) {
+  for (size_t i = 0; i < escaped.size(); ++i) {
     line += escaped[i];
-    if (escaped.compare(i, 2, "\\\\") == 0) i++;
+    if (escaped.compare(i, 2, "\\\\") == 0) ++i;
   }
   return line;
 }
@@ -90,7 +90,7 @@ std::string ShowCommand(const std::vector<std::string>& words) {
   if (std::find(std::begin(kShownWhole), std::end(kShownWhole), shown) == std::end(kShownWhole)) {
     return std::string(kUnknownCommand);
   }
-  for (size_t i = 1; i < words.size(); i++) shown.append(1, ' ').append(ShowWord(words[i]));
+  for (size_t i = 1; i < words.size(); ++i) shown.append(1, ' ').append(ShowWord(words[i]));
   return shown;
 }
 
@@ -136,7 +136,7 @@ bool AuditLog::Take(Kind* kind, int64_t now_nanos) {
   const int64_t given_back = kind->lines == 0 ? 0 : (now_nanos - kind->since_nanos) / kNanosPerLine;
   if (given_back >= kind->lines) *kind = {.since_nanos = now_nanos, .lines = 0, .left_out = kind->left_out};
   if (kind->lines - std::min(given_back, kind->lines) >= kBurst) return false;
-  kind->lines++;
+  ++kind->lines;
   return true;
 }
 
@@ -144,7 +144,7 @@ bool AuditLog::Begin(const std::string& what, uint64_t* left_out) {
   base::MutexLock lock(&mutex_);
   Kind& kind = kinds_[what];
   if (IsLimited(what) && !Take(&kind, parts_.clock->MonotonicNanos())) {
-    kind.left_out++;
+    ++kind.left_out;
     return false;
   }
   *left_out = std::exchange(kind.left_out, 0);

@@ -82,8 +82,8 @@ void CheckPeerTls(const PeerTlsFiles& files, kv::OptionCheck* check) {
     const char* const alone = !files.crl.empty() ? "crl" : !files.names.empty() ? "names" : nullptr;
     if (alone != nullptr) {
       check->Wrong({kv::OptionName{alone}, " is of no use without ", kv::OptionName{"ca"},
-                    ": it says whom of those "
-                    "that the authority has signed to believe"});
+                    ": it says which of the nodes "
+                    "that the authority has signed are trusted"});
     }
     return;
   }

@@ -79,7 +79,7 @@ class NodeStore final : public DataStore, private ClusterListener {
       }
       const bool waits = absl::IsDeadlineExceeded(node.status()) && !options.join.empty();
       if (!waits) return node.status();
-      if (told_to_end()) return base::Error(StatusCode::kCancelled, "told to end before a cluster let this node in");
+      if (told_to_end()) return base::Error(StatusCode::kCancelled, "stopped before a cluster let this node in");
       // It may be the certificate that it is not let in for, and that may be another one by now.
       if (options.tls == nullptr) continue;
       if (const auto fresh = PeerTls::Load(tls); fresh.ok()) options.tls->Replace(**fresh);
@@ -109,8 +109,7 @@ class NodeStore final : public DataStore, private ClusterListener {
   absl::Status AwaitCopy(const std::function<bool()>& told_to_end) {
     while (node_->GetStatus().members.empty()) {
       BANDB_RETURN_IF_ERROR(Failure());
-      if (told_to_end())
-        return base::Error(StatusCode::kCancelled, "told to end before this node had a copy of the data");
+      if (told_to_end()) return base::Error(StatusCode::kCancelled, "stopped before this node had a copy of the data");
       members_changed_.BlockUntilSet(kLookNanos);
       members_changed_.Reset();
     }

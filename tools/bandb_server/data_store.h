@@ -57,7 +57,7 @@ struct DataStoreParts {
 };
 
 // Opens what the configuration says. Lifetime: borrows what the parts have. Errors: as Db::Open and
-// Cluster::Start; kCancelled it was told to end before a cluster let it in.
+// Cluster::Start; kCancelled it was stopped before a cluster let it in.
 absl::StatusOr<std::unique_ptr<DataStore>> OpenDataStore(const Config& config, const DataStoreParts& parts);
 
 }  // namespace bandb::server_program

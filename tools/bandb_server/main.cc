@@ -67,7 +67,7 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--set", flags->settings, "a setting as in the file, such as log.level=debug; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  app->add_flag("--check-config", flags->check_config, "tell whether the configuration is good, and exit");
+  app->add_flag("--check-config", flags->check_config, "check the configuration, and exit");
   app->add_flag("--show-config", flags->show_config, "print every setting and its value as a TOML file, and exit");
   app->set_version_flag("--version", "bandb_server " BANDB_VERSION);
   app->footer(kFooter);

@@ -94,11 +94,11 @@ void Announce(const Server& server, const grpc::Listener* grpc, const grpc::List
 }
 
 // What runs while the server serves, and how it ends.
-class Service {
+class ServerLife {
  public:
   // `audit_lines` may be null.
-  Service(Config config, base::Clock* clock, base::StreamLogger* lines, base::LineFile* audit_lines,
-          LoggerBridge* logger, processes::NotifySocket* manager)
+  ServerLife(Config config, base::Clock* clock, base::StreamLogger* lines, base::LineFile* audit_lines,
+             LoggerBridge* logger, processes::NotifySocket* manager)
       : config_(std::move(config)),
         clock_(clock),
         lines_(lines),
@@ -297,7 +297,7 @@ class Service {
       // This takes only so long.
       manager_->Look(true);
       const bool again = TakeSignal(signals, kEndLookNanos);
-      if (again) logger_->Log(LogSeverity::kWarning, "told to end once more: ending at once");
+      if (again) logger_->Log(LogSeverity::kWarning, "told to stop once more: stopping at once");
       return again;
     };
     const EndOutcome outcome = RunBounded(
@@ -387,7 +387,8 @@ int Serve(Config config, const std::function<absl::StatusOr<Config>()>& reread) 
   const absl::StatusOr<std::unique_ptr<base::LineFile>> audit_lines = OpenAudit(config);
   if (!audit_lines.ok()) return Fail("cannot open the audit log", audit_lines.status());
   LoggerBridge logger(lines->get(), config.log_level);
-  return Service(std::move(config), &clock, lines->get(), audit_lines->get(), &logger, &manager).Run(signals, reread);
+  return ServerLife(std::move(config), &clock, lines->get(), audit_lines->get(), &logger, &manager)
+      .Run(signals, reread);
 }
 
 }  // namespace bandb::server_program

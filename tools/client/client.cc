@@ -49,7 +49,7 @@ absl::Status Client::Greet() {
 
 absl::StatusOr<std::string> Client::Get(std::string_view key) {
   proto::Reply reply;
-  // Who has not said it is not told why a GET failed, but cut off.
+  // A client that has not said it is not told why a GET failed, but cut off.
   const bool greets = !std::exchange(said_hello_, true);
   if (greets) proto::AppendHello(&output_, {.name = "bandb"});
   proto::AppendGet(&output_, key);

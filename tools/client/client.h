@@ -58,7 +58,8 @@ class Client {
   // Errors also: kUnauthenticated there is no such user, or it has another token.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const Target& target, const ClientOptions& options = {});
 
-  // Says HELLO, unless it was said: who has not is not told why a GET failed, but cut off.
+  // Says HELLO, unless it was said: a client that has not is not told why a GET failed, but cut
+  // off.
   absl::Status Greet();
   absl::Status Put(std::string_view key, std::string_view value);
   absl::StatusOr<std::string> Get(std::string_view key);

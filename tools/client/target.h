@@ -1,4 +1,4 @@
-// Which server a program talks to, and as whom.
+// Which server a program talks to, and as which user.
 #ifndef BANDB_TOOLS_CLIENT_TARGET_H_
 #define BANDB_TOOLS_CLIENT_TARGET_H_
 

@@ -190,8 +190,8 @@ absl::Status ChangeExporter::TakeUp() {
       if (name == kExportLockName) continue;
       BANDB_ASSIGN_OR_RETURN(const bool is_ours, IsFirstLeftover(name));
       if (is_ours) continue;
-      return base::Error(absl::StatusCode::kInvalidArgument, "{}: holds {}, and no {}: this is no export of changes",
-                         directory_, name, kManifestName);
+      return base::Error(absl::StatusCode::kInvalidArgument,
+                         "{}: holds {}, and no {}: this is not an export of changes", directory_, name, kManifestName);
     }
   }
   if (has(kPlaceName)) return TakeUpPlace(manifest, damage, names);

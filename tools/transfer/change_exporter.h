@@ -4,11 +4,11 @@
 // The idea: the directory knows where it ends, and not the cursor. A file is written and synced
 // under a temporary name; then the place (change_manifest.h) is replaced by one that has the file
 // as the next, which is the moment at which it counts; then it gets its name, the manifest its
-// line, and only then is anything acknowledged. Who takes the directory up after that finishes what
-// counts, and reads on from where the files end, so that a lost acknowledgement, a cursor that was
-// put back, and files that were cut elsewhere the last time make no difference. Where what comes
-// next is gone the feed says so: there is no gap without an error. All this is in the directory
-// that had the name at the beginning: where another has it by now, the export ends.
+// line, and only then is anything acknowledged. An export that takes the directory up after that
+// finishes what counts, and reads on from where the files end, so that a lost acknowledgement, a
+// cursor that was put back, and files that were cut elsewhere the last time make no difference.
+// Where what comes next is gone the feed says so: there is no gap without an error. All this is in
+// the directory that had the name at the beginning: where another has it by now, the export ends.
 //
 // Invariants: no change is in two files. What is acknowledged is in durable files with their names.
 // A file that counts never changes, and may be taken away once the manifest has its line.

@@ -78,11 +78,8 @@ std::string ChangesFileName(const ChangesHead& head, uint64_t first) {
 }
 
 std::string ChangesHeadLine(const ChangesHead& head) {
-  std::string line = fmt::format(
-      "{{\"bandb_changes\": {}, \"format\": \"{}\", \"key_format\": \"{}\", \"value_format\": \"{}\", "
-      "\"compression\": \"{}\", \"begin\": ",
-      kChangesVersion, FormatName(head.layout.format), EncodingName(head.layout.keys), EncodingName(head.layout.values),
-      head.compress ? "zstd" : "none");
+  std::string line = fmt::format("{{\"bandb_changes\": {}, {}, \"begin\": ", kChangesVersion,
+                                 LayoutFields(head.layout, head.compress));
   AppendJsonBytes(Encoding::kUtf8, head.begin, &line);
   line += ", \"limit\": ";
   AppendJsonBytes(Encoding::kUtf8, head.limit, &line);

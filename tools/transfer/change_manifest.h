@@ -1,6 +1,6 @@
 // What is in the directory of an export of changes, beside its files: `manifest.jsonl`, which says
-// what is in them, for who takes them, and `changes.place`, which says for the export itself where
-// it goes on.
+// what is in them, for those that take them, and `changes.place`, which says for the export itself
+// where it goes on.
 //
 //   manifest := head file*                                        a JSON object on each line
 //   head     := {"bandb_changes": 1, "format": ..., "key_format": ..., "value_format": ..., "compression": ...,
@@ -13,10 +13,10 @@
 // "last" are of the operations of its first and last commit; "bytes" and "checksum" as in
 // export_manifest.h.
 //
-// All changes up to "sequence" are in files, and the token is at that place or before it: who goes
-// on reads from the token, and passes over what ends at or before the sequence. A place with a
-// "next" makes that file count: it lies there whole, with its name or still with ".tmp" after that,
-// and what follows it begins at "next_token".
+// All changes up to "sequence" are in files, and the token is at that place or before it: an
+// export that goes on reads from the token, and passes over what ends at or before the sequence. A
+// place with a "next" makes that file count: it lies there whole, with its name or still with
+// ".tmp" after that, and what follows it begins at "next_token".
 #ifndef BANDB_TOOLS_TRANSFER_CHANGE_MANIFEST_H_
 #define BANDB_TOOLS_TRANSFER_CHANGE_MANIFEST_H_
 

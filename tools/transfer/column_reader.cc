@@ -28,7 +28,7 @@ std::string SplitTsv(std::string_view row, std::vector<std::string>* fields) {
   while (true) {
     const size_t end = std::min(row.find('\t'), row.size());
     fields->emplace_back();
-    if (!UnescapeTsv(row.substr(0, end), &fields->back())) return "a backslash that is no escape";
+    if (!UnescapeTsv(row.substr(0, end), &fields->back())) return "a backslash that is not an escape";
     if (end == row.size()) return "";
     row.remove_prefix(end + 1);
   }
@@ -150,7 +150,7 @@ absl::Status ColumnReader::TakeHead() {
 
 std::string ColumnReader::TakeFields(const std::vector<std::string>& fields, Record* record) const {
   if (fields.size() != columns_) return "not as many fields as columns";
-  if (kind_.index != kNone && fields[kind_.index] != "put") return "a change that is no put";
+  if (kind_.index != kNone && fields[kind_.index] != "put") return "a change that is not a put";
   if (!Decode(key_.encoding, fields[key_.index], &record->key)) return "the key is not encoded as its column says";
   if (!Decode(value_.encoding, fields[value_.index], &record->value)) {
     return "the value is not encoded as its column says";

@@ -6,7 +6,7 @@
 //   line  := '{"key": ' bytes ', "value": ' bytes [', "expires": ' ms] '}' \n
 //   bytes := string | '{"base64": ' string '}' | '{"hex": ' string '}'
 //   csv   := 'key' suffix ',value' suffix ',expires' \n (field ',' field ',' [ms] \n)*
-//   tsv   := the same with tabs; \\ \t \n \r stand for these bytes
+//   tsv   := the same with tabs; \\ \t \n \r are these bytes
 //   suffix:= '' | '_hex' | '_base64'
 //   raw   := "BANDBRAW" version:u32 zero:u32 record* end                    all integers little-endian
 //   record:= 1:u8 keyLen:u32 valueLen:u32 expiresMs:u64 key value checksum:u64

@@ -101,17 +101,20 @@ std::string_view CompressedSuffix(const Layout& layout, bool compress) {
   return compress && layout.format != Format::kParquet ? ".zst" : "";
 }
 
+std::string LayoutFields(const Layout& layout, bool compress) {
+  return fmt::format("\"format\": \"{}\", \"key_format\": \"{}\", \"value_format\": \"{}\", \"compression\": \"{}\"",
+                     FormatName(layout.format), EncodingName(layout.keys), EncodingName(layout.values),
+                     compress ? "zstd" : "none");
+}
+
 std::string ChunkName(const ManifestHead& head, size_t index) {
   return fmt::format("part-{:08}.{}{}", index, FormatName(head.layout.format),
                      CompressedSuffix(head.layout, head.compress));
 }
 
 std::string HeadLine(const ManifestHead& head) {
-  std::string line = fmt::format(
-      "{{\"bandb_export\": {}, \"format\": \"{}\", \"key_format\": \"{}\", \"value_format\": \"{}\", "
-      "\"compression\": \"{}\", \"chunk_bytes\": {}, \"begin\": ",
-      kVersion, FormatName(head.layout.format), EncodingName(head.layout.keys), EncodingName(head.layout.values),
-      head.compress ? "zstd" : "none", head.chunk_bytes);
+  std::string line = fmt::format("{{\"bandb_export\": {}, {}, \"chunk_bytes\": {}, \"begin\": ", kVersion,
+                                 LayoutFields(head.layout, head.compress), head.chunk_bytes);
   AppendJsonBytes(Encoding::kUtf8, head.begin, &line);
   line += ", \"limit\": ";
   AppendJsonBytes(Encoding::kUtf8, head.limit, &line);

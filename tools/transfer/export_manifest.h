@@ -61,6 +61,8 @@ struct Manifest {
 
 // What the name of a file ends in; parquet is compressed within.
 std::string_view CompressedSuffix(const Layout& layout, bool compress);
+// How entries are written, as fields of a line of JSON: from "format" to "compression".
+std::string LayoutFields(const Layout& layout, bool compress);
 // The name of chunk `index`, from 0.
 std::string ChunkName(const ManifestHead& head, size_t index);
 

@@ -48,7 +48,7 @@ absl::Status DirectoryExporter::TakeUp(bool resume) {
   if (std::find(names.begin(), names.end(), kManifestName) == names.end()) {
     // Cut short before there was a manifest, and so before there was a chunk.
     if (names.empty()) return absl::OkStatus();
-    return base::Error(absl::StatusCode::kInvalidArgument, "{}: holds {}, and no {}: this is no export", directory_,
+    return base::Error(absl::StatusCode::kInvalidArgument, "{}: holds {}, and no {}: this is not an export", directory_,
                        names.front(), kManifestName);
   }
   BANDB_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(files_, PathOf(kManifestName), kManifestBytesMax));

@@ -67,7 +67,7 @@ class DirectoryExporter {
   // system.
   absl::Status Run(bool resume, const OpenSource& open_source);
 
-  // The place in the change feed that the state is of, in hexadecimal digits: noted by who opens
+  // The place in the change feed that the state is of, in hexadecimal digits: noted by what opens
   // the source, told also by a run that finds the export complete; empty: none is known.
   void NoteToken(std::string token) { manifest_.token = std::move(token); }
   const std::string& token() const { return manifest_.token; }

@@ -17,7 +17,8 @@ std::string TakeObject(const std::string& line, Record* record) {
   const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (object.is_discarded()) return "not JSON";
   if (!object.is_object()) return "not a JSON object";
-  if (const auto kind = object.find("kind"); kind != object.end() && *kind != "put") return "a change that is no put";
+  if (const auto kind = object.find("kind"); kind != object.end() && *kind != "put")
+    return "a change that is not a put";
   const auto key = object.find("key");
   const auto value = object.find("value");
   if (key == object.end()) return "no key";

@@ -12,7 +12,7 @@ using Term = uint64_t;
 // A place in the log. The first entry has index 1; 0 is "before the first entry".
 using Index = uint64_t;
 
-// A member of a group. An id belongs to one data directory for ever: a node that lost its disk
+// A member of a group. An id belongs to one data directory forever: a node that lost its disk
 // joins under a new id, since votes and acknowledgements given under the old one still count
 // somewhere.
 using NodeId = uint64_t;
@@ -21,7 +21,7 @@ inline constexpr NodeId kNoNode = 0;
 // One of several logs that share a process; 0 until there are several.
 using GroupId = uint32_t;
 
-// Which cluster a message belongs to. Drawn once when the cluster is made, and drawn anew by the
+// Which cluster a message belongs to. Drawn once when the cluster is made, and drawn again by the
 // recovery of a lost quorum, so that what the lost majority still says is not heard.
 using ClusterId = uint64_t;
 

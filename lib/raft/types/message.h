@@ -24,7 +24,7 @@ enum class MessageKind : uint8_t {
   // not belong; 0 if the sender knows of none.
   kPreVoteReply = 2,
   // As kPreVote, in the sender's real term. `force`: the leader asked for this election, so leases
-  // do not stand against it.
+  // do not hold against it.
   kVote = 3,
   kVoteReply = 4,
   // Entries after (`index`, `log_term`). `commit`: the leader's. `session`: of this leader with

@@ -1,6 +1,6 @@
 // Payload: bytes that nobody changes any more, cheap to share.
 //
-// An entry's bytes stand in the leader's log, in a message to every peer and in the log writer's
+// An entry's bytes are in the leader's log, in a message to every peer and in the log writer's
 // queue at the same time. A Payload is a slice of a reference-counted buffer, sixteen bytes to
 // copy. The buffer is one allocation: the count, the size and the bytes. A receiver cuts the
 // payloads of a whole message out of the one buffer that it read.

@@ -37,7 +37,7 @@ void CommitQueue::TakeGroup(Group* group) {
   size_t operations = 0;
   while (front_ != nullptr) {
     WriteRequest* request = front_;
-    // A request with conditions must see what stands before it applied, so it begins a group. So
+    // A request with conditions must see what comes before it applied, so it begins a group. So
     // does one that freezes or ingests, and one of another space.
     const bool alone = !request->conditions.empty() || request->freeze || request->ingest != nullptr || request->system;
     const bool full =
@@ -54,6 +54,7 @@ void CommitQueue::TakeGroup(Group* group) {
 void CommitQueue::PutBack(Group* group) {
   for (auto at = group->rbegin(); at != group->rend(); ++at) {
     WriteRequest* request = *at;
+    BANDB_ASSERT(!request->queued_);
     request->queued_ = true;
     request->before_ = nullptr;
     request->after_ = front_;
@@ -123,6 +124,8 @@ bool CommitQueue::Parked() const {
 
 void CommitQueue::Close(base::Task then) {
   base::MutexLock lock(&mutex_);
+  BANDB_ASSERT(!closed_);
+  BANDB_ASSERT(when_idle_ == nullptr);
   closed_ = true;
   if (state_ == State::kIdle && front_ == nullptr) {
     executor_->Post(base::Priority::kHigh, std::move(then));
@@ -146,6 +149,7 @@ void CommitQueue::Lead(Leader leader) {
       if (groups >= kGroupsLedMax && told) return PostLead();
       TakeGroup(&group_);
       if (group_.empty() && told) {
+        BANDB_ASSERT(front_ == nullptr);
         state_ = State::kIdle;
         if (when_idle_) executor_->Post(base::Priority::kHigh, std::exchange(when_idle_, nullptr));
         return;

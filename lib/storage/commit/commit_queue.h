@@ -1,7 +1,7 @@
 // The queue that puts writes in order and makes groups of them.
 //
-// Whoever finds the queue idle becomes its leader and commits, group by group, until it is empty;
-// everybody else leaves his request and waits for its completion, or does not wait. So an
+// A writer that finds the queue idle becomes its leader and commits, group by group, until it is
+// empty; every other one leaves its request and waits for the completion, or does not wait. So an
 // uncontended write runs wholly on its caller's thread, and writers that meet share one log record.
 // Nothing here waits: when a group cannot be committed because the store is stalled, the queue is
 // parked with its requests, and Unpark has a background task go on with them.
@@ -84,7 +84,7 @@ class CommitQueue {
   // Takes the request, and commits what is queued if nobody else is doing that.
   void Submit(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same for callers who must not wait: a group that may block is left to a background task,
-  // whosever it is, and all that stands after it.
+  // whichever caller's it is, and all that comes after it.
   void SubmitUnwaiting(WriteRequest* request) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes a request back that is still waiting for its turn. False: it is being committed, or is
   // already complete.
@@ -93,7 +93,7 @@ class CommitQueue {
   void Unpark() ABSL_LOCKS_EXCLUDED(mutex_);
   // True while the queue is parked.
   bool Parked() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Answers kFailedPrecondition to whoever comes from now on, and runs `then` on the executor once
+  // Answers kFailedPrecondition to every request from now on, and runs `then` on the executor once
   // nothing is queued or being committed. After that nothing is posted any more: the executor may
   // be gone.
   void Close(base::Task then) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -110,7 +110,7 @@ class CommitQueue {
   void TakeGroup(Group* group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The group goes back to the front.
   void PutBack(Group* group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Takes out those that must not wait while the store is stalled, wherever they stand.
+  // Takes out those that must not wait while the store is stalled, wherever in the queue they are.
   void TakeImpatient(Group* refused) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Lead(Leader leader) ABSL_LOCKS_EXCLUDED(mutex_);
   // Puts the leader's group back after a stall. False: there is nothing left to wait for, or the

@@ -123,6 +123,8 @@ absl::Status LogSet::SyncWaiting() {
     for (const Log& log : logs_) {
       if (!log.durable) writers.push_back(log.writer);
     }
+    // The present log is never called durable, since it is still written to.
+    BANDB_ASSERT(!writers.empty());
   }
   const absl::Status synced = SyncLogs(writers, entries);
   {
@@ -162,6 +164,7 @@ std::vector<uint64_t> LogSet::LetGo(uint64_t needed_from, const KeepPolicy& poli
         for (const KeptLog& log : std::exchange(kept_, {})) numbers.push_back(log.number);
       }
       if (holds && logs_.front().durable) {
+        BANDB_ASSERT(kept_.empty() || kept_.back().number < what.number);
         kept_.push_back(what);
       } else {
         numbers.push_back(what.number);
@@ -170,6 +173,7 @@ std::vector<uint64_t> LogSet::LetGo(uint64_t needed_from, const KeepPolicy& poli
       logs_.erase(logs_.begin());
     }
     const size_t count = LogsToLetGo(kept_, policy);
+    BANDB_ASSERT(count <= kept_.size());
     for (size_t i = 0; i < count; ++i) numbers.push_back(kept_[i].number);
     kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(count));
   }
@@ -236,6 +240,8 @@ void LogSet::AddRecovered(const KeptLog& log, bool needed) {
 }
 
 absl::Status LogSet::Seal(const RecordHead& seal_head, uint64_t* bytes) {
+  BANDB_ASSERT(seal_head.type == RecordType::kSeal);
+  BANDB_ASSERT(current_writer_ != nullptr);
   std::vector<std::shared_ptr<LogWriter>> writers;
   {
     base::MutexLock lock(&mutex_);

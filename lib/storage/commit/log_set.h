@@ -3,7 +3,7 @@
 //
 // Logs are synced in order, older ones first and the directory with them, so that what is durable
 // is always a prefix of what was written. One thread syncs at a time and serves all who wait;
-// whoever comes meanwhile is served by the next round.
+// requests that come meanwhile are served by the next round.
 #ifndef BANDB_STORAGE_COMMIT_LOG_SET_H_
 #define BANDB_STORAGE_COMMIT_LOG_SET_H_
 

@@ -42,7 +42,7 @@ void BlockingWrite::OwnBytes() {
 
 void BlockingWrite::Complete(absl::Status outcome) {
   outcome_ = std::move(outcome);
-  // From the exchange on the caller may destroy the request, unless he sleeps.
+  // From the exchange on the caller may destroy the request, unless the caller sleeps.
   switch (state_.exchange(State::kComplete, std::memory_order_acq_rel)) {
     case State::kPending:
       break;

@@ -14,9 +14,9 @@
 
 namespace bandb::storage {
 
-// A write that its caller waits for. On the caller's stack, unless he may give up waiting: then on
-// the heap, where it destroys itself if he did. Thread safety: Complete by one thread, the rest by
-// the caller.
+// A write that its caller waits for. On the caller's stack, unless the caller may give up waiting:
+// then on the heap, where it destroys itself if the caller did. Thread safety: Complete by one
+// thread, the rest by the caller.
 class BlockingWrite final : public WriteRequest {
  public:
   BlockingWrite() = default;

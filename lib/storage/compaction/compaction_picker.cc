@@ -44,7 +44,7 @@ uint64_t BytesOf(const std::vector<TablePtr>& tables) {
   return bytes;
 }
 
-// Whether all keys of a table stand before the bounds. The tables of a level below 0 for which that
+// Whether all keys of a table come before the bounds. The tables of a level below 0 for which that
 // is so come before the others.
 bool StandsBefore(const TablePtr& table, const Bounds& bounds) {
   const TableInfo& info = table->info();
@@ -90,6 +90,7 @@ bool AnySetAside(const std::vector<TablePtr>& tables, const RunningCompactions& 
 // Completes a compaction whose inputs are chosen. Nothing if a running one is in the way.
 std::optional<Compaction> Complete(const Version& version, Compaction compaction, const RunningCompactions& running) {
   BANDB_ASSERT(compaction.level < compaction.output_level);
+  BANDB_ASSERT(compaction.output_level < kLevels);
   BANDB_ASSERT(!compaction.inputs.empty());
   if (running.Holds(compaction.inputs)) return std::nullopt;
   Bounds bounds = BoundsOf(compaction.inputs);
@@ -107,6 +108,8 @@ std::optional<Compaction> Complete(const Version& version, Compaction compaction
 
 std::optional<Compaction> PickLevel0(const Version& version, const CompactionSettings& settings, int base_level,
                                      const RunningCompactions& running) {
+  BANDB_ASSERT(base_level >= 1);
+  BANDB_ASSERT(base_level < kLevels);
   Compaction compaction;
   compaction.level = 0;
   compaction.output_level = base_level;
@@ -128,6 +131,7 @@ std::optional<Compaction> PickWithinLevel0(const Version& version, const Compact
                                            const RunningCompactions& running) {
   const Version::Level& tables = version.level(0);
   const size_t stuck = StuckInLevel0(version, settings, running);
+  BANDB_ASSERT(stuck <= tables.size());
   const auto is_taken = [&](const TablePtr& table) {
     return running.tables.contains(table->info().number) || running.set_aside.contains(table->info().number);
   };
@@ -158,6 +162,9 @@ std::optional<Compaction> PickFromLevel(const Version& version, int level, const
     uint64_t overlap_bytes_per_kb = 0;
     size_t at = 0;
   };
+  // The tables of level 0 overlap, and there is nothing below the last level.
+  BANDB_ASSERT(level >= 1);
+  BANDB_ASSERT(level + 1 < kLevels);
   const Version::Level& tables = version.level(level);
   const Version::Level& below = version.level(level + 1);
   std::vector<Candidate> candidates;
@@ -218,6 +225,7 @@ bool CanMove(const Compaction& compaction, const CompactionSettings& settings) {
 std::optional<Compaction> CompleteInPlace(const Version& version, Compaction compaction,
                                           const RunningCompactions& running) {
   BANDB_ASSERT(compaction.level == compaction.output_level);
+  BANDB_ASSERT(compaction.output_inputs.empty());
   if (running.Holds(compaction.inputs)) return std::nullopt;
   // Between neighbours there is nothing but what others are about to put there.
   const Bounds bounds = BoundsOf(compaction.inputs);
@@ -280,6 +288,7 @@ void RunningCompactions::RemoveOutput(int level, std::string_view smallest, std:
 
 int LowestLevelFor(const Version& version, const CompactionSettings& settings, const RunningCompactions& running,
                    std::string_view smallest, std::string_view largest) {
+  BANDB_ASSERT(CompareInternalKeys(smallest, largest) <= 0);
   // Which of its tables is the oldest, kFifo knows by the order of level 0.
   if (settings.style == CompactionStyle::kFifo) return 0;
   const Bounds bounds{smallest, largest};
@@ -322,7 +331,8 @@ LevelTargets TargetsFor(const Version& version, const CompactionSettings& settin
   }
   // Level 0 must never be compacted past data that is older than it.
   targets.base_level = std::min({targets.base_level, first, settings.base_level_max});
-  BANDB_ASSERT(targets.base_level >= 1 && targets.base_level < kLevels);
+  BANDB_ASSERT(targets.base_level >= 1);
+  BANDB_ASSERT(targets.base_level < kLevels);
   return targets;
 }
 

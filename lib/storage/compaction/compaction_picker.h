@@ -150,7 +150,7 @@ std::optional<Compaction> CompleteRuns(Compaction compaction, const RunningCompa
 // Whether moving the inputs down as they are does as well as merging them.
 bool CanMove(const Compaction& compaction, const CompactionSettings& settings);
 
-// The next tables of `level` with spaced keys of [begin, end] to be written anew where they are:
+// The next tables of `level` with spaced keys of [begin, end] to be rewritten where they are:
 // some neighbours with numbers below `number_limit`, those from there on being new. Nothing if
 // there are none; `blocked` as above.
 std::optional<Compaction> PickRewrite(const Version& version, int level, std::string_view begin, std::string_view end,

@@ -98,6 +98,8 @@ CompactionSchedule::Work CompactionSchedule::NextManual(const Situation& situati
     work.status = base::Error(absl::StatusCode::kDataLoss, "table {} and others there were set aside, as damaged",
                               *running_.set_aside.begin());
   }
+  BANDB_ASSERT(!manual.running);
+  BANDB_ASSERT(manual.done != nullptr);
   work.kind = Work::Kind::kManualDone;
   work.done = std::move(manual.done);
   manual_.pop_front();
@@ -123,8 +125,10 @@ CompactionSchedule::Done CompactionSchedule::CompactionEnded(const Compaction& c
   --compactions_running_;
   space_wanted_ = true;
   running_.Remove(compaction);
+  BANDB_ASSERT(running_.outputs.size() == static_cast<size_t>(compactions_running_) + holds_);
   if (!compaction.is_manual) return nullptr;
-  BANDB_ASSERT(!manual_.empty() && manual_.front().running);
+  BANDB_ASSERT(!manual_.empty());
+  BANDB_ASSERT(manual_.front().running);
   Manual& manual = manual_.front();
   manual.running = false;
   if (!manual.is_part && !again) ++manual.level;
@@ -138,6 +142,7 @@ int CompactionSchedule::BeginHold(const Version& version, std::string_view small
   const int level = LowestLevelFor(version, settings(), running_, smallest, largest);
   ++holds_;
   running_.outputs.push_back({level, std::string(smallest), std::string(largest)});
+  BANDB_ASSERT(running_.outputs.size() == static_cast<size_t>(compactions_running_) + holds_);
   return level;
 }
 
@@ -145,6 +150,7 @@ void CompactionSchedule::EndHold(int level, std::string_view smallest, std::stri
   BANDB_ASSERT(holds_ > 0);
   --holds_;
   running_.RemoveOutput(level, smallest, largest);
+  BANDB_ASSERT(running_.outputs.size() == static_cast<size_t>(compactions_running_) + holds_);
   space_wanted_ = true;
 }
 
@@ -162,6 +168,8 @@ void CompactionSchedule::AbandonManual(std::vector<Done>* abandoned) {
 }
 
 void CompactionSchedule::StartOver(std::vector<Done>* abandoned) {
+  // A replica takes no ingest, and nobody else starts over.
+  BANDB_ASSERT(holds_ == 0);
   for (Manual& manual : manual_) abandoned->push_back(std::move(manual.done));
   manual_.clear();
   TakeBack();
@@ -172,8 +180,11 @@ void CompactionSchedule::StartOver(std::vector<Done>* abandoned) {
 }
 
 bool CompactionSchedule::SetAside(uint64_t number, int level, bool refused) {
+  BANDB_ASSERT(level >= 0);
+  BANDB_ASSERT(level < kLevels);
   if (!running_.set_aside.insert(number).second) return false;
   set_aside_[number] = {.level = level, .refused = refused};
+  BANDB_ASSERT(set_aside_.size() == running_.set_aside.size());
   return true;
 }
 
@@ -183,6 +194,7 @@ void CompactionSchedule::NoteDropped(const Compaction& compaction) {
     set_aside_.erase(table->info().number);
     running_.set_aside.erase(table->info().number);
   }
+  BANDB_ASSERT(set_aside_.size() == running_.set_aside.size());
 }
 
 bool CompactionSchedule::TakeBackRefused() {
@@ -190,6 +202,7 @@ bool CompactionSchedule::TakeBackRefused() {
     if (table.second.refused) running_.set_aside.erase(table.first);
     return table.second.refused;
   });
+  BANDB_ASSERT(set_aside_.size() == running_.set_aside.size());
   return taken != 0;
 }
 

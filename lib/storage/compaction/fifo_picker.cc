@@ -54,6 +54,7 @@ class FifoPicker {
         bytes -= table->info().file_bytes;
         if (!is_unknown) confirmed = due.size();
       }
+      BANDB_ASSERT(confirmed <= due.size());
       due.resize(confirmed);
       return due.empty() ? std::nullopt : Forget(level, std::move(due));
     }
@@ -157,12 +158,14 @@ class FifoPicker {
       due.resize(std::min(due.size(), kLevel0InputsMax));
       const Version::Level& tables = in_.version.level(0);
       const auto oldest = std::find(tables.begin(), tables.end(), due.front());
+      BANDB_ASSERT(oldest != tables.end());
       auto newest = std::find(tables.begin(), oldest, due.back());
       for (auto at = newest; at != oldest; ++at) {
         if (is_set_aside(*at)) newest = at + 1;
       }
       forget.inputs.assign(newest, std::find_if(oldest, tables.end(), is_set_aside));
     }
+    BANDB_ASSERT(!forget.inputs.empty());
     return CompleteRuns(std::move(forget), in_.running);
   }
 

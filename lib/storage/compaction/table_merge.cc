@@ -33,6 +33,7 @@ std::string TableMerge::PathOf(uint64_t number) const {
 }
 
 std::vector<TableInfo> TableMerge::TakeTables() {
+  BANDB_ASSERT(builder_ == nullptr);
   unclaimed_.clear();
   return std::move(tables_);
 }
@@ -53,6 +54,7 @@ void TableMerge::CountMemory() {
 }
 
 absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {
+  BANDB_ASSERT(inputs_.cursor != nullptr);
   Cursor& cursor = *inputs_.cursor;
   if (!started_) {
     cursor.SeekToFirst();
@@ -90,6 +92,8 @@ absl::StatusOr<bool> TableMerge::DoStep(uint64_t bytes) {
   }
   if (has_more()) return false;
   BANDB_RETURN_IF_ERROR(FinishTable({}));
+  BANDB_ASSERT(builder_ == nullptr);
+  BANDB_ASSERT(file_ == nullptr);
   return true;
 }
 
@@ -142,6 +146,8 @@ bool TableMerge::ShouldCutBefore(std::string_view spaced_key) {
 }
 
 absl::Status TableMerge::BeginTable() {
+  BANDB_ASSERT(builder_ == nullptr);
+  BANDB_ASSERT(file_ == nullptr);
   number_ = outputs_.new_file_number();
   absl::StatusOr<std::unique_ptr<base::AppendableFile>> made =
       outputs_.files->Create(PathOf(number_), base::AppendMode::kBuffered);
@@ -183,6 +189,8 @@ absl::Status TableMerge::FinishTable(std::string_view limit) {
   const std::string lower_bound = std::exchange(lower_bound_, std::string(limit));
   BANDB_RETURN_IF_ERROR(AddTombstones(lower_bound, limit));
   if (builder_ == nullptr) return absl::OkStatus();
+  BANDB_ASSERT(file_ != nullptr);
+  BANDB_ASSERT(unclaimed_.back() == number_);
   if (outputs_.finish_time_ms) builder_->SetCreationTime(outputs_.finish_time_ms());
   BANDB_ASSIGN_OR_RETURN(const TableSummary summary, builder_->Finish());
   BANDB_RETURN_IF_ERROR(file_->Sync());

@@ -34,7 +34,7 @@ absl::Status CopyFile(base::FileSystem* files, const std::string& from, const st
   return target->Close();
 }
 
-// What a copy is called while it is made: whoever makes one to the same place at the same time has
+// What a copy is called while it is made: one that is made to the same place at the same time has
 // another name.
 std::string NameWhileMade(const std::string& dir, base::Random* random) {
   return fmt::format("{}.tmp-{}", dir, ToString(RandomUuid(random)));

@@ -3,9 +3,9 @@
 // Tables never change, so a copy links them where the file system can; what is not in tables must
 // have been flushed before. A copy is made beside its place, under a name that no other has, and is
 // given its own name once all of it is durable, unless something else has that name by then. So the
-// place holds nothing or a whole copy, whoever else makes one there, and whenever the power fails.
-// A copy that could not be finished is taken away again; of one that a crash has cut short, a
-// directory DIR.tmp-... is left, which no Open takes for a database.
+// place holds nothing or a whole copy, even if another one is made there, and whenever the power
+// fails. A copy that could not be finished is taken away again; of one that a crash has cut short,
+// a directory DIR.tmp-... is left, which no Open takes for a database.
 #ifndef BANDB_STORAGE_ENGINE_CHECKPOINT_H_
 #define BANDB_STORAGE_ENGINE_CHECKPOINT_H_
 

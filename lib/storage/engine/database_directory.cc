@@ -63,8 +63,8 @@ class DirectoryOpener {
     BANDB_RETURN_IF_ERROR(Look());
     directory_.files->NameOwner();
     if (state_ == State::kExists) {
-      // Whoever created it may have ended between giving the identity its name and making that
-      // durable. What is acknowledged from now on must not go with the name.
+      // The process that created it may have died between giving the identity its name and making
+      // that durable. What is acknowledged from now on must not go with the name.
       BANDB_RETURN_IF_ERROR(files_->SyncDir(dir_));
     } else {
       BANDB_RETURN_IF_ERROR(BeginCreation());
@@ -146,6 +146,7 @@ class DirectoryOpener {
   }
 
   absl::Status BeginCreation() {
+    BANDB_ASSERT(state_ != State::kExists);
     BANDB_RETURN_IF_ERROR(files_->CreateDirs(engine_dir_));
     Identity begun;
     if (state_ == State::kBegun) {

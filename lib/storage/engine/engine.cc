@@ -95,7 +95,9 @@ FileHeader Engine::Header(FileType type, base::Random* random) const {
 
 absl::Status Engine::Start(RecoveredDatabase recovered) {
   BANDB_ASSERT(lifecycle_.phase() == Lifecycle::Phase::kOpening);
-  BANDB_ASSERT(recovered.tables != nullptr && files_ != nullptr);
+  BANDB_ASSERT(recovered.tables != nullptr);
+  BANDB_ASSERT(recovered.state.version != nullptr);
+  BANDB_ASSERT(files_ != nullptr);
   ManifestState& state = recovered.state;
   database_id_ = recovered.database_id;
   tables_ = std::move(recovered.tables);
@@ -157,6 +159,8 @@ absl::Status Engine::Start(RecoveredDatabase recovered) {
 }
 
 absl::Status Engine::StartFiles(uint64_t log_number, ManifestState state, std::vector<std::string>* orphans) {
+  BANDB_ASSERT(orphans != nullptr);
+  BANDB_ASSERT(state.log_number <= log_number);
   // A block for each file, and what the manifest says.
   constexpr uint64_t kRoomBytes = 64 << 10;
   const uint64_t room_bytes = kRoomBytes + EncodeEdit(state.Everything()).size();
@@ -265,7 +269,7 @@ void Engine::StopWrites(const absl::Status& status, uint64_t resumes_seen) {
     if (news) DropSome();
   }
   for (Done& done : abandoned) done(status);
-  // Those who wait for room would wait for ever.
+  // Those that wait for room would wait forever.
   Unpark();
   if (!news) return;
   env_.logger->Log(base::LogLevel::kError, "{}: writes stopped: {}", dir_, status.ToString());
@@ -354,6 +358,12 @@ void Engine::BeginClose(Done done) {
 
 absl::Status Engine::FinishClose() {
   lifecycle_.Close();
+  {
+    base::MutexLock lock(&mutex_);
+    BANDB_ASSERT(!schedule_.flush_running());
+    BANDB_ASSERT(schedule_.compactions_running() == 0);
+    BANDB_ASSERT(flush_waiters_.empty());
+  }
   { const ViewHolder::Retired retired = views_.Install(nullptr); }
   absl::Status status;
   // After an error nothing more is written: the next open recovers from what is there. A replica

@@ -106,7 +106,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   void CountStall(int64_t nanos);
   // True while no write can be committed.
   bool Stalled() const { return queue_.Parked(); }
-  const kv::Limits& limits() const { return limits_; }
+  const kv::WriteLimits& limits() const { return limits_; }
 
   // Reading.
   absl::Status Get(std::string_view key, const ReadOptions& options, PinnedValue* value);
@@ -189,7 +189,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
     bool fill_cache = true;
     bool only_cached = false;
   };
-  // kRefused: nothing was changed, and only whoever asked is told. kFailed: writes stop.
+  // kRefused: nothing was changed, and only the caller is told. kFailed: writes stop.
   enum class Room : uint8_t { kYes, kStalled, kRefused, kFailed };
   // Background work; see engine_background.cc and engine_changes.cc.
   class Work;
@@ -238,7 +238,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   uint64_t EditTimeMs() const override;
   void UpdateStall() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckMemtables() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Has all who wait for room try again.
+  // Has all requests that wait for room try again.
   void Unpark() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // engine_read_only.cc
@@ -324,7 +324,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
                        Sequence* sequence, PinnedValue* value);
   std::unique_ptr<Iterator> NewIteratorIn(Space space, const ReadOptions& options);
   // Within the bounds of `options`, whose snapshot is left aside, and whatever the memory budget
-  // has room for: for who lets go of it soon.
+  // has room for: for a caller that lets go of it soon.
   std::unique_ptr<Iterator> NewIteratorAt(ViewRef view, Space space, Sequence sequence, uint64_t now_ms,
                                           const ReadOptions& options);
   absl::Status ResolveSnapshot(const ReadOptions& options, const ReadView& view, Sequence* sequence,
@@ -385,7 +385,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   const std::string dir_;
   const std::string engine_dir_;
   const Options options_;
-  const kv::Limits limits_;
+  const kv::WriteLimits limits_;
   const CompactionSettings settings_;
   const size_t memtable_bytes_;
   // Bound to the directory, which it keeps locked until the engine is closed. Shared with removals
@@ -454,7 +454,7 @@ class Engine final : private CommitQueue::Committer, private VersionSet::Owner {
   // Oldest first.
   std::deque<std::shared_ptr<Memtable>> frozen_ ABSL_GUARDED_BY(mutex_);
   // Of a replica: how far each of frozen_ goes, by its log number; the index up to which its
-  // owner's log is durable; and who waits for room.
+  // owner's log is durable; and the requests that wait for room.
   std::map<uint64_t, ReplicaPosition> frozen_positions_ ABSL_GUARDED_BY(mutex_);
   uint64_t durable_log_index_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void()> room_waiter_ ABSL_GUARDED_BY(mutex_);

@@ -96,6 +96,7 @@ absl::Status Engine::CreateCheckpoint(const std::string& dir, internal::Checkpoi
     // What was written before it was made is no part of the copy, but the sink may want it.
     for (const auto& [number, log] : source.state.kept_logs) source.kept_logs.push_back(log);
     source.state.kept_logs.clear();
+    BANDB_ASSERT(source.state.version != nullptr);
     source.log_number = versions_.next_file_number();
     source.random = job_random_.Fork();
   }
@@ -163,7 +164,7 @@ class Engine::ClockEdit::KeyDrop final : public WriteRequest {
     // The log takes nothing more, and expiry goes on as it did.
     if (absl::IsUnknown(outcome)) outcome = base::Error(absl::StatusCode::kInternal, "{}", base::Message(outcome));
     if (!outcome.ok()) return next->Complete(std::move(outcome));
-    // Whoever syncs or commits waits for nothing.
+    // A thread that syncs or commits must not wait for this.
     engine_->env_.executor->Post(base::Priority::kHigh, [engine = engine_, next]() { engine->SubmitUnwaiting(next); });
   }
 

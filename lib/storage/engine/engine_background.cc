@@ -82,6 +82,7 @@ class Engine::FlushWork final : public Work {
       edit->edit.commit_time_ms = position_->commit_time_ms;
       edit->edit.membership = position_->membership;
     }
+    BANDB_ASSERT(tables.empty() || tables[0].largest_sequence <= *edit->edit.last_sequence);
     AddTables(std::move(tables), 0, edit);
     info_.duration = Elapsed();
     return true;
@@ -215,9 +216,10 @@ void Engine::InstallEdit(PendingEdit* edit) {
   std::vector<TablePtr> obsolete;
   std::vector<Done> abandoned;
   std::vector<uint64_t> gone;
-  // Before anybody sees its last sequence: who then asks for what comes after the one before must
-  // find no log that ends there.
+  // Before anybody sees its last sequence: a reader that then asks for what comes after the one
+  // before must find no log that ends there.
   if (edit->publishes) gone = SkipLogs(edit->edit);
+  BANDB_ASSERT(edit->edit.added.size() == edit->added.size());
   {
     base::MutexLock lock(&mutex_);
     const std::vector<VersionEdit::DeletedTable>& deleted = edit->edit.deleted;
@@ -231,6 +233,7 @@ void Engine::InstallEdit(PendingEdit* edit) {
     BANDB_ASSERT(log_number <= memtable_->log_number());
     while (!frozen_.empty() && frozen_.front()->log_number() < log_number) frozen_.pop_front();
     frozen_positions_.erase(frozen_positions_.begin(), frozen_positions_.lower_bound(log_number));
+    BANDB_ASSERT(frozen_positions_.size() == (is_replica_ ? frozen_.size() : 0));
     InstallView(&retired);
     if (edit->publishes) PublishIngest(edit->edit);
     if (level0_is_new) read_allowance_.Renew(schedule_.RenewAllowance(*versions_.version()));

@@ -15,7 +15,8 @@ namespace {
 // Acknowledgements of so long are written down together.
 constexpr int64_t kCursorsNanos = 1'000'000'000;
 // Readers have a sync made this often at the most; and so seldom that the log is hardly ever being
-// synced, for that slows down those who append to it: they have the rest of so many times as long.
+// synced, for that slows down threads that append to it: they have the rest of so many times as
+// long.
 constexpr int64_t kReaderSyncNanos = 100'000'000;
 constexpr int64_t kReaderSyncShare = 50;
 
@@ -72,7 +73,7 @@ void Engine::LoadCursors(bool recovered_some) {
   if (is_replica_) return;
   absl::Status read;
   if (recovered_some || MayHaveCursors()) read = ReadCursors();
-  // Damage is the answer to those who ask for what is damaged, and keeps nobody from opening.
+  // Damage is the answer to those that ask for what is damaged, and keeps nobody from opening.
   if (!read.ok()) {
     env_.logger->Log(base::LogLevel::kError, "{}: the cursors of the change feed cannot be read: {}", dir_,
                      read.ToString());
@@ -126,7 +127,7 @@ class Engine::DurableLogs final : public WriteRequest {
     Engine* const engine = engine_;
     PendingEdit edit = std::move(edit_);
     delete this;
-    // Whoever syncs waits for no manifest.
+    // A thread that syncs must not wait for the manifest.
     engine->env_.executor->Post(base::Priority::kHigh, [engine, edit = std::move(edit), outcome]() mutable {
       if (outcome.ok()) return engine->versions_.Apply(std::move(edit));
       edit.source->Installed(base::Error(absl::StatusCode::kInternal, "{}", base::Message(outcome)));
@@ -148,7 +149,7 @@ void Engine::ApplyFlush(PendingEdit edit) {
 class Engine::ReaderSync final : public WriteRequest {
  public:
   explicit ReaderSync(Engine* engine) : engine_(engine), begin_nanos_(engine->env_.clock->MonotonicNanos()) {}
-  // Destroys it. A failure is for those who write.
+  // Destroys it. A failure is reported to writers.
   void Complete(absl::Status /*outcome*/) override {
     Engine* const engine = engine_;
     const int64_t begin_nanos = begin_nanos_;

@@ -144,6 +144,9 @@ class Engine::CompactionWork final : public Work {
   }
 
   absl::Status BeginMerge() {
+    BANDB_ASSERT(merge_ == nullptr);
+    BANDB_ASSERT(version_ != nullptr);
+    BANDB_ASSERT(!sources_.empty());
     MergeInputs inputs;
     size_t cursor_count = 0;
     for (const Compaction::Source& source : sources_) cursor_count += source.level == 0 ? source.tables.size() : 1;

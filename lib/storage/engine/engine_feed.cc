@@ -86,7 +86,7 @@ absl::Status EngineFeed::Gone() const {
 }
 
 void EngineFeed::NoteFlushed(const Flushed& flushed) {
-  // In this order, so that who reads them in the other one is told no more than is so.
+  // In this order, so that a reader of both in the other one is told no more than is so.
   idle_from_.store(flushed.user, std::memory_order_release);
   idle_to_.store(flushed.last, std::memory_order_release);
 }
@@ -208,7 +208,7 @@ std::vector<uint64_t> EngineFeed::LetGoBy(KeepPolicy policy, uint64_t needed_fro
   policy.now_ms = parts_.now_ms();
   const Flushed flushed = parts_.flushed();
   base::MutexLock lock(&mutex_);
-  // Before: who finds a log gone knows what was in it.
+  // Before: a reader that finds a log gone must know what was in it.
   if (flushed.last > idle_to_.load(std::memory_order_relaxed)) NoteFlushed(flushed);
   policy.floor = cursors_loaded_.ok() ? cursors_.Floor(parts_.logs->durable_sequence()) : 0;
   return LetGoLocked(needed_from, policy);

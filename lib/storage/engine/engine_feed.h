@@ -55,11 +55,11 @@ class EngineFeed {
   // Opening, by one thread. The last of the epochs is the present one.
   void Start(const Uuid& database_id, std::vector<Epoch> epochs);
   absl::Status LoadCursor(std::string_view key, std::string_view value) ABSL_LOCKS_EXCLUDED(mutex_);
-  // All cursors were loaded, or cannot be: then who asks for one is answered so. Until then, and if
-  // not, as much is kept as may be.
+  // All cursors were loaded, or cannot be: then a caller that asks for one is told so. Until then,
+  // and if not, as much is kept as may be.
   void CursorsLoaded(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Who has come to the last of a user's operations has seen all that is in tables, whatever the
-  // system wrote after it. By one thread at a time, and it never goes back.
+  // A reader that has come to the last of a user's operations has seen all that is in tables,
+  // whatever the system wrote after it. By one thread at a time, and it never goes back.
   void NoteFlushed(const Flushed& flushed);
   // Which of the epochs are needed when these are the oldest operation that can be read, and the
   // last one that there is.

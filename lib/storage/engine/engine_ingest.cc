@@ -14,7 +14,7 @@ namespace {
 
 // What is written under this name is nothing yet, for a repair as well; an open removes it.
 constexpr char kUnnamedSuffix[] = ".tmp";
-// So many are left to those who write.
+// So many are left to other writers.
 constexpr Sequence kReservedMax = kLastSequenceMax / 2;
 
 }  // namespace
@@ -74,6 +74,8 @@ class EngineIngest::Edit final : public EditSource {
 
   void Installed(const absl::Status& status) override {
     Engine* const engine = engine_;
+    BANDB_ASSERT(ingest_->is_applied);
+    BANDB_ASSERT(!ingest_->ended.load(std::memory_order_relaxed));
     {
       base::MutexLock lock(&engine_->mutex_);
       engine_->schedule_.EndHold(level_, ingest_->first().smallest, ingest_->last().largest);
@@ -84,7 +86,7 @@ class EngineIngest::Edit final : public EditSource {
     ingest_->outcome = status;
     if (!status.ok() && surely_not_done) {
       for (const TablePtr& table : ingest_->tables) table->MarkObsolete();
-      // What stopped the edits before its turn came is told as to all who write.
+      // What stopped the edits before its turn came is told as to all writers.
       const absl::Status refused = is_written_ ? absl::OkStatus() : engine_->lifecycle_.MayWrite();
       if (!refused.ok()) ingest_->outcome = refused;
     } else if (!status.ok()) {
@@ -92,7 +94,7 @@ class EngineIngest::Edit final : public EditSource {
           base::Error(absl::StatusCode::kUnknown, "the manifest could not be written, so the outcome is unknown: {}",
                       base::Message(status));
     }
-    // From here on it is the caller's, who may be gone.
+    // From here on it is the caller's, which may be gone.
     ingest_->ended.store(true, std::memory_order_release);
     engine->UpdateStall();
     engine->Unpark();
@@ -100,7 +102,8 @@ class EngineIngest::Edit final : public EditSource {
   }
 
  private:
-  // No earlier than this: whoever finds tables that no edit names may take an edit for lost.
+  // No earlier than this: a reader of the directory that finds tables which no edit names may take
+  // an edit for lost.
   absl::Status NameTables() {
     for (const TablePtr& table : ingest_->tables) {
       const std::string path = base::JoinPath(engine_->engine_dir_, TableName(table->info().number));
@@ -126,7 +129,8 @@ class EngineIngest::Edit final : public EditSource {
 
 bool EngineIngest::Commit(WriteRequest* request) {
   IngestCommit* const ingest = request->ingest;
-  BANDB_ASSERT(ingest != nullptr && !ingest->tables.empty());
+  BANDB_ASSERT(ingest != nullptr);
+  BANDB_ASSERT(!ingest->tables.empty());
   if (!ingest->is_applied) {
     absl::Status failure = Check(ingest->options);
     if (failure.ok() && !Flush(&failure)) return false;
@@ -163,13 +167,16 @@ bool EngineIngest::Flush(absl::Status* failure) {
 }
 
 void EngineIngest::Apply(IngestCommit* ingest) {
+  BANDB_ASSERT(!ingest->is_applied);
+  BANDB_ASSERT(engine_->memtable_->empty());
   ingest->is_applied = true;
-  // Whoever asked for it keeps the engine from coming to rest.
+  // Its caller keeps the engine from coming to rest.
   const bool entered = engine_->lifecycle_.EnterUntilRest();
   BANDB_ASSERT(entered);
   int level = 0;
   {
     base::MutexLock lock(&engine_->mutex_);
+    BANDB_ASSERT(engine_->frozen_.empty());
     level =
         engine_->schedule_.BeginHold(*engine_->versions_.version(), ingest->first().smallest, ingest->last().largest);
   }
@@ -188,14 +195,17 @@ void EngineIngest::Apply(IngestCommit* ingest) {
 }
 
 std::vector<uint64_t> Engine::SkipLogs(const VersionEdit& edit) {
-  BANDB_ASSERT(edit.last_sequence && edit.commit_time_ms && edit.log_number == logs_.number());
+  BANDB_ASSERT(edit.last_sequence);
+  BANDB_ASSERT(edit.commit_time_ms);
+  BANDB_ASSERT(edit.log_number == logs_.number());
   const Sequence last = *edit.last_sequence;
   logs_.SkipTo(last, *edit.commit_time_ms);
   return feed_.LetAllGo(*edit.log_number);
 }
 
 void Engine::PublishIngest(const VersionEdit& edit) {
-  BANDB_ASSERT(memtable_->empty() && frozen_.empty());
+  BANDB_ASSERT(memtable_->empty());
+  BANDB_ASSERT(frozen_.empty());
   BANDB_ASSERT(*edit.last_sequence > last_sequence_.load(std::memory_order_relaxed));
   last_commit_time_ms_.store(*edit.commit_time_ms, std::memory_order_relaxed);
   // See News::Tell.

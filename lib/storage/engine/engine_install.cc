@@ -17,7 +17,10 @@
 namespace bandb::storage {
 
 void Engine::ReplaceState(const VersionEdit& edit, std::vector<Done>* abandoned) {
-  BANDB_ASSERT(is_replica_ && edit.applied && edit.last_sequence && edit.log_number);
+  BANDB_ASSERT(is_replica_);
+  BANDB_ASSERT(edit.applied);
+  BANDB_ASSERT(edit.last_sequence);
+  BANDB_ASSERT(edit.log_number);
   generation_->fetch_add(1, std::memory_order_release);
   schedule_.StartOver(abandoned);
   const ManifestState state = versions_.state();
@@ -28,10 +31,11 @@ void Engine::ReplaceState(const VersionEdit& edit, std::vector<Done>* abandoned)
               .membership = state.membership.value_or(std::string())};
   durable_log_index_ = std::max(durable_log_index_, applied_.applied.index);
   // Everything in memory is of entries that the tables hold.
-  BANDB_ASSERT(installed_memtable_ != nullptr && installed_memtable_->log_number() == *edit.log_number);
+  BANDB_ASSERT(installed_memtable_ != nullptr);
+  BANDB_ASSERT(installed_memtable_->log_number() == *edit.log_number);
   memtable_ = std::exchange(installed_memtable_, nullptr);
   frozen_.clear();
-  // Before the view: who sees the new tables sees them at their last sequence.
+  // Before the view: a reader that sees the new tables sees them at their last sequence.
   logs_.NoteAppended(applied_.last_sequence, true);
   last_commit_time_ms_.store(applied_.commit_time_ms, std::memory_order_release);
   last_sequence_.store(applied_.last_sequence, std::memory_order_release);
@@ -173,7 +177,7 @@ void EngineReplica::Install(std::unique_ptr<IncomingState> state, Engine::Done d
 }
 
 void EngineReplica::FinishInstall(const absl::Status& status, Engine::Done done) {
-  // Ours alone: what it leads to may be the end of who gave it.
+  // Ours alone: what it leads to may be the end of its caller.
   const Engine::Done tell = std::move(done);
   std::vector<Engine::Done> flushed;
   if (status.ok()) {

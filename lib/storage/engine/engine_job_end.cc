@@ -19,7 +19,7 @@ namespace bandb::storage {
 
 namespace {
 
-// Whoever waits for a flush that fails is told after so many tries in a row, three seconds.
+// Callers that wait for a flush which fails are told after so many tries in a row, three seconds.
 constexpr int kFlushTriesMax = 6;
 
 }  // namespace
@@ -104,6 +104,7 @@ void Engine::TakeFlushWaiters(std::vector<Done>* ready) {
 }
 
 void Engine::FinishFlush(const JobEnd& end, const FlushInfo& info) {
+  BANDB_ASSERT(!end.damage_set_aside);
   JobFailed(end, true);
   if (end.status.ok()) TellListener([&](EventListener* listener) { listener->OnFlush(info); });
   std::vector<Done> ready;
@@ -131,6 +132,9 @@ void Engine::FinishFlush(const JobEnd& end, const FlushInfo& info) {
 }
 
 void Engine::FinishCompaction(Compaction compaction, const JobEnd& end, const CompactionInfo& info) {
+  BANDB_ASSERT(compaction.level >= 0);
+  BANDB_ASSERT(compaction.output_level >= 0);
+  BANDB_ASSERT(compaction.output_level < kLevels);
   const absl::Status& status = end.status;
   JobFailed(end, false);
   if (status.ok()) TellListener([&](EventListener* listener) { listener->OnCompaction(info); });

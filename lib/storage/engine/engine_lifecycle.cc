@@ -42,7 +42,8 @@ bool Lifecycle::Stop(const absl::Status& status) {
   BANDB_ASSERT(!status.ok());
   const bool resumable = status.code() == absl::StatusCode::kResourceExhausted;
   base::MutexLock lock(&mutex_);
-  BANDB_ASSERT(phase_ != Phase::kOpening && phase_ != Phase::kClosed);
+  BANDB_ASSERT(phase_ != Phase::kOpening);
+  BANDB_ASSERT(phase_ != Phase::kClosed);
   // What cannot be resumed outweighs what can.
   const bool news = !cause_.has_value() || (cause_->resumable && !resumable);
   if (news) cause_ = Cause{.status = status, .resumable = resumable};

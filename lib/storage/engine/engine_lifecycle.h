@@ -49,8 +49,8 @@ class Lifecycle {
   absl::Status MayResume() const ABSL_LOCKS_EXCLUDED(mutex_);
   // True if writes had been stopped and are not any more.
   bool Resume() ABSL_LOCKS_EXCLUDED(mutex_);
-  // How often Resume was true. A full disk that was met before counts no more: whoever reports one
-  // says since when he knows.
+  // How often Resume was true. A full disk that was met before counts no more: a caller that
+  // reports one says since when it knows.
   uint64_t resumes() const { return resumes_.load(std::memory_order_acquire); }
   // What stopped writes, as it happened; OK if nothing did. Closing does not count: what is done
   // already may still be written to the manifest.

@@ -31,6 +31,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenReadOnly(const base::Env& en
 absl::Status Engine::StartReading(ReadOnlyDatabase database) {
   BANDB_ASSERT(lifecycle_.phase() == Lifecycle::Phase::kOpening);
   RecoveredDatabase& recovered = database.recovered;
+  BANDB_ASSERT(recovered.tables != nullptr);
+  BANDB_ASSERT(recovered.state.version != nullptr);
   read_only_ = true;
   as_of_last_flush_ = database.as_of_last_flush;
   database_id_ = recovered.database_id;
@@ -67,8 +69,8 @@ absl::Status Engine::StartReading(ReadOnlyDatabase database) {
   if (!as_of_last_flush_) LoadCursors(recovered.has_system_records);
   env_.logger->Log(dropped_log_bytes_ == 0 ? base::LogLevel::kInfo : base::LogLevel::kWarning,
                    "{}: opened for reading only, {}{} log records replayed, {} bytes of a torn log left out", dir_,
-                   as_of_last_flush_ ? "as of the last flush of those who have it open, " : "", recovered_records_,
-                   dropped_log_bytes_);
+                   as_of_last_flush_ ? "as of the last flush of the process that has it open, " : "",
+                   recovered_records_, dropped_log_bytes_);
   return absl::OkStatus();
 }
 
@@ -98,7 +100,7 @@ absl::Status Engine::CheckFeed() const {
 absl::Status Engine::VerifyManifestRead() const {
   const std::string path = base::JoinPath(engine_dir_, read_manifest_);
   const absl::Status verified = VerifyLog(env_.files, path, FileType::kManifest, read_manifest_bytes_);
-  // Those who have it open have begun another.
+  // The process that has it open has begun another.
   if (as_of_last_flush_ && verified.code() == absl::StatusCode::kNotFound) return absl::OkStatus();
   return MustBeThere(verified);
 }

@@ -149,6 +149,7 @@ absl::Status ConditionUnread(const absl::Status& read) {
 
 // Whether an operation of a user had an effect.
 bool DidSomething(const ReplicaEntry& entry, const AppliedEntry& applied) {
+  BANDB_ASSERT(applied.outcomes.size() == entry.writes.size());
   for (size_t i = 0; i < entry.writes.size(); ++i) {
     const ReplicaWrite& write = entry.writes[i];
     if (!write.duplicate && !write.operations.empty() && applied.outcomes[i].ok()) return true;
@@ -195,6 +196,7 @@ absl::StatusOr<std::vector<bool>> EngineReplica::JudgeConditions(const ReplicaEn
     done.push_back(holds);
     sequence += CountOperations(write.operations);
   }
+  BANDB_ASSERT(done.size() == entry.writes.size());
   return done;
 }
 
@@ -240,6 +242,9 @@ void EngineReplica::InsertSystem(const ReplicaEntry::System& system, Sequence fi
 
 void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence last, bool for_users) {
   ReplicaPosition& position = engine_->applied_;
+  BANDB_ASSERT(entry.index == position.applied.index + 1);
+  BANDB_ASSERT(last >= position.last_sequence);
+  BANDB_ASSERT(now_ms >= position.commit_time_ms);
   position.applied = {.index = entry.index, .term = entry.term};
   position.last_sequence = last;
   if (for_users) position.user_sequence = last;
@@ -247,8 +252,8 @@ void EngineReplica::Publish(const ReplicaEntry& entry, uint64_t now_ms, Sequence
   if (entry.membership) position.membership = *entry.membership;
   engine_->memtable_->EndGroup(now_ms);
   engine_->logs_.NoteAppended(last, true);
-  // The time first: who sees the entry sees what had expired when it was committed as expired, or
-  // he could see that a condition on that had held.
+  // The time first: a reader of the entry sees what had expired when it was committed as expired,
+  // or it could see that a condition on that had held.
   engine_->last_commit_time_ms_.store(now_ms, std::memory_order_release);
   engine_->last_sequence_.store(last, std::memory_order_release);
 }

@@ -118,8 +118,8 @@ Engine::Room Engine::MakeRoom(uint64_t operations, uint64_t payload_bytes, absl:
 }
 
 bool Engine::MayFreeze(bool is_asked) const {
-  // While compactions are paused nothing makes room there: who asks for a flush would wait for
-  // ever.
+  // While compactions are paused nothing makes room there: a caller that asks for a flush would
+  // wait forever.
   const bool passes_level0 = is_asked && pace_.IsPaused();
   if (level0_full_.load(std::memory_order_relaxed) && !passes_level0) return false;
   size_t bytes = memtable_->memory_bytes() + memtable_bytes_;
@@ -171,7 +171,8 @@ absl::Status Engine::FlushFailure() const {
 }
 
 bool Engine::MayBlock(const CommitQueue::Group& group) {
-  // Some milliseconds' worth.
+  BANDB_ASSERT(!group.empty());
+  // A few milliseconds of work.
   constexpr uint64_t kUnwaitingOperationsMax = 2048;
   uint64_t operations = 0, payload_bytes = 0;
   for (const WriteRequest* request : group) {

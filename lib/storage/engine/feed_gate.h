@@ -26,8 +26,8 @@ class FeedGate {
     engine_ = nullptr;
   }
 
-  // Told once the last sequence has moved, and once the durable one has: here, for who waits for it
-  // may do so longer than the engine lives.
+  // Told once the last sequence has moved, and once the durable one has: here, for a reader may
+  // wait for it longer than the engine lives.
   changes::News committed;
   changes::News durable;
   // What readers hold of logs.

@@ -32,7 +32,7 @@ absl::Status CheckState(const ReplicaState& state) {
   VersionEdit edit;
   std::vector<Uuid> file_ids;
   for (const StateTable& table : state.tables) {
-    if (table.level < 0 || table.level >= kLevels) return Malformed("a level that is none");
+    if (table.level < 0 || table.level >= kLevels) return Malformed("a level that does not exist");
     if (table.info.largest_sequence > state.position.last_sequence) return Malformed("tables beyond its position");
     edit.added.push_back({table.level, table.info});
     edit.added.back().info.number = edit.added.size();

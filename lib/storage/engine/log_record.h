@@ -1,5 +1,5 @@
-// What a record of a database's log may hold: the same for those who replay it, and for those who
-// only look.
+// What a record of a database's log may hold: the same when it is replayed, and when it is
+// only looked at.
 #ifndef BANDB_STORAGE_ENGINE_LOG_RECORD_H_
 #define BANDB_STORAGE_ENGINE_LOG_RECORD_H_
 

@@ -56,7 +56,7 @@ bool OpenTables(const Version& version, uint64_t open_files_max) {
   for (int level = 0; level < kLevels; ++level) {
     for (const TablePtr& table : version.level(level)) {
       if (++opened > open_files_max) return all_there;
-      // Damage is for those who read it to be told of.
+      // Damage is reported to those that read it.
       all_there &= table->Reader().status().code() != absl::StatusCode::kInternal;
     }
   }

@@ -213,7 +213,7 @@ absl::Status Recovery::CheckTables() {
       live.push_back(info.number);
       if (info.largest_sequence > recovered_.state.last_sequence) {
         return base::Error(absl::StatusCode::kDataLoss,
-                           "{}: offset 0: a table of sequences up to {}, though the manifest knows none after {}",
+                           "{}: offset 0: the table holds sequence {}, beyond the manifest's last sequence {}",
                            base::JoinPath(engine_dir_, TableName(info.number)), info.largest_sequence,
                            recovered_.state.last_sequence);
       }
@@ -277,7 +277,7 @@ absl::Status Recovery::ReadLogs() {
   return absl::OkStatus();
 }
 
-// Of a log with a recorded end exactly so much counts, and all of it is durable.
+// If the manifest recorded a log's end, exactly that many bytes are valid, and all of them durable.
 absl::Status Recovery::CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const {
   if (log.content.valid_bytes < bytes) {
     return base::Error(absl::StatusCode::kDataLoss, "{}: offset {}: damage in a log that was durable up to offset {}",
@@ -287,6 +287,7 @@ absl::Status Recovery::CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) con
 }
 
 absl::Status Recovery::CheckLogChain() {
+  BANDB_ASSERT(logs_.size() == log_numbers_.size());
   const ManifestState& state = recovered_.state;
   for (const uint64_t needed : {state.log_number, state.begun_log}) {
     if (needed < state.log_number) continue;
@@ -326,6 +327,7 @@ absl::Status Recovery::CheckLogChain() {
 }
 
 void Recovery::DropLogsFrom(size_t first) {
+  BANDB_ASSERT(first <= logs_.size());
   for (size_t i = first; i < logs_.size(); ++i) {
     recovered_.dropped_bytes += logs_[i].content.valid_bytes + logs_[i].content.dropped_bytes;
     recovered_.orphans.push_back(LogName(logs_[i].number));
@@ -352,6 +354,7 @@ absl::Status Recovery::CheckContinuity(size_t i, bool* continues) const {
 
 absl::Status Recovery::AddMemtable(const ReadyLog& log, uint64_t operations, uint64_t payload_bytes) {
   std::vector<std::shared_ptr<Memtable>>& memtables = recovered_.memtables;
+  BANDB_ASSERT(memtables.empty() || memtables.back()->log_number() <= log.number);
   const size_t capacity = std::max<size_t>(Memtable::CapacityFor(operations, payload_bytes), MemtableBytes(options_));
   if (mode_ == RecoveryMode::kRead) {
     uint64_t used = capacity;
@@ -385,6 +388,7 @@ absl::Status Recovery::StageRecord(const ReadyLog& log, const ParsedRecord& reco
   Sequence sequence = record.head.first_sequence;
   const Space space = record.head.type == RecordType::kSystemWrite ? Space::kSystem : Space::kUser;
   while (reader.Next(&operation)) memtables.back()->Stage(sequence++, space, operation);
+  BANDB_ASSERT(sequence == record.head.first_sequence + operations);
   memtables.back()->EndGroup(record.head.commit_time_ms);
   return absl::OkStatus();
 }
@@ -407,7 +411,7 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
   if (recovered_.last_sequence > recovered_.state.clock_sequence) {
     recovered_.last_commit_time_ms = std::max(recovered_.last_commit_time_ms, record.head.commit_time_ms);
   }
-  recovered_.records++;
+  ++recovered_.records;
   KeptLog& what = recovered_.needed_logs.back();
   if (what.last_sequence < what.first_sequence) what.begin_ms = record.head.commit_time_ms;
   what.last_sequence = recovered_.last_sequence;
@@ -465,6 +469,7 @@ absl::Status Recovery::ReplayLogs() {
     }
     log.content = LogContent();
   }
+  BANDB_ASSERT(recovered_.needed_logs.size() == logs_.size());
   for (const std::shared_ptr<Memtable>& memtable : recovered_.memtables) memtable->InsertStaged();
   return absl::OkStatus();
 }

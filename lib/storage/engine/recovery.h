@@ -7,7 +7,7 @@
 // that point leaves the directory as it was. Until then memory holds the logs as well as what was
 // made of them. A database that is only read gets no farther, and reads its logs twice instead,
 // once to check and once to replay them. Logs that are only kept for the change feed are not read:
-// those who read them find out what they hold.
+// those that read them find out what they hold.
 #ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
 #define BANDB_STORAGE_ENGINE_RECOVERY_H_
 

@@ -59,7 +59,7 @@ class PinnedState {
   absl::StatusOr<StateTable> DescribeTable(size_t i) const;
   // All of them, which reads every byte of the state.
   absl::StatusOr<ReplicaState> Describe() const;
-  // The file of table i, for whoever sends it.
+  // The file of table i, to be sent.
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> OpenTable(size_t i) const;
 
  private:

@@ -11,7 +11,7 @@
 
 namespace bandb::storage {
 
-// Lifetime: shared by the engine and all who may call it. Thread safety: any thread.
+// Lifetime: shared by the engine and all that may call it. Thread safety: any thread.
 class WakeUp {
  public:
   // What the call comes from: a timer by its number, the end of a snapshot, or the time for what
@@ -25,7 +25,7 @@ class WakeUp {
   static constexpr Timer kFlushesGoOn = UINT64_MAX - 4;
   static constexpr Timer kCompactionsGoOn = UINT64_MAX - 5;
 
-  // `call` takes no lock that is held by those who call Run or Cancel.
+  // `call` takes no lock that is held by callers of Run or Cancel.
   explicit WakeUp(std::function<void(Timer)> call) : call_(std::move(call)) {}
   void Run(Timer timer) ABSL_LOCKS_EXCLUDED(mutex_) {
     base::MutexLock lock(&mutex_);

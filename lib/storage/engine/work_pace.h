@@ -36,7 +36,7 @@ class WorkPace {
   WorkPace(const base::Env& env, uint64_t bytes_per_second, std::shared_ptr<WakeUp> wake_up)
       : executor_(env.executor), clock_(env.clock), wake_up_(std::move(wake_up)), limit_(bytes_per_second) {}
 
-  // What a step of a merge reads: some milliseconds' worth.
+  // What a step of a merge reads: a few milliseconds of work.
   uint64_t StepBytes() const { return limit_.StepBytes(kStepBytes); }
   void Wrote(bool is_flush, uint64_t bytes) { limit_.Wrote(is_flush, bytes, clock_->MonotonicNanos()); }
 

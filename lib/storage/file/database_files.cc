@@ -75,7 +75,7 @@ absl::StatusOr<std::unique_ptr<base::AppendableFile>> DatabaseFiles::Create(cons
 }
 
 absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> DatabaseFiles::Open(const std::string& path) {
-  // Who opens many files knows which of them to close: OpenFiles does.
+  // The owner of many open files knows which of them to close: OpenFiles does.
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> opened = target().Open(path);
   if (!opened.ok() && opened.status().code() == absl::StatusCode::kUnavailable) {
     descriptor_shortages_.fetch_add(1, std::memory_order_relaxed);

@@ -3,9 +3,9 @@
 // A database is the directory that had its name when it was opened. The directory and the folder of
 // the engine's files are pinned, so that a name that comes to mean something else (renamed, removed
 // and made by another process, a relative path after chdir) is of no consequence; and nothing is
-// made, renamed or removed unless the lock is known to be held. Whoever comes too late, after the
-// database was closed or in a child that its process forked, changes nothing. Nor does a database
-// that was opened for reading, which has no lock.
+// made, renamed or removed unless the lock is known to be held. A caller that comes too late, after
+// the database was closed or in a child that its process forked, changes nothing. Nor does a
+// database that was opened for reading, which has no lock.
 #ifndef BANDB_STORAGE_FILE_DATABASE_FILES_H_
 #define BANDB_STORAGE_FILE_DATABASE_FILES_H_
 

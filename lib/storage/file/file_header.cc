@@ -72,7 +72,8 @@ std::string EncodeFileHeader(const FileHeader& header) {
   std::string bytes(Magic(header.type));
   BANDB_ASSERT(bytes.size() == kMagicBytes);
   const uint32_t version = header.format_version == 0 ? FormatVersion(header.type) : header.format_version;
-  BANDB_ASSERT(version >= OldestFormatVersion(header.type) && version <= FormatVersion(header.type));
+  BANDB_ASSERT(version >= OldestFormatVersion(header.type));
+  BANDB_ASSERT(version <= FormatVersion(header.type));
   base::PutFixed32(&bytes, version);
   base::PutFixed32(&bytes, kFileHeaderBytes);
   base::PutFixed64(&bytes, header.incompatible_features);

@@ -1,6 +1,6 @@
 // The names of the files that make up a database.
 //
-//   DIR/IDENTITY                     who this database is (identity.h)
+//   DIR/IDENTITY                     which database this is (identity.h)
 //   DIR/CREATING                     in its place while the database is being created
 //   DIR/LOCK                         held while the database is open
 //   DIR/groups/0/db/CURRENT          names the manifest

@@ -27,7 +27,7 @@ absl::Status RefusedRead(const absl::Status& refused, std::string_view path, uin
 // which says that there is no such key, or no database. Other errors stay.
 absl::Status MustBeThere(absl::Status status);
 
-// The same error for whoever called a read of the database: what is exhausted is not the caller's
+// The same error for a caller that read the database: what is exhausted is not the caller's
 // to know.
 absl::Status ForReader(absl::Status status);
 // Of what ForReader gave, or of a copy: whether it was kUnavailable before, so that the read may

@@ -13,10 +13,10 @@ namespace bandb::storage {
 // most once.
 //
 // A cursor that is not Valid is past an end (status OK) or has failed (status not OK); it stays
-// failed until the next Seek... Lifetime: borrows what it walks; key() and value() last until the
-// cursor moves. Thread safety: one thread at a time.
+// failed until the next call of a Seek. Lifetime: borrows what it walks; key() and value() last
+// until the cursor moves. Thread safety: one thread at a time.
 //
-// Where a cursor stands is held here, and not asked of the derived class: a merge looks at its
+// The position of a cursor is held here, and not asked of the derived class: a merge looks at its
 // children's keys several times for each step that it takes, and should not pay a virtual call for
 // each look.
 class Cursor {

@@ -47,8 +47,8 @@ inline uint64_t MakeTrailer(Sequence sequence, Kind kind) { return sequence << 8
 inline Sequence TrailerSequence(uint64_t trailer) { return trailer >> 8; }
 inline Kind TrailerKind(uint64_t trailer) { return static_cast<Kind>(trailer & 0xff); }
 
-// For internal keys of at least kTrailerBytes: whoever takes one from outside checks IsInternalKey
-// first.
+// For internal keys of at least kTrailerBytes: a caller that takes one from outside checks
+// IsInternalKey first.
 inline std::string_view SpacedKey(std::string_view internal_key) {
   return internal_key.substr(0, internal_key.size() - kTrailerBytes);
 }
@@ -72,8 +72,8 @@ inline int CompareInternalKeys(std::string_view a, std::string_view b) {
   return a_trailer > b_trailer ? -1 : (a_trailer < b_trailer ? 1 : 0);
 }
 
-// CompareInternalKeys(a, b) < 0 without a call, eight bytes at a time: for the inner loops. Behind
-// the end of each spaced key stands its trailer, so that reading a word past the shorter one stays
+// CompareInternalKeys(a, b) < 0 without a call, eight bytes at a time: for the inner loops. After
+// the end of each spaced key comes its trailer, so that reading a word past the shorter one stays
 // within the keys.
 inline bool InternalKeyBefore(std::string_view a, std::string_view b) {
   const size_t a_spaced = a.size() - kTrailerBytes;
@@ -106,7 +106,7 @@ inline size_t CommonPrefixBytes(const char* a, const char* b, size_t n) {
   return n;
 }
 
-// The spaced key's bytes from `at` on as a number, zeros behind its end: of two spaced keys that
+// The spaced key's bytes from `at` on as a number, zeros after its end: of two spaced keys that
 // agree before `at`, the one with the smaller number is the smaller. `at` lies within the spaced
 // key or at its end, so that the eight bytes read lie within the internal key.
 inline uint64_t KeyWord(std::string_view internal_key, size_t at) {

@@ -38,7 +38,7 @@ FragmentedTombstones::FragmentedTombstones(std::vector<RangeTombstone> tombstone
   leaves_ = fragment_count();
   BANDB_ASSERT(leaves_ > 0);
 
-  // Two passes over the tombstones, newest first: how many stand at each node, then which.
+  // Two passes over the tombstones, newest first: how many there are at each node, then which.
   std::vector<const RangeTombstone*> newest_first;
   for (const RangeTombstone& tombstone : tombstones_) newest_first.push_back(&tombstone);
   std::stable_sort(newest_first.begin(), newest_first.end(),
@@ -52,6 +52,8 @@ FragmentedTombstones::FragmentedTombstones(std::vector<RangeTombstone> tombstone
   }
   for (size_t node = 1; node < node_starts_.size(); ++node) node_starts_[node] += node_starts_[node - 1];
   sequences_.resize(node_starts_.back());
+  // Each covers a fragment or more, so it is at one node at least.
+  BANDB_ASSERT(sequences_.size() >= tombstones_.size());
   std::vector<uint32_t> next(node_starts_.begin(), node_starts_.end() - 1);
   for (const RangeTombstone* tombstone : newest_first) {
     for_nodes(*tombstone, [&](size_t node) { sequences_[next[node]++] = tombstone->sequence; });
@@ -59,6 +61,7 @@ FragmentedTombstones::FragmentedTombstones(std::vector<RangeTombstone> tombstone
   for (size_t fragment = 0; fragment < leaves_; ++fragment) {
     newest_.push_back(OlderSequenceAt(fragment, UINT64_MAX));
   }
+  BANDB_ASSERT(newest_.size() == fragment_count());
 }
 
 size_t FragmentedTombstones::BoundAt(std::string_view spaced_key) const {
@@ -84,16 +87,6 @@ Sequence FragmentedTombstones::OlderSequenceAt(size_t fragment, Sequence snapsho
     if (found != limit) newest = std::max(newest, *found);
   }
   return newest;
-}
-
-std::vector<Sequence> FragmentedTombstones::Sequences(size_t fragment) const {
-  std::vector<Sequence> all;
-  for (size_t node = leaves_ + fragment; node >= 1; node /= 2) {
-    all.insert(all.end(), sequences_.begin() + node_starts_[node], sequences_.begin() + node_starts_[node + 1]);
-  }
-  std::sort(all.begin(), all.end(), std::greater<Sequence>());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  return all;
 }
 
 size_t FragmentedTombstones::memory_bytes() const {

@@ -3,7 +3,7 @@
 // The begins and limits of all tombstones cut the key space into fragments, in each of which the
 // set of covering tombstones is the same. Listing that set for every fragment would take quadratic
 // memory where many tombstones overlap, so the sets are kept in a segment tree over the fragments:
-// each tombstone stands at O(log n) nodes, and those that cover a fragment are at the nodes on its
+// each tombstone is at O(log n) nodes, and those that cover a fragment are at the nodes on its
 // way to the root. Besides, each fragment knows the newest one that covers it, which answers nearly
 // every question.
 #ifndef BANDB_STORAGE_KEY_RANGE_TOMBSTONES_H_
@@ -64,8 +64,6 @@ class FragmentedTombstones {
     if (newest_[fragment] <= snapshot) return newest_[fragment];
     return OlderSequenceAt(fragment, snapshot);
   }
-  // All sequences of tombstones that cover the fragment, descending. Empty if nothing covers it.
-  std::vector<Sequence> Sequences(size_t fragment) const;
 
   // Roughly, in bytes.
   size_t memory_bytes() const;

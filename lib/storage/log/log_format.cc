@@ -14,7 +14,7 @@ constexpr size_t kChecksumBytes = sizeof(uint64_t);
 constexpr size_t kPayloadBytesAt = kChecksumBytes + 4;
 
 // Differs from file to file, so that nobody who chooses keys and values can strew them with heads
-// of records that a search behind damage would have to verify one by one.
+// of records that a search after damage would have to verify one by one.
 uint16_t MarkerOf(uint64_t checksum_seed) { return static_cast<uint16_t>(kRecordMarker ^ checksum_seed); }
 
 uint64_t IdentityNumber(const RecordHead& head) {
@@ -58,7 +58,7 @@ void FinishRecord(std::string* to, size_t begin, size_t payload_begin, const Rec
 
 namespace {
 
-// Everything but the checksum, which is the dear part.
+// Everything but the checksum, which is the expensive part.
 bool ParseShape(std::string_view rest, uint16_t wanted_marker, ParsedRecord* record) {
   if (rest.size() < kRecordBytesMin) return false;
   base::ByteReader reader(rest.substr(kChecksumBytes));
@@ -126,7 +126,7 @@ void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_
   BANDB_ASSERT(shaped);
 }
 
-static_assert(kRecordMarkerAt == kChecksumBytes, "the marker stands behind the checksum");
+static_assert(kRecordMarkerAt == kChecksumBytes, "the marker comes after the checksum");
 
 std::string RecordMarker(uint64_t checksum_seed) {
   std::string marker;

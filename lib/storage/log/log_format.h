@@ -3,7 +3,7 @@
 //   record   := checksum:u64        XXH3-64 of everything after it in the record, bound to the file
 //                                   and to the record's offset
 //               marker:u16          0xbd1c XOR the low bits of the file's checksum seed; where a search for records
-//                                   behind damage looks
+//                                   after damage looks
 //               version:u8          1
 //               type:u8
 //               payload_bytes:u32
@@ -24,11 +24,11 @@
 // the record was appended. Files of one log are synced in order, and a record of a later file with
 // a synced_offset above 0 says that all earlier files were synced whole. So:
 //   - damage before an offset that any record names as synced is corruption: those bytes had been durable;
-//   - damage behind every such offset may be a torn tail: the bytes were never acknowledged as durable, and are
+//   - damage after every such offset may be a torn tail: the bytes were never acknowledged as durable, and are
 //     dropped.
 // A file ends in a record of type kEnd when the log goes on in the next file, and in kSeal when the
 // database was closed cleanly: all before it had been synced, so that nothing of a sealed log may
-// be missing. Zero bytes behind the last record are room that had been reserved.
+// be missing. Zero bytes after the last record are room that had been reserved.
 #ifndef BANDB_STORAGE_LOG_LOG_FORMAT_H_
 #define BANDB_STORAGE_LOG_LOG_FORMAT_H_
 
@@ -111,7 +111,7 @@ bool ParseRecordAt(std::string_view rest, uint64_t offset, uint64_t checksum_see
 // The same record once more, from the same bytes, without verifying its checksum again.
 void ParseKnownRecord(std::string_view file, uint64_t offset, uint64_t checksum_seed, ParsedRecord* record);
 
-// The bytes that stand kRecordMarkerAt bytes after the beginning of every record of the file.
+// The bytes that are kRecordMarkerAt bytes after the beginning of every record of the file.
 inline constexpr size_t kRecordMarkerAt = 8;
 std::string RecordMarker(uint64_t checksum_seed);
 
@@ -120,7 +120,7 @@ std::string RecordMarker(uint64_t checksum_seed);
 // whole hardly ever look like that.
 bool LooksLikeRecord(std::string_view rest, uint64_t checksum_seed, ParsedRecord* record);
 
-// The first offset at or after `offset` at which a whole valid record stands; `file`.size() if
+// The first offset at or after `offset` at which a whole valid record begins; `file`.size() if
 // there is none. `hash_bytes_left` is how much may be hashed, and is lowered by what was: bytes
 // that were made to look like heads of long records would otherwise each be hashed many times.
 // Where it does not suffice, nothing is found and it is 0.

@@ -35,7 +35,7 @@ class FileScan {
     BANDB_RETURN_IF_ERROR(ReadRecords());
     content_.valid_bytes = stream_.offset();
     if (content_.end == LogEnd::kOpen) return ReadOpenEnd();
-    // Nothing was written behind its end.
+    // Nothing was written after its end.
     BANDB_RETURN_IF_ERROR(MeasureTail());
     return std::move(content_);
   }
@@ -47,7 +47,7 @@ class FileScan {
 
   // A file that is too short for a header, or holds zeros in its place, or one that does not
   // decode. That is corruption, unless it can be the torn end of a file that was just created: then
-  // nothing stands behind it. What a header seeds cannot be verified without it, so anything there
+  // nothing comes after it. What a header seeds cannot be verified without it, so anything there
   // counts; and it is synced before anything is appended to it.
   absl::StatusOr<LogContent> WithoutHeader(const absl::Status& refused = {}) {
     if (!refused.ok() && refused.code() != absl::StatusCode::kDataLoss) return refused;
@@ -57,7 +57,7 @@ class FileScan {
     return std::move(content_);
   }
 
-  // Behind valid_bytes: how much there is up to the last byte that is not zero.
+  // After valid_bytes: how much there is up to the last byte that is not zero.
   absl::Status MeasureTail() {
     while (true) {
       BANDB_ASSIGN_OR_RETURN(const bool more, stream_.SkipZeros());
@@ -95,7 +95,7 @@ class FileScan {
     }
   }
 
-  // Behind the whole records of a file that is not ended: nothing, zeros, or damage. Records behind
+  // After the whole records of a file that is not ended: nothing, zeros, or damage. Records after
   // that may tell that the damaged bytes had been synced.
   absl::StatusOr<LogContent> ReadOpenEnd() {
     bool sealed = false;

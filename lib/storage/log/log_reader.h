@@ -37,8 +37,8 @@ struct LogContent {
   uint64_t valid_bytes = 0;  // the records up to here are whole
   uint64_t records = 0;
   uint64_t first_sequence = 0;  // of the first record; 0 if there is none
-  uint64_t dropped_bytes = 0;   // non-zero bytes behind valid_bytes
-  // The largest synced offset that a record of this file names, records behind the damage included.
+  uint64_t dropped_bytes = 0;   // non-zero bytes after valid_bytes
+  // The largest synced offset that a record of this file names, records after the damage included.
   uint64_t synced_offset = 0;
   // False if the file is shorter than a header, or holds zeros in its place: a file whose creation
   // was cut short.
@@ -49,12 +49,12 @@ struct LogContent {
 //                             offset in the message
 //         kFailedPrecondition a newer format
 //         and what the file system says
-// Damage behind all synced offsets is not an error here: see LogContent::end. Of a file that is
+// Damage after all synced offsets is not an error here: see LogContent::end. Of a file that is
 // still written to, `bytes_max` is what it held before the call: what is appended meanwhile may be
-// seen in part. Of one whose end is recorded elsewhere it is that end, behind which nothing counts
+// seen in part. Of one whose end is recorded elsewhere it is that end, after which nothing counts
 // or is read. Memory: the whole records, and as much as one more may be long: never what the size
 // of the file, or bytes that nothing proves, would ask for. Work: of holes none; a file with
-// anything behind kLogFileBytesMax is refused, whatever its name says.
+// anything after kLogFileBytesMax is refused, whatever its name says.
 absl::StatusOr<LogContent> ReadLog(base::FileSystem* files, const std::string& path, FileType type,
                                    uint64_t bytes_max = UINT64_MAX);
 // The same without the bytes, of which no more are in memory at a time than a record needs.

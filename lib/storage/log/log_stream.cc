@@ -12,7 +12,7 @@ namespace {
 
 // So much of a file is read at a time.
 constexpr uint64_t kPieceBytes = 4 << 20;
-// Of zeros, so many stay in front of what follows: a record may begin with a few.
+// Of zeros, so many stay before what follows: a record may begin with a few.
 constexpr uint64_t kZerosKept = 16;
 
 bool AllZero(std::string_view bytes) {

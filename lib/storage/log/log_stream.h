@@ -24,7 +24,6 @@ class LogStream {
   // What is held from the present place on.
   std::string_view rest() const { return std::string_view(buffer_).substr(begin_); }
   uint64_t offset() const { return offset_; }
-  bool AtEnd() const { return offset_ == bytes_; }
   // Goes on by so many of the bytes that are held.
   void Skip(uint64_t bytes);
   // Has at least `bytes` bytes held, or all that the file has. Errors: as RandomAccessFile::Read,

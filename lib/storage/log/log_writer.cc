@@ -20,6 +20,7 @@ LogWriter::LogWriter(std::unique_ptr<base::AppendableFile> file, std::string pat
 
 absl::StatusOr<std::unique_ptr<LogWriter>> LogWriter::Create(base::FileSystem* files, const std::string& path,
                                                              const FileHeader& header) {
+  BANDB_ASSERT(header.type == FileType::kLog || header.type == FileType::kManifest);
   BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::AppendableFile> file,
                          files->Create(path, base::AppendMode::kWriteThrough));
   BANDB_RETURN_IF_ERROR(file->Append(EncodeFileHeader(header)));
@@ -63,6 +64,7 @@ absl::Status LogWriter::SyncHeader() {
 
 absl::Status LogWriter::Sync() {
   const uint64_t target = Size();
+  BANDB_ASSERT(target >= kFileHeaderBytes);
   BANDB_RETURN_IF_ERROR(file_->Sync());
   BANDB_ASSERT(target >= SyncedOffset());
   synced_offset_.store(target, std::memory_order_release);

@@ -1,4 +1,4 @@
-// Where a key stands in the tree, about.
+// Where a key is in the tree, roughly.
 #include "storage/memtable/entry_tree.h"
 
 namespace bandb::storage {

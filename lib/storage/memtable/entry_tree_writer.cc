@@ -161,6 +161,8 @@ uint32_t EntryTree::ChoosePrefix(const Node* node, NodeOrder order, int begin, i
 // Into a node that nobody sees yet.
 void EntryTree::CopySlots(const Node* from, int begin, Node* to, uint32_t prefix) const {
   const NodeOrder order = OrderOf(from);
+  BANDB_ASSERT(begin >= 0);
+  BANDB_ASSERT(begin <= order.count());
   const bool same_words = prefix == PrefixOf(from->state.load(std::memory_order_relaxed));
   for (int i = begin; i < order.count(); ++i) {
     const int slot = order.slot(i);
@@ -175,6 +177,8 @@ void EntryTree::CopySlots(const Node* from, int begin, Node* to, uint32_t prefix
 
 void EntryTree::Reshape(Node* node, NodeOrder order, uint32_t prefix) {
   const uint64_t state = node->state.load(std::memory_order_relaxed);
+  // Odd while a writer is at work, and there is one.
+  BANDB_ASSERT(VersionOf(state) % 2 == 0);
   const bool new_words = prefix != PrefixOf(state);
   node->state.store(StateOf(VersionOf(state) + 1, new_words ? kNoPrefix : prefix), std::memory_order_release);
   node->order.store(order.word(), std::memory_order_release);
@@ -228,6 +232,7 @@ void EntryTree::SplitLeaf(const Path& path, uint32_t entry) {
   auto* leaf = static_cast<Leaf*>(step.node);
   const NodeOrder order = OrderOf(leaf);
   BANDB_ASSERT(order.full());
+  BANDB_ASSERT(step.position <= kSlots);
   const uint32_t next = leaf->next.load(std::memory_order_relaxed);
   // After the last entry of all, the leaf stays full: keys that come in order fill leaf after leaf.
   const bool append = next == 0 && step.position == kSlots;
@@ -259,6 +264,7 @@ void EntryTree::SplitLeaf(const Path& path, uint32_t entry) {
 void EntryTree::InsertSeparator(const Path& path, int level, uint32_t separator, const Node* right_child) {
   if (level > path.levels) {
     BANDB_ASSERT(level < kLevelsMax);
+    BANDB_ASSERT(level == path.levels + 1);
     Inner* root = NewNode<Inner>();
     root->first_child.store(OffsetOf(path.steps[path.levels].node), std::memory_order_relaxed);
     root->state.store(StateOf(0, SharedPrefix(0, 0)), std::memory_order_relaxed);
@@ -276,6 +282,9 @@ void EntryTree::SplitInner(const Path& path, int level, uint32_t separator, cons
   const Step& step = path.steps[level];
   auto* inner = static_cast<Inner*>(step.node);
   const NodeOrder order = OrderOf(inner);
+  BANDB_ASSERT(level <= path.levels);
+  BANDB_ASSERT(order.full());
+  BANDB_ASSERT(step.position <= kSlots);
   // As with leaves; the new node then has one child and no separator.
   const bool append = step.right == 0 && step.position == kSlots;
   const int keep = append ? kSlots : kHalf;

@@ -65,7 +65,10 @@ Memtable::Memtable(std::unique_ptr<base::Region> region, uint64_t log_number)
       filter_bytes_(FilterBytes(region_->size())),
       filter_(region_->data(), filter_bytes_),
       tree_(region_->data() + filter_bytes_, region_->size() - filter_bytes_),
-      log_number_(log_number) {}
+      log_number_(log_number) {
+  BANDB_ASSERT(filter_bytes_ > 0);
+  BANDB_ASSERT(filter_bytes_ < region_->size());
+}
 
 size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
   const size_t tree_bytes = EntryTree::BytesFor(operations, EntryBytesMax(operations, payload_bytes));

@@ -80,7 +80,7 @@ class Memtable {
   }
   const MemtableTombstones& tombstones() const { return tombstones_; }
   std::unique_ptr<Cursor> NewCursor() const;
-  // About which part of the entries stands in [begin, limit), two internal keys in order.
+  // Roughly which part of the entries is in [begin, limit), two internal keys in order.
   double PartBetween(std::string_view begin, std::string_view limit) const {
     return std::max(0.0, tree_.PartBefore(limit) - tree_.PartBefore(begin));
   }

@@ -4,7 +4,7 @@
 //
 // The first `count` of the slots are in use, in the order of their keys; the others are free. All
 // 14 numbers are always there, once each. A node is changed by writing a free slot and then storing
-// a word that has it in its place: who reads the word before sees the node as it was. (The
+// a word that has it in its place: a reader that has the word before sees the node as it was. (The
 // permutation of Mao, Kohler and Morris, "Cache Craftiness for Fast Multicore Key-Value Storage",
 // 2012.)
 #ifndef BANDB_STORAGE_MEMTABLE_NODE_ORDER_H_
@@ -23,7 +23,8 @@ class NodeOrder {
   explicit NodeOrder(uint64_t word) : word_(word) {}
   // The first `count` slots are in use, in the order of their numbers.
   static NodeOrder FirstSlots(int count) {
-    BANDB_ASSERT(count >= 0 && count <= kSlots);
+    BANDB_ASSERT(count >= 0);
+    BANDB_ASSERT(count <= kSlots);
     return NodeOrder(uint64_t{0xdcba98765432100} | static_cast<uint64_t>(count));
   }
 
@@ -37,7 +38,8 @@ class NodeOrder {
   NodeOrder WithInserted(int position) const {
     const int in_use = count();
     BANDB_ASSERT(in_use < kSlots);
-    BANDB_ASSERT(position >= 0 && position <= in_use);
+    BANDB_ASSERT(position >= 0);
+    BANDB_ASSERT(position <= in_use);
     const uint64_t free_slot = static_cast<uint64_t>(slot(in_use));
     const uint64_t before = word_ & BitsBelow(ShiftOf(position));
     const uint64_t moved = (word_ & BitsBelow(ShiftOf(in_use))) - before;
@@ -46,7 +48,8 @@ class NodeOrder {
   }
   // The slots from position `keep` on become free.
   NodeOrder Truncated(int keep) const {
-    BANDB_ASSERT(keep >= 0 && keep <= count());
+    BANDB_ASSERT(keep >= 0);
+    BANDB_ASSERT(keep <= count());
     return NodeOrder((word_ & ~uint64_t{15}) | static_cast<uint64_t>(keep));
   }
 

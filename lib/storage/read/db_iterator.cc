@@ -13,7 +13,7 @@ namespace bandb::storage {
 
 namespace {
 
-// Forward, the cursor stands on the entry that is shown. Backward, it stands before all versions of
+// Forward, the cursor is on the entry that is shown. Backward, it is before all versions of
 // the key that is shown, whose key and value were copied, since the newest visible version of a key
 // is only known once the older ones were passed.
 class DbIterator final : public Iterator {
@@ -42,19 +42,19 @@ class DbIterator final : public Iterator {
   void SeekForPrev(std::string_view target) override {
     if (!IsOpen()) return;
     spaced_target_ = MakeSpacedKey(parts_.space, target);
-    // The first key that the target is before: itself with a zero byte behind it.
+    // The first key that the target is before: itself with a zero byte after it.
     spaced_target_.push_back('\0');
     SeekBackwardBefore(std::min<std::string_view>(spaced_target_, parts_.upper));
   }
 
-  // A caller's mistake ends his walk and not his process.
+  // Misuse ends the walk with an error; it does not abort the process.
   void Next() override {
     if (!valid_ || !IsOpen()) return;
     if (forward_) {
       key_.assign(SpacedKey(cursor().key()));
       cursor().Next();
     } else {
-      // The cursor stands before the versions of the present key, or before everything.
+      // The cursor is before the versions of the present key, or before everything.
       forward_ = true;
       if (cursor().Valid()) {
         cursor().Next();
@@ -138,7 +138,7 @@ class DbIterator final : public Iterator {
 
   void SeekBackwardBefore(std::string_view spaced_key) {
     forward_ = false;
-    // The largest trailer comes first among the versions of a key, so this stands before all of
+    // The largest trailer comes first among the versions of a key, so this comes before all of
     // them.
     seek_key_.assign(spaced_key);
     base::PutFixed64(&seek_key_, UINT64_MAX);
@@ -184,7 +184,7 @@ class DbIterator final : public Iterator {
     return spaced_key == key_;
   }
 
-  // Forward from where the cursor stands: to the first key that shows, past all versions of key_ if
+  // Forward from where the cursor is: to the first key that shows, past all versions of key_ if
   // has_skip_key_.
   void FindNextVisible() {
     while (cursor().Valid()) {
@@ -215,7 +215,7 @@ class DbIterator final : public Iterator {
     status_ = ForReader(cursor().status());
   }
 
-  // Backward from where the cursor stands, which is before all versions of the last key: to the
+  // Backward from where the cursor is, which is before all versions of the last key: to the
   // first key that shows.
   void FindPreviousVisible() {
     while (cursor().Valid()) {
@@ -252,13 +252,13 @@ class DbIterator final : public Iterator {
   }
 
   DbIteratorParts parts_;
-  // Before this internal key stand all versions of all keys before parts_.upper.
+  // Before this internal key come all versions of all keys before parts_.upper.
   const std::string limit_;
   bool valid_ = false;
   bool forward_ = true;
   bool has_skip_key_ = false;
   absl::Status status_;
-  std::string_view value_;    // forward: in what the cursor stands on
+  std::string_view value_;    // forward: in the entry that the cursor is on
   std::string key_;           // forward: the key to skip; backward: the present key
   std::string copied_value_;  // backward
   absl::Time copied_expiry_;  // likewise

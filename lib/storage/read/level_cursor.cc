@@ -31,7 +31,7 @@ class LevelCursor final : public Cursor {
   }
   void SeekForPrev(std::string_view target) override {
     size_t number = Version::FindTable(tables_, target);
-    // Behind all tables: the last entry of the last.
+    // After all tables: the last entry of the last.
     if (number == tables_.size() && number != 0) --number;
     if (!Enter(number)) return;
     cursor_->SeekForPrev(target);
@@ -71,27 +71,29 @@ class LevelCursor final : public Cursor {
 
   // A table may end where the walk arrives, or hold nothing but range tombstones.
   void StandForward() {
-    while (!cursor_->Valid()) [[unlikely]] {
-        StandNowhere();
-        status_ = cursor_->status();
-        if (!status_.ok() || !Enter(number_ + 1)) return;
-        cursor_->SeekToFirst();
-      }
-    StandAt(cursor_->key());
+    while (true) {
+      if (cursor_->Valid()) [[likely]]
+        return StandAt(cursor_->key());
+      StandNowhere();
+      status_ = cursor_->status();
+      if (!status_.ok() || !Enter(number_ + 1)) return;
+      cursor_->SeekToFirst();
+    }
   }
   void StandBackward() {
-    while (!cursor_->Valid()) [[unlikely]] {
-        StandNowhere();
-        status_ = cursor_->status();
-        if (!status_.ok()) return;
-        if (number_ == 0) {
-          cursor_ = nullptr;
-          return;
-        }
-        if (!Enter(number_ - 1)) return;
-        cursor_->SeekToLast();
+    while (true) {
+      if (cursor_->Valid()) [[likely]]
+        return StandAt(cursor_->key());
+      StandNowhere();
+      status_ = cursor_->status();
+      if (!status_.ok()) return;
+      if (number_ == 0) {
+        cursor_ = nullptr;
+        return;
       }
-    StandAt(cursor_->key());
+      if (!Enter(number_ - 1)) return;
+      cursor_->SeekToLast();
+    }
   }
 
   const std::vector<TablePtr>& tables_;

@@ -14,7 +14,7 @@ namespace bandb::storage {
 namespace {
 
 // A tournament among the children: the nearest one wins, the smallest key walking forward, the
-// largest walking backward. Each inner node of the tree keeps who lost there (Knuth, The Art of
+// largest walking backward. Each inner node of the tree keeps the loser there (Knuth, The Art of
 // Computer Programming 3, 5.4.1), so that after the winner has moved, one comparison on each level
 // finds the next: half of what a heap takes, which must look at two children of each node. Children
 // past their end lose against all others.
@@ -24,10 +24,10 @@ namespace {
 //
 // Which of two children is nearer is as good as random where tables overlap, so the processor would
 // mispredict a branch on every other game. Hence a game compares two numbers, and swaps without a
-// branch: each player carries the eight bytes of its key behind a prefix that all present keys
+// branch: each player carries the eight bytes of its key after a prefix that all present keys
 // share (after Conner, 1977: offset-value coding; simpler here, since the prefix is the same for
 // all). Where the numbers are equal, the keys are compared. When a key comes that does not begin
-// with the prefix, or equal numbers come often, the prefix is chosen anew.
+// with the prefix, or equal numbers come often, another prefix is chosen.
 class MergingCursor final : public Cursor {
  public:
   explicit MergingCursor(std::vector<std::unique_ptr<Cursor>> children)
@@ -48,7 +48,7 @@ class MergingCursor final : public Cursor {
 
   void Next() override {
     if (!forward_) [[unlikely]] {
-      // Every other child stands before the present key; bring them behind it.
+      // Every other child is before the present key; bring them after it.
       const std::string key(this->key());
       SeekAll(true, [&key](Cursor* cursor) { cursor->Seek(key); });
       if (!IsBackAt(key)) return;
@@ -75,7 +75,7 @@ class MergingCursor final : public Cursor {
     uint64_t word;  // the smaller, the nearer; past its end, the largest
     uint64_t child;
   };
-  // Words reach this much less far behind the prefix than they could, so that it lasts longer as
+  // Words reach this much less far after the prefix than they could, so that it lasts longer as
   // keys go on.
   static constexpr size_t kSpareBytes = 3;
   static constexpr int kTiesMax = 16;
@@ -103,7 +103,7 @@ class MergingCursor final : public Cursor {
     Stand();
   }
 
-  // The whole tournament, from the leaves up: winners_ is who comes out of each node.
+  // The whole tournament, from the leaves up: winners_ has the winner of each node.
   void Play() {
     const size_t count = children_.size();
     for (size_t i = 0; i < count; ++i) winners_[count + i] = i;
@@ -186,8 +186,8 @@ class MergingCursor final : public Cursor {
     StandAt(winner().key());
   }
 
-  // After turning round: false, with an error if there is none yet, unless the walk stands at `key`
-  // again. Only a table whose entries are out of order makes it stand elsewhere.
+  // After turning round: false, with an error if there is none yet, unless the walk is at `key`
+  // again. Only a table whose entries are out of order makes it be elsewhere.
   bool IsBackAt(std::string_view key) {
     if (Valid() && this->key() == key) return true;
     if (status_.ok()) status_ = base::Error(absl::StatusCode::kDataLoss, "a table's entries are out of order");
@@ -198,7 +198,7 @@ class MergingCursor final : public Cursor {
   const std::vector<std::unique_ptr<Cursor>> children_;
   std::vector<Player> losers_;
   std::vector<size_t> winners_;
-  // The prefix, and behind it bytes that may be read, as there are behind each key.
+  // The prefix, and after it bytes that may be read, as there are after each key.
   std::string prefix_;
   size_t prefix_bytes_ = 0;
   int ties_ = 0;

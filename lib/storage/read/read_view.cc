@@ -9,7 +9,7 @@ namespace bandb::storage {
 
 absl::Status ReplacedError() {
   return base::Error(absl::StatusCode::kFailedPrecondition,
-                     "another state was installed, and what was read is no more");
+                     "another state was installed, and what this read from is gone");
 }
 
 namespace {

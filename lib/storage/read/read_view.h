@@ -61,7 +61,8 @@ class ViewRef {
   void Reset();
   // Another reference to the same view, of the bearer's own.
   ViewRef Share() const;
-  // Gives a borrowed slot back and holds a reference of its own instead: for whoever keeps it long.
+  // Gives a borrowed slot back and holds a reference of its own instead: for callers that keep it
+  // long.
   void Detach();
 
  private:

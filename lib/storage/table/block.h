@@ -35,7 +35,7 @@
 namespace bandb::storage {
 
 inline constexpr uint32_t kRestartInterval = 16;
-// Behind the payload of a block there are this many bytes that may be read, whatever they are: keys
+// After the payload of a block there are this many bytes that may be read, whatever they are: keys
 // are copied eight bytes at a time.
 inline constexpr size_t kBlockSlackBytes = sizeof(uint64_t);
 // No spaced key is longer: twice what a user may store. Bounds what a hostile block can make of few
@@ -53,7 +53,7 @@ struct BlockEntry {
   const char* end() const { return delta + unshared + kTrailerBytes; }
 };
 
-// A view of a well-formed block, behind which there are kBlockSlackBytes. Lifetime: of the payload.
+// A view of a well-formed block, after which there are kBlockSlackBytes. Lifetime: of the payload.
 // Thread safety: const.
 class Block {
  public:
@@ -70,7 +70,7 @@ class Block {
 
   // An empty block.
   Block() = default;
-  // Nothing if the payload is malformed, or its keys do not strictly increase.
+  // nullopt if the payload is malformed, or its keys do not strictly increase.
   static std::optional<Block> Parse(std::string_view payload, Trailers trailers);
   // For a payload that Parse has accepted before.
   static Block FromParsed(std::string_view payload) { return Block(payload); }

@@ -33,8 +33,8 @@ class BlockBuilder {
   // Memory held, in bytes.
   size_t memory_bytes() const { return keys_capacity_ + values_capacity_ + block_.capacity(); }
 
-  // The payload of the block, kBlockSlackBytes behind it. Lifetime: until the next call that is not
-  // const. Only Reset may follow.
+  // The payload of the block, with kBlockSlackBytes after it. Lifetime: until the next call that is
+  // not const. Only Reset may follow.
   std::string_view Finish();
   // Begins the next block.
   void Reset();

@@ -200,8 +200,8 @@ void BlockCache::AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, Cached
     block->clock_place = static_cast<uint32_t>(shard->clock.size());
     shard->clock.push_back(block);
   } else {
-    // Where a block was evicted last, just behind the hand: the hand comes by there as late as can
-    // be.
+    // Where a block was evicted last, just after the hand has passed: the hand comes by there as
+    // late as can be.
     block->clock_place = shard->free_places.back();
     shard->free_places.pop_back();
     shard->clock[block->clock_place] = block;

@@ -1,8 +1,8 @@
 // Blocks of tables in memory: one budget for all tables of a database, in shards that each have a
 // lock of their own.
 //
-// A block is one piece of memory, a header and the payload behind it, counted by references: one
-// for the cache while it holds the block, one for each BlockRef. Whoever drops the last one frees
+// A block is one piece of memory, a header and the payload after it, counted by references: one
+// for the cache while it holds the block, one for each BlockRef. Dropping the last one frees
 // it, so a value that lies in a block outlives eviction, and the cache itself. Dropping a reference
 // takes no lock, looking a block up takes the lock of its shard for a few instructions.
 //
@@ -111,8 +111,8 @@ class BlockRef {
   void* Detach() { return std::exchange(block_, nullptr); }
   static void ReleaseDetached(void* block) { static_cast<CachedBlock*>(block)->Unref(); }
 
-  // For whoever fills the block, before anybody else can see it. `bytes` at most what it was made
-  // for.
+  // For the reader that fills the block, before anybody else can see it. `bytes` at most what it
+  // was made for.
   char* writable() { return block_->payload(); }
   void ShrinkPayload(size_t bytes) { block_->payload_bytes = bytes; }
 

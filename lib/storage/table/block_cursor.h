@@ -1,7 +1,7 @@
 // Walks the entries of a block, in both directions.
 //
 // Forward, a step appends one delta to the key. Backward, that does not work: what a key has beyond
-// the bytes it shares with its successor stands with an entry further ahead. So the cursor expands
+// the bytes it shares with its successor is in an entry further ahead. So the cursor expands
 // a whole restart interval, at most kRestartInterval keys, and serves the steps from there: going
 // back costs about as much as going forth.
 #ifndef BANDB_STORAGE_TABLE_BLOCK_CURSOR_H_
@@ -59,7 +59,7 @@ class BlockCursor {
     valid_ = false;
     expanded_ = 0;
   }
-  // Makes `entry`, whose shared bytes stand in the key buffer, the current one.
+  // Makes `entry`, whose shared bytes are in the key buffer, the current one.
   inline void Take(const BlockEntry& entry, uint32_t entry_at, uint32_t value_at);
   inline void Step();
   void ReserveKey(size_t bytes, size_t keep);
@@ -99,7 +99,7 @@ inline void BlockCursor::Take(const BlockEntry& entry, uint32_t entry_at, uint32
   if (key_bytes > buffer_capacity_) [[unlikely]] {
     ReserveKey(key_bytes, entry.shared);
   }
-  // Reads up to seven bytes past the entry: values, or the slack behind the block.
+  // Reads up to seven bytes past the entry: values, or the slack after the block.
   char* to = buffer_ + entry.shared;
   const char* from = entry.delta;
   for (size_t copied = 0; copied < rest_bytes; copied += sizeof(uint64_t)) {

@@ -22,7 +22,7 @@ namespace {
 constexpr int kZstdLevel = 1;
 #endif
 
-// Compresses behind what `to` holds, into at most `room` bytes. 0 if it does not fit.
+// Appends what is compressed to what `to` holds, into at most `room` bytes. 0 if it does not fit.
 size_t CompressInto(Compression compression, std::string_view bytes, char* to, size_t room) {
   switch (compression) {
 #ifdef BANDB_HAVE_LZ4

@@ -46,7 +46,7 @@ class OpenFiles::SharedFile final : public base::RandomAccessFile {
  private:
   friend class OpenFiles;
 
-  // Shared: whoever reads a table may outlive the store of tables.
+  // Shared: a reader of a table may outlive the store of tables.
   const std::shared_ptr<OpenFiles> owner_;
   const std::string path_;
   // Set before anybody else sees the file.
@@ -55,7 +55,7 @@ class OpenFiles::SharedFile final : public base::RandomAccessFile {
   // Taken with the owner's mutex held, or alone; shared with reads that are under way.
   mutable base::Mutex mutex_;
   File file_ ABSL_GUARDED_BY(mutex_);
-  // The owner's, under its mutex: where in its list the file stands while it is open.
+  // The owner's, under its mutex: where in its list the file is while it is open.
   bool listed_ = false;
   std::list<SharedFile*>::iterator place_;
 };

@@ -29,7 +29,7 @@ class OpenFiles : public std::enable_shared_from_this<OpenFiles> {
   // At most `open_max` files are open, those that are being read at the moment not counted.
   OpenFiles(base::FileSystem* files, uint64_t open_max) : open_max_(open_max), files_(files) {}
 
-  // A file that may be closed and opened again behind its reader's back.
+  // A file that may be closed and opened again without its reader's knowledge.
   // Errors: kFailedPrecondition after Close, and what the file system says. Reads of the file
   // answer these, too.
   absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string& path) ABSL_LOCKS_EXCLUDED(mutex_);

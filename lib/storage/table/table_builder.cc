@@ -84,6 +84,8 @@ uint64_t TableBuilder::memory_bytes() const {
 }
 
 void TableBuilder::FinishDataBlock() {
+  BANDB_ASSERT(!data_block_.empty());
+  BANDB_ASSERT(!unindexed_block_);
   last_key_ = data_block_.last_key();
   unindexed_block_ = WriteBlock(data_block_.Finish(), options_.compression);
   ++properties_.data_blocks;
@@ -92,6 +94,8 @@ void TableBuilder::FinishDataBlock() {
 }
 
 void TableBuilder::AddIndexEntry(std::string_view next_key) {
+  BANDB_ASSERT(unindexed_block_.has_value());
+  BANDB_ASSERT(next_key.empty() || CompareInternalKeys(last_key_, next_key) < 0);
   std::string handle;
   AppendHandle(&handle, *unindexed_block_);
   index_block_.Add(next_key.empty() ? last_key_ : MakeSeparator(last_key_, next_key), handle);
@@ -105,6 +109,7 @@ void TableBuilder::FinishPartition() {
   BANDB_ASSERT(!index_block_.empty());
   PartitionExtent extent;
   extent.data_blocks = properties_.data_blocks - partitioned_blocks_;
+  BANDB_ASSERT(extent.data_blocks > 0);
   partitioned_blocks_ = properties_.data_blocks;
   const std::string separator(index_block_.last_key());
   extent.index = WriteBlock(index_block_.Finish(), Compression::kNone);
@@ -132,6 +137,7 @@ void TableBuilder::FinishIndex() {
 }
 
 BlockHandle TableBuilder::WriteBlock(std::string_view payload, Compression compression) {
+  BANDB_ASSERT(offset_ >= kFileHeaderBytes);
   const bool shrunk = Compress(compression, payload, &compressed_);
   const std::string_view kept = shrunk ? std::string_view(compressed_) : payload;
   const BlockHandle handle{.offset = offset_, .payload_bytes = kept.size()};

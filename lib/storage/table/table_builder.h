@@ -52,7 +52,7 @@ struct TableOptions {
 };
 
 // The trailer of TableSummary::largest where the limit of a range tombstone is what lies furthest.
-// A limit is exclusive, and no entry ever has kSequenceMax, so this key stands before everything
+// A limit is exclusive, and no entry ever has kSequenceMax, so this key comes before everything
 // with its spaced key.
 inline constexpr uint64_t kTombstoneLimitTrailer = kSequenceMax << 8 | static_cast<uint8_t>(Kind::kRangeDelete);
 

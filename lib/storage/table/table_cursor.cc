@@ -24,7 +24,7 @@ void TableCursor::Unload() {
 
 bool TableCursor::Fail(absl::Status status) {
   Unload();
-  // What was read may be what is bad: the next walk reads it anew.
+  // What was read may be what is bad: the next walk reads it again.
   readahead_.bytes.clear();
   status_ = std::move(status);
   return false;
@@ -32,7 +32,7 @@ bool TableCursor::Fail(absl::Status status) {
 
 bool TableCursor::EnterPartition(size_t k) {
   if (k == partition_) return true;
-  // What stands in the present block goes with it.
+  // What is in the present block goes with it.
   Unload();
   partition_ = kNoBlock;
   entered_.Reset();
@@ -47,7 +47,7 @@ void TableCursor::MaybeReadAhead(size_t block) {
   const BlockHandle handle = index().block(block);
   const size_t i = table_.meta().first_block(partition_) + block;
   if (handle.offset >= readahead_.offset && handle.end() <= readahead_.offset + readahead_.bytes.size()) {
-    // Not in the cache either: the block behind the buffer continues this walk.
+    // Not in the cache either: the block after the buffer continues this walk.
     missed_block_ = i;
     return;
   }

@@ -67,9 +67,9 @@ class TableCursor final : public Cursor {
   // Makes block i the current one where it lies in the readahead buffer, if it does. False: status_
   // says why not.
   bool EnterInPlace(size_t i, bool* entered);
-  // Fills the readahead buffer with what lies before or behind a block, if it is time to.
+  // Fills the readahead buffer with what lies before or after a block, if it is time to.
   void MaybeReadAhead(size_t block);
-  // Where the current block's cursor stands, or, if it is past its end, at the nearest entry in
+  // The position of the current block's cursor, or, if it is past its end, at the nearest entry in
   // that direction.
   void StandForward() {
     if (!entries_.Valid()) [[unlikely]] {

@@ -100,7 +100,7 @@ absl::StatusOr<BlockRef> TableFile::ReadBlock(const BlockHandle& handle, BlockCa
   // Handles are checked where they are read: no block is longer than the file.
   BANDB_ASSERT(handle.end() <= blocks_end());
   const size_t stored_bytes = handle.payload_bytes + kBlockTrailerBytes;
-  static_assert(kBlockTrailerBytes >= kBlockSlackBytes, "a block that is not compressed keeps its trailer behind it");
+  static_assert(kBlockTrailerBytes >= kBlockSlackBytes, "a block that is not compressed keeps its trailer after it");
   BlockRef block = cache->Allocate(stored_bytes);
   BANDB_RETURN_IF_ERROR(ReadStored(handle, readahead, block.writable()));
   const std::string_view stored = block.payload();

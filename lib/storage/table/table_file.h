@@ -52,11 +52,11 @@ class TableFile {
   absl::StatusOr<BlockRef> ReadEntries(const BlockHandle& handle, Block::Trailers trailers, BlockCache* cache,
                                        const ReadaheadBuffer* readahead = nullptr) const;
   // The payload of a block of entries where it lies in the buffer, checked as by ReadEntries;
-  // behind it there are kBlockSlackBytes. Empty if the buffer does not hold the block, or holds it
+  // after it there are kBlockSlackBytes. Empty if the buffer does not hold the block, or holds it
   // compressed. Lifetime: of what is in the buffer.
   absl::StatusOr<std::string_view> EntriesInPlace(const BlockHandle& handle, Block::Trailers trailers,
                                                   const ReadaheadBuffer& readahead) const;
-  // Reads header and footer anew and checks that they are still what they were.
+  // Reads header and footer again and checks that they are still what they were.
   absl::Status CheckEnds() const;
   // Fills the buffer from `offset`.
   absl::Status ReadAhead(uint64_t offset, uint64_t bytes, ReadaheadBuffer* buffer) const;

@@ -30,7 +30,7 @@
 // place. The separator in the index entry of a data block is at or after all its entries and before
 // all entries of the next one. If the two spaced keys that it separates differ, it is the shortest
 // prefix of the later one that is greater than the earlier one, with the trailer kSeparatorTrailer,
-// and stands before everything with that spaced key. Else, and for the last block, it is the last
+// and comes before everything with that spaced key. Else, and for the last block, it is the last
 // internal key of the block.
 //
 // A partition is a stretch of data blocks, and right after them an index of theirs and a filter of
@@ -106,7 +106,7 @@ void AppendExtent(std::string* to, const PartitionExtent& extent);
 // False if the bytes are not exactly an extent of blocks within the bounds, with data blocks.
 bool ParseExtent(std::string_view bytes, const BlockBounds& bounds, PartitionExtent* extent);
 
-// The kFooterBytes bytes that stand at `offset`.
+// The kFooterBytes bytes at `offset`.
 std::string EncodeFooter(const BlockHandle& meta_index, uint64_t checksum_seed, uint64_t offset);
 // Errors: kDataLoss the bytes are no footer, or not the one of this file and place
 absl::StatusOr<BlockHandle> DecodeFooter(std::string_view bytes, uint64_t checksum_seed, uint64_t offset,

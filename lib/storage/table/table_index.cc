@@ -10,7 +10,7 @@ namespace bandb::storage {
 
 namespace {
 
-// The first eight bytes as a number that orders like them; zeros stand for what is missing.
+// The first eight bytes as a number that orders like them; zeros take the place of what is missing.
 uint64_t Head(std::string_view bytes) {
   uint64_t head = 0;
   std::memcpy(&head, bytes.data(), std::min(bytes.size(), sizeof(head)));
@@ -109,7 +109,7 @@ bool TableIndex::BlockIsBefore(size_t i, std::string_view rest, uint64_t trailer
   const int by_key = Rest(i).compare(rest);
   if (by_key != 0) return by_key < 0;
   const uint64_t separator_trailer = RestTrailer(i);
-  // A separator that is no internal key stands before everything with its spaced key, whatever one
+  // A separator that is no internal key comes before everything with its spaced key, whatever one
   // looks for.
   return separator_trailer == kSeparatorTrailer || separator_trailer > trailer;
 }

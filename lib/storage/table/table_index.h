@@ -1,10 +1,10 @@
 // The index of a table in memory: which data block may hold a key.
 //
 // An index is read once and searched by every read, so it is taken apart at open. The prefix that
-// all separators have in common is kept once. Of what follows, eight bytes of each separator stand
-// as a number in an array of their own, and every sixteenth of those in another: the search goes
-// through the small array, which stays in the processor's cache, then through two cache lines of
-// the large one, and looks at the separators themselves only where those eight bytes are equal.
+// all separators have in common is kept once. Of what follows, eight bytes of each separator are
+// kept as a number in an array of their own, and every sixteenth of those in another: the search
+// goes through the small array, which stays in the processor's cache, then through two cache lines
+// of the large one, and looks at the separators themselves only where those eight bytes are equal.
 #ifndef BANDB_STORAGE_TABLE_TABLE_INDEX_H_
 #define BANDB_STORAGE_TABLE_TABLE_INDEX_H_
 
@@ -39,7 +39,7 @@ class TableIndex {
 
   size_t size() const { return heads_.size(); }
   BlockHandle block(size_t i) const { return {places_[i].offset, places_[i].payload_bytes}; }
-  // The block in which the first entry at or after the internal key stands, unless the table has
+  // The block with the first entry at or after the internal key, unless the table has
   // none; else size(). Where no entry lies between the key and the end of the block, that entry is
   // the first one of the next block, and has another spaced key.
   size_t Find(std::string_view internal_key) const;

@@ -35,7 +35,7 @@ class TableMeta {
   BlockBounds bounds(size_t k) const;
   // How many data blocks there are before those of partition k.
   uint64_t first_block(size_t k) const { return first_blocks_[k]; }
-  // The partition in which the first entry at or after the internal key stands, unless the table
+  // The partition with the first entry at or after the internal key, unless the table
   // has none; else partitions(). Of one that is not cut, that one.
   size_t FindPartition(std::string_view internal_key) const {
     return extents_.size() == 1 ? 0 : top_.Find(internal_key);

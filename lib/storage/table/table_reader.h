@@ -70,16 +70,16 @@ class TableReader {
   const std::string& path() const { return file_.path(); }
   const TableFile& file() const { return file_; }
   const TableMeta& meta() const { return meta_; }
-  // No entry stands beyond this spaced key; empty if the table has no entries.
+  // No entry is beyond this spaced key; empty if the table has no entries.
   const std::string& last_separator() const { return last_separator_; }
-  // Where in the file an entry with this key would stand: exactly if that partition is in memory,
+  // Where in the file an entry with this key would be: exactly if that partition is in memory,
   // else at its beginning. Never reads.
   uint64_t ApproximateOffset(std::string_view internal_key) const;
   // Of what is kept as long as the table is open; also counted by the cache.
   uint64_t memory_bytes() const { return memory_bytes_; }
 
-  // Reads the whole file anew, past the cache, and checks every checksum, the order of all keys and
-  // the counts. The message names the offset of the first damage.
+  // Reads the whole file again, past the cache, and checks every checksum, the order of all keys
+  // and the counts. The message names the offset of the first damage.
   absl::Status VerifyChecksums() const;
 
   // Partition k of meta(), as long as the reference lives; kept for others, too, if `fill_cache`.
@@ -97,7 +97,7 @@ class TableReader {
   // TableFile.
   absl::StatusOr<std::string_view> DataBlockInPlace(const TablePartition& partition, size_t i,
                                                     const ReadaheadBuffer& readahead) const;
-  // Counts memory of whoever reads the table against the budget of the cache.
+  // Counts memory of a reader of the table against the budget of the cache.
   BlockCache::PinnedCharge ChargePinned(uint64_t bytes) const { return cache_->ChargePinned(bytes); }
 
  private:

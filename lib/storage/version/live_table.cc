@@ -12,7 +12,7 @@ namespace bandb::storage {
 namespace {
 
 // A table must be the one that the manifest describes: a file may hold another whole table, and
-// whoever reads relies on the order that the manifest states. What stands before the first key
+// readers rely on the order that the manifest states. What comes before the first key
 // shows when the first block is read.
 bool IsAsDescribed(const TableReader& reader, const TableInfo& info) {
   if (!(reader.properties().figures() == info.figures())) return false;

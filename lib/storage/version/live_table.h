@@ -22,7 +22,7 @@ namespace bandb::storage {
 
 // Opens tables, and removes the files of those that are obsolete once nobody reads them any more.
 // Lifetime: shared by the engine and by every LiveTable, since readers that outlive the engine
-// still hold tables. After Close nothing is opened or removed any more; what was left behind is
+// still hold tables. After Close nothing is opened or removed any more; what was left over is
 // found at the next open. Thread safety: any thread.
 class TableStore : public std::enable_shared_from_this<TableStore> {
  public:
@@ -88,7 +88,7 @@ class LiveTable {
   void SetNamed() { suffix_.store("", std::memory_order_release); }
   // Called once the manifest edit that removes the table is durable.
   void MarkObsolete() { obsolete_.store(true, std::memory_order_release); }
-  // Called once an edit that adds the table again is durable; whoever does keeps it meanwhile.
+  // Called once an edit that adds the table again is durable; the caller keeps it meanwhile.
   void MarkNeeded() { obsolete_.store(false, std::memory_order_release); }
 
  private:

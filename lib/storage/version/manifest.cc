@@ -55,6 +55,7 @@ absl::Status ManifestState::ApplyFields(const VersionEdit& edit) {
   if (edit.membership) membership = edit.membership;
   for (const VersionEdit::LogEnd& end : edit.log_ends) log_ends[end.number] = end.bytes;
   log_ends.erase(log_ends.begin(), log_ends.lower_bound(log_number));
+  BANDB_ASSERT(log_ends.empty() || log_ends.begin()->first >= log_number);
   for (const Epoch& epoch : edit.epochs) {
     if (!epochs.empty() && (epoch.number <= epochs.back().number || epoch.begin < epochs.back().begin)) {
       return base::Error(absl::StatusCode::kDataLoss, "the epoch goes back");
@@ -104,6 +105,7 @@ std::vector<VersionEdit> ManifestState::Beginning() const {
     edits.back().added.push_back(std::move(table));
   }
   if (edits.size() > 1) edits.front().beginning_edits = edits.size();
+  BANDB_ASSERT(edits.front().next_file_number.has_value());
   return edits;
 }
 
@@ -141,6 +143,7 @@ absl::StatusOr<RecoveredManifest> RecoverManifest(base::FileSystem* files, const
   while (cursor.Next(&record)) BANDB_RETURN_IF_ERROR(replay.Add(record.payload, cursor.offset()).status());
   BANDB_RETURN_IF_ERROR(replay.CheckBeginning(content->valid_bytes));
   BANDB_ASSIGN_OR_RETURN(recovered.state, replay.Build());
+  BANDB_ASSERT(recovered.state.version != nullptr);
   return recovered;
 }
 

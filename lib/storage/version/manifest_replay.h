@@ -1,6 +1,6 @@
 // Puts together what the edits of a manifest make, in the order in which they were written.
 //
-// Whoever reads a manifest does so with this: to open a database, and to look into one of which
+// Everything that reads a manifest uses this: to open a database, and to look into one of which
 // something is wrong. What one edit more costs grows with the logarithm of the tables.
 #ifndef BANDB_STORAGE_VERSION_MANIFEST_REPLAY_H_
 #define BANDB_STORAGE_VERSION_MANIFEST_REPLAY_H_

@@ -1,7 +1,7 @@
 // A version: the tables that the database consists of at one moment, level by level.
 //
 // Level 0 holds what flushes wrote, newest first, and its tables overlap. Each level below holds
-// tables that do not overlap, in the order of their keys, and newer versions of a key stand in
+// tables that do not overlap, in the order of their keys, and newer versions of a key are in
 // upper levels. A version never changes.
 #ifndef BANDB_STORAGE_VERSION_VERSION_H_
 #define BANDB_STORAGE_VERSION_VERSION_H_

@@ -25,7 +25,7 @@
 //   128  number:varint hidden:varint expired_at_ms:varint          of the table that was named last: what a merge of it
 //                                                                  gives back (SpaceFigures). Written where there is
 //                                                                  something
-//   129  sequence:varint ms:varint                                 the clock was accepted anew: commit times up to
+//   129  sequence:varint ms:varint                                 the clock was accepted as it is: commit times up to
 //                                                                  this sequence, of edits before this one as well,
 //                                                                  count no more, and ms does
 //   130  epoch:varint branch:u64 begin:varint                      an opening of the database, and after which sequence

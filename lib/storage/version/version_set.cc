@@ -43,6 +43,8 @@ void VersionSet::SetNextFileNumber(uint64_t number) {
 }
 
 absl::Status VersionSet::Start(ManifestState state, const FileHeader& header, bool* unchanged) {
+  BANDB_ASSERT(state.version != nullptr);
+  BANDB_ASSERT(unchanged != nullptr);
   const uint64_t number = NewFileNumber();
   state.next_file_number = next_file_number();
   BANDB_ASSERT(state.log_number < number);
@@ -64,6 +66,7 @@ absl::Status VersionSet::Start(ManifestState state, const FileHeader& header, bo
 }
 
 void VersionSet::StartReading(ManifestState state) {
+  BANDB_ASSERT(state.version != nullptr);
   base::MutexLock lock(&mutex_);
   BANDB_ASSERT(manifest_ == nullptr);
   state_ = std::move(state);
@@ -93,6 +96,7 @@ bool VersionSet::TakeEdit(PendingEdit* edit) {
   }
   *edit = std::move(edits_.front());
   edits_.pop_front();
+  BANDB_ASSERT(edit->source != nullptr);
   return true;
 }
 
@@ -130,6 +134,8 @@ void VersionSet::Apply(PendingEdit edit) {
 }
 
 absl::Status VersionSet::Write(PendingEdit* edit) {
+  BANDB_ASSERT(edit->edit.next_file_number.has_value());
+  BANDB_ASSERT(edit->edit.commit_time_ms.has_value());
   // After a failed edit nothing may be appended; while closing, what is done already may still
   // count.
   const absl::Status may_write = owner_->MayWriteEdit();
@@ -165,6 +171,7 @@ std::vector<TablePtr> VersionSet::Install(PendingEdit* edit) {
       if (table->info().number == gone.number) obsolete.push_back(table);
     }
   }
+  BANDB_ASSERT(edit->result.version != nullptr);
   BANDB_ASSERT(edit->result.log_number >= state_.log_number);
   BANDB_ASSERT(edit->result.last_sequence >= state_.last_sequence);
   // One edit is written at a time, so nothing has changed since its result was made.

@@ -124,7 +124,7 @@ TEST_CASE("a caller who must not wait commits no group that may block, whosever 
   f.env.executor().RunReady();
   CHECK(f.recorder.text == "2 | 3 | 4 5 | after ");
   for (const auto& request : f.requests) CHECK(request->outcome == absl::OkStatus());
-  // Who may wait commits it himself.
+  // A caller that may wait commits it itself.
   f.queue.Submit(f.New(100));
   CHECK(f.recorder.text == "2 | 3 | 4 5 | after 6 | ");
 }
@@ -191,7 +191,7 @@ TEST_CASE("a caller who leads for long leaves the rest to a background task") {
   f.recorder.during = feed;
   f.queue.Submit(f.New());
   CHECK(f.requests.front()->outcome == absl::OkStatus());
-  // What he led, and the one that came meanwhile.
+  // What it led, and the one that came meanwhile.
   CHECK(f.requests.size() == size_t{CommitQueue::kGroupsLedMax} + 1);
   f.env.executor().RunReady();
   CHECK(f.requests.size() == 200);

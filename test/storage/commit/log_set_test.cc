@@ -177,7 +177,7 @@ TEST_CASE("logs that are no longer needed are forgotten, and named so that they 
   f.Append();
   REQUIRE_OK(f.StartLog(5));
   CHECK(f.logs.Extents().size() == 4);
-  // Whoever verifies them needs no other list, which a flush may have changed meanwhile.
+  // Verifying them needs no other list, which a flush may have changed meanwhile.
   CHECK(f.logs.Extents()[0].bytes == 1000);
   CHECK(f.logs.Extents()[1].bytes == 2000);
   CHECK(f.logs.Extents()[3].bytes == kFileHeaderBytes);

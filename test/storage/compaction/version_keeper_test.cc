@@ -20,7 +20,7 @@ struct Stored {
   uint64_t expiry_ms;
 };
 
-// What a reader at a sequence and a time finds of one key: the sequence of the value that he sees,
+// What a reader at a sequence and a time finds of one key: the sequence of the value that it sees,
 // or nothing. Versions are newest first; `tombstones` all cover the key.
 std::optional<Sequence> Sees(const std::vector<Stored>& versions, const std::vector<Sequence>& tombstones,
                              Sequence sequence, uint64_t now_ms) {

@@ -49,7 +49,6 @@ std::string LogOf(TestEnv* env, const std::string& dir) {
   return found;
 }
 
-// With 16 MiB and a little for a value.
 }  // namespace
 
 TEST_CASE("options that make no sense are refused at Open, all of them named at once, and nothing is made") {
@@ -177,7 +176,7 @@ TEST_CASE("an empty key is a key and an empty value is a value") {
 TEST_CASE("keys and values of the limit are stored, and one byte more is refused by every call that writes") {
   TestEnv env(1);
   const std::unique_ptr<Db> db = MustOpen(env.env(), kDir, SmallOptions());
-  const kv::Limits limits = kv::LimitsFor(kv::MemoryBudgetBytes(SmallOptions()));
+  const kv::WriteLimits limits = kv::LimitsFor(kv::MemoryBudgetBytes(SmallOptions()));
   const std::string key(kv::kKeyBytesMax, 'k');
   const std::string value(limits.value_bytes_max - kv::kKeyBytesMax - 100, 'v');
   CHECK(kv::kKeyBytesMax == 64 << 10);

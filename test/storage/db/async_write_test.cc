@@ -152,7 +152,7 @@ TEST_CASE("an asynchronous write neither begins a log nor reads for a condition 
   env.executor().RunReady();
   CHECK(done == kWrites);
   CHECK_OK((*db)->Get("key" + std::to_string(kWrites - 1)).status());
-  // So it is with a condition, and with what stands after it.
+  // So it is with a condition, and with what comes after it.
   write(kWrites, true);
   write(kWrites + 1, false);
   CHECK_CODE((*db)->Get("key" + std::to_string(kWrites)).status(), kNotFound);

@@ -11,11 +11,11 @@
 #include "bandb/event_listener.h"
 #include "base/forwarding_file_system.h"
 #include "base/status.h"
-#include "base/thread_executor.h"
 #include "storage/db/open_db.h"
 #include "storage/file/file_names.h"
 #include "support/catch.h"
 #include "support/test_env.h"
+#include "support/threaded_world.h"
 
 namespace bandb::test {
 
@@ -32,24 +32,6 @@ bool HasTable(base::FileSystem& files) {
 struct ErrorList final : EventListener {
   void OnBackgroundError(const absl::Status& error) override { codes.push_back(error.code()); }
   std::vector<absl::StatusCode> codes;
-};
-
-class ThreadedWorld {
- public:
-  explicit ThreadedWorld(int threads) : executor_(threads) {}
-  base::Env env() {
-    return base::Env{
-        .files = &files_, .clock = &clock_, .executor = &executor_, .logger = &logger_, .random = &random_};
-  }
-  CrashFileSystem& files() { return files_; }
-
- private:
-  CrashFileSystem files_;
-  ManualClock clock_;
-  MemoryLogger logger_;
-  base::Random random_{1};
-  // Last: its threads use the rest.
-  base::ThreadExecutor executor_;
 };
 
 // Something happens while a database is about to look how much of the disk is free.
@@ -181,7 +163,7 @@ TEST_CASE("those who wait for a compaction are told when writes stop for good") 
   }
   env.files().Inject({.calls = {FileCall::kSync}, .pattern = "*.tbl", .count = Fault::kSticky});
   CHECK_CODE(db->CompactRange({}, {}), kInternal);
-  // Nobody is left behind: this would wait for ever, which the executor takes for a deadlock.
+  // No thread is left waiting: this would wait forever, which the executor takes for a deadlock.
   CHECK_CODE(db->CompactRange({}, {}), kFailedPrecondition);
   CHECK_CODE(db->Flush(), kFailedPrecondition);
   CHECK_CODE(db->Resume(), kFailedPrecondition);

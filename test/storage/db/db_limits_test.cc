@@ -16,7 +16,7 @@ namespace {}  // namespace
 TEST_CASE("a batch of more operations than the limit is refused, and one of as many is not") {
   TestEnv env(1);
   const std::unique_ptr<Db> db = MustOpen(env.env(), "/db", SmallOptions());
-  const kv::Limits limits = kv::LimitsFor(kv::MemoryBudgetBytes(SmallOptions()));
+  const kv::WriteLimits limits = kv::LimitsFor(kv::MemoryBudgetBytes(SmallOptions()));
   REQUIRE(limits.batch_operations_max == limits.batch_bytes_max / 64);
   CHECK(kv::LimitsFor(UINT64_MAX).batch_operations_max == 1 << 20);
   WriteBatch batch;
@@ -35,7 +35,7 @@ TEST_CASE("a batch of more operations than the limit is refused, and one of as m
 }
 
 TEST_CASE("the memory for the smallest operations of a batch is bounded by its limits") {
-  const kv::Limits limits;
+  const kv::WriteLimits limits;
   const size_t bytes = storage::Memtable::CapacityFor(limits.batch_operations_max, limits.batch_bytes_max);
   CHECK(bytes < 4 * limits.batch_bytes_max);
 }

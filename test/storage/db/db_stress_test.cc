@@ -21,8 +21,8 @@ constexpr uint64_t kKeysEach = 64;
 
 std::string Key(int writer, uint64_t number) { return std::to_string(writer) + ":" + std::to_string(number); }
 
-// Each writer owns its keys and puts rising numbers into all of them in one batch, so that whoever
-// reads two of them in one state must find the same number.
+// Each writer owns its keys and puts rising numbers into all of them in one batch, so that a reader
+// that reads two of them in one state must find the same number.
 void WriteLoop(Db* db, int writer, int rounds, Complaints* complaints) {
   base::Random random(static_cast<uint64_t>(writer));
   for (int round = 0; round < rounds; ++round) {

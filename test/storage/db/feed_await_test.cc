@@ -1,4 +1,4 @@
-// Readers of the change feed that wait without a thread: who is told, and when to look again.
+// Readers of the change feed that wait without a thread: which one is told, and when to look again.
 #include <memory>
 #include <string>
 

@@ -42,7 +42,7 @@ absl::Status Follow(Db* db, ChangeReader* reader, const std::string& cursor) {
   std::vector<uint64_t> next(kWriters);
   Commit commit;
   for (uint64_t seen = 0, sequence = 1; seen < kWrites;) {
-    // Longer than the test may take: whoever is not woken is found out.
+    // Longer than the test may take: a reader that is not woken is found out.
     const absl::Status read = reader->Next(&commit, absl::Minutes(5));
     if (!read.ok()) return read;
     if (commit.empty()) return absl::InternalError("it waited in vain");

@@ -55,7 +55,7 @@ constexpr const char* kForeign[] = {
     "groups/0/db/backup/CURRENT",
 };
 
-// What a process may leave behind that died while it wrote them.
+// What a process may leave that died while it wrote them.
 constexpr const char* kLeftovers[] = {"000900.tbl",      "000901.tbl.tmp",      "000902.log.tmp",
                                       "MANIFEST-000903", "MANIFEST-000903.tmp", "CURRENT.tmp"};
 

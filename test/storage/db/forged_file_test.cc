@@ -136,7 +136,7 @@ std::string ForgeBlock(const std::string& content, const BlockHandle& block, uin
   return forged;
 }
 
-// Writes the records of a log or manifest anew, each payload as `change` leaves it.
+// Writes the records of a log or manifest again, each payload as `change` leaves it.
 std::string ForgeLog(CrashFileSystem* files, const std::string& path, storage::FileType type,
                      const std::function<void(size_t record, storage::RecordHead*, std::string*)>& change) {
   const auto content = storage::ReadLog(files, path, type);

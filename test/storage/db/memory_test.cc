@@ -143,7 +143,7 @@ TEST_CASE("iterators hold no more memory than the budget has, and those that wou
       ++refused;
     }
     const Stats stats = db->GetStats();
-    // What they stand on is read once they are open.
+    // What they are positioned on is read once they are open.
     constexpr uint64_t kBlocksUnderThem = 1 << 20;
     REQUIRE(stats.memory_bytes <= stats.memory_budget_bytes + options.write_buffer_bytes + kBlocksUnderThem);
   }

@@ -86,7 +86,7 @@ TEST_CASE("reading a database leaves every byte, name and time in its directory 
     CHECK_OK((*reader)->VerifyChecksums());
     CHECK_CODE((*reader)->Put("a", "b"), kFailedPrecondition);
     CHECK_CODE((*reader)->Flush(), kFailedPrecondition);
-    // It has no lock that would keep anybody out: but whoever writes would change the directory.
+    // It has no lock that would keep anybody out: but a writer would change the directory.
     CHECK_OK(Db::OpenReadOnly(dir, Small()).status());
   }
   CHECK(Everything(dir) == before);

@@ -1,5 +1,5 @@
 // What the operating system refuses for a moment stops nothing: work in the background is tried
-// again by itself, and whoever waits for it is told in time.
+// again by itself, and a caller that waits for it is told in time.
 #include <memory>
 #include <string>
 #include <vector>

@@ -4,10 +4,10 @@
 #include <string>
 #include <thread>
 
-#include "base/thread_executor.h"
 #include "storage/db.h"
 #include "support/catch.h"
 #include "support/test_env.h"
+#include "support/threaded_world.h"
 
 namespace bandb::test {
 
@@ -40,12 +40,8 @@ struct ThreadedDb {
     while (db->Put("probe", "1").ok()) std::this_thread::yield();
   }
 
-  CrashFileSystem files;
-  ManualClock clock;
-  MemoryLogger logger;
-  base::Random random{1};
-  base::ThreadExecutor executor{2};
-  const base::Env env{.files = &files, .clock = &clock, .executor = &executor, .logger = &logger, .random = &random};
+  ThreadedWorld world{2};
+  const base::Env env = world.env();
   std::unique_ptr<Db> db;
   std::thread closer;
 };
@@ -184,15 +180,15 @@ TEST_CASE("Close waits for a checkpoint, which ends early and leaves nothing beh
   std::atomic<bool> begun{false};
   // At the first call of the checkpoint's, somebody closes the database; the checkpoint goes on
   // once that has begun.
-  threaded.files.SetHook([&](uint64_t) {
-    if (!begun.load() && *threaded.files.Exists("/copy") && !begun.exchange(true)) threaded.BeginClose();
+  threaded.world.files().SetHook([&](uint64_t) {
+    if (!begun.load() && *threaded.world.files().Exists("/copy") && !begun.exchange(true)) threaded.BeginClose();
   });
   const absl::Status made = threaded.db->CreateCheckpoint("/copy/one");
   REQUIRE(begun.load());
   threaded.closer.join();
-  threaded.files.SetHook(nullptr);
+  threaded.world.files().SetHook(nullptr);
   CHECK_CODE(made, kFailedPrecondition);
-  CHECK(threaded.files.List("/copy").value().empty());
+  CHECK(threaded.world.files().List("/copy").value().empty());
   CHECK_CODE(threaded.db->CreateCheckpoint("/copy/two"), kFailedPrecondition);
   CHECK_CODE(threaded.db->VerifyChecksums(), kFailedPrecondition);
 }
@@ -201,13 +197,13 @@ TEST_CASE("Close waits for a verification, which ends early") {
   ThreadedDb threaded;
   std::atomic<bool> begun{false};
   // At the first file that the verification opens.
-  threaded.files.SetOpenHook([&]() {
+  threaded.world.files().SetOpenHook([&]() {
     if (!begun.exchange(true)) threaded.BeginClose();
   });
   const absl::Status verified = threaded.db->VerifyChecksums();
   REQUIRE(begun.load());
   threaded.closer.join();
-  threaded.files.SetOpenHook(nullptr);
+  threaded.world.files().SetOpenHook(nullptr);
   CHECK_CODE(verified, kFailedPrecondition);
 }
 

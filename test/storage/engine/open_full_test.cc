@@ -1,5 +1,5 @@
 // Opening after the death of a process while the disk is full: it says what it needs, loses
-// nothing, and leaves nothing behind however often it is tried.
+// nothing, and leaves nothing however often it is tried.
 #include <memory>
 #include <set>
 #include <string>

@@ -425,7 +425,7 @@ TEST_CASE("the change feed of a database that is only read gives what its logs h
   CHECK(count({.from = ChangesFrom::Cursor("consumer"), .undurable = true}) == 20);
   // Nobody knows of what came after the last sync that it would survive.
   CHECK(count({.from = ChangesFrom::Oldest()}) == 16);
-  // Whoever opens it for writing goes on from there.
+  // The next Open for writing goes on from there.
   TestEnv next(18, dead.files().ProcessDeathImage(2));
   const auto writer = MustOpen(next.env(), kDir, options);
   REQUIRE_OK(writer->Put("more", "value", {.sync = true}));

@@ -1,4 +1,4 @@
-// What Open makes of directories that crashes and faults leave behind.
+// What Open makes of directories that crashes and faults leave.
 #include "storage/engine/recovery.h"
 
 #include <memory>
@@ -144,7 +144,7 @@ TEST_CASE("a log that was dropped does not come back when its removal was lost")
   Scene scene;
   const LogBytes first = scene.NewLog(1, 1).Put("a", "1").Put("b", "2").End();
   scene.SetLog(1, std::string_view(first.bytes()).substr(0, first.offsets()[1] + 5));
-  // Behind the tear: sequence 3, which the database must forget.
+  // After the tear: sequence 3, which the database must forget.
   scene.SetLog(7, scene.NewLog(7, 3).Put("c", "3").bytes());
   REQUIRE(scene.Open() == absl::StatusCode::kOk);
   REQUIRE(scene.Keys() == "a");

@@ -272,7 +272,7 @@ TEST_CASE("Open goes on without a table that is gone or cut short, which is told
     } else {
       world.env.files().SetContent(tables[1], whole.substr(0, whole.size() - 1));
     }
-    // What no manifest names stays, for whoever mends it.
+    // What no manifest names stays, for the person who mends it.
     world.SetContent(kOrphan, "what a compaction left");
     for (int life = 0; life < 2; ++life) {
       world.Open();

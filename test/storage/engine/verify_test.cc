@@ -26,7 +26,7 @@ std::string Newest(TestEnv* env, std::string_view pattern) {
   return newest;
 }
 
-// Where the last record ends, about: zeros behind it are reserved room.
+// Where the last record ends, roughly: zeros after it are reserved room.
 uint64_t UsedBytes(TestEnv* env, const std::string& path) {
   return env->files().Content(path).find_last_not_of('\0') + 1;
 }

@@ -61,7 +61,13 @@ TEST_CASE("fragments answer as the list of tombstones does") {
       if (fragment == fragments.fragment_count()) continue;
       REQUIRE(fragments.begin(fragment) <= key);
       REQUIRE(key < fragments.limit(fragment));
-      REQUIRE(fragments.Sequences(fragment) == SequencesDumb(tombstones, key));
+      // Each of those that cover it is found by a reader that is older than all after it.
+      Sequence before = kSequenceMax;
+      for (const Sequence sequence : SequencesDumb(tombstones, key)) {
+        REQUIRE(fragments.SequenceAt(fragment, before) == sequence);
+        before = sequence - 1;
+      }
+      REQUIRE(fragments.SequenceAt(fragment, before) == 0);
     }
     for (size_t i = 1; i < fragments.fragment_count(); ++i) REQUIRE(fragments.limit(i - 1) == fragments.begin(i));
   }

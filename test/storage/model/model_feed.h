@@ -56,7 +56,7 @@ class ModelFeed {
   Counts* const counts_;
   std::unique_ptr<ChangeReader> reader_;
   std::string token_;
-  // What the token stands after.
+  // What the token comes after.
   uint64_t sequence_ = 0;
   bool power_lost_ = false;
   ModelState state_;

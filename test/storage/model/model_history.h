@@ -1,4 +1,4 @@
-// The writes that were acknowledged, and so the states that a crash may leave behind.
+// The writes that were acknowledged, and so the states that a crash may leave.
 //
 // The death of the process loses nothing that was acknowledged. Power loss may take what was not
 // made durable, but only from the end: what is left is a prefix of the writes, with all up to the

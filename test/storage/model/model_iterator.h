@@ -19,7 +19,7 @@ class ModelIterator {
 
   // From the first to the last entry, and back.
   void CheckAll();
-  // Seeks, steps and changes of direction, from where it stands.
+  // Seeks, steps and changes of direction, from where it is.
   void Walk(base::Random* random, ModelInput* input, uint64_t moves);
   // Once its database is closed.
   void CheckClosed();
@@ -32,7 +32,7 @@ class ModelIterator {
 
   std::unique_ptr<Iterator> iterator_;
   ModelEntries expected_;
-  std::ptrdiff_t at_ = -1;  // before the first entry to behind the last one
+  std::ptrdiff_t at_ = -1;  // before the first entry to after the last one
 };
 
 }  // namespace bandb::test

@@ -1,4 +1,4 @@
-// What a user walks, against a map of what he ought to find.
+// What a user walks, against a map of what should be found.
 #include "storage/read/db_iterator.h"
 
 #include <map>
@@ -41,7 +41,7 @@ struct World {
         state[key] = value;
       }
       memtables.back()->Add(sequence, Space::kUser, operation);
-      // Neighbours of the user's space, which he never sees.
+      // Neighbours of the user's space, which are never seen.
       if (sequence == 5) memtables.back()->Add(++sequence, Space::kSystem, PutOperation("zz", "system"));
       if (sequence == 9) memtables.back()->Add(++sequence, Space::kDeadLetters, PutOperation("", "letter"));
       memtables.back()->EndGroup(kNowMs);

@@ -4,19 +4,11 @@
 
 #include "base/status.h"
 #include "storage/replica/replica_crash.h"
+#include "support/tiny_options.h"
 
 namespace bandb::test {
 
-Options SmallReplicaOptions() {
-  Options options;
-  options.write_buffer_bytes = 64 << 10;
-  options.block_cache_bytes = 64 << 10;
-  options.block_bytes = 1024;
-  options.table_bytes = 64 << 10;
-  options.level0_tables = 2;
-  options.level_base_bytes = 64 << 10;
-  return options;
-}
+Options SmallReplicaOptions() { return TinyOptions(); }
 
 ReplicaActor::ReplicaActor(uint64_t seed, const LogCourse* course, Prepare prepare)
     : course_(course), prepare_(std::move(prepare)), random_(seed), env_(std::make_unique<TestEnv>(seed)) {

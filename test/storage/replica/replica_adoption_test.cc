@@ -23,7 +23,7 @@ LogWrite Put(const std::string& key, const std::string& value) {
   return {.write = {.changes = {{ModelChange::Kind::kPut, key, value}}}};
 }
 
-// Makes the directory of a standalone database a node's, as whoever adopts it does.
+// Makes the directory of a standalone database a node's, as its adoption does.
 void GiveToNode(CrashFileSystem* files, const std::string& path = kIdentityPath) {
   auto identity = storage::DecodeIdentity(files->Content(path), path);
   REQUIRE_OK(identity.status());

@@ -6,6 +6,7 @@
 #include "kv/batch_format.h"
 #include "kv/limits.h"
 #include "storage/replica/replica_model.h"
+#include "support/absolute_times.h"
 
 namespace bandb::test {
 
@@ -75,7 +76,7 @@ absl::Status ReplicaDb::DoWrite(const WriteBatch& batch, const WriteOptions& /*o
                        .has_write = true,
                        .conditions = WriteBatchAccess::Conditions(batch),
                        .operations = WriteBatchAccess::Operations(batch)};
-  kv::ResolveTimeToLive(&entry.operations, entry.commit_time_ms);
+  test::MakeTimesAbsolute(&entry.operations, entry.commit_time_ms);
   return Commit(std::move(entry));
 }
 

@@ -72,7 +72,7 @@ class ReplicaDb final : public Db {
   absl::Status Commit(ReplicaDbEntry entry);
   // Waits for room as long as it takes.
   absl::Status Apply(uint64_t index, const ReplicaDbEntry& entry);
-  // A replica that takes no writes stands still in time.
+  // A replica that takes no writes stays at its time.
   void MoveTime();
 
   const base::Env env_;

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "kv/batch_format.h"
+#include "support/absolute_times.h"
 #include "support/random_data.h"
 
 namespace bandb::test {
@@ -96,7 +97,7 @@ EncodedEntry::EncodedEntry(const LogEntry& entry, uint64_t index) {
   for (const LogWrite& write : entry.writes) {
     const WriteBatch batch = write.write.ToBatch();
     std::string& operations = bytes_.emplace_back(WriteBatchAccess::Operations(batch));
-    kv::ResolveTimeToLive(&operations, write.write.now_ms);
+    test::MakeTimesAbsolute(&operations, write.write.now_ms);
     const std::string& conditions = bytes_.emplace_back(WriteBatchAccess::Conditions(batch));
     entry_.writes.push_back({.conditions = conditions, .operations = operations, .duplicate = write.duplicate});
   }

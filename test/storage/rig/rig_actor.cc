@@ -7,19 +7,11 @@
 #include "base/status.h"
 #include "storage/db.h"
 #include "storage/model/model_ingest.h"
+#include "support/tiny_options.h"
 
 namespace bandb::test {
 
-Options RigOptions() {
-  Options options;
-  options.write_buffer_bytes = 64 << 10;
-  options.block_cache_bytes = 64 << 10;
-  options.block_bytes = 1024;
-  options.table_bytes = 64 << 10;
-  options.level0_tables = 2;
-  options.level_base_bytes = 64 << 10;
-  return options;
-}
+Options RigOptions() { return TinyOptions(); }
 
 void SetRigStyle(CompactionStyle style, Options* options) {
   options->compaction_style = style;

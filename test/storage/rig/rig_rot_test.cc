@@ -130,7 +130,7 @@ Look LookAt(const SmallDatabase& small, std::unique_ptr<CrashFileSystem> files, 
 
 // Where the bytes of a file begin that mean nothing; its size if there are none. There are some
 // only
-//   - behind the seal of the log: room that had been reserved;
+//   - after the seal of the log: room that had been reserved;
 //   - in the manifest, from its last edit on, which Close writes and which says how long the sealed log is: without it
 //   the
 //     log is read up to its seal, and a damaged last edit, of which no later one says that it was synced, counts as

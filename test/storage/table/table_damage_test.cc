@@ -95,7 +95,7 @@ TEST_CASE("a table with any one byte changed answers rightly or with kDataLoss")
     for (size_t at = 0; at < sample.content.size(); ++at) {
       std::string content = sample.content;
       content[at] = static_cast<char>(content[at] ^ (at % 2 == 0 ? 0x01 : 0xff));
-      // Every byte is under a checksum, so each change is noticed by whoever reads all there is.
+      // Every byte is under a checksum, so each change is noticed by a reader of all there is.
       REQUIRE(CheckReads(sample, content));
     }
   }

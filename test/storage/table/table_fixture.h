@@ -155,7 +155,7 @@ inline Entries RandomEntries(base::Random* random, size_t count) {
   return entries;
 }
 
-// The entries that a cursor yields from where it stands to an end.
+// The entries that a cursor yields from where it is to an end.
 inline Entries Collect(Cursor* cursor, bool forward = true) {
   Entries entries;
   while (cursor->Valid()) {

@@ -95,7 +95,7 @@ TEST_CASE("an edit that is cut within a field is malformed") {
       CHECK_CODE(edit.status(), kDataLoss);
     }
   }
-  // The fields in front of which it can be cut; the empty edit is one.
+  // The fields before which it can be cut; the empty edit is one.
   CHECK(whole == 20);
 }
 

@@ -1,13 +1,9 @@
-// Counters, gauges and histograms: values that a component owns, and that the owner of the
-// component reads.
+// A histogram of latencies that many threads add to, and what it held at one moment.
 //
-// There is no registry and no name here: names are given where metrics leave the process. All of
-// them cost a relaxed atomic addition on a cache line that few threads share.
-//
-// A histogram is log-linear: sixteen buckets for each power of two, so that a percentile is within
-// 1/16 of the truth over the whole range of 64 bits.
-#ifndef BANDB_BASE_METRICS_H_
-#define BANDB_BASE_METRICS_H_
+// It is log-linear: sixteen buckets for each power of two, so that a percentile is within 1/16 of
+// the truth over the whole range of 64 bits. What recording costs is two relaxed atomic additions.
+#ifndef BANDB_TOOLS_BANDB_BENCH_HISTOGRAM_H_
+#define BANDB_TOOLS_BANDB_BENCH_HISTOGRAM_H_
 
 #include <array>
 #include <atomic>
@@ -15,35 +11,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/thread_slot.h"
-
-namespace bandb::base {
-
-// Counts up. Thread safety: any thread; Value is a sum of parts read one after the other.
-class Counter {
- public:
-  void Add(uint64_t n = 1) { cells_[ThreadSlot() % kCells].value.fetch_add(n, std::memory_order_relaxed); }
-  uint64_t Value() const;
-
- private:
-  static constexpr size_t kCells = 8;
-  struct alignas(64) Cell {
-    std::atomic<uint64_t> value{0};
-  };
-
-  std::array<Cell, kCells> cells_;
-};
-
-// Goes up and down. Thread safety: any thread.
-class Gauge {
- public:
-  void Set(int64_t value) { value_.store(value, std::memory_order_relaxed); }
-  void Add(int64_t delta) { value_.fetch_add(delta, std::memory_order_relaxed); }
-  int64_t Value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<int64_t> value_{0};
-};
+namespace bandb::bench {
 
 // What a histogram held at one moment: a plain value.
 class HistogramSnapshot {
@@ -92,6 +60,6 @@ class Histogram {
   std::array<std::atomic<uint64_t>, kBuckets> buckets_{};
 };
 
-}  // namespace bandb::base
+}  // namespace bandb::bench
 
-#endif  // BANDB_BASE_METRICS_H_
+#endif  // BANDB_TOOLS_BANDB_BENCH_HISTOGRAM_H_

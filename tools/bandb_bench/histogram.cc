@@ -1,4 +1,4 @@
-#include "base/metrics.h"
+#include "histogram.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,13 +6,7 @@
 
 #include "base/assert.h"
 
-namespace bandb::base {
-
-uint64_t Counter::Value() const {
-  uint64_t sum = 0;
-  for (const Cell& cell : cells_) sum += cell.value.load(std::memory_order_relaxed);
-  return sum;
-}
+namespace bandb::bench {
 
 size_t Histogram::BucketOf(uint64_t value) {
   if (value < kSubBuckets) return static_cast<size_t>(value);
@@ -78,4 +72,4 @@ void HistogramSnapshot::Merge(const HistogramSnapshot& other) {
   for (size_t i = 0; i < other.buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
 }
 
-}  // namespace bandb::base
+}  // namespace bandb::bench

@@ -1,4 +1,4 @@
-#include "base/metrics.h"
+#include "histogram.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,30 +9,10 @@
 #include "base/random.h"
 #include "support/catch.h"
 
-namespace bandb::base {
-
-TEST_CASE("a counter counts what all threads add") {
-  Counter counter;
-  std::vector<std::thread> threads;
-  threads.reserve(8);
-  for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([&] {
-      for (int j = 0; j < 10'000; ++j) counter.Add(j % 3);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  CHECK(counter.Value() == 8 * 9999);
-}
-
-TEST_CASE("a gauge goes up and down") {
-  Gauge gauge;
-  gauge.Set(5);
-  gauge.Add(-7);
-  CHECK(gauge.Value() == -2);
-}
+namespace bandb::bench {
 
 TEST_CASE("percentiles are those of the sorted values, within a sixteenth") {
-  Random random(11);
+  base::Random random(11);
   for (const int bits : {3, 10, 30, 64}) {
     const auto histogram = std::make_unique<Histogram>();
     std::vector<uint64_t> values;
@@ -84,4 +64,4 @@ TEST_CASE("an empty histogram answers zeros, and a merged one answers for both")
   CHECK(merged.max() == 20);
 }
 
-}  // namespace bandb::base
+}  // namespace bandb::bench
