@@ -319,8 +319,7 @@ Command RedisCodec::ChangeSession(const RedisCommand& command) {
 }
 
 void RedisCodec::Apply(const RedisChange& change) {
-  if (change.version.has_value()) client_.version = *change.version;
-  if (change.name.has_value()) client_.name = *change.name;
+  change.ApplyTo(&client_);
   if (!change.replies.has_value()) return;
   silent_ = change.replies == RedisChange::Replies::kOff;
   // Its own, and that of the next.
@@ -390,6 +389,7 @@ struct RedisCodec::Exec {
   EntryMap watched;
   const RedisEnvironment* environment = nullptr;
   RedisClient client;
+  RedisClient client_now;  // with what they have changed
   std::vector<RedisChange> changes;
   EntryMap::const_iterator compared;  // the first that was not yet
   bool begun = false;
@@ -402,26 +402,28 @@ struct RedisCodec::Exec {
   }
 
   void Run(Transaction* data, std::string* reply) {
-    resp::ReplyWriter writer(reply, client.version);
     if (!data->resumed()) {
       changes.clear();
+      client_now = client;
       compared = watched.begin();
       begun = false;
       next = 0;
     }
     for (; compared != watched.end(); ++compared) {
       if (data->Yield()) return;
-      if (!IsUnchanged(data)) return writer.NullArray();
+      if (!IsUnchanged(data)) return resp::ReplyWriter(reply, client.version).NullArray();
     }
-    if (!std::exchange(begun, true)) writer.ArrayHead(queued.size());
+    if (!std::exchange(begun, true)) resp::ReplyWriter(reply, client.version).ArrayHead(queued.size());
     while (next < queued.size() && !data->Yield()) {
       const Queued& one = queued[next];
       const absl::Span<const std::string> own = absl::MakeConstSpan(*arguments).subspan(one.first, one.count);
-      RedisCall call{own, one.command->name, data, &writer, environment, &client, data->now_ms()};
+      resp::ReplyWriter writer(reply, client_now.version);
+      RedisCall call{own, one.command->name, data, &writer, environment, &client_now, data->now_ms()};
       data->Spend(kWorkPerKey);
       RedisChange change;
       RunCommand(*one.command, call, &change);
       if (data->paused() || !data->HasRoomFor(writer.bytes())) return;
+      change.ApplyTo(&client_now);
       changes.push_back(std::move(change));
       next++;
     }

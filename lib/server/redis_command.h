@@ -182,9 +182,12 @@ inline constexpr std::string_view kNotInMulti = "ERR Command not allowed inside 
 // Who everybody is where there are no users.
 inline constexpr std::string_view kDefaultUser = "default";
 inline constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
+inline constexpr std::string_view kNoSuchDatabase = "ERR DB index is out of range";
 void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply);
 // False, with the error replied: it is no number.
 bool TakeInteger(RedisCall& call, std::string_view text, int64_t* number);
+// False, with the error replied: it is not the number of the one database.
+bool TakeDatabase(RedisCall& call, std::string_view text);
 // Refuses what would be too long, as Redis does.
 bool FitsInValue(RedisCall& call, uint64_t bytes);
 

@@ -202,7 +202,7 @@ void Command(RedisCall& call) {
     call.reply->ArrayHead(call.count() - 2);
     for (size_t i = 2; i < call.count(); i++) {
       const RedisCommand* command = FindRedisCommand(call.Argument(i));
-      command == nullptr ? call.reply->NullArray() : ReplyCommandInfo(*command, call.reply);
+      command == nullptr ? call.reply->Null() : ReplyCommandInfo(*command, call.reply);
     }
     return;
   }

@@ -73,12 +73,10 @@ void RenameNx(RedisCall& call) { Move(call, true); }
 void Copy(RedisCall& call) {
   bool replace = false;
   for (size_t i = 3; i < call.count(); i++) {
-    int64_t database = 0;
     if (EqualsIgnoringCase(call.Argument(i), "replace")) {
       replace = true;
     } else if (EqualsIgnoringCase(call.Argument(i), "db") && i + 1 < call.count()) {
-      if (!TakeInteger(call, call.Argument(++i), &database)) return;
-      if (database != 0) return call.reply->Error("ERR DB index is out of range");
+      if (!TakeDatabase(call, call.Argument(++i))) return;
     } else {
       return call.reply->Error(kSyntaxError);
     }

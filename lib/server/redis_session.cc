@@ -90,11 +90,7 @@ void Hello(RedisCall& call, RedisChange* change, RedisLogin* login) {
 }
 
 void Select(RedisCall& call) {
-  int64_t database = 0;
-  if (!resp::ParseNumber(call.Argument(1), &database) || database < INT32_MIN || database > INT32_MAX) {
-    return call.reply->Error(kNotAnInteger);
-  }
-  database == 0 ? call.reply->Ok() : call.reply->Error("ERR DB index is out of range");
+  if (TakeDatabase(call, call.Argument(1))) call.reply->Ok();
 }
 
 void ClientReply(RedisCall& call, RedisChange* change) {

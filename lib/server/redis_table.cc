@@ -260,6 +260,19 @@ bool TakeInteger(RedisCall& call, std::string_view text, int64_t* number) {
   return false;
 }
 
+bool TakeDatabase(RedisCall& call, std::string_view text) {
+  int64_t database = 0;
+  if (!TakeInteger(call, text, &database)) return false;
+  if (database < INT32_MIN || database > INT32_MAX) {
+    call.reply->Error("ERR value is out of range, value must between -2147483648 and 2147483647");
+  } else if (database != 0) {
+    call.reply->Error(kNoSuchDatabase);
+  } else {
+    return true;
+  }
+  return false;
+}
+
 bool FitsInValue(RedisCall& call, uint64_t bytes) {
   if (bytes <= call.environment->value_bytes_max) return true;
   call.reply->Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");

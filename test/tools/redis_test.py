@@ -222,6 +222,13 @@ class FloatTest(BothServers):
             self.same(pair, "incrbyfloat", "a", first)
 
 
+class CommandTest(BothServers):
+    def test_commands_that_there_are_not_are_told_as_in_redis(self):
+        pair = self.connect()
+        for words in ("command info nosuch", "command info get|key nosuch", "command info config|get|key", "command getkeys nosuch x"):
+            self.same(pair, *words.split())
+
+
 class ExpiryTest(BothServers):
     def test_times_at_the_ends_of_what_there_is_are_as_in_redis(self):
         pair = self.connect()
@@ -353,6 +360,17 @@ class ClientsTest(BothServers):
 
 class AtomicTest(BothServers):
     loops = 4
+
+    def test_what_a_command_of_a_transaction_does_to_the_connection_holds_for_the_next(self):
+        pair = self.connect()
+        for commands in (["client setname me", "client getname"], ["hello 3 setname you", "client getname", "get nothing", "config get nosuch"],
+                         ["get nothing", "hello 2", "get nothing", "config get nosuch"], ["client setname", "client getname"]):
+            self.same(pair, "multi")
+            for command in commands:
+                self.same(pair, *command.split())
+            redis, bandb = (without_id(connection.ask("exec")) for connection in pair)
+            self.assertEqual(bandb, redis, commands)
+            self.same(pair, "client", "getname")
 
     def test_counters_of_many_connections_lose_nothing(self):
         port = self.bandb.redis_port
