@@ -78,6 +78,7 @@ RedisCodec::RedisCodec(const RedisEnvironment* environment, size_t request_bytes
                .request_bytes_max = request_bytes_max}),
       parser_(limits_) {
   client_.id = id;
+  environment_->clients_open++;
 }
 
 net::Cut RedisCodec::Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) {
@@ -190,9 +191,7 @@ std::string RedisCodec::Malformed(const RedisCommand& command) const {
   const std::string_view name = parser_.arguments()[1];
   const RedisSubcommand* const sub = Subcommand();
   if (sub == nullptr) {
-    std::string upper(command.name);
-    for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
-    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), upper);
+    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), ToUpper(command.name));
   }
   const std::string full = fmt::format("{}|{}", sub->command, sub->name);
   if (!fits(sub->arity)) return fmt::format(kWrongCount, full);
@@ -228,7 +227,8 @@ bool RedisCodec::TakePlain(Command* command) const {
   return false;
 }
 
-Failure RedisCodec::Decode(uint32_t, std::string_view, Command* command) {
+Failure RedisCodec::Decode(uint32_t, std::string_view payload, Command* command) {
+  request_bytes_ = payload.size();
   const RedisCommand* const found = FindRedisCommand(name());
   last_command_ = found;
   last_subcommand_ = Subcommand();
@@ -462,6 +462,7 @@ Command RedisCodec::RunExec() {
 }
 
 net::Reply RedisCodec::Encode(Outcome* outcome, net::Quota*, std::string* bytes) {
+  request_bytes_ = 0;
   bytes->clear();
   net::Reply reply{.head = {}, .ok = outcome->ok(), .code = outcome->failure.code};
   resp::ReplyWriter writer(bytes, client_.version);

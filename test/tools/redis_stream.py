@@ -9,6 +9,16 @@ class Stream:
     NUMBERS = ["0", "1", "-1", "7", "10", "-12", "100", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
                "01", "1.5", "abc", "", " 1", "1 ", "+1", "-0", "3.0e3"]
     VALUES = ["", "a", "hello", "10", "-5", "3.25", "9223372036854775807", "x" * 300, b"\x00\xff\r\n", "12abc", "1e2", "0.1"]
+    OTHERS = ["role", "acl whoami", "acl nosuch", "script exists a b", "script flush", "script flush async", "script flush x", "script nosuch",
+              "script exists", "function flush", "function flush sync", "function flush x", "function flush sync more", "function list",
+              "function list withcode", "function list libraryname", "function list libraryname x", "function list x", "function nosuch",
+              "client getredir", "client trackinginfo", "client caching yes", "client tracking off", "client tracking x", "client unblock 0",
+              "client unblock x", "client unblock 0 error", "client unblock 0 x", "client unblock 0 error more", "config set save", "config set nosuch 1",
+              "config set maxmemory 0", "config set MAXMEMORY 0 maxmemory 0", "config set databases 1", "config set nosuch 1 databases 1",
+              "config set databases 16 nosuch 1", "config set maxmemory 0 maxmemory-policy noeviction", "command list x", "command list filterby x",
+              "command list filterby x y", "command list filterby module x", "command list filterby aclcat x", "command list filterby pattern GET",
+              "command list filterby pattern client|i?", "command list filterby pattern nosuch*", "command getkeys object encoding k",
+              "command getkeys memory usage k", "command getkeys lcs a b", "command info get|key", "command info nosuch"]
     FLOATS = ["0.1", "-0.5", "3", "1e3", "abc", "inf", "nan", "-1.0e-2", "", "5.0e300", " 1", "123456789.123456789"]
 
     def __init__(self, seed):
@@ -30,6 +40,17 @@ class Stream:
     def moment(self, millis):
         second = self.random.choice([4000000000, 4000000500, 5000000000])
         return self.random.choice([str(second * (1000 if millis else 1)), "1", "0", "-5", "x", "9223372036854775807"])
+
+    def database(self):
+        return self.random.choice(["0", "0", "x", "1000000", "", "-1", "2147483648", "99999999999999999999"])
+
+    def lcs_options(self):
+        options = []
+        for _ in range(self.random.choice([0, 0, 1, 1, 2, 3])):
+            options.append(self.word("len", "idx", "minmatchlen", "withmatchlen", "foo"))
+            if options[-1].lower() == "minmatchlen" and self.random.random() < 0.9:
+                options.append(self.random.choice(["0", "1", "2", "4", "-1", "x"]))
+        return options
 
     def word(self, *words):
         word = self.random.choice(words)
@@ -84,13 +105,22 @@ class Stream:
             lambda: [self.random.choice(["del", "unlink", "exists", "touch"]), *[key() for _ in range(self.random.randrange(1, 4))]],
             lambda: ["type", key()],
             lambda: [self.random.choice(["rename", "renamenx"]), key(), key()],
-            lambda: ["copy", key(), key(), *self.random.choice([[], [], ["replace"], ["db", "0"], ["db", "x"], ["db", "2147483648"], ["foo"], ["db"]])],
+            lambda: ["copy", key(), key(), *self.random.choice([[], [], ["replace"], ["db", "0"], ["db", "x"], ["foo"], ["db"]])],
             lambda: [self.random.choice(["expiretime", "persist"]), key()],
             self.expire,
             lambda: ["dbsize"],
             lambda: ["ping", *self.random.choice([[], ["hi"], ["a", "b"]])],
             lambda: ["echo", value()],
-            lambda: ["select", self.random.choice(["0", "x", "1000000", "", "2147483648", "99999999999999999999"])],
+            lambda: ["select", self.database()],
+            lambda: ["move", key(), self.database()],
+            lambda: ["copy", key(), key(), "db", self.database()],
+            lambda: ["swapdb", self.database(), self.database()],
+            lambda: ["lcs", key(), key(), *self.lcs_options()],
+            lambda: ["object", "freq", key()],
+            lambda: ["object", self.random.choice(["nosuch", "encoding"]), key(), "more"],
+            lambda: ["memory", "usage", key(), *self.random.choice([["samples", "-1"], ["samples", "x"], ["samples"], ["foo", "1"]])],
+            lambda: ["wait", self.random.choice(["0", "x", "1.5"]), self.random.choice(["0", "100", "x", "-1"])],
+            lambda: self.random.choice(self.OTHERS).split(),
             lambda: [self.random.choice(["get", "set", "incr", "ttl", "nosuchcommand", "", "getrange", "GeT"])],
             lambda: ["nosuch", "with", "x" * 200, value(), "more"],
             lambda: ["command", "count", "x"],

@@ -229,6 +229,26 @@ class CommandTest(BothServers):
             self.same(pair, *words.split())
 
 
+class ObjectTest(BothServers):
+    def test_what_was_just_set_has_the_encoding_of_redis(self):
+        pair = self.connect()
+        for value in ("", "0", "-0", "01", "12", "-9223372036854775808", "9223372036854775807", "9223372036854775808", "1.5", "x", "x" * 44, "x" * 45):
+            self.same(pair, "set", "a", value)
+            self.same(pair, "object", "encoding", "a")
+        for what in ("encoding", "refcount", "idletime", "freq"):
+            self.same(pair, "object", what, "nothing")
+        self.same(pair, "memory", "usage", "nothing")
+
+    def test_long_values_have_the_same_in_common(self):
+        pair = self.connect()
+        choice = random.Random(1)
+        for letters in ("ab", "abcdefgh"):
+            for key in ("a", "b"):
+                self.same(pair, "set", key, "".join(choice.choice(letters) for _ in range(1500)))
+            for options in ([], ["len"], ["idx"], ["idx", "minmatchlen", "4", "withmatchlen"]):
+                self.same(pair, "lcs", "a", "b", *options)
+
+
 class ExpiryTest(BothServers):
     def test_times_at_the_ends_of_what_there_is_are_as_in_redis(self):
         pair = self.connect()
