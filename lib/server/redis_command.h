@@ -268,6 +268,11 @@ void IncrBy(RedisCall& call);
 void DecrBy(RedisCall& call);
 void IncrByFloat(RedisCall& call);
 void Lcs(RedisCall& call);
+void SetBit(RedisCall& call);
+void GetBit(RedisCall& call);
+void BitCount(RedisCall& call);
+void BitPos(RedisCall& call);
+void BitOp(RedisCall& call);
 
 void Del(RedisCall& call);
 void Exists(RedisCall& call);

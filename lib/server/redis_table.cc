@@ -26,6 +26,9 @@ constexpr RedisCommand kCommands[] = {
     {"acl", -2, F::kNoData, 0, 0, 0, redis::Acl},
     {"append", 3, kQuickWrite, 1, 1, 1, redis::Append},
     {"auth", -2, F::kUnknown | F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
+    {"bitcount", -2, F::kReads, 1, 1, 1, redis::BitCount},
+    {"bitop", -4, kWrite, 2, -1, 1, redis::BitOp},
+    {"bitpos", -3, F::kReads, 1, 1, 1, redis::BitPos},
     {"client", -2, F::kNoData | F::kSession, 0, 0, 0, nullptr},
     {"command", -1, F::kNoData, 0, 0, 0, redis::Command},
     {"config", -2, F::kNoData, 0, 0, 0, redis::Config},
@@ -45,6 +48,7 @@ constexpr RedisCommand kCommands[] = {
     {"flushdb", -1, kWrite, 0, 0, 0, redis::FlushDb},
     {"function", -2, F::kNoData, 0, 0, 0, redis::Function},
     {"get", 2, kRead, 1, 1, 1, redis::Get},
+    {"getbit", 3, kRead, 1, 1, 1, redis::GetBit},
     {"getdel", 2, kQuickWrite | F::kReads, 1, 1, 1, redis::GetDel},
     {"getex", -2, kQuickWrite | F::kReads, 1, 1, 1, redis::GetEx},
     {"getrange", 4, F::kReads, 1, 1, 1, redis::GetRange},
@@ -80,6 +84,7 @@ constexpr RedisCommand kCommands[] = {
     {"script", -2, F::kNoData, 0, 0, 0, redis::Script},
     {"select", 2, F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
     {"set", -3, F::kBlind | kWrite, 1, 1, 1, redis::Set},
+    {"setbit", 4, kWrite, 1, 1, 1, redis::SetBit},
     {"setex", 4, F::kBlind | kWrite, 1, 1, 1, redis::SetEx},
     {"setnx", 3, kQuickWrite, 1, 1, 1, redis::SetNx},
     {"setrange", 4, kWrite, 1, 1, 1, redis::SetRange},
@@ -100,20 +105,20 @@ constexpr RedisCommand kCommands[] = {
 // Of Redis 7.0, with a blank on both sides of each.
 constexpr std::string_view kForeign =
     " "
-    "asking bgrewriteaof bgsave bitcount bitfield bitfield_ro bitop bitpos blmove blmpop blpop brpop "
-    "brpoplpush bzmpop bzpopmax bzpopmin cluster debug dump eval eval_ro evalsha evalsha_ro failover fcall "
-    "fcall_ro geoadd geodist geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro "
-    "geosearch geosearchstore getbit hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset "
-    "hrandfield hscan hset hsetnx hstrlen hvals lastsave latency lindex linsert llen lmove lmpop lolwut lpop "
-    "lpos lpush lpushx lrange lrem lset ltrim migrate module monitor pfadd pfcount pfdebug pfmerge pfselftest "
-    "psubscribe psync publish pubsub punsubscribe readonly readwrite replconf replicaof restore restore- "
-    "asking rpop rpoplpush rpush rpushx sadd save scard sdiff sdiffstore setbit shutdown sinter sintercard "
-    "sinterstore sismember slaveof smembers smismember smove sort sort_ro spop spublish srandmember srem "
-    "sscan ssubscribe subscribe sunion sunionstore sunsubscribe sync unsubscribe xack xadd xautoclaim xclaim "
-    "xdel xgroup xinfo xlen xpending xrange xread xreadgroup xrevrange xsetid xtrim zadd zcard zcount zdiff "
-    "zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember "
-    "zrange zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank zremrangebyscore "
-    "zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore ";
+    "asking bgrewriteaof bgsave bitfield bitfield_ro blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax "
+    "bzpopmin cluster debug dump eval eval_ro evalsha evalsha_ro failover fcall fcall_ro geoadd geodist "
+    "geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro geosearch geosearchstore "
+    "hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset hsetnx "
+    "hstrlen hvals lastsave latency lindex linsert llen lmove lmpop lolwut lpop lpos lpush lpushx lrange lrem "
+    "lset ltrim migrate module monitor pfadd pfcount pfdebug pfmerge pfselftest psubscribe psync publish "
+    "pubsub punsubscribe readonly readwrite replconf replicaof restore restore-asking rpop rpoplpush rpush "
+    "rpushx sadd save scard sdiff sdiffstore shutdown sinter sintercard sinterstore sismember slaveof "
+    "smembers smismember smove sort sort_ro spop spublish srandmember srem sscan ssubscribe subscribe sunion "
+    "sunionstore sunsubscribe sync unsubscribe xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending "
+    "xrange xread xreadgroup xrevrange xsetid xtrim zadd zcard zcount zdiff zdiffstore zincrby zinter "
+    "zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange zrangebylex "
+    "zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank zremrangebyscore zrevrange "
+    "zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore ";
 
 constexpr uint32_t kKnown = RedisSubcommand::kKnown;
 constexpr uint32_t kForAdmins = RedisSubcommand::kKnown | RedisSubcommand::kAdmin;
@@ -306,6 +311,8 @@ std::vector<size_t> RedisCommand::ReadKeys(absl::Span<const std::string> argumen
   } else if (name == "rename" || (name == "copy" && has_option(3, {"replace"}))) {
     // What the other one holds is replaced, and nothing is told of it.
     keys.resize(std::min<size_t>(keys.size(), 1));
+  } else if (name == "bitop" && !keys.empty()) {
+    keys.erase(keys.begin());
   }
   return keys;
 }

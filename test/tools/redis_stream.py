@@ -52,6 +52,12 @@ class Stream:
                 options.append(self.random.choice(["0", "1", "2", "4", "-1", "x"]))
         return options
 
+    def bit_range(self):
+        ends = [self.random.choice(["0", "1", "5", "9", "40", "-1", "-3", "-20", "9223372036854775807", "-9223372036854775808", "x"])
+                for _ in range(self.random.choice([0, 0, 1, 2, 2, 2]))]
+        units = [[], [], ["byte"], ["BIT"], ["foo"], ["bit", "more"]]
+        return ends + (self.random.choice(units) if len(ends) == 2 else [])
+
     def word(self, *words):
         word = self.random.choice(words)
         return "".join(self.random.choice([c.lower(), c.upper()]) for c in word)
@@ -116,6 +122,11 @@ class Stream:
             lambda: ["copy", key(), key(), "db", self.database()],
             lambda: ["swapdb", self.database(), self.database()],
             lambda: ["lcs", key(), key(), *self.lcs_options()],
+            lambda: ["setbit", key(), self.random.choice(["0", "7", "9", "100", "-1", "x", "4294967296"]), self.random.choice(["0", "1", "2", "x"])],
+            lambda: ["getbit", key(), self.random.choice(["0", "7", "9", "100", "-1", "x", "4294967296"])],
+            lambda: ["bitcount", key(), *self.bit_range()],
+            lambda: ["bitpos", key(), self.random.choice(["0", "1", "1", "2", "x"]), *self.bit_range()],
+            lambda: ["bitop", self.word("and", "or", "xor", "not", "foo"), key(), *[key() for _ in range(self.random.choice([1, 1, 2, 3]))]],
             lambda: ["object", "freq", key()],
             lambda: ["object", self.random.choice(["nosuch", "encoding"]), key(), "more"],
             lambda: ["memory", "usage", key(), *self.random.choice([["samples", "-1"], ["samples", "x"], ["samples"], ["foo", "1"]])],

@@ -239,6 +239,12 @@ class ObjectTest(BothServers):
             self.same(pair, "object", what, "nothing")
         self.same(pair, "memory", "usage", "nothing")
 
+    def test_a_bit_that_is_set_leaves_when_a_key_expires_and_bitop_does_not(self):
+        pair = self.connect()
+        for words in ("set a x exat 4000000000", "setbit a 0 1", "setbit a 70 0", "expiretime a", "strlen a", "set b y exat 4000000000", "bitop not b a",
+                      "expiretime b", "expire b 1000", "bitop or b nothing", "exists b"):
+            self.same(pair, *words.split())
+
     def test_long_values_have_the_same_in_common(self):
         pair = self.connect()
         choice = random.Random(1)
