@@ -37,7 +37,7 @@ bool RedisCodec::MayAccessKeys(const RedisCommand& command, const Grants& grants
   const std::vector<std::string_view>& arguments = parser_.arguments();
   const std::vector<size_t> keys = command.Keys(arguments.size());
   for (const size_t at : keys) {
-    const bool is_source = command.name == "copy" && at == 1;
+    const bool is_source = (command.name == "copy" && at == 1) || (command.name == "bitop" && at > 2);
     if (reads && !grants.Cover(Access::kRead, arguments[at])) return false;
     if (writes && !is_source && !grants.Cover(Access::kWrite, arguments[at])) return false;
   }

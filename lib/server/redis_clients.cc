@@ -120,9 +120,9 @@ std::string ToLine(const RedisClientRow& row) {
       "redir=-1 resp={}",
       row.id, row.address, row.local_address, row.name, row.age_seconds, row.idle_seconds,
       row.queued.has_value() ? "x" : "N", row.queued.has_value() ? static_cast<int64_t>(*row.queued) : -1,
-      row.held_bytes - std::min(row.held_bytes, row.queued_bytes), row.queued_bytes, row.output_bytes,
-      row.held_bytes + row.output_bytes, row.output_bytes > 0 ? "rw" : "r", row.command.empty() ? "NULL" : row.command,
-      row.user.empty() ? kDefaultUser : row.user, row.version);
+      row.request_bytes + row.held_bytes - std::min(row.held_bytes, row.queued_bytes), row.queued_bytes,
+      row.output_bytes, row.held_bytes + row.output_bytes, row.output_bytes > 0 ? "rw" : "r",
+      row.command.empty() ? "NULL" : row.command, row.user.empty() ? kDefaultUser : row.user, row.version);
 }
 
 bool RedisClientFilter::Matches(const RedisClientRow& row) const {
@@ -147,6 +147,7 @@ void RedisCodec::Describe(RedisClientRow* row) const {
   if (in_multi_) row->queued = queued_.size();
   row->queued_bytes = queued_bytes_;
   row->held_bytes = held_bytes();
+  row->request_bytes = request_bytes_;
 }
 
 Command RedisCodec::AskForClients() {

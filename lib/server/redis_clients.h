@@ -26,8 +26,9 @@ struct RedisClientRow {
   int version = 2;
   std::optional<size_t> queued{};  // commands of its MULTI
   size_t queued_bytes = 0;
-  size_t held_bytes = 0;    // by requests that are not complete, and its session
-  size_t output_bytes = 0;  // of replies that it has not taken
+  size_t request_bytes = 0;  // of the request that it waits for
+  size_t held_bytes = 0;     // by requests that are not complete, and its session
+  size_t output_bytes = 0;   // of replies that it has not taken
 };
 
 // A line of CLIENT LIST, as Redis has them, without its end.

@@ -78,6 +78,7 @@ RedisCodec::RedisCodec(const RedisEnvironment* environment, size_t request_bytes
                .request_bytes_max = request_bytes_max}),
       parser_(limits_) {
   client_.id = id;
+  environment_->clients_open++;
 }
 
 net::Cut RedisCodec::Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) {
@@ -190,9 +191,7 @@ std::string RedisCodec::Malformed(const RedisCommand& command) const {
   const std::string_view name = parser_.arguments()[1];
   const RedisSubcommand* const sub = Subcommand();
   if (sub == nullptr) {
-    std::string upper(command.name);
-    for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
-    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), upper);
+    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), ToUpper(command.name));
   }
   const std::string full = fmt::format("{}|{}", sub->command, sub->name);
   if (!fits(sub->arity)) return fmt::format(kWrongCount, full);
@@ -228,7 +227,8 @@ bool RedisCodec::TakePlain(Command* command) const {
   return false;
 }
 
-Failure RedisCodec::Decode(uint32_t, std::string_view, Command* command) {
+Failure RedisCodec::Decode(uint32_t, std::string_view payload, Command* command) {
+  request_bytes_ = payload.size();
   const RedisCommand* const found = FindRedisCommand(name());
   last_command_ = found;
   last_subcommand_ = Subcommand();
@@ -319,8 +319,7 @@ Command RedisCodec::ChangeSession(const RedisCommand& command) {
 }
 
 void RedisCodec::Apply(const RedisChange& change) {
-  if (change.version.has_value()) client_.version = *change.version;
-  if (change.name.has_value()) client_.name = *change.name;
+  change.ApplyTo(&client_);
   if (!change.replies.has_value()) return;
   silent_ = change.replies == RedisChange::Replies::kOff;
   // Its own, and that of the next.
@@ -390,6 +389,7 @@ struct RedisCodec::Exec {
   EntryMap watched;
   const RedisEnvironment* environment = nullptr;
   RedisClient client;
+  RedisClient client_now;  // with what they have changed
   std::vector<RedisChange> changes;
   EntryMap::const_iterator compared;  // the first that was not yet
   bool begun = false;
@@ -402,26 +402,28 @@ struct RedisCodec::Exec {
   }
 
   void Run(Transaction* data, std::string* reply) {
-    resp::ReplyWriter writer(reply, client.version);
     if (!data->resumed()) {
       changes.clear();
+      client_now = client;
       compared = watched.begin();
       begun = false;
       next = 0;
     }
     for (; compared != watched.end(); ++compared) {
       if (data->Yield()) return;
-      if (!IsUnchanged(data)) return writer.NullArray();
+      if (!IsUnchanged(data)) return resp::ReplyWriter(reply, client.version).NullArray();
     }
-    if (!std::exchange(begun, true)) writer.ArrayHead(queued.size());
+    if (!std::exchange(begun, true)) resp::ReplyWriter(reply, client.version).ArrayHead(queued.size());
     while (next < queued.size() && !data->Yield()) {
       const Queued& one = queued[next];
       const absl::Span<const std::string> own = absl::MakeConstSpan(*arguments).subspan(one.first, one.count);
-      RedisCall call{own, one.command->name, data, &writer, environment, &client, data->now_ms()};
+      resp::ReplyWriter writer(reply, client_now.version);
+      RedisCall call{own, one.command->name, data, &writer, environment, &client_now, data->now_ms()};
       data->Spend(kWorkPerKey);
       RedisChange change;
       RunCommand(*one.command, call, &change);
       if (data->paused() || !data->HasRoomFor(writer.bytes())) return;
+      change.ApplyTo(&client_now);
       changes.push_back(std::move(change));
       ++next;
     }
@@ -460,6 +462,7 @@ Command RedisCodec::RunExec() {
 }
 
 net::Reply RedisCodec::Encode(Outcome* outcome, net::Quota*, std::string* bytes) {
+  request_bytes_ = 0;
   bytes->clear();
   net::Reply reply{.head = {}, .ok = outcome->ok(), .code = outcome->failure.code};
   resp::ReplyWriter writer(bytes, client_.version);

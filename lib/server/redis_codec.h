@@ -42,6 +42,9 @@ bool IsGated(RedisClass redis_class);
 class RedisCodec final : public Codec {
  public:
   RedisCodec(const RedisEnvironment* environment, size_t request_bytes_max, uint64_t id);
+  ~RedisCodec() override { environment_->clients_open--; }
+  RedisCodec(const RedisCodec&) = delete;
+  RedisCodec& operator=(const RedisCodec&) = delete;
 
   ClientProtocol protocol() const override { return ClientProtocol::kRedis; }
   std::string_view client_name() const override { return client_.name; }
@@ -128,6 +131,7 @@ class RedisCodec final : public Codec {
 
   const RedisCommand* last_command_ = nullptr;
   const RedisSubcommand* last_subcommand_ = nullptr;
+  size_t request_bytes_ = 0;  // of the last one, until something is answered
   bool in_multi_ = false;
   bool multi_failed_ = false;
   std::vector<Queued> queued_;

@@ -88,7 +88,10 @@ struct RedisEnvironment {
   std::string address;
   std::string tls_address;
   std::atomic<int> port{0};
-  mutable std::atomic<uint64_t> clients{0};
+  int clients_max = 0;
+  int64_t started_ms = 0;
+  mutable std::atomic<uint64_t> clients{0};  // that there ever were
+  mutable std::atomic<int64_t> clients_open{0};
   mutable RedisCursors cursors;
 };
 
@@ -147,7 +150,7 @@ struct RedisCommand {
 // By name, in letters of any case; null: there is none.
 const RedisCommand* FindRedisCommand(std::string_view name);
 absl::Span<const RedisCommand> RedisCommands();
-// Those of CLIENT, COMMAND, CONFIG and SLOWLOG that Redis 7.0 has.
+// Those of CLIENT, CONFIG and so on that Redis 7.0 has.
 struct RedisSubcommand {
   std::string_view command;
   std::string_view name;
@@ -164,12 +167,14 @@ struct RedisSubcommand {
   bool Has(Flag flag) const { return (flags & flag) != 0; }
 };
 bool HasRedisSubcommands(std::string_view command);
+absl::Span<const RedisSubcommand> RedisSubcommands();
 const RedisSubcommand* FindRedisSubcommand(std::string_view command, std::string_view name);
 // Whether Redis 7.0 has such a command, that BanDB does not.
 bool IsForeignRedisCommand(std::string_view name);
 
 char LowerCase(char c);
 std::string ToLower(std::string_view text);
+std::string ToUpper(std::string_view text);
 bool EqualsIgnoringCase(std::string_view a, std::string_view b);
 
 // Errors that many commands give.
@@ -182,9 +187,16 @@ inline constexpr std::string_view kNotInMulti = "ERR Command not allowed inside 
 // The user that everybody is where there are no users.
 inline constexpr std::string_view kDefaultUser = "default";
 inline constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
+inline constexpr std::string_view kNoSuchDatabase = "ERR DB index is out of range";
+inline constexpr std::string_view kSameObjects = "ERR source and destination objects are the same";
 void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply);
+void ReplyWrongSubcommand(RedisCall& call);
+// The subcommands that there are of the call's command.
+void ReplyHelp(RedisCall& call);
 // False, with the error replied: it is no number.
 bool TakeInteger(RedisCall& call, std::string_view text, int64_t* number);
+// False, with the error replied: it is not the number of the one database.
+bool TakeDatabase(RedisCall& call, std::string_view text);
 // Refuses what would be too long, as Redis does.
 bool FitsInValue(RedisCall& call, uint64_t bytes);
 
@@ -255,6 +267,12 @@ void Decr(RedisCall& call);
 void IncrBy(RedisCall& call);
 void DecrBy(RedisCall& call);
 void IncrByFloat(RedisCall& call);
+void Lcs(RedisCall& call);
+void SetBit(RedisCall& call);
+void GetBit(RedisCall& call);
+void BitCount(RedisCall& call);
+void BitPos(RedisCall& call);
+void BitOp(RedisCall& call);
 
 void Del(RedisCall& call);
 void Exists(RedisCall& call);
@@ -267,6 +285,10 @@ void Keys(RedisCall& call);
 void Scan(RedisCall& call);
 void DbSize(RedisCall& call);
 void FlushDb(RedisCall& call);
+void Move(RedisCall& call);
+void SwapDb(RedisCall& call);
+void Object(RedisCall& call);
+void Memory(RedisCall& call);
 
 void Ttl(RedisCall& call);
 void PTtl(RedisCall& call);
@@ -285,6 +307,11 @@ void Time(RedisCall& call);
 void Info(RedisCall& call);
 void Config(RedisCall& call);
 void Command(RedisCall& call);
+void Acl(RedisCall& call);
+void Function(RedisCall& call);
+void Script(RedisCall& call);
+void Role(RedisCall& call);
+void Wait(RedisCall& call);
 }  // namespace redis
 
 }  // namespace bandb::server

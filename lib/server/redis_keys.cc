@@ -73,19 +73,15 @@ void RenameNx(RedisCall& call) { Move(call, true); }
 void Copy(RedisCall& call) {
   bool replace = false;
   for (size_t i = 3; i < call.count(); ++i) {
-    int64_t database = 0;
     if (EqualsIgnoringCase(call.Argument(i), "replace")) {
       replace = true;
     } else if (EqualsIgnoringCase(call.Argument(i), "db") && i + 1 < call.count()) {
-      if (!TakeInteger(call, call.Argument(++i), &database)) return;
-      if (database != 0) return call.reply->Error("ERR DB index is out of range");
+      if (!TakeDatabase(call, call.Argument(++i))) return;
     } else {
       return call.reply->Error(kSyntaxError);
     }
   }
-  if (call.Argument(1) == call.Argument(2)) {
-    return call.reply->Error("ERR source and destination objects are the same");
-  }
+  if (call.Argument(1) == call.Argument(2)) return call.reply->Error(kSameObjects);
   const StoredEntry* entry = call.data->Get(call.Argument(1));
   if (entry == nullptr) return call.reply->Integer(0);
   const StoredEntry copy = *entry;
@@ -247,6 +243,63 @@ void FlushDb(RedisCall& call) {
   if (!known) return call.reply->Error(kSyntaxError);
   call.data->DeleteAll();
   call.reply->Ok();
+}
+
+void Move(RedisCall& call) {
+  if (TakeDatabase(call, call.Argument(2))) call.reply->Error(kSameObjects);
+}
+
+void SwapDb(RedisCall& call) {
+  bool there = true;
+  for (size_t i = 1; i <= 2; i++) {
+    int64_t database = 0;
+    if (!resp::ParseNumber(call.Argument(i), &database) || database < INT32_MIN || database > INT32_MAX) {
+      return call.reply->Error(i == 1 ? "ERR invalid first DB index" : "ERR invalid second DB index");
+    }
+    there = there && database == 0;
+  }
+  there ? call.reply->Ok() : call.reply->Error(kNoSuchDatabase);
+}
+
+namespace {
+
+// As Redis would keep it, had it just been set.
+std::string_view EncodingOf(std::string_view value) {
+  constexpr size_t kNumberBytesMax = 20;
+  constexpr size_t kEmbeddedBytesMax = 44;
+  int64_t number = 0;
+  if (value.size() <= kNumberBytesMax && resp::ParseNumber(value, &number)) return "int";
+  return value.size() <= kEmbeddedBytesMax ? "embstr" : "raw";
+}
+
+}  // namespace
+
+void Object(RedisCall& call) {
+  const std::string what = ToLower(call.Argument(1));
+  if (what == "help") return ReplyHelp(call);
+  const StoredEntry* entry = call.data->Get(call.Argument(2));
+  if (entry == nullptr) return call.reply->Null();
+  if (what == "encoding") return call.reply->Bulk(EncodingOf(entry->value));
+  if (what == "refcount") return call.reply->Integer(1);
+  if (what == "idletime") return call.reply->Error("ERR BanDB does not keep when a key was last used");
+  call.reply->Error(
+      "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
+      "between policies at runtime LRU and LFU data will take some time to adjust.");
+}
+
+void Memory(RedisCall& call) {
+  if (EqualsIgnoringCase(call.Argument(1), "help")) return ReplyHelp(call);
+  for (size_t i = 3; i < call.count(); i += 2) {
+    int64_t samples = 0;
+    if (!EqualsIgnoringCase(call.Argument(i), "samples") || i + 1 == call.count()) {
+      return call.reply->Error(kSyntaxError);
+    }
+    if (!TakeInteger(call, call.Argument(i + 1), &samples)) return;
+    if (samples < 0) return call.reply->Error(kSyntaxError);
+  }
+  const StoredEntry* entry = call.data->Get(call.Argument(2));
+  if (entry == nullptr) return call.reply->Null();
+  call.reply->Integer(static_cast<int64_t>(call.Argument(2).size() + entry->value.size()));
 }
 
 }  // namespace bandb::server::redis

@@ -90,11 +90,7 @@ void Hello(RedisCall& call, RedisChange* change, RedisLogin* login) {
 }
 
 void Select(RedisCall& call) {
-  int64_t database = 0;
-  if (!resp::ParseNumber(call.Argument(1), &database) || database < INT32_MIN || database > INT32_MAX) {
-    return call.reply->Error(kNotAnInteger);
-  }
-  database == 0 ? call.reply->Ok() : call.reply->Error("ERR DB index is out of range");
+  if (TakeDatabase(call, call.Argument(1))) call.reply->Ok();
 }
 
 void ClientReply(RedisCall& call, RedisChange* change) {
@@ -110,6 +106,38 @@ void ClientReply(RedisCall& call, RedisChange* change) {
   }
 }
 
+// Nobody waits for anything that could be let go.
+void ClientUnblock(RedisCall& call) {
+  if (call.count() > 4) return ReplyWrongSubcommand(call);
+  const bool knows_reason = call.count() == 3 || EqualsIgnoringCase(call.Argument(3), "timeout") ||
+                            EqualsIgnoringCase(call.Argument(3), "error");
+  if (!knows_reason) return call.reply->Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  int64_t id = 0;
+  if (TakeInteger(call, call.Argument(2), &id)) call.reply->Integer(0);
+}
+
+// What clients read is not tracked, so that they could be told of changes.
+void ClientTracking(RedisCall& call, std::string_view what) {
+  if (what == "getredir") return call.reply->Integer(-1);
+  if (what == "caching") {
+    return call.reply->Error(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled");
+  }
+  if (what == "tracking") {
+    if (EqualsIgnoringCase(call.Argument(2), "on")) return call.reply->Error("ERR BanDB does not track what is read");
+    const bool off = call.count() == 3 && EqualsIgnoringCase(call.Argument(2), "off");
+    return off ? call.reply->Ok() : call.reply->Error(kSyntaxError);
+  }
+  call.reply->MapHead(3);
+  call.reply->Bulk("flags");
+  call.reply->SetHead(1);
+  call.reply->Bulk("off");
+  call.reply->Bulk("redirect");
+  call.reply->Integer(-1);
+  call.reply->Bulk("prefixes");
+  call.reply->ArrayHead(0);
+}
+
 // Which there are, and how many arguments each takes, is known by now.
 void Client(RedisCall& call, RedisChange* change) {
   const std::string what = ToLower(call.Argument(1));
@@ -123,6 +151,12 @@ void Client(RedisCall& call, RedisChange* change) {
     call.reply->Ok();
   } else if (what == "reply") {
     ClientReply(call, change);
+  } else if (what == "help") {
+    ReplyHelp(call);
+  } else if (what == "unblock") {
+    ClientUnblock(call);
+  } else if (what == "getredir" || what == "caching" || what.starts_with("tracking")) {
+    ClientTracking(call, what);
   } else {
     const bool known = EqualsIgnoringCase(call.Argument(2), "on") || EqualsIgnoringCase(call.Argument(2), "off");
     known ? call.reply->Ok() : call.reply->Error(kSyntaxError);

@@ -15,6 +15,11 @@ struct RedisChange {
   std::optional<int> version;
   std::optional<std::string> name;
   std::optional<Replies> replies;
+
+  void ApplyTo(RedisClient* client) const {
+    if (version.has_value()) client->version = *version;
+    if (name.has_value()) client->name = *name;
+  }
 };
 
 // The user that a client says it is.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cfloat>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <string>
@@ -125,7 +127,13 @@ bool ParseFloat(const std::string& text, long double* number) {
 
 // As people write it: no exponent, no zeros at the end.
 std::string FloatText(long double number) {
-  std::string text = fmt::format("{:.17f}", number);
+  // Room for the longest that there is.
+  constexpr int kDecimals = 17;
+  std::string text(LDBL_MAX_10_EXP + kDecimals + 4, '\0');
+  // Not by fmt, which writes some long doubles wrong.
+  const auto written =
+      std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed, kDecimals);
+  text.resize(static_cast<size_t>(written.ptr - text.data()));
   if (text.find('.') != std::string::npos) {
     text.erase(text.find_last_not_of('0') + 1);
     if (text.back() == '.') text.pop_back();

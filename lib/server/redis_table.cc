@@ -18,11 +18,17 @@ using F = RedisCommand;
 constexpr uint32_t kRead = F::kReads | F::kFast;
 constexpr uint32_t kWrite = F::kWrites;
 constexpr uint32_t kQuickWrite = F::kWrites | F::kFast;
+// Of another database, which there is not: it is refused without a look at what is stored.
+constexpr uint32_t kNowhere = F::kWrites | F::kBlind | F::kNoData;
 
 // By name.
 constexpr RedisCommand kCommands[] = {
+    {"acl", -2, F::kNoData, 0, 0, 0, redis::Acl},
     {"append", 3, kQuickWrite, 1, 1, 1, redis::Append},
     {"auth", -2, F::kUnknown | F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
+    {"bitcount", -2, F::kReads, 1, 1, 1, redis::BitCount},
+    {"bitop", -4, kWrite, 2, -1, 1, redis::BitOp},
+    {"bitpos", -3, F::kReads, 1, 1, 1, redis::BitPos},
     {"client", -2, F::kNoData | F::kSession, 0, 0, 0, nullptr},
     {"command", -1, F::kNoData, 0, 0, 0, redis::Command},
     {"config", -2, F::kNoData, 0, 0, 0, redis::Config},
@@ -40,7 +46,9 @@ constexpr RedisCommand kCommands[] = {
     {"expiretime", 2, kRead, 1, 1, 1, redis::ExpireTime},
     {"flushall", -1, kWrite, 0, 0, 0, redis::FlushDb},
     {"flushdb", -1, kWrite, 0, 0, 0, redis::FlushDb},
+    {"function", -2, F::kNoData, 0, 0, 0, redis::Function},
     {"get", 2, kRead, 1, 1, 1, redis::Get},
+    {"getbit", 3, kRead, 1, 1, 1, redis::GetBit},
     {"getdel", 2, kQuickWrite | F::kReads, 1, 1, 1, redis::GetDel},
     {"getex", -2, kQuickWrite | F::kReads, 1, 1, 1, redis::GetEx},
     {"getrange", 4, F::kReads, 1, 1, 1, redis::GetRange},
@@ -51,10 +59,14 @@ constexpr RedisCommand kCommands[] = {
     {"incrbyfloat", 3, kQuickWrite, 1, 1, 1, redis::IncrByFloat},
     {"info", -1, F::kNoData, 0, 0, 0, redis::Info},
     {"keys", 2, F::kReads | F::kWalks, 0, 0, 0, redis::Keys},
+    {"lcs", -3, F::kReads, 1, 2, 1, redis::Lcs},
+    {"memory", -2, F::kReads, 2, 2, 1, redis::Memory},
     {"mget", -2, kRead, 1, -1, 1, redis::MGet},
+    {"move", 3, kNowhere | F::kFast, 1, 1, 1, redis::Move},
     {"mset", -3, F::kBlind | kWrite, 1, -1, 2, redis::MSet},
     {"msetnx", -3, kWrite, 1, -1, 2, redis::MSetNx},
     {"multi", 1, F::kNoData | F::kSession | F::kUnqueued | F::kFast, 0, 0, 0, nullptr},
+    {"object", -2, F::kReads, 2, 2, 1, redis::Object},
     {"persist", 2, kQuickWrite, 1, 1, 1, redis::Persist},
     {"pexpire", -3, kQuickWrite, 1, 1, 1, redis::PExpire},
     {"pexpireat", -3, kQuickWrite, 1, 1, 1, redis::PExpireAt},
@@ -67,49 +79,67 @@ constexpr RedisCommand kCommands[] = {
     {"rename", 3, kWrite, 1, 2, 1, redis::Rename},
     {"renamenx", 3, kQuickWrite, 1, 2, 1, redis::RenameNx},
     {"reset", 1, F::kUnknown | F::kNoData | F::kSession | F::kUnqueued | F::kFast, 0, 0, 0, nullptr},
+    {"role", 1, F::kNoData | F::kFast, 0, 0, 0, redis::Role},
     {"scan", -2, F::kReads | F::kWalks, 0, 0, 0, redis::Scan},
+    {"script", -2, F::kNoData, 0, 0, 0, redis::Script},
     {"select", 2, F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
     {"set", -3, F::kBlind | kWrite, 1, 1, 1, redis::Set},
+    {"setbit", 4, kWrite, 1, 1, 1, redis::SetBit},
     {"setex", 4, F::kBlind | kWrite, 1, 1, 1, redis::SetEx},
     {"setnx", 3, kQuickWrite, 1, 1, 1, redis::SetNx},
     {"setrange", 4, kWrite, 1, 1, 1, redis::SetRange},
     {"slowlog", -2, F::kNoData, 0, 0, 0, redis::Slowlog},
     {"strlen", 2, kRead, 1, 1, 1, redis::StrLen},
     {"substr", 4, F::kReads, 1, 1, 1, redis::GetRange},
+    {"swapdb", 3, kNowhere | F::kFast, 0, 0, 0, redis::SwapDb},
     {"time", 1, F::kNoData | F::kFast, 0, 0, 0, redis::Time},
     {"touch", -2, kRead, 1, -1, 1, redis::Exists},
     {"ttl", 2, kRead, 1, 1, 1, redis::Ttl},
     {"type", 2, kRead, 1, 1, 1, redis::Type},
     {"unlink", -2, kQuickWrite, 1, -1, 1, redis::Del},
     {"unwatch", 1, F::kNoData | F::kSession | F::kFast, 0, 0, 0, nullptr},
+    {"wait", 3, F::kNoData, 0, 0, 0, redis::Wait},
     {"watch", -2, F::kSession | F::kReads | F::kUnqueued | F::kFast, 1, -1, 1, nullptr},
 };
 
 // Of Redis 7.0, with a blank on both sides of each.
 constexpr std::string_view kForeign =
     " "
-    "acl asking bgrewriteaof bgsave bitcount bitfield bitfield_ro bitop bitpos blmove blmpop blpop brpop "
-    "brpoplpush bzmpop bzpopmax bzpopmin cluster debug dump eval eval_ro evalsha evalsha_ro failover fcall "
-    "fcall_ro function geoadd geodist geohash geopos georadius georadius_ro georadiusbymember geosearch "
-    "geosearchstore getbit hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield "
-    "hscan hset hsetnx hstrlen hvals lastsave latency lcs lindex linsert llen lmove lmpop lolwut lpop lpos "
-    "lpush lpushx lrange lrem lset ltrim memory migrate module monitor move object pfadd pfcount pfmerge "
-    "psubscribe psync publish pubsub punsubscribe readonly readwrite replicaof restore role rpop rpoplpush "
-    "rpush rpushx sadd save scard script sdiff sdiffstore setbit shutdown sinter sintercard sinterstore "
-    "sismember slaveof smembers smismember smove sort sort_ro spop spublish srandmember srem sscan "
-    "ssubscribe subscribe sunion sunionstore sunsubscribe swapdb sync unsubscribe wait xack xadd xautoclaim "
-    "xclaim xdel xgroup xinfo xlen xpending xrange xread xreadgroup xrevrange xsetid xtrim zadd zcard zcount "
-    "zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin "
-    "zrandmember zrange zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank "
-    "zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore ";
+    "asking bgrewriteaof bgsave bitfield bitfield_ro blmove blmpop blpop brpop brpoplpush bzmpop bzpopmax "
+    "bzpopmin cluster debug dump eval eval_ro evalsha evalsha_ro failover fcall fcall_ro geoadd geodist "
+    "geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro geosearch geosearchstore "
+    "hdel hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset hsetnx "
+    "hstrlen hvals lastsave latency lindex linsert llen lmove lmpop lolwut lpop lpos lpush lpushx lrange lrem "
+    "lset ltrim migrate module monitor pfadd pfcount pfdebug pfmerge pfselftest psubscribe psync publish "
+    "pubsub punsubscribe readonly readwrite replconf replicaof restore restore-asking rpop rpoplpush rpush "
+    "rpushx sadd save scard sdiff sdiffstore shutdown sinter sintercard sinterstore sismember slaveof "
+    "smembers smismember smove sort sort_ro spop spublish srandmember srem sscan ssubscribe subscribe sunion "
+    "sunionstore sunsubscribe sync unsubscribe xack xadd xautoclaim xclaim xdel xgroup xinfo xlen xpending "
+    "xrange xread xreadgroup xrevrange xsetid xtrim zadd zcard zcount zdiff zdiffstore zincrby zinter "
+    "zintercard zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange zrangebylex "
+    "zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank zremrangebyscore zrevrange "
+    "zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore ";
 
 constexpr uint32_t kKnown = RedisSubcommand::kKnown;
 constexpr uint32_t kForAdmins = RedisSubcommand::kKnown | RedisSubcommand::kAdmin;
 constexpr RedisSubcommand kSubcommands[] = {
-    {"client", "caching", 3, 0},
+    {"acl", "cat", -2, 0},
+    {"acl", "deluser", -3, 0},
+    {"acl", "dryrun", -4, 0},
+    {"acl", "genpass", -2, 0},
+    {"acl", "getuser", 3, 0},
+    {"acl", "help", 2, kKnown},
+    {"acl", "list", 2, 0},
+    {"acl", "load", 2, 0},
+    {"acl", "log", -2, 0},
+    {"acl", "save", 2, 0},
+    {"acl", "setuser", -3, 0},
+    {"acl", "users", 2, 0},
+    {"acl", "whoami", 2, kKnown},
+    {"client", "caching", 3, kKnown},
     {"client", "getname", 2, kKnown},
-    {"client", "getredir", 2, 0},
-    {"client", "help", 2, 0},
+    {"client", "getredir", 2, kKnown},
+    {"client", "help", 2, kKnown},
     {"client", "id", 2, kKnown},
     {"client", "info", 2, kKnown | RedisSubcommand::kClients | RedisSubcommand::kAlone},
     {"client", "kill", -3, kForAdmins | RedisSubcommand::kClients | RedisSubcommand::kAlone},
@@ -118,24 +148,50 @@ constexpr RedisSubcommand kSubcommands[] = {
     {"client", "pause", -3, 0},
     {"client", "reply", 3, kKnown},
     {"client", "setname", 3, kKnown},
-    {"client", "tracking", -3, 0},
-    {"client", "trackinginfo", 2, 0},
-    {"client", "unblock", -3, 0},
+    {"client", "tracking", -3, kKnown},
+    {"client", "trackinginfo", 2, kKnown},
+    {"client", "unblock", -3, kKnown},
     {"client", "unpause", 2, 0},
     {"command", "count", 2, kKnown},
     {"command", "docs", -2, kKnown},
     {"command", "getkeys", -4, kKnown},
     {"command", "getkeysandflags", -4, 0},
-    {"command", "help", 2, 0},
+    {"command", "help", 2, kKnown},
     {"command", "info", -2, kKnown},
     {"command", "list", -2, kKnown},
     {"config", "get", -3, kKnown},
-    {"config", "help", 2, 0},
+    {"config", "help", 2, kKnown},
     {"config", "resetstat", 2, kKnown},
     {"config", "rewrite", 2, 0},
-    {"config", "set", -4, 0},
+    {"config", "set", -4, kKnown},
+    {"function", "delete", 3, 0},
+    {"function", "dump", 2, 0},
+    {"function", "flush", -2, kKnown},
+    {"function", "help", 2, kKnown},
+    {"function", "kill", 2, 0},
+    {"function", "list", -2, kKnown},
+    {"function", "load", -3, 0},
+    {"function", "restore", -3, 0},
+    {"function", "stats", 2, 0},
+    {"memory", "doctor", 2, 0},
+    {"memory", "help", 2, kKnown},
+    {"memory", "malloc-stats", 2, 0},
+    {"memory", "purge", 2, 0},
+    {"memory", "stats", 2, 0},
+    {"memory", "usage", -3, kKnown},
+    {"object", "encoding", 3, kKnown},
+    {"object", "freq", 3, kKnown},
+    {"object", "help", 2, kKnown},
+    {"object", "idletime", 3, kKnown},
+    {"object", "refcount", 3, kKnown},
+    {"script", "debug", 3, 0},
+    {"script", "exists", -3, kKnown},
+    {"script", "flush", -2, kKnown},
+    {"script", "help", 2, kKnown},
+    {"script", "kill", 2, 0},
+    {"script", "load", 3, 0},
     {"slowlog", "get", -2, kForAdmins | RedisSubcommand::kAlone},
-    {"slowlog", "help", 2, 0},
+    {"slowlog", "help", 2, kKnown},
     {"slowlog", "len", 2, kForAdmins | RedisSubcommand::kAlone},
     {"slowlog", "reset", 2, kForAdmins | RedisSubcommand::kAlone | RedisSubcommand::kChanges},
 };
@@ -150,7 +206,8 @@ const RedisSubcommand* FindRedisSubcommand(std::string_view command, std::string
 }
 
 bool HasRedisSubcommands(std::string_view command) {
-  return command == "client" || command == "command" || command == "config" || command == "slowlog";
+  return std::any_of(std::begin(kSubcommands), std::end(kSubcommands),
+                     [command](const RedisSubcommand& one) { return one.command == command; });
 }
 
 uint64_t RedisCursors::Add(std::string key, std::string_view owner) {
@@ -201,12 +258,20 @@ std::string ToLower(std::string_view text) {
   return lower;
 }
 
+std::string ToUpper(std::string_view text) {
+  std::string upper(text);
+  for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return upper;
+}
+
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return LowerCase(x) == LowerCase(y); });
 }
 
 absl::Span<const RedisCommand> RedisCommands() { return kCommands; }
+
+absl::Span<const RedisSubcommand> RedisSubcommands() { return kSubcommands; }
 
 const RedisCommand* FindRedisCommand(std::string_view name) {
   constexpr size_t kNameBytesMax = 16;
@@ -246,8 +311,28 @@ std::vector<size_t> RedisCommand::ReadKeys(absl::Span<const std::string> argumen
   } else if (name == "rename" || (name == "copy" && has_option(3, {"replace"}))) {
     // What the other one holds is replaced, and nothing is told of it.
     keys.resize(std::min<size_t>(keys.size(), 1));
+  } else if (name == "bitop" && !keys.empty()) {
+    keys.erase(keys.begin());
   }
   return keys;
+}
+
+void ReplyHelp(RedisCall& call) {
+  const auto is_of_it = [&call](const RedisSubcommand& sub) {
+    return sub.command == call.name && sub.Has(RedisSubcommand::kKnown);
+  };
+  const std::string upper = ToUpper(call.name);
+  const auto count = std::count_if(std::begin(kSubcommands), std::end(kSubcommands), is_of_it);
+  call.reply->ArrayHead(static_cast<size_t>(count) + 1);
+  call.reply->Simple("BanDB has of " + upper + ":");
+  for (const RedisSubcommand& sub : kSubcommands) {
+    if (is_of_it(sub)) call.reply->Simple(upper + " " + ToUpper(sub.name));
+  }
+}
+
+void ReplyWrongSubcommand(RedisCall& call) {
+  call.reply->Error("ERR unknown subcommand or wrong number of arguments for '" +
+                    std::string(call.Argument(1).substr(0, 128)) + "'. Try " + ToUpper(call.name) + " HELP.");
 }
 
 void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply) {
@@ -257,6 +342,19 @@ void ReplyWrongArity(std::string_view name, resp::ReplyWriter* reply) {
 bool TakeInteger(RedisCall& call, std::string_view text, int64_t* number) {
   if (resp::ParseNumber(text, number)) return true;
   call.reply->Error(kNotAnInteger);
+  return false;
+}
+
+bool TakeDatabase(RedisCall& call, std::string_view text) {
+  int64_t database = 0;
+  if (!TakeInteger(call, text, &database)) return false;
+  if (database < INT32_MIN || database > INT32_MAX) {
+    call.reply->Error("ERR value is out of range, value must between -2147483648 and 2147483647");
+  } else if (database != 0) {
+    call.reply->Error(kNoSuchDatabase);
+  } else {
+    return true;
+  }
   return false;
 }
 

@@ -190,6 +190,8 @@ void Server::Impl::SetUpRedis() {
   redis_.sync = options_.durability == Durability::kSync;
   redis_.stats = [this] { return server::ToText(Stats()); };
   redis_.now_ms = [this] { return clock_.WallMillis(); };
+  redis_.started_ms = clock_.WallMillis();
+  redis_.clients_max = options_.connections_max;
 }
 
 absl::StatusOr<server::UserTable> Server::Impl::ReadUsers() const {

@@ -12,6 +12,7 @@ import unittest
 
 import programs
 from programs import DEADLINE_SECONDS, ProgramTest, need
+from redis_stream import Stream
 
 REDIS = shutil.which("redis-server")
 SEEDS = range(int(os.environ.get("BANDB_REDIS_SEEDS", "6")))
@@ -142,123 +143,6 @@ class RedisListener(programs.Server):
         return self.process.stdout.readline()
 
 
-class Stream:
-    """Commands at random, on few keys, with many mistakes."""
-
-    NUMBERS = ["0", "1", "-1", "7", "10", "-12", "100", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
-               "01", "1.5", "abc", "", " 1", "1 ", "+1", "-0", "3.0e3"]
-    VALUES = ["", "a", "hello", "10", "-5", "3.25", "9223372036854775807", "x" * 300, b"\x00\xff\r\n", "12abc", "1e2", "0.1"]
-    FLOATS = ["0.1", "-0.5", "3", "1e3", "abc", "inf", "nan", "-1.0e-2", "", "5.0e300", " 1", "123456789.123456789"]
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-
-    def key(self):
-        return self.random.choice(["a", "b", "c", "d", "e", "k1", "k2", "", b"\xff\x00"])
-
-    def value(self):
-        return self.random.choice(self.VALUES)
-
-    def number(self):
-        return self.random.choice(self.NUMBERS)
-
-    def seconds(self):
-        """A time to live that no test outlasts, or a mistake."""
-        return self.random.choice(["1000", "5000", "100000", "0", "-1", "abc", "9223372036854775807", "1.5", ""])
-
-    def moment(self, millis):
-        second = self.random.choice([4000000000, 4000000500, 5000000000])
-        return self.random.choice([str(second * (1000 if millis else 1)), "1", "0", "-5", "x", "9223372036854775807"])
-
-    def word(self, *words):
-        word = self.random.choice(words)
-        return "".join(self.random.choice([c.lower(), c.upper()]) for c in word)
-
-    def set_options(self, *words):
-        options = []
-        for _ in range(self.random.choice([0, 0, 1, 1, 2, 3])):
-            option = self.word(*words)
-            options.append(option)
-            if option.lower() in ("exat", "pxat"):
-                options.append(self.moment(option.lower() == "pxat"))
-            elif option.lower() in ("ex", "px") and self.random.random() < 0.95:
-                options.append(self.seconds())
-        return options
-
-    def expire(self):
-        name = self.random.choice(["expire", "pexpire", "expireat", "pexpireat"])
-        when = self.moment(name == "pexpireat") if name.endswith("at") else self.seconds()
-        # A time in milliseconds must not pass while the test runs.
-        if name == "pexpire" and when in ("1000", "5000"):
-            when = "100000"
-        flags = [self.word("nx", "xx", "gt", "lt", "no") for _ in range(self.random.choice([0, 0, 0, 1, 1, 2]))]
-        return [name, self.key(), when, *flags]
-
-    def command(self):
-        key, value, number = self.key, self.value, self.number
-        set_words = ("nx", "xx", "get", "ex", "px", "exat", "pxat", "keepttl", "persist", "foo")
-        makers = [
-            lambda: ["set", key(), value()],
-            lambda: ["set", key(), self.random.choice(["1", "5", "-7"])],
-            lambda: ["set", key(), value(), *self.no_short(self.set_options(*set_words))],
-            lambda: ["get", key()],
-            lambda: ["getex", key(), *self.no_short(self.set_options("ex", "px", "exat", "pxat", "persist", "keepttl", "nx"))],
-            lambda: ["getdel", key()],
-            lambda: ["getset", key(), value()],
-            lambda: ["setnx", key(), value()],
-            lambda: ["setex", key(), self.seconds(), value()],
-            lambda: ["psetex", key(), self.random.choice(["100000", "0", "-1", "x"]), value()],
-            lambda: ["mget", *[key() for _ in range(self.random.randrange(1, 5))]],
-            lambda: ["mset", *[f() for _ in range(self.random.randrange(1, 4)) for f in (key, value)]],
-            lambda: ["mset", key(), value(), key()],
-            lambda: ["msetnx", *[f() for _ in range(self.random.randrange(1, 3)) for f in (key, value)]],
-            lambda: ["msetnx", key(), value(), key()],
-            lambda: ["append", key(), value()],
-            lambda: ["strlen", key()],
-            lambda: [self.random.choice(["getrange", "substr"]), key(), number(), number()],
-            lambda: ["setrange", key(), self.random.choice(["0", "1", "5", "20", "-1", "x", "536870912"]), value()],
-            lambda: [self.random.choice(["incr", "decr"]), key()],
-            lambda: [self.random.choice(["incrby", "decrby"]), key(), number()],
-            lambda: ["incrbyfloat", key(), self.random.choice(self.FLOATS)],
-            lambda: [self.random.choice(["del", "unlink", "exists", "touch"]), *[key() for _ in range(self.random.randrange(1, 4))]],
-            lambda: ["type", key()],
-            lambda: [self.random.choice(["rename", "renamenx"]), key(), key()],
-            lambda: ["copy", key(), key(), *self.random.choice([[], [], ["replace"], ["db", "0"], ["db", "x"], ["foo"], ["db"]])],
-            lambda: [self.random.choice(["expiretime", "persist"]), key()],
-            self.expire,
-            lambda: ["dbsize"],
-            lambda: ["ping", *self.random.choice([[], ["hi"], ["a", "b"]])],
-            lambda: ["echo", value()],
-            lambda: ["select", self.random.choice(["0", "x", "1000000", "", "99999999999999999999"])],
-            lambda: [self.random.choice(["get", "set", "incr", "ttl", "nosuchcommand", "", "getrange", "GeT"])],
-            lambda: ["nosuch", "with", "x" * 200, value(), "more"],
-            lambda: ["command", "count", "x"],
-            lambda: [self.random.choice(["multi", "exec", "discard", "unwatch"])],
-            lambda: ["multi"], lambda: ["exec"],
-            lambda: ["watch", key(), key()],
-            lambda: ["auth", *self.random.choice([["x"], ["default", "x"], ["nobody", "x"], ["a", "b", "c"]])],
-            lambda: ["hello", *self.random.choice([["4"], ["x"], ["2", "foo"], ["2", "setname", "a b"]])],
-            lambda: ["client", self.random.choice(["getname", "nosuch"])],
-            lambda: ["client", "setname", self.random.choice(["x", "", "a b", "name"])],
-            lambda: ["flushall", self.random.choice(["sync", "x"])] if self.random.random() < 0.1 else ["dbsize"],
-            lambda: ["reset"] if self.random.random() < 0.2 else ["ping"],
-        ]
-        return self.random.choice(makers)()
-
-    @staticmethod
-    def no_short(options):
-        """px 1000 and px 5000 might pass while the test runs; and what expires in the past DBSIZE counts for a while, in Redis."""
-        safe = []
-        for i, option in enumerate(options):
-            before = options[i - 1].lower() if i > 0 else ""
-            if before == "px" and option in ("1000", "5000"):
-                option = "100000"
-            if before in ("exat", "pxat") and option == "1":
-                option = "0"
-            safe.append(option)
-        return safe
-
-
 class DifferentialTest(BothServers):
     def test_random_streams_get_equal_replies(self):
         for seed in SEEDS:
@@ -324,6 +208,51 @@ class KeysTest(BothServers):
             found += elements(reply.split(b"\r\n", 3)[3])
             if cursor == b"0":
                 return sorted(found)
+
+
+class FloatTest(BothServers):
+    def test_numbers_of_any_size_are_written_as_in_redis(self):
+        pair = self.connect()
+        choice = random.Random(2)
+        for _ in range(1500):
+            first, second = (f"{choice.choice(['', '-'])}{choice.randrange(1, 10 ** choice.randrange(1, 20))}e{choice.randrange(-40, choice.choice([3, 40, 4900]))}"
+                             for _ in range(2))
+            self.same(pair, "set", "a", first)
+            self.same(pair, "incrbyfloat", "a", second)
+            self.same(pair, "incrbyfloat", "a", first)
+
+
+class CommandTest(BothServers):
+    def test_commands_that_there_are_not_are_told_as_in_redis(self):
+        pair = self.connect()
+        for words in ("command info nosuch", "command info get|key nosuch", "command info config|get|key", "command getkeys nosuch x"):
+            self.same(pair, *words.split())
+
+
+class ObjectTest(BothServers):
+    def test_what_was_just_set_has_the_encoding_of_redis(self):
+        pair = self.connect()
+        for value in ("", "0", "-0", "01", "12", "-9223372036854775808", "9223372036854775807", "9223372036854775808", "1.5", "x", "x" * 44, "x" * 45):
+            self.same(pair, "set", "a", value)
+            self.same(pair, "object", "encoding", "a")
+        for what in ("encoding", "refcount", "idletime", "freq"):
+            self.same(pair, "object", what, "nothing")
+        self.same(pair, "memory", "usage", "nothing")
+
+    def test_a_bit_that_is_set_leaves_when_a_key_expires_and_bitop_does_not(self):
+        pair = self.connect()
+        for words in ("set a x exat 4000000000", "setbit a 0 1", "setbit a 70 0", "expiretime a", "strlen a", "set b y exat 4000000000", "bitop not b a",
+                      "expiretime b", "expire b 1000", "bitop or b nothing", "exists b"):
+            self.same(pair, *words.split())
+
+    def test_long_values_have_the_same_in_common(self):
+        pair = self.connect()
+        choice = random.Random(1)
+        for letters in ("ab", "abcdefgh"):
+            for key in ("a", "b"):
+                self.same(pair, "set", key, "".join(choice.choice(letters) for _ in range(1500)))
+            for options in ([], ["len"], ["idx"], ["idx", "minmatchlen", "4", "withmatchlen"]):
+                self.same(pair, "lcs", "a", "b", *options)
 
 
 class ExpiryTest(BothServers):
@@ -457,6 +386,17 @@ class ClientsTest(BothServers):
 
 class AtomicTest(BothServers):
     loops = 4
+
+    def test_what_a_command_of_a_transaction_does_to_the_connection_holds_for_the_next(self):
+        pair = self.connect()
+        for commands in (["client setname me", "client getname"], ["hello 3 setname you", "client getname", "get nothing", "config get nosuch"],
+                         ["get nothing", "hello 2", "get nothing", "config get nosuch"], ["client setname", "client getname"]):
+            self.same(pair, "multi")
+            for command in commands:
+                self.same(pair, *command.split())
+            redis, bandb = (without_id(connection.ask("exec")) for connection in pair)
+            self.assertEqual(bandb, redis, commands)
+            self.same(pair, "client", "getname")
 
     def test_counters_of_many_connections_lose_nothing(self):
         port = self.bandb.redis_port
