@@ -178,6 +178,8 @@ BUGS = [
         "storage_rig", "after a crash at any call, of any kind, the database is a prefix of the writes with all that was promised"),
     Bug(98, "tables of an ingest that were written once more stay on the disk",
         "ingest", "an ingest that a later one has overtaken comes after it nevertheless"),
+    Bug(99, "a walk of a snapshot passes over what later range deletes hide",
+        "db", "a walk over what one range delete emptied passes next to none of it, wherever the delete lies"),
     Bug(100, "a log that is not held at an open is not made durable",
         "db", "a log that is too large to be held at an open is made durable all the same, and judged like any other"),
 ]
