@@ -358,7 +358,7 @@ TEST_CASE("a database answers the same whatever its options are, and however slo
     by_default += players[0]->background_work();
     for (size_t i = 1; i < players.size(); ++i) as_drawn += players[i]->background_work();
   }
-  // They came to their answers in other ways: of four as they are drawn each does more in the background.
+  // They came to their answers in other ways: each of the four does more in the background.
   CHECK(as_drawn > 4 * by_default);
 }
 
