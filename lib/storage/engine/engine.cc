@@ -9,6 +9,7 @@
 #include "storage/engine/database_directory.h"
 #include "storage/engine/write_buffer.h"
 #include "storage/file/file_names.h"
+#include "storage/log/log_reader.h"
 
 namespace bandb::storage {
 
@@ -191,9 +192,22 @@ absl::Status Engine::StartFiles(uint64_t log_number, ManifestState state, std::v
 }
 
 absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
-  if (log.bytes.empty()) return absl::OkStatus();
-  return env_.files->WriteOver(base::JoinPath(engine_dir_, LogName(log.number)), log.synced_bytes,
-                               std::string_view(log.bytes).substr(log.synced_bytes));
+  constexpr uint64_t kPieceBytes = 4 << 20;
+  const std::string path = base::JoinPath(engine_dir_, LogName(log.number));
+  if (!log.bytes.empty()) {
+    return env_.files->WriteOver(path, log.synced_bytes, std::string_view(log.bytes).substr(log.synced_bytes));
+  }
+  if (log.synced_bytes == log.valid_bytes) return absl::OkStatus();
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, env_.files->Open(path));
+  std::string piece;
+  for (uint64_t at = log.synced_bytes; at < log.valid_bytes; at += piece.size()) {
+    piece.resize(std::min(kPieceBytes, log.valid_bytes - at));
+    BANDB_ASSIGN_OR_RETURN(const size_t read, file->Read(at, absl::MakeSpan(piece)));
+    if (read < piece.size()) return base::Error(absl::StatusCode::kInternal, "{}: has become shorter", path);
+    BANDB_RETURN_IF_ERROR(env_.files->WriteOver(path, at, piece));
+  }
+  // What is durable now is what was judged before.
+  return VerifyLog(env_.files, path, FileType::kLog, log.valid_bytes);
 }
 
 // Counts memory that only readers keep.

@@ -319,7 +319,8 @@ Stats Engine::GetStats() const {
   const BlockCache::CacheStats cache = tables_->cache()->GetStats();
   stats.cache_hits = cache.hits;
   stats.cache_misses = cache.misses;
-  stats.block_reads = cache.misses;
+  stats.block_reads = cache.block_reads;
+  stats.block_read_bytes = cache.block_read_bytes;
   stats.open_table_files = tables_->open_files();
   stats.descriptor_shortages = files_->descriptor_shortages();
   stats.cache_bytes = cache.block_bytes;

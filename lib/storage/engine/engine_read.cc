@@ -12,6 +12,7 @@
 #include "storage/key/entry.h"
 #include "storage/read/level_cursor.h"
 #include "storage/read/merging_cursor.h"
+#include "storage/read/uncovered_cursor.h"
 #include "storage/table/table_cursor.h"
 
 namespace bandb::storage {
@@ -299,35 +300,38 @@ std::vector<absl::StatusOr<std::string>> Engine::MultiGet(absl::Span<const std::
 
 namespace {
 
-// A cursor over each source of a view, and the range tombstones that a reader of it must heed.
+// A cursor over each source of a view, and the range tombstones that a reader of it must heed. From
+// new to old, so that of each source no more is walked than what is newer lets show.
 absl::Status CollectSources(const ReadView& view, const TableCursorOptions& options,
                             std::vector<std::unique_ptr<Cursor>>* cursors, DbIteratorParts* parts) {
+  std::vector<const FragmentedTombstones*>& above = parts->tombstones;
+  const auto add = [&](std::unique_ptr<Cursor> cursor) {
+    if (!above.empty()) cursor = NewUncoveredCursor(std::move(cursor), above, parts->sequence);
+    cursors->push_back(std::move(cursor));
+  };
   // What comes into an empty one later, this reader does not see.
   if (!view.memtable->empty()) {
-    cursors->push_back(view.memtable->NewCursor());
-    view.memtable->tombstones().CollectRuns(&parts->tombstones);
+    add(view.memtable->NewCursor());
+    view.memtable->tombstones().CollectRuns(&above);
   }
   for (const std::shared_ptr<const Memtable>& memtable : view.frozen) {
-    cursors->push_back(memtable->NewCursor());
-    memtable->tombstones().CollectRuns(&parts->tombstones);
+    add(memtable->NewCursor());
+    memtable->tombstones().CollectRuns(&above);
   }
   for (const TablePtr& table : view.version->level(0)) {
     BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
-    cursors->push_back(NewTableCursor(*reader, options));
+    add(NewTableCursor(*reader, options));
+    if (!reader->tombstones().empty()) above.push_back(&reader->tombstones());
   }
   for (int level = 1; level < kLevels; ++level) {
     if (view.version->level(level).empty()) continue;
-    cursors->push_back(NewLevelCursor(&view.version->level(level), options));
+    add(NewLevelCursor(&view.version->level(level), options));
   }
-  for (int level = 0; level < kLevels; ++level) {
+  for (int level = 1; level < kLevels; ++level) {
     LevelTombstones of_level;
     for (const TablePtr& table : view.version->RangeTombstoneTables(level)) {
       BANDB_ASSIGN_OR_RETURN(const TableReader* reader, table->Reader());
-      if (level == 0) {
-        parts->tombstones.push_back(&reader->tombstones());
-      } else {
-        of_level.Add(table->info().smallest, table->info().largest, &reader->tombstones());
-      }
+      of_level.Add(table->info().smallest, table->info().largest, &reader->tombstones());
     }
     if (!of_level.empty()) parts->level_tombstones.push_back(std::move(of_level));
   }

@@ -261,13 +261,17 @@ bool Recovery::MayDoWithout() const {
 }
 
 absl::Status Recovery::ReadLogs() {
+  // LeaveLogs looks into them.
+  uint64_t room = node_ != nullptr ? UINT64_MAX : 0;
+  if (mode_ == RecoveryMode::kOpen && node_ == nullptr) room = HeldLogsRoomBytes(*recovered_.tables->cache(), options_);
   for (const uint64_t number : log_numbers_) {
     ReadyLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
     const auto recorded = recovered_.state.log_ends.find(number);
     const uint64_t bytes_max = recorded == recovered_.state.log_ends.end() ? UINT64_MAX : recorded->second;
-    // LeaveLogs looks into them.
-    const auto read = mode_ == RecoveryMode::kOpen || node_ != nullptr ? &ReadLog : &CheckLog;
+    BANDB_ASSIGN_OR_RETURN(const uint64_t file_bytes, env_.files->FileSize(log.path));
+    const auto read = std::min(file_bytes, bytes_max) <= room ? &ReadLog : &CheckLog;
     BANDB_ASSIGN_OR_RETURN(log.content, read(env_.files, log.path, FileType::kLog, bytes_max));
+    room -= std::min<uint64_t>(room, log.content.bytes.size());
     if (log.content.has_header && !(log.content.header.database_id == recovered_.database_id)) {
       return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", log.path,
                          ToString(log.content.header.database_id), ToString(recovered_.database_id));
@@ -423,7 +427,7 @@ absl::Status Recovery::ReplayRecord(const ReadyLog& log, const ParsedRecord& rec
 
 absl::Status Recovery::ReplayLog(const ReadyLog& log, uint64_t end) {
   ParsedRecord record;
-  if (mode_ == RecoveryMode::kOpen) {
+  if (!log.content.bytes.empty()) {
     LogReader cursor(log.content);
     while (cursor.Next(&record) && cursor.offset() < end) {
       BANDB_RETURN_IF_ERROR(ReplayRecord(log, record, cursor.offset()));
@@ -462,9 +466,10 @@ absl::Status Recovery::ReplayLogs() {
       recovered_.dropped_bytes += log.content.dropped_bytes;
       recovered_.state.log_ends[log.number] = log.content.valid_bytes;
       if (mode_ == RecoveryMode::kOpen) {
-        log.content.bytes.resize(log.content.valid_bytes);
-        const uint64_t synced_bytes = std::min(log.content.synced_offset, log.content.valid_bytes);
-        recovered_.found_logs.push_back({log.number, std::move(log.content.bytes), synced_bytes});
+        const uint64_t valid_bytes = log.content.valid_bytes;
+        if (!log.content.bytes.empty()) log.content.bytes.resize(valid_bytes);
+        const uint64_t synced_bytes = std::min(log.content.synced_offset, valid_bytes);
+        recovered_.found_logs.push_back({log.number, std::move(log.content.bytes), valid_bytes, synced_bytes});
       }
     }
     log.content = LogContent();

@@ -5,9 +5,10 @@
 // then, changes: what may not be durable of the recovered logs is written over itself and synced, a
 // new log is begun, and a new manifest that says how far each recovered log counts. An error before
 // that point leaves the directory as it was. Until then memory holds the logs as well as what was
-// made of them. A database that is only read gets no farther, and reads its logs twice instead,
-// once to check and once to replay them. Logs that are only kept for the change feed are not read:
-// those that read them find out what they hold.
+// made of them, as far as the budget has room for both; logs beyond that are read once more for
+// each use. A database that is only read gets no farther, and holds no log: one is read twice, to
+// be checked and to be replayed. Logs that are only kept for the change feed are not read: those
+// that read them find out what they hold.
 #ifndef BANDB_STORAGE_ENGINE_RECOVERY_H_
 #define BANDB_STORAGE_ENGINE_RECOVERY_H_
 
@@ -65,7 +66,9 @@ struct RecoveredDatabase {
   // durable yet.
   struct FoundLog {
     uint64_t number = 0;
+    // Empty where there was no room to hold them.
     std::string bytes;
+    uint64_t valid_bytes = 0;
     // Of these, from the beginning on, a record tells that they are.
     uint64_t synced_bytes = 0;
   };

@@ -46,6 +46,14 @@ inline uint64_t ReplayRoomBytes(const BlockCache& cache, const Options& options)
   return budget - std::min(budget, others);
 }
 
+// What of its logs a database may hold while it is opened, beside the memtables that are made of
+// them.
+inline uint64_t HeldLogsRoomBytes(const BlockCache& cache, const Options& options) {
+  const uint64_t budget = kv::MemoryBudgetBytes(options);
+  const uint64_t others = cache.HeldBytes() + MemtablesBytesMax(options);
+  return budget - std::min(budget, others);
+}
+
 }  // namespace bandb::storage
 
 #endif  // BANDB_STORAGE_ENGINE_WRITE_BUFFER_H_

@@ -78,7 +78,7 @@ size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
 }
 
 bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
-  if (tombstones_.count() >= kRangeTombstonesMax) return false;
+  if (tombstones_.count() >= std::max(kRangeTombstonesMax, region_->size() / kBytesOfRangeTombstone)) return false;
   return tree_.HasRoomFor(operations,
                           EntryBytesMax(operations, payload_bytes) + tombstones_.memory_bytes() + hollow_bytes_);
 }

@@ -33,9 +33,10 @@ struct MemtableHit {
 // operation whose sequence was published to it before it began.
 class Memtable {
  public:
-  // Range deletes beyond this many freeze the memtable: they cost its readers more than those of a
-  // table do.
+  // More range deletes than this many, and than one for so many bytes of it, freeze the memtable:
+  // they cost its readers more than those of a table do.
   static constexpr size_t kRangeTombstonesMax = 256;
+  static constexpr size_t kBytesOfRangeTombstone = 8 << 10;
 
   // `log_number` is the log that holds what this memtable will hold. Errors: kResourceExhausted the
   // operating system has no memory for it.

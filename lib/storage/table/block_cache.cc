@@ -292,6 +292,8 @@ BlockCache::CacheStats BlockCache::GetStats() const {
     stats.blocks += shard.blocks;
     stats.block_bytes += shard.bytes;
   }
+  stats.block_reads = block_reads_.load(std::memory_order_relaxed);
+  stats.block_read_bytes = block_read_bytes_.load(std::memory_order_relaxed);
   stats.live_bytes = ledger_->live_bytes();
   stats.partitions = partitions_.partitions();
   stats.partition_bytes = partitions_.live_bytes();

@@ -129,6 +129,8 @@ class BlockCache {
   struct CacheStats {
     uint64_t hits = 0;
     uint64_t misses = 0;
+    uint64_t block_reads = 0;          // as CountRead was told
+    uint64_t block_read_bytes = 0;     // of these
     uint64_t blocks = 0;               // in the cache
     uint64_t block_bytes = 0;          // their memory
     uint64_t live_bytes = 0;           // of all blocks, in the cache or only referred to
@@ -220,6 +222,13 @@ class BlockCache {
   uint64_t ReaderBytes() const;
 
   PartitionCache* partitions() { return &partitions_; }
+  // A block of so many bytes was taken from a file for somebody who reads, be it one that was read
+  // ahead. What compactions and verifications read is none of these.
+  void CountRead(uint64_t bytes) {
+    block_reads_.fetch_add(1, std::memory_order_relaxed);
+    block_read_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+
   // Keeps it if there is room for it; blocks make room.
   PartitionRef InsertPartition(PartitionSlot* slot, std::unique_ptr<CachedPartition> partition);
 
@@ -271,6 +280,8 @@ class BlockCache {
   std::atomic<uint64_t> pinned_charge_bytes_{0};
   std::atomic<uint64_t> table_charge_bytes_{0};
   std::atomic<uint64_t> working_bytes_{0};
+  std::atomic<uint64_t> block_reads_{0};
+  std::atomic<uint64_t> block_read_bytes_{0};
   std::atomic<size_t> tables_{0};
   PartitionCache partitions_;
 };

@@ -106,6 +106,7 @@ bool TableCursor::Load(size_t i) {
     const bool in_place = !options_.fill_cache || readahead_bytes_ == kReadaheadBytesMax;
     if (in_place && !EnterInPlace(i, &entered)) return false;
     if (!entered && !ReadBlock(i)) return false;
+    if (options_.readahead_bytes == 0) table_.CountRead(index().block(i));
   }
   block_number_ = i;
   if (!entered) entries_.Reset(Block::FromParsed(block_.payload()));

@@ -143,6 +143,7 @@ absl::Status TableReader::Get(std::string_view internal_key, bool fill_cache, Ge
   if (GetIn(At(*entered), internal_key, filter_hash, result, &i)) return absl::OkStatus();
   absl::StatusOr<BlockRef> read = ReadDataBlock(At(*entered), i, fill_cache, nullptr);
   if (!read.ok()) return std::move(read).status();
+  CountRead(At(*entered).index().block(i));
   FindInBlock(*std::move(read), internal_key, result);
   return absl::OkStatus();
 }

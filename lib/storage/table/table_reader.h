@@ -99,6 +99,8 @@ class TableReader {
                                                     const ReadaheadBuffer& readahead) const;
   // Counts memory of a reader of the table against the budget of the cache.
   BlockCache::PinnedCharge ChargePinned(uint64_t bytes) const { return cache_->ChargePinned(bytes); }
+  // Has it counted that somebody who reads needed a block that was not in the cache.
+  void CountRead(const BlockHandle& block) const { cache_->CountRead(block.end() - block.offset); }
 
  private:
   static void FindInBlock(BlockRef block, std::string_view internal_key, GetResult* result);

@@ -301,4 +301,26 @@ TEST_CASE("what a table overlaps, and which rewrites least, is what a look at ea
   }
 }
 
+TEST_CASE("among tens of thousands of tables a pick looks at each of them once") {
+  constexpr uint64_t kBelow = 60'000;
+  constexpr uint64_t kOverlapped = 10;
+  const auto describe = [](uint64_t number, uint64_t first, uint64_t last, uint64_t bytes) {
+    return Describe(number, fmt::format("{:07}", first), fmt::format("{:07}", last), 1, 1, bytes);
+  };
+  std::vector<LevelTable> tables;
+  for (uint64_t i = 0; i < kBelow; ++i) tables.push_back({6, describe(i + 1, 2 * i, 2 * i + 1, 1000)});
+  for (uint64_t i = 0; i < kBelow / kOverlapped; ++i) {
+    const uint64_t first = 2 * kOverlapped * i;
+    tables.push_back({5, describe(kBelow + i + 1, first, first + 2 * kOverlapped - 1, 2000)});
+  }
+  const auto version = Make(tables);
+  // With each table of the one level compared with each of the other this takes an hour.
+  for (int i = 0; i < 100; ++i) {
+    const auto compaction = PickCompaction(*version, {.level_base_bytes = 1, .table_bytes = 1000}, {});
+    REQUIRE(compaction.has_value());
+    REQUIRE(compaction->level == 5);
+    REQUIRE(compaction->output_inputs.size() == kOverlapped);
+  }
+}
+
 }  // namespace bandb::storage

@@ -76,6 +76,19 @@ TEST_CASE("options that make no sense are refused at Open, all of them named at 
   CHECK_FALSE(*env.files().Exists("/data"));
 }
 
+TEST_CASE("there are no more than twenty-five options") {
+  // A name for each of them: one more is to be counted here first, or nothing compiles.
+  const Options options;
+  const auto& [create_if_missing, error_if_exists, memory_budget_bytes, background_threads, write_buffer_bytes,
+               block_cache_bytes, block_bytes, bloom_bits_per_key, compression, compression_last_level, table_bytes,
+               compaction_style, fifo_bytes_max, fifo_age_max, level0_tables, level_base_bytes,
+               background_bytes_per_second, open_files_max, changes_keep_bytes, changes_keep_for, compaction_filter,
+               listener, last] = options;
+  constexpr int kOptions = 23;
+  STATIC_REQUIRE(kOptions <= 25);
+  CHECK(&last == &options.logger);
+}
+
 TEST_CASE("a memory budget must cover write buffer, cache and working space, and not a byte more") {
   TestEnv env(1);
   Options options;

@@ -68,6 +68,7 @@ void ReadLoop(Db* db, int reader, const std::atomic<bool>* stop, Complaints* com
 
 void AdministrationLoop(Db* db, int reader, const std::atomic<bool>* stop, Complaints* complaints) {
   base::Random random(static_cast<uint64_t>(200 + reader));
+  uint64_t last_sequence = 0;
   while (!stop->load()) {
     switch (random.Uniform(4)) {
       case 0:
@@ -76,9 +77,12 @@ void AdministrationLoop(Db* db, int reader, const std::atomic<bool>* stop, Compl
       case 1:
         complaints->Expect(db->CompactRange("", std::to_string(random.Uniform(kWriters))));
         break;
-      case 2:
-        complaints->Expect(db->GetStats().last_sequence < UINT64_MAX);
+      case 2: {
+        const Stats stats = db->GetStats();
+        complaints->Expect(stats.last_sequence >= std::exchange(last_sequence, stats.last_sequence));
+        complaints->Expect(stats.memory_bytes <= stats.memory_budget_bytes);
         break;
+      }
       default: {
         WriteBatch batch;
         batch.RequireAbsent("never there");

@@ -82,6 +82,8 @@ void CheckLoop(Db* db, int reader, const std::atomic<bool>* stop, Complaints* co
     complaints->Expect(*found[0] >= before);
     before = *found[0];
     if (!random.OneIn(20)) continue;
+    const Stats stats = db->GetStats();
+    complaints->Expect(stats.memory_bytes <= stats.memory_budget_bytes);
     const std::unique_ptr<Iterator> iterator = db->NewIterator({.snapshot = &snapshot});
     int seen = 0;
     for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {

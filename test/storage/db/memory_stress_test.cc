@@ -5,15 +5,21 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "bandb/db.h"
+#include "base/posix_file_system.h"
 #include "base/random.h"
+#include "storage/db.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
+#include "support/test_env.h"
 
 namespace bandb::test {
 
@@ -21,20 +27,31 @@ namespace {
 
 constexpr uint64_t kKeys = 300'000;
 
-// What is resident and belongs to no file, in bytes. The logs that are mapped are pages of files.
-uint64_t ResidentBytes() {
+// What the kernel says of this process under such a name, in bytes.
+uint64_t StatusBytes(std::string_view name) {
   FILE* file = std::fopen("/proc/self/status", "r");
   REQUIRE(file != nullptr);
   uint64_t kibibytes = 0;
   char line[256];
   while (std::fgets(line, sizeof(line), file) != nullptr) {
-    unsigned long value = 0;
-    if (std::sscanf(line, "RssAnon: %lu", &value) == 1) kibibytes = value;
+    if (std::string_view(line).starts_with(name)) kibibytes = std::strtoull(line + name.size(), nullptr, 10);
   }
   REQUIRE(std::fclose(file) == 0);
   REQUIRE(kibibytes != 0);
   return kibibytes << 10;
 }
+
+// What is resident and belongs to no file. The logs that are mapped are pages of files.
+uint64_t ResidentBytes() { return StatusBytes("RssAnon:"); }
+
+// From now on the most that is resident at a time counts anew.
+void ForgetPeak() {
+  FILE* file = std::fopen("/proc/self/clear_refs", "w");
+  REQUIRE(file != nullptr);
+  REQUIRE(std::fputs("5", file) >= 0);
+  REQUIRE(std::fclose(file) == 0);
+}
+uint64_t PeakBytes() { return StatusBytes("VmHWM:"); }
 
 std::string KeyOf(uint64_t number) {
   std::string digits = std::to_string(number * 2'654'435'761 % kKeys);
@@ -108,6 +125,42 @@ TEST_CASE("what is resident is what is counted, and what is counted stays within
   CHECK(stats.memory_bytes <= stats.memory_budget_bytes);
   INFO("counted at the most " << (counted_max >> 20) << " MiB, resident " << (resident_max >> 20) << " MiB, budget "
                               << (stats.memory_budget_bytes >> 20) << " MiB");
+  CHECK_OK((*db)->Close());
+}
+
+TEST_CASE("an Open after the death of a process takes no more than the budget, however full its memtables were") {
+  const TempDir dir;
+  base::PosixFileSystem files;
+  Options options;
+  options.write_buffer_bytes = 160 << 20;
+  options.block_cache_bytes = 0;
+  constexpr int kLargeKeys = 2400;
+  {
+    // Nothing runs in the background, so that all of it stays in logs.
+    TestEnv world(1);
+    base::Env env = world.env();
+    env.files = &files;
+    const auto db = storage::OpenDb(env, dir.File("db"), options);
+    REQUIRE_OK(db.status());
+    for (int i = 0; i < kLargeKeys; ++i) REQUIRE_OK((*db)->Put(std::to_string(i), std::string(64 << 10, 'v')));
+    REQUIRE((*db)->GetStats().immutable_memtables == 1);
+    std::filesystem::copy(dir.File("db"), dir.File("dead"), std::filesystem::copy_options::recursive);
+  }
+  TestEnv world(2);
+  base::Env env = world.env();
+  env.files = &files;
+  malloc_trim(0);
+  ForgetPeak();
+  const uint64_t before = PeakBytes();
+  const auto db = storage::OpenDb(env, dir.File("dead"), options);
+  REQUIRE_OK(db.status());
+  const uint64_t taken = PeakBytes() - before;
+  const Stats stats = (*db)->GetStats();
+  CAPTURE(before >> 20, taken >> 20);
+  CHECK(stats.memory_bytes > 140 << 20);
+  CHECK(taken >= stats.memory_bytes * 9 / 10);
+  CHECK(taken <= stats.memory_budget_bytes);
+  for (int i = 0; i < kLargeKeys; ++i) REQUIRE((*db)->Get(std::to_string(i)).value().size() == 64 << 10);
   CHECK_OK((*db)->Close());
 }
 

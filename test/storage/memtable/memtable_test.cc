@@ -171,6 +171,19 @@ TEST_CASE("a memtable that is full, or has many range deletes, has no room") {
   CHECK(sequence > Memtable::kRangeTombstonesMax / 2);
 }
 
+TEST_CASE("a memtable takes range deletes in proportion to its size") {
+  Memtable memtable(Memtable::TakeRegion(nullptr, 32 << 20), 1);
+  Sequence sequence = 0;
+  while (memtable.HasRoomFor(1, 40)) {
+    REQUIRE(sequence < 10'000);
+    const std::string begin = "key" + std::to_string(10'000 + sequence);
+    memtable.Add(++sequence, Space::kUser, {.kind = Kind::kRangeDelete, .key = begin, .value = begin + "x"});
+    memtable.EndGroup(1);
+  }
+  CHECK(sequence > 4000);
+  CHECK(memtable.memory_bytes() < 16 << 20);
+}
+
 TEST_CASE("the cursor of a memtable walks it in order, both ways, from wherever it is put") {
   base::Random random(3);
   Entries entries;

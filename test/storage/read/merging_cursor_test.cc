@@ -99,6 +99,8 @@ TEST_CASE("a level walks like one sorted list, over tables that hold no entries 
     REQUIRE(tables.size() > 4);
     const auto level = NewLevelCursor(&tables, {});
     WalkAtRandom(level.get(), entries, &random, 3000);
+    // However many there are, an iterator holds on to none of them by itself.
+    for (const TablePtr& table : tables) REQUIRE(table.use_count() == 1);
     std::vector<std::unique_ptr<Cursor>> cursors;
     Entries all = entries;
     const auto memtable = RandomMemtable(&random, 500, 60, &all);

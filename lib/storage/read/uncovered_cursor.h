@@ -1,0 +1,25 @@
+// A source of a walk without the stretches that range deletes of newer sources hide.
+//
+// What lies deeper is older: where a reader sees a range delete of one source, nothing of the
+// sources under that one shows. So a walk of these goes on where the range ends, and looks at none
+// of the entries on the way, of which there may be millions. Entries of the source that has the
+// range delete may be newer than it is: those are for whoever walks to judge.
+#ifndef BANDB_STORAGE_READ_UNCOVERED_CURSOR_H_
+#define BANDB_STORAGE_READ_UNCOVERED_CURSOR_H_
+
+#include <memory>
+#include <vector>
+
+#include "storage/key/cursor.h"
+#include "storage/key/range_tombstones.h"
+
+namespace bandb::storage {
+
+// `above`: the range deletes of sources that are newer than all of `source`. `sequence`: the
+// reader's. Lifetime: borrows them.
+std::unique_ptr<Cursor> NewUncoveredCursor(std::unique_ptr<Cursor> source,
+                                           std::vector<const FragmentedTombstones*> above, Sequence sequence);
+
+}  // namespace bandb::storage
+
+#endif  // BANDB_STORAGE_READ_UNCOVERED_CURSOR_H_
