@@ -38,6 +38,8 @@ test nodejs runs the reader of Parquet files, and clients of Redis
 test npm installs these
 test python3-redis a client of Redis
 test chromium draws the page for operators
+test openssl makes certificates for tests
+test systemd reads the unit of the packages, as it does where they are installed
 test ccache makes the second build fast
 PACKAGES
 }

@@ -78,6 +78,19 @@ class InstallTest(unittest.TestCase):
         compiled = set(re.findall(r" -c \S*/(lib/\w+|include|examples|test|tools)/", commands))
         self.assertEqual(compiled, {"lib/base", "lib/net", "examples"})
 
+    def test_a_project_that_fetches_the_sources_stays_as_it_was(self):
+        build = self.project / "build-fetched"
+        sources = OUTSIDE.parent / "fetched"
+        run("cmake", "-S", str(sources), "-B", str(build), "-G", "Ninja", f"-DBANDB_SOURCES={README.parent}",
+            f"-DCMAKE_CXX_COMPILER={COMPILER}", f"-DCMAKE_CXX_FLAGS={shlex.join(FLAGS)}", f"-DCMAKE_INSTALL_PREFIX={build}/installed")
+        # Libraries alone are built, no test is added, and nothing is installed that the project did not ask for.
+        compiled = set(re.findall(r" -c \S*/(lib|examples|test|tools)/", run("ninja", "-C", str(build), "-t", "commands", "all")))
+        self.assertEqual(compiled, {"lib"})
+        self.assertIn("Total Tests: 0", run("ctest", "--test-dir", str(build), "-N"))
+        self.assertEqual(re.findall(r"file\(INSTALL", "".join(path.read_text() for path in build.rglob("cmake_install.cmake"))), [])
+        # Its own warnings, as errors, in what it includes.
+        run("cmake", "--build", str(build), "--target", "pedantic")
+
     def test_the_example_of_the_readme_compiles_as_shown_and_works(self):
         (example,) = re.findall(r"```cpp\n(.*?)```", README.read_text(), re.DOTALL)
         source = self.project / "readme.cc"

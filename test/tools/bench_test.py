@@ -112,6 +112,19 @@ class BackupBench(ProgramTest):
         self.assertTrue(os.path.exists(directory))
 
 
+class ExportBench(ProgramTest):
+    def test_each_figure_is_measured_and_nothing_is_left(self):
+        directory = str(self.scratch / "export")
+        done = run(BENCH, "export", "--keys", "3001", "--rounds", "1", "--dir", directory)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done.stdout)
+        figures = done.stdout.decode()
+        for what in ("export, raw", "export, jsonl", "batches", "import, raw"):
+            self.assertRegex(figures, rf"(?m)^{what} +[1-9]\d* entries a second(, \d+ % of that)?$")
+        self.assertFalse(os.path.exists(directory))
+        os.mkdir(directory)
+        self.assertEqual(run(BENCH, "export", "--dir", directory).returncode, 3)
+
+
 class DbBench(ProgramTest):
     line = re.compile(r"^(\w+) +(\w+) +(\d+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) *(\S*)$", re.MULTILINE)
 

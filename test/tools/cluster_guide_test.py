@@ -4,12 +4,13 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import unittest
 
 from cluster_fixture import free_addresses
-from programs import BIN, DEADLINE_SECONDS, ProgramTest, Server, cli, wait_until
+from programs import BIN, DEADLINE_SECONDS, ProgramTest, Server, cli, need, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNITS = tuple(path.stem for path in (ROOT / "packaging").glob("*.service"))
@@ -121,6 +122,37 @@ class Guide(ProgramTest):
                 self.run_line(machine, line)
                 if "remove" not in line and " stop" not in line and "rm " not in line:
                     self.await_well()
+
+    def run_within(self, folder, line):
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(shlex.split(line), cwd=folder, capture_output=True, timeout=DEADLINE_SECONDS, check=False)
+        self.assertEqual(done.returncode, 0, f"{line}: {done.stderr}")
+
+    def test_the_certificates_of_the_guide_let_nodes_in(self):
+        need(shutil.which("openssl") is not None, "openssl")
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "docs/cluster.md").read_text(), re.DOTALL | re.MULTILINE)
+        plain = [block for kind, block in blocks if kind == ""]
+        (settings,) = [block for block in plain if block.startswith("[cluster]\ntls_ca")]
+        (commands,) = [block for block in plain if block.startswith("openssl ")]
+        authority, *of_node = commands.replace("\\\n", " ").splitlines()
+        self.assertEqual(len(of_node), 2)
+        keys = self.scratch / "authority"
+        self.run_within(keys, authority)
+        for block in [block for kind, block in blocks if kind == "toml"][:3]:
+            self.assertIn("\ninsecure = true", block)
+            self.write_file(re.sub(r"\ninsecure = true.*", "\n" + settings.split("\n", 1)[1].rstrip(), block))
+            host = re.match(r"# (\S+):", block)[1]
+            # What others dial here is not what they dial there.
+            for line in of_node:
+                self.run_within(keys, line.replace("10.0.0.1", "127.0.0.1"))
+            for name in ("cluster-ca.crt", "node.crt", "node.key"):
+                shutil.copy(keys / name, self.machine(host).folder / "etc/bandb" / name)
+            self.run_line(self.machine(host), "bandb_server --config /etc/bandb/server.toml --check-config")
+            self.run_line(self.machine(host), "bandb_server --config /etc/bandb/server.toml")
+        self.await_well()
+        first, *_, last = (machine.addresses["8080"] for machine in self.machines.values())
+        self.assertEqual(cli(first, "put", "name", "Alice").returncode, 0)
+        self.assertEqual(cli(last, "get", "name").stdout, b'"Alice"\n')
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 // bandb_bench: measures BanDB. `bandb_bench net` drives a server, as its clients do; `bandb_bench
 // db` runs the embedded store beside its peers, `bandb_bench changes` its change feed, `bandb_bench
-// backup` its backups, `bandb_bench grpc` drives a server through gRPC, `bandb_bench cluster` runs
-// three nodes beside three of etcd.
+// backup` its backups, `bandb_bench export` brings a server's entries into files and back,
+// `bandb_bench grpc` drives a server through gRPC, `bandb_bench cluster` runs three nodes beside
+// three of etcd.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +19,7 @@
 #include "cluster_bench.h"
 #include "db_bench.h"
 #include "db_report.h"
+#include "export_bench.h"
 #include "grpc_bench.h"
 #include "net_bench.h"
 
@@ -254,6 +256,33 @@ int RunBackup(const BackupBenchOptions& options) {
   return kDone;
 }
 
+void DeclareExportBench(CLI::App* exporting, ExportBenchOptions* options) {
+  const CLI::Range positive(1, 1'000'000'000);
+  exporting->add_option("--dir", options->dir, "where the store and the files are made, and removed again")
+      ->capture_default_str();
+  exporting->add_option("--keys", options->keys, "different keys")->check(positive)->capture_default_str();
+  exporting->add_option("--value-size", options->value_bytes, "bytes")
+      ->check(CLI::Range(0, 67108864))
+      ->capture_default_str();
+  exporting->add_option("--rounds", options->rounds)->check(CLI::Range(1, 100))->capture_default_str();
+}
+
+int RunExportFigures(const ExportBenchOptions& options) {
+  base::SystemClock clock;
+  ExportFigures figures;
+  const absl::Status status = RunExportBench(&clock, options, &figures);
+  if (!status.ok()) {
+    fmt::print(stderr, "(error) {}\n", base::Message(status));
+    return kServerError;
+  }
+  fmt::print("export, raw         {:>10.0f} entries a second\n", figures.raw);
+  fmt::print("export, jsonl       {:>10.0f} entries a second\n", figures.json_lines);
+  fmt::print("batches             {:>10.0f} entries a second\n", figures.batches);
+  fmt::print("import, raw         {:>10.0f} entries a second, {:.0f} % of that\n", figures.import,
+             100 * figures.import / figures.batches);
+  return kDone;
+}
+
 void DeclareCluster(CLI::App* cluster, ClusterBenchOptions* options) {
   const CLI::Range positive(1, 1'000'000'000);
   cluster->add_option("--dir", options->dir, "where the nodes have their files, which are removed again")
@@ -304,6 +333,9 @@ int Run(int argc, char** argv) {
   CLI::App* backup = app.add_subcommand("backup", "back the embedded store up, verify it and restore it");
   BackupBenchOptions backup_options;
   DeclareBackup(backup, &backup_options);
+  CLI::App* exporting = app.add_subcommand("export", "export a server over loopback, and import it again");
+  ExportBenchOptions export_options;
+  DeclareExportBench(exporting, &export_options);
   CLI::App* cluster = app.add_subcommand("cluster", "run three nodes beside three of etcd");
   ClusterBenchOptions cluster_options;
   DeclareCluster(cluster, &cluster_options);
@@ -323,6 +355,7 @@ int Run(int argc, char** argv) {
   }
   if (changes->parsed()) return RunChanges(changes_options);
   if (backup->parsed()) return RunBackup(backup_options);
+  if (exporting->parsed()) return RunExportFigures(export_options);
   if (cluster->parsed()) return RunCluster(cluster_options);
 #ifdef BANDB_BENCH_GRPC
   if (grpc->parsed()) return RunGrpc(grpc_options);
