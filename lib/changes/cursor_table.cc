@@ -131,6 +131,13 @@ WriteBatch CursorTable::DropBatch(std::string_view name) {
   return batch;
 }
 
+WriteBatch CursorTable::DropBatch(std::string_view name, std::string_view value) {
+  WriteBatch batch;
+  batch.Delete(CursorKey(name));
+  batch.RequireValue(CursorKey(name), value);
+  return batch;
+}
+
 absl::StatusOr<WriteBatch> CursorTable::BeginReset(std::string_view name, const ChangePlace& place, uint64_t now_ms) {
   Cursor* const cursor = FindMutable(name);
   BANDB_ASSERT(cursor != nullptr);

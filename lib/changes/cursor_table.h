@@ -72,9 +72,11 @@ class CursorTable {
   // one.
   WriteBatch TakeMoved(std::vector<Underway>* taken, uint64_t durable_sequence);
   void Written(const std::vector<Underway>& taken, bool done, uint64_t sequence);
-  // What writes one down as it is, if there is none, or takes one away.
+  // What writes one down as it is, if there is none, or takes one away: whatever its value, or only
+  // if it is this one.
   WriteBatch MakeBatch(std::string_view name) const;
   static WriteBatch DropBatch(std::string_view name);
+  static WriteBatch DropBatch(std::string_view name, std::string_view value);
   // What writes one down at another place, for which logs are held back, too, until EndReset is
   // told how it ended. Errors: kUnavailable another reset is under way.
   absl::StatusOr<WriteBatch> BeginReset(std::string_view name, const ChangePlace& place, uint64_t now_ms);

@@ -7,6 +7,7 @@
 #define BANDB_INSPECT_LOG_CHAIN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,9 @@ struct LogChain {
   // What is no loss, and yet worth knowing.
   std::vector<std::string> notes{};
   uint64_t records = 0;
-  // The last one that the manifest and the logs know of; 0: not known.
-  storage::Sequence last_sequence = 0;
+  // The last one that the manifest and the logs know of; 0 where there is none yet. None: it is not
+  // known.
+  std::optional<storage::Sequence> last_sequence{};
   // A log that there must be is not there: the manifest may be older than the other files.
   bool is_log_missing = false;
 };

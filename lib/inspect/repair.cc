@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -187,8 +188,8 @@ class Repairer {
 
   // Where it is not known which tables count, all do. Else those that no edit names and none has
   // removed, if the manifest may be older than they are. `last_sequence`: all up to there is
-  // accounted for; 0: that is not known.
-  void OpenOtherTables(storage::Sequence last_sequence) {
+  // accounted for; none: that is not known.
+  void OpenOtherTables(std::optional<Sequence> last_sequence) {
     std::set<uint64_t> removed;
     for (const FoundEdit& edit : found_.edits) {
       for (const auto& gone : edit.edit.deleted) removed.insert(gone.number);
@@ -204,20 +205,23 @@ class Repairer {
     }
   }
 
-  void OpenUnnamedTable(const std::string& path, storage::Sequence last_sequence) {
+  void OpenUnnamedTable(const std::string& path, std::optional<Sequence> last_sequence) {
     absl::StatusOr<std::unique_ptr<storage::TableReader>> reader = OpenReader(path);
     if (!reader.ok()) {
       // As a rule it is what is left of one that was never finished.
       if (may_be_old_) Note(fmt::format("no edit names this table: {}", base::Message(reader.status())));
       return;
     }
-    const storage::Sequence known = std::max(last_sequence, found_.state.last_sequence);
-    const storage::Sequence largest = (*reader)->properties().largest_sequence;
+    const Sequence known = std::max(last_sequence.value_or(0), found_.state.last_sequence);
+    const Sequence largest = (*reader)->properties().largest_sequence;
     if (!may_be_old_ && largest <= known) return;
-    if (!may_be_old_ && last_sequence != 0 && (*reader)->properties().smallest_sequence > known + kSkippedMax) {
-      return Note(fmt::format("{} was not read: it is of an ingest that was not committed", path));
+    const bool is_accounted = !may_be_old_ && last_sequence;
+    if (is_accounted && (*reader)->properties().smallest_sequence > known + kSkippedMax) {
+      // Its other tables may not be there, so that it would be a part of a batch.
+      return Lose(
+          {.why = Damage(path, 0, "not read: it is of an ingest that was not acknowledged, or whose edit is lost")});
     }
-    if (!may_be_old_ && last_sequence != 0) {
+    if (is_accounted) {
       Lose({.why = Damage(PathOf(found_.manifest), found_.manifest_bytes,
                           fmt::format("an edit is missing: {} has operations up to sequence {}, though manifest and "
                                       "logs know none after {}",

@@ -77,15 +77,18 @@ absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from
   BANDB_RETURN_IF_ERROR(EnterToWrite());
   absl::Status written;
   for (int tries = 0; tries < kCreateTries; ++tries) {
-    const absl::StatusOr<WriteBatch> batch = engine_->feed().AddCursor(name, place);
+    std::string value;
+    const absl::StatusOr<WriteBatch> batch = engine_->feed().AddCursor(name, place, &value);
     written = batch.status();
     if (!written.ok()) break;
     written = write_(*batch);
     const bool is_written = written.ok();
     // An ingest may have come in between, after which the feed begins anew.
     if (is_written) written = engine_->feed().CheckNotLost(name);
-    if (written.ok() || (is_written && !write_(changes::CursorTable::DropBatch(name)).ok())) break;
-    engine_->feed().RemoveCursor(name);
+    if (written.ok()) break;
+    // Meanwhile it may have been dropped and made again, or reset: that one is another's.
+    if (is_written && !write_(changes::CursorTable::DropBatch(name, value)).ok()) break;
+    engine_->feed().RemoveCursor(name, value);
     if (!is_written) break;
   }
   engine_->Leave();

@@ -106,6 +106,53 @@ TEST_CASE("a repository of an earlier release is known by its backups, and gets 
   REQUIRE_OK(rig.repository.Verify(0));
 }
 
+TEST_CASE("where a full disk keeps the mark of an earlier release's repository from being written, only leftovers go") {
+  BackupRig rig(49);
+  rig.BackUp(0);
+  REQUIRE_OK(rig.env.files().Remove(kMarkPath));
+  for (const char* name : {"tables/users.tbl", "logs/app.log", "backups/notes", "data/x.tmp", "readme.txt"}) {
+    PutFile(&rig.env, base::JoinPath(kRoot, name));
+  }
+  const auto sound = FilesBackedUp(&rig.env);
+  const std::vector<std::string> leftovers = {"tables/0123456789abcdef0123456789abcdef.tbl",
+                                              "logs/0123456789abcdef0123456789abcdef.log", "tables/x.tmp",
+                                              "backups/000002.tmp-checkpoint/CURRENT", "backups/000002/CURRENT"};
+  for (const std::string& name : leftovers) PutFile(&rig.env, base::JoinPath(kRoot, name), "left over");
+  REQUIRE(FilesBackedUp(&rig.env).size() == sound.size() + leftovers.size());
+  rig.env.files().Inject({.kind = FaultKind::kNoSpace,
+                          .calls = {FileCall::kCreate, FileCall::kReserve, FileCall::kAppend},
+                          .pattern = "*",
+                          .count = Fault::kSticky});
+  CHECK_CODE(rig.repository.Create(rig.db.get(), {}).status(), kResourceExhausted);
+  CHECK(rig.env.files().failures() > 0);
+  // No mark, and of the rest all but what the disk was full of.
+  CHECK(FilesBackedUp(&rig.env) == sound);
+  rig.env.files().ClearFaults();
+  REQUIRE_OK(rig.repository.Create(rig.db.get(), {}).status());
+  REQUIRE_OK(rig.repository.Verify(0));
+  const auto after = FilesBackedUp(&rig.env);
+  CHECK(after.contains(kMarkPath));
+  for (const auto& [path, content] : sound) CHECK(after.contains(path));
+}
+
+TEST_CASE("in a directory of something else a mark that cannot be written removes nothing") {
+  BackupRig rig(50);
+  WriteRound(rig.db.get(), 0);
+  for (const char* name : {"data/x.tmp", "readme.txt", "0123456789abcdef0123456789abcdef.tbl"}) {
+    PutFile(&rig.env, base::JoinPath(kRoot, name));
+  }
+  const auto before = FilesBackedUp(&rig.env);
+  rig.env.files().Inject(
+      {.kind = FaultKind::kNoSpace, .calls = {FileCall::kAppend}, .pattern = "*REPOSITORY*", .count = Fault::kSticky});
+  CHECK_CODE(rig.repository.Create(rig.db.get(), {}).status(), kResourceExhausted);
+  CHECK(rig.env.files().failures() > 0);
+  CHECK(FilesBackedUp(&rig.env) == before);
+  rig.env.files().ClearFaults();
+  REQUIRE_OK(rig.repository.Create(rig.db.get(), {}).status());
+  REQUIRE_OK(rig.repository.Verify(0));
+  for (const auto& [path, content] : before) CHECK(rig.env.files().Exists(path).value());
+}
+
 TEST_CASE("what is on its way back is not taken for leftovers, whichever comes last") {
   const bool has_mark = GENERATE(true, false);
   BackupRig rig(44);

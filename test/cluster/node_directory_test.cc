@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "raft/types/configuration_codec.h"
 #include "storage/db.h"
+#include "storage/db/golden_files.h"
 #include "storage/file/file_names.h"
 #include "storage/file/identity.h"
 #include "support/catch.h"
@@ -292,6 +293,20 @@ TEST_CASE("a part of a node that is missing or damaged is data loss, and nothing
       CHECK_CODE(status, kDataLoss);
     }
   }
+}
+
+TEST_CASE("the record of a node is what release 1 of the format wrote") {
+  raft::Configuration configuration = raft::MakeConfiguration({7});
+  configuration.members.front().address = "address";
+  NodeRecord record{.node = 7, .database_id = {}, .first = {.index = 1, .term = 1}, .membership = {}, .begun = true};
+  record.database_id.bytes.fill('d');
+  raft::EncodeConfiguration(configuration, &record.membership);
+  storage::RequireGolden({{"node-v1/NODE", EncodeNodeRecord(record)}});
+  const std::string golden = storage::ReadGolden("node-v1/NODE");
+  CHECK(golden == EncodeNodeRecord(record));
+  const absl::StatusOr<NodeRecord> read = DecodeNodeRecord(golden, "NODE");
+  REQUIRE_OK(read.status());
+  CHECK(*read == record);
 }
 
 TEST_CASE("the record of a node comes back as it was, and nothing else is one") {

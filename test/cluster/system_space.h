@@ -2,12 +2,12 @@
 #ifndef BANDB_TEST_CLUSTER_SYSTEM_SPACE_H_
 #define BANDB_TEST_CLUSTER_SYSTEM_SPACE_H_
 
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "bandb/iterator.h"
+#include "cluster/map_iterator.h"
 #include "kv/batch_format.h"
 #include "support/catch.h"
 
@@ -15,7 +15,7 @@ namespace bandb::cluster {
 
 class SystemSpace {
  public:
-  using Map = std::map<std::string, std::string>;
+  using Map = MapIterator::Map;
 
   // Encoded operations; answers how many.
   uint64_t Apply(const std::string& operations) {
@@ -48,26 +48,6 @@ class SystemSpace {
   std::unique_ptr<Iterator> NewIterator() const { return std::make_unique<MapIterator>(map_); }
 
  private:
-  // Forward only.
-  class MapIterator final : public Iterator {
-   public:
-    explicit MapIterator(const Map& map) : map_(map), at_(map_.end()) {}
-    bool Valid() const override { return at_ != map_.end(); }
-    void SeekToFirst() override { at_ = map_.begin(); }
-    void SeekToLast() override { FAIL("not needed"); }
-    void Seek(std::string_view target) override { at_ = map_.lower_bound(std::string(target)); }
-    void SeekForPrev(std::string_view) override { FAIL("not needed"); }
-    void Next() override { ++at_; }
-    void Prev() override { FAIL("not needed"); }
-    std::string_view key() const override { return at_->first; }
-    std::string_view value() const override { return at_->second; }
-    absl::Status status() const override { return absl::OkStatus(); }
-
-   private:
-    const Map map_;
-    Map::const_iterator at_;
-  };
-
   Map map_;
 };
 

@@ -2,10 +2,13 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bandb/db.h"
+#include "bandb/ingest.h"
 #include "inspect/check.h"
+#include "inspect/found_database.h"
 #include "inspect/inspected.h"
 #include "inspect/repair.h"
 #include "storage/db.h"
@@ -352,6 +355,35 @@ TEST_CASE("an edit that is gone without a trace shows by the operations that onl
   INFO(judged.told);
   CHECK_FALSE(judged.lost_nothing);
   CHECK(judged.told.find("an edit is missing") != std::string::npos);
+}
+
+TEST_CASE("an ingest whose edit is gone without a trace is told, table by table, and no part of it is there") {
+  for (const bool has_more : {false, true}) {
+    TestEnv env(5);
+    const auto db = storage::OpenDb(env.env(), kInspectedDir, Options());
+    REQUIRE_OK(db.status());
+    if (has_more) REQUIRE_OK((*db)->Put("put", "put", {.sync = true}));
+    bool given = false;
+    const auto next = [&](IngestEntry* entry) -> absl::StatusOr<bool> {
+      entry->key = "ingested";
+      return !std::exchange(given, true);
+    };
+    REQUIRE_OK((*db)->Ingest(next).status());
+    TestEnv after(1, env.files().ProcessDeathImage(0));
+    after.clock().Advance(env.clock().MonotonicNanos());
+    const auto found = inspect::FindDatabase(after.env(), kInspectedDir);
+    REQUIRE_OK(found.status());
+    const inspect::FoundEdit& last = found->edits.back();
+    REQUIRE(last.edit.added.size() == 1);
+    const std::string table = storage::TableName(last.edit.added.front().info.number);
+    after.files().Truncate(base::JoinPath(found->engine_dir, found->manifest), last.offset);
+    const Judged judged = Judge(&after);
+    INFO(judged.told);
+    CHECK_FALSE(judged.lost_nothing);
+    CHECK(judged.told.find(table + ": offset 0: not read: it is of an ingest that was not acknowledged, or whose edit "
+                                   "is lost") != std::string::npos);
+    CHECK(judged.repaired == (has_more ? Entries{{"put", "put"}} : Entries{}));
+  }
 }
 
 TEST_CASE("what the file system refuses to read of a log is lost, and the rest is repaired") {

@@ -8,8 +8,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DUMP = re.compile(r"^```\n(test/golden/\S+)\n(.*?)^```$", re.M | re.S)
 DUMP_LINE = re.compile(r"([0-9a-f]{4})  ((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: \* (\d+))?(?:\s.*)?")
 # Files that the dumps must show whole, from this offset on.
-SHOWN_FROM = {"identity-v1/IDENTITY": 0, "current-v1/CURRENT": 0, "log-v1/sealed.golden": 0, "log-v2/segment.golden": 0,
-              "manifest-v1/edits.golden": 80}
+SHOWN_FROM = {"identity-v1/IDENTITY": 0, "node-v1/NODE": 0, "current-v1/CURRENT": 0, "log-v1/sealed.golden": 0,
+              "log-v2/segment.golden": 0, "change-index-v1/blocks.golden": 0, "manifest-v1/edits.golden": 80}
 
 
 def read(path):
@@ -86,6 +86,7 @@ def check_numbers(doc):
 def check_constants(doc):
     for path, pattern, form in (("lib/storage/file/file_header.cc", r'"(BanDB\w{3})"', "`{}`"),
                                 ("lib/storage/file/identity.cc", r'"(BanDB\w{3})"', "`{}`"),
+                                ("lib/cluster/node_directory.cc", r'"(BanDB\w{3})"', "`{}`"),
                                 ("lib/storage/table/table_format.cc", r'"(BanDB\w{3})"', '"{}"'),
                                 ("lib/storage/log/log_format.h", r"kRecordMarker = (\w+);", "| {} XOR the low"),
                                 ("lib/storage/version/version_edit.h", r"kLevels = (7);", "There are seven levels"),

@@ -242,7 +242,7 @@ absl::StatusOr<std::shared_ptr<base::RandomAccessFile>> EngineFeed::OpenLog(uint
   return file;
 }
 
-absl::StatusOr<WriteBatch> EngineFeed::AddCursor(std::string_view name, const ChangesFrom& from) {
+absl::StatusOr<WriteBatch> EngineFeed::AddCursor(std::string_view name, const ChangesFrom& from, std::string* value) {
   const uint64_t now_ms = parts_.now_ms();
   // Twice, for what was there may have been let go before the cursor was.
   BANDB_ASSIGN_OR_RETURN(const Beginning beginning, Resolve(from, false));
@@ -250,6 +250,7 @@ absl::StatusOr<WriteBatch> EngineFeed::AddCursor(std::string_view name, const Ch
   BANDB_RETURN_IF_ERROR(cursors_loaded_);
   BANDB_RETURN_IF_ERROR(CheckKept(beginning.place.sequence));
   BANDB_RETURN_IF_ERROR(cursors_.Add(name, beginning.place, now_ms));
+  *value = cursors_.Find(name)->stored;
   return cursors_.MakeBatch(name);
 }
 
@@ -279,6 +280,12 @@ absl::Status EngineFeed::CheckNotLost(std::string_view name) const {
 void EngineFeed::RemoveCursor(std::string_view name) {
   base::MutexLock lock(&mutex_);
   cursors_.Remove(name);
+}
+
+void EngineFeed::RemoveCursor(std::string_view name, std::string_view value) {
+  base::MutexLock lock(&mutex_);
+  const changes::Cursor* const cursor = cursors_.Find(name);
+  if (cursor != nullptr && cursor->stored == value) cursors_.Remove(name);
 }
 
 absl::Status EngineFeed::CheckCursor(std::string_view name) const {

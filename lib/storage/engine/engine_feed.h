@@ -97,10 +97,14 @@ class EngineFeed {
   absl::StatusOr<std::shared_ptr<base::RandomAccessFile>> OpenLog(uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Cursors. Those that are made, moved and dropped here are written down by the caller.
-  absl::StatusOr<WriteBatch> AddCursor(std::string_view name, const ChangesFrom& from) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `value`: what is written down of it.
+  absl::StatusOr<WriteBatch> AddCursor(std::string_view name, const ChangesFrom& from, std::string* value)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // Errors: kOutOfRange one that was added was lost before it was written down.
   absl::Status CheckNotLost(std::string_view name) const ABSL_LOCKS_EXCLUDED(mutex_);
   void RemoveCursor(std::string_view name) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Only the one of which this was written down, and not one that was made again.
+  void RemoveCursor(std::string_view name, std::string_view value) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<WriteBatch> BeginReset(std::string_view name, const ChangesFrom& from) ABSL_LOCKS_EXCLUDED(mutex_);
   // Errors: kOutOfRange what comes next at its new place is gone already.
   absl::Status EndReset(std::string_view name, bool done) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -1,4 +1,5 @@
 // What an ingest is to those who read the change feed: a gap that none of them passes unawares.
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -144,6 +145,8 @@ class CrossedFeed {
   }
   // So many are to come.
   void Cross(int ingests) { ingests_ = ingests; }
+  // Something else comes, once, before what takes a cursor away is written.
+  void CrossDrop(std::function<void()> other) { before_drop_ = std::move(other); }
   storage::DbFeed& feed() { return feed_; }
 
  private:
@@ -167,6 +170,9 @@ class CrossedFeed {
     REQUIRE_OK(storage::IngestTables(engine_.get(), &turn_, next, kAllowed, commit).status());
   }
   absl::Status Write(const WriteBatch& batch) {
+    bool drops = false;
+    batch.ForEach([&](const BatchItem& item) { drops |= item.kind == BatchItemKind::kDelete; });
+    if (drops && before_drop_ != nullptr) std::exchange(before_drop_, nullptr)();
     if (ingests_ > 0) {
       --ingests_;
       IngestOne();
@@ -182,6 +188,7 @@ class CrossedFeed {
       storage::Engine::Open(env_.env(), kFeedDir, KeepingNothing()).value();
   storage::IngestTurn turn_;
   int ingests_ = 0;
+  std::function<void()> before_drop_;
   storage::DbFeed feed_{engine_.get(), [this](const WriteBatch& batch) { return Write(batch); },
                         []() { return absl::OkStatus(); }};
 };
@@ -205,6 +212,26 @@ TEST_CASE("a cursor that an ingest loses while it is made is made again, or ther
   crossed.Cross(0);
   REQUIRE_OK(feed.CreateCursor("again", ChangesFrom::Now()));
   CHECK_CODE(feed.CreateCursor("old", ChangesFrom::Token(token)), kOutOfRange);
+}
+
+TEST_CASE("whoever gives up a cursor that an ingest has lost leaves one alone that was made under its name meanwhile") {
+  CrossedFeed crossed;
+  storage::DbFeed& feed = crossed.feed();
+  std::string token;
+  crossed.CrossDrop([&] {
+    REQUIRE_OK(feed.DropCursor("cursor"));
+    REQUIRE_OK(feed.CreateCursor("cursor", ChangesFrom::Now()));
+    token = feed.ListCursors()->at(0).token;
+  });
+  crossed.Cross(1);
+  CHECK_CODE(feed.CreateCursor("cursor", ChangesFrom::Now()), kOutOfRange);
+  const auto cursors = feed.ListCursors();
+  REQUIRE_OK(cursors.status());
+  REQUIRE(cursors->size() == 1);
+  CHECK((*cursors)[0].token == token);
+  CHECK_FALSE((*cursors)[0].lost);
+  // It is in the store as well, where the next opening finds it.
+  CHECK_OK(feed.DropCursor("cursor"));
 }
 
 }  // namespace bandb::test
