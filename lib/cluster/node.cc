@@ -231,8 +231,8 @@ void Node::TurnOnce() {
     driver_->Step(Now(), std::move(event));
   }
   // What has arrived goes first: after a pause of this process a leader's heartbeat may be among
-  // it.
-  if (Now() >= deadline_) driver_->Step(Now(), raft::Tick{});
+  // it. Of what has arrived since the turn began nothing is known, so it decides what is due.
+  if (parts_.loop->NowNanos() >= deadline_) driver_->Step(Now(), raft::Tick{});
   CorrectAddress();
   ForwardWrites();
   SendAsks();
@@ -278,7 +278,7 @@ void Node::OnDeadline(raft::Nanos deadline) {
   if (timer_ != base::kNoTimer && timer_due_ <= deadline) return;
   if (timer_ != base::kNoTimer) parts_.loop->Cancel(timer_);
   timer_due_ = deadline;
-  timer_ = parts_.loop->After(std::max<int64_t>(deadline - parts_.loop->NowNanos(), 0), [this] {
+  timer_ = parts_.loop->After(std::max<int64_t>(deadline - Now(), 0), [this] {
     timer_ = base::kNoTimer;
     Wake();
   });
