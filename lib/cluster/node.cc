@@ -300,7 +300,7 @@ void Node::OnOutput(const raft::Output& output) {
   for (const raft::SendSnapshot& send : output.send_snapshots) sending_.insert(send.message.to);
   if (output.transfer.has_value()) EndTransfer(*output.transfer);
   for (const raft::Fault& fault : output.faults) {
-    parts_.env.logger->Log(base::LogLevel::kError, "fault {}: peer {}, term {}, index {}", static_cast<int>(fault.kind),
+    parts_.env.logger->Log(base::LogLevel::kError, "fault, {}: peer {}, term {}, index {}", raft::Name(fault.kind),
                            fault.peer, fault.term, fault.index);
   }
   FinishChanges();
