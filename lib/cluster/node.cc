@@ -412,6 +412,7 @@ void Node::OnReset(raft::Index index, raft::Term) {
   forwarding_.Skipped();
   reads_.AppliedTo(index);
   published_.applied.store(index, std::memory_order_release);
+  damage_.clear();
 }
 
 void Node::OnApplied(raft::Index index, raft::Term term, raft::EntryKind, absl::Span<const CommandResult> results) {

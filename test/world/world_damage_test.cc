@@ -138,4 +138,44 @@ TEST_CASE("who needs entries that the leader cannot read any more is given a cop
   CHECK(!world.violation().has_value());
 }
 
+TEST_CASE("a leader one of whose tables is damaged lets another one give the copy, and says which table it is") {
+  ThreeMachines three(53);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  three.Kill(away);
+  const raft::Index before = three.LastIndex();
+  for (int i = 0; i < 150; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i), std::string(4000, 'x')));
+  three.Settle();
+  world.RunFor(5 * kSecond);
+  REQUIRE(three.AwaitLeader() == leader);
+  REQUIRE(leader->node()->core()->inspect().floor > before);
+  leader->NoteFault();
+  world.ExpectDataLoss(true);
+  // In the first of its blocks, which are compressed.
+  std::string table;
+  uint64_t most = 0;
+  for (const auto& [path, bytes] : leader->files().Files()) {
+    if (!path.ends_with(".tbl") || bytes <= most) continue;
+    table = path;
+    most = bytes;
+  }
+  REQUIRE(most > 200);
+  leader->files().FlipByte(table, 100, 1);
+  world.Start(away);
+  const bool caught_up = world.RunUntil([&] { return IsAtTheEnd(*away, &world); });
+  INFO(three.Report());
+  REQUIRE(caught_up);
+  CHECK(three.AwaitLeader() != leader);
+  CHECK(world.installs_of(*away) == 1);
+  CHECK(three.Local(away, "key149") == std::string(4000, 'x'));
+  CHECK(CountLogged(*leader, "this node can give nobody a copy of the database: ") == 1);
+  std::string trouble;
+  for (const MemberStatus& member : leader->node()->Status().members) {
+    if (member.self) trouble = member.trouble;
+  }
+  CHECK(trouble.find(table) != std::string::npos);
+  CHECK(!world.violation().has_value());
+}
+
 }  // namespace bandb::world
