@@ -95,11 +95,13 @@ void Forwarding::RepeatAll() {
 }
 
 std::vector<ClientWritePtr> Forwarding::Applied(const CommandResult& result) {
+  // Whatever is sent under it from now on does nothing, whichever copy a refusal is of.
+  if (result.session_gone) ForgetEnded(result.session);
   const auto at = flights_.find({result.session, result.number});
   if (at == flights_.end()) return {};
   Flight flight = std::move(at->second);
   flights_.erase(at);
-  NoteEnded({result.session, result.number}, flight);
+  if (!result.session_gone) NoteEnded({result.session, result.number}, flight);
   if (flight.own && Opens(result.number)) {
     if (result.session == nonce_) Opened(result);
     return {};
@@ -141,20 +143,51 @@ std::vector<ClientWritePtr> Forwarding::SessionLost(const CommandResult& result,
 }
 
 void Forwarding::NoteEnded(const Key& key, const Flight& flight) {
+  const auto [session, number] = key;
   // Nobody draws a nonce twice, nor does this node use a number again.
-  if (flight.own || flight.copies == 0 || Opens(key.second) || key.first <= forgotten_session_) return;
-  uint64_t& highest = ended_[key.first];
-  highest = std::max(highest, key.second);
+  if (flight.own || flight.copies == 0 || Opens(number)) return;
+  auto at = ended_.find(session);
+  if (at == ended_.end()) {
+    // Nothing would be known of its other numbers.
+    if (session <= forgotten_session_) return;
+    at = ended_.emplace(session, Ended{}).first;
+  }
+  Ended& ended = at->second;
+  ended_by_noted_.erase(ended.noted);
+  ended.noted = ++notes_;
+  ended_by_noted_.emplace(ended.noted, session);
+  if (number == kCloseNumber) {
+    ended.closed = true;
+  } else if (number > ended.highest) {
+    const uint64_t shift = number - ended.highest;
+    ended.numbers = (shift < kSessionWindow ? ended.numbers << shift : 0) | 1;
+    ended.highest = number;
+  } else if (ended.highest - number < kSessionWindow) {
+    ended.numbers |= uint64_t{1} << (ended.highest - number);
+  }
   if (ended_.size() <= kSessionsMax) return;
-  forgotten_session_ = ended_.begin()->first;
-  ended_.erase(ended_.begin());
+  const uint64_t oldest = ended_by_noted_.begin()->second;
+  forgotten_session_ = std::max(forgotten_session_, oldest);
+  ForgetEnded(oldest);
+}
+
+void Forwarding::ForgetEnded(uint64_t session) {
+  const auto at = ended_.find(session);
+  if (at == ended_.end()) return;
+  ended_by_noted_.erase(at->second.noted);
+  ended_.erase(at);
 }
 
 bool Forwarding::MayHaveEnded(const Key& key) const {
-  if (Opens(key.second)) return false;
-  if (key.first <= forgotten_session_) return true;
-  const auto at = ended_.find(key.first);
-  return at != ended_.end() && key.second <= at->second;
+  const auto [session, number] = key;
+  if (Opens(number)) return false;
+  const auto at = ended_.find(session);
+  if (at == ended_.end()) return session <= forgotten_session_;
+  const Ended& ended = at->second;
+  if (number == kCloseNumber) return ended.closed;
+  if (number > ended.highest) return false;
+  const uint64_t below = ended.highest - number;
+  return below >= kSessionWindow || (ended.numbers >> below & 1) != 0;
 }
 
 bool Forwarding::Refused(uint64_t session, uint64_t number, const absl::Status& status) {

@@ -74,8 +74,17 @@ class Forwarding {
   // Under which number the next write goes; false if it has to wait.
   bool NextKey(const ClientWrite& write, int64_t now_nanos, Key* key);
   void OpenSession();
+  // What has ended of a client's session, which may repeat a number.
+  struct Ended {
+    uint64_t highest = 0;
+    uint64_t numbers = 0;  // bit i: highest - i; what is below is taken to be among them
+    bool closed = false;   // that is, kCloseNumber
+    uint64_t noted = 0;
+  };
+
   // A flight has ended, of which copies may still be on their way.
   void NoteEnded(const Key& key, const Flight& flight);
+  void ForgetEnded(uint64_t session);
   // Whether a refusal under this key may be of an earlier flight.
   bool MayHaveEnded(const Key& key) const;
   void Opened(const CommandResult& result);
@@ -88,9 +97,12 @@ class Forwarding {
   uint64_t last_number_ = 0;
   int64_t opened_nanos_ = -kRepeatNanos;  // when it was tried last
   std::map<Key, Flight> flights_;
-  // Of the sessions of clients, who may repeat a number: the highest that has ended. No more than
-  // there may be sessions; of those up to `forgotten_session_` it is not known.
-  std::map<uint64_t, uint64_t> ended_;
+  // By session of a client, as long as there is one. No more than there may be sessions: what was
+  // noted least recently goes, and of sessions up to `forgotten_session_` that are not among these
+  // any number may have ended.
+  std::map<uint64_t, Ended> ended_;
+  std::map<uint64_t, uint64_t> ended_by_noted_;  // session
+  uint64_t notes_ = 0;
   uint64_t forgotten_session_ = 0;
 };
 

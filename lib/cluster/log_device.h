@@ -31,7 +31,8 @@ class LogDevice {
     virtual void OnWriteFailed() = 0;
     // Entries from the first one asked for, in order, at least one; none if not `ok`.
     virtual void OnFetched(uint64_t fetch, bool ok, raft::Entries entries) = 0;
-    // Likewise not `ok`, and it never will be: they are damaged, or gone.
+    // Likewise not `ok`, and it never will be: the first of them is damaged or gone, or the system
+    // has refused it for long.
     virtual void OnFetchLost(uint64_t fetch) { OnFetched(fetch, false, {}); }
     // The log is durably empty after the snapshot at (index, term).
     virtual void OnReset(raft::Index index, raft::Term term) = 0;

@@ -80,26 +80,25 @@ size_t EndOfRun(const std::vector<EntryPlace>& places, size_t begin) {
   return end;
 }
 
-template <typename OpenSegment>
-absl::StatusOr<raft::Entries> Fetch(const OpenSegment& open_segment, raft::Index first,
-                                    const std::vector<EntryPlace>& places) {
-  raft::Entries entries;
-  for (size_t begin = 0; begin < places.size();) {
-    const size_t end = EndOfRun(places, begin);
-    BANDB_ASSIGN_OR_RETURN(const FetchedSegment segment, open_segment(places[begin].segment));
-    BANDB_RETURN_IF_ERROR(segment.Read(places, begin, end, first + begin, &entries));
-    begin = end;
-  }
-  return entries;
-}
-
 }  // namespace
 
 absl::StatusOr<raft::Entries> FetchEntries(const LogDirectory& directory, raft::Index first,
                                            const std::vector<EntryPlace>& places) {
-  return Fetch(
-      [&directory](uint64_t segment) { return FetchedSegment::Open(directory.files, directory.PathOf(segment)); },
-      first, places);
+  raft::Entries entries;
+  absl::Status read;
+  while (read.ok() && entries.size() < places.size()) {
+    const size_t begin = entries.size();
+    const size_t end = EndOfRun(places, begin);
+    const absl::StatusOr<FetchedSegment> segment =
+        FetchedSegment::Open(directory.files, directory.PathOf(places[begin].segment));
+    read = segment.ok() ? segment->Read(places, begin, end, first + begin, &entries) : segment.status();
+    // Which of them the system refuses to read it does not say.
+    if (!segment.ok() || read.ok() || entries.size() > begin) continue;
+    read = absl::OkStatus();
+    for (size_t i = begin; i < end && read.ok(); ++i) read = segment->Read(places, i, i + 1, first + i, &entries);
+  }
+  if (entries.empty() && !read.ok()) return read;
+  return entries;
 }
 
 absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files, const SegmentPath& path_of, raft::Index first,
@@ -111,7 +110,14 @@ absl::StatusOr<raft::Entries> FetchEntriesFrom(base::FileSystem* files, const Se
     }
     return opened;
   };
-  return Fetch(open_segment, first, places);
+  raft::Entries entries;
+  for (size_t begin = 0; begin < places.size();) {
+    const size_t end = EndOfRun(places, begin);
+    BANDB_ASSIGN_OR_RETURN(const FetchedSegment segment, open_segment(places[begin].segment));
+    BANDB_RETURN_IF_ERROR(segment.Read(places, begin, end, first + begin, &entries));
+    begin = end;
+  }
+  return entries;
 }
 
 }  // namespace bandb::cluster

@@ -231,8 +231,8 @@ void Node::TurnOnce() {
     driver_->Step(Now(), std::move(event));
   }
   // What has arrived goes first: after a pause of this process a leader's heartbeat may be among
-  // it.
-  if (Now() >= deadline_) driver_->Step(Now(), raft::Tick{});
+  // it. Of what has arrived since the turn began nothing is known, so it decides what is due.
+  if (parts_.loop->NowNanos() >= deadline_) driver_->Step(Now(), raft::Tick{});
   CorrectAddress();
   ForwardWrites();
   SendAsks();
@@ -278,7 +278,7 @@ void Node::OnDeadline(raft::Nanos deadline) {
   if (timer_ != base::kNoTimer && timer_due_ <= deadline) return;
   if (timer_ != base::kNoTimer) parts_.loop->Cancel(timer_);
   timer_due_ = deadline;
-  timer_ = parts_.loop->After(std::max<int64_t>(deadline - parts_.loop->NowNanos(), 0), [this] {
+  timer_ = parts_.loop->After(std::max<int64_t>(deadline - Now(), 0), [this] {
     timer_ = base::kNoTimer;
     Wake();
   });
@@ -300,7 +300,7 @@ void Node::OnOutput(const raft::Output& output) {
   for (const raft::SendSnapshot& send : output.send_snapshots) sending_.insert(send.message.to);
   if (output.transfer.has_value()) EndTransfer(*output.transfer);
   for (const raft::Fault& fault : output.faults) {
-    parts_.env.logger->Log(base::LogLevel::kError, "fault {}: peer {}, term {}, index {}", static_cast<int>(fault.kind),
+    parts_.env.logger->Log(base::LogLevel::kError, "fault, {}: peer {}, term {}, index {}", raft::Name(fault.kind),
                            fault.peer, fault.term, fault.index);
   }
   FinishChanges();
@@ -412,6 +412,7 @@ void Node::OnReset(raft::Index index, raft::Term) {
   forwarding_.Skipped();
   reads_.AppliedTo(index);
   published_.applied.store(index, std::memory_order_release);
+  damage_.clear();
 }
 
 void Node::OnApplied(raft::Index index, raft::Term term, raft::EntryKind, absl::Span<const CommandResult> results) {

@@ -229,6 +229,7 @@ class Node final : private Driver::Host,
   void OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) override;
   void OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) override;
   void OnSnapshotSent(const raft::SnapshotSent& sent) override;
+  void OnOwnDamage(const absl::Status& damage) override;
   void OnUnreachable(raft::NodeId peer) override;
   void OnJoinRequest(std::string_view request, std::function<void(std::string answer)> reply) override;
   void OnStranger(raft::NodeId stranger) override;
@@ -345,7 +346,9 @@ class Node final : private Driver::Host,
   base::TimerId time_mark_ = base::kNoTimer;
 
   raft::RoleChange role_;
-  std::set<raft::NodeId> sending_;  // whom snapshots are on their way to
+  std::set<raft::NodeId> sending_;      // whom snapshots are on their way to
+  std::string damage_;                  // of the tables, as it was logged
+  int64_t gave_way_nanos_ = INT64_MIN;  // to another leader, for damage
   bool log_full_ = false;
   bool full_told_ = false;   // the core
   bool space_told_ = false;  // that this is why

@@ -193,6 +193,7 @@ MemberStatus Node::DescribeMember(const raft::Member& member) const {
                       .replaces = member.replaces,
                       .leader = member.id == role_.leader,
                       .self = member.id == id()};
+  if (status.self && !damage_.empty()) status.trouble = "it can give nobody a copy of the database: " + damage_;
   if (status.self || peers_ == nullptr) return status;
   std::string failed_copy;
   for (const Peers::PeerStatus& peer : peers_->Status()) {

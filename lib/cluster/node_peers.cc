@@ -14,6 +14,8 @@ namespace {
 using absl::StatusCode;
 
 constexpr int64_t kServeNanos = 10'000'000'000;
+// How often leadership is handed over because tables are damaged: it is not to go to and fro.
+constexpr int64_t kGiveWayNanos = 600'000'000'000;
 
 // What a second leader has answered, while nobody knows what the first one did.
 absl::Status JudgeInDoubt(const raft::Change& change, const absl::Status& status) {
@@ -54,7 +56,22 @@ void Node::OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::In
 
 void Node::OnSnapshotSent(const raft::SnapshotSent& sent) {
   sending_.erase(sent.to);
+  if (sent.ok) damage_.clear();
   Post(sent);
+}
+
+// The tables of another one may be sound; whether they are turns out when it gives a copy itself.
+void Node::OnOwnDamage(const absl::Status& damage) {
+  if (!health_.ok()) return;
+  if (damage_ != base::Message(damage)) {
+    damage_ = base::Message(damage);
+    parts_.env.logger->Log(base::LogLevel::kError, "this node can give nobody a copy of the database: {}", damage_);
+  }
+  if (!leads() || (gave_way_nanos_ != INT64_MIN && Now() - gave_way_nanos_ < kGiveWayNanos)) return;
+  gave_way_nanos_ = Now();
+  HandOver([this](const absl::Status& status) {
+    if (!status.ok()) gave_way_nanos_ = INT64_MIN;
+  });
 }
 
 void Node::OnUnreachable(raft::NodeId peer) {

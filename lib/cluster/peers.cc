@@ -358,13 +358,20 @@ void Peers::SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std:
 void Peers::OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) {
   Peer* const peer = Find(sent.to);
   if (peer != nullptr) {
-    if (!sent.ok && MayLog(peer)) {
+    // What keeps it from being sent may last, and the status tells that.
+    if (!sent.ok && peer->snapshot_error != why && MayLog(peer)) {
       parts_.logger->Log(base::LogLevel::kWarning, "the snapshot for node {:x} was not sent: {}", sent.to, why);
     }
     peer->snapshot_error = why;
   }
   parts_.loop->Post(Later([this, sent] {
     if (!closed_) parts_.listener->OnSnapshotSent(sent);
+  }));
+}
+
+void Peers::OnOwnDamage(const absl::Status& damage) {
+  parts_.loop->Post(Later([this, damage] {
+    if (!closed_) parts_.listener->OnOwnDamage(damage);
   }));
 }
 

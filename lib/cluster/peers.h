@@ -86,6 +86,8 @@ class Peers final : public Transport,
     virtual void OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) = 0;
     // The end of a SendSnapshot. `ok`: the receiver has installed it.
     virtual void OnSnapshotSent(const raft::SnapshotSent& sent) = 0;
+    // A table of this node is damaged, which `damage` names: it can give nobody a snapshot.
+    virtual void OnOwnDamage(const absl::Status& /*damage*/) {}
     // Something could not be sent to a member; at most once a second.
     virtual void OnUnreachable(raft::NodeId peer) = 0;
     // A node that is no member asks to be let in. `reply` may be called once, later, on the loop's
@@ -191,6 +193,7 @@ class Peers final : public Transport,
   bool MaySendSnapshotFrame(raft::NodeId to) override;
   void SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std::string> payload) override;
   void OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) override;
+  void OnOwnDamage(const absl::Status& damage) override;
   void OnReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) override;
   void OnBehind(raft::Message message) override;
   void OnRefused(raft::NodeId from, const absl::Status& why) override;

@@ -298,12 +298,14 @@ std::string Sessions::Finish(absl::Span<const absl::Status> outcomes, std::vecto
     }
     const bool is_lost =
         judged.verdict == Verdict::kAnswered && judged.status.code() == StatusCode::kFailedPrecondition;
+    const bool is_gone = judged.session != kNoSession && !Opens(judged.number) && by_id_.count(judged.session) == 0;
     results->push_back({.session = judged.session,
                         .number = judged.number,
                         .status = std::move(judged.status),
                         .duplicate = judged.duplicate,
                         .opened = judged.opened,
-                        .session_lost = is_lost});
+                        .session_lost = is_lost,
+                        .session_gone = is_gone});
   }
   std::string operations;
   for (const auto& [id, before] : before_) {

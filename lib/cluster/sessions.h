@@ -87,6 +87,9 @@ struct CommandResult {
   uint64_t opened = kNoSession;
   // It has done nothing, since the session is unknown or expired, or the number is too old.
   bool session_lost = false;
+  // Of a command that opens none: after the entry there is no such session, nor will there be one
+  // again.
+  bool session_gone = false;
 };
 
 // Thread safety: one thread at a time.

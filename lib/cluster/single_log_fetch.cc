@@ -15,7 +15,7 @@ namespace {
 using absl::StatusCode;
 
 // How often a fetch is tried that the system refuses, and how many times if it is not for lack of
-// descriptors.
+// descriptors. Who needs the entries then has to do without.
 constexpr int64_t kFetchRetryNanos = 100'000'000;
 constexpr int kFetchTriesMax = 100;
 
@@ -68,8 +68,7 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
   }
   // While no descriptor is free nothing is known of the disk.
   if (entries.status().code() != StatusCode::kUnavailable) ++round->tries;
-  const bool lost = IsLost(entries.status());
-  if (!lost && round->tries < kFetchTriesMax) {
+  if (!IsLost(entries.status()) && round->tries < kFetchTriesMax) {
     if (!std::exchange(round->said, true)) {
       options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
     }
@@ -82,7 +81,7 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
   const std::string_view message = base::Message(entries.status());
   if (fetch_error_ != message) options_.logger->Log(base::LogLevel::kError, "{}", message);
   fetch_error_ = message;
-  lost ? listener_->OnFetchLost(round->fetch) : listener_->OnFetched(round->fetch, false, {});
+  listener_->OnFetchLost(round->fetch);
 }
 
 }  // namespace bandb::cluster

@@ -115,6 +115,18 @@ void SnapshotOut::Start(const raft::SendSnapshot& send) {
   }
   send_ = send;
   wanted_bytes_ = taken_bytes_ = 0;
+  const int64_t left = rest_until_nanos_ - parts_.loop->NowNanos();
+  if (left <= 0) return Begin();
+  EnterPhase(Phase::kWaiting);
+  rest_timer_ = parts_.loop->After(left, [this] {
+    rest_timer_ = base::kNoTimer;
+    Begin();
+  });
+}
+
+void SnapshotOut::Begin() {
+  // What failed long ago says nothing.
+  if (parts_.loop->NowNanos() - rest_until_nanos_ >= options_.keep_nanos) failures_ = 0;
   if (source_ != nullptr && !parts_.meta_at(source_->pinned.position().applied.index).has_value()) LetGo();
   if (source_ != nullptr && source_->described) return Offer();
   EnterPhase(Phase::kDescribing);
@@ -133,8 +145,12 @@ void SnapshotOut::Described(const std::shared_ptr<Source>& source) {
   source_->described = true;
   const absl::Status status = source_->status;
   if (!status.ok()) LetGo();
-  if (phase_ != Phase::kDescribing) return;
-  status.ok() ? Offer() : Fail(status);
+  const bool damaged = status.code() == StatusCode::kDataLoss;
+  if (phase_ == Phase::kDescribing) {
+    if (status.ok()) return Offer();
+    damaged ? Rest(status, options_.damage_rest_nanos) : Fail(status);
+  }
+  if (damaged) parts_.owner->OnOwnDamage(status);
 }
 
 void SnapshotOut::Offer() {
@@ -312,16 +328,21 @@ void SnapshotOut::EndStream(Phase phase) {
 }
 
 void SnapshotOut::Fail(const absl::Status& why) {
-  EndStream(Phase::kResting);
-  why_ = base::Message(why);
   // Something of what is sent is not what it was described as.
   if (why.code() == StatusCode::kDataLoss) LetGo();
   int64_t rest = options_.rest_nanos_min;
   for (uint64_t i = 0; i < failures_ && rest < options_.rest_nanos_max; ++i) {
     rest = std::min(2 * rest, options_.rest_nanos_max);
   }
+  Rest(why, rest);
+}
+
+void SnapshotOut::Rest(const absl::Status& why, int64_t nanos) {
+  EndStream(Phase::kResting);
+  why_ = base::Message(why);
   ++failures_;
-  rest_timer_ = parts_.loop->After(rest, [this] {
+  rest_until_nanos_ = parts_.loop->NowNanos() + nanos;
+  rest_timer_ = parts_.loop->After(nanos, [this] {
     rest_timer_ = base::kNoTimer;
     EndStream(Phase::kIdle);
     Report(false, why_);
@@ -345,7 +366,6 @@ void SnapshotOut::Stop() {
     EndStream(Phase::kIdle);
     Report(false, "not needed any more");
   }
-  failures_ = 0;
   LetGo();
 }
 

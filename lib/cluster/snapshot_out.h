@@ -1,13 +1,16 @@
 // SnapshotOut: the snapshots that go to one peer, one at a time.
 //
-//   idle ──► describing ──► offering ──► sending ──► installing ──► idle
-//              │               │            │            │
-//              └───────────────┴────────────┴────────────┴──► resting ──► idle
+//   idle ──► waiting ──► describing ──► offering ──► sending ──► installing ──► idle
+//                           │               │            │            │
+//                           └───────────────┴────────────┴────────────┴──► resting ──► idle
 //
 // What is sent is a pinned state, described on the executor: what each table is, and a checksum of
 // its bytes. The receiver says what of it is wanted, and at most a window of bytes is on its way at
 // a time. A stream that fails is reported after a rest, longer with each failure, since the core
-// asks for another at once; the state is kept for it, so that it goes on where this one ended.
+// asks for another at once; the state is kept for it, so that it goes on where this one ended. One
+// that is asked for sooner waits until the rest is over.
+//
+// Tables that are damaged here are found when they are described, and nothing of the state is sent.
 //
 // Invariants: every Start is reported once, but for one that another follows. At most one window in
 // memory, of bytes that are not taken. A receiver that makes no progress for a time ends the
@@ -44,6 +47,8 @@ struct SnapshotOptions {
   int64_t install_timeout_nanos = int64_t{600} * 1000000000;
   int64_t rest_nanos_min = int64_t{100} * 1000000;
   int64_t rest_nanos_max = int64_t{10} * 1000000000;
+  // After damage was found here, which cost a look at every table and will hardly go.
+  int64_t damage_rest_nanos = int64_t{60} * 1000000000;
   int64_t keep_nanos = int64_t{300} * 1000000000;  // what a stream that ended may go on with
 };
 
@@ -60,6 +65,8 @@ class SnapshotOut {
     virtual void SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std::string> payload) = 0;
     // The end of what Start was given. `why`: if it is not ok, for people.
     virtual void OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) = 0;
+    // A table of this node is damaged, which `damage` names: nobody can be given the state.
+    virtual void OnOwnDamage(const absl::Status& damage) = 0;
 
    protected:
     ~Owner() = default;
@@ -97,12 +104,13 @@ class SnapshotOut {
   void CheckProgress();
 
  private:
-  enum class Phase : uint8_t { kIdle, kDescribing, kOffering, kSending, kInstalling, kResting };
+  enum class Phase : uint8_t { kIdle, kWaiting, kDescribing, kOffering, kSending, kInstalling, kResting };
   // What is sent, shared with the executor, which alone reads it while it works on it.
   struct Source;
   class DescribeJob;
 
   base::Task Later(std::function<void()> task) const;
+  void Begin();
   void Describe();
   void Described(const std::shared_ptr<Source>& source);
   void Offer();
@@ -120,6 +128,7 @@ class SnapshotOut {
   // Back to where nothing is under way, with what it may go on with.
   void EndStream(Phase phase);
   void Fail(const absl::Status& why);
+  void Rest(const absl::Status& why, int64_t nanos);
   void Report(bool ok, std::string_view why);
   void LetGo();
   void EnterPhase(Phase phase);
@@ -144,7 +153,8 @@ class SnapshotOut {
   uint64_t read_bytes_ = 0;
   uint64_t taken_bytes_ = 0;
   int64_t may_read_nanos_ = 0;  // see bytes_per_second_max
-  uint64_t failures_ = 0;
+  uint64_t failures_ = 0;       // one after the other
+  int64_t rest_until_nanos_ = 0;
   std::string why_;
   base::TimerId rest_timer_ = base::kNoTimer;
   base::TimerId throttle_timer_ = base::kNoTimer;

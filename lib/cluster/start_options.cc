@@ -95,6 +95,8 @@ NodeOptions NodeOptionsOf(const ClusterOptions& options, const std::string& list
   node.core.commit_delay_nanos = std::min(kCommitDelayNanos, node.core.heartbeat_interval_nanos);
   node.core.lease_reads = options.lease_reads;
   node.core.uncommitted_bytes_max = options.log_file_bytes / 4;
+  // What comes at once has to fit into one file of the peer's log, too.
+  node.core.inflight_bytes_max = std::min(node.core.inflight_bytes_max, options.log_file_bytes / 4);
   node.core.snapshot_log_bytes = options.log_file_bytes;
   node.core.retained_log_bytes = options.log_retained_bytes;
   node.storage = options.storage;

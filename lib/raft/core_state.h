@@ -161,6 +161,8 @@ class CoreState {
   // ---- leader.cc ----
   void LeaderTick();
   void LeaderTurn();
+  // Whether nothing can be agreed on, since a part of the log cannot be read back.
+  bool LogStuck() const;
   bool CommittedInOwnTerm() const;
   Index AppendOwn(EntryKind kind, Payload payload);
   void MaybeCommit();
@@ -265,6 +267,8 @@ class CoreState {
   // The latest committed configuration of which it is known that this node does not belong to it; 0
   // if there is none.
   Index removed_at_ = 0;
+  // Until then this node does not stand, having led with a log that it could not read.
+  Nanos aside_until_ = std::numeric_limits<Nanos>::min();
   std::vector<std::pair<NodeId, bool>> votes_;
 
   std::optional<Handover> handover_;
@@ -285,6 +289,7 @@ class CoreState {
   // Of what is not in memory any more, entries up to here cannot all be read back; 0 if none was
   // found to be so in this term.
   Index unreadable_ = 0;
+  Nanos unreadable_since_ = 0;
 
   ReadQueue reads_;
   uint64_t read_number_;

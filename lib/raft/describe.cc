@@ -93,6 +93,8 @@ std::string_view Name(FaultKind kind) {
       return "disk stalled";
     case FaultKind::kPersistFailed:
       return "persist failed";
+    case FaultKind::kLogUnreadable:
+      return "log unreadable";
   }
   return "?";
 }

@@ -40,6 +40,7 @@ const char* CoreState::UnfitToCampaign() const {
   if (DiskStalled()) return "the disk is stalled";
   if (VoteStuck()) return "an earlier vote is not written yet";
   if (InLease()) return "a leader may be alive";
+  if (now_ < aside_until_) return "a part of its log cannot be read";
   if (term_ >= kNumberMax) return "out of terms";
   return nullptr;
 }

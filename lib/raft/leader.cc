@@ -17,9 +17,12 @@ void CoreState::LeaderTick() {
     heartbeat_deadline_ = now_ + options_.heartbeat_interval_nanos;
     BeginRound();
   }
-  if (DiskStalled()) {
+  if (const bool unreadable = LogStuck(); unreadable || DiskStalled()) {
     // Heartbeats need no disk, so nobody else would ever notice.
-    Report(FaultKind::kDiskStalled, options_.self, log_.durable());
+    Report(unreadable ? FaultKind::kLogUnreadable : FaultKind::kDiskStalled, options_.self,
+           unreadable ? unreadable_ : log_.durable());
+    // The others may agree without it. Should they need this node, it tries again, now and then.
+    if (unreadable) aside_until_ = now_ + 10 * options_.election_timeout_nanos;
     if (Progress* peer = FindPeer(BestSuccessor()); peer != nullptr) SendTimeoutNow(*peer);
     BecomeFollower(term_, kNoNode);
     return;
@@ -35,6 +38,12 @@ void CoreState::LeaderTick() {
   for (Progress& peer : peers_) {
     if (peer.state == PeerState::kSnapshot && now_ >= peer.snapshot_deadline) peer.Probe(peer.match + 1);
   }
+}
+
+// Those who have what follows the commit index may be too few for long, and the others need it from
+// this log. No snapshot has it either.
+bool CoreState::LogStuck() const {
+  return unreadable_ > log_.commit() && now_ >= unreadable_since_ + options_.election_timeout_nanos;
 }
 
 void CoreState::LeaderTurn() {
@@ -218,7 +227,10 @@ StepResult CoreState::On(EntriesFetched event) {
   waits->fetch = 0;
   // Until the next heartbeat is answered: a disk that cannot read now is not asked again at once.
   if (!event.ok) {
-    if (event.lost) unreadable_ = std::max(unreadable_, waits->fetch_first);
+    if (event.lost && waits->fetch_first > unreadable_) {
+      unreadable_ = waits->fetch_first;
+      unreadable_since_ = now_;
+    }
     waits->Probe(waits->match + 1);
     waits->probe_sent = true;
     return {};

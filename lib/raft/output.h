@@ -110,6 +110,7 @@ enum class FaultKind : uint8_t {
   kMalformedEntries = 3,   // fetched entries are not what the log is known to hold
   kDiskStalled = 4,        // own writes hang; leadership was given up
   kPersistFailed = 5,      // own writes failed; this core is out of service
+  kLogUnreadable = 6,      // own entries that are not agreed on cannot be read; leadership was given up
 };
 // Something that should not happen; for logs and alarms. What was received was dropped.
 struct Fault {

@@ -67,7 +67,8 @@ void CoreState::StartSnapshot(Progress* peer) {
   // One that ends before what the leader cannot read would be followed by another.
   const Index needed = std::max(log_.floor(), peer->next <= unreadable_ ? unreadable_ : 0);
   if (snapshot_.index < needed || snapshot_.index <= peer->match) {
-    out_.take_snapshot = true;
+    // None has what is not applied: if it is not agreed on, see LogStuck.
+    if (needed <= log_.applied()) out_.take_snapshot = true;
     return;
   }
   peer->StartSnapshot(snapshot_.index);

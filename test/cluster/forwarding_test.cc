@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "cluster/write_rig.h"
 #include "support/catch.h"
 
@@ -173,12 +174,13 @@ TEST_CASE("a refusal of an earlier attempt is none of a later one under the same
     CHECK_CODE(rig.ends["first"], kUnknown);
   }
   rig.waiting.Add(rig.Make("again", {.session = 77, .number = 5}));
-  // Of a lower number, too, which may have come before.
+  // Not of a lower number that was never sent before.
   rig.waiting.Add(rig.Make("lower", {.session = 77, .number = 4}));
   CHECK(rig.Take() == Numbers{4, 5});
   rig.forwarding.Refused(77, 5, full);
-  rig.forwarding.Refused(77, 4, full);
   CHECK(rig.ends.size() == 1);
+  rig.forwarding.Refused(77, 4, full);
+  CHECK_CODE(rig.ends["lower"], kResourceExhausted);
   rig.forwarding.Applied({.session = 77, .number = 5, .duplicate = true});
   CHECK(rig.ends["again"].ok());
   // What was never sent before, and what was refused, the one time that it was sent.
@@ -207,6 +209,79 @@ TEST_CASE("however many sessions clients have, a refusal of an earlier attempt i
     CHECK(rig.ends.count(key) == 0);
     rig.forwarding.Applied({.session = session, .number = 1});
   }
+}
+
+namespace {
+
+// Sends a number of a client's session once, and sees it done.
+void SendAndSee(ForwardingRig* rig, uint64_t session, uint64_t number) {
+  rig->waiting.Add(rig->Make(absl::StrCat("seen ", session, " ", number), {.session = session, .number = number}));
+  CHECK(rig->Take() == Numbers{number});
+  rig->forwarding.Applied({.session = session, .number = number});
+}
+
+// Sends it, and has it refused once: whether its client is told so.
+bool IsToldRefusal(ForwardingRig* rig, uint64_t session, uint64_t number) {
+  const std::string key = absl::StrCat("refused ", session, " ", number);
+  rig->ends.erase(key);
+  rig->waiting.Add(rig->Make(key, {.session = session, .number = number}));
+  CHECK(rig->Take() == Numbers{number});
+  rig->forwarding.Refused(session, number, absl::ResourceExhaustedError("full"));
+  const bool told = rig->ends.count(key) != 0;
+  if (!told) rig->forwarding.Applied({.session = session, .number = number});
+  return told;
+}
+
+}  // namespace
+
+TEST_CASE("which numbers of a client's session have ended is known one by one, as far as its window reaches") {
+  ForwardingRig rig;
+  for (const uint64_t number : {uint64_t{10}, uint64_t{12}, uint64_t{70}}) SendAndSee(&rig, 77, number);
+  for (const uint64_t number : {uint64_t{7}, uint64_t{9}, uint64_t{11}, uint64_t{13}, uint64_t{69}, uint64_t{71}}) {
+    CHECK(IsToldRefusal(&rig, 77, number));
+  }
+  for (const uint64_t number : {uint64_t{10}, uint64_t{12}, uint64_t{70}}) CHECK_FALSE(IsToldRefusal(&rig, 77, number));
+  // Below the window anything may have been.
+  CHECK_FALSE(IsToldRefusal(&rig, 77, 6));
+  SendAndSee(&rig, 77, 1000);
+  CHECK(IsToldRefusal(&rig, 77, 999));
+  CHECK_FALSE(IsToldRefusal(&rig, 77, 70));
+}
+
+TEST_CASE("that a session is closed says nothing of its numbers, of which nothing is kept once it is gone") {
+  ForwardingRig rig;
+  SendAndSee(&rig, 77, 5);
+  // It was given up, and may still come.
+  rig.waiting.Add(rig.Make("close", {.session = 77, .number = kCloseNumber, .deadline_nanos = 10}));
+  CHECK(rig.Take() == Numbers{kCloseNumber});
+  rig.forwarding.Expire(10);
+  CHECK(IsToldRefusal(&rig, 77, 6));
+  CHECK_FALSE(IsToldRefusal(&rig, 77, 5));
+  rig.waiting.Add(rig.Make("close again", {.session = 77, .number = kCloseNumber}));
+  CHECK(rig.Take() == Numbers{kCloseNumber});
+  rig.forwarding.Refused(77, kCloseNumber, absl::ResourceExhaustedError("full"));
+  CHECK(rig.ends.count("close again") == 0);
+  // A number that is too old is none of a session that is gone.
+  const absl::Status lost = absl::FailedPreconditionError("too old");
+  rig.forwarding.Applied({.session = 77, .number = 1, .status = lost, .session_lost = true});
+  CHECK_FALSE(IsToldRefusal(&rig, 77, 5));
+  rig.forwarding.Applied({.session = 77, .number = kCloseNumber, .session_gone = true});
+  CHECK(rig.ends["close again"].ok());
+  // Whatever is sent under it now is certainly not done.
+  CHECK(IsToldRefusal(&rig, 77, 5));
+}
+
+TEST_CASE("what has ended is forgotten first of the session of which that was noted least recently") {
+  ForwardingRig rig;
+  for (uint64_t session = 1; session <= kSessionsMax; ++session) SendAndSee(&rig, session, 1);
+  SendAndSee(&rig, 1, 2);
+  SendAndSee(&rig, kSessionsMax + 1, 1);
+  CHECK(IsToldRefusal(&rig, 1, 3));
+  CHECK_FALSE(IsToldRefusal(&rig, 1, 1));
+  CHECK(IsToldRefusal(&rig, 3, 2));
+  // That of 2 is, and nothing of it is known again.
+  CHECK_FALSE(IsToldRefusal(&rig, 2, 1));
+  CHECK_FALSE(IsToldRefusal(&rig, 2, 7));
 }
 
 TEST_CASE("where the node's own session is refused, who waits for it can be told") {

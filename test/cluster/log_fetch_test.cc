@@ -53,9 +53,23 @@ TEST_CASE("Entries are read from where they are, across gaps and segments", "[lo
   CHECK(FetchEntriesFrom(&files, moving, 1, places).status().code() == absl::StatusCode::kNotFound);
   CHECK(looks < 20);
   REQUIRE(files.Rename("log/elsewhere", directory.PathOf(2)).ok());
+  const auto still = [&](uint64_t segment, bool) { return directory.PathOf(segment); };
+
+  // The disk refuses what is read at once, and then the second entry of it.
+  files.Inject({.kind = test::FaultKind::kIoError, .calls = {test::FileCall::kRead}, .skip = 1});
+  files.Inject({.kind = test::FaultKind::kIoError, .calls = {test::FileCall::kRead}, .skip = 3});
+  const auto some = FetchEntries(directory, 1, places);
+  REQUIRE(some.ok());
+  CHECK(*some == raft::Entries(expected.begin(), expected.begin() + 1));
+  files.ClearFaults();
 
   files.FlipByte(directory.PathOf(2), FileOffset(places[6].offset) + 60, 1);
-  CHECK(FetchEntries(directory, 1, places).status().code() == absl::StatusCode::kDataLoss);
+  CHECK(FetchEntriesFrom(&files, still, 1, places).status().code() == absl::StatusCode::kDataLoss);
+  const auto before = FetchEntries(directory, 1, places);
+  REQUIRE(before.ok());
+  CHECK(*before == raft::Entries(expected.begin(), expected.begin() + 6));
+  const std::vector<EntryPlace> rest(places.begin() + 6, places.end());
+  CHECK(FetchEntries(directory, 7, rest).status().code() == absl::StatusCode::kDataLoss);
   REQUIRE(files.Remove(directory.PathOf(1)).ok());
   CHECK(FetchEntries(directory, 1, places).status().code() == absl::StatusCode::kNotFound);
 }

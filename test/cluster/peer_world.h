@@ -113,6 +113,7 @@ class PeerNode final : public cluster::Peers::Listener {
   void OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) override;
   void OnSnapshotReceived(raft::Message message, std::unique_ptr<storage::IncomingState> state) override;
   void OnSnapshotSent(const raft::SnapshotSent& sent) override { snapshots_sent.push_back(sent); }
+  void OnOwnDamage(const absl::Status& status) override { damage.push_back(status); }
   void OnUnreachable(raft::NodeId peer) override { unreachable.push_back(peer); }
   void OnJoinRequest(std::string_view request, std::function<void(std::string answer)> reply) override;
 
@@ -123,6 +124,7 @@ class PeerNode final : public cluster::Peers::Listener {
   std::vector<Heard> frames;
   std::vector<raft::NodeId> unreachable;
   std::vector<raft::SnapshotSent> snapshots_sent;
+  std::vector<absl::Status> damage;
   std::vector<std::pair<raft::Message, std::unique_ptr<storage::IncomingState>>> snapshots;
   std::vector<std::string> join_requests;
   std::vector<std::function<void(std::string)>> join_replies;

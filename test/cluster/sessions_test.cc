@@ -143,6 +143,25 @@ TEST_CASE("a session that is not open does nothing; opening and closing twice is
   CHECK(table.space().Text().empty());
 }
 
+TEST_CASE("of each command but openings it is said whether its session is gone, which it then is for good") {
+  Table table;
+  const auto gone = [&] {
+    std::string text;
+    for (const CommandResult& result : table.results()) text += result.session_gone ? '1' : '0';
+    return text;
+  };
+  table.Apply(1, {Do(5, 1), Close(6), Do(kNoSession, 1), Open(5), OpenNode(7)});
+  CHECK(gone() == "11000");
+  const uint64_t id = table.results()[3].opened;
+  CHECK(table.Apply(2, {Do(id, 100), Do(id, 1)}) == "OK, FAILED_PRECONDITION");
+  CHECK(gone() == "00");
+  CHECK(table.Apply(kHourMs + 3, {Do(id, 101)}) == "FAILED_PRECONDITION");
+  CHECK(gone() == "1");
+  const uint64_t next = table.Open(kHourMs + 4, 8);
+  CHECK(table.Apply(kHourMs + 5, {Do(next, 1), Close(next)}) == "OK, OK");
+  CHECK(gone() == "11");
+}
+
 TEST_CASE("what opens or closes does nothing else") {
   Table table;
   CHECK(table.Apply(1, {{.session = 5, .number = kOpenNumber, .operations = "op"}}) == "INVALID_ARGUMENT");

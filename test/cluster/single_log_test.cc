@@ -145,8 +145,39 @@ TEST_CASE("A fetch that the system never allows ends, and so does one of a file 
   node.world.RunFor(100'000'000);
   CHECK(node.listener.fetched.count(1) == 1);
   CHECK_FALSE(node.listener.fetched[1].has_value());
-  // What cannot be read now may be there all the same.
-  CHECK(node.listener.lost.count(1) == (kind == FaultKind::kGone ? 1 : 0));
+  // What was refused for so long may be there all the same, and nobody can wait for it.
+  CHECK(node.listener.lost.count(1) == 1);
+}
+
+TEST_CASE("A fetch brings what is before an entry that is damaged, and the next says once that it is lost",
+          "[single_log]") {
+  Node node;
+  // Each has a sector of its own.
+  for (raft::Index i = 1; i <= 5; ++i) {
+    node.Write(i, i, 1, 1500);
+    node.world.RunAll();
+  }
+  const EntryPlace* const place = node.log->Find(4);
+  REQUIRE(place != nullptr);
+  node.world.files().FlipByte(node.world.directory().PathOf(place->segment), FileOffset(place->offset) + 700, 1);
+  const auto fetch = [&](uint64_t number, raft::Index first) {
+    node.log->Fetch({.fetch = number, .first = first, .last = 5, .bytes_max = 100'000});
+    node.world.RunAll();
+  };
+  fetch(1, 1);
+  REQUIRE(node.listener.fetched[1].has_value());
+  CHECK(node.listener.fetched[1]->size() == 3);
+  CHECK(node.listener.lost.empty());
+  fetch(2, 4);
+  fetch(3, 4);
+  CHECK(node.listener.lost == std::set<uint64_t>{2, 3});
+  fetch(4, 5);
+  REQUIRE(node.listener.fetched[4].has_value());
+  CHECK(node.listener.fetched[4]->size() == 1);
+  const std::string log = node.world.env().logger().Text();
+  const size_t said = log.find("entry 4 of term 1 is damaged");
+  REQUIRE(said != std::string::npos);
+  CHECK(log.find("is damaged", said + 30) == std::string::npos);
 }
 
 TEST_CASE("A segment that is full is left for the spare, and deleted once nobody needs it", "[single_log]") {

@@ -35,18 +35,80 @@ TEST_CASE("bytes that rot after the snapshot was described are not taken, and wh
   rig.pair.CheckAt(200);
 }
 
-TEST_CASE("a table that was damaged before is found out by the install, whose failure is passed on") {
+TEST_CASE("a state one of whose tables is damaged is not sent; which one is said once, and it is looked at seldom") {
   SnapshotRig rig(1);
   REQUIRE_OK(rig.pair.peer().ApplyTo(200));
-  rig.pair.peer().env().files().FlipByte(SomeTable(&rig), 700, 1);
+  const std::string table = SomeTable(&rig);
+  rig.pair.peer().env().files().FlipByte(table, 700, 1);
+  rig.Start();
+  rig.Send();
+  CHECK_FALSE(rig.RunToTheEnd(600 * kSecond));
+  CHECK(rig.receiver.snapshots.empty());
+  CHECK(rig.sender.StatusOf(2).snapshot_error.find(table) != std::string::npos);
+  REQUIRE(rig.sender.damage.size() == rig.pins);
+  CHECK_CODE(rig.sender.damage.front(), kDataLoss);
+  CHECK(rig.pins >= 5);
+  CHECK(rig.pins <= 11);
+  const std::string log = rig.world.logger.Text();
+  const size_t said = log.find(table);
+  REQUIRE(said != std::string::npos);
+  CHECK(log.find(table, said + 1) == std::string::npos);
+  // Once it is sound all is well.
+  rig.pair.peer().env().files().FlipByte(table, 700, 1);
+  REQUIRE(rig.RunToTheEnd());
+  rig.pair.CheckAt(200);
+}
+
+TEST_CASE("a table that rots before it is installed is found out by the install, whose failure is passed on") {
+  SnapshotRig rig(1);
+  REQUIRE_OK(rig.pair.peer().ApplyTo(200));
   rig.Start();
   rig.Send();
   REQUIRE(rig.RunUntil([&] { return !rig.receiver.snapshots.empty(); }));
+  std::string received;
+  for (const auto& [path, bytes] : rig.pair.env().files().Files()) {
+    if (path.ends_with(".tbl.tmp") && bytes > 1000) received = path;
+  }
+  REQUIRE_FALSE(received.empty());
+  rig.pair.env().files().FlipByte(received, 700, 1);
   rig.InstallReceived();
   CHECK(rig.installed_at == 0);
   REQUIRE(rig.RunUntil([&] { return !rig.sender.snapshots_sent.empty(); }));
   CHECK_FALSE(rig.sender.snapshots_sent.back().ok);
   CHECK_FALSE(rig.sender.StatusOf(2).snapshot_error.empty());
+}
+
+// As a node does that hears from its peer before the rest is over.
+TEST_CASE("a snapshot that cannot be installed is not sent more often for being stopped and asked for again") {
+  SnapshotRig rig(1);
+  REQUIRE_OK(rig.pair.peer().ApplyTo(200));
+  rig.Start();
+  rig.Send();
+  int rounds = 0;
+  int stopped = 0;
+  int64_t stop_nanos = 0;
+  rig.RunUntil(
+      [&] {
+        const int64_t now = rig.world.network.now_nanos();
+        if (!rig.receiver.snapshots.empty()) {
+          rig.receiver.snapshots.clear();
+          rig.receiver.peers->SnapshotInstalled(absl::AbortedError("it could not be installed"));
+          ++rounds;
+          stop_nanos = now + 50 * kMillis;
+        }
+        if (stopped < rounds && now >= stop_nanos) {
+          ++stopped;
+          rig.sender.peers->StopSnapshot(SnapshotRig::kReceiver);
+        }
+        if (!rig.sender.snapshots_sent.empty()) {
+          rig.sender.snapshots_sent.clear();
+          rig.Send();
+        }
+        return false;
+      },
+      120 * kSecond);
+  CHECK(rounds >= 8);
+  CHECK(rounds <= 25);
 }
 
 TEST_CASE("another snapshot has to wait while one is being installed") {

@@ -136,7 +136,8 @@ class SimLoop final : public base::EventLoop {
   absl::StatusOr<std::unique_ptr<base::Stream>> Connect(const std::string& address,
                                                         base::StreamHandler* handler) override;
   base::TimerId After(int64_t delay_nanos, base::Task task) override {
-    const int64_t due = delay_nanos > kNever - network_->now_nanos_ ? kNever : network_->now_nanos_ + delay_nanos;
+    const int64_t now = network_->now_nanos_ + network_->TurnNanos(host_);
+    const int64_t due = delay_nanos > kNever - now ? kNever : now + delay_nanos;
     network_->times_.insert(due);
     return timers_.Add(due, std::move(task));
   }
@@ -356,6 +357,11 @@ bool SimNetwork::IsCut(const SimLink& link, int side) const {
 int64_t SimNetwork::SlowNanos(const SimLink& link, int side) const {
   const auto found = slow_.find({link.hosts[1 - side], link.hosts[side]});
   return found == slow_.end() ? 0 : found->second;
+}
+
+int64_t SimNetwork::TurnNanos(int host) const {
+  const auto found = turn_nanos_.find(host);
+  return found == turn_nanos_.end() ? 0 : found->second;
 }
 
 int64_t SimNetwork::Schedule(int64_t not_before, int64_t extra_nanos) {

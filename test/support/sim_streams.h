@@ -61,6 +61,9 @@ class SimNetwork {
   void CutHosts(int from, int to, bool cut);
   // What goes from one machine to another takes so much longer.
   void SlowHosts(int from, int to, int64_t nanos) { slow_[{from, to}] = nanos; }
+  // By the clock of the machine so much has passed since a turn of a loop on it began; timers run
+  // from then.
+  void SetTurnNanos(int host, int64_t nanos) { turn_nanos_[host] = nanos; }
   // No machine is cut off or slow any more.
   void HealHosts();
   // The process of the loop dies, in this turn: what it has written in it was never sent, it writes
@@ -96,6 +99,7 @@ class SimNetwork {
   // Towards the given side of a link.
   bool IsCut(const SimLink& link, int side) const;
   int64_t SlowNanos(const SimLink& link, int side) const;
+  int64_t TurnNanos(int host) const;
 
   const SimNetworkOptions options_;
   base::Random random_;
@@ -105,6 +109,7 @@ class SimNetwork {
   std::set<const base::EventLoop*> held_;
   std::set<std::pair<int, int>> host_cuts_;
   std::map<std::pair<int, int>, int64_t> slow_;
+  std::map<int, int64_t> turn_nanos_;
   std::set<int64_t> times_;  // at which something becomes due
   std::vector<SimLoop*> loops_;
   std::map<std::string, SimListener*> listeners_;

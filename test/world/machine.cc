@@ -202,6 +202,11 @@ void Machine::Freeze(bool frozen) {
   process_->syncs.Hang(frozen);
 }
 
+void Machine::SetTurnNanos(int64_t nanos) {
+  clock_.turn_nanos = nanos;
+  network_->SetTurnNanos(host_, nanos);
+}
+
 void Machine::AfterStep() {
   if (death_.has_value()) return Die();
   if (state_ != State::kJoining || !process_->join->ended()) return;

@@ -121,7 +121,7 @@ class Machine {
   int64_t WallMillis() { return clock_.WallMillis(); }
   // So much more has passed by the clock than when the turn of the loop began. May be less again
   // only once that time has come.
-  void SetTurnNanos(int64_t nanos) { clock_.turn_nanos = nanos; }
+  void SetTurnNanos(int64_t nanos);
   base::Clock* clock() { return &clock_; }
   // How often the process has begun.
   uint64_t lives() const { return lives_; }

@@ -55,14 +55,52 @@ TEST_CASE("who comes under the id of a voter, and has nothing, is not let in, wh
   CHECK(!world.violation().has_value());
 }
 
+namespace {
+
+// The bytes of some file whose name ends so, of which `what` is a part; where that is.
+struct Spot {
+  std::string path;
+  size_t at = 0;
+};
+Spot FindBytes(Machine* machine, std::string_view suffix, std::string_view what) {
+  Spot spot;
+  for (const auto& [path, bytes] : machine->files().Files()) {
+    if (!path.ends_with(suffix)) continue;
+    const size_t at = machine->files().Content(path).find(what);
+    if (at != std::string::npos && spot.path.empty()) spot = {path, at};
+  }
+  REQUIRE_FALSE(spot.path.empty());
+  return spot;
+}
+
+bool IsAtTheEnd(const Machine& machine, World* world) {
+  const Machine* const leader = world->Leader();
+  return leader != nullptr && machine.node() != nullptr &&
+         machine.node()->published().applied.load() == leader->node()->core()->inspect().last;
+}
+
+}  // namespace
+
 TEST_CASE("who needs entries that the leader cannot read any more is given a copy of the database") {
   // Damaged, or no file at all.
   const bool gone = GENERATE(false, true);
   ThreeMachines three(52);
   World& world = three.world;
+  Machine* const fourth = world.Add();
+  world.Start(fourth);
+  REQUIRE(world.RunUntil([&] {
+    const Machine* const now = world.Leader();
+    return fourth->node() != nullptr && now != nullptr &&
+           now->node()->core()->committed_configuration().Votes(fourth->id());
+  }));
   Machine* const leader = three.AwaitLeader();
+  // The others are a majority without these two.
+  REQUIRE_OK(three.Change(
+      leader, {.kind = raft::ChangeKind::kDemote, .node = fourth->id(), .other = raft::kNoNode, .address = {}}));
+  three.Settle();
   Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
   three.Kill(away);
+  three.Kill(fourth);
   const raft::Index before = three.LastIndex();
   // Fewer than the log keeps, and more than memory does.
   for (int i = 0; i < 12; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i), std::string(4000, 'x')));
@@ -70,33 +108,73 @@ TEST_CASE("who needs entries that the leader cannot read any more is given a cop
   REQUIRE(leader->node()->core()->inspect().floor <= before);
   leader->NoteFault();
   world.ExpectDataLoss(true);
-  for (const auto& [path, bytes] : leader->files().Files()) {
-    if (!path.ends_with(".seg")) continue;
-    if (gone) {
-      leader->files().Inject({.kind = test::FaultKind::kGone,
-                              .calls = {test::FileCall::kOpen},
-                              .pattern = "*.seg",
-                              .count = test::Fault::kSticky});
-      break;
-    }
-    const size_t at = leader->files().Content(path).find("xxxxxxxx");
-    if (at == std::string::npos) continue;
-    leader->files().FlipByte(path, at, 1);
-    break;
+  const uint64_t failures = leader->files().failures();
+  if (gone) {
+    leader->files().Inject({.kind = test::FaultKind::kGone,
+                            .calls = {test::FileCall::kOpen},
+                            .pattern = "*.seg",
+                            .count = test::Fault::kSticky});
+  } else {
+    const Spot spot = FindBytes(leader, ".seg", "xxxxxxxx");
+    leader->files().FlipByte(spot.path, spot.at, 1);
   }
+  // Both ask before either is told: each is a fetch of its own.
+  leader->executor()->Hang(true);
   world.Start(away);
-  REQUIRE(world.RunUntil([&] { return away->node() != nullptr; }));
-  const bool caught_up = world.RunUntil([&] {
-    return away->node() != nullptr &&
-           away->node()->published().applied.load() == leader->node()->core()->inspect().last;
-  });
+  world.Start(fourth);
+  REQUIRE(world.RunUntil([&] { return away->node() != nullptr && fourth->node() != nullptr; }));
+  world.RunFor(4 * leader->options().node.core.heartbeat_interval_nanos);
+  leader->executor()->Hang(false);
+  const bool caught_up = world.RunUntil([&] { return IsAtTheEnd(*away, &world) && IsAtTheEnd(*fourth, &world); });
   INFO(three.Report());
   REQUIRE(caught_up);
   CHECK(three.AwaitLeader() == leader);
   CHECK(world.installs_of(*away) == 1);
+  CHECK(world.installs_of(*fourth) == 1);
   CHECK(three.Get(away, "key11") == std::string(4000, 'x'));
   // Said once, however often it was found out.
+  if (gone) CHECK(leader->files().failures() >= failures + 2);
   CHECK(CountLogged(*leader, gone ? "No such file" : "is damaged") == 1);
+  CHECK(!world.violation().has_value());
+}
+
+TEST_CASE("a leader one of whose tables is damaged lets another one give the copy, and says which table it is") {
+  ThreeMachines three(53);
+  World& world = three.world;
+  Machine* const leader = three.AwaitLeader();
+  Machine* const away = &world.machine(static_cast<size_t>(leader->host()) % 3);
+  three.Kill(away);
+  const raft::Index before = three.LastIndex();
+  for (int i = 0; i < 150; ++i) REQUIRE_OK(three.Put(leader, "key" + std::to_string(i), std::string(4000, 'x')));
+  three.Settle();
+  world.RunFor(5 * kSecond);
+  REQUIRE(three.AwaitLeader() == leader);
+  REQUIRE(leader->node()->core()->inspect().floor > before);
+  leader->NoteFault();
+  world.ExpectDataLoss(true);
+  // In the first of its blocks, which are compressed.
+  std::string table;
+  uint64_t most = 0;
+  for (const auto& [path, bytes] : leader->files().Files()) {
+    if (!path.ends_with(".tbl") || bytes <= most) continue;
+    table = path;
+    most = bytes;
+  }
+  REQUIRE(most > 200);
+  leader->files().FlipByte(table, 100, 1);
+  world.Start(away);
+  const bool caught_up = world.RunUntil([&] { return IsAtTheEnd(*away, &world); });
+  INFO(three.Report());
+  REQUIRE(caught_up);
+  CHECK(three.AwaitLeader() != leader);
+  CHECK(world.installs_of(*away) == 1);
+  CHECK(three.Local(away, "key149") == std::string(4000, 'x'));
+  CHECK(CountLogged(*leader, "this node can give nobody a copy of the database: ") == 1);
+  std::string trouble;
+  for (const MemberStatus& member : leader->node()->Status().members) {
+    if (member.self) trouble = member.trouble;
+  }
+  CHECK(trouble.find(table) != std::string::npos);
   CHECK(!world.violation().has_value());
 }
 

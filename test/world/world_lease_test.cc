@@ -54,6 +54,54 @@ TEST_CASE("a follower's promise to a leader runs from when it was given, not fro
   }
 }
 
+// The process of each is stopped while a turn of it has still to end: by its clock the deadline is
+// over then, and what would have put that off has arrived, or does before the next turn.
+TEST_CASE("who was stopped within a turn reads what has arrived before it looks at its deadlines") {
+  const bool is_leader = GENERATE(false, true);
+  // Nobody gives up a link meanwhile, and with it what has arrived.
+  WorldOptions options = SmallWorld();
+  options.machine.node.peers.silence_nanos = 10 * kSecond;
+  ThreeMachines three(47, options);
+  World& world = three.world;
+  three.Settle();
+  Machine* const leader = three.AwaitLeader();
+  Machine* const stopped = is_leader ? leader : &world.machine(static_cast<size_t>(leader->host()) % 3);
+  const raft::Role role = is_leader ? raft::Role::kLeader : raft::Role::kFollower;
+  const raft::Term term = leader->node()->core()->inspect().term;
+  const Nanos heartbeat = leader->options().node.core.heartbeat_interval_nanos;
+  const Nanos timeout = leader->options().node.core.election_timeout_nanos;
+  // The round that an answer proves began before the stop: a leader has less time.
+  const Nanos pause = is_leader ? timeout - heartbeat / 2 : 3 * timeout;
+  const auto changed = [&] {
+    const raft::Inspect now = stopped->node()->core()->inspect();
+    return now.role != role || now.term != term;
+  };
+  // A leader asks the others whether it is still one.
+  const auto turn = [&](Machine* machine) {
+    bool done = false;
+    machine->loop()->Post([&, machine] {
+      machine->node()->Read({.deadline_nanos = base::kForever, .done = [](const absl::Status&) {}});
+      done = true;
+    });
+    REQUIRE(world.RunUntil([&] { return done; }));
+  };
+  for (int time = 0; time < 10; ++time) {
+    // At any place between two heartbeats.
+    world.RunFor(5 * heartbeat + heartbeat * time / 10);
+    turn(leader);
+    stopped->SetTurnNanos(pause);
+    turn(stopped);
+    INFO(time << "\n" << three.Report());
+    CHECK_FALSE(changed());
+    stopped->Freeze(true);
+    world.RunFor(pause);
+    stopped->SetTurnNanos(0);
+    stopped->Freeze(false);
+    CHECK_FALSE(world.RunUntil(changed, 2 * heartbeat));
+  }
+  CHECK(!world.violation().has_value());
+}
+
 // Of two that look at it at the same time, one publishes: a lease of later, with what was committed
 // by then.
 TEST_CASE("a read under a lease is of all that was committed when the lease was published") {

@@ -68,6 +68,9 @@ PinnedState::PinnedState(std::shared_ptr<DatabaseFiles> files, std::string engin
 absl::StatusOr<StateTable> PinnedState::DescribeTable(size_t i) const {
   const TableInfo& info = tables_[i].table->info();
   BANDB_ASSIGN_OR_RETURN(const FileHeader header, ReadTableHeader(files_.get(), engine_dir_, info.number));
+  // A checksum of damage would be as good as any, and who is given the table would find that out.
+  BANDB_ASSIGN_OR_RETURN(const TableReader* reader, tables_[i].table->Reader());
+  BANDB_RETURN_IF_ERROR(reader->VerifyChecksums());
   BANDB_ASSIGN_OR_RETURN(const uint64_t checksum,
                          TableChecksum(files_.get(), engine_dir_, info.number, info.file_bytes));
   return StateTable{.level = tables_[i].level, .file_id = header.file_id, .checksum = checksum, .info = info};

@@ -55,7 +55,8 @@ class PinnedState {
   const Uuid& database_id() const { return database_id_; }
   const ReplicaPosition& position() const { return position_; }
   size_t table_count() const { return tables_.size(); }
-  // Reads all of the file. Errors: kDataLoss damaged; as RefusedRead.
+  // Reads all of the file, and verifies it. Errors: kDataLoss damaged, with file and offset;
+  // kFailedPrecondition the replica is closed; as RefusedRead.
   absl::StatusOr<StateTable> DescribeTable(size_t i) const;
   // All of them, which reads every byte of the state.
   absl::StatusOr<ReplicaState> Describe() const;
