@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/mutex.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "base/thread.h"
@@ -25,6 +26,14 @@ constexpr uint64_t kScanLength = 50;
 void FormatKey(uint64_t number, std::string* key) {
   key->resize(16);
   for (size_t at = 16; at > 0; number /= 10) (*key)[--at] = static_cast<char>('0' + number % 10);
+}
+
+void Rest(base::Clock* clock, int seconds) {
+  const int64_t until_nanos = clock->MonotonicNanos() + int64_t{seconds} * 1'000'000'000;
+  base::Mutex mutex;
+  base::CondVar nobody;
+  const base::MutexLock lock(&mutex);
+  while (clock->MonotonicNanos() < until_nanos) nobody.WaitFor(&mutex, until_nanos - clock->MonotonicNanos());
 }
 
 std::vector<SubjectKind> AllKinds() {
@@ -150,6 +159,7 @@ absl::StatusOr<Measurement> DbBench::RunOne(const SubjectKind& kind, const Workl
   if (workload.fresh) std::filesystem::remove_all(dir, failure);
   if (failure) return base::Error(absl::StatusCode::kInternal, "cannot remove {}: {}", dir, failure.message());
   BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<Subject> subject, kind.open(dir, options_.settings));
+  if (!workload.fresh) Rest(clock_, options_.rest_seconds);
   std::atomic<bool> stop{false};
   std::unique_ptr<base::Thread> background;
   if (workload.name == "readwhilewriting") {

@@ -30,6 +30,8 @@ struct DbBenchOptions {
   uint64_t synced = 2'000;
   uint32_t value_bytes = 100;
   int rounds = 3;
+  // Between opening a store and its workload, for what earlier ones left to the background.
+  int rest_seconds = 0;
   uint64_t seed = 1;
   SubjectSettings settings;
 };

@@ -140,6 +140,9 @@ void DeclareDb(CLI::App* db, DbBenchOptions* options) {
   db->add_option("--compaction-style", options->settings.compaction_style, "of BanDB")
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(kCompactionStyles), std::end(kCompactionStyles))))
       ->capture_default_str();
+  db->add_option("--rest", options->rest_seconds, "seconds between opening a store and its workload, for compactions")
+      ->check(CLI::Range(0, 3600))
+      ->capture_default_str();
   db->add_option("--seed", options->seed)->capture_default_str();
 }
 

@@ -20,7 +20,16 @@ constexpr uint64_t kPartitionShareParts = 2;
 constexpr uint32_t kShardsMax = 256;
 // The restarts and keys of a block of the default size with values of a hundred bytes.
 constexpr size_t kPrefetchedLines = 8;
-constexpr std::align_val_t kBlockAlignment{alignof(CachedBlock)};
+// The part of the capacity that freed blocks may keep, and when it is worth it.
+constexpr uint64_t kKeptParts = 64;
+constexpr uint64_t kKeptBytesMin = 64 << 10;
+constexpr uint64_t kKeptBytesMax = 512 << 10;
+// How far ahead of the hand headers are asked for.
+constexpr size_t kHandAhead = 4;
+// What blocks that were turned away may take for a moment before others are evicted for them: one
+// part of the capacity in so many.
+constexpr uint64_t kPassingParts = 64;
+static_assert(alignof(CachedBlock) == BlockMemory::kAlignment);
 
 uint32_t ShardCount(uint64_t capacity_bytes, uint32_t asked, uint64_t block_bytes) {
   const uint64_t shard_bytes = std::max(kShardBytesWanted, kShardBlocksWanted * block_bytes);
@@ -28,6 +37,28 @@ uint32_t ShardCount(uint64_t capacity_bytes, uint32_t asked, uint64_t block_byte
   // Down for what is chosen here, so that the shares are what they should be.
   if (asked == 0) return std::bit_floor(static_cast<uint32_t>(wanted));
   return std::bit_ceil(static_cast<uint32_t>(std::min<uint64_t>(wanted, kShardsMax)));
+}
+
+uint64_t KeptBytes(uint64_t capacity_bytes) {
+  const uint64_t part = std::min(capacity_bytes / kKeptParts, kKeptBytesMax);
+  return part < kKeptBytesMin ? 0 : part;
+}
+
+// Where a table has no block, its pointer may hold the era in which one was turned away, marked by
+// the lowest bit, which no address of a block has.
+constexpr uintptr_t kTurnedAway = 1;
+
+CachedBlock* BlockOrNull(CachedBlock* held) {
+  return (reinterpret_cast<uintptr_t>(held) & kTurnedAway) == 0 ? held : nullptr;
+}
+
+CachedBlock* TurnedAwayIn(uint32_t era) {
+  return reinterpret_cast<CachedBlock*>(uintptr_t{era} << 1 | kTurnedAway);  // NOLINT(performance-no-int-to-ptr)
+}
+
+// Whether that was in this era or the one before.
+bool WasTurnedAway(CachedBlock* held, uint32_t era) {
+  return held == TurnedAwayIn(era) || (era != 0 && held == TurnedAwayIn(era - 1));
 }
 
 void PrefetchBlock(CachedBlock* block) {
@@ -44,16 +75,17 @@ void CachedBlock::Free() {
   BlockLedger* const owner = ledger;
   const uint64_t bytes = charge_bytes;
   this->~CachedBlock();
-  ::operator delete(static_cast<void*>(this), kBlockAlignment);
+  owner->memory()->Give(this, bytes);
   owner->Leave(bytes);
 }
 
 BlockCache::BlockCache(uint64_t capacity_bytes, uint32_t shard_count, uint64_t block_bytes, const Spare& spare)
     : capacity_bytes_(capacity_bytes),
+      kept_bytes_max_(KeptBytes(capacity_bytes)),
       spare_(spare),
       shard_count_(ShardCount(capacity_bytes, shard_count, block_bytes)),
       shards_(new Shard[shard_count_]),
-      ledger_(new BlockLedger) {
+      ledger_(new BlockLedger(kept_bytes_max_)) {
   ledger_->Join(0);
 }
 
@@ -70,7 +102,7 @@ BlockCache::~BlockCache() {
 
 BlockRef BlockCache::Allocate(size_t payload_bytes) {
   const size_t charge_bytes = sizeof(CachedBlock) + payload_bytes;
-  void* memory = ::operator new(charge_bytes, kBlockAlignment);
+  void* memory = ledger_->memory()->Take(charge_bytes);
   auto* block = new (memory) CachedBlock;
   block->payload_bytes = payload_bytes;
   block->charge_bytes = charge_bytes;
@@ -87,7 +119,8 @@ uint64_t BlockCache::PinnedBytes() const {
 uint64_t BlockCache::Left() const {
   const uint64_t pinned = PinnedBytes();
   const uint64_t beyond = pinned - std::min(pinned, spare_.pinned_bytes);
-  return std::max(capacity_bytes_ - std::min(beyond, capacity_bytes_), BlockFloor());
+  const uint64_t room = capacity_bytes_ - kept_bytes_max_;
+  return std::max(room - std::min(beyond, room), BlockFloor());
 }
 
 uint64_t BlockCache::BlockFloor() const { return capacity_bytes_ / kFloorParts; }
@@ -108,6 +141,10 @@ uint64_t BlockCache::Excess() const {
   const uint64_t floor = BlockFloor();
   // What readers hold outside of the cache takes no more from it than leaves the floor.
   return std::min(live - std::min(live, room), cached - std::min(cached, floor));
+}
+
+bool BlockCache::HasRoomFor(uint64_t bytes) const {
+  return ledger_->live_bytes() <= BlockRoom() || cached_bytes_.load(std::memory_order_relaxed) + bytes <= BlockFloor();
 }
 
 uint64_t BlockCache::HeldBytes() const {
@@ -135,12 +172,12 @@ BlockCache::Table::Table(BlockCache* cache, size_t block_count)
 BlockCache::Table::~Table() {
   for (size_t i = 0; i < block_count_; ++i) {
     // After all that another thread did with the pointer, for it is freed next.
-    if (blocks_[i].load(std::memory_order_acquire) == nullptr) continue;
+    if (BlockOrNull(blocks_[i].load(std::memory_order_acquire)) == nullptr) continue;
     Shard& shard = cache_->ShardOf(first_shard_ + i);
     CachedBlock* block = nullptr;
     {
       const base::MutexLock lock(&shard.mutex);
-      block = blocks_[i].load(std::memory_order_relaxed);
+      block = BlockOrNull(blocks_[i].load(std::memory_order_relaxed));
       if (block != nullptr) cache_->RemoveLocked(&shard, block);
     }
     if (block != nullptr) block->Unref();
@@ -149,21 +186,36 @@ BlockCache::Table::~Table() {
 
 BlockRef BlockCache::Table::Lookup(size_t block) const {
   BANDB_ASSERT(block < block_count_);
-  // Only a hint, which may be gone already; what is asked for is on its way while the lock is
-  // taken.
-  CachedBlock* found = blocks_[block].load(std::memory_order_relaxed);
-  if (found != nullptr) PrefetchBlock(found);
   Shard& shard = cache_->ShardOf(first_shard_ + block);
-  const base::MutexLock lock(&shard.mutex);
-  found = blocks_[block].load(std::memory_order_relaxed);
-  if (found == nullptr) {
-    ++shard.misses;
-    return BlockRef();
+  // Only a hint, which may be gone already; what is asked for is on its way while the lock is
+  // taken. If it is just coming, it is read a second time.
+  CachedBlock* found = BlockOrNull(blocks_[block].load(std::memory_order_relaxed));
+  if (found != nullptr) {
+    PrefetchBlock(found);
+    const base::MutexLock lock(&shard.mutex);
+    found = BlockOrNull(blocks_[block].load(std::memory_order_relaxed));
+    if (found != nullptr) return HitLocked(&shard, found);
   }
+  shard.misses.fetch_add(1, std::memory_order_relaxed);
+  return BlockRef();
+}
+
+BlockRef BlockCache::HitLocked(Shard* shard, CachedBlock* found) {
   found->marked = true;
   found->references.fetch_add(1, std::memory_order_relaxed);
-  ++shard.hits;
+  ++shard->hits;
   return BlockRef(found);
+}
+
+bool BlockCache::AdmitLocked(Shard* shard, std::atomic<CachedBlock*>* home) {
+  CachedBlock* const held = home->load(std::memory_order_relaxed);
+  if (BlockOrNull(held) != nullptr || WasTurnedAway(held, shard->era)) return true;
+  home->store(TurnedAwayIn(shard->era), std::memory_order_relaxed);
+  if (++shard->turned_away > shard->blocks) {
+    ++shard->era;
+    shard->turned_away = 0;
+  }
+  return false;
 }
 
 BlockRef BlockCache::Table::Insert(size_t block, BlockRef content) const {
@@ -173,16 +225,29 @@ BlockRef BlockCache::Table::Insert(size_t block, BlockRef content) const {
   CachedBlock* const added = content.block_;
   // What is too large whatever is evicted must not empty the cache.
   if (added->charge_bytes > cache_->BlockRoom()) return content;
+  const size_t number = first_shard_ + block;
+  Shard& shard = cache_->ShardOf(number);
+  if (!cache_->HasRoomFor(added->charge_bytes)) {
+    bool admitted = false;
+    {
+      const base::MutexLock lock(&shard.mutex);
+      admitted = AdmitLocked(&shard, &blocks_[block]);
+    }
+    if (!admitted) {
+      // What is there for longer is made room for all the same; this one goes soon, as do those
+      // that other threads are reading now.
+      if (cache_->Excess() > added->charge_bytes + cache_->capacity_bytes_ / kPassingParts) cache_->MakeRoom(number);
+      return content;
+    }
+  }
   // Its place first: what others bring in meanwhile finds it taken.
   cache_->cached_bytes_.fetch_add(added->charge_bytes, std::memory_order_relaxed);
-  const size_t number = first_shard_ + block;
   if (cache_->Excess() != 0) cache_->MakeRoom(number);
-  Shard& shard = cache_->ShardOf(number);
   BlockRef present;
   const bool fits = cache_->Excess() == 0;
   {
     const base::MutexLock lock(&shard.mutex);
-    CachedBlock* const found = blocks_[block].load(std::memory_order_relaxed);
+    CachedBlock* const found = BlockOrNull(blocks_[block].load(std::memory_order_relaxed));
     if (found != nullptr) {
       found->references.fetch_add(1, std::memory_order_relaxed);
       present = BlockRef(found);
@@ -244,6 +309,9 @@ CachedBlock* BlockCache::EvictLocked(Shard* shard, uint64_t bytes) {
   for (size_t steps = 2 * shard->clock.size(); steps > 0 && freed < bytes; --steps) {
     if (shard->hand >= shard->clock.size()) shard->hand = 0;
     CachedBlock* const block = shard->clock[shard->hand++];
+    // Headers are cold, and each costs a wait.
+    const size_t ahead = shard->hand + kHandAhead;
+    if (ahead < shard->clock.size() && shard->clock[ahead] != nullptr) __builtin_prefetch(shard->clock[ahead], 1);
     if (block == nullptr) continue;
     // One reference is the cache's own, and nobody can take another without the lock.
     if (!block->marked && block->references.load(std::memory_order_acquire) == 1) {
@@ -288,7 +356,7 @@ BlockCache::CacheStats BlockCache::GetStats() const {
     const Shard& shard = shards_[i];
     const base::MutexLock lock(&shard.mutex);
     stats.hits += shard.hits;
-    stats.misses += shard.misses;
+    stats.misses += shard.misses.load(std::memory_order_relaxed);
     stats.blocks += shard.blocks;
     stats.block_bytes += shard.bytes;
   }
@@ -301,6 +369,7 @@ BlockCache::CacheStats BlockCache::GetStats() const {
   stats.pinned_charge_bytes =
       pinned_charge_bytes_.load(std::memory_order_relaxed) + table_charge_bytes_.load(std::memory_order_relaxed);
   stats.working_bytes = working_bytes_.load(std::memory_order_relaxed);
+  stats.kept_bytes = ledger_->memory()->kept_bytes();
   stats.capacity_bytes = capacity_bytes_;
   return stats;
 }

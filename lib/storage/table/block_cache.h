@@ -22,6 +22,11 @@
 // looked up since it came by last, and evicts those that bear none and are in nobody's hands. A
 // block enters without the mark, so a scan over more than the cache holds does not push out what is
 // used again and again.
+//
+// Admission: once the cache is full, a block is let in when it is asked for the second time within
+// an era, in which as many were turned away as there are in the cache, or within the one after it.
+// Otherwise reads all over data that is many times the cache would evict a block each, for one that
+// is no more likely to be asked for (TinyLFU's doorkeeper; Einziger, Friedman, Manes, 2017).
 #ifndef BANDB_STORAGE_TABLE_BLOCK_CACHE_H_
 #define BANDB_STORAGE_TABLE_BLOCK_CACHE_H_
 
@@ -33,17 +38,18 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "storage/table/block_memory.h"
 #include "storage/table/partition_cache.h"
 
 namespace bandb::storage {
 
 class BlockCache;
 
-// Counts the memory of all blocks that were made for one cache. Shared by the cache and its blocks,
-// which may outlive it: the last of them deletes it.
+// Lends and counts the memory of all blocks that were made for one cache. Shared by the cache and
+// its blocks, which may outlive it: the last of them deletes it.
 class BlockLedger {
  public:
-  BlockLedger() = default;
+  explicit BlockLedger(uint64_t kept_bytes_max) : memory_(kept_bytes_max) {}
   void Join(uint64_t bytes) {
     holders_.fetch_add(1, std::memory_order_relaxed);
     live_bytes_.fetch_add(bytes, std::memory_order_relaxed);
@@ -53,9 +59,11 @@ class BlockLedger {
     if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
   uint64_t live_bytes() const { return live_bytes_.load(std::memory_order_relaxed); }
+  BlockMemory* memory() { return &memory_; }
 
  private:
   ~BlockLedger() = default;
+  BlockMemory memory_;
   std::atomic<uint64_t> holders_{0};
   std::atomic<uint64_t> live_bytes_{0};
 };
@@ -139,8 +147,11 @@ class BlockCache {
     uint64_t partition_evictions = 0;  // so far
     uint64_t pinned_charge_bytes = 0;  // what ChargePinned and ChargeTable were told
     uint64_t working_bytes = 0;        // as working_bytes() says
+    uint64_t kept_bytes = 0;           // memory of freed blocks that waits for the next
     uint64_t capacity_bytes = 0;
-    uint64_t used_bytes() const { return live_bytes + partition_bytes + pinned_charge_bytes + working_bytes; }
+    uint64_t used_bytes() const {
+      return live_bytes + partition_bytes + pinned_charge_bytes + working_bytes + kept_bytes;
+    }
   };
 
   // Memory beside the capacity, for what is no block.
@@ -176,16 +187,18 @@ class BlockCache {
 
     // Empty if the cache does not hold the block.
     BlockRef Lookup(size_t block) const;
-    // Puts a block of Allocate's into the cache if there is room for it, and returns it; or, if
-    // another thread was quicker, the block that is there already.
+    // Puts a block of Allocate's into the cache if that admits it and has room for it, and returns
+    // it in any case; or, if another thread was quicker, the block that is there already.
     BlockRef Insert(size_t block, BlockRef content) const;
     uint64_t memory_bytes() const { return block_count_ * sizeof(std::atomic<CachedBlock*>); }
 
    private:
     BlockCache* const cache_;
     const size_t block_count_;
-    const size_t first_shard_;                                   // that of block 0; the others follow in turn
-    const std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;  // changed under the lock of the block's shard
+    const size_t first_shard_;  // that of block 0; the others follow in turn
+    // The block, or in which era it was turned away (block_cache.cc), or null. Changed under the
+    // lock of the block's shard.
+    const std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;
   };
 
   // Memory that is not in blocks of the cache and still comes out of its budget, counted as long as
@@ -247,7 +260,10 @@ class BlockCache {
     uint64_t bytes ABSL_GUARDED_BY(mutex) = 0;
     uint64_t blocks ABSL_GUARDED_BY(mutex) = 0;
     uint64_t hits ABSL_GUARDED_BY(mutex) = 0;
-    uint64_t misses ABSL_GUARDED_BY(mutex) = 0;
+    // Of admission: how many eras have ended, and how many blocks were turned away in this one.
+    uint32_t era ABSL_GUARDED_BY(mutex) = 0;
+    uint64_t turned_away ABSL_GUARDED_BY(mutex) = 0;
+    std::atomic<uint64_t> misses{0};
   };
 
   Shard& ShardOf(size_t number) const { return shards_[number & (shard_count_ - 1)]; }
@@ -261,6 +277,11 @@ class BlockCache {
   uint64_t PartitionRoom() const;
   // How many bytes of blocks are too many.
   uint64_t Excess() const;
+  // Whether a block that was allocated comes in without another one having to go.
+  bool HasRoomFor(uint64_t bytes) const;
+  static BlockRef HitLocked(Shard* shard, CachedBlock* found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  // Whether the block may come into a cache that is full; remembers that it was turned away.
+  static bool AdmitLocked(Shard* shard, std::atomic<CachedBlock*>* home) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   void AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   void RemoveLocked(Shard* shard, CachedBlock* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
@@ -271,6 +292,8 @@ class BlockCache {
   CachedBlock* EvictLocked(Shard* shard, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
 
   const uint64_t capacity_bytes_;
+  // Of them, those that the memory of freed blocks may take.
+  const uint64_t kept_bytes_max_;
   const Spare spare_;
   const uint32_t shard_count_;
   const std::unique_ptr<Shard[]> shards_;

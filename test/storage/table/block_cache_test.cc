@@ -98,6 +98,60 @@ TEST_CASE("what is asked for again and again outlives a scan") {
   }
 }
 
+TEST_CASE("a full cache admits what is asked for a second time") {
+  constexpr size_t kBlocks = 200;
+  Rig rig(kBlocks * (1000 + sizeof(CachedBlock)), 1);
+  for (size_t block = 0; block < kBlocks; ++block) rig.Put(1, block);
+  const uint64_t full = rig.cache.GetStats().blocks;
+  REQUIRE(full > kBlocks * 9 / 10);
+  // What is turned away serves all the same.
+  CHECK(IsRight(rig.Put(2, 7), 2, 7));
+  CHECK_FALSE(static_cast<bool>(rig.Lookup(2, 7)));
+  CHECK(IsRight(rig.Put(2, 7), 2, 7));
+  CHECK(IsRight(rig.Lookup(2, 7), 2, 7));
+  CHECK(rig.cache.GetStats().block_bytes <= rig.cache.capacity_bytes());
+}
+
+TEST_CASE("what is read once each evicts nothing from a full cache") {
+  constexpr size_t kBlocks = 200;
+  Rig rig(kBlocks * (1000 + sizeof(CachedBlock)), 1);
+  for (size_t block = 0; block < kBlocks; ++block) rig.Put(1, block);
+  std::vector<size_t> present;
+  for (size_t block = 0; block < kBlocks; ++block) {
+    if (rig.Lookup(1, block)) present.push_back(block);
+  }
+  REQUIRE(present.size() > kBlocks * 9 / 10);
+  for (size_t block = 0; block < 3000; ++block) rig.Put(2, block);
+  for (const size_t block : present) CHECK(static_cast<bool>(rig.Lookup(1, block)));
+}
+
+TEST_CASE("that a block was asked for is forgotten once twice as many others were as are in the cache") {
+  constexpr size_t kBlocks = 100;
+  Rig rig(kBlocks * (1000 + sizeof(CachedBlock)), 1);
+  for (size_t block = 0; block < kBlocks; ++block) rig.Put(1, block);
+  rig.Put(2, 0);
+  for (size_t block = 1; block < 50; ++block) rig.Put(2, block);
+  // Remembered still.
+  rig.Put(2, 1);
+  CHECK(static_cast<bool>(rig.Lookup(2, 1)));
+  for (size_t block = 50; block < 350; ++block) rig.Put(2, block);
+  rig.Put(2, 0);
+  CHECK_FALSE(static_cast<bool>(rig.Lookup(2, 0)));
+  // Turned away anew, and remembered from now on.
+  rig.Put(2, 0);
+  CHECK(static_cast<bool>(rig.Lookup(2, 0)));
+}
+
+TEST_CASE("what other readers hold makes room though no block is admitted") {
+  constexpr size_t kBlocks = 200;
+  Rig rig(kBlocks * (1000 + sizeof(CachedBlock)), 1);
+  for (size_t block = 0; block < kBlocks; ++block) rig.Put(1, block);
+  const BlockCache::PinnedCharge charge = rig.cache.ChargePinned(50 * (1000 + sizeof(CachedBlock)));
+  rig.Put(2, 0);
+  CHECK_FALSE(static_cast<bool>(rig.Lookup(2, 0)));
+  CHECK(rig.cache.GetStats().used_bytes() <= rig.cache.capacity_bytes());
+}
+
 TEST_CASE("blocks in use are not evicted, and what finds no room lives as long as its reference") {
   Rig rig(10 * (1000 + sizeof(CachedBlock)), 1);
   std::vector<BlockRef> held;
