@@ -72,8 +72,7 @@ struct SnapshotSent {
 
 // The answer to Output::fetches: entries from the first index asked for, in order, at least one;
 // none if `ok` is false. `lost`: and never again, since the first is damaged or gone, or was
-// refused for long; a peer that needs it is given
-// a snapshot.
+// refused for long; a peer that needs it is given a snapshot.
 struct EntriesFetched {
   uint64_t fetch = 0;
   bool ok = false;
