@@ -87,6 +87,7 @@ class Recovery {
   // Whether the database opens without a table that is gone or has another length.
   bool MayDoWithout() const;
   absl::Status CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) const;
+  absl::Status CheckListed(uint64_t log) const;
   absl::Status CheckLogChain();
   bool IsKnownSynced(const ReadyLog& log) const {
     return log.content.synced_offset != 0 || recovered_.state.log_ends.contains(log.number);
@@ -97,8 +98,13 @@ class Recovery {
   absl::Status ReplayLogs();
   // Of the standalone database that a replica takes over; a replica itself has none.
   absl::Status LeaveLogs();
+  // Where the manifest says that the log ends, if it does.
+  uint64_t EndOf(uint64_t log, uint64_t otherwise) const {
+    const auto recorded = recovered_.state.log_ends.find(log);
+    return recorded == recovered_.state.log_ends.end() ? otherwise : recorded->second;
+  }
   // How much of a log is known to be durable.
-  uint64_t SyncedBytes(const ReadyLog& log) const;
+  uint64_t SyncedBytes(const ReadyLog& log) const { return EndOf(log.number, log.content.synced_offset); }
   // Replays the records of a log up to `end`.
   absl::Status ReplayLog(const ReadyLog& log, uint64_t end);
   absl::Status ReplayRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t offset);
@@ -261,13 +267,12 @@ bool Recovery::MayDoWithout() const {
 }
 
 absl::Status Recovery::ReadLogs() {
-  // LeaveLogs looks into them.
-  uint64_t room = node_ != nullptr ? UINT64_MAX : 0;
-  if (mode_ == RecoveryMode::kOpen && node_ == nullptr) room = HeldLogsRoomBytes(*recovered_.tables->cache(), options_);
+  // Into those of a node LeaveLogs looks.
+  uint64_t room = mode_ == RecoveryMode::kOpen ? HeldLogsRoomBytes(*recovered_.tables->cache(), options_) : 0;
+  if (node_ != nullptr) room = UINT64_MAX;
   for (const uint64_t number : log_numbers_) {
     ReadyLog log{.number = number, .path = base::JoinPath(engine_dir_, LogName(number)), .content = {}};
-    const auto recorded = recovered_.state.log_ends.find(number);
-    const uint64_t bytes_max = recorded == recovered_.state.log_ends.end() ? UINT64_MAX : recorded->second;
+    const uint64_t bytes_max = EndOf(number, UINT64_MAX);
     BANDB_ASSIGN_OR_RETURN(const uint64_t file_bytes, env_.files->FileSize(log.path));
     const auto read = std::min(file_bytes, bytes_max) <= room ? &ReadLog : &CheckLog;
     BANDB_ASSIGN_OR_RETURN(log.content, read(env_.files, log.path, FileType::kLog, bytes_max));
@@ -290,22 +295,19 @@ absl::Status Recovery::CheckRecordedEnd(const ReadyLog& log, uint64_t bytes) con
   return absl::OkStatus();
 }
 
+absl::Status Recovery::CheckListed(uint64_t log) const {
+  if (std::binary_search(log_numbers_.begin(), log_numbers_.end(), log)) return absl::OkStatus();
+  return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the log is missing",
+                     base::JoinPath(engine_dir_, LogName(log)));
+}
+
 absl::Status Recovery::CheckLogChain() {
   BANDB_ASSERT(logs_.size() == log_numbers_.size());
   const ManifestState& state = recovered_.state;
   for (const uint64_t needed : {state.log_number, state.begun_log}) {
-    if (needed < state.log_number) continue;
-    if (!std::binary_search(log_numbers_.begin(), log_numbers_.end(), needed)) {
-      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the log is missing",
-                         base::JoinPath(engine_dir_, LogName(needed)));
-    }
+    if (needed >= state.log_number) BANDB_RETURN_IF_ERROR(CheckListed(needed));
   }
-  for (const auto& log_end : state.log_ends) {
-    if (!std::binary_search(log_numbers_.begin(), log_numbers_.end(), log_end.first)) {
-      return base::Error(absl::StatusCode::kDataLoss, "{}: offset 0: the log is missing",
-                         base::JoinPath(engine_dir_, LogName(log_end.first)));
-    }
-  }
+  for (const auto& log_end : state.log_ends) BANDB_RETURN_IF_ERROR(CheckListed(log_end.first));
   // A log that breaks off ends the database's history there, unless what comes later shows that it
   // had been synced whole.
   for (size_t i = 0; i < logs_.size(); ++i) {
@@ -374,11 +376,6 @@ absl::Status Recovery::AddMemtable(const ReadyLog& log, uint64_t operations, uin
   BANDB_ASSIGN_OR_RETURN(std::shared_ptr<Memtable> memtable, Memtable::Make(env_.regions, capacity, log.number));
   memtables.push_back(std::move(memtable));
   return absl::OkStatus();
-}
-
-uint64_t Recovery::SyncedBytes(const ReadyLog& log) const {
-  const auto recorded = recovered_.state.log_ends.find(log.number);
-  return recorded == recovered_.state.log_ends.end() ? log.content.synced_offset : recorded->second;
 }
 
 absl::Status Recovery::StageRecord(const ReadyLog& log, const ParsedRecord& record, uint64_t operations) {
@@ -453,8 +450,7 @@ absl::Status Recovery::ReplayLogs() {
       break;
     }
     ReadyLog& log = logs_[i];
-    const auto recorded = recovered_.state.log_ends.find(log.number);
-    const uint64_t end = recorded == recovered_.state.log_ends.end() ? log.content.valid_bytes : recorded->second;
+    const uint64_t end = EndOf(log.number, log.content.valid_bytes);
     recovered_.needed_logs.push_back({.number = log.number,
                                       .bytes = end,
                                       .first_sequence = recovered_.last_sequence + 1,
@@ -462,14 +458,13 @@ absl::Status Recovery::ReplayLogs() {
                                       .begin_ms = recovered_.last_commit_time_ms,
                                       .end_ms = recovered_.last_commit_time_ms});
     BANDB_RETURN_IF_ERROR(ReplayLog(log, end));
-    if (recorded == recovered_.state.log_ends.end()) {
+    if (!recovered_.state.log_ends.contains(log.number)) {
       recovered_.dropped_bytes += log.content.dropped_bytes;
       recovered_.state.log_ends[log.number] = log.content.valid_bytes;
       if (mode_ == RecoveryMode::kOpen) {
-        const uint64_t valid_bytes = log.content.valid_bytes;
-        if (!log.content.bytes.empty()) log.content.bytes.resize(valid_bytes);
-        const uint64_t synced_bytes = std::min(log.content.synced_offset, valid_bytes);
-        recovered_.found_logs.push_back({log.number, std::move(log.content.bytes), valid_bytes, synced_bytes});
+        if (!log.content.bytes.empty()) log.content.bytes.resize(end);
+        const uint64_t synced_bytes = std::min(log.content.synced_offset, end);
+        recovered_.found_logs.push_back({log.number, std::move(log.content.bytes), end, synced_bytes});
       }
     }
     log.content = LogContent();
