@@ -5,8 +5,8 @@
 // is made, and goes first when it is removed: what it names is whole and durable as long as it is
 // there.
 //
-// Who reads and who makes a backup may do so at the same time: nobody changes what a description
-// names. Who prunes is alone.
+// Reading and making a backup may go on at the same time: nobody changes what a description
+// names. Pruning is done alone.
 #ifndef BANDB_BACKUP_REPOSITORY_H_
 #define BANDB_BACKUP_REPOSITORY_H_
 
@@ -47,8 +47,8 @@ class Repository {
     uint64_t seed = 0;
     // In the same file system.
     OpenRestored open{};
-    // A lock on a directory, for who may only read it, against FileSystem::Lock of a file in it;
-    // may be null.
+    // A lock on a directory, for a caller that may only read it, against FileSystem::Lock of a file
+    // in it; may be null.
     std::function<absl::StatusOr<std::unique_ptr<base::FileLock>>(const std::string& path)> lock_directory{};
   };
   Repository(Parts parts, std::string path);
@@ -80,13 +80,13 @@ class Repository {
   absl::Status CheckOurs();
   // The mark, which is made if need be, and says whether there is a backup.
   absl::StatusOr<RepositoryMark> TakeMark(const Survey& survey) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Of who makes or prunes. Errors: kFailedPrecondition another one does.
+  // Of a call that makes or prunes. Errors: kFailedPrecondition another one does.
   absl::StatusOr<Lock> LockAlone();
-  // Against a prune; null where that cannot be had by who may not write here.
+  // Against a prune; null where that cannot be had by a caller that may not write here.
   absl::StatusOr<Lock> LockToRead();
   // What became of reading under it.
   absl::Status AsRead(const absl::Status& status, const Lock& lock) const;
-  // Of who prunes, against all readers.
+  // Of a call that prunes, against all readers.
   absl::StatusOr<std::vector<Lock>> LockReadersOut();
   absl::StatusOr<Lock> LockReader(int place);
   // kFailedPrecondition.

@@ -14,13 +14,13 @@ namespace {
 
 using absl::StatusCode;
 
-// Has `handler` told of turns before whoever is added from now on.
+// Has `handler` told of turns before those that are added from now on.
 base::EventLoop* TurnsBefore(base::EventLoop* loop, base::TurnHandler* handler) {
   loop->AddTurnHandler(handler);
   return loop;
 }
 
-// What comes up during a turn is done in it, as long as it does not go on for ever.
+// What comes up during a turn is done in it, as long as it does not go on forever.
 constexpr int kRoundsMax = 8;
 // More committed and not yet applied than this, and no more is proposed.
 constexpr uint64_t kBacklogBytesMax = 8 << 20;
@@ -402,7 +402,7 @@ void Node::OnLogDurable(uint64_t write, raft::Term term, raft::Index index) {
 void Node::OnWriteFailed() {
   driver_->WriteFailed();
   failure_ =
-      base::Error(StatusCode::kFailedPrecondition, "the log could not be written; the node has to be started anew");
+      base::Error(StatusCode::kFailedPrecondition, "the log could not be written; the node has to be restarted");
 }
 
 void Node::OnReset(raft::Index index, raft::Term) {
@@ -441,7 +441,7 @@ void Node::OnDurable(const storage::ReplicaPosition& position) {
 }
 
 void Node::OnApplyFailed(const absl::Status& status) {
-  failure_ = base::Error(StatusCode::kFailedPrecondition, "applying failed ({}: {}); the node has to be started anew",
+  failure_ = base::Error(StatusCode::kFailedPrecondition, "applying failed ({}: {}); the node has to be restarted",
                          base::ToStd(absl::StatusCodeToString(status.code())), base::Message(status));
   Wake();
 }

@@ -82,8 +82,8 @@ struct NodeOptions {
   uint64_t queued_bytes_max = 64 << 20;
 };
 
-// Thread safety: made and, once the loop stands still, destroyed by any thread; the rest on the
-// loop's thread. The destructor leaves the engine to be closed by who has it: CloseReplica.
+// Thread safety: made and, once the loop is stopped, destroyed by any thread; the rest on the
+// loop's thread. The destructor leaves the engine to be closed by its owner: CloseReplica.
 class Node final : private Driver::Host,
                    private LogDevice::Listener,
                    private Applier::Listener,
@@ -346,14 +346,12 @@ class Node final : private Driver::Host,
   base::TimerId time_mark_ = base::kNoTimer;
 
   raft::RoleChange role_;
-  std::set<raft::NodeId> sending_;      // whom snapshots are on their way to
-  std::string damage_;                  // of the tables, as it was logged
-  int64_t gave_way_nanos_ = INT64_MIN;  // to another leader, for damage
+  std::set<raft::NodeId> sending_;  // nodes that snapshots are on their way to
   bool log_full_ = false;
   bool full_told_ = false;   // the core
   bool space_told_ = false;  // that this is why
   bool removed_ = false;
-  std::set<raft::NodeId> strangers_;  // of whom it is being found out whether they were removed
+  std::set<raft::NodeId> strangers_;  // nodes of which it is being found out whether they were removed
   Proposals proposals_;
   Waiting waiting_;
   Forwarding forwarding_;

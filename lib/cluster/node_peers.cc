@@ -101,7 +101,7 @@ void Node::OnFrame(raft::NodeId from, uint32_t id, std::string_view payload) {
       if (NodeAnswer answer; DecodeAnswer(payload, &answer)) HandleAnswer(from, answer);
       return;
     case NodeFrame::kRemoved:
-      // Those who know this one are those whom it dials.
+      // The nodes that know this one are those that it dials.
       if (driver_->core().configuration().Find(from) == nullptr) return;
       removed_ = true;
       return Wake();
@@ -233,8 +233,8 @@ void Node::SendAsks() {
   }
 }
 
-// A transfer is not asked for twice: the second time it would take leadership from who has just got
-// it.
+// A transfer is not asked for twice: the second time it would take leadership from the node that
+// has just got it.
 bool Node::EndedByElection(uint64_t number) {
   const auto at = asks_.find(number);
   PendingAsk& ask = at->second;

@@ -77,7 +77,7 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
         kFetchRetryNanos, [post = options_.post, again = std::move(again)]() mutable { post(std::move(again)); });
     return;
   }
-  // Whoever needs them finds it out again.
+  // The peer that needs them asks for them again.
   const std::string_view message = base::Message(entries.status());
   if (fetch_error_ != message) options_.logger->Log(base::LogLevel::kError, "{}", message);
   fetch_error_ = message;

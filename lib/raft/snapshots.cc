@@ -1,4 +1,4 @@
-// Snapshots, and the compaction of the log behind them.
+// Snapshots, and the compaction of the log that follows them.
 #include <algorithm>
 #include <memory>
 #include <utility>

@@ -39,7 +39,7 @@ char Unescaped(char c) {
   }
 }
 
-// The rest of a word in quotes, from behind the opening one; false if it does not end well.
+// The rest of a word in quotes, from after the opening one; false if it does not end well.
 bool TakeQuoted(std::string_view line, size_t* at, char quote, std::string* word) {
   for (size_t i = *at; i < line.size(); i++) {
     const char c = line[i];

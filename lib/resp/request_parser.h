@@ -44,7 +44,7 @@ class RequestParser {
   // After kIncomplete: how long the whole request will be, once nothing but the last argument's
   // bytes are missing; otherwise 0.
   size_t announced_bytes() const;
-  // The request under way is given up: what comes next are the bytes behind it.
+  // The request under way is given up: what comes next are the bytes after it.
   void Restart();
   // Memory that grew with what was asked.
   size_t held_bytes() const;

@@ -11,7 +11,7 @@ namespace bandb::server {
 
 namespace {
 
-// Behind every key but this one.
+// After every key but this one.
 const std::string& LastKey() {
   static const std::string& key = *new std::string(kv::kKeyBytesMax, '\xff');
   return key;
@@ -202,7 +202,7 @@ bool Transaction::WalkAll(std::string_view begin, std::string_view prefix, Visit
   const auto visit = [&](std::string_view key) { return key.substr(0, prefix.size()) == prefix && visit_one(key); };
   const std::string from = walk_rest_.has_value() ? *std::exchange(walk_rest_, std::nullopt) : std::string(begin);
   auto own = written_.lower_bound(from);
-  // The keys of its own in front of `limit`; all if it is null.
+  // The keys of its own before `limit`; all if it is null.
   const auto visit_own = [&](const std::string_view* limit) {
     for (; own != written_.end() && (limit == nullptr || own->first < *limit); ++own) {
       if (Shown(own->second.state) != nullptr && !visit(own->first)) return false;

@@ -109,7 +109,7 @@ class TransactionPath::StoreSource : public EntrySource {
   bool saw_undurable_ = false;
 };
 
-// With what is on its way in front of it.
+// With what is on its way seen before it.
 class TransactionPath::LoopSource final : public StoreSource {
  public:
   LoopSource(Store* store, const TransactionCommand& command, const PendingWrites* pending)

@@ -83,7 +83,7 @@ absl::Status DbFeed::CreateCursor(std::string_view name, const ChangesFrom& from
     if (!written.ok()) break;
     written = write_(*batch);
     const bool is_written = written.ok();
-    // An ingest may have come in between, after which the feed begins anew.
+    // An ingest may have come in between, after which the feed begins again.
     if (is_written) written = engine_->feed().CheckNotLost(name);
     if (written.ok()) break;
     // Meanwhile it may have been dropped and made again, or reset: that one is another's.

@@ -4,6 +4,7 @@ import pathlib
 import re
 
 import cxx_scopes
+import source_tree
 
 PROSE_COLUMNS = 100
 CODE_COLUMNS = 120
@@ -11,6 +12,20 @@ ROOM_README_LINES_MAX = 30
 
 COMMENT_LINE = re.compile(r"(\s*)//( *)(.*)$")
 DEFINITION = re.compile(r"[\w ,()<>*]+?\s*:=")
+
+# What reads as translated, and what to say. A word is here if a machine can tell its wrong use from its right one.
+PLAIN_WORDS = tuple((re.compile(pattern), say) for pattern, say in (
+    (r"\b[Ww]hom?ever\b", "name the reader, caller or node"),
+    (r"\b(?:for|to|by|from|with|without|than) who\b", "name the reader, caller or node"),
+    (r"\b[Aa]new\b", "say again"),
+    (r"\bfor ever\b", "say forever"),
+    (r"\b[Ii]n front of\b", "say before"),
+    # A clock and a follower may be behind; what comes next in a file is after it.
+    (r"(?<!\bis )(?<!\bare )(?<!\bbe )(?<!being )(?<!ms )(?<!hours )(?<!far )(?<!fallen )"
+     r"\b[Bb]ehind (?:it|them|that|which|each|all|every|an?|the)\b", "say after"),
+    (r"\b[Ss]tands? (?:before|at|on|behind|beyond|there|here)\b", "say is"),
+    (r"\b(?:[Hh]e|[Hh]im|[Hh]is|[Ss]he|[Hh]ers)\b", "a thread, a caller and a node are it"),
+))
 
 
 def comment_blocks(file):
@@ -72,6 +87,31 @@ def prose_width(tree):
             for number, indent, text in block:
                 if indent < 2 and " " in text and len(file.lines[number - 1]) > PROSE_COLUMNS:
                     yield file.violation(number, "prose-width", f"a comment ends at column {PROSE_COLUMNS}")
+
+
+def prose(file):
+    """(line number, text) of what is written for people: comments, documents, and what programs say."""
+    if file.suffix == ".md":
+        yield from enumerate(file.lines, 1)
+    elif file.suffix in (".py", ".sh", ".cmake", ".txt"):
+        yield from ((number, line) for number, line in enumerate(file.lines, 1) if re.match(r'\s*(#(?!!)|""")', line))
+    elif file.is_cxx:
+        for match in source_tree.COMMENT_OR_LITERAL.finditer(file.text):
+            # The names of test cases, and the bytes that tests are about, are their own.
+            if match.group(0).startswith("/") or not file.path.startswith("test/"):
+                yield from enumerate(match.group(0).split("\n"), file.line_of(match.start()))
+
+
+def plain_words(tree):
+    """Plain English: no word that a native engineer would stumble over. People are they, and who is a person."""
+    for file in tree.files:
+        if file.path == "LICENSE" or file.path.startswith("test/data/"):
+            continue
+        for number, line in prose(file):
+            for pattern, say in PLAIN_WORDS:
+                match = pattern.search(line)
+                if match:
+                    yield file.violation(number, "plain-words", f'"{match.group(0)}": {say}')
 
 
 def one_hand(tree):
@@ -151,4 +191,4 @@ def room_readmes(tree):
 
 
 RULES = {"layouts": layouts, "prose-width": prose_width, "one-hand": one_hand, "glossary": glossary, "mirrors": mirrors,
-         "room-readmes": room_readmes}
+         "room-readmes": room_readmes, "plain-words": plain_words}
