@@ -1,11 +1,14 @@
 #include "base/stream_logger.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/escape.h"
 #include "base/status.h"
@@ -16,6 +19,19 @@ namespace {
 
 constexpr std::string_view kTextNames[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
 constexpr std::string_view kJsonNames[] = {"debug", "info", "warning", "error"};
+
+// A pipe that says that it has room takes as much, at least.
+constexpr size_t kPieceBytes = 4096;
+
+bool IsRegularFile(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+bool HasRoom(int fd) {
+  pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
+  return ::poll(&room, 1, 0) > 0;
+}
 
 bool WriteLine(int fd, std::string_view line) {
   while (!line.empty()) {
@@ -47,7 +63,7 @@ absl::StatusOr<int> OpenForLogging(const std::string& path) {
     fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) return OpenError(errno, path);
-  // A reader that is slow gets all lines, as that of standard error does.
+  // As standard error is: Write asks whether there is room.
   if (::fcntl(fd, F_SETFL, O_APPEND) != 0) {
     const int error = errno;
     ::close(fd);
@@ -67,6 +83,9 @@ std::string FormatUtc(int64_t wall_ms) {
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
                      utc.tm_hour, utc.tm_min, utc.tm_sec, milliseconds);
 }
+
+StreamLogger::StreamLogger(int fd, std::string path, Clock* clock, const StreamLoggerOptions& options)
+    : fd_(fd), path_(std::move(path)), clock_(clock), options_(options), is_file_(IsRegularFile(fd)) {}
 
 std::unique_ptr<StreamLogger> StreamLogger::ToStderr(Clock* clock, const StreamLoggerOptions& options) {
   return std::unique_ptr<StreamLogger>(new StreamLogger(STDERR_FILENO, "", clock, options));
@@ -88,6 +107,11 @@ absl::Status StreamLogger::Reopen() {
   } while (made < 0 && (errno == EINTR || errno == EBUSY));
   const int error = errno;
   ::close(fd);
+  if (made >= 0) {
+    MutexLock lock(&mutex_);
+    is_file_.store(IsRegularFile(fd_), std::memory_order_relaxed);
+    rest_.clear();
+  }
   return made < 0 ? ErrnoStatus(error, fmt::format("{}: open for logging", path_)) : absl::OkStatus();
 }
 
@@ -95,14 +119,57 @@ StreamLogger::~StreamLogger() {
   if (!path_.empty()) ::close(fd_);
 }
 
-void StreamLogger::Write(LogLevel level, std::string_view message) {
-  if (!Enabled(level)) return;
+std::string StreamLogger::LineOf(LogLevel level, std::string_view message) const {
   const std::string time = FormatUtc(clock_->WallMillis());
   const auto index = static_cast<size_t>(level);
-  const std::string line = options_.json ? fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"message\":\"{}\"}}\n",
-                                                       time, kJsonNames[index], EscapeJson(message))
-                                         : fmt::format("{} {} {}\n", time, kTextNames[index], Escape(message));
+  return options_.json ? fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"message\":\"{}\"}}\n", time,
+                                     kJsonNames[index], EscapeJson(message))
+                       : fmt::format("{} {} {}\n", time, kTextNames[index], Escape(message));
+}
+
+void StreamLogger::Write(LogLevel level, std::string_view message) {
+  if (!Enabled(level)) return;
+  std::string line = LineOf(level, message);
+  if (!is_file_.load(std::memory_order_relaxed)) return WriteWithoutWaiting(std::move(line));
   if (!WriteLine(fd_, line)) dropped_lines_.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool StreamLogger::WriteSome(std::string* bytes) const {
+  std::string_view left = *bytes;
+  bool has_room = true;
+  while (!left.empty() && has_room) {
+    has_room = HasRoom(fd_) && WriteLine(fd_, left.substr(0, kPieceBytes));
+    if (has_room) left.remove_prefix(std::min(left.size(), kPieceBytes));
+  }
+  bytes->erase(0, bytes->size() - left.size());
+  return bytes->empty();
+}
+
+void StreamLogger::WriteWithoutWaiting(std::string line) {
+  MutexLock lock(&mutex_);
+  bool wrote = WriteSome(&rest_);
+  if (wrote && untold_lines_ > 0) {
+    rest_ =
+        LineOf(LogLevel::kWarning, fmt::format("{} lines of this log had no room, and were dropped", untold_lines_));
+    const size_t bytes = rest_.size();
+    wrote = WriteSome(&rest_);
+    if (rest_.size() < bytes) {
+      untold_lines_ = 0;
+    } else {
+      rest_.clear();
+    }
+  }
+  const size_t bytes = line.size();
+  if (wrote) {
+    rest_ = std::move(line);
+    WriteSome(&rest_);
+    // Nothing of it: what comes later may have room.
+    wrote = rest_.size() < bytes;
+    if (!wrote) rest_.clear();
+  }
+  if (wrote) return;
+  ++untold_lines_;
+  dropped_lines_.fetch_add(1, std::memory_order_relaxed);
 }
 
 }  // namespace bandb::base

@@ -2,6 +2,7 @@
 #ifndef BANDB_BASE_SYSTEM_ENV_H_
 #define BANDB_BASE_SYSTEM_ENV_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,10 @@ class SystemEnv {
   Random random_;
   ThreadExecutor executor_;
 };
+
+// How long the machine has been awake, as the manager of services counts (CLOCK_MONOTONIC): unlike
+// Clock, that stands still while the machine is suspended.
+int64_t AwakeNanos();
 
 // The value of a variable of the process' environment, or nothing, and takes it out, so that no
 // program that this one starts has it. Before the process has other threads.

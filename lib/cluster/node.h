@@ -346,7 +346,9 @@ class Node final : private Driver::Host,
   base::TimerId time_mark_ = base::kNoTimer;
 
   raft::RoleChange role_;
-  std::set<raft::NodeId> sending_;  // nodes that snapshots are on their way to
+  std::set<raft::NodeId> sending_;      // nodes that snapshots are on their way to
+  std::string damage_;                  // of the tables, as it was logged
+  int64_t gave_way_nanos_ = INT64_MIN;  // to another leader, for damage
   bool log_full_ = false;
   bool full_told_ = false;   // the core
   bool space_told_ = false;  // that this is why

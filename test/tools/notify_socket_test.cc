@@ -9,8 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/system_env.h"
 #include "support/catch.h"
 #include "support/manual_clock.h"
 #include "support/temp_dir.h"
@@ -90,6 +92,22 @@ TEST_CASE("what a manager does not take at once it is told again, in order") {
   for (; !(told = manager.Take()).empty(); count++) last = told;
   CHECK(count == 8);
   CHECK(last == "STOPPING=1\nSTATUS=ending\n");
+}
+
+TEST_CASE("the time of a reload is by the clock of the manager, whatever this process goes by") {
+  test::TempDir dir;
+  test::ManualClock clock;
+  Manager manager(dir.File("notify"));
+  NotifySocket notify(&clock);
+  const int64_t before = base::AwakeNanos() / 1000;
+  notify.TellReloading();
+  const int64_t after = base::AwakeNanos() / 1000;
+  const std::string told = manager.Take();
+  constexpr std::string_view kHead = "RELOADING=1\nMONOTONIC_USEC=";
+  REQUIRE(told.starts_with(kHead));
+  const int64_t usec = std::stoll(told.substr(kHead.size()));
+  CHECK(usec >= before);
+  CHECK(usec <= after);
 }
 
 TEST_CASE("a watchdog hears of it in time, also where it did not take the last sign of life") {

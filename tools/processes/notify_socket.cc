@@ -63,8 +63,8 @@ void NotifySocket::SendKept() {
 void NotifySocket::TellReady(std::string_view status) { Tell(fmt::format("READY=1\nSTATUS={}\n", status)); }
 
 void NotifySocket::TellReloading() {
-  // A manager of notify-reload takes the time for that of its signal.
-  Tell(fmt::format("RELOADING=1\nMONOTONIC_USEC={}\n", clock_->MonotonicNanos() / 1000));
+  // A manager of notify-reload compares the time with that of its signal, by its own clock.
+  Tell(fmt::format("RELOADING=1\nMONOTONIC_USEC={}\n", base::AwakeNanos() / 1000));
 }
 
 void NotifySocket::TellEnding() { Tell("STOPPING=1\nSTATUS=ending\n"); }
