@@ -155,6 +155,19 @@ TEST_CASE("after Resume was OK no job that was stopped before stops writes once 
   CHECK_OK(storage::CheckInvariants(db.get()));
 }
 
+TEST_CASE("a log for which there is no room refuses the write, and takes the next one once there is some") {
+  TestEnv env(9);
+  const std::unique_ptr<Db> db = MustOpen(env.env(), kDir);
+  REQUIRE_OK(db->Put("key", "value"));
+  env.files().SetFreeBytes(0);
+  CHECK_CODE(db->Put("refused", std::string(10'000, 'v')), kResourceExhausted);
+  CHECK(*db->Get("key") == "value");
+  CHECK_CODE(db->Get("refused").status(), kNotFound);
+  env.files().SetFreeBytes(uint64_t{1} << 30);
+  CHECK_OK(db->Resume());
+  CHECK_OK(db->Put("more", "value", {.sync = true}));
+}
+
 TEST_CASE("an Open that is refused at any call leaves the lock free for the next one") {
   TestEnv env(8);
   {

@@ -64,6 +64,7 @@ TEST_CASE("a manifest that is read again holds the state that it began with, and
   state.epoch = 4;
   state.commit_time_ms = 1234;
   state.begun_log = 7;
+  state.clock_sequence = 6;
   state.log_ends = {{1, 100}, {3, 300}};
   const auto manifest = f.Begin(5, state);
   CHECK(manifest->number() == 5);
@@ -81,6 +82,7 @@ TEST_CASE("a manifest that is read again holds the state that it began with, and
   CHECK(recovered->state.epoch == 4);
   CHECK(recovered->state.commit_time_ms == 1234);
   CHECK(recovered->state.begun_log == 7);
+  CHECK(recovered->state.clock_sequence == 6);
   CHECK(recovered->state.next_file_number == 20);
   CHECK(recovered->state.log_ends == std::map<uint64_t, uint64_t>{{3, 300}});
   CHECK(Numbers(recovered->state.version->level(0)) == std::vector<uint64_t>{9});
