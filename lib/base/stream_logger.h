@@ -8,7 +8,7 @@
 // escaped by those who log them. A line that cannot be written is dropped and counted; a full log
 // disk is no error for anybody else.
 //
-// Nobody waits for who reads a pipe, a socket or a terminal: what these have no room for is
+// Nothing waits for the reader of a pipe, a socket or a terminal: what these have no room for is
 // dropped, and a line says how much, once there is room. A line of more than 4 KiB goes into them
 // in pieces, and a part of one that has no room is written before the next line.
 #ifndef BANDB_BASE_STREAM_LOGGER_H_

@@ -401,8 +401,7 @@ void Node::OnLogDurable(uint64_t write, raft::Term term, raft::Index index) {
 
 void Node::OnWriteFailed() {
   driver_->WriteFailed();
-  failure_ =
-      base::Error(StatusCode::kFailedPrecondition, "the log could not be written; the node has to be restarted");
+  failure_ = base::Error(StatusCode::kFailedPrecondition, "the log could not be written; the node has to be restarted");
 }
 
 void Node::OnReset(raft::Index index, raft::Term) {

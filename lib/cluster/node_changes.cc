@@ -157,8 +157,8 @@ void Node::OnFetchLost(uint64_t fetch) { TakeFetched(fetch, /*ok=*/false, {}, /*
 void Node::TakeFetched(uint64_t fetch, bool ok, raft::Entries entries, bool lost) {
   driver_->Fetched(fetch, ok, std::move(entries), lost);
   if (driver_->failed() && failure_.ok()) {
-    failure_ = base::Error(absl::StatusCode::kFailedPrecondition,
-                           "the log could not be read; the node has to be restarted");
+    failure_ =
+        base::Error(absl::StatusCode::kFailedPrecondition, "the log could not be read; the node has to be restarted");
   }
 }
 

@@ -69,7 +69,7 @@ class OperationHooks {
   bool RunBefore(const Origin& origin, const HookBounds& bounds, Command* command, ModifiedBytes* modified,
                  Outcome* ending);
 
-  // Whether there are hooks in front of operations of any kind.
+  // Whether there are hooks before operations of any kind.
   bool JudgeOperations() const;
 
   // Null if no hook wants to know.

@@ -1,4 +1,4 @@
-"""What tests of attacks on a server share: a server with users and TLS, a witness, and connections of whoever attacks.
+"""What tests of attacks on a server share: a server with users and TLS, a witness, and connections of the attackers.
 
 The witness is a client that has logged in. It is answered all the time, and soon; strangers cost no more than a few
 megabytes; and the server serves on.

@@ -87,7 +87,7 @@ class UncoveredCursor final : public Cursor {
     }
     StandNowhere();
   }
-  // Stands before all entries of the spaced key, whether there are any or not.
+  // Comes before all entries of the spaced key, whether there are any or not.
   std::string_view BeforeAll(std::string_view spaced_key) {
     target_.assign(spaced_key);
     base::PutFixed64(&target_, UINT64_MAX);

@@ -3,7 +3,7 @@
 // What lies deeper is older: where a reader sees a range delete of one source, nothing of the
 // sources under that one shows. So a walk of these goes on where the range ends, and looks at none
 // of the entries on the way, of which there may be millions. Entries of the source that has the
-// range delete may be newer than it is: those are for whoever walks to judge.
+// range delete may be newer than it is: those the reader of the walk judges.
 #ifndef BANDB_STORAGE_READ_UNCOVERED_CURSOR_H_
 #define BANDB_STORAGE_READ_UNCOVERED_CURSOR_H_
 

@@ -44,7 +44,7 @@ uint64_t StatusBytes(std::string_view name) {
 // What is resident and belongs to no file. The logs that are mapped are pages of files.
 uint64_t ResidentBytes() { return StatusBytes("RssAnon:"); }
 
-// From now on the most that is resident at a time counts anew.
+// From now on the most that is resident at a time is counted from the start.
 void ForgetPeak() {
   FILE* file = std::fopen("/proc/self/clear_refs", "w");
   REQUIRE(file != nullptr);

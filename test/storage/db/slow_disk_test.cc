@@ -39,7 +39,7 @@ class Gate {
     while (closed_) changed_.Wait(&mutex_);
     --waiting_;
   }
-  // Until somebody stands before it, closed as it is.
+  // Until somebody waits at it, closed as it is.
   void AwaitSomebody() ABSL_LOCKS_EXCLUDED(mutex_) {
     base::MutexLock lock(&mutex_);
     while (waiting_ == 0) changed_.Wait(&mutex_);
@@ -147,7 +147,7 @@ TEST_CASE("while a sync stands still what waits for it is not acknowledged, and 
     CHECK_CODE(found->Get("unsynced").status(), kNotFound);
   }
   world.gates.log_syncs.Open();
-  // Behind all of it.
+  // After all of it.
   CHECK_OK(db->Put("after", "1", {.sync = true}));
   {
     const std::unique_ptr<Db> found = world.AfterPowerLoss();

@@ -45,7 +45,7 @@ TEST_CASE("a log that is too large to be held at an open is made durable all the
     const auto found = MustOpen(after.env(), kDir, LargeBuffer());
     for (int i = 0; i < kValues; ++i) REQUIRE(*found->Get(std::to_string(i)) == ValueOf(i));
   }
-  // Damage before what a record names as synced is damage, and a torn tail behind it.
+  // Damage before what a record names as synced is damage, and a torn tail after it.
   for (const int damaged : {10, 60}) {
     TestEnv env(6, dead->ProcessDeathImage(1));
     env.files().FlipByte(log, static_cast<uint64_t>(damaged) * kValueBytes, 1);

@@ -137,7 +137,7 @@ TEST_CASE("that a block was asked for is forgotten once twice as many others wer
   for (size_t block = 50; block < 350; ++block) rig.Put(2, block);
   rig.Put(2, 0);
   CHECK_FALSE(static_cast<bool>(rig.Lookup(2, 0)));
-  // Turned away anew, and remembered from now on.
+  // Turned away again, and remembered from now on.
   rig.Put(2, 0);
   CHECK(static_cast<bool>(rig.Lookup(2, 0)));
 }
