@@ -136,8 +136,7 @@ struct Worked {
   std::string wrong{};
 };
 
-// Verifies, copies and compacts it: what is damaged is named by what reads it, and nothing comes out
-// wrong.
+// Verifies, copies and compacts it: what is damaged is named, and nothing comes out wrong.
 Worked WorkOn(const SmallDatabase& small, std::unique_ptr<CrashFileSystem> files) {
   constexpr char kCopyDir[] = "/copy";
   TestEnv env(1, std::move(files));
