@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   router.Add(kLine, &echo, net::kLaneFree);
   const Lines lines;
   net::Quota quota;
-  net::FrameServer server({.loop = loop->get(), .quota = &quota, .observer = &echo}, net::Limits());
+  net::FrameServer server({.loop = loop->get(), .quota = &quota, .observer = &echo}, net::ServerLimits());
   net::Acceptor acceptor(loop->get(), net::Acceptor::Limits());
   const absl::Status listens = acceptor.Listen({.address = argv[1]}, {{loop->get(), &server, {&lines, &router}}});
   (listens.ok() ? std::cout << acceptor.address() : std::cerr << listens) << std::endl;
