@@ -100,18 +100,22 @@ absl::StatusOr<std::unique_ptr<StreamLogger>> StreamLogger::ToFile(const std::st
 absl::Status StreamLogger::Reopen() {
   if (path_.empty()) return absl::OkStatus();
   BANDB_ASSIGN_OR_RETURN(const int fd, OpenForLogging(path_));
-  // Under the number that writers use, at one moment.
   int made = -1;
-  do {
-    made = ::dup3(fd, fd_, O_CLOEXEC);
-  } while (made < 0 && (errno == EINTR || errno == EBUSY));
-  const int error = errno;
-  ::close(fd);
-  if (made >= 0) {
-    MutexLock lock(&mutex_);
-    is_file_.store(IsRegularFile(fd_), std::memory_order_relaxed);
-    rest_.clear();
+  int error = 0;
+  {
+    // The rest of a line stays out of the new file.
+    const MutexLock lock(&mutex_);
+    // Under the number that writers use, at one moment.
+    do {
+      made = ::dup3(fd, fd_, O_CLOEXEC);
+    } while (made < 0 && (errno == EINTR || errno == EBUSY));
+    error = errno;
+    if (made >= 0) {
+      is_file_.store(IsRegularFile(fd_), std::memory_order_relaxed);
+      rest_.clear();
+    }
   }
+  ::close(fd);
   return made < 0 ? ErrnoStatus(error, fmt::format("{}: open for logging", path_)) : absl::OkStatus();
 }
 

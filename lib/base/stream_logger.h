@@ -8,9 +8,10 @@
 // escaped by those who log them. A line that cannot be written is dropped and counted; a full log
 // disk is no error for anybody else.
 //
-// Nothing waits for the reader of a pipe, a socket or a terminal: what these have no room for is
-// dropped, and a line says how much, once there is room. A line of more than 4 KiB goes into them
-// in pieces, and a part of one that has no room is written before the next line.
+// Nothing waits for the reader of a pipe or a socket: what these have no room for is dropped, and a
+// line says how much, once there is room. A line of more than 4 KiB goes into them in pieces, and a
+// part of one that has no room is written before the next line. A terminal that stands still holds
+// those that log, as it does with any program; so may a pipe that others fill at the same time.
 #ifndef BANDB_BASE_STREAM_LOGGER_H_
 #define BANDB_BASE_STREAM_LOGGER_H_
 
