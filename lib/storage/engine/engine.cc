@@ -198,16 +198,27 @@ absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
     return env_.files->WriteOver(path, log.synced_bytes, std::string_view(log.bytes).substr(log.synced_bytes));
   }
   if (log.synced_bytes == log.valid_bytes) return absl::OkStatus();
-  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<base::RandomAccessFile> file, env_.files->Open(path));
+  // Only what was checked just now is written: bytes that were read wrong once would be durable.
+  BANDB_ASSIGN_OR_RETURN(const std::unique_ptr<LogWalk> walk,
+                         LogWalk::Begin(env_.files, path, FileType::kLog, log.valid_bytes));
+  uint64_t begin = log.synced_bytes;
   std::string piece;
-  for (uint64_t at = log.synced_bytes; at < log.valid_bytes; at += piece.size()) {
-    piece.resize(std::min(kPieceBytes, log.valid_bytes - at));
-    BANDB_ASSIGN_OR_RETURN(const size_t read, file->Read(at, absl::MakeSpan(piece)));
-    if (read < piece.size()) return base::Error(absl::StatusCode::kInternal, "{}: has become shorter", path);
-    BANDB_RETURN_IF_ERROR(env_.files->WriteOver(path, at, piece));
+  const auto add = [&](uint64_t offset, std::string_view bytes) {
+    const uint64_t next = begin + piece.size();
+    if (offset + bytes.size() > next) piece.append(bytes.substr(next - offset));
+  };
+  add(0, walk->header_bytes());
+  ParsedRecord record;
+  for (bool more = true; more;) {
+    BANDB_ASSIGN_OR_RETURN(more, walk->Next(&record));
+    if (more) add(walk->offset(), walk->record_bytes());
+    if (more && piece.size() < kPieceBytes) continue;
+    BANDB_RETURN_IF_ERROR(env_.files->WriteOver(path, begin, piece));
+    begin += piece.size();
+    piece.clear();
   }
-  // What is durable now is what was judged before.
-  return VerifyLog(env_.files, path, FileType::kLog, log.valid_bytes);
+  BANDB_ASSERT(begin == log.valid_bytes);
+  return absl::OkStatus();
 }
 
 // Counts memory that only readers keep.

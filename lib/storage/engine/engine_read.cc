@@ -305,8 +305,9 @@ namespace {
 absl::Status CollectSources(const ReadView& view, const TableCursorOptions& options,
                             std::vector<std::unique_ptr<Cursor>>* cursors, DbIteratorParts* parts) {
   std::vector<const FragmentedTombstones*>& above = parts->tombstones;
+  const UncoveredCursorBounds bounds = {.lower = parts->lower, .upper = parts->upper, .sequence = parts->sequence};
   const auto add = [&](std::unique_ptr<Cursor> cursor) {
-    if (!above.empty()) cursor = NewUncoveredCursor(std::move(cursor), above, parts->sequence);
+    if (!above.empty()) cursor = NewUncoveredCursor(std::move(cursor), above, bounds);
     cursors->push_back(std::move(cursor));
   };
   // What comes into an empty one later, this reader does not see.

@@ -276,7 +276,7 @@ absl::Status Recovery::ReadLogs() {
     BANDB_ASSIGN_OR_RETURN(const uint64_t file_bytes, env_.files->FileSize(log.path));
     const auto read = std::min(file_bytes, bytes_max) <= room ? &ReadLog : &CheckLog;
     BANDB_ASSIGN_OR_RETURN(log.content, read(env_.files, log.path, FileType::kLog, bytes_max));
-    room -= std::min<uint64_t>(room, log.content.bytes.size());
+    room -= std::min<uint64_t>(room, log.content.bytes.capacity());
     if (log.content.has_header && !(log.content.header.database_id == recovered_.database_id)) {
       return base::Error(absl::StatusCode::kFailedPrecondition, "{}: belongs to database {}, not to {}", log.path,
                          ToString(log.content.header.database_id), ToString(recovered_.database_id));

@@ -211,6 +211,7 @@ absl::StatusOr<std::unique_ptr<LogWalk>> LogWalk::Begin(base::FileSystem* files,
   if (bytes == 0) return walk;
   BANDB_RETURN_IF_ERROR(walk->stream_.Hold(kFileHeaderBytes));
   BANDB_ASSIGN_OR_RETURN(const FileHeader header, DecodeFileHeader(walk->stream_.rest(), type, path));
+  walk->header_.assign(walk->stream_.rest().substr(0, kFileHeaderBytes));
   walk->checksum_seed_ = header.checksum_seed();
   walk->stream_.Skip(kFileHeaderBytes);
   return walk;

@@ -77,6 +77,10 @@ class LogWalk {
   absl::StatusOr<bool> Next(ParsedRecord* record);
   // Where the record that Next gave last begins.
   uint64_t offset() const { return record_offset_; }
+  // All bytes of that record, until the next call.
+  std::string_view record_bytes() const { return stream_.rest().substr(0, record_bytes_); }
+  // The bytes before the first record.
+  std::string_view header_bytes() const { return header_; }
 
  private:
   LogWalk(std::unique_ptr<base::RandomAccessFile> file, std::string path, uint64_t bytes);
@@ -85,6 +89,7 @@ class LogWalk {
   const std::string path_;
   const uint64_t bytes_;
   LogStream stream_;
+  std::string header_;
   uint64_t checksum_seed_ = 0;
   uint64_t record_offset_ = 0;
   // Of the record that was given last, still to be passed over.

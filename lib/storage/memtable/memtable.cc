@@ -78,7 +78,9 @@ size_t Memtable::CapacityFor(size_t operations, size_t payload_bytes) {
 }
 
 bool Memtable::HasRoomFor(size_t operations, size_t payload_bytes) const {
-  if (tombstones_.count() >= std::max(kRangeTombstonesMax, region_->size() / kBytesOfRangeTombstone)) return false;
+  const size_t range_tombstones_max =
+      std::clamp(region_->size() / kBytesOfRangeTombstone, kRangeTombstonesLeast, kRangeTombstonesMost);
+  if (tombstones_.count() >= range_tombstones_max) return false;
   return tree_.HasRoomFor(operations,
                           EntryBytesMax(operations, payload_bytes) + tombstones_.memory_bytes() + hollow_bytes_);
 }

@@ -33,10 +33,11 @@ struct MemtableHit {
 // operation whose sequence was published to it before it began.
 class Memtable {
  public:
-  // More range deletes than this many, and than one for so many bytes of it, freeze the memtable:
-  // they cost its readers more than those of a table do.
-  static constexpr size_t kRangeTombstonesMax = 256;
+  // As many range deletes as one for so many bytes of it freeze the memtable, within these bounds:
+  // they cost its readers, and its flush, more than those of a table do.
   static constexpr size_t kBytesOfRangeTombstone = 8 << 10;
+  static constexpr size_t kRangeTombstonesLeast = 256;
+  static constexpr size_t kRangeTombstonesMost = 4096;
 
   // `log_number` is the log that holds what this memtable will hold. Errors: kResourceExhausted the
   // operating system has no memory for it.

@@ -1,5 +1,6 @@
 #include "storage/read/uncovered_cursor.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,11 +14,21 @@ namespace {
 
 // Ranges of few entries are passed step by step: a seek costs as much as some steps do.
 constexpr int kStepsFirst = 8;
+// How often one move of the walk may jump. Then it stands on what is hidden, which its reader passes
+// and counts as it does any other entry that does not show.
+constexpr int kJumpsMax = 16;
+// How many fragments in a row one jump may join.
+constexpr size_t kJoinedMax = 64;
 
 class UncoveredCursor final : public Cursor {
  public:
-  UncoveredCursor(std::unique_ptr<Cursor> source, std::vector<const FragmentedTombstones*> above, Sequence sequence)
-      : source_(std::move(source)), above_(std::move(above)), sequence_(sequence) {
+  UncoveredCursor(std::unique_ptr<Cursor> source, std::vector<const FragmentedTombstones*> above,
+                  const UncoveredCursorBounds& bounds)
+      : source_(std::move(source)),
+        above_(std::move(above)),
+        lower_(bounds.lower),
+        upper_(bounds.upper),
+        sequence_(bounds.sequence) {
     std::erase_if(above_, [](const FragmentedTombstones* tombstones) { return tombstones->empty(); });
   }
 
@@ -54,7 +65,8 @@ class UncoveredCursor final : public Cursor {
   struct Stretch {
     std::string_view begin;
     std::string_view limit;
-    bool covered = false;
+    const FragmentedTombstones* covered_by = nullptr;
+    size_t fragment = 0;  // of covered_by
 
     bool Holds(std::string_view spaced_key) const {
       return spaced_key >= begin && (limit.empty() || spaced_key < limit);
@@ -65,25 +77,38 @@ class UncoveredCursor final : public Cursor {
   bool IsCovered(std::string_view spaced_key) {
     if (!stretch_.Holds(spaced_key) || !is_known_) stretch_ = StretchOf(spaced_key);
     is_known_ = true;
-    return stretch_.covered;
+    return stretch_.covered_by != nullptr;
   }
-  // From where the source stands to what is not covered.
+  bool FragmentIsCovered(size_t fragment) const { return stretch_.covered_by->SequenceAt(fragment, sequence_) != 0; }
+  // Where the range ends that begins with the present stretch, of which the fragments go on without
+  // a gap, or somewhere before that; and the same in the other direction.
+  std::string_view EndForward() const {
+    size_t last = stretch_.fragment;
+    const size_t most = std::min(stretch_.covered_by->fragment_count() - 1, last + kJoinedMax);
+    while (last < most && FragmentIsCovered(last + 1)) ++last;
+    return stretch_.covered_by->limit(last);
+  }
+  std::string_view EndBackward() const {
+    size_t first = stretch_.fragment;
+    const size_t least = first - std::min(first, kJoinedMax);
+    while (first > least && FragmentIsCovered(first - 1)) --first;
+    return stretch_.covered_by->begin(first);
+  }
+  // From where the source stands to what is not covered, or that the walk does not come to.
   void StandForward() {
-    Pass([this]() { source_->Next(); }, [this]() { source_->Seek(BeforeAll(stretch_.limit)); });
+    Pass([this](std::string_view key) { return key >= upper_; }, [this]() { source_->Next(); },
+         [this]() { source_->Seek(BeforeAll(EndForward())); });
   }
   void StandBackward() {
-    Pass([this]() { source_->Prev(); }, [this]() { source_->SeekForPrev(BeforeAll(stretch_.begin)); });
+    Pass([this](std::string_view key) { return key < lower_; }, [this]() { source_->Prev(); },
+         [this]() { source_->SeekForPrev(BeforeAll(EndBackward())); });
   }
-  template <typename Step, typename Jump>
-  void Pass(const Step& step, const Jump& jump) {
-    int steps = 0;
-    while (source_->Valid()) {
-      if (!IsCovered(SpacedKey(source_->key()))) return StandAt(source_->key());
-      if (++steps <= kStepsFirst) {
-        step();
-      } else {
-        jump();
-      }
+  template <typename IsBeyond, typename Step, typename Jump>
+  void Pass(const IsBeyond& is_beyond, const Step& step, const Jump& jump) {
+    for (int moves = 0; source_->Valid(); ++moves) {
+      const std::string_view key = SpacedKey(source_->key());
+      if (moves == kStepsFirst + kJumpsMax || is_beyond(key) || !IsCovered(key)) return StandAt(source_->key());
+      moves < kStepsFirst ? step() : jump();
     }
     StandNowhere();
   }
@@ -96,6 +121,8 @@ class UncoveredCursor final : public Cursor {
 
   const std::unique_ptr<Cursor> source_;
   std::vector<const FragmentedTombstones*> above_;
+  const std::string lower_;
+  const std::string upper_;
   const Sequence sequence_;
   // Views what above_ holds.
   Stretch stretch_;
@@ -108,24 +135,20 @@ UncoveredCursor::Stretch UncoveredCursor::StretchOf(std::string_view spaced_key)
   for (const FragmentedTombstones* tombstones : above_) {
     const size_t count = tombstones->fragment_count();
     BANDB_ASSERT(count > 0);
-    size_t first = tombstones->Find(spaced_key);
+    const size_t first = tombstones->Find(spaced_key);
     Stretch stretch;
     if (first < count) {
+      const bool covered = tombstones->SequenceAt(first, sequence_) != 0;
       stretch = {.begin = tombstones->begin(first),
                  .limit = tombstones->limit(first),
-                 .covered = tombstones->SequenceAt(first, sequence_) != 0};
+                 .covered_by = covered ? tombstones : nullptr,
+                 .fragment = first};
     } else if (spaced_key < tombstones->begin(0)) {
       stretch.limit = tombstones->begin(0);
     } else {
       stretch.begin = tombstones->limit(count - 1);
     }
-    if (stretch.covered) {
-      // One that begins where another one ends goes on with it.
-      size_t last = first;
-      while (last + 1 < count && tombstones->SequenceAt(last + 1, sequence_) != 0) ++last;
-      while (first > 0 && tombstones->SequenceAt(first - 1, sequence_) != 0) --first;
-      return {.begin = tombstones->begin(first), .limit = tombstones->limit(last), .covered = true};
-    }
+    if (stretch.covered_by != nullptr) return stretch;
     if (stretch.begin > clear.begin) clear.begin = stretch.begin;
     if (clear.limit.empty() || (!stretch.limit.empty() && stretch.limit < clear.limit)) clear.limit = stretch.limit;
   }
@@ -136,8 +159,9 @@ UncoveredCursor::Stretch UncoveredCursor::StretchOf(std::string_view spaced_key)
 }  // namespace
 
 std::unique_ptr<Cursor> NewUncoveredCursor(std::unique_ptr<Cursor> source,
-                                           std::vector<const FragmentedTombstones*> above, Sequence sequence) {
-  return std::make_unique<UncoveredCursor>(std::move(source), std::move(above), sequence);
+                                           std::vector<const FragmentedTombstones*> above,
+                                           const UncoveredCursorBounds& bounds) {
+  return std::make_unique<UncoveredCursor>(std::move(source), std::move(above), bounds);
 }
 
 }  // namespace bandb::storage

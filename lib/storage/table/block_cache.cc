@@ -207,11 +207,13 @@ BlockRef BlockCache::HitLocked(Shard* shard, CachedBlock* found) {
   return BlockRef(found);
 }
 
-bool BlockCache::AdmitLocked(Shard* shard, std::atomic<CachedBlock*>* home) {
+bool BlockCache::AdmitLocked(Shard* shard, std::atomic<CachedBlock*>* home, size_t block_bytes) const {
   CachedBlock* const held = home->load(std::memory_order_relaxed);
   if (BlockOrNull(held) != nullptr || WasTurnedAway(held, shard->era)) return true;
   home->store(TurnedAwayIn(shard->era), std::memory_order_relaxed);
-  if (++shard->turned_away > shard->blocks) {
+  // As many as are here, or would be if each shard had its part.
+  const uint64_t part = cached_bytes_.load(std::memory_order_relaxed) / shard_count_ / block_bytes;
+  if (++shard->turned_away > std::max(shard->blocks, part)) {
     ++shard->era;
     shard->turned_away = 0;
   }
@@ -231,7 +233,7 @@ BlockRef BlockCache::Table::Insert(size_t block, BlockRef content) const {
     bool admitted = false;
     {
       const base::MutexLock lock(&shard.mutex);
-      admitted = AdmitLocked(&shard, &blocks_[block]);
+      admitted = AdmitLocked(&shard, &blocks_[block], added->charge_bytes);
     }
     if (!admitted) {
       // What is there for longer is made room for all the same; this one goes soon, as do those

@@ -281,7 +281,8 @@ class BlockCache {
   bool HasRoomFor(uint64_t bytes) const;
   static BlockRef HitLocked(Shard* shard, CachedBlock* found) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   // Whether the block may come into a cache that is full; remembers that it was turned away.
-  static bool AdmitLocked(Shard* shard, std::atomic<CachedBlock*>* home) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
+  bool AdmitLocked(Shard* shard, std::atomic<CachedBlock*>* home, size_t block_bytes) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   void AddLocked(Shard* shard, std::atomic<CachedBlock*>* home, CachedBlock* block)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   void RemoveLocked(Shard* shard, CachedBlock* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);

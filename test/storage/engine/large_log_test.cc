@@ -1,4 +1,5 @@
 // Logs that are too large to be held in memory while a database is opened.
+#include "base/forwarding_file_system.h"
 #include "storage/db/open_db.h"
 
 namespace bandb::test {
@@ -27,7 +28,66 @@ std::unique_ptr<CrashFileSystem> DeadProcess() {
   return env.files().ProcessDeathImage(2);
 }
 
+// Reads one byte of a log wrong, each time that it is opened for the n-th time.
+class MisreadFiles final : public base::ForwardingFileSystem {
+ public:
+  MisreadFiles(base::FileSystem* files, uint64_t offset, int nth)
+      : base::ForwardingFileSystem(files), offset_(offset), opens_left_(std::make_shared<int>(nth)) {}
+
+  absl::StatusOr<std::unique_ptr<base::RandomAccessFile>> Open(const std::string& path) override {
+    BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::RandomAccessFile> file, target().Open(path));
+    if (!Matches("*.log", path) || --*opens_left_ != 0) return file;
+    return std::unique_ptr<base::RandomAccessFile>(std::make_unique<Misread>(std::move(file), offset_));
+  }
+  absl::StatusOr<std::unique_ptr<base::FileSystem>> Pin(const std::string& path) override {
+    BANDB_ASSIGN_OR_RETURN(std::unique_ptr<base::FileSystem> pinned, target().Pin(path));
+    std::unique_ptr<MisreadFiles> made(new MisreadFiles(pinned.get(), offset_, 0));
+    made->owned_ = std::move(pinned);
+    made->opens_left_ = opens_left_;
+    return std::unique_ptr<base::FileSystem>(std::move(made));
+  }
+  bool has_misread() const { return *opens_left_ <= 0; }
+
+ private:
+  class Misread final : public base::RandomAccessFile {
+   public:
+    Misread(std::unique_ptr<base::RandomAccessFile> file, uint64_t wrong) : file_(std::move(file)), wrong_(wrong) {}
+    absl::StatusOr<size_t> Read(uint64_t offset, absl::Span<char> to) const override {
+      BANDB_ASSIGN_OR_RETURN(const size_t read, file_->Read(offset, to));
+      if (wrong_ >= offset && wrong_ - offset < read) to[wrong_ - offset] ^= 1;
+      return read;
+    }
+    uint64_t Size() const override { return file_->Size(); }
+
+   private:
+    const std::unique_ptr<base::RandomAccessFile> file_;
+    const uint64_t wrong_;
+  };
+
+  std::unique_ptr<base::FileSystem> owned_;
+  const uint64_t offset_;
+  // Shared with what was made of this one.
+  std::shared_ptr<int> opens_left_;
+};
+
 }  // namespace
+
+TEST_CASE("what of a large log is read wrong once at an open is not written over what is right") {
+  const std::unique_ptr<CrashFileSystem> dead = DeadProcess();
+  // Once to judge it, once to replay it, once to make it durable.
+  for (const int nth : {2, 3}) {
+    CAPTURE(nth);
+    TestEnv env(1, dead->ProcessDeathImage(1));
+    MisreadFiles files(&env.files(), 60 * kValueBytes, nth);
+    base::Env misreading = env.env();
+    misreading.files = &files;
+    const absl::Status opened = storage::OpenDb(misreading, kDir, LargeBuffer()).status();
+    REQUIRE(files.has_misread());
+    CHECK_CODE(opened, kDataLoss);
+    const auto db = MustOpen(env.env(), kDir, LargeBuffer());
+    for (int i = 0; i < kValues; ++i) REQUIRE(*db->Get(std::to_string(i)) == ValueOf(i));
+  }
+}
 
 TEST_CASE("a log that is too large to be held at an open is made durable all the same, and judged like any other") {
   const std::unique_ptr<CrashFileSystem> dead = DeadProcess();

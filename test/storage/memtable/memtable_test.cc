@@ -165,10 +165,10 @@ TEST_CASE("a memtable that is full, or has many range deletes, has no room") {
   CHECK(sequence < 65);
   Memtable ranges(Memtable::TakeRegion(nullptr, 64 << 10), 1);
   for (sequence = 1; ranges.HasRoomFor(1, 4); ++sequence) {
-    REQUIRE(sequence <= Memtable::kRangeTombstonesMax + 1);
+    REQUIRE(sequence <= Memtable::kRangeTombstonesLeast + 1);
     ranges.Add(sequence, Space::kUser, {.kind = Kind::kRangeDelete, .key = "a", .value = "b"});
   }
-  CHECK(sequence > Memtable::kRangeTombstonesMax / 2);
+  CHECK(sequence > Memtable::kRangeTombstonesLeast / 2);
 }
 
 TEST_CASE("a memtable takes range deletes in proportion to its size") {

@@ -58,6 +58,11 @@ class CountedCursor final : public Cursor {
   uint64_t* const moves_;
 };
 
+UncoveredCursorBounds BoundsOfAll(Sequence sequence) {
+  static const std::string upper = MakeSpacedKey(SpaceAfter(Space::kUser), {});
+  return {.lower = {}, .upper = upper, .sequence = sequence};
+}
+
 }  // namespace
 
 TEST_CASE("a walk shows what no newer range delete covers for its reader, whichever way it turns") {
@@ -83,7 +88,7 @@ TEST_CASE("a walk shows what no newer range delete covers for its reader, whiche
       });
     });
     hidden += all - entries.size();
-    const auto walk = NewUncoveredCursor(memtable->NewCursor(), above, sequence);
+    const auto walk = NewUncoveredCursor(memtable->NewCursor(), above, BoundsOfAll(sequence));
     WalkAtRandom(walk.get(), entries, &random, 1000);
   }
   CHECK(hidden > 300);
@@ -102,8 +107,8 @@ TEST_CASE("what a range delete hides is passed in a few moves, however much it i
   const FragmentedTombstones whole({{Spaced("k00002"), Spaced("k02902"), 5000}});
   for (const FragmentedTombstones* hides : {&whole, &cut}) {
     uint64_t moves = 0;
-    const auto walk =
-        NewUncoveredCursor(std::make_unique<CountedCursor>(memtable.NewCursor(), &moves), {hides}, kSequenceMax);
+    const auto walk = NewUncoveredCursor(std::make_unique<CountedCursor>(memtable.NewCursor(), &moves), {hides},
+                                         BoundsOfAll(kSequenceMax));
     walk->SeekToFirst();
     REQUIRE(walk->key() == Key("k00001", 1));
     walk->Next();
@@ -114,6 +119,46 @@ TEST_CASE("what a range delete hides is passed in a few moves, however much it i
     REQUIRE(walk->key() == Key("k02902", 2902));
     CHECK(moves <= 50);
   }
+}
+
+TEST_CASE("a walk takes nothing that is hidden beyond its bounds for a reason to go on, nor many ranges at once") {
+  // Every second key is of a range of its own that was deleted; those between were never there.
+  Memtable memtable(Memtable::TakeRegion(nullptr, 1 << 20), 1);
+  std::vector<RangeTombstone> pieces;
+  for (Sequence i = 1; i <= 1000; ++i) {
+    memtable.Add(i, Space::kUser, PutOperation(fmt::format("k{:05}", 2 * i), "v"));
+    pieces.push_back({Spaced(fmt::format("k{:05}", 2 * i)), Spaced(fmt::format("k{:05}", 2 * i + 1)), 5000 + i});
+  }
+  const FragmentedTombstones hides(std::move(pieces));
+  uint64_t moves = 0;
+  const auto walk_within = [&](const UncoveredCursorBounds& bounds) {
+    return NewUncoveredCursor(std::make_unique<CountedCursor>(memtable.NewCursor(), &moves), {&hides}, bounds);
+  };
+  const std::string lower = Spaced("k01000");
+  const std::string upper = Spaced("k01002");
+  const auto bounded = walk_within({.lower = lower, .upper = upper, .sequence = kSequenceMax});
+  bounded->Seek(SeekKey("k01000"));
+  // The only key within is hidden. The first beyond tells that there is no more.
+  REQUIRE(bounded->Valid());
+  CHECK(bounded->key() == Key("k01002", 501));
+  CHECK(moves <= 2);
+  bounded->SeekForPrev(Key("k01001", 0));
+  REQUIRE(bounded->Valid());
+  CHECK(bounded->key() == Key("k00998", 499));
+  CHECK(moves <= 5);
+  // Without bounds each move ends after a few ranges, at a key that its reader has to judge.
+  moves = 0;
+  const auto unbounded = walk_within(BoundsOfAll(kSequenceMax));
+  unbounded->SeekToFirst();
+  uint64_t shown = 0;
+  for (; unbounded->Valid(); unbounded->Next()) {
+    const uint64_t before = moves;
+    ++shown;
+    CHECK(hides.CoveringSequence(SpacedKey(unbounded->key()), kSequenceMax) != 0);
+    REQUIRE(moves - before <= 32);
+  }
+  CHECK(shown >= 20);
+  CHECK(shown <= 100);
 }
 
 }  // namespace bandb::storage
