@@ -14,8 +14,8 @@ namespace {
 
 // Ranges of few entries are passed step by step: a seek costs as much as some steps do.
 constexpr int kStepsFirst = 8;
-// How often one move of the walk may jump. Then it stands on what is hidden, which its reader passes
-// and counts as it does any other entry that does not show.
+// How often one move of the walk may jump. Then it shows what is hidden, which its reader passes
+// and counts as it does any other entry that it must not show.
 constexpr int kJumpsMax = 16;
 // How many fragments in a row one jump may join.
 constexpr size_t kJoinedMax = 64;

@@ -4,7 +4,7 @@
 // sources under that one shows. So a walk of these goes on where the range ends, and looks at none
 // of the entries on the way, of which there may be millions. Entries of the source that has the
 // range delete may be newer than it is: those the reader of the walk judges. So it does with what
-// is hidden and shown all the same: beyond the bounds of the walk, and after so many ranges in a row.
+// is hidden and shown all the same: beyond the bounds of the walk, and after many ranges in a row.
 #ifndef BANDB_STORAGE_READ_UNCOVERED_CURSOR_H_
 #define BANDB_STORAGE_READ_UNCOVERED_CURSOR_H_
 
