@@ -233,7 +233,7 @@ BlockRef BlockCache::Table::Insert(size_t block, BlockRef content) const {
     bool admitted = false;
     {
       const base::MutexLock lock(&shard.mutex);
-      admitted = AdmitLocked(&shard, &blocks_[block], added->charge_bytes);
+      admitted = cache_->AdmitLocked(&shard, &blocks_[block], added->charge_bytes);
     }
     if (!admitted) {
       // What is there for longer is made room for all the same; this one goes soon, as do those

@@ -1,5 +1,6 @@
 // Logs that are too large to be held in memory while a database is opened.
 #include "base/forwarding_file_system.h"
+#include "base/status.h"
 #include "storage/db/open_db.h"
 
 namespace bandb::test {
@@ -57,6 +58,7 @@ class MisreadFiles final : public base::ForwardingFileSystem {
       if (wrong_ >= offset && wrong_ - offset < read) to[wrong_ - offset] ^= 1;
       return read;
     }
+    void Prefetch(uint64_t offset, uint64_t bytes) const override { file_->Prefetch(offset, bytes); }
     uint64_t Size() const override { return file_->Size(); }
 
    private:
