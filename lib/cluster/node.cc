@@ -231,8 +231,9 @@ void Node::TurnOnce() {
     driver_->Step(Now(), std::move(event));
   }
   // What has arrived goes first: after a pause of this process a leader's heartbeat may be among
-  // it. Of what has arrived since the turn began nothing is known, so it decides what is due.
-  if (parts_.loop->NowNanos() >= deadline_) driver_->Step(Now(), raft::Tick{});
+  // it. Of what has arrived since the turn began nothing is known, so its time decides what is due
+  // and how late it is.
+  if (parts_.loop->NowNanos() >= deadline_) driver_->Step(parts_.loop->NowNanos(), raft::Tick{});
   CorrectAddress();
   ForwardWrites();
   SendAsks();
