@@ -71,6 +71,7 @@ SingleLogOptions Node::LogOptions() const {
   SingleLogOptions options;
   options.executor = parts_.env.executor;
   options.sync_executor = parts_.sync_executor;
+  options.clock = parts_.env.clock;
   options.random = parts_.env.random;
   options.logger = parts_.env.logger;
   options.post = [loop = parts_.loop.get()](base::Task task) { loop->Post(std::move(task)); };
