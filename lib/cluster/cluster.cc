@@ -150,6 +150,7 @@ absl::Status ClusterImpl::Stop() {
 SingleLogOptions CreationLog(const base::Env& env, const NodeOptions& node) {
   SingleLogOptions log;
   log.executor = env.executor;
+  log.clock = env.clock;
   log.random = env.random;
   log.logger = env.logger;
   log.segment_bytes = node.segment_bytes;

@@ -49,6 +49,7 @@ class StoppedNode final : private LogDevice::Listener {
     BANDB_ASSIGN_OR_RETURN(node->replica_, node->directory_->OpenReplica(parts.node.storage));
     SingleLogOptions log;
     log.executor = parts.env.executor;
+    log.clock = parts.env.clock;
     log.random = parts.env.random;
     log.logger = parts.env.logger;
     log.post = [loop = parts.loop.get()](base::Task task) { loop->Post(std::move(task)); };

@@ -71,6 +71,7 @@ SingleLogOptions Node::LogOptions() const {
   SingleLogOptions options;
   options.executor = parts_.env.executor;
   options.sync_executor = parts_.sync_executor;
+  options.clock = parts_.env.clock;
   options.random = parts_.env.random;
   options.logger = parts_.env.logger;
   options.post = [loop = parts_.loop.get()](base::Task task) { loop->Post(std::move(task)); };
@@ -231,8 +232,9 @@ void Node::TurnOnce() {
     driver_->Step(Now(), std::move(event));
   }
   // What has arrived goes first: after a pause of this process a leader's heartbeat may be among
-  // it. Of what has arrived since the turn began nothing is known, so it decides what is due.
-  if (parts_.loop->NowNanos() >= deadline_) driver_->Step(Now(), raft::Tick{});
+  // it. Of what has arrived since the turn began nothing is known, so its time decides what is due
+  // and how late it is.
+  if (parts_.loop->NowNanos() >= deadline_) driver_->Step(parts_.loop->NowNanos(), raft::Tick{});
   CorrectAddress();
   ForwardWrites();
   SendAsks();

@@ -48,6 +48,7 @@ struct SingleLog::SyncRound {
 
 SingleLog::SingleLog(const SingleLogOptions& options) : options_(options), random_(options.random->Next()) {
   BANDB_ASSERT(options.executor != nullptr);
+  BANDB_ASSERT(options.clock != nullptr);
   BANDB_ASSERT(options.logger != nullptr);
   BANDB_ASSERT(options.segment_bytes <= kSegmentBytesMax / 2);
 }

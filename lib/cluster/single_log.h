@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "base/env.h"
 #include "base/executor.h"
 #include "base/random.h"
@@ -36,6 +37,7 @@ struct SingleLogOptions {
   // Runs syncs, and should run nothing else: each would wait for the others. Borrowed; null: the
   // executor.
   base::Executor* sync_executor = nullptr;
+  base::Clock* clock = nullptr;    // for how long the system refuses a fetch. Borrowed
   base::Random* random = nullptr;  // drawn from at Open only
   base::Logger* logger = nullptr;
   // Runs a task in a later turn of the node's thread; called from any thread. What it does not run

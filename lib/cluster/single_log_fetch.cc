@@ -1,6 +1,7 @@
 // The log reads entries back from its files, on the executor, and tries again where the system
 // refuses.
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
@@ -15,9 +16,12 @@ namespace {
 using absl::StatusCode;
 
 // How often a fetch is tried that the system refuses, and how many times if it is not for lack of
-// descriptors. Who needs the entries then has to do without.
+// descriptors; fewer of a disk that takes its time for each refusal. Who needs the entries then has
+// to do without.
 constexpr int64_t kFetchRetryNanos = 100'000'000;
 constexpr int kFetchTriesMax = 100;
+constexpr int64_t kFetchRefusedNanosMax = kFetchTriesMax * kFetchRetryNanos;
+constexpr int kFetchTriesMin = 3;
 
 // Else a descriptor or a moment's patience may help: the entries may well be there.
 bool IsLost(const absl::Status& status) {
@@ -32,8 +36,14 @@ struct SingleLog::FetchRound {
   raft::Index first = 0;
   std::vector<EntryPlace> places;
   int tries = 0;
-  bool said = false;  // that it is tried again
+  std::optional<int64_t> refused_nanos;  // since when, and not for lack of descriptors
+  bool said = false;                     // that it is tried again
   absl::StatusOr<raft::Entries> entries{raft::Entries()};
+
+  bool RefusedLong(int64_t now) const {
+    if (tries >= kFetchTriesMax) return true;
+    return tries >= kFetchTriesMin && refused_nanos.has_value() && now - *refused_nanos >= kFetchRefusedNanosMax;
+  }
 };
 
 void SingleLog::Fetch(const raft::Fetch& fetch) {
@@ -66,9 +76,14 @@ void SingleLog::FinishFetch(const std::shared_ptr<FetchRound>& round) {
     const bool some = !entries->empty();
     return listener_->OnFetched(round->fetch, some, *std::move(entries));
   }
-  // While no descriptor is free nothing is known of the disk.
-  if (entries.status().code() != StatusCode::kUnavailable) ++round->tries;
-  if (!IsLost(entries.status()) && round->tries < kFetchTriesMax) {
+  if (entries.status().code() == StatusCode::kUnavailable) {
+    // While no descriptor is free nothing is known of the disk.
+    round->refused_nanos.reset();
+  } else {
+    ++round->tries;
+    if (!round->refused_nanos.has_value()) round->refused_nanos = options_.clock->MonotonicNanos();
+  }
+  if (!IsLost(entries.status()) && !round->RefusedLong(options_.clock->MonotonicNanos())) {
     if (!std::exchange(round->said, true)) {
       options_.logger->Log(base::LogLevel::kWarning, "{}; it is tried again", base::Message(entries.status()));
     }

@@ -17,8 +17,18 @@ namespace {
 
 using absl::StatusCode;
 
+// The longest that a receiver which finds damage can put off that the state is described again, in
+// rests of damage.
+constexpr int64_t kDescribeAgainRestsMax = 64;
+
 absl::Status Unexpected(std::string_view what) {
   return base::Error(StatusCode::kInvalidArgument, "of a snapshot: {}", what);
+}
+
+// Of a read of what is sent: a table is damaged or gone, or its disk refuses it. Else it is a
+// shortage that may pass, or the database is closed.
+bool IsOwnDamage(const absl::Status& status) {
+  return status.code() == StatusCode::kDataLoss || status.code() == StatusCode::kInternal;
 }
 
 }  // namespace
@@ -33,7 +43,9 @@ struct SnapshotOut::Source {
   std::atomic<bool> abandoned{false};
   absl::Status status;
   storage::ReplicaState state;
-  bool described = false;  // of the loop's thread
+  // Of the loop's thread.
+  bool described = false;
+  int64_t described_nanos = 0;
   // The file that was read last.
   uint64_t open_table = 0;
   std::unique_ptr<base::RandomAccessFile> file;
@@ -47,7 +59,8 @@ absl::StatusOr<std::string> SnapshotOut::Source::ReadPiece(uint64_t stream, cons
   std::string piece(bytes, '\0');
   BANDB_ASSIGN_OR_RETURN(const size_t got, file->Read(at.offset, absl::MakeSpan(piece)));
   if (got < bytes) {
-    return base::Error(StatusCode::kDataLoss, "table {} of the snapshot ends at {}", at.table, at.offset + got);
+    return base::Error(StatusCode::kDataLoss, "table {} of the snapshot ends at {}", state.tables[at.table].info.number,
+                       at.offset + got);
   }
   return EncodeSnapshotChunk(stream, at, piece);
 }
@@ -135,22 +148,22 @@ void SnapshotOut::Begin() {
 
 void SnapshotOut::Describe() {
   source_ = std::make_shared<Source>(parts_.pin());
+  // It reads the whole database: flushes go first, and compactions have their turn.
   parts_.executor->Start(
-      base::Priority::kNormal,
+      base::Priority::kLow,
       std::make_unique<DescribeJob>(source_, parts_.loop, Later([this, source = source_] { Described(source); })));
 }
 
 void SnapshotOut::Described(const std::shared_ptr<Source>& source) {
   if (source != source_) return;
   source_->described = true;
+  source_->described_nanos = parts_.loop->NowNanos();
   const absl::Status status = source_->status;
-  if (!status.ok()) LetGo();
-  const bool damaged = status.code() == StatusCode::kDataLoss;
-  if (phase_ == Phase::kDescribing) {
-    if (status.ok()) return Offer();
-    damaged ? Rest(status, options_.damage_rest_nanos) : Fail(status);
+  if (!status.ok()) {
+    LetGo();
+    return FailOwn(status);
   }
-  if (damaged) parts_.owner->OnOwnDamage(status);
+  if (phase_ == Phase::kDescribing) Offer();
 }
 
 void SnapshotOut::Offer() {
@@ -234,12 +247,13 @@ absl::Status SnapshotOut::TakeDone(std::string_view rest) {
   absl::Status status;
   if (!DecodeSnapshotDone(rest, &status)) return Unexpected("a malformed end");
   if (!status.ok()) {
-    Fail(base::Annotate(status, "the receiver"));
+    FailByReceiver(status);
     return absl::OkStatus();
   }
   if (phase_ != Phase::kInstalling) return Unexpected("installed what was not sent");
   EndStream(Phase::kIdle);
   failures_ = 0;
+  describe_again_rests_ = 1;
   LetGo();
   Report(true, {});
   return absl::OkStatus();
@@ -294,7 +308,7 @@ void SnapshotOut::TakePiece(uint64_t stream, absl::StatusOr<std::string> payload
   if (phase_ != Phase::kSending || stream != stream_) return Pump();
   if (!payload.ok()) {
     Tell("the snapshot cannot be read");
-    return Fail(payload.status());
+    return FailOwn(payload.status());
   }
   pending_.emplace_back(FrameId(PeerFrame::kSnapshotChunk), std::make_unique<std::string>(*std::move(payload)));
   read_bytes_ += bytes;
@@ -327,14 +341,33 @@ void SnapshotOut::EndStream(Phase phase) {
   EnterPhase(phase);
 }
 
-void SnapshotOut::Fail(const absl::Status& why) {
-  // Something of what is sent is not what it was described as.
-  if (why.code() == StatusCode::kDataLoss) LetGo();
-  int64_t rest = options_.rest_nanos_min;
-  for (uint64_t i = 0; i < failures_ && rest < options_.rest_nanos_max; ++i) {
-    rest = std::min(2 * rest, options_.rest_nanos_max);
+void SnapshotOut::Fail(const absl::Status& why) { Rest(why, NextRestNanos(options_.rest_nanos_max)); }
+
+void SnapshotOut::FailOwn(const absl::Status& why) {
+  const bool damaged = IsOwnDamage(why);
+  if (damaged) LetGo();
+  if (phase_ == Phase::kDescribing || Streaming()) damaged ? Rest(why, options_.damage_rest_nanos) : Fail(why);
+  if (damaged) parts_.owner->OnOwnDamage(why);
+}
+
+// Of damage that it has found: either something of what is sent is not any more what it was
+// described as, or the receiver's disk is bad, or the receiver lies. Another description tells, and
+// reads the whole database, so that a receiver must not bring it about all the time.
+void SnapshotOut::FailByReceiver(const absl::Status& status) {
+  const absl::Status why = base::Annotate(status, "the receiver");
+  if (status.code() != StatusCode::kDataLoss) return Fail(why);
+  const int64_t age = parts_.loop->NowNanos() - source_->described_nanos;
+  if (age >= describe_again_rests_ * options_.damage_rest_nanos) {
+    describe_again_rests_ = std::min(2 * describe_again_rests_, kDescribeAgainRestsMax);
+    LetGo();
   }
-  Rest(why, rest);
+  Rest(why, NextRestNanos(options_.damage_rest_nanos));
+}
+
+int64_t SnapshotOut::NextRestNanos(int64_t max) const {
+  int64_t rest = options_.rest_nanos_min;
+  for (uint64_t i = 0; i < failures_ && rest < max; ++i) rest = std::min(2 * rest, max);
+  return rest;
 }
 
 void SnapshotOut::Rest(const absl::Status& why, int64_t nanos) {

@@ -10,7 +10,9 @@
 // asks for another at once; the state is kept for it, so that it goes on where this one ended. One
 // that is asked for sooner waits until the rest is over.
 //
-// Tables that are damaged here are found when they are described, and nothing of the state is sent.
+// Tables that are damaged here, or cannot be read, are found when they are described, and nothing
+// of the state is sent. If it is the receiver that speaks of damage, the state is described again
+// when its description has grown old; each time it has to be older.
 //
 // Invariants: every Start is reported once, but for one that another follows. At most one window in
 // memory, of bytes that are not taken. A receiver that makes no progress for a time ends the
@@ -47,7 +49,9 @@ struct SnapshotOptions {
   int64_t install_timeout_nanos = int64_t{600} * 1000000000;
   int64_t rest_nanos_min = int64_t{100} * 1000000;
   int64_t rest_nanos_max = int64_t{10} * 1000000000;
-  // After damage was found here, which cost a look at every table and will hardly go.
+  // After damage was found here, which cost a look at every table and will hardly go. Also the
+  // longest rest after the receiver has found some, and how old the description is then at least of
+  // a state that is described again.
   int64_t damage_rest_nanos = int64_t{60} * 1000000000;
   int64_t keep_nanos = int64_t{300} * 1000000000;  // what a stream that ended may go on with
 };
@@ -65,7 +69,8 @@ class SnapshotOut {
     virtual void SendSnapshotFrame(raft::NodeId to, uint32_t id, std::unique_ptr<std::string> payload) = 0;
     // The end of what Start was given. `why`: if it is not ok, for people.
     virtual void OnStreamEnd(const raft::SnapshotSent& sent, std::string_view why) = 0;
-    // A table of this node is damaged, which `damage` names: nobody can be given the state.
+    // A table of this node is damaged or cannot be read, which `damage` names: nobody can be given
+    // the state.
     virtual void OnOwnDamage(const absl::Status& damage) = 0;
 
    protected:
@@ -128,6 +133,10 @@ class SnapshotOut {
   // Back to where nothing is under way, with what it may go on with.
   void EndStream(Phase phase);
   void Fail(const absl::Status& why);
+  // Of reading what is sent.
+  void FailOwn(const absl::Status& why);
+  void FailByReceiver(const absl::Status& status);
+  int64_t NextRestNanos(int64_t max) const;
   void Rest(const absl::Status& why, int64_t nanos);
   void Report(bool ok, std::string_view why);
   void LetGo();
@@ -154,6 +163,7 @@ class SnapshotOut {
   uint64_t taken_bytes_ = 0;
   int64_t may_read_nanos_ = 0;  // see bytes_per_second_max
   uint64_t failures_ = 0;       // one after the other
+  int64_t describe_again_rests_ = 1;
   int64_t rest_until_nanos_ = 0;
   std::string why_;
   base::TimerId rest_timer_ = base::kNoTimer;

@@ -44,7 +44,12 @@ void EpollSet::Forget(int fd, SocketSource* source) {
 }
 
 size_t EpollSet::Wait(int millis) {
-  const int count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kEventsMax), millis);
+  int count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kEventsMax), millis);
+  // What came before a pause of the process that ended the wait is not left for the next turn: in
+  // this one it would look as if nothing had come in all that time.
+  if (count < 0 && errno == EINTR) {
+    count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kEventsMax), 0);
+  }
   BANDB_ASSERT(count >= 0 || errno == EINTR);
   count_ = count > 0 ? static_cast<size_t>(count) : 0;
   return count_;

@@ -66,7 +66,10 @@ void PollSet::CloseGaps() {
 
 size_t PollSet::Wait(int millis) {
   if (has_gaps_) CloseGaps();
-  const int count = ::poll(polled_.data(), polled_.size(), millis);
+  int count = ::poll(polled_.data(), polled_.size(), millis);
+  // What came before a pause of the process that ended the wait is not left for the next turn: in
+  // this one it would look as if nothing had come in all that time.
+  if (count < 0 && errno == EINTR) count = ::poll(polled_.data(), polled_.size(), 0);
   if (count >= 0) return count == 0 ? 0 : polled_.size();
   // What it says of any is not to be looked at then.
   if (errno == EINTR) return 0;

@@ -6,7 +6,8 @@
 //   void Change(fd, events, source)   nothing, if it is not watched
 //   void Forget(fd, source)           likewise; comes before the descriptor is closed. Of what is ready, nothing
 //                                     is its any more
-//   size_t Wait(millis)               until something is ready, or a signal comes; how many places to look at
+//   size_t Wait(millis)               until something is ready, or a signal comes; how many places to look at. What is
+//                                     ready when a signal has come is among them
 //   EventsAt(i), SourceAt(i)          what is ready at one of them, 0 if nothing is, and whose that is
 //   void EndOfReady()                 they have been looked at
 // with events as those of poll. Of broken connections it tells whatever is watched. The source of

@@ -163,6 +163,8 @@ class CoreState {
   void LeaderTurn();
   // Whether nothing can be agreed on, since a part of the log cannot be read back.
   bool LogStuck() const;
+  // It is not in the log any more.
+  void ForgetUnreadable();
   bool CommittedInOwnTerm() const;
   Index AppendOwn(EntryKind kind, Payload payload);
   void MaybeCommit();

@@ -96,6 +96,7 @@ std::optional<Index> CoreState::TakeEntries(Message* m) {
       if (present.has_value()) {
         log_.TruncateFrom(index);
         configurations_.TruncateFrom(index);
+        if (index <= unreadable_) ForgetUnreadable();
       }
       // Where the message begins below the floor, its first entries were not compared with
       // anything.

@@ -46,6 +46,11 @@ bool CoreState::LogStuck() const {
   return unreadable_ > log_.commit() && now_ >= unreadable_since_ + options_.election_timeout_nanos;
 }
 
+void CoreState::ForgetUnreadable() {
+  unreadable_ = 0;
+  aside_until_ = std::numeric_limits<Nanos>::min();
+}
+
 void CoreState::LeaderTurn() {
   FinishChange();
   if (role_ != Role::kLeader) return;

@@ -134,6 +134,7 @@ StepResult CoreState::On(SnapshotInstalled event) {
     return {};
   }
   log_.Reset(event.index, event.term);
+  ForgetUnreadable();
   // Of an earlier event of this turn; the log it spoke of is gone.
   out_.compact_to.reset();
   configurations_.Reset(install.snapshot.configuration);

@@ -36,6 +36,7 @@ SingleLogOptions LogWorld::options() {
   SingleLogOptions options;
   options.directory = {.files = &env_.files(), .path = "node/log", .database_id = RigDatabase()};
   options.executor = &env_.executor();
+  options.clock = &env_.clock();
   options.random = &env_.random();
   options.logger = &env_.logger();
   options.post = [this](base::Task task) { turns_.push_back(std::move(task)); };

@@ -31,6 +31,7 @@ Options SmallOptions() {
 SingleLogOptions LogOptions(TestEnv* env) {
   SingleLogOptions options;
   options.executor = &env->executor();
+  options.clock = &env->clock();
   options.random = &env->random();
   options.logger = &env->logger();
   options.post = [](base::Task) {};

@@ -149,6 +149,29 @@ TEST_CASE("A fetch that the system never allows ends, and so does one of a file 
   CHECK(node.listener.lost.count(1) == 1);
 }
 
+// A hundred tries of it would take half an hour.
+TEST_CASE("A fetch of a disk that takes long for each refusal ends after ten seconds, and three tries",
+          "[single_log]") {
+  Node node;
+  node.Write(1, 3, 1);
+  node.world.RunAll();
+  node.world.files().Inject(
+      {.kind = FaultKind::kIoError, .calls = {FileCall::kRead}, .pattern = "*", .count = test::Fault::kSticky});
+  const auto [read_nanos, tries] =
+      GENERATE(std::make_pair(int64_t{20'000'000'000}, 3), std::make_pair(int64_t{2'000'000'000}, 5));
+  node.log->Fetch({.fetch = 1, .first = 1, .last = 3, .bytes_max = 500});
+  for (int i = 1; i <= tries; ++i) {
+    INFO(i);
+    CHECK(node.listener.fetched.empty());
+    node.world.env().executor().RunFor(100'000'000);
+    node.world.RunTurns();
+    node.world.env().executor().RunReady();
+    node.world.env().clock().Advance(read_nanos);
+    node.world.RunTurns();
+  }
+  CHECK(node.listener.lost.count(1) == 1);
+}
+
 TEST_CASE("A fetch brings what is before an entry that is damaged, and the next says once that it is lost",
           "[single_log]") {
   Node node;

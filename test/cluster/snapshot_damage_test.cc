@@ -15,8 +15,9 @@ std::string SomeTable(SnapshotRig* rig) {
 
 }  // namespace
 
-TEST_CASE("bytes that rot after the snapshot was described are not taken, and what is whole is described again") {
+TEST_CASE("bytes that rot after the snapshot was described are not taken, and are found out by another description") {
   SnapshotRig rig(GENERATE(1, 2));
+  const bool stays = GENERATE(false, true);
   REQUIRE_OK(rig.pair.peer().ApplyTo(200));
   rig.Start();
   rig.receiver_held = true;
@@ -29,9 +30,86 @@ TEST_CASE("bytes that rot after the snapshot was described are not taken, and wh
   CHECK_FALSE(rig.sender.snapshots_sent.back().ok);
   CHECK(rig.sender.StatusOf(2).snapshot_error.find("checksum") != std::string::npos);
   CHECK(rig.receiver.snapshots.empty());
+  if (stays) {
+    CHECK_FALSE(rig.RunToTheEnd(180 * kSecond));
+    REQUIRE_FALSE(rig.sender.damage.empty());
+    CHECK(rig.sender.damage.front().message().find(table) != std::string::npos);
+    CHECK(rig.pins >= 2);
+  }
   rig.pair.peer().env().files().FlipByte(table, 700, 1);
   REQUIRE(rig.RunToTheEnd());
-  CHECK(rig.pins >= 2);
+  if (!stays) CHECK(rig.pins == 1);
+  rig.pair.CheckAt(200);
+}
+
+TEST_CASE("a receiver that always speaks of damage has the state described seldom, and ever more so") {
+  SnapshotRig rig(1);
+  REQUIRE_OK(rig.pair.peer().ApplyTo(200));
+  rig.Start();
+  rig.Send();
+  int rounds = 0;
+  rig.RunUntil(
+      [&] {
+        if (!rig.receiver.snapshots.empty()) {
+          rig.receiver.snapshots.clear();
+          rig.receiver.peers->SnapshotInstalled(absl::DataLossError("so it says"));
+          ++rounds;
+        }
+        if (!rig.sender.snapshots_sent.empty()) {
+          rig.sender.snapshots_sent.clear();
+          rig.Send();
+        }
+        return false;
+      },
+      3600 * kSecond);
+  CHECK(rounds >= 50);
+  CHECK(rounds <= 80);
+  CHECK(rig.pins >= 4);
+  CHECK(rig.pins <= 8);
+  CHECK(rig.sender.damage.empty());
+}
+
+TEST_CASE("a table that the system refuses to read is as one that is damaged") {
+  const auto [kind, call] =
+      GENERATE(std::make_pair(FaultKind::kIoError, FileCall::kRead), std::make_pair(FaultKind::kGone, FileCall::kOpen));
+  const bool described = GENERATE(false, true);
+  SnapshotRig rig(1);
+  REQUIRE_OK(rig.pair.peer().ApplyTo(200));
+  const std::string table = SomeTable(&rig);
+  rig.Start();
+  if (described) rig.receiver_held = true;
+  const auto inject = [&, kind = kind, call = call] {
+    rig.pair.peer().env().files().Inject({.kind = kind, .calls = {call}, .pattern = table, .count = Fault::kSticky});
+  };
+  if (!described) inject();
+  rig.Send();
+  rig.RunFor(kSecond);
+  if (described) inject();
+  rig.receiver_held = false;
+  CHECK_FALSE(rig.RunToTheEnd(600 * kSecond));
+  REQUIRE_FALSE(rig.sender.damage.empty());
+  CHECK_CODE(rig.sender.damage.front(), kInternal);
+  CHECK(rig.sender.damage.front().message().find(table) != std::string::npos);
+  CHECK(rig.pins >= 5);
+  CHECK(rig.pins <= 12);
+  rig.pair.peer().env().files().ClearFaults();
+  REQUIRE(rig.RunToTheEnd());
+  rig.pair.CheckAt(200);
+}
+
+TEST_CASE("a table that finds no descriptor is not damaged, and is soon tried again") {
+  SnapshotRig rig(1);
+  REQUIRE_OK(rig.pair.peer().ApplyTo(200));
+  rig.Start();
+  rig.pair.peer().env().files().Inject({.kind = FaultKind::kNoDescriptor,
+                                        .calls = {FileCall::kOpen},
+                                        .pattern = SomeTable(&rig),
+                                        .count = Fault::kSticky});
+  rig.Send();
+  CHECK_FALSE(rig.RunToTheEnd(60 * kSecond));
+  CHECK(rig.sender.damage.empty());
+  rig.pair.peer().env().files().ClearFaults();
+  REQUIRE(rig.RunToTheEnd(11 * kSecond));
   rig.pair.CheckAt(200);
 }
 

@@ -109,6 +109,32 @@ TEST_CASE("signals end a wait and nothing else") {
   }
 }
 
+namespace {
+
+std::atomic<int> sends_to{-1};
+
+}  // namespace
+
+// As after a pause of the process, during which bytes came: the turn's time is after the pause.
+TEST_CASE("what is there when a signal ends a wait is read in the same turn") {
+  Rig rig(GENERATE(kSockets, kPollSockets));
+  Ear ear;
+  Peer peer = rig.Pair(&ear);
+  ear.stream()->Watch(true, false);
+  rig.Turns(1);
+  sends_to = peer.fd();
+  using Action = struct sigaction;
+  Action action{}, before{};
+  action.sa_handler = [](int) { (void)!::send(sends_to.load(std::memory_order_relaxed), "word", 4, MSG_NOSIGNAL); };
+  REQUIRE(::sigaction(SIGALRM, &action, &before) == 0);
+  const itimerval once{{0, 0}, {0, 50'000}};
+  REQUIRE(::setitimer(ITIMER_REAL, &once, nullptr) == 0);
+  // Should the signal come before the wait begins, its bytes end the wait.
+  rig.loop->RunOnce(base::kForever);
+  CHECK(ear.received == "word");
+  REQUIRE(::sigaction(SIGALRM, &before, nullptr) == 0);
+}
+
 TEST_CASE("no wake-up is lost, and a storm of them keeps no stream waiting") {
   Rig rig(GENERATE(kSockets, kPollSockets));
   Ear ear;

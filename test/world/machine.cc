@@ -86,6 +86,7 @@ base::Env Machine::EnvOf(Process* process) {
 cluster::SingleLogOptions Machine::CreationLog() {
   cluster::SingleLogOptions log;
   log.executor = &process_->executor;
+  log.clock = &clock_;
   log.random = &process_->random;
   log.logger = &logger_;
   log.segment_bytes = options_.node.segment_bytes;

@@ -102,6 +102,30 @@ TEST_CASE("who was stopped within a turn reads what has arrived before it looks 
   CHECK(!world.violation().has_value());
 }
 
+// A heartbeat was due before the stop. Whether others have answered meanwhile nobody knows.
+TEST_CASE("a leader that was stopped within a turn in which something was due is not late by the stop") {
+  WorldOptions options = SmallWorld();
+  options.machine.node.peers.silence_nanos = 10 * kSecond;
+  ThreeMachines three(47, options);
+  World& world = three.world;
+  three.Settle();
+  Machine* const leader = three.AwaitLeader();
+  const Nanos heartbeat = leader->options().node.core.heartbeat_interval_nanos;
+  const Nanos timeout = leader->options().node.core.election_timeout_nanos;
+  const raft::Term term = leader->node()->core()->inspect().term;
+  world.RunFor(5 * heartbeat);
+  // Its timer is due, and its turn begins before the stop.
+  leader->Freeze(true);
+  world.RunFor(heartbeat + kMilli);
+  leader->SetTurnNanos(2 * timeout);
+  leader->Freeze(false);
+  world.RunFor(kMilli / 10);
+  CHECK(leader->node()->core()->inspect().role == raft::Role::kLeader);
+  CHECK(leader->node()->core()->inspect().term == term);
+  leader->SetTurnNanos(0);
+  CHECK(!world.violation().has_value());
+}
+
 // Of two that look at it at the same time, one publishes: a lease of later, with what was committed
 // by then.
 TEST_CASE("a read under a lease is of all that was committed when the lease was published") {
