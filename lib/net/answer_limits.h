@@ -2,7 +2,8 @@
 //
 // Nothing can end a handler that does not return, but its client need not wait for that: at the
 // limit the request is refused. With this its ticket is used up, and an answer that comes later is
-// dropped.
+// dropped. What was on its way to the loop by then comes in time, and where the loop did not run
+// the request gets that much longer, once, and no longer than its limit.
 #ifndef BANDB_NET_ANSWER_LIMITS_H_
 #define BANDB_NET_ANSWER_LIMITS_H_
 
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "base/event_loop.h"
@@ -55,11 +57,16 @@ class AnswerLimits {
     std::function<bool()> cancel;
     bool on_worker = true;
     bool passed = false;
+    bool forgiven = false;  // it got longer
+    int64_t due_nanos = 0;
     base::TimerId timer = base::kNoTimer;
   };
   using Requests = std::map<Key, Limited>;
 
   static Key KeyOf(const Ticket& ticket);
+  void StartTimer(Requests::iterator request, int64_t nanos);
+  void ComeDue(const Key& key);
+  // Unless it has been forgotten since it came due.
   void Pass(const Key& key);
   void Forget(Requests::iterator request);
 
@@ -68,6 +75,7 @@ class AnswerLimits {
   // Each until it has been taken back and its answer, if there is to be one, has come.
   Requests requests_;
   size_t cancelled_ = 0;  // of them, not taken back
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace bandb::net

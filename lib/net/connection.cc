@@ -436,6 +436,7 @@ void Connection::Drain() {
 void Connection::Refuse(Refusal refusal) { RefuseWith(codec_->CodeOf(refusal), codec_->MessageOf(refusal)); }
 
 void Connection::AnswerRefusal(Refusal refusal) {
+  codec_->OnRefused();
   std::string bytes;
   AnswerNow(RefusalReply(*codec_, refusal, &bytes));
 }

@@ -143,7 +143,7 @@ Dispatcher::Started Dispatcher::Start(Connection& connection, const Frame& frame
     connection.AnswerDenial(denial);
     return Started::kYes;
   }
-  if (route->lane != kLaneFree && host_->MemoryIsFull()) {
+  if (route->lane != kLaneFree && host_->MemoryIsFull() && !connection.codec()->NeedsNoMemory()) {
     host_->counters->overloaded.Add();
     connection.AnswerRefusal(Refusal::kOverloaded);
     return Started::kYes;

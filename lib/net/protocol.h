@@ -57,6 +57,10 @@ class Codec {
   virtual Cut Next(std::string_view bytes, Frame* frame, size_t* frame_bytes) = 0;
   // The frame of the last kHeader was refused: what comes next are the bytes after it.
   virtual void Skipped() {}
+  // BanNet answers the last frame, or header, with an error itself: what it asks for is not done.
+  virtual void OnRefused() {}
+  // The last frame is served although memory is full, since it gives some back or takes none.
+  virtual bool NeedsNoMemory() const { return false; }
   // Memory of its own that grows with what the client asks.
   virtual size_t held_bytes() const { return 0; }
   // The largest payload that a frame may have now.

@@ -216,11 +216,11 @@ void LoopServer::OnDenial(const net::RequestView& request, const net::Denial& de
 void LoopServer::OnOverrun(const net::AnswerLimits::Overrun& overrun) {
   if (overrun.has_begun) route_overruns_.Add();
   if (!overrun.is_lost || parts_.workers == nullptr) return;
-  parts_.workers->Lose(overrun.message_id, absl::Nanoseconds(overrun.limit_nanos));
+  parts_.workers->Lose(overrun.message_id, absl::Nanoseconds(overrun.limit_nanos), parts_.loop->NowNanos());
 }
 
 void LoopServer::OnWorkerBack(uint32_t message_id) {
-  if (parts_.workers != nullptr) parts_.workers->TakeBack(message_id);
+  if (parts_.workers != nullptr) parts_.workers->TakeBack(message_id, parts_.loop->NowNanos());
 }
 
 void LoopServer::ListClients(size_t count_max, ClientList* list) const {

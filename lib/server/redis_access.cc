@@ -1,4 +1,5 @@
-// Users of Redis' protocol: who logs in, what each may run, and what is asked of those not known.
+// What is refused of Redis' protocol: what is malformed, or what a user may not run, and what is
+// asked of those not known.
 #include <fmt/format.h>
 
 #include <memory>
@@ -17,6 +18,9 @@ constexpr resp::ParserLimits kRestrictedLimits{.bulk_bytes_max = 4 << 10,
                                                .line_bytes_max = 4 << 10,
                                                .wrong = "unauthenticated"};
 
+// Of a command that runs on the loop, whatever it does with them.
+constexpr int kQuickArgumentsMax = 1024;
+
 constexpr std::string_view kDone = "administration";
 
 constexpr std::string_view kHelloNotKnown =
@@ -31,14 +35,80 @@ void RedisCodec::ChooseLimits() {
   parser_.SetLimits(has_small_limits_ ? kRestrictedLimits : limits_);
 }
 
+std::string RedisCodec::UnknownCommand() const {
+  const std::vector<std::string_view>& arguments = parser_.arguments();
+  if (IsForeignRedisCommand(arguments[0])) {
+    return fmt::format("ERR BanDB holds strings, and has no command '{}'", arguments[0]);
+  }
+  std::string shown;
+  for (size_t i = 1; i < arguments.size() && shown.size() < 128; ++i) {
+    const std::string_view text = arguments[i].substr(0, arguments[i].find('\0'));
+    shown += fmt::format("'{}' ", text.substr(0, 128 - shown.size()));
+  }
+  const std::string_view command = arguments[0].substr(0, arguments[0].find('\0'));
+  return fmt::format("ERR unknown command '{}', with args beginning with: {}", command.substr(0, 128), shown);
+}
+
+std::string RedisCodec::Refused(const RedisCommand* command) {
+  if (command == nullptr) return UnknownCommand();
+  std::string why = Malformed(*command);
+  return why.empty() ? Denied(*command) : why;
+}
+
+std::string RedisCodec::Malformed(const RedisCommand& command) const {
+  const auto count = static_cast<int>(parser_.arguments().size());
+  const auto fits = [count](int arity) { return arity > 0 ? count == arity : count >= -arity; };
+  constexpr std::string_view kWrongCount = "ERR wrong number of arguments for '{}' command";
+  if (!fits(command.arity)) return fmt::format(kWrongCount, command.name);
+  if (command.Has(RedisCommand::kNoData) && count > kQuickArgumentsMax) {
+    return fmt::format("ERR more than {} arguments for '{}' command", kQuickArgumentsMax, command.name);
+  }
+  if (count == 1 || !HasRedisSubcommands(command.name)) return {};
+  const std::string_view name = parser_.arguments()[1];
+  const RedisSubcommand* const sub = Subcommand();
+  if (sub == nullptr) {
+    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), ToUpper(command.name));
+  }
+  const std::string full = fmt::format("{}|{}", sub->command, sub->name);
+  if (!fits(sub->arity)) return fmt::format(kWrongCount, full);
+  if (!sub->Has(RedisSubcommand::kKnown)) return fmt::format("ERR BanDB has no command '{}'", full);
+  return sub->Has(RedisSubcommand::kAlone) && in_multi_ ? std::string(kNotInMulti) : std::string();
+}
+
+std::string RedisCodec::ToRefusal(const RedisCommand* command, std::string_view why) {
+  if (command == nullptr || command->name != "exec") {
+    multi_failed_ = multi_failed_ || in_multi_;
+    return std::string(why);
+  }
+  EndMulti();
+  constexpr std::string_view kPlain = "ERR ";
+  if (!why.starts_with(kPlain)) return std::string(why);
+  why.remove_prefix(kPlain.size());
+  return fmt::format("EXECABORT Transaction discarded because of: {}", why);
+}
+
+void RedisCodec::OnRefused() {
+  // Of a header nothing is known, but there is none within MULTI.
+  if (!in_multi_) return;
+  multi_failed_ = true;
+  if (EqualsIgnoringCase(name(), "exec")) EndMulti();
+}
+
+bool RedisCodec::NeedsNoMemory() const {
+  for (const std::string_view freely : {"discard", "multi", "reset", "unwatch"}) {
+    if (EqualsIgnoringCase(name(), freely)) return true;
+  }
+  return false;
+}
+
 bool RedisCodec::MayAccessKeys(const RedisCommand& command, const Grants& grants) const {
   const bool writes = command.Has(RedisCommand::kWrites);
-  const bool reads = !command.Has(RedisCommand::kBlind);
   const std::vector<std::string_view>& arguments = parser_.arguments();
-  const std::vector<size_t> keys = command.Keys(arguments.size());
-  for (const size_t at : keys) {
+  for (const size_t at : command.ReadKeys(arguments)) {
+    if (!grants.Cover(Access::kRead, arguments[at])) return false;
+  }
+  for (const size_t at : command.Keys(arguments.size())) {
     const bool is_source = (command.name == "copy" && at == 1) || (command.name == "bitop" && at > 2);
-    if (reads && !grants.Cover(Access::kRead, arguments[at])) return false;
     if (writes && !is_source && !grants.Cover(Access::kWrite, arguments[at])) return false;
   }
   return true;

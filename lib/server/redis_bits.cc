@@ -35,6 +35,7 @@ bool TakeBitOffset(RedisCall& call, std::string_view text, uint64_t* offset) {
 struct BitRange {
   int64_t first = 0, last = -1;
   bool empty() const { return first > last; }
+  int64_t size() const { return last - first + 1; }
 };
 
 // Ends may be counted from the back, and what is beyond the value is cut off. Of units, `unit_bits`
@@ -76,6 +77,9 @@ int64_t CountBits(std::string_view bytes, BitRange range) {
   for (; at < end; at++) count += __builtin_popcount(ByteAt(bytes, at));
   return count;
 }
+
+// A word of them counts as a byte that is copied.
+void SpendOnBits(RedisCall& call, int64_t bits) { call.data->Spend(static_cast<uint64_t>(bits) / 64); }
 
 // The first that is `bit`; -1: none is.
 int64_t FindBit(std::string_view bytes, const BitRange& range, bool bit) {
@@ -145,6 +149,7 @@ void SetBit(RedisCall& call) {
   const std::string_view before = entry == nullptr ? std::string_view() : entry->value;
   const size_t at = offset / 8;
   const bool was = BitAt(before, offset);
+  if (!call.data->HasTimeFor(std::max(at + 1, before.size()))) return;
   if (at >= before.size() || was != (bit == 1)) {
     std::string value(before);
     if (at >= value.size()) value.resize(at + 1, '\0');
@@ -173,7 +178,9 @@ void BitCount(RedisCall& call) {
     if (start < 0 && end < 0 && start > end) return call.reply->Integer(0);
     if (call.count() == 5 && !TakeUnit(call, call.Argument(4), &unit_bits)) return;
   }
-  call.reply->Integer(CountBits(entry->value, RangeOf(start, end, entry->value.size(), unit_bits)));
+  const BitRange range = RangeOf(start, end, entry->value.size(), unit_bits);
+  SpendOnBits(call, range.size());
+  call.reply->Integer(CountBits(entry->value, range));
 }
 
 void BitPos(RedisCall& call) {
@@ -188,6 +195,7 @@ void BitPos(RedisCall& call) {
   if (call.count() > 4 && !TakeInteger(call, call.Argument(4), &end)) return;
   const BitRange range = RangeOf(start, end, entry->value.size(), unit_bits);
   int64_t found = FindBit(entry->value, range, bit == 1);
+  SpendOnBits(call, found < 0 ? range.size() : found - range.first);
   // Without an end there are zeros after the value.
   if (found < 0 && bit == 0 && call.count() < 5 && !range.empty()) found = range.last + 1;
   call.reply->Integer(found);

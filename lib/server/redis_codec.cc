@@ -15,8 +15,6 @@ namespace {
 
 // What an argument takes besides its bytes.
 constexpr size_t kArgumentBytes = 32;
-// Of a command that runs on the loop, whatever it does with them.
-constexpr int kQuickArgumentsMax = 1024;
 
 // A hello of TLS, which is no beginning of a request; as a line it might never end.
 bool BeginsTls(std::string_view bytes) { return bytes.substr(0, 2) == "\x16\x03"; }
@@ -34,7 +32,9 @@ void AddReads(const RedisCommand& command, size_t first, size_t count, Transacti
   // The command itself takes time, too.
   to->steps += 1 + keys.size();
   if (keys.size() > 1) to->many = true;
-  for (const size_t at : command.ReadKeys(absl::MakeConstSpan(*to->arguments).subspan(first, count))) {
+  const auto begin = to->arguments->begin() + static_cast<ptrdiff_t>(first);
+  const std::vector<std::string_view> own(begin, begin + static_cast<ptrdiff_t>(count));
+  for (const size_t at : command.ReadKeys(own)) {
     to->read_arguments.push_back(first + at);
     to->reads.push_back({.kind = OperationKind::kGet, .key = (*to->arguments)[first + at]});
   }
@@ -159,46 +159,6 @@ RedisClass RedisCodec::Classify() {
   return chosen != RedisClass::kWrite && skips_ > 0 ? RedisClass::kChange : chosen;
 }
 
-std::string RedisCodec::UnknownCommand() const {
-  const std::vector<std::string_view>& arguments = parser_.arguments();
-  if (IsForeignRedisCommand(arguments[0])) {
-    return fmt::format("ERR BanDB holds strings, and has no command '{}'", arguments[0]);
-  }
-  std::string shown;
-  for (size_t i = 1; i < arguments.size() && shown.size() < 128; ++i) {
-    const std::string_view text = arguments[i].substr(0, arguments[i].find('\0'));
-    shown += fmt::format("'{}' ", text.substr(0, 128 - shown.size()));
-  }
-  const std::string_view command = arguments[0].substr(0, arguments[0].find('\0'));
-  return fmt::format("ERR unknown command '{}', with args beginning with: {}", command.substr(0, 128), shown);
-}
-
-std::string RedisCodec::Refused(const RedisCommand* command) {
-  if (command == nullptr) return UnknownCommand();
-  std::string why = Malformed(*command);
-  return why.empty() ? Denied(*command) : why;
-}
-
-std::string RedisCodec::Malformed(const RedisCommand& command) const {
-  const auto count = static_cast<int>(parser_.arguments().size());
-  const auto fits = [count](int arity) { return arity > 0 ? count == arity : count >= -arity; };
-  constexpr std::string_view kWrongCount = "ERR wrong number of arguments for '{}' command";
-  if (!fits(command.arity)) return fmt::format(kWrongCount, command.name);
-  if (command.Has(RedisCommand::kNoData) && count > kQuickArgumentsMax) {
-    return fmt::format("ERR more than {} arguments for '{}' command", kQuickArgumentsMax, command.name);
-  }
-  if (count == 1 || !HasRedisSubcommands(command.name)) return {};
-  const std::string_view name = parser_.arguments()[1];
-  const RedisSubcommand* const sub = Subcommand();
-  if (sub == nullptr) {
-    return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, 128), ToUpper(command.name));
-  }
-  const std::string full = fmt::format("{}|{}", sub->command, sub->name);
-  if (!fits(sub->arity)) return fmt::format(kWrongCount, full);
-  if (!sub->Has(RedisSubcommand::kKnown)) return fmt::format("ERR BanDB has no command '{}'", full);
-  return sub->Has(RedisSubcommand::kAlone) && in_multi_ ? std::string(kNotInMulti) : std::string();
-}
-
 const RedisSubcommand* RedisCodec::Subcommand() const {
   const std::vector<std::string_view>& arguments = parser_.arguments();
   return arguments.size() < 2 ? nullptr : FindRedisSubcommand(ToLower(arguments[0]), arguments[1]);
@@ -233,9 +193,8 @@ Failure RedisCodec::Decode(uint32_t, std::string_view payload, Command* command)
   last_command_ = found;
   last_subcommand_ = Subcommand();
   if (const std::string why = Refused(found); !why.empty()) {
-    multi_failed_ = multi_failed_ || in_multi_;
     if (why.starts_with("NO")) NoteDenial(why);
-    *command = SayError(why);
+    *command = SayError(ToRefusal(found, why));
   } else if (in_multi_ && !found->Has(RedisCommand::kUnqueued)) {
     *command = Queue(found);
   } else if (found->name == "watch") {

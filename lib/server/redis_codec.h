@@ -53,6 +53,8 @@ class RedisCodec final : public Codec {
   net::Cut Next(std::string_view bytes, net::Frame* frame, size_t* frame_bytes) override;
   size_t payload_bytes_max() const override { return request_bytes_max_; }
   void Skipped() override { parser_.Restart(); }
+  void OnRefused() override;
+  bool NeedsNoMemory() const override;
   size_t held_bytes() const override {
     const size_t room = queued_arguments_.capacity() - queued_arguments_.size();
     return parser_.held_bytes() + watched_bytes_ + queued_bytes_ + queued_.capacity() * sizeof(Queued) +
@@ -88,6 +90,8 @@ class RedisCodec final : public Codec {
   // Why it cannot run, as an error; empty: it can.
   std::string Refused(const RedisCommand* command);
   std::string Malformed(const RedisCommand& command) const;
+  // What the client is told; it discards the transaction, at once if the command is EXEC.
+  std::string ToRefusal(const RedisCommand* command, std::string_view why);
   // Likewise, for want of rights.
   std::string Denied(const RedisCommand& command);
   // Counts it, and keeps it for TakeEvent.

@@ -144,7 +144,7 @@ struct RedisCommand {
   // The places of its keys.
   std::vector<size_t> Keys(size_t arguments) const;
   // Of these the keys of which it tells something, or whose values it copies.
-  std::vector<size_t> ReadKeys(absl::Span<const std::string> arguments) const;
+  std::vector<size_t> ReadKeys(absl::Span<const std::string_view> arguments) const;
 };
 
 // By name, in letters of any case; null: there is none.

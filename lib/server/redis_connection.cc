@@ -35,6 +35,10 @@ std::vector<std::pair<std::string, std::string>> Settings(const RedisEnvironment
 
 constexpr std::string_view kImmutable = "can't set immutable config";
 
+// Of what is matched on the loop: some tenths of a millisecond.
+constexpr uint64_t kQuickStepsMax = 256 << 10;
+constexpr std::string_view kSlowPatterns = "ERR the patterns take too long to match";
+
 void ReplyCommandInfo(const RedisCommand& command, resp::ReplyWriter* reply) {
   reply->ArrayHead(10);
   reply->Bulk(command.name);
@@ -246,12 +250,10 @@ void Config(RedisCall& call) {
   for (size_t i = 2; i < call.count(); ++i) {
     if (!FitsAsPattern(call, call.Argument(i))) return;
   }
-  // Some tenths of a millisecond.
-  constexpr uint64_t kStepsMax = 256 << 10;
   std::vector<std::pair<std::string, std::string>> settings = Settings(*call.environment);
   std::vector<std::pair<std::string, std::string>> found;
   uint64_t steps = 0;
-  for (size_t i = 2; i < call.count() && steps <= kStepsMax; ++i) {
+  for (size_t i = 2; i < call.count() && steps <= kQuickStepsMax; ++i) {
     const std::string pattern = ToLower(call.Argument(i));
     const auto asked = [&](const auto& setting) { return MatchesPattern(pattern, setting.first, &steps); };
     const auto others = std::stable_partition(settings.begin(), settings.end(), std::not_fn(asked));
@@ -259,7 +261,7 @@ void Config(RedisCall& call) {
     settings.erase(others, settings.end());
   }
   call.work += steps * kWorkPerMatchStep;
-  if (steps > kStepsMax) return call.reply->Error("ERR the patterns take too long to match");
+  if (steps > kQuickStepsMax) return call.reply->Error(kSlowPatterns);
   std::sort(found.begin(), found.end());
   call.reply->MapHead(found.size());
   for (const auto& [name, value] : found) {
@@ -321,7 +323,8 @@ void ListCommands(RedisCall& call) {
   std::vector<std::string> found;
   const auto add = [&](std::string name) {
     // No command is of a module, or of a category that BanDB tells.
-    const bool fits = !filters || (kind == "pattern" && MatchesPattern(pattern, name, &steps));
+    const bool matches = kind == "pattern" && steps <= kQuickStepsMax && MatchesPattern(pattern, name, &steps);
+    const bool fits = !filters || matches;
     if (fits) found.push_back(std::move(name));
   };
   for (const RedisCommand& command : RedisCommands()) {
@@ -333,6 +336,7 @@ void ListCommands(RedisCall& call) {
     }
   }
   call.work += steps * kWorkPerMatchStep;
+  if (steps > kQuickStepsMax) return call.reply->Error(kSlowPatterns);
   call.reply->ArrayHead(found.size());
   for (const std::string& name : found) call.reply->Bulk(name);
 }
@@ -390,7 +394,7 @@ void Function(RedisCall& call) {
       of_one = true;
       if (++i == call.count()) return call.reply->Error("ERR library name argument was not given");
     } else {
-      return call.reply->Error(fmt::format("ERR Unknown argument {}", call.Argument(i)));
+      return call.reply->Error(fmt::format("ERR Unknown argument {}", call.Argument(i).substr(0, 128)));
     }
   }
   call.reply->ArrayHead(0);

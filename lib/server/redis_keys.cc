@@ -34,8 +34,8 @@ void Move(RedisCall& call, bool only_if_absent) {
   if (entry == nullptr) return call.reply->Error("ERR no such key");
   const auto done = [&](bool moved) { only_if_absent ? call.reply->Integer(moved ? 1 : 0) : call.reply->Ok(); };
   if (call.Argument(1) == call.Argument(2)) return done(false);
-  StoredEntry kept = *entry;
   if (only_if_absent && call.data->Get(call.Argument(2)) != nullptr) return done(false);
+  StoredEntry kept = *entry;
   // First, since hooks may make one key of the two.
   call.data->Delete(call.Argument(1));
   call.data->Put(call.Argument(2), std::move(kept.value), kept.expiry_ms);
@@ -84,9 +84,8 @@ void Copy(RedisCall& call) {
   if (call.Argument(1) == call.Argument(2)) return call.reply->Error(kSameObjects);
   const StoredEntry* entry = call.data->Get(call.Argument(1));
   if (entry == nullptr) return call.reply->Integer(0);
-  const StoredEntry copy = *entry;
   if (!replace && call.data->Get(call.Argument(2)) != nullptr) return call.reply->Integer(0);
-  call.data->Put(call.Argument(2), copy.value, copy.expiry_ms);
+  call.data->Put(call.Argument(2), entry->value, entry->expiry_ms);
   call.reply->Integer(1);
 }
 

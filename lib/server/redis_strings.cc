@@ -125,6 +125,13 @@ bool ParseFloat(const std::string& text, long double* number) {
   return errno != ERANGE || (*number != HUGE_VALL && *number != -HUGE_VALL && *number != 0);
 }
 
+// What it takes to read or to write it: its decimal digits, times as many.
+uint64_t WorkOf(long double number) {
+  if (number == 0 || !std::isfinite(number)) return 0;
+  const auto bits = static_cast<uint64_t>(std::abs(std::ilogb(number)));
+  return bits * bits / 64;
+}
+
 // As people write it: no exponent, no zeros at the end.
 std::string FloatText(long double number) {
   // Room for the longest that there is.
@@ -281,6 +288,8 @@ void SetRange(RedisCall& call) {
   if (piece.empty()) return call.reply->Integer(entry == nullptr ? 0 : static_cast<int64_t>(entry->value.size()));
   if (!FitsInValue(call, static_cast<uint64_t>(offset) + piece.size())) return;
   const auto at = static_cast<size_t>(offset);
+  const size_t before = entry == nullptr ? 0 : entry->value.size();
+  if (!call.data->HasTimeFor(std::max(at + piece.size(), before))) return;
   std::string value = entry == nullptr ? std::string() : entry->value;
   if (value.size() < at + piece.size()) value.resize(at + piece.size(), '\0');
   value.replace(at, piece.size(), piece);
@@ -311,6 +320,7 @@ void IncrByFloat(RedisCall& call) {
   if ((entry != nullptr && !ParseFloat(entry->value, &number)) || !ParseFloat(call.arguments[2], &change)) {
     return call.reply->Error("ERR value is not a valid float");
   }
+  call.data->Spend(WorkOf(number) + WorkOf(change));
   number += change;
   if (std::isnan(number) || std::isinf(number)) {
     return call.reply->Error("ERR increment would produce NaN or Infinity");

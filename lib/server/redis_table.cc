@@ -296,12 +296,12 @@ std::vector<size_t> RedisCommand::Keys(size_t arguments) const {
   return keys;
 }
 
-std::vector<size_t> RedisCommand::ReadKeys(absl::Span<const std::string> arguments) const {
+std::vector<size_t> RedisCommand::ReadKeys(absl::Span<const std::string_view> arguments) const {
   std::vector<size_t> keys = Keys(arguments.size());
   const auto has_option = [arguments](size_t from, std::initializer_list<std::string_view> options) {
     return std::any_of(arguments.begin() + static_cast<ptrdiff_t>(std::min(from, arguments.size())), arguments.end(),
-                       [options](const std::string& argument) {
-                         return std::any_of(options.begin(), options.end(), [&argument](std::string_view option) {
+                       [options](std::string_view argument) {
+                         return std::any_of(options.begin(), options.end(), [argument](std::string_view option) {
                            return EqualsIgnoringCase(argument, option);
                          });
                        });

@@ -4,13 +4,21 @@
 
 namespace bandb::server {
 
-void RouteWorkers::Log(LogSeverity severity, const std::string& line) {
-  if (logger_ != nullptr) logger_->Log(severity, line);
+RouteWorkers::Turn RouteWorkers::TurnOf(net::LogBudget* budget, int64_t now_nanos) {
+  if (!budget->Spend(now_nanos)) return {};
+  return {.may_log = true, .left_out = budget->TakeLeftOut()};
 }
 
-void RouteWorkers::Lose(uint32_t message_id, absl::Duration limit) {
+void RouteWorkers::Log(LogSeverity severity, std::string line, const Turn& turn) {
+  if (logger_ == nullptr) return;
+  if (turn.left_out > 0) line += fmt::format("; {} lines like this were left out", turn.left_out);
+  logger_->Log(severity, line);
+}
+
+void RouteWorkers::Lose(uint32_t message_id, absl::Duration limit, int64_t now_nanos) {
   bool has_spare = false;
   int lost = 0;
+  Turn turn;
   {
     base::MutexLock lock(&mutex_);
     lost = ++lost_;
@@ -20,21 +28,27 @@ void RouteWorkers::Lose(uint32_t message_id, absl::Duration limit) {
       ++spares_;
       has_spare = true;
     }
+    turn = TurnOf(&lost_lines_, now_nanos);
   }
+  if (!turn.may_log) return;
   Log(LogSeverity::kError,
       fmt::format("the route {} has not returned from its worker within {:.3f} s; {}, {} lost now", message_id,
                   absl::ToDoubleSeconds(limit),
-                  has_spare ? "another thread takes its place" : "no further thread takes its place", lost));
+                  has_spare ? "another thread takes its place" : "no further thread takes its place", lost),
+      turn);
 }
 
-void RouteWorkers::TakeBack(uint32_t message_id) {
+void RouteWorkers::TakeBack(uint32_t message_id, int64_t now_nanos) {
   int lost = 0;
+  Turn turn;
   {
     base::MutexLock lock(&mutex_);
     lost = --lost_;
+    turn = TurnOf(&back_lines_, now_nanos);
   }
+  if (!turn.may_log) return;
   Log(LogSeverity::kWarning,
-      fmt::format("the route {} has returned from its worker, late; {} lost now", message_id, lost));
+      fmt::format("the route {} has returned from its worker, late; {} lost now", message_id, lost), turn);
 }
 
 uint64_t RouteWorkers::lost() const {

@@ -13,6 +13,7 @@
 #include "bandb/logger.h"
 #include "base/mutex.h"
 #include "base/thread_executor.h"
+#include "net/log_budget.h"
 
 namespace bandb::server {
 
@@ -24,20 +25,31 @@ class RouteWorkers {
       : spares_max_(spares_max), logger_(logger), executor_(threads) {}
 
   base::Executor* executor() { return &executor_; }
-  // The route has not come back in its time; it has, after all.
-  void Lose(uint32_t message_id, absl::Duration limit) ABSL_LOCKS_EXCLUDED(mutex_);
-  void TakeBack(uint32_t message_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The route has not come back in its time; it has, after all. Of each some lines are logged, and
+  // then one a second.
+  void Lose(uint32_t message_id, absl::Duration limit, int64_t now_nanos) ABSL_LOCKS_EXCLUDED(mutex_);
+  void TakeBack(uint32_t message_id, int64_t now_nanos) ABSL_LOCKS_EXCLUDED(mutex_);
   // How many are lost now.
   uint64_t lost() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void Log(LogSeverity severity, const std::string& line);
+  // Of lines of a kind.
+  struct Turn {
+    bool may_log = false;
+    uint64_t left_out = 0;  // since the last one
+  };
+  static constexpr net::LogBudget::Limits kLineLimits{.burst = 4, .nanos_per_line = 1000000000};
+
+  static Turn TurnOf(net::LogBudget* budget, int64_t now_nanos);
+  void Log(LogSeverity severity, std::string line, const Turn& turn);
 
   const int spares_max_;
   Logger* const logger_;
   mutable base::Mutex mutex_;
   int lost_ ABSL_GUARDED_BY(mutex_) = 0;
   int spares_ ABSL_GUARDED_BY(mutex_) = 0;  // that were started
+  net::LogBudget lost_lines_ ABSL_GUARDED_BY(mutex_){kLineLimits};
+  net::LogBudget back_lines_ ABSL_GUARDED_BY(mutex_){kLineLimits};
   base::ThreadExecutor executor_;
 };
 

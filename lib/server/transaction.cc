@@ -85,6 +85,13 @@ bool Transaction::Yield() {
   return true;
 }
 
+bool Transaction::HasTimeFor(uint64_t work) {
+  if (status_.ok() && !bounds_.may_pause && work > bounds_.work_max - std::min(work_, bounds_.work_max)) {
+    status_ = base::Error(absl::StatusCode::kUnavailable, "it takes more than one step");
+  }
+  return status_.ok();
+}
+
 void Transaction::Resume() {
   work_ = 0;
   paused_ = false;
@@ -359,15 +366,15 @@ bool Transaction::LosesAddedWrite(absl::Span<const Judged> judged) const {
       return added.IsRange() ? added.value.empty() || put->first < added.value : put->first == added.key;
     };
     for (; is_hit(); ++put) {
-      const bool was_read = LateReadOf(put->first) >= one.turn || ReadsOver(*put->second, one.turn);
-      if (was_read && LastTurn(*put->second) > one.turn) return true;
+      if (LastTurn(*put->second) <= one.turn) continue;
+      if (ReadsOver(*put->second, one.turn) || LateReadOf(put->first) >= one.turn) return true;
     }
   }
   return false;
 }
 
 absl::Status Transaction::CheckReads(absl::Span<const Operation> judged) const {
-  if (late_reads_.empty() && !reads_own_late_) return absl::OkStatus();
+  if (!bounds_.is_judged || (late_reads_.empty() && !reads_own_late_)) return absl::OkStatus();
   const std::vector<Judged> ordered = InOrder(judged);
   if (MissesOwnWrite(ordered)) {
     return base::Error(

@@ -143,6 +143,9 @@ class Transaction {
 
   // Counts what this does not see.
   void Spend(uint64_t work) { work_ += work; }
+  // Whether the next thing may take so much, which is not counted here. A step that may pause ends
+  // after it; where it may not, this fails with kUnavailable.
+  bool HasTimeFor(uint64_t work);
   // True: this step has done enough, or this has failed, and the body is to return.
   bool Yield();
   // The body is to be called again, after Resume.

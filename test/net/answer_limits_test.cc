@@ -66,6 +66,58 @@ TEST_CASE("what no worker came to in its time is not run any more, and no worker
   CHECK(Hear("LW", false) == "not begun, refuse;back;");
 }
 
+namespace {
+
+// A request whose loop is held for `held_nanos`, as where the process is stopped; it returned and
+// was answered before that ended, if `answered`.
+struct HeldLoop {
+  HeldLoop(int64_t held_nanos, bool answered) {
+    limits.Add(ticket, 7, kLimitNanos, [] { return false; });
+    network.Hold(loop.get(), true);
+    network.RunFor(held_nanos);
+    if (answered) {
+      loop->Post([this] {
+        limits.TakeBack(ticket);
+        heard += limits.MayAnswer(ticket) ? "answer;" : "late;";
+      });
+    }
+    network.Hold(loop.get(), false);
+  }
+
+  SimNetwork network{{}};
+  std::unique_ptr<base::EventLoop> loop = network.MakeLoop();
+  std::string heard;
+  net::AnswerLimits limits{loop.get(), [this](const auto&) { heard += "over;"; }};
+  const net::Ticket ticket{.connection = {1, 2}, .sequence = 3};
+};
+
+}  // namespace
+
+TEST_CASE("an answer that is on its way when the time has passed comes in time") {
+  HeldLoop held(GENERATE(2, 20, 3000) * kLimitNanos, true);
+  held.network.RunFor(3 * kLimitNanos);
+  CHECK(held.heard == "answer;");
+}
+
+TEST_CASE("time in which the loop did not run counts once, and no longer than the limit itself") {
+  HeldLoop held(GENERATE(20, 3000) * kLimitNanos, false);
+  held.network.RunFor(kLimitNanos / 2);
+  CHECK(held.heard.empty());
+  held.network.RunFor(kLimitNanos);
+  CHECK(held.heard == "over;");
+}
+
+TEST_CASE("limits that have passed and were not yet told of end with what keeps them") {
+  SimNetwork network({});
+  const std::unique_ptr<base::EventLoop> loop = network.MakeLoop();
+  std::optional<net::AnswerLimits> limits(std::in_place, loop.get(), [](const auto&) { FAIL("it is gone"); });
+  limits->Add({.connection = {1, 2}, .sequence = 3}, 7, kLimitNanos, [] { return false; });
+  // After the limit has come due, in the same turn.
+  loop->After(kLimitNanos, [&] { limits.reset(); });
+  network.RunFor(2 * kLimitNanos);
+  CHECK_FALSE(limits.has_value());
+}
+
 TEST_CASE("what waits in vain for a worker is bounded in number") {
   SimNetwork network({});
   const std::unique_ptr<base::EventLoop> loop = network.MakeLoop();

@@ -144,6 +144,37 @@ TEST_CASE("between MULTI and EXEC commands are queued, and a mistake among them 
   CHECK(rig.Ask("EXEC\r\n") == Error("ERR EXEC without MULTI"));
 }
 
+TEST_CASE("an EXEC that is refused ends the transaction, whatever is wrong with it") {
+  CodecRig rig;
+  const std::string wrong =
+      Error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+  CHECK(rig.Ask("EXEC x\r\n") == wrong);
+  CHECK(rig.Ask("MULTI\r\n") == "+OK\r\n");
+  CHECK(rig.Ask("SET a b\r\n") == "+QUEUED\r\n");
+  CHECK(rig.Ask("EXEC x\r\n") == wrong);
+  CHECK(rig.codec.held_bytes() == 0);
+  CHECK(rig.Ask("EXEC\r\n") == Error("ERR EXEC without MULTI"));
+}
+
+TEST_CASE("what is refused before it is looked at discards the transaction, and EXEC ends it") {
+  CodecRig rig;
+  for (const bool queued : {true, false}) {
+    CHECK(rig.Ask("MULTI\r\n") == "+OK\r\n");
+    CHECK(rig.Ask("SET a b\r\n") == "+QUEUED\r\n");
+    const std::string request = queued ? "SET a c\r\n" : "EXEC\r\n";
+    REQUIRE(rig.Next(request) == net::Cut::kFrame);
+    CHECK_FALSE(rig.codec.NeedsNoMemory());
+    rig.codec.OnRefused();
+    if (queued) CHECK(rig.Ask("EXEC\r\n") == Error("EXECABORT Transaction discarded because of previous errors."));
+    CHECK(rig.codec.held_bytes() == 0);
+    CHECK(rig.Ask("PING\r\n") == "+PONG\r\n");
+  }
+  for (const std::string request : {"DISCARD\r\n", "multi\r\n", "RESET\r\n", "UNWATCH\r\n"}) {
+    REQUIRE(rig.Next(request) == net::Cut::kFrame);
+    CHECK(rig.codec.NeedsNoMemory());
+  }
+}
+
 TEST_CASE("a transaction that is queued holds no more than one request may") {
   CodecRig rig;
   CHECK(rig.Ask("MULTI\r\n") == "+OK\r\n");

@@ -84,6 +84,25 @@ TEST_CASE("SLOWLOG shows a user the keys that this user may read, whoever the co
   CHECK(LastSlow(&client) == "set key");
 }
 
+TEST_CASE("a client of Redis needs no right to read what a command writes over") {
+  UsersFixture users(GENERATE(1, 4));
+  WireClient all(users.redis()), mixed(users.redis());
+  LogIn(&all, "all");
+  LogIn(&mixed, "mixed");
+  const auto ask = [](WireClient* client, const std::string& line) {
+    REQUIRE(client->Send(line + "\r\n"));
+    return Line(client);
+  };
+  REQUIRE(ask(&all, "MSET k/1 a o/1 b") == "+OK");
+  CHECK(ask(&mixed, "COPY k/1 o/8 REPLACE") == ":1");
+  CHECK(ask(&mixed, "BITOP NOT o/8 k/1") == ":1");
+  for (const char* line : {"COPY k/1 o/8", "COPY o/8 o/7 REPLACE", "BITOP NOT k/1 k/1", "BITOP NOT o/8 o/1",
+                           "BITOP OR o/8 k/1 o/1", "RENAME k/1 o/8", "SET o/8 1 GET"}) {
+    INFO(line);
+    CHECK(ask(&mixed, line) == "-NOPERM this user has no permissions to access one of the keys used as arguments");
+  }
+}
+
 TEST_CASE("CLIENT KILL USER ends the connections of a user that has been removed") {
   UsersFixture users(GENERATE(1, 3));
   WireClient ops(users.redis()), gone(users.redis()), stays(users.redis());

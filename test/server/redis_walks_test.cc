@@ -249,35 +249,68 @@ TEST_CASE("RANDOMKEY may choose any key, and holds one") {
   CheckReply(&client, "RANDOMKEY", "$-1\r\n");
 }
 
+namespace {
+
+std::vector<std::string> InMulti(size_t times, const std::string& command) {
+  std::vector<std::string> commands(times, command);
+  commands.insert(commands.begin(), "MULTI");
+  commands.emplace_back("EXEC");
+  return commands;
+}
+
+std::string Replies(size_t times, const std::string& reply) {
+  std::string replies = fmt::format("*{}\r\n", times);
+  for (size_t i = 0; i < times; i++) replies += reply;
+  return replies;
+}
+
+// The last of them waits for the disk as a reader does, and the loop serves others meanwhile.
+void CheckOnReader(ServerFixture* fixture, const std::vector<std::string>& commands, const std::string& reply) {
+  INFO(commands.front() << " " << commands[commands.size() / 2]);
+  WireClient client(fixture->server->RedisAddress()), other(fixture->server->RedisAddress());
+  base::Event disk;
+  fixture->store.HoldReadsUntil(&disk);
+  const uint64_t before = fixture->store.disk_reads();
+  for (size_t i = 0; i + 1 < commands.size(); i++) {
+    CheckReply(&client, commands[i], i == 0 ? "+OK\r\n" : "+QUEUED\r\n");
+  }
+  REQUIRE(client.Send(commands.back() + "\r\n"));
+  CHECK(fixture->Eventually([&] { return fixture->store.disk_reads() > before; }));
+  CheckReply(&other, "SET small 1", "+OK\r\n");
+  fixture->store.HoldReadsUntil(nullptr);
+  disk.Set();
+  CHECK(client.ReceiveText(reply.size()) == reply);
+}
+
+}  // namespace
+
 TEST_CASE("what copies more than a mebibyte is done by a reader's thread, and the loop serves others meanwhile") {
   const std::string large(2 << 20, 'x');
   ServerFixture fixture(WithRedis());
   REQUIRE_OK(fixture.store.Put("large", large));
   for (int i = 0; i < 20; i++) REQUIRE_OK(fixture.store.Put(fmt::format("k{}", i), std::string(100'000, 'x')));
-  WireClient client(fixture.server->RedisAddress()), other(fixture.server->RedisAddress());
-  const struct {
-    std::vector<std::string> commands;
-    std::string reply;
-  } rows[] = {
-      {{"STRLEN large"}, fmt::format(":{}\r\n", large.size())},
-      {{"MULTI", "APPEND large y", "APPEND large y", "EXEC"},
-       fmt::format("*2\r\n:{}\r\n:{}\r\n", large.size() + 1, large.size() + 2)},
-      {{"EXISTS k0 k1 k2 k3 k4 k5 k6 k7 k8 k9 k10 k11 k12 k13 k14 k15 k16 k17 k18 k19"}, ":20\r\n"},
-  };
-  for (const auto& row : rows) {
-    base::Event disk;
-    fixture.store.HoldReadsUntil(&disk);
-    const uint64_t before = fixture.store.disk_reads();
-    for (size_t i = 0; i + 1 < row.commands.size(); i++) {
-      CheckReply(&client, row.commands[i], i == 0 ? "+OK\r\n" : "+QUEUED\r\n");
-    }
-    REQUIRE(client.Send(row.commands.back() + "\r\n"));
-    REQUIRE(fixture.Eventually([&] { return fixture.store.disk_reads() > before; }));
-    CheckReply(&other, "SET small 1", "+OK\r\n");
-    fixture.store.HoldReadsUntil(nullptr);
-    disk.Set();
-    CHECK(client.ReceiveText(row.reply.size()) == row.reply);
-  }
+  CheckOnReader(&fixture, {"STRLEN large"}, fmt::format(":{}\r\n", large.size()));
+  CheckOnReader(&fixture, {"MULTI", "APPEND large y", "APPEND large y", "EXEC"},
+                fmt::format("*2\r\n:{}\r\n:{}\r\n", large.size() + 1, large.size() + 2));
+  CheckOnReader(&fixture, {"EXISTS k0 k1 k2 k3 k4 k5 k6 k7 k8 k9 k10 k11 k12 k13 k14 k15 k16 k17 k18 k19"}, ":20\r\n");
+}
+
+TEST_CASE("what makes a value of more than a mebibyte out of nothing is done by a reader's thread") {
+  ServerFixture fixture(WithRedis());
+  CheckOnReader(&fixture, {"SETBIT bits 16777216 1"}, ":0\r\n");
+  CheckOnReader(&fixture, {"SETRANGE range 2000000 x"}, ":2000001\r\n");
+  WireClient client(fixture.server->RedisAddress());
+  CheckReply(&client, "BITCOUNT bits", ":1\r\n");
+  CheckReply(&client, "STRLEN range", ":2000001\r\n");
+}
+
+TEST_CASE("what looks at many bits, or at huge numbers, counts as work, and many of it are done by a reader's thread") {
+  ServerFixture fixture(WithRedis());
+  REQUIRE_OK(fixture.store.Put("ones", std::string(100'000, '\xff')));
+  REQUIRE_OK(fixture.store.Put("zeros", std::string(100'000, '\0')));
+  CheckOnReader(&fixture, InMulti(120, "BITCOUNT ones"), Replies(120, ":800000\r\n"));
+  CheckOnReader(&fixture, InMulti(120, "BITPOS zeros 1"), Replies(120, ":-1\r\n"));
+  CheckOnReader(&fixture, InMulti(2, "INCRBYFLOAT float 1e-4900"), Replies(2, "$1\r\n0\r\n"));
 }
 
 TEST_CASE("patterns for settings that would be matched for a tenth of a second are refused") {

@@ -12,6 +12,7 @@
 
 #include "bandb/logger.h"
 #include "base/mutex.h"
+#include "server/route_workers.h"
 #include "server/wire_client.h"
 #include "support/catch.h"
 
@@ -28,6 +29,10 @@ class Lines final : public Logger {
   void Log(LogSeverity, std::string_view message) override ABSL_LOCKS_EXCLUDED(mutex_) {
     base::MutexLock lock(&mutex_);
     lines_.emplace_back(message);
+  }
+  size_t size() ABSL_LOCKS_EXCLUDED(mutex_) {
+    base::MutexLock lock(&mutex_);
+    return lines_.size();
   }
   bool Has(const std::string& line) ABSL_LOCKS_EXCLUDED(mutex_) {
     base::MutexLock lock(&mutex_);
@@ -143,6 +148,25 @@ TEST_CASE("a route that returned and does not answer in its time is refused, and
   CHECK(fixture.Eventually([&] { return fixture.server->Stats().workers_lost == 0; }));
   client.Close();
   CHECK(fixture.Eventually([&] { return fixture.server->Stats().memory_bytes == 0; }));
+}
+
+TEST_CASE("of routes that come late again and again one line a second is logged, with how many were left out") {
+  Lines lines;
+  server::RouteWorkers workers(1, 1, &lines);
+  constexpr int64_t kMilli = 1'000'000;
+  for (int i = 1; i <= 500; i++) {
+    workers.Lose(7, absl::Seconds(1), 1000 * kMilli + i * kMilli);
+    workers.TakeBack(8, 1000 * kMilli + i * kMilli);
+  }
+  CHECK(lines.size() == 8);
+  CHECK(workers.lost() == 0);
+  workers.Lose(7, absl::Seconds(1), 2000 * kMilli);
+  CHECK(lines.size() == 9);
+  CHECK(
+      lines.Has("the route 7 has not returned from its worker within 1.000 s; another thread takes its place, 1 lost "
+                "now; 496 lines like this were left out"));
+  workers.TakeBack(8, 2000 * kMilli);
+  CHECK(lines.Has("the route 8 has returned from its worker, late; 0 lost now; 496 lines like this were left out"));
 }
 
 TEST_CASE("a limit is for routes on workers, and is long enough for anything") {
