@@ -145,7 +145,7 @@ class Ending(ProgramTest):
             server.process.send_signal(first)
             wait_until(lambda: "draining" in server.error_text(), "it drains")
             self.assertEqual(server.terminate(second), 1)
-            self.assertIn("ending at once", server.error_text())
+            self.assertIn("stopping at once", server.error_text())
             server.start()
             self.assertEqual(len(list(wire.get_many(server.address, [b"large"]))[0]), 8 << 20)
             self.assertEqual(server.terminate(), 0)

@@ -42,10 +42,12 @@ class UncoveredCursor final : public Cursor {
   }
   void Seek(std::string_view internal_key) override {
     source_->Seek(internal_key);
+    if (IsShown(internal_key)) return StandAt(source_->key());
     StandForward();
   }
   void SeekForPrev(std::string_view internal_key) override {
     source_->SeekForPrev(internal_key);
+    if (IsShown(internal_key)) return StandAt(source_->key());
     StandBackward();
   }
   void Next() override {
@@ -94,6 +96,11 @@ class UncoveredCursor final : public Cursor {
     while (first > least && FragmentIsCovered(first - 1)) --first;
     return stretch_.covered_by->begin(first);
   }
+  // Whether the source is at that key, and it was shown though it may be hidden: a walk that turns
+  // round there finds it again.
+  bool IsShown(std::string_view internal_key) const {
+    return shown_ == internal_key && source_->Valid() && source_->key() == internal_key;
+  }
   // From where the source stands to what is not covered, or that the walk does not come to.
   void StandForward() {
     Pass([this](std::string_view key) { return key >= upper_; }, [this]() { source_->Next(); },
@@ -107,7 +114,9 @@ class UncoveredCursor final : public Cursor {
   void Pass(const IsBeyond& is_beyond, const Step& step, const Jump& jump) {
     for (int moves = 0; source_->Valid(); ++moves) {
       const std::string_view key = SpacedKey(source_->key());
-      if (moves == kStepsFirst + kJumpsMax || is_beyond(key) || !IsCovered(key)) return StandAt(source_->key());
+      const bool has_moved_enough = moves == kStepsFirst + kJumpsMax || is_beyond(key);
+      if (has_moved_enough) shown_.assign(source_->key());
+      if (has_moved_enough || !IsCovered(key)) return StandAt(source_->key());
       moves < kStepsFirst ? step() : jump();
     }
     StandNowhere();
@@ -128,6 +137,8 @@ class UncoveredCursor final : public Cursor {
   Stretch stretch_;
   bool is_known_ = false;
   std::string target_;
+  // The last entry that was shown without a look whether it is hidden.
+  std::string shown_;
 };
 
 UncoveredCursor::Stretch UncoveredCursor::StretchOf(std::string_view spaced_key) const {

@@ -151,10 +151,17 @@ TEST_CASE("a walk takes nothing that is hidden beyond its bounds for a reason to
   const auto unbounded = walk_within(BoundsOfAll(kSequenceMax));
   unbounded->SeekToFirst();
   uint64_t shown = 0;
-  for (; unbounded->Valid(); unbounded->Next()) {
-    const uint64_t before = moves;
+  while (unbounded->Valid()) {
     ++shown;
-    CHECK(hides.CoveringSequence(SpacedKey(unbounded->key()), kSequenceMax) != 0);
+    const std::string key(unbounded->key());
+    CHECK(hides.CoveringSequence(SpacedKey(key), kSequenceMax) != 0);
+    // A merge of several that turns round here comes back to where it is.
+    unbounded->SeekForPrev(key);
+    REQUIRE(unbounded->key() == key);
+    unbounded->Seek(key);
+    REQUIRE(unbounded->key() == key);
+    const uint64_t before = moves;
+    unbounded->Next();
     REQUIRE(moves - before <= 32);
   }
   CHECK(shown >= 20);
