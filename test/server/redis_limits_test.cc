@@ -158,32 +158,6 @@ TEST_CASE("where memory is short a large request is refused at its header, and t
   CheckReply(&client, Request({"GET", "a"}), "$-1\r\n");
 }
 
-TEST_CASE("where memory is full an EXEC is refused and ends its transaction, and what gives memory back is done") {
-  ServerOptions options = WithRedis(GENERATE(1, 4));
-  options.frame_bytes_max = 64 << 10;
-  options.memory_bytes_max = 256 << 10;
-  ServerFixture fixture(options);
-  REQUIRE_OK(fixture.store.Put("watched", std::string(40'000, 'x')));
-  const std::string refused = "-ERR the server is short of memory: not done, try again later\r\n";
-  WireClient client(fixture.server->RedisAddress());
-  CheckReply(&client, "MULTI\r\nSET a 1\r\n", "+OK\r\n+QUEUED\r\n");
-  // Until no more fits.
-  std::vector<std::unique_ptr<WireClient>> holders;
-  const auto is_full = [&] { return fixture.server->Stats().memory_bytes >= options.memory_bytes_max; };
-  while (!is_full() && holders.size() < 100) {
-    holders.push_back(std::make_unique<WireClient>(fixture.server->RedisAddress()));
-    if (holders.size() <= 4) CheckReply(holders.back().get(), "WATCH watched\r\n", "+OK\r\n");
-    CheckReply(holders.back().get(), "MULTI\r\n" + Request({"SET", "a", std::string(3000, 'x')}), "+OK\r\n+QUEUED\r\n");
-  }
-  REQUIRE(is_full());
-  CheckReply(&client, "EXEC\r\n", refused);
-  CheckReply(&client, "PING\r\n", "+PONG\r\n");
-  CheckReply(&client, "MULTI\r\nDISCARD\r\nUNWATCH\r\nRESET\r\n", "+OK\r\n+OK\r\n+OK\r\n+RESET\r\n");
-  holders.clear();
-  REQUIRE(fixture.Eventually([&] { return fixture.server->Stats().memory_bytes < 10'000; }));
-  CheckReply(&client, "GET a\r\n", "$-1\r\n");
-}
-
 TEST_CASE("a command that would hold more than it may fails as a whole, and what it held is given back") {
   ServerOptions options = WithRedis(GENERATE(1, 4));
   options.frame_bytes_max = 64 << 10;
