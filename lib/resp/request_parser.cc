@@ -41,7 +41,7 @@ char Unescaped(char c) {
 
 // The rest of a word in quotes, from after the opening one; false if it does not end well.
 bool TakeQuoted(std::string_view line, size_t* at, char quote, std::string* word) {
-  for (size_t i = *at; i < line.size(); i++) {
+  for (size_t i = *at; i < line.size(); ++i) {
     const char c = line[i];
     if (c == quote) {
       *at = i + 1;
@@ -203,7 +203,7 @@ Parsed RequestParser::ParseBulk(std::string_view bytes) {
   pieces_.push_back({at_, count});
   at_ += count + 2;
   bulk_bytes_ = -1;
-  left_--;
+  --left_;
   return Parsed::kRequest;
 }
 

@@ -74,7 +74,7 @@ int64_t CountBits(std::string_view bytes, BitRange range) {
   auto at = static_cast<size_t>(range.first / kBitsPerByte);
   const auto end = range.empty() ? at : static_cast<size_t>((range.last + 1) / kBitsPerByte);
   for (; end - at >= sizeof(uint64_t); at += sizeof(uint64_t)) count += __builtin_popcountll(WordAt(bytes, at));
-  for (; at < end; at++) count += __builtin_popcount(ByteAt(bytes, at));
+  for (; at < end; ++at) count += __builtin_popcount(ByteAt(bytes, at));
   return count;
 }
 
@@ -92,7 +92,7 @@ int64_t FindBit(std::string_view bytes, const BitRange& range, bool bit) {
     } else if (BitAt(bytes, static_cast<uint64_t>(at)) == bit) {
       return at;
     } else {
-      at++;
+      ++at;
     }
   }
   return -1;
@@ -118,7 +118,7 @@ struct CombinedBits final : WalkState {
 void Combine(BitOperation operation, std::string_view other, std::string* bits) {
   if (bits->size() < other.size()) bits->resize(other.size(), '\0');
   const auto change = [&](auto make) {
-    for (size_t i = 0; i < other.size(); i++) (*bits)[i] = static_cast<char>(make(ByteAt(*bits, i), ByteAt(other, i)));
+    for (size_t i = 0; i < other.size(); ++i) (*bits)[i] = static_cast<char>(make(ByteAt(*bits, i), ByteAt(other, i)));
   };
   switch (operation) {
     case BitOperation::kAnd:
@@ -208,7 +208,7 @@ void BitOp(RedisCall& call) {
     return call.reply->Error("ERR BITOP NOT must be called with a single source key.");
   }
   auto& combined = call.data->Remember<CombinedBits>();
-  for (; combined.next < call.count(); combined.next++) {
+  for (; combined.next < call.count(); ++combined.next) {
     if (call.data->Yield()) return;
     const StoredEntry* entry = call.data->Get(call.Argument(combined.next));
     const std::string_view value = entry == nullptr ? std::string_view() : entry->value;

@@ -97,7 +97,7 @@ std::string BytesText(uint64_t bytes) {
   constexpr std::string_view kUnits = "BKMGTP";
   auto number = static_cast<double>(bytes);
   size_t unit = 0;
-  for (; number >= 1024 && unit + 1 < kUnits.size(); unit++) number /= 1024;
+  for (; number >= 1024 && unit + 1 < kUnits.size(); ++unit) number /= 1024;
   return unit == 0 ? fmt::format("{}B", bytes) : fmt::format("{:.2f}{}", number, kUnits[unit]);
 }
 
@@ -387,7 +387,7 @@ void Function(RedisCall& call) {
     return FlushNothing(call, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
   }
   bool with_code = false, of_one = false;
-  for (size_t i = 2; i < call.count(); i++) {
+  for (size_t i = 2; i < call.count(); ++i) {
     if (!with_code && EqualsIgnoringCase(call.Argument(i), "withcode")) {
       with_code = true;
     } else if (!of_one && EqualsIgnoringCase(call.Argument(i), "libraryname")) {
@@ -406,7 +406,7 @@ void Script(RedisCall& call) {
     return FlushNothing(call, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
   }
   call.reply->ArrayHead(call.count() - 2);
-  for (size_t i = 2; i < call.count(); i++) call.reply->Integer(0);
+  for (size_t i = 2; i < call.count(); ++i) call.reply->Integer(0);
 }
 
 void Role(RedisCall& call) {

@@ -250,7 +250,7 @@ void Move(RedisCall& call) {
 
 void SwapDb(RedisCall& call) {
   bool there = true;
-  for (size_t i = 1; i <= 2; i++) {
+  for (size_t i = 1; i <= 2; ++i) {
     int64_t database = 0;
     if (!resp::ParseNumber(call.Argument(i), &database) || database < INT32_MIN || database > INT32_MAX) {
       return call.reply->Error(i == 1 ? "ERR invalid first DB index" : "ERR invalid second DB index");

@@ -20,7 +20,7 @@ struct SubsequenceOptions {
 };
 
 bool ParseSubsequence(RedisCall& call, SubsequenceOptions* options) {
-  for (size_t i = 3; i < call.count(); i++) {
+  for (size_t i = 3; i < call.count(); ++i) {
     const std::string_view option = call.Argument(i);
     if (EqualsIgnoringCase(option, "len")) {
       options->length = true;
@@ -64,7 +64,7 @@ class CommonLengths final : public WalkState {
     constexpr size_t kCellsMax = 16 << 10;
     const size_t end = std::min(b_bytes_, at_b_ + kCellsMax);
     const size_t filled = end - at_b_;
-    for (; at_b_ < end; at_b_++) {
+    for (; at_b_ < end; ++at_b_) {
       const uint32_t above = row_[at_b_ + 1], left = row_[at_b_];
       if (a[at_a_] == b[at_b_]) {
         row_[at_b_ + 1] = diagonal_ + 1;
@@ -75,7 +75,7 @@ class CommonLengths final : public WalkState {
       diagonal_ = above;
     }
     if (at_b_ == b_bytes_) {
-      at_a_++;
+      ++at_a_;
       at_b_ = 0;
       diagonal_ = 0;
     }
@@ -89,16 +89,16 @@ class CommonLengths final : public WalkState {
     size_t i = a_bytes_, j = b_bytes_;
     while (i > 0 && j > 0) {
       if (a[i - 1] == b[j - 1]) {
-        i--;
-        j--;
+        --i;
+        --j;
         if (!std::exchange(goes_on, true)) ranges.emplace_back();
         ranges.back() = {i, j, ranges.back().bytes + 1};
       } else {
         goes_on = false;
         if (up_[(i - 1) * b_bytes_ + j - 1]) {
-          i--;
+          --i;
         } else {
-          j--;
+          --j;
         }
       }
     }

@@ -38,7 +38,7 @@ bool PendingWrites::Find(std::string_view key, EntryState* state) const {
 
 void PendingWrites::Add(const Transaction& transaction) {
   if (transaction.deleted_all()) {
-    deletions_++;
+    ++deletions_;
     for (auto& [key, pending] : keys_) pending.state.reset();
   }
   for (const auto& [key, written] : transaction.written()) {
@@ -170,7 +170,7 @@ struct TransactionPath::Running {
   bool has_paused() const { return transaction != nullptr && transaction->paused(); }
 
   void Begin(std::unique_ptr<StoreSource> from, int64_t now_ms, size_t bytes_max, const Transaction::Bounds& bounds) {
-    runs++;
+    ++runs;
     saw_pending = false;
     reply.clear();
     transaction = std::make_unique<Transaction>(from.get(), now_ms, bytes_max, user.get(), bounds);
@@ -204,7 +204,7 @@ void TransactionPath::Run(Request& request, TransactionCommand* command) {
   request.SetOperations(running->command.reads);
   running->pending = request.Defer(bytes);
   running->pending.done = std::move(running->command.done);
-  in_flight_++;
+  ++in_flight_;
   RunSomewhere(std::move(running));
 }
 
@@ -348,7 +348,7 @@ void TransactionPath::GoOn(std::unique_ptr<Running> running) {
   Outcome outcome;
   outcome.answer = EntriesAnswer{std::move(running->reply)};
   if (running->saw_undurable && context_.durable != nullptr) {
-    in_flight_--;
+    --in_flight_;
     return context_.durable->Hold(std::move(running->pending), std::move(outcome), kept_bytes);
   }
   End(std::move(running), std::move(outcome));
@@ -463,7 +463,7 @@ void TransactionPath::Committed(std::unique_ptr<Running> running, const absl::St
 }
 
 void TransactionPath::End(std::unique_ptr<Running> running, Outcome outcome) {
-  in_flight_--;
+  --in_flight_;
   Complete(context_, running->pending, &outcome);
   // To let go of very many keys takes the loop too long.
   if (running->command.steps > kLookupsPerStep) {

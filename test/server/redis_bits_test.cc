@@ -5,26 +5,9 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "server/wire_client.h"
-#include "support/catch.h"
+#include "server/redis_wire.h"
 
 namespace bandb::test {
-namespace {
-
-ServerOptions WithRedis() {
-  ServerOptions options;
-  options.redis_listen = "127.0.0.1:0";
-  return options;
-}
-
-void CheckReply(WireClient* client, const std::string& request, const std::string& reply) {
-  INFO(request.substr(0, 100));
-  REQUIRE(client->Send(request + "\r\n"));
-  CHECK(client->ReceiveText(reply.size()) == reply);
-}
-
-}  // namespace
-
 TEST_CASE("a bit is set and told, and the value grows with zeros as far as it must") {
   ServerFixture fixture(WithRedis());
   WireClient client(fixture.server->RedisAddress());

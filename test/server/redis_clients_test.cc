@@ -13,27 +13,13 @@
 #include "base/mutex.h"
 #include "net/quota.h"
 #include "server/clients_endpoint.h"
-#include "server/wire_client.h"
-#include "support/catch.h"
+#include "server/redis_wire.h"
 
 namespace bandb::test {
 namespace {
 
 using server::RedisClientFilter;
 using server::RedisClientRow;
-
-ServerOptions WithRedis(int loops) {
-  ServerOptions options;
-  options.redis_listen = "127.0.0.1:0";
-  options.loops = loops;
-  return options;
-}
-
-void CheckReply(WireClient* client, const std::string& request, const std::string& reply) {
-  INFO(request);
-  REQUIRE(client->Send(request + "\r\n"));
-  CHECK(client->ReceiveText(reply.size()) == reply);
-}
 
 std::string Line(WireClient* client) {
   std::string line;

@@ -1,17 +1,10 @@
 // Commands of Redis that have little to do with what is stored, and what they tell of it.
 #include <string>
 
-#include "server/wire_client.h"
-#include "support/catch.h"
+#include "server/redis_wire.h"
 
 namespace bandb::test {
 namespace {
-
-ServerOptions WithRedis() {
-  ServerOptions options;
-  options.redis_listen = "127.0.0.1:0";
-  return options;
-}
 
 // One after the other, each with its reply.
 struct Exchange {

@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "server/hook_notes.h"
-#include "server/wire_client.h"
-#include "support/catch.h"
+#include "server/redis_wire.h"
 
 namespace bandb::test {
 namespace {
@@ -14,18 +13,6 @@ namespace {
 // As "put k".
 std::string KindAndKey(const ServerOperation& operation) {
   return fmt::format("{} {}", NameOf(operation.kind), operation.key);
-}
-
-ServerOptions WithRedis() {
-  ServerOptions options;
-  options.redis_listen = "127.0.0.1:0";
-  return options;
-}
-
-void CheckReply(WireClient* client, const std::string& request, const std::string& reply) {
-  INFO(request);
-  REQUIRE(client->Send(request + "\r\n"));
-  CHECK(client->ReceiveText(reply.size()) == reply);
 }
 
 // Every key lies elsewhere than clients say.

@@ -5,23 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "server/wire_client.h"
-#include "support/catch.h"
+#include "server/redis_wire.h"
 
 namespace bandb::test {
 namespace {
-
-ServerOptions WithRedis() {
-  ServerOptions options;
-  options.redis_listen = "127.0.0.1:0";
-  return options;
-}
-
-void CheckReply(WireClient* client, const std::string& request, const std::string& reply) {
-  INFO(request.substr(0, 100));
-  REQUIRE(client->Send(request + "\r\n"));
-  CHECK(client->ReceiveText(reply.size()) == reply);
-}
 
 // By trying every way: of short texts.
 size_t LongestOf(std::string_view a, std::string_view b) {

@@ -5,23 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "server/wire_client.h"
-#include "support/catch.h"
+#include "server/redis_wire.h"
 
 namespace bandb::test {
 namespace {
 
-ServerOptions WithRedis() {
-  ServerOptions options;
-  options.redis_listen = "127.0.0.1:0";
+ServerOptions WithReaders() {
+  ServerOptions options = WithRedis();
   options.worker_threads = 2;
   return options;
-}
-
-void CheckReply(WireClient* client, const std::string& request, const std::string& reply) {
-  INFO(request.substr(0, 100));
-  REQUIRE(client->Send(request + "\r\n"));
-  CHECK(client->ReceiveText(reply.size()) == reply);
 }
 
 // For three steps of a walk.
@@ -37,7 +29,7 @@ void Fill(MemoryStore* store) {
 }  // namespace
 
 TEST_CASE("walks take turns, one step at a time, and one whose client has gone makes room for the others") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   Fill(&fixture.store);
   base::Event disk;
   fixture.store.HoldReadsUntil(&disk);
@@ -82,7 +74,7 @@ std::string OnManyKeys(MemoryStore* store, const std::string& name) {
 TEST_CASE("commands on many keys take turns as walks do, a thousand keys a step, and see one state") {
   const std::string name = GENERATE("EXISTS", "TOUCH", "MGET", "WATCH");
   CAPTURE(name);
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   const std::string request = OnManyKeys(&fixture.store, name);
   base::Event disk;
   fixture.store.HoldReadsUntil(&disk);
@@ -116,7 +108,7 @@ TEST_CASE("commands on many keys take turns as walks do, a thousand keys a step,
 }
 
 TEST_CASE("of what was only read nothing is kept from step to step") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   WriteBatch batch;
   for (int i = 0; i < kLookups; i++) batch.Put(fmt::format("{:06}", i), std::string(1000, 'v'));
   REQUIRE_OK(fixture.store.Write(batch));
@@ -138,7 +130,7 @@ TEST_CASE("of what was only read nothing is kept from step to step") {
 }
 
 TEST_CASE("what names the keys that it writes is done in its turns, though its client has gone") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   const std::string request = OnManyKeys(&fixture.store, "DEL");
   REQUIRE_OK(fixture.store.Put("002499", "1"));
   base::Event disk;
@@ -156,7 +148,7 @@ TEST_CASE("what names the keys that it writes is done in its turns, though its c
 }
 
 TEST_CASE("a transaction that watches more keys than a step compares them in several") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   WireClient client(fixture.server->RedisAddress()), other(fixture.server->RedisAddress());
   const bool changed = GENERATE(false, true);
   REQUIRE(client.Send(OnManyKeys(&fixture.store, "WATCH")));
@@ -171,7 +163,7 @@ TEST_CASE("a transaction that watches more keys than a step compares them in sev
 }
 
 TEST_CASE("what a transaction watches is on the account of memory while it waits") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   const std::string value(500'000, 'v');
   REQUIRE_OK(fixture.store.Put("watched", value));
   WireClient client(fixture.server->RedisAddress());
@@ -191,7 +183,7 @@ TEST_CASE("what a transaction watches is on the account of memory while it waits
 }
 
 TEST_CASE("a client that closed its writing side gets what a walk found, where nobody else waits") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   Fill(&fixture.store);
   WireClient client(fixture.server->RedisAddress());
   REQUIRE(client.Send("DBSIZE\r\n"));
@@ -200,7 +192,7 @@ TEST_CASE("a client that closed its writing side gets what a walk found, where n
 }
 
 TEST_CASE("walks of several steps are right, alone and among others in a transaction") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   Fill(&fixture.store);
   WireClient client(fixture.server->RedisAddress());
   CheckReply(&client, "KEYS 12345[0]", "*1\r\n$6\r\n123450\r\n");
@@ -217,7 +209,7 @@ TEST_CASE("walks of several steps are right, alone and among others in a transac
 }
 
 TEST_CASE("SCAN ends with its step, however many keys it is to look at") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   Fill(&fixture.store);
   WireClient client(fixture.server->RedisAddress());
   // There are no such keys, so that the reply is short.
@@ -234,7 +226,7 @@ TEST_CASE("SCAN ends with its step, however many keys it is to look at") {
 }
 
 TEST_CASE("RANDOMKEY may choose any key, and holds one") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   for (const char* key : {"a", "b", "c"}) REQUIRE_OK(fixture.store.Put(key, ""));
   WireClient client(fixture.server->RedisAddress());
   std::string seen;
@@ -286,7 +278,7 @@ void CheckOnReader(ServerFixture* fixture, const std::vector<std::string>& comma
 
 TEST_CASE("what copies more than a mebibyte is done by a reader's thread, and the loop serves others meanwhile") {
   const std::string large(2 << 20, 'x');
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   REQUIRE_OK(fixture.store.Put("large", large));
   for (int i = 0; i < 20; i++) REQUIRE_OK(fixture.store.Put(fmt::format("k{}", i), std::string(100'000, 'x')));
   CheckOnReader(&fixture, {"STRLEN large"}, fmt::format(":{}\r\n", large.size()));
@@ -296,7 +288,7 @@ TEST_CASE("what copies more than a mebibyte is done by a reader's thread, and th
 }
 
 TEST_CASE("what makes a value of more than a mebibyte out of nothing is done by a reader's thread") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   CheckOnReader(&fixture, {"SETBIT bits 16777216 1"}, ":0\r\n");
   CheckOnReader(&fixture, {"SETRANGE range 2000000 x"}, ":2000001\r\n");
   WireClient client(fixture.server->RedisAddress());
@@ -305,7 +297,7 @@ TEST_CASE("what makes a value of more than a mebibyte out of nothing is done by 
 }
 
 TEST_CASE("what looks at many bits, or at huge numbers, counts as work, and many of it are done by a reader's thread") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   REQUIRE_OK(fixture.store.Put("ones", std::string(100'000, '\xff')));
   REQUIRE_OK(fixture.store.Put("zeros", std::string(100'000, '\0')));
   CheckOnReader(&fixture, InMulti(120, "BITCOUNT ones"), Replies(120, ":800000\r\n"));
@@ -314,7 +306,7 @@ TEST_CASE("what looks at many bits, or at huge numbers, counts as work, and many
 }
 
 TEST_CASE("patterns for settings that would be matched for a tenth of a second are refused") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   WireClient client(fixture.server->RedisAddress());
   std::string some = "CONFIG GET";
   for (int i = 0; i < 1000; i++) some += " maxmem*";
@@ -338,7 +330,7 @@ TEST_CASE("patterns for settings that would be matched for a tenth of a second a
 }
 
 TEST_CASE("a reply of many parts is whole wherever in a transaction a step ends") {
-  ServerFixture fixture(WithRedis());
+  ServerFixture fixture(WithReaders());
   // What comes before shifts the ends of steps by less than a command takes.
   const size_t more = GENERATE(0, 1, 2);
   const std::string value(100'000 + more, 'v');

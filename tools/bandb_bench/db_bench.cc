@@ -229,10 +229,11 @@ absl::Status DbBench::Run() {
 absl::Status DbBench::MeasureAll() {
   report_->Settings(fmt::format(
       "{} keys of 16 bytes, values of {} bytes, write buffer {} MiB, cache {} MiB, {} bits of Bloom, {} background "
-      "threads, no compression, bandb {}, {} rounds",
+      "threads, no compression, bandb {}, {} s of rest, {} rounds",
       options_.keys, options_.value_bytes, options_.settings.write_buffer_bytes >> 20,
       options_.settings.block_cache_bytes >> 20, options_.settings.bloom_bits_per_key,
-      options_.settings.background_threads, options_.settings.compaction_style, options_.rounds));
+      options_.settings.background_threads, options_.settings.compaction_style, options_.rest_seconds,
+      options_.rounds));
   const std::vector<Workload> workloads = WorkloadsToRun();
   report_->Expect(static_cast<size_t>(options_.rounds) * workloads.size() * kinds_.size());
   for (int round = 0; round < options_.rounds; ++round) {

@@ -213,7 +213,7 @@ absl::Status Engine::RewriteLog(const RecoveredDatabase::FoundLog& log) {
     BANDB_ASSIGN_OR_RETURN(more, walk->Next(&record));
     if (more) add(walk->offset(), walk->record_bytes());
     if (more && piece.size() < kPieceBytes) continue;
-    BANDB_RETURN_IF_ERROR(env_.files->WriteOver(path, begin, piece));
+    if (!piece.empty()) BANDB_RETURN_IF_ERROR(env_.files->WriteOver(path, begin, piece));
     begin += piece.size();
     piece.clear();
   }

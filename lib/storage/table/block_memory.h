@@ -31,7 +31,7 @@ class BlockMemory {
   // `bytes` as it was asked for.
   void Give(void* memory, size_t bytes);
 
-  // For tests: what is kept, never more than kept_bytes_max.
+  // What is kept, never more than kept_bytes_max.
   uint64_t kept_bytes() const;
 
  private:
